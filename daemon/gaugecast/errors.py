@@ -1,0 +1,67 @@
+"""Everything that gaugecast raises on purpose, and the exit code that each kind ends the process with."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """How a gaugecast process ends; systemd restarts all but `CONFIG`."""
+
+    ASKED = 0
+    DEFECT = 70
+    STORAGE = 74
+    CONFIG = 78
+
+
+class GaugecastError(Exception):
+    """Root of what gaugecast raises on purpose. The message says what was expected and what came."""
+
+    exit_code: ExitCode = ExitCode.DEFECT
+
+
+class ConfigError(GaugecastError):
+    """The configuration cannot be used; the message names the file, the table, the key and the mend."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class ModelError(GaugecastError):
+    """A weights file or manifest is damaged, unsafe, or does not fit its fleet."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class StorageError(GaugecastError):
+    """The ledger or a checkpoint cannot be written or read, and trying again would be a lie."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class StorageFull(StorageError):
+    """No space is left for a commit. The caller keeps the same rows and commits them again later."""
+
+
+class StorageBusy(StorageError):
+    """Another process holds the ledger's lock. The caller keeps the same rows and commits them again."""
+
+
+class AlreadyRunning(GaugecastError):
+    """A second daemon was started on a state directory that is in use."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class Defect(GaugecastError):
+    """A self-test or an invariant failed: the process must not go on."""
+
+    exit_code = ExitCode.DEFECT
+
+
+class DecodeError(GaugecastError):
+    """A payload that is not a reading; `reason` comes from `records.REJECT_REASONS` and labels the metric."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,108 @@
+"""What a fleet is: the part of the configuration that bears on results, resolved, frozen and with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Aggregate = Literal["last", "mean", "min", "max", "sum"]
+Role = Literal["forecast", "input"]
+Rows = Literal["per_feature", "joint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One measured quantity of a stream.
+
+    Attributes:
+        path: Where the payload has it, as keys from the outside in: `("data", "p")`.
+            Empty for a bare number.
+        role: `forecast`, or `input` (a set-point: fed to the model, not forecast).
+        valid_min, valid_max: Readings outside are refused; infinities where there is no bound.
+    """
+
+    name: str
+    unit: str = ""
+    path: tuple[str, ...] = ()
+    role: Role = "forecast"
+    valid_min: float = float("-inf")
+    valid_max: float = float("inf")
+    aggregate: Aggregate = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Streams of one kind: the same features, one period, one model.
+
+    Attributes:
+        subscribe: Topic patterns with captures in braces, `plant/{site}/{tank}/telemetry`.
+        stream: Template of the stream's id, from captures and payload fields: `{site}/{tank}`, `{$.device}`.
+        payload: `json` or `number`.
+        records_path: Where a JSON payload has its reading or its array of readings; empty = the payload itself.
+        time_path: Where a reading has its event time; `None` = arrival time.
+        time_unit: `s`, `ms`, `us`, `ns` or `iso8601`.
+        timezone: IANA zone of ISO times without offset.
+        sequence_path: Where a reading has a sequence number, if it has no time.
+        feature_capture: Name of the capture that names the feature (`plant/{tank}/{feature}`), or empty.
+        period_ns: Distance of two ticks.
+        bridge: Longest gap, in ticks, that is rolled through in closed loop; a longer one resets the state.
+        grace_ns: How long an open tick may wait for absent features, from its first reading, in arrival time.
+        horizon: H ≥ 1; forecasts for 1…H ticks ahead.
+        stale_after_ns: Silence after which a stream is stale (arrival time).
+        park_after_ns: Silence after which a stream is parked (arrival time).
+    """
+
+    name: str
+    subscribe: tuple[str, ...]
+    stream: str
+    features: tuple[Feature, ...]
+    period_ns: int
+    payload: Literal["json", "number"] = "json"
+    records_path: tuple[str, ...] = ()
+    time_path: tuple[str, ...] | None = None
+    time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    timezone: str = "UTC"
+    sequence_path: tuple[str, ...] | None = None
+    feature_capture: str = ""
+    bridge: int = 5
+    grace_ns: int = 0
+    horizon: int = 1
+    rows: Rows = "per_feature"
+    output: str = "gaugecast/{fleet}/{stream}"
+    output_qos: int = 1
+    input_qos: int = 1
+    retain: bool = False
+    accept_retained: bool = False
+    stale_after_ns: int = 0
+    park_after_ns: int = 0
+
+    @property
+    def joined(self) -> bool:
+        """Whether a step may need several messages: features in separate topics, or aggregates over a tick."""
+        return bool(self.feature_capture) or any(f.aggregate != "last" for f in self.features)
+
+    @property
+    def timed(self) -> bool:
+        """Whether payloads bring their event time."""
+        return self.time_path is not None
+
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 over everything here that bears on results."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """Canonical JSON, the payload of the fleet's configuration event."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Fleet:
+        """Inverse of `to_json`."""
+        raw: dict[str, Any] = json.loads(text)
+        raw["features"] = tuple(Feature(**{**f, "path": tuple(f["path"])}) for f in raw["features"])
+        for key in ("subscribe", "records_path"):
+            raw[key] = tuple(raw[key])
+        for key in ("time_path", "sequence_path"):
+            raw[key] = None if raw[key] is None else tuple(raw[key])
+        return cls(**raw)

@@ -1,0 +1,152 @@
+"""The values that travel between the parts: messages, inputs, outputs, and what one `advance` made of them.
+
+Instants are integers in nanoseconds since 1970-01-01 UTC (`*_ns`), so that no reading's key is ever rounded.
+The records that pass once a message are named tuples: a frozen dataclass costs 1 µs more to make, and a
+tuple goes into SQLite as it is.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Float64 = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+
+class Message(NamedTuple):
+    """One MQTT PUBLISH as it came.
+
+    Attributes:
+        epoch: Number of the connection that brought it. An ack is valid on that connection only.
+        mid: MQTT packet id; 0 at QoS 0.
+        dup: The broker says that it may have sent this before.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int
+    dup: bool
+    retain: bool
+    mid: int
+    epoch: int
+
+
+class Kind(enum.IntEnum):
+    """What an input is; stored in the ledger's column `kind`."""
+
+    READING = 0
+    TIMER = 1
+    EVENT = 2
+    REJECT = 3
+
+
+class Verdict(enum.IntEnum):
+    """What became of a reading. Each reading has exactly one; stored in the ledger's column `verdict`."""
+
+    STEPPED = 0
+    HELD = 1  # waits in its tick for the other features
+    LATE = 2  # its tick is closed already
+    DUPLICATE = 3  # the same event time (or sequence number, or delivery) was taken before
+    REJECTED = 4  # `detail` says why, from REJECT_REASONS
+    NONE = 5  # timers and events have no verdict
+
+
+#: Why a reading or a whole message is refused: the closed set that labels `gaugecast_readings_total`.
+REJECT_REASONS = (
+    "too_large",  # payload above `max_payload_bytes`
+    "not_utf8",
+    "not_json",
+    "not_a_number",
+    "not_finite",
+    "wrong_type",  # a path leads to something that is not a number, a text, …
+    "missing_field",  # the time, sequence, or a stream's name is absent
+    "no_features",  # none of the fleet's features is in the payload
+    "too_many_readings",  # an array above `max_readings`
+    "bad_time",
+    "bad_stream",  # id empty, over 256 bytes, or with control characters
+    "unknown_topic",  # no fleet's pattern matches
+    "retained",
+    "far_future",
+    "out_of_range",  # every feature lies outside its `valid` range
+    "too_many_streams",
+    "stream_rate",  # streams come into being faster than allowed
+    "poison",  # three processes died on it
+)
+
+
+class Input(NamedTuple):
+    """One row of the ledger's `inputs`: whatever bears on results, in the order in which it was taken.
+
+    Attributes:
+        fleet: Name of the fleet; empty for timers.
+        stream: Stream id; empty for timers and for events of a whole fleet.
+        at_ns: Event time of a reading.
+        received_at_ns: When the poll that brought it returned; never decreases from row to row.
+        values: `F` little-endian float64, one a feature in the fleet's order, NaN = absent; empty if not a reading.
+        key: Event time or sequence number that tells one reading from the next; meaningless if `delivery`.
+        delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence
+            and came at QoS 1; else 0.
+        dup: The message carried the DUP flag.
+        detail: Reason of a reject; JSON of an event (`{"event": …}`); else empty.
+    """
+
+    kind: Kind
+    fleet: str
+    stream: str
+    at_ns: int
+    received_at_ns: int
+    values: bytes
+    key: int
+    delivery: int
+    dup: bool
+    detail: str
+
+
+class Output(NamedTuple):
+    """One row of the ledger's `outputs`: one forecast message, made by the input at `index` of its batch.
+
+    Attributes:
+        index: Position in the batch of the input that made it. The ledger turns it into `seq`.
+        step: The stream's step number; (stream, step) names this message for ever.
+        forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units.
+        topic: Where to publish.
+        body: The exact bytes to publish.
+        retain: Publish with the RETAIN flag.
+        qos: 0 or 1.
+    """
+
+    index: int
+    fleet: str
+    stream: str
+    step: int
+    forecast: bytes
+    topic: str
+    body: bytes
+    retain: bool
+    qos: int
+
+
+class Refused(NamedTuple):
+    """One row for the bounded quarantine table: a message, or part of one, that was not stepped."""
+
+    received_at_ns: int
+    fleet: str
+    stream: str
+    topic: str
+    reason: str
+    detail: str
+    head: bytes  # the payload's first bytes, at most 256
+
+
+class Parked(NamedTuple):
+    """A stream that was idle for long: its whole state, to be kept in the ledger until it speaks again."""
+
+    fleet: str
+    stream: str
+    state: bytes
