@@ -1,0 +1,1 @@
+"""Configuration: one TOML file, environment overrides, validated before anything starts."""
