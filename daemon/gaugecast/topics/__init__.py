@@ -1,0 +1,24 @@
+"""Topics: what a subscription captures, which filters meet, and how templates turn captures into names."""
+
+from gaugecast.topics.overlap import Glob, filters_overlap, output_globs, output_meets_filter, outputs_meet
+from gaugecast.topics.path import FieldPath, parse_path, path_text
+from gaugecast.topics.pattern import Pattern, check_filter, filter_matches
+from gaugecast.topics.template import MAX_STREAM_BYTES, Capture, Template, stream_fault
+
+__all__ = [
+    "MAX_STREAM_BYTES",
+    "Capture",
+    "FieldPath",
+    "Glob",
+    "Pattern",
+    "Template",
+    "check_filter",
+    "filter_matches",
+    "filters_overlap",
+    "output_globs",
+    "output_meets_filter",
+    "outputs_meet",
+    "parse_path",
+    "path_text",
+    "stream_fault",
+]

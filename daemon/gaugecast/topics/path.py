@@ -1,0 +1,41 @@
+"""Paths into a JSON payload: `$.data.p`, `$['x y']`, `$.values[0]`; a small part of RFC 9535."""
+
+from __future__ import annotations
+
+import re
+
+from gaugecast.errors import ConfigError
+
+#: Keys from the outside in. A key of digits also indexes an array. Empty = the whole.
+FieldPath = tuple[str, ...]
+
+_SEGMENT = re.compile(r"""\.([^.\[\]'"\s]+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+)\]""")
+
+
+def parse_path(text: str) -> FieldPath:
+    """Read a path.
+
+    Raises:
+        ConfigError: It does not begin with `$`, or a part of it is neither `.key`, `['key']` nor `[0]`.
+    """
+    if not text.startswith("$"):
+        raise ConfigError(
+            f"expected a path such as `$.data.p` or `$['x y']`, got {text!r}; write {path_text((text,))!r}"
+        )
+    keys: list[str] = []
+    position = 1
+    while position < len(text):
+        found = _SEGMENT.match(text, position)
+        if found is None:
+            raise ConfigError(
+                f"path {text!r}: expected `.key`, `['key']` or `[0]` at character {position + 1}, got {text[position:]!r}"
+            )
+        keys.append(next(group for group in found.groups() if group is not None))
+        position = found.end()
+    return tuple(keys)
+
+
+def path_text(path: FieldPath) -> str:
+    """Inverse of `parse_path`: `("data", "x y")` gives `$.data['x y']`."""
+    plain = re.compile(r"""[^.\[\]'"\s]+""")
+    return "$" + "".join(f".{key}" if plain.fullmatch(key) else f"[{key!r}]" for key in path)
