@@ -1,0 +1,63 @@
+"""Open ticks: the features of a step that have spoken so far, joined by aggregate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaugecast.fleet import Feature, Fleet
+from gaugecast.records import Bool, Float64, Int64
+from gaugecast.streams.table import StreamTable
+
+
+def merge(table: StreamTable, fleet: Fleet, slots: Int64, values: Float64, at: Int64) -> None:
+    """Add readings to their streams' open cells. `values` (N, F), NaN = absent."""
+    cell, count = table["cell"][slots], table["cell_n"][slots]
+    for f, feature in enumerate(fleet.features):
+        cell[:, f] = _join(feature, cell[:, f], count[:, f], values[:, f])
+    table["cell"][slots] = cell
+    table["cell_n"][slots] = count + ~np.isnan(values)
+    table["cell_at"][slots] = np.maximum(table["cell_at"][slots], at)
+    table["held"][slots] += 1
+
+
+def _join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Float64:
+    """One feature's cell after `value`; a mean is kept as its sum until the tick closes."""
+    absent, first = np.isnan(value), count == 0
+    if feature.aggregate in ("mean", "sum"):
+        joined = cell + value
+    elif feature.aggregate == "min":
+        joined = np.minimum(cell, value)
+    elif feature.aggregate == "max":
+        joined = np.maximum(cell, value)
+    else:
+        joined = value
+    return np.where(absent, cell, np.where(first, value, joined))
+
+
+def complete(table: StreamTable, fleet: Fleet, slots: Int64) -> Bool:
+    """Whether an open cell can close without waiting: every feature spoke, and none is aggregated."""
+    if any(f.aggregate != "last" for f in fleet.features):
+        return np.zeros(len(slots), bool)
+    done: Bool = (table["cell_n"][slots] > 0).all(axis=1)
+    return done
+
+
+def take(table: StreamTable, fleet: Fleet, slots: Int64) -> tuple[Float64, Int64, Int64, Int64]:
+    """Close the cells of `slots`: values (N, F), event times, ticks, and how many readings each held.
+
+    With aggregates a step's time is its tick's; else that of the newest reading.
+    """
+    values, count = table["cell"][slots], table["cell_n"][slots]
+    tick, held = table["open_tick"][slots], table["held"][slots].astype(np.int64)
+    at = table["cell_at"][slots]
+    if any(f.aggregate != "last" for f in fleet.features):
+        at = table["phase"][slots] + tick * fleet.period_ns
+    for f, feature in enumerate(fleet.features):
+        if feature.aggregate == "mean":
+            values[:, f] /= np.maximum(count[:, f], 1)
+    table["open"][slots] = False
+    table["cell"][slots] = np.nan
+    table["cell_n"][slots] = 0
+    table["cell_at"][slots] = 0
+    table["held"][slots] = 0
+    return values, at, tick, held

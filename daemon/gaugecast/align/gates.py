@@ -1,0 +1,136 @@
+"""The gate before a tick: which readings are new, which came twice, which came too late.
+
+A reading counts once by its key (event time or sequence number), which must rise with each feature of a
+stream. That bounds what must be remembered to one number a feature, and makes redelivery harmless.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gaugecast.align.ticks import follow_phase, phase_at, tick_of
+from gaugecast.fleet import Fleet
+from gaugecast.records import Bool, Float64, Int64, Verdict
+from gaugecast.streams.table import NEVER, StreamTable
+
+#: So many late readings in order, in real time, mean that the sensor's clock was set back.
+REANCHOR_AFTER = 20
+
+#: In `Judged.verdict`: nothing against this reading.
+ACCEPTED = -1
+
+
+class Round(NamedTuple):
+    """Readings of different streams of one fleet, all arrays with N rows.
+
+    Attributes:
+        slots: Each stream's slot; no two alike.
+        index: Position of each reading in the batch that `advance` was given.
+        values: (N, F), NaN = absent.
+        again: The delivery itself was seen before (payloads without time and sequence only).
+    """
+
+    slots: Int64
+    index: Int64
+    at: Int64
+    received: Int64
+    key: Int64
+    values: Float64
+    dup: Bool
+    again: Bool
+
+
+class Judged(NamedTuple):
+    """What the gate says of a `Round`, row by row; features that came twice are NaN in `values`."""
+
+    verdict: Int64
+    values: Float64
+    tick: Int64
+    phase: Int64
+    reanchored: Bool
+
+
+def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
+    """Verdict and tick of each reading. Writes nothing but the columns `late_*`."""
+    verdict, values = _by_key(table, fleet, r)
+    spoken = table["received"][r.slots] >= 0
+    phase = np.where(spoken, table["phase"][r.slots], r.at if _learns_phase(fleet) else 0)
+    first_tick = tick_of(r.at, phase, fleet.period_ns) - 1
+    closed = np.where(spoken, np.where(table["started"][r.slots], table["tick"][r.slots], NEVER), first_tick)
+    tick = tick_of(r.at, phase, fleet.period_ns)
+    if fleet.timed:
+        oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
+        verdict = np.where((verdict == ACCEPTED) & (tick < oldest), int(Verdict.LATE), verdict)
+    else:
+        tick = np.maximum(tick, _next_tick(table, fleet, r, closed))
+    anchored = _reanchor(table, fleet, r, verdict)
+    if anchored.any():
+        verdict = np.where(anchored, ACCEPTED, verdict)
+        values = np.where(anchored[:, None], r.values, values)
+        newest = np.maximum(closed, np.where(table["open"][r.slots], table["open_tick"][r.slots], closed))
+        tick = np.where(anchored, newest + fleet.bridge + 2, tick)
+    forced = anchored | (tick != tick_of(r.at, phase, fleet.period_ns))
+    phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
+    if _learns_phase(fleet):
+        steady = r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2 if fleet.timed else ~forced
+        phase = follow_phase(r.at, tick, phase, fleet.period_ns, steady & ~forced & spoken)
+    return Judged(verdict, values, tick, phase, anchored)
+
+
+def _learns_phase(fleet: Fleet) -> bool:
+    """With aggregates the windows stay on the clock; there a sensor's own phase means nothing."""
+    return all(f.aggregate == "last" for f in fleet.features)
+
+
+def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]:
+    """Refuse features whose key does not rise, and readings of which nothing is left."""
+    verdict = np.where(r.again, int(Verdict.DUPLICATE), ACCEPTED)
+    if not fleet.timed and fleet.sequence_path is None:
+        return verdict, r.values
+    taken = table["key"][r.slots]
+    present = ~np.isnan(r.values)
+    old = present & (r.key[:, None] <= taken)
+    if not old.any():
+        return verdict, r.values
+    values = np.where(old, np.nan, r.values)
+    nothing_left = old.any(axis=1) & (old == present).all(axis=1)
+    newest = np.where(present, taken, NEVER).max(axis=1)
+    why = np.where(r.key == newest, int(Verdict.DUPLICATE), int(Verdict.LATE))
+    return np.where(nothing_left, why, verdict), values
+
+
+def _next_tick(table: StreamTable, fleet: Fleet, r: Round, closed: Int64) -> Int64:
+    """Oldest tick that a reading without event time may take: each reading of a feature is a tick of its own."""
+    is_open = table["open"][r.slots]
+    if not _learns_phase(fleet):
+        return np.where(is_open, table["open_tick"][r.slots], closed + 1)
+    spoken = (~np.isnan(r.values) & (table["cell_n"][r.slots] > 0)).any(axis=1)
+    return np.where(is_open, table["open_tick"][r.slots] + spoken, closed + 1)
+
+
+def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Bool:
+    """Whether a stream has been late so long, and so regularly, that its clock must have been set back.
+
+    Redelivered messages (DUP) never count, and the run must have taken at least half the time that its own
+    event times claim: a gateway that sends its buffer again does so in a burst.
+    """
+    refused = (verdict != ACCEPTED) & ~r.dup & ~r.again
+    if not refused.any() and not table["late_run"][r.slots].any():
+        return refused
+    run = table["late_run"][r.slots]
+    rising = refused & (run > 0) & (r.key > table["late_at"][r.slots])
+    run = np.where(rising, run + 1, np.where(refused, 1, 0))
+    begins = refused & ~rising
+    first_at = np.where(begins, r.key, table["late_first_at"][r.slots])
+    first_received = np.where(begins, r.received, table["late_received"][r.slots])
+    claimed = r.key - first_at if fleet.timed else np.full_like(r.key, (REANCHOR_AFTER - 1) * fleet.period_ns)
+    anchored = refused & (run >= REANCHOR_AFTER) & (r.received - first_received >= claimed // 2)
+    counts = ~r.dup & ~r.again
+    rows = r.slots[counts]
+    table["late_run"][rows] = np.where(anchored, 0, run)[counts]
+    table["late_at"][rows] = r.key[counts]
+    table["late_first_at"][rows] = first_at[counts]
+    table["late_received"][rows] = first_received[counts]
+    return anchored

@@ -1,0 +1,210 @@
+"""One model at work on one fleet: its recurrent state, statistics and forecasts of every stream.
+
+A fleet has at most two experts: the model in force and one in shadow. Each sees the same steps; what is
+published, and whether to believe it, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gaugecast.engine.lstm import NumpyEngine
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, observe, scale, to_forecast
+from gaugecast.model.weights import Model
+from gaugecast.records import Bool, Float32, Float64, Int64
+from gaugecast.streams.columns import Column, Columns
+
+
+class Steps(NamedTuple):
+    """N closed steps of different streams.
+
+    Attributes:
+        values: (N, F), NaN = absent.
+        last: Values of the step before, (N, F), NaN = never seen.
+        seen: Whether `last` was measured, (N, F).
+        at: Event time (N,).
+        last_at: Event time of the step before (N,).
+        gap: Ticks missing between the two (N,); 0 at a stream's first step.
+        fresh: First step, or first after a gap longer than `bridge`: the state begins anew (N,).
+    """
+
+    slots: Int64
+    values: Float64
+    last: Float64
+    seen: Bool
+    at: Int64
+    last_at: Int64
+    gap: Int64
+    fresh: Bool
+
+
+class Trace(NamedTuple):
+    """What one `Expert.step` fed and got, for the learner; rows as in `Steps`."""
+
+    slots: Int64
+    inputs: Float32  # (N, R, I)
+    state: Float32  # before the step, (N, R, S)
+    x: Float64  # (N, F), as fed
+    scale: Float64  # (N, F)
+    steps: Steps
+
+
+class Expert:
+    """A model, and columns with what it remembers of each stream. Owned by the loop's thread.
+
+    Columns: `state` (R, S) float32, `stats` (F, STATS), `next` (G,) the forecast of the coming step,
+    `warm` steps since the state began, `square_error` (G,) discounted as in the stream table.
+    """
+
+    def __init__(self, fleet: Fleet, model: Model, capacity: int) -> None:
+        self.fleet = fleet
+        self.recipe = model.manifest.recipe
+        self.layout = InputLayout.of(fleet.features, model.manifest.rows, self.recipe)
+        self.use(model)
+        features, forecast = len(fleet.features), len(self.layout.forecast)
+        spec = (
+            Column("state", "<f4", (self.layout.row_count, self.engine.state_size)),
+            Column("stats", "<f8", (features, STATS)),
+            Column("next", "<f8", (forecast,), np.nan),
+            Column("warm", "<i4"),
+            Column("square_error", "<f8", (forecast,)),
+            Column("square_last", "<f8", (forecast,)),
+            Column("scored", "<f8", (forecast,)),
+        )
+        self.columns = Columns(spec, capacity)
+        self.broken_total = 0
+
+    def use(self, model: Model) -> None:
+        """Take other weights of the same shape; hidden states stay."""
+        self.model = model
+        self.engine = NumpyEngine(model)
+        self._begin = self.engine.initial_state(self.layout.row_count)
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.model.manifest.version
+
+    def ready(self, slots: Int64) -> Bool:
+        """Whether the model's forecasts of these streams may be published: warm, and finite (N,)."""
+        warm = self.columns["warm"][slots] >= self.model.manifest.warmup_steps
+        finite: Bool = warm & np.isfinite(self.columns["next"][slots]).all(axis=1)
+        return finite
+
+    def step(self, steps: Steps) -> tuple[Float64, Trace]:
+        """Take one step with each stream. Returns the values as fed (N, F): absent ones are the model's own."""
+        slots, columns = steps.slots, self.columns
+        self._begin_anew(slots[steps.fresh])
+        previous = np.where(steps.fresh[:, None], np.nan, steps.last)
+        if steps.gap.any():
+            previous = self._bridge(steps, previous)
+        x = self._fill(steps, previous)
+        consecutive = (steps.gap == 0) & ~steps.fresh
+        measured = np.where(steps.seen, steps.last, np.nan)
+        stats = observe(columns["stats"][slots], measured, steps.values, consecutive, self.recipe)
+        columns["stats"][slots] = stats
+        state = columns["state"][slots]
+        inputs = build_inputs(stats, x, previous, steps.at + self.fleet.period_ns, self.layout, self.recipe)
+        following = self._forward(slots, inputs, state)
+        s = scale(stats, self.recipe)
+        columns["next"][slots] = to_forecast(following, x, s, self.layout, self.recipe)
+        columns["warm"][slots] += 1
+        return x, Trace(slots, inputs, state, x, s, steps)
+
+    def peek(self, slots: Int64, x: Float64, last: Float64, at: Int64, horizon: int) -> Float64:
+        """Forecasts (N, horizon, G) in closed loop, each fed back as if it were measured; nothing is changed.
+
+        Args:
+            slots: Streams that were just stepped.
+            x: Their values as fed (N, F); inputs that are not forecast stay as they are.
+            last: Values one tick earlier (N, F).
+            at: Event time of `x` (N,).
+            horizon: H ≥ 1. The first forecast is the one that `step` made.
+        """
+        columns, period = self.columns, self.fleet.period_ns
+        state, stats = columns["state"][slots], columns["stats"][slots]
+        s = scale(stats, self.recipe)
+        out = np.empty((len(slots), horizon, len(self.layout.forecast)))
+        out[:, 0] = columns["next"][slots]
+        for h in range(1, horizon):
+            last, x = x, self._feed_back(x, out[:, h - 1])
+            inputs = build_inputs(stats, x, last, at + (h + 1) * period, self.layout, self.recipe)
+            y, state = self._rows_step(inputs, state)
+            out[:, h] = to_forecast(y, x, s, self.layout, self.recipe)
+        return out
+
+    def score(self, slots: Int64, error: Float64, step: Float64, decay: float) -> None:
+        """Add one step's errors (N, G), NaN = not to be scored, to the discounted sums.
+
+        Args:
+            slots: Streams.
+            error: Observed minus this model's forecast.
+            step: Observed minus last value.
+            decay: Factor on the older terms.
+        """
+        count = ~np.isnan(error)
+        columns = self.columns
+        for name, term in (("square_error", error), ("square_last", step)):
+            add = np.where(count, np.minimum(np.square(np.nan_to_num(term)), 1e300), 0.0)
+            columns[name][slots] = np.where(count, decay * columns[name][slots], columns[name][slots]) + add
+        columns["scored"][slots] = np.where(count, decay * columns["scored"][slots], columns["scored"][slots]) + count
+
+    def _begin_anew(self, slots: Int64) -> None:
+        if len(slots):
+            self.columns["state"][slots] = self._begin
+            self.columns["warm"][slots] = 0
+            self.columns["next"][slots] = np.nan
+
+    def _fill(self, steps: Steps, previous: Float64) -> Float64:
+        """Absent features are the model's own forecast, or the last value where there is none."""
+        absent = np.isnan(steps.values)
+        if not absent.any():
+            return steps.values
+        own = np.where(np.isnan(previous), steps.last, previous)
+        forecast = self.columns["next"][steps.slots]
+        g = self.layout.forecast
+        own[:, g] = np.where(np.isnan(forecast), own[:, g], forecast)
+        return np.where(absent, own, steps.values)
+
+    def _bridge(self, steps: Steps, previous: Float64) -> Float64:
+        """Roll streams through their gaps in closed loop, state and all; returns their last values then (N, F)."""
+        previous = previous.copy()
+        gap = np.where(steps.fresh, 0, steps.gap)
+        for g in range(int(gap.max(initial=0))):
+            rows = np.flatnonzero(gap > g)
+            slots = steps.slots[rows]
+            last, stats = previous[rows], self.columns["stats"][slots]
+            x = self._feed_back(last, self.columns["next"][slots])
+            target = steps.last_at[rows] + (g + 2) * self.fleet.period_ns
+            inputs = build_inputs(stats, x, last, target, self.layout, self.recipe)
+            y = self._forward(slots, inputs, self.columns["state"][slots])
+            s = scale(stats, self.recipe)
+            self.columns["next"][slots] = to_forecast(y, x, s, self.layout, self.recipe)
+            previous[rows] = x
+        return previous
+
+    def _feed_back(self, x: Float64, forecast: Float64) -> Float64:
+        fed = x.copy()
+        g = self.layout.forecast
+        fed[:, g] = np.where(np.isnan(forecast), fed[:, g], forecast)
+        return fed
+
+    def _forward(self, slots: Int64, inputs: Float32, state: Float32) -> Float32:
+        """Step and keep the states; a state that is no longer finite begins anew and is counted."""
+        y, after = self._rows_step(inputs, state)
+        sound = np.isfinite(after).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2))
+        self.columns["state"][slots] = after
+        if not sound.all():
+            self.broken_total += int((~sound).sum())
+            self._begin_anew(slots[~sound])
+            y = np.where(sound[:, None, None], y, np.float32(np.nan))
+        return y
+
+    def _rows_step(self, inputs: Float32, state: Float32) -> tuple[Float32, Float32]:
+        """(N, R, I), (N, R, S) → (N, R, O), (N, R, S): the engine knows rows only."""
+        n, r = inputs.shape[:2]
+        y, after = self.engine.step(inputs.reshape(n * r, -1), state.reshape(n * r, -1))
+        return y.reshape(n, r, -1), after.reshape(n, r, -1)
