@@ -14,15 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gaugecast.fleet import Feature, Rows
+from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float32, Float64, Int64
-
-if TYPE_CHECKING:
-    from gaugecast.model.manifest import Recipe
 
 #: Statistics a feature: the columns below.
 STATS = 6
