@@ -1,0 +1,46 @@
+"""Engines: what steps the LSTM. `numpy` is the default; whatever else comes keeps the same `Engine` contract."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gaugecast.engine.lstm import NumpyEngine
+from gaugecast.records import Float32
+
+__all__ = ["Engine", "NumpyEngine"]
+
+
+class Engine(Protocol):
+    """A network with its weights. Rows (N) are independent: a row's bits depend on that row alone.
+
+    Arguments are never written to and results never alias them or each other. Not finite in, not finite out,
+    in that row only and without a warning. One thread at a time may call an engine (the one that made it).
+
+    Attributes:
+        input_size: I, floats in a row of inputs.
+        output_size: O, floats in a row of outputs.
+        state_size: S, floats of state a row, packed [h1 c1 h2 c2 …], one h and c of `units` floats a layer.
+    """
+
+    input_size: int
+    output_size: int
+    state_size: int
+
+    def initial_state(self, rows: int) -> Float32:
+        """The state (rows, S) of rows that have seen nothing yet; a new array."""
+
+    def step(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
+        """One step of N ≥ 0 rows: x (N, I) and state (N, S) to y (N, O) and the state after it (N, S).
+
+        Raises:
+            Defect: Shapes or types that are not these.
+        """
+
+    def sequence(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
+        """T ≥ 0 steps: x (T, N, I) and state (N, S) to y (T, N, O) and the state after them (N, S).
+
+        Equal to T calls of `step`, to the bit.
+
+        Raises:
+            Defect: Shapes or types that are not these.
+        """

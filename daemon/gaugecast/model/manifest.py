@@ -1,0 +1,201 @@
+"""What a model says of itself: the shape of its network, the recipe of its inputs, and where it comes from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from gaugecast.errors import ModelError
+from gaugecast.fleet import Role, Rows
+
+Activation = Literal["tanh", "relu", "sigmoid", "hard_sigmoid", "linear"]
+Head = Literal["dense", "none"]
+Shape = tuple[int, ...]
+
+FORMAT = 1
+MAX_UNITS = 4096
+MAX_LAYERS = 8
+MAX_SIZE = 65_536
+MAX_STEPS = 1_000_000
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How readings become the network's inputs, and its output a forecast.
+
+    Attributes:
+        kind: `difference`: the target is (x[t+1] − x[t]) / s, the forecast x[t] + s·y.
+        half_life_steps: Half-life, in steps, of the running mean and deviations.
+        floor: Least scale s, as a share of the long-run mean |difference|.
+        clip_sigma: Outliers beyond this many deviations are clipped in the statistics.
+        target_clip: Bound of |target|, in units of s.
+        move_clip: Bound of a forecast's |move|, in units of s.
+        level: The normalised level is an input.
+        clock: Hour (two harmonics) and weekday of the target are inputs.
+        identity: A one-hot of the feature is an input (rows `per_feature`).
+        squash: Inputs pass through sign(x)·log1p(|x|).
+    """
+
+    half_life_steps: float
+    kind: Literal["difference"] = "difference"
+    floor: float = 0.1
+    clip_sigma: float = 5.0
+    target_clip: float = 8.0
+    move_clip: float = 10.0
+    level: bool = True
+    clock: bool = True
+    identity: bool = True
+    squash: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One LSTM layer, as Keras means it; `layer_norm` normalises its output sequence, not its state."""
+
+    units: int
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    layer_norm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything about a model but its weights; `model.json`.
+
+    Attributes:
+        fleet: The only fleet that this model may forecast.
+        features: (name, role) in the fleet's order.
+        period_s: Distance of two ticks that it was trained on.
+        rows: `per_feature` (one row a forecast feature) or `joint` (one row a stream).
+        input_size: Floats in a row of inputs.
+        output_size: Floats in a row of outputs.
+        head: `dense`: a linear Dense layer after the last LSTM; `none`: its output itself.
+        warmup_steps: Steps after a reset during which forecasts are marked `warming`.
+        look_back: 0 = stateful; else the state is that after the last `look_back` steps from the initial one.
+        provenance: Whatever tells how it came to be: script, seed, rows, figures reached.
+        sha256: Digest of the weights file, hexadecimal; empty before `weights.seal_model`.
+        version: The digest's first 12 digits.
+    """
+
+    fleet: str
+    features: tuple[tuple[str, Role], ...]
+    period_s: float
+    rows: Rows
+    recipe: Recipe
+    layers: tuple[Layer, ...]
+    input_size: int
+    output_size: int
+    head: Head = "dense"
+    warmup_steps: int = 8
+    look_back: int = 0
+    provenance: dict[str, str | int | float] = field(default_factory=dict)
+    sha256: str = ""
+    version: str = ""
+    format: int = FORMAT
+
+    def weight_shapes(self) -> dict[str, Shape]:
+        """Name and shape of each weight that must exist, in Keras order (gates i, f, c, o)."""
+        shapes: dict[str, Shape] = {}
+        width = self.input_size
+        for i, layer in enumerate(self.layers):
+            units = layer.units
+            shapes[f"lstm{i}/kernel"] = (width, 4 * units)
+            shapes[f"lstm{i}/recurrent"] = (units, 4 * units)
+            shapes[f"lstm{i}/bias"] = (4 * units,)
+            if layer.layer_norm:
+                shapes[f"norm{i}/gamma"] = (units,)
+                shapes[f"norm{i}/beta"] = (units,)
+            width = units
+        if self.head == "dense":
+            shapes["dense/kernel"] = (width, self.output_size)
+            shapes["dense/bias"] = (self.output_size,)
+        return shapes
+
+    def optional_shapes(self) -> dict[str, Shape]:
+        """Name and shape of each weight that may exist: the learned initial states."""
+        return {f"initial{i}/{part}": (layer.units,) for i, layer in enumerate(self.layers) for part in ("h", "c")}
+
+
+def decode_manifest(text: bytes) -> Manifest:
+    """Read `model.json`.
+
+    Raises:
+        ModelError: Not JSON, a field absent, unknown, of a wrong type, or outside its bounds.
+    """
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise ModelError(f"manifest: expected at most {MAX_MANIFEST_BYTES} bytes, got {len(text)}")
+    try:
+        raw = msgspec.json.decode(text)
+        _check_format(raw)
+        manifest = msgspec.convert(raw, Manifest)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as exc:
+        raise ModelError(f"manifest: {exc}") from exc
+    unknown = _unknown_keys(raw, msgspec.to_builtins(manifest), "$")
+    if unknown:
+        raise ModelError(f"manifest: unknown key {unknown[0]}")
+    check_manifest(manifest)
+    return manifest
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Write `model.json`; inverse of `decode_manifest`."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Hold a manifest against its bounds.
+
+    Raises:
+        ModelError: Names the field, what was expected and what came.
+    """
+    _expect(manifest.format == FORMAT, "format", f"{FORMAT}", manifest.format)
+    _expect(1 <= len(manifest.layers) <= MAX_LAYERS, "layers", f"1 to {MAX_LAYERS}", len(manifest.layers))
+    for layer in manifest.layers:
+        _expect(1 <= layer.units <= MAX_UNITS, "layers.units", f"1 to {MAX_UNITS}", layer.units)
+    _expect(1 <= manifest.input_size <= MAX_SIZE, "input_size", f"1 to {MAX_SIZE}", manifest.input_size)
+    _expect(1 <= manifest.output_size <= MAX_SIZE, "output_size", f"1 to {MAX_SIZE}", manifest.output_size)
+    if manifest.head == "none":
+        width = manifest.layers[-1].units
+        _expect(manifest.output_size == width, "output_size", f"{width}, the last layer's units", manifest.output_size)
+    _expect(0 <= manifest.warmup_steps <= MAX_STEPS, "warmup_steps", f"0 to {MAX_STEPS}", manifest.warmup_steps)
+    _expect(0 <= manifest.look_back <= MAX_STEPS, "look_back", f"0 to {MAX_STEPS}", manifest.look_back)
+    _expect(_positive(manifest.period_s), "period_s", "a positive number", manifest.period_s)
+    names = [name for name, _ in manifest.features]
+    _expect(len(set(names)) == len(names) > 0, "features", "distinct names, at least one", names)
+    _check_recipe(manifest.recipe)
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    for name in ("half_life_steps", "clip_sigma", "target_clip", "move_clip"):
+        value = getattr(recipe, name)
+        _expect(_positive(value), f"recipe.{name}", "a positive number", value)
+    _expect(0 <= recipe.floor < math.inf, "recipe.floor", "a number from 0", recipe.floor)
+
+
+def _positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+def _check_format(raw: object) -> None:
+    found = raw.get("format") if isinstance(raw, dict) else None
+    _expect(type(found) is int and found == FORMAT, "format", f"{FORMAT}", found)
+
+
+def _expect(holds: bool, name: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ModelError(f"manifest: {name}: expected {expected}, got {got!r}")
+
+
+def _unknown_keys(raw: Any, known: Any, path: str) -> list[str]:
+    """Paths of the keys in `raw` that decoding dropped."""
+    if isinstance(raw, dict):
+        found = [f"{path}.{key}" for key in raw if key not in known]
+        return found or [p for key in raw for p in _unknown_keys(raw[key], known[key], f"{path}.{key}")]
+    if isinstance(raw, list):
+        pairs = enumerate(zip(raw, known, strict=True))
+        return [p for i, (one, other) in pairs for p in _unknown_keys(one, other, f"{path}[{i}]")]
+    return []
