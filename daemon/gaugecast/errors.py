@@ -9,6 +9,7 @@ class ExitCode(enum.IntEnum):
     """How a gaugecast process ends; systemd restarts all but `CONFIG`."""
 
     ASKED = 0
+    UNAVAILABLE = 69  # of commands that ask a running daemon: none answers, or it refuses
     DEFECT = 70
     STORAGE = 74
     CONFIG = 78
@@ -50,6 +51,18 @@ class AlreadyRunning(GaugecastError):
     """A second daemon was started on a state directory that is in use."""
 
     exit_code = ExitCode.CONFIG
+
+
+class Unreachable(GaugecastError):
+    """No daemon answers where one was asked."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class CommandRefused(GaugecastError):
+    """The running daemon will not do what it was asked; the message is its own."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class Defect(GaugecastError):

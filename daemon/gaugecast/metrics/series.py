@@ -83,7 +83,7 @@ class StreamSeries:
 
 
 def _print_column(lines: list[str], name: str, labels: list[str], column: Float64) -> None:
-    """Nine significant digits: what a float32 forecast holds. `%` on a tuple costs a third of a `repr` in an f-string."""
+    """Nine significant digits: what a float32 forecast holds. `%` costs a third of a `repr` in an f-string."""
     prefix = f"gaugecast_stream_{name}"
     line = "%s%s%.3f\n" if name.endswith("seconds") else "%s%s%.9g\n"
     finite = np.isfinite(column)

@@ -1,0 +1,21 @@
+"""The control socket: commands for a running daemon, one JSON object a line, answered between two batches.
+
+`server` is polled by the loop thread, `client` is what the command line calls, `answers` are the formats of both.
+"""
+
+from gaugecast.control.answers import FeatureStatus, FleetStatus, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery
+from gaugecast.control.client import call
+from gaugecast.control.server import SOCKET_NAME, Command, Control
+
+__all__ = [
+    "SOCKET_NAME",
+    "Command",
+    "Control",
+    "FeatureStatus",
+    "FleetStatus",
+    "StatusAnswer",
+    "StreamRow",
+    "StreamsAnswer",
+    "StreamsQuery",
+    "call",
+]
