@@ -1,7 +1,7 @@
 """The tables of `gaugecast.toml`. Every key, its default and its bounds; unknown keys are refused.
 
 Edges take the table that concerns them (`Mqtt`, `Storage`, …); the pipeline takes `fleet.Fleet`, made from
-`FleetTable`.
+`FleetTable` by `config.resolve`. The description of a key is what `gaugecast init` writes beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Table(BaseModel):
@@ -19,109 +19,175 @@ class Table(BaseModel):
 
 
 class Tls(Table):
-    """`[mqtt.tls]`: present = TLS."""
+    """TLS to the broker; the table being there switches it on, and the port is then usually 8883."""
 
-    ca: Path | None = Field(default=None, description="CA certificates (PEM); the system's if absent")
-    certificate: Path | None = Field(default=None, description="Client certificate (PEM)")
-    key: Path | None = Field(default=None, description="Its private key (PEM)")
-    verify_hostname: bool = True
+    ca: Path | None = Field(default=None, description="CA certificates (PEM); the system's where absent")
+    certificate: Path | None = Field(default=None, description="client certificate (PEM)")
+    key: Path | None = Field(default=None, description="private key of the client certificate (PEM)")
+    verify_hostname: bool = Field(default=True, description="whether the certificate must name `host`")
 
 
 class Mqtt(Table):
-    """`[mqtt]`: the broker and the session with it."""
+    """The broker and the session with it."""
 
-    host: str = "localhost"
-    port: int = Field(default=1883, ge=1, le=65535)
-    client_id: str = Field(default="gaugecast", min_length=1, max_length=128)
-    protocol: Literal["5", "3.1.1"] = "5"
-    keepalive_s: int = Field(default=30, ge=5, le=3600)
-    username: str | None = None
-    password_file: Path | None = Field(default=None, description="File that holds the password; never the password")
-    tls: Tls | None = None
-    receive_maximum: int = Field(default=1000, ge=1, le=65535, description="Unacked messages that the broker may send")
-    publish_window: int = Field(default=20, ge=1, le=65535, description="Our unacked publishes at QoS 1")
-    session_expiry_s: int = Field(default=7 * 86400, ge=0)
-    reconnect_max_s: float = Field(default=30.0, ge=0.1, le=3600)
-    status_topic: str = Field(default="gaugecast/status", description="Retained: online, offline (last will)")
+    host: str = Field(default="localhost", min_length=1, description="name or address of the broker")
+    port: int = Field(default=1883, ge=1, le=65535, description="1883 plain, 8883 TLS by custom")
+    client_id: str = Field(
+        default="gaugecast",
+        min_length=1,
+        max_length=128,
+        description="names our session at the broker; one daemon an id, and keep it: the backlog hangs on it",
+    )
+    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version: 5 or 3.1.1")
+    keepalive_s: int = Field(default=30, ge=5, le=3600, description="seconds between pings of an idle connection")
+    username: str | None = Field(default=None, description="user at the broker")
+    password_file: Path | None = Field(default=None, description="file that holds the password; never the password")
+    receive_maximum: int = Field(
+        default=1000, ge=1, le=65535, description="messages that the broker may send unacknowledged (MQTT 5)"
+    )
+    publish_window: int = Field(default=20, ge=1, le=65535, description="forecasts on their way at QoS 1")
+    session_expiry_s: int = Field(
+        default=7 * 86400, ge=0, le=2**32 - 1, description="seconds that the broker keeps our session while we are away"
+    )
+    reconnect_max_s: float = Field(default=30.0, ge=0.1, le=3600, description="longest wait before a new connection, s")
+    status_topic: str = Field(
+        default="gaugecast/status", min_length=1, description="retained `online`, or `offline` by the last will"
+    )
+    tls: Tls | None = Field(default=None, description="present = TLS")
 
 
 class Storage(Table):
-    """`[storage]`: the state directory and how long history is kept."""
+    """The state directory and how long history is kept."""
 
-    directory: Path = Path("/var/lib/gaugecast")
-    keep_days: float = Field(default=14.0, gt=0)
-    keep_gb: float = Field(default=4.0, gt=0)
-    checkpoint_replay_s: float = Field(default=0.5, gt=0, description="Checkpoint when replay would cost this")
-    checkpoint_every_s: float = Field(default=3600.0, gt=0)
-    pause_budget_ms: float = Field(default=5.0, gt=0, description="Longest pause of the loop for one slice of state")
-    quarantine_rows: int = Field(default=10_000, ge=0)
+    directory: Path = Field(default=Path("/var/lib/gaugecast"), description="ledger and checkpoints; one daemon each")
+    keep_days: float = Field(default=14.0, gt=0, description="days that readings and forecasts are kept")
+    keep_gb: float = Field(default=4.0, gt=0, description="size of the ledger above which the oldest go, 10^9 bytes")
+    checkpoint_replay_s: float = Field(
+        default=0.5, gt=0, description="a checkpoint is taken when replaying since the last would cost these seconds"
+    )
+    checkpoint_every_s: float = Field(default=3600.0, gt=0, description="a checkpoint at least this often, s")
+    pause_budget_ms: float = Field(
+        default=5.0, gt=0, description="longest pause of the loop for one slice of state, ms"
+    )
+    quarantine_rows: int = Field(default=10_000, ge=0, description="refused messages that are kept to be looked at")
 
 
 class Http(Table):
-    """`[http]`: /metrics, /healthz, /readyz."""
+    """Where /metrics, /healthz and /readyz are served."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=9464, ge=0, le=65535, description="0 = any free port; -c status tells which")
-    stream_series: int = Field(default=200, ge=0, description="Streams that get series of their own")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 = all")
+    port: int = Field(default=9464, ge=0, le=65535, description="0 = any free port; `gaugecast status` tells which")
+    stream_series: int = Field(
+        default=200, ge=0, le=100_000, description="streams that get Prometheus series of their own"
+    )
 
 
 class Loop(Table):
-    """`[loop]`: the size of a micro-batch and the bounds of memory."""
+    """The size of a micro-batch and the bounds of memory."""
 
-    batch_messages: int = Field(default=1000, ge=1, le=65536)
-    batch_ms: float = Field(default=20.0, ge=0, le=1000)
-    max_streams: int = Field(default=100_000, ge=1)
-    new_streams_per_s: float = Field(default=2000.0, gt=0)
-    max_payload_bytes: int = Field(default=262_144, ge=16)
-    max_readings: int = Field(default=10_000, ge=1, description="Readings in one message's array")
-    max_lag: int = Field(default=100_000, ge=100, description="Unconfirmed outputs at which polling stops")
-    skill_half_life: int = Field(default=500, ge=1, description="Steps")
+    batch_messages: int = Field(default=1000, ge=1, le=65536, description="messages taken into one commit at most")
+    batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
+    max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
+    new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")
+    max_payload_bytes: int = Field(default=262_144, ge=16, description="larger payloads are refused unread")
+    max_readings: int = Field(default=10_000, ge=1, description="readings in one message's array at most")
+    max_lag: int = Field(default=100_000, ge=100, description="unconfirmed forecasts at which reading stops")
+    skill_half_life: int = Field(default=500, ge=1, description="steps after which an error counts half in the skill")
 
 
 class Learning(Table):
-    """`[learning]`: the learner process."""
+    """The learner process, which trains the models beside the loop."""
 
-    mode: Literal["child", "unit", "off"] = "off"
-    cpu: float = Field(default=0.5, gt=0, le=64, description="Cores it may use")
-    every_s: float = Field(default=60.0, ge=1, description="Distance of two hand-overs of a fleet")
-    streams: int = Field(default=64, ge=1, description="Streams of a fleet that it samples")
-    seed: int = 0
+    mode: Literal["child", "unit", "off"] = Field(
+        default="off", description="`child` of the daemon, a systemd `unit` of its own, or `off`"
+    )
+    cpu: float = Field(default=0.5, gt=0, le=64, description="cores that it may use")
+    every_s: float = Field(default=60.0, ge=1, description="seconds between two hand-overs of weights of a fleet")
+    streams: int = Field(default=64, ge=1, description="streams of a fleet that it samples")
+    seed: int = Field(default=0, description="of all its random draws")
 
 
 class FeatureTable(Table):
-    """`[fleet.NAME.features.FEATURE]`."""
+    """One measured quantity."""
 
-    path: str = Field(default="", description="JSON path `$.data.p`; the feature's name if absent")
-    unit: str = ""
-    role: Literal["forecast", "input"] = "forecast"
-    valid: tuple[float, float] | None = None
-    aggregate: Literal["last", "mean", "min", "max", "sum"] = "last"
+    path: str = Field(default="", description="where the reading has it, `$.data.p` or `$['x y']`; default: its name")
+    unit: str = Field(default="", max_length=32, description="for people: `bar`, `°C`")
+    role: Literal["forecast", "input"] = Field(
+        default="forecast", description="`forecast`, or `input`: fed to the model, not forecast (a set-point)"
+    )
+    valid: tuple[float, float] | None = Field(
+        default=None, description="[min, max]; values outside are refused", examples=["[0, 10]"]
+    )
+    aggregate: Literal["last", "mean", "min", "max", "sum"] = Field(
+        default="last", description="of several readings in one period"
+    )
 
 
 class FleetTable(Table):
-    """`[fleet.NAME]`: streams of one kind."""
+    """Streams of one kind: the same features, one period, one model."""
 
-    subscribe: list[str] = Field(min_length=1)
-    stream: str = ""
-    payload: Literal["json", "number"] = "json"
-    records: str = "$"
-    time: str | None = None
-    time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
-    timezone: str = "UTC"
-    sequence: str | None = None
-    period: str | float = Field(description="Seconds, or `500ms`, `1s`, `5m`, `1h`, `1d`")
-    bridge: int = Field(default=5, ge=0, le=10_000)
-    grace: str | float | None = None
-    horizon: int = Field(default=1, ge=1, le=1000)
-    rows: Literal["per_feature", "joint"] | None = None
-    output: str = "gaugecast/{fleet}/{stream}"
-    output_qos: Literal[0, 1] = 1
-    input_qos: Literal[0, 1] = 1
-    retain: bool = False
-    accept_retained: bool = False
-    stale_after: str | float | None = None
-    park_after: str | float | None = None
-    features: dict[str, FeatureTable] = Field(min_length=1)
+    subscribe: list[str] = Field(
+        min_length=1,
+        description="topics; `{site}` captures a level, `+` and `#` do not, `{feature}` names the feature",
+        examples=['["plant/{site}/{tank}/telemetry"]'],
+    )
+    stream: str = Field(
+        default="",
+        description="id of a stream, of captures and payload fields: `{site}/{$.device}`; default: all captures",
+    )
+    payload: Literal["json", "number"] = Field(default="json", description="`json`, or `number`: nothing but a number")
+    records: str = Field(default="$", description="where the JSON has its reading or its array of readings")
+    time: str | None = Field(
+        default=None, description="path of the event time; absent = time of arrival", examples=['"$.t"']
+    )
+    time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = Field(
+        default="s", description="of numbers since 1970-01-01 UTC: s, ms, us, ns; or iso8601 text"
+    )
+    timezone: str = Field(default="UTC", description="of ISO 8601 times without offset, e.g. Europe/Berlin")
+    sequence: str | None = Field(
+        default=None, description="path of a running number, if there is no time", examples=['"$.seq"']
+    )
+    period: str | float = Field(
+        description="distance of two readings: `500ms`, `1s`, `5m`, `1h`, `1d`, or seconds", examples=['"1s"']
+    )
+    bridge: int = Field(
+        default=5, ge=0, le=10_000, description="periods of silence that are bridged; a longer gap resets the state"
+    )
+    grace: str | float | None = Field(
+        default=None, description="wait for absent features, a duration; default: half a period", examples=['"500ms"']
+    )
+    horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
+    rows: Literal["per_feature", "joint"] | None = Field(
+        default=None,
+        description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",
+        examples=['"joint"'],
+    )
+    output: str = Field(
+        default="gaugecast/{fleet}/{stream}", min_length=1, description="topic of the forecasts; `{stream}` may be deep"
+    )
+    output_qos: Literal[0, 1] = Field(default=1, description="0, or 1: at least once")
+    input_qos: Literal[0, 1] = Field(default=1, description="0, or 1: nothing is lost while we are away")
+    retain: bool = Field(default=False, description="whether the broker keeps each stream's last forecast")
+    accept_retained: bool = Field(default=False, description="whether retained readings count; they may be old")
+    stale_after: str | float | None = Field(
+        default=None,
+        description="silence until `stale`, a duration; default: 10 periods, at least 10s",
+        examples=['"10s"'],
+    )
+    park_after: str | float | None = Field(
+        default=None, description="silence until a stream leaves memory, a duration; default: 7d", examples=['"7d"']
+    )
+    features: dict[str, FeatureTable] = Field(min_length=1, description="what is measured, each a table of its own")
+
+    @field_validator("input_qos", "output_qos", mode="before")
+    @classmethod
+    def _refuse_qos_2(cls, qos: object) -> object:
+        if qos == 2:
+            raise ValueError(
+                "0 or 1 (at QoS 2 the client would keep half-finished handshakes in memory only and lose them in a "
+                "crash; QoS 1 with our own removal of duplicates gives what QoS 2 promises)"
+            )
+        return qos
 
 
 class Settings(Table):
@@ -132,4 +198,4 @@ class Settings(Table):
     http: Http = Http()
     loop: Loop = Loop()
     learning: Learning = Learning()
-    fleet: dict[str, FleetTable] = Field(min_length=1)
+    fleet: dict[str, FleetTable] = Field(min_length=1, description="the streams to forecast, a table for each kind")

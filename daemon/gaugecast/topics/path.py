@@ -11,6 +11,8 @@ FieldPath = tuple[str, ...]
 
 _SEGMENT = re.compile(r"""\.([^.\[\]'"\s]+)|\['([^']*)'\]|\["([^"]*)"\]|\[(\d+)\]""")
 
+_PLAIN = re.compile(r"""[^.\[\]'"\s]+""")
+
 
 def parse_path(text: str) -> FieldPath:
     """Read a path.
@@ -28,7 +30,8 @@ def parse_path(text: str) -> FieldPath:
         found = _SEGMENT.match(text, position)
         if found is None:
             raise ConfigError(
-                f"path {text!r}: expected `.key`, `['key']` or `[0]` at character {position + 1}, got {text[position:]!r}"
+                f"path {text!r}: expected `.key`, `['key']` or `[0]` at character {position + 1}, "
+                f"got {text[position:]!r}"
             )
         keys.append(next(group for group in found.groups() if group is not None))
         position = found.end()
@@ -37,5 +40,8 @@ def parse_path(text: str) -> FieldPath:
 
 def path_text(path: FieldPath) -> str:
     """Inverse of `parse_path`: `("data", "x y")` gives `$.data['x y']`."""
-    plain = re.compile(r"""[^.\[\]'"\s]+""")
-    return "$" + "".join(f".{key}" if plain.fullmatch(key) else f"[{key!r}]" for key in path)
+    return "$" + "".join(f".{key}" if _PLAIN.fullmatch(key) else _quoted(key) for key in path)
+
+
+def _quoted(key: str) -> str:
+    return f'["{key}"]' if "'" in key else f"['{key}']"

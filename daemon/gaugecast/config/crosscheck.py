@@ -1,0 +1,86 @@
+"""Checks that span topics and fleets: who reads what, who writes where, and that the two never meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.topics import (
+    Capture,
+    Glob,
+    Pattern,
+    Template,
+    filter_matches,
+    filters_overlap,
+    output_globs,
+    output_meets_filter,
+    outputs_meet,
+)
+
+
+def check_inputs(fleets: Sequence[Fleet]) -> None:
+    """No topic may belong to two patterns: a broker may send it once or twice, as it likes."""
+    patterns = [(fleet, Pattern.parse(text)) for fleet in fleets for text in fleet.subscribe]
+    for (fleet, a), (other, b) in combinations(patterns, 2):
+        if filters_overlap(a.filter, b.filter):
+            raise ConfigError(
+                f"[fleet.{other.name}] subscribe: {b.text!r} overlaps {a.text!r} of [fleet.{fleet.name}]: a topic that "
+                "both match would be read twice; make them disjoint"
+            )
+
+
+def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
+    """No forecast may come back as a reading, nor share its topic with another fleet's or with the status."""
+    outputs = [(fleet, _output_glob(fleet)) for fleet in fleets]
+    for fleet, output in outputs:
+        for reader in fleets:
+            _check_loop(fleet, output, reader)
+        if outputs_meet(output, tuple(status_topic)):
+            raise ConfigError(
+                f"[fleet.{fleet.name}] output: {fleet.output!r} can be {status_topic!r}, the status topic"
+            )
+    for (fleet, output), (other, second) in combinations(outputs, 2):
+        if outputs_meet(output, second):
+            raise ConfigError(
+                f"[fleet.{other.name}] output: {other.output!r} and {fleet.output!r} of [fleet.{fleet.name}] can be "
+                "the same topic, so nobody could tell the fleets apart; put {fleet} into both"
+            )
+    for fleet in fleets:
+        for text in fleet.subscribe:
+            if filter_matches(Pattern.parse(text).filter, status_topic):
+                raise ConfigError(
+                    f"[fleet.{fleet.name}] subscribe: {text!r} matches {status_topic!r}, our own status topic"
+                )
+
+
+def _check_loop(fleet: Fleet, output: Glob, reader: Fleet) -> None:
+    for text in reader.subscribe:
+        if output_meets_filter(output, Pattern.parse(text).filter):
+            raise ConfigError(
+                f"[fleet.{fleet.name}] output: {fleet.output!r} can be a topic that {text!r} of "
+                f"[fleet.{reader.name}] subscribes, so forecasts would come back as readings; publish elsewhere"
+            )
+
+
+def _output_glob(fleet: Fleet) -> Glob:
+    try:
+        template = Template.parse(fleet.output)
+    except ConfigError as exc:
+        raise ConfigError(f"[fleet.{fleet.name}] output: {exc}") from exc
+    for part in template.parts:
+        if isinstance(part, tuple) or (isinstance(part, Capture) and part.name not in ("fleet", "stream")):
+            raise ConfigError(
+                f"[fleet.{fleet.name}] output: {fleet.output!r} may use {{fleet}} and {{stream}} (the stream's id), "
+                "nothing else"
+            )
+    stream = Template.parse(fleet.stream)
+    if Capture("stream") not in template.parts and any(not isinstance(part, str) for part in stream.parts):
+        raise ConfigError(
+            f"[fleet.{fleet.name}] output: {fleet.output!r} lacks {{stream}}, so all streams would share one topic"
+        )
+    glob = output_globs(template, fleet.name, stream)
+    if glob[0] == "$" or any(char in glob for char in ("+", "#")):
+        raise ConfigError(f"[fleet.{fleet.name}] output: a topic to publish to has no `+`, `#`, nor a `$` at its start")
+    return glob

@@ -1,0 +1,84 @@
+"""From file and environment to `Settings`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from gaugecast.config.environment import EnvironmentSource, read_overrides
+from gaugecast.config.explain import explain
+from gaugecast.config.schema import Settings, Table
+from gaugecast.errors import ConfigError
+
+AnyTable = TypeVar("AnyTable", bound=Table)
+CREDENTIALS = ("$CREDENTIALS_DIRECTORY/", "${CREDENTIALS_DIRECTORY}/")
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read the TOML file at `path`; `GAUGECAST_TABLE__KEY` in `environ` overrides it.
+
+    Relative paths in the file count from the file's directory.
+
+    Raises:
+        ConfigError: One line a fault, each with file, table, key, what was expected, what came and the mend.
+    """
+    overrides = read_overrides(environ, Settings, _read_toml(path))
+
+    class Sources(Settings, BaseSettings):
+        model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            file = TomlConfigSettingsSource(settings_cls, path)
+            return EnvironmentSource(settings_cls, overrides), file
+
+    try:
+        loaded = Sources()  # type: ignore[call-arg]  # the sources give them
+    except ValidationError as exc:
+        raise ConfigError(
+            explain(exc, Settings, str(path), {keys: override.variable for keys, override in overrides.items()})
+        ) from exc
+    plain = Settings(**{name: getattr(loaded, name) for name in Settings.model_fields})
+    return _anchored(plain, path.resolve().parent, environ)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{path}: no such file; `gaugecast init {path}` writes one") from exc
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: expected UTF-8, got the byte {exc.object[exc.start]:#04x} at {exc.start}") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path}: not TOML: {exc}") from exc
+
+
+def _anchored(table: AnyTable, directory: Path, environ: Mapping[str, str]) -> AnyTable:
+    """The same table with its paths made absolute."""
+    changed: dict[str, Any] = {}
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        if isinstance(value, Path):
+            changed[name] = _absolute(value, directory, environ)
+        elif isinstance(value, Table):
+            changed[name] = _anchored(value, directory, environ)
+    return table.model_copy(update=changed)
+
+
+def _absolute(path: Path, directory: Path, environ: Mapping[str, str]) -> Path:
+    for prefix in CREDENTIALS:
+        if str(path).startswith(prefix):
+            credentials = environ.get("CREDENTIALS_DIRECTORY")
+            if not credentials:
+                raise ConfigError(f"{path}: $CREDENTIALS_DIRECTORY is not set; it needs LoadCredential= in the unit")
+            return Path(credentials) / str(path)[len(prefix) :]
+    return directory / path.expanduser()

@@ -1,0 +1,224 @@
+"""From the tables as written to fleets as the pipeline takes them, with the checks within one fleet."""
+
+from __future__ import annotations
+
+import math
+import re
+import zoneinfo
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from gaugecast.config.crosscheck import check_inputs, check_outputs
+from gaugecast.config.duration import parse_duration_ns
+from gaugecast.config.schema import FeatureTable, FleetTable, Settings
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Feature, Fleet, Rows
+from gaugecast.topics import FieldPath, Pattern, Template, parse_path
+
+FEATURE_CAPTURE = "feature"
+MOST_PER_FEATURE = 8  # forecast features above which one joint row a stream is the default
+PARK_AFTER_NS = 7 * 86_400 * 10**9
+STALE_LEAST_NS = 10 * 10**9
+
+_FLEET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/+#]{1,64}")
+_Read = TypeVar("_Read")
+
+
+def resolve_fleets(settings: Settings, source: str = "configuration") -> tuple[Fleet, ...]:
+    """The fleets of a configuration, in the order of the file, defaults filled in.
+
+    Args:
+        source: The file's name, for messages.
+
+    Raises:
+        ConfigError: A key makes no sense beside the others; the message names file, fleet, key and mend.
+    """
+    try:
+        fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
+        check_inputs(fleets)
+        check_outputs(fleets, settings.mqtt.status_topic)
+    except ConfigError as exc:
+        raise ConfigError(f"{source}: {exc}") from exc
+    return fleets
+
+
+def resolve_fleet(name: str, table: FleetTable) -> Fleet:
+    """One fleet, checked on its own.
+
+    Raises:
+        ConfigError: As `resolve_fleets`.
+    """
+    if not _FLEET_NAME.fullmatch(name):
+        raise ConfigError(f"[fleet.{name}]: expected a name of 1 to 64 letters, digits, `_`, `.`, `-`, got {name!r}")
+    patterns = [_read(name, "subscribe", Pattern.parse, text) for text in table.subscribe]
+    captures = _common_captures(name, patterns)
+    features = tuple(_feature(name, key, feature, table.payload) for key, feature in table.features.items())
+    feature_capture = FEATURE_CAPTURE if FEATURE_CAPTURE in captures else ""
+    _check_features(name, features, table.payload, feature_capture)
+    if table.payload == "number":
+        _refuse_json_keys(name, table)
+    period_ns = _duration(name, "period", table.period)
+    if period_ns < 1_000_000:
+        raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
+    stale_ns = _optional_duration(name, "stale_after", table.stale_after, max(10 * period_ns, STALE_LEAST_NS))
+    return Fleet(
+        name=name,
+        subscribe=tuple(table.subscribe),
+        stream=_stream_template(name, table, captures),
+        features=features,
+        period_ns=period_ns,
+        payload=table.payload,
+        records_path=_read(name, "records", parse_path, table.records),
+        time_path=_time_path(name, table),
+        time_unit=table.time_unit,
+        timezone=_timezone(name, table.timezone),
+        sequence_path=None if table.sequence is None else _read(name, "sequence", parse_path, table.sequence),
+        feature_capture=feature_capture,
+        bridge=table.bridge,
+        grace_ns=_optional_duration(name, "grace", table.grace, period_ns // 2),
+        horizon=table.horizon,
+        rows=table.rows or _default_rows(features),
+        output=table.output,
+        output_qos=table.output_qos,
+        input_qos=table.input_qos,
+        retain=table.retain,
+        accept_retained=table.accept_retained,
+        stale_after_ns=stale_ns,
+        park_after_ns=_optional_duration(name, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns)),
+    )
+
+
+def _read(fleet: str, key: str, parse: Callable[[str], _Read], text: str) -> _Read:
+    """What `parse` makes of a key's text, its complaint with the key's place before it."""
+    try:
+        return parse(text)
+    except ConfigError as exc:
+        raise ConfigError(f"[fleet.{fleet}] {key}: {exc}") from exc
+
+
+def _duration(fleet: str, key: str, text: str | float) -> int:
+    try:
+        return parse_duration_ns(text)
+    except ConfigError as exc:
+        raise ConfigError(f"[fleet.{fleet}] {key}: {exc}") from exc
+
+
+def _optional_duration(fleet: str, key: str, text: str | float | None, default_ns: int) -> int:
+    return default_ns if text is None else _duration(fleet, key, text)
+
+
+def _default_rows(features: Sequence[Feature]) -> Rows:
+    forecast = sum(feature.role == "forecast" for feature in features)
+    return "per_feature" if forecast <= MOST_PER_FEATURE else "joint"
+
+
+def _common_captures(fleet: str, patterns: Sequence[Pattern]) -> tuple[str, ...]:
+    """Captures of the fleet's patterns; all of them must name the same levels, as they make one kind of id."""
+    first = patterns[0]
+    for other in patterns[1:]:
+        if set(other.captures) != set(first.captures):
+            raise ConfigError(
+                f"[fleet.{fleet}] subscribe: all topics of a fleet capture the same names; {first.text!r} has "
+                f"{_names(first.captures)}, {other.text!r} has {_names(other.captures)}"
+            )
+    return first.captures
+
+
+def _names(captures: Sequence[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in captures) or "none"
+
+
+def _stream_template(fleet: str, table: FleetTable, captures: Sequence[str]) -> str:
+    naming = [name for name in captures if name != FEATURE_CAPTURE]
+    text = table.stream or "/".join(f"{{{name}}}" for name in naming)
+    if not text:
+        raise ConfigError(
+            f"[fleet.{fleet}] stream: the topics capture nothing that names a stream; capture a level in `subscribe` "
+            'as {tank}, take a payload field, stream = "{$.device}", or give the only stream a name, stream = "boiler"'
+        )
+    template = _read(fleet, "stream", Template.parse, text)
+    for name in template.captures:
+        if name == FEATURE_CAPTURE:
+            raise ConfigError(f"[fleet.{fleet}] stream: {{{FEATURE_CAPTURE}}} names the feature, not the stream")
+        if name not in captures:
+            raise ConfigError(
+                f"[fleet.{fleet}] stream: {{{name}}} is not captured; the topics capture {_names(naming)}"
+            )
+    if template.paths and table.payload == "number":
+        raise ConfigError(f'[fleet.{fleet}] stream: payload = "number" has no fields; name the stream by captures')
+    return text
+
+
+def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Feature:
+    place = f"[fleet.{fleet}.features.{name}]"
+    if not _FEATURE_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{place}: expected a name of 1 to 64 characters without `/`, `+`, `#` and control characters"
+        )
+    low, high = table.valid or (-math.inf, math.inf)
+    if not low < high:
+        raise ConfigError(f"{place} valid: expected [min, max] with min < max, got [{low:g}, {high:g}]")
+    if table.path and payload == "number":
+        raise ConfigError(f'{place} path: payload = "number" has no fields; leave `path` out')
+    path: FieldPath = () if payload == "number" else (name,)
+    if table.path:
+        try:
+            path = parse_path(table.path)
+        except ConfigError as exc:
+            raise ConfigError(f"{place} path: {exc}") from exc
+    return Feature(name, table.unit, path, table.role, low, high, table.aggregate)
+
+
+def _check_features(fleet: str, features: Sequence[Feature], payload: str, feature_capture: str) -> None:
+    if not any(feature.role == "forecast" for feature in features):
+        raise ConfigError(f'[fleet.{fleet}] features: at least one needs role = "forecast", all have "input"')
+    if feature_capture:
+        return
+    if payload == "number" and len(features) > 1:
+        raise ConfigError(
+            f'[fleet.{fleet}] features: payload = "number" brings one feature, got {len(features)}; capture the '
+            "feature's name in `subscribe`, plant/{tank}/{feature}, or keep one feature"
+        )
+    by_path: dict[FieldPath, str] = {}
+    for feature in features:
+        other = by_path.setdefault(feature.path, feature.name)
+        if other != feature.name:
+            raise ConfigError(
+                f"[fleet.{fleet}.features.{feature.name}] path: {other!r} has the same path, so the two would be the "
+                "same numbers; give each its own path, or remove one"
+            )
+
+
+def _refuse_json_keys(fleet: str, table: FleetTable) -> None:
+    for key in ("time", "sequence", "records"):
+        if key in table.model_fields_set and getattr(table, key) not in (None, "$"):
+            raise ConfigError(
+                f'[fleet.{fleet}] {key}: payload = "number" has no fields; leave `{key}` out, the time is that of '
+                'arrival, or set payload = "json"'
+            )
+
+
+def _time_path(fleet: str, table: FleetTable) -> FieldPath | None:
+    if table.time is None:
+        if "time_unit" in table.model_fields_set:
+            raise ConfigError(f'[fleet.{fleet}] time_unit: set without `time`; say where the time is, time = "$.t"')
+        return None
+    if table.sequence is not None:
+        raise ConfigError(
+            f"[fleet.{fleet}] sequence: not needed beside `time`, which tells one reading from the next; remove one"
+        )
+    return _read(fleet, "time", parse_path, table.time)
+
+
+def _timezone(fleet: str, name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError) as exc:  # ZoneInfoNotFoundError is a KeyError, raised below
+        raise ConfigError(f"[fleet.{fleet}] timezone: expected a name such as Europe/Berlin, got {name!r}") from exc
+    except zoneinfo.ZoneInfoNotFoundError as exc:
+        raise ConfigError(
+            f"[fleet.{fleet}] timezone: expected an IANA name such as Europe/Berlin, got {name!r}, which this "
+            "system's tzdata does not have"
+        ) from exc
+    return name
