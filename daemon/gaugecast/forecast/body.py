@@ -58,7 +58,18 @@ class BodyWriter:
         model: str | None,
         quality: int,
     ) -> bytes:
-        """One message. `horizons` (H, G) forecasts for 1…H ticks ahead; G values each in the other lists; NaN is null."""
+        """One message.
+
+        Args:
+            stream, step: Name the message for ever.
+            at_ns: Event time of the step that the forecast was made at.
+            horizons: (H, G) forecasts for 1…H ticks ahead, in the sensors' units.
+            observed: (G,) what was measured; NaN, printed as null, where nothing was.
+            predicted: (G,) what had been forecast for it.
+            residual: (G,) observed − predicted.
+            model: Version of the model that made the forecast, `None` for persistence.
+            quality: Flags, see `QUALITY`.
+        """
         names, period = self.names, self.fleet.period_ns
         message: dict[str, object] = {
             "fleet": self.fleet.name,

@@ -13,6 +13,7 @@ import numpy as np
 from gaugecast.engine.lstm import NumpyEngine
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, observe, scale, to_forecast
+from gaugecast.forecast.skill import discounted, square
 from gaugecast.model.weights import Model
 from gaugecast.records import Bool, Float32, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
@@ -50,6 +51,12 @@ class Trace(NamedTuple):
     x: Float64  # (N, F), as fed
     scale: Float64  # (N, F)
     steps: Steps
+
+
+def same_shape(one: Model, other: Model) -> bool:
+    """Whether hidden states and statistics of the one go on under the other's weights."""
+    a, b = one.manifest, other.manifest
+    return (a.layers, a.recipe, a.rows, a.features, a.head) == (b.layers, b.recipe, b.rows, b.features, b.head)
 
 
 class Expert:
@@ -125,6 +132,8 @@ class Expert:
             horizon: H ≥ 1. The first forecast is the one that `step` made.
         """
         columns, period = self.columns, self.fleet.period_ns
+        if horizon == 1:
+            return columns["next"][slots][:, None]
         state, stats = columns["state"][slots], columns["stats"][slots]
         s = scale(stats, self.recipe)
         out = np.empty((len(slots), horizon, len(self.layout.forecast)))
@@ -145,12 +154,9 @@ class Expert:
             step: Observed minus last value.
             decay: Factor on the older terms.
         """
-        count = ~np.isnan(error)
-        columns = self.columns
-        for name, term in (("square_error", error), ("square_last", step)):
-            add = np.where(count, np.minimum(np.square(np.nan_to_num(term)), 1e300), 0.0)
-            columns[name][slots] = np.where(count, decay * columns[name][slots], columns[name][slots]) + add
-        columns["scored"][slots] = np.where(count, decay * columns["scored"][slots], columns["scored"][slots]) + count
+        counts, columns = ~np.isnan(error), self.columns
+        for name, term in (("square_error", square(error)), ("square_last", square(step)), ("scored", 1.0)):
+            columns[name][slots] = discounted(columns[name][slots], np.asarray(term), counts, decay)
 
     def _begin_anew(self, slots: Int64) -> None:
         if len(slots):

@@ -73,6 +73,11 @@ class StreamTable:
         """Slots in use, rising."""
         return np.flatnonzero(self.columns["live"][: self.used]).astype(np.int64)
 
+    @property
+    def next_slot(self) -> int:
+        """The slot that `add` will give."""
+        return self._free[-1] if self._free else len(self.names)
+
     def attach(self, columns: Columns) -> None:
         """Let an expert's columns grow and be cleared with the table's own."""
         columns.grow(self.columns.capacity)

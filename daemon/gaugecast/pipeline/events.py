@@ -1,0 +1,91 @@
+"""Events: what bears on results and does not come from a sensor. Each is one input row of kind `EVENT`.
+
+The row's `fleet` and `stream` say whom it concerns; `detail` is the JSON of one of the structs below.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from gaugecast.errors import Defect
+from gaugecast.fleet import Fleet
+from gaugecast.records import Input, Kind
+
+
+class FleetConfigured(msgspec.Struct, tag_field="event", tag="fleet", frozen=True):
+    """From here on the fleet is configured like this (`Fleet.to_json`)."""
+
+    spec: str
+    digest: str
+
+
+class FleetRetired(msgspec.Struct, tag_field="event", tag="retired", frozen=True):
+    """The fleet is no longer configured; its streams are forgotten."""
+
+
+class ModelInstalled(msgspec.Struct, tag_field="event", tag="model", frozen=True):
+    """From here on these weights have this role; an empty version empties the role.
+
+    Weights of the same shape take over the hidden states.
+    """
+
+    role: Literal["in_force", "shadow"]
+    version: str
+    sha256: str = ""
+    reason: str = ""
+
+
+class ShadowPromoted(msgspec.Struct, tag_field="event", tag="promoted", frozen=True):
+    """The model in shadow, with its states, becomes the model in force."""
+
+    version: str
+    reason: str = ""
+
+
+class StreamsReset(msgspec.Struct, tag_field="event", tag="reset", frozen=True):
+    """The named stream, or all of the fleet, begins anew: state zero, statistics kept."""
+
+
+class StreamUnparked(msgspec.Struct, tag_field="event", tag="unparked", frozen=True):
+    """A parked stream speaks again; the row's `values` hold its state as `Parked.state` had it."""
+
+
+class SessionLost(msgspec.Struct, tag_field="event", tag="session", frozen=True):
+    """The broker no longer knows our session: packet ids begin anew, so past deliveries are forgotten."""
+
+
+Event = FleetConfigured | FleetRetired | ModelInstalled | ShadowPromoted | StreamsReset | StreamUnparked | SessionLost
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+def event_input(event: Event, *, received_at_ns: int, fleet: str = "", stream: str = "", state: bytes = b"") -> Input:
+    """The input row of an event."""
+    detail = msgspec.json.encode(event).decode()
+    return Input(Kind.EVENT, fleet, stream, received_at_ns, received_at_ns, state, 0, 0, False, detail)
+
+
+def timer_input(received_at_ns: int) -> Input:
+    """The input row that says: it is now so late."""
+    return Input(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", 0, 0, False, "")
+
+
+def configured(fleet: Fleet, *, received_at_ns: int) -> Input:
+    """The event row that puts a fleet's configuration in force."""
+    event = FleetConfigured(fleet.to_json(), fleet.digest())
+    return event_input(event, received_at_ns=received_at_ns, fleet=fleet.name)
+
+
+def decode_event(detail: str) -> Event:
+    """Inverse of `event_input`'s detail.
+
+    Raises:
+        Defect: The ledger holds an event that this version does not know.
+    """
+    try:
+        event: Event = _decoder.decode(detail)
+    except msgspec.MsgspecError as exc:
+        raise Defect(f"an event of this version expected in the ledger, got {detail[:200]}: {exc}") from exc
+    return event

@@ -1,0 +1,232 @@
+"""One fleet at work: rounds of readings become closed steps, closed steps become forecasts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaugecast.align import cells, gates
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.body import BRIDGED, PARTIAL
+from gaugecast.forecast.expert import Expert, Steps, same_shape
+from gaugecast.forecast.skill import decay_of, discounted, square
+from gaugecast.model.weights import Model
+from gaugecast.pipeline.made import Closed, Made, Totals
+from gaugecast.pipeline.speaker import Speaker
+from gaugecast.records import Bool, Float64, Int64, Verdict
+from gaugecast.streams.columns import Columns
+from gaugecast.streams.table import StreamTable
+
+
+class Lane:
+    """A fleet's table, experts and totals. Owned by the loop's thread."""
+
+    def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
+        self.fleet = fleet
+        self.totals = Totals()
+        self.in_force: Expert | None = None
+        self.shadow: Expert | None = None
+        forecast = [i for i, f in enumerate(fleet.features) if f.role == "forecast"]
+        self.table = StreamTable(len(fleet.features), len(forecast))
+        self.speaker = Speaker(fleet, self.table, self.totals)
+        self._forecast = np.array(forecast, np.int64)
+        self._aggregated = any(f.aggregate != "last" for f in fleet.features)
+        self._decay = decay_of(skill_half_life)
+        self._trace = trace
+
+    # -- experts
+
+    @property
+    def experts(self) -> dict[str, Expert]:
+        """The experts there are, by role."""
+        pair = {"in_force": self.in_force, "shadow": self.shadow}
+        return {role: expert for role, expert in pair.items() if expert is not None}
+
+    def install(self, role: str, model: Model | None) -> None:
+        """Put a model in a role. Weights of the same shape take over the states; others begin cold."""
+        present = self.experts.get(role)
+        if present is not None and model is not None and same_shape(present.model, model):
+            present.use(model)
+            return
+        if present is not None:
+            self.table.detach(present.columns)
+        expert = None if model is None else Expert(self.fleet, model, self.table.columns.capacity)
+        if expert is not None:
+            self.table.attach(expert.columns)
+        setattr(self, role, expert)
+
+    def promote(self) -> None:
+        """The shadow, warm as it is, becomes the model in force."""
+        if self.in_force is not None:
+            self.table.detach(self.in_force.columns)
+        self.in_force, self.shadow = self.shadow, None
+
+    def reset(self, stream: str) -> None:
+        """Begin the state of a stream (empty: of all) anew; statistics and step numbers stay."""
+        slot = self.table.slots.get(stream)
+        slots = self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64)
+        self.table["tick"][slots] -= self.fleet.bridge + 1  # the next step then finds a gap too long to bridge
+        self.totals.resets += len(slots)
+
+    def succeed(self, old: Lane) -> None:
+        """Take the place of a lane whose configuration has changed.
+
+        Where features, period and rows are the same, everything goes on; else only the step numbers do, for they
+        name messages for ever.
+        """
+        self.totals = old.totals
+        if _goes_on(old.fleet, self.fleet):
+            self.table, self.in_force, self.shadow = old.table, old.in_force, old.shadow
+            for expert in self.experts.values():
+                expert.fleet = self.fleet
+        else:
+            self.totals.held = 0
+            for stream, slot in old.table.slots.items():
+                self.table["step"][self.table.add(stream)] = old.table["step"][slot]
+        self.speaker = Speaker(self.fleet, self.table, self.totals)
+
+    def by_name(self, slots: Int64) -> Int64:
+        """The same slots in the order of their streams' ids: slot numbers must not bear on results."""
+        return np.array(sorted(slots.tolist(), key=lambda slot: self.table.names[slot] or ""), np.int64)
+
+    def tables(self) -> dict[str, Columns]:
+        """All columns of the fleet's streams, by table."""
+        return {"streams": self.table.columns, **{role: e.columns for role, e in self.experts.items()}}
+
+    # -- readings
+
+    def take(self, r: gates.Round, made: Made) -> None:
+        """One round of readings: refuse, hold, or step each."""
+        judged = gates.judge(self.table, self.fleet, r)
+        taken = judged.verdict == gates.ACCEPTED
+        if not taken.all():
+            self._refuse(r, judged, ~taken, made)
+            r = gates.Round(*(a[taken] for a in r))
+            judged = gates.Judged(*(a[taken] for a in judged))
+            if not len(r.slots):
+                return
+        self._note(r, judged)
+        is_open = self.table["open"][r.slots]
+        ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
+        if ahead.any():
+            self.close(r.slots[ahead], r.index[ahead], made)
+            is_open &= ~ahead
+        whole = ~np.isnan(judged.values).any(axis=1) & ~is_open
+        whole &= not self._aggregated
+        self._step_whole(r, judged, whole, made)
+        if not whole.all():
+            self._join(r, judged, ~whole, is_open, made)
+
+    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: Made) -> None:
+        for index, verdict in zip(r.index[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
+            made.verdicts[index] = verdict
+        late = int((judged.verdict[rows] == Verdict.LATE).sum())
+        self.totals.late += late
+        self.totals.duplicate += int(rows.sum()) - late
+
+    def _note(self, r: gates.Round, judged: gates.Judged) -> None:
+        table, present = self.table, ~np.isnan(judged.values)
+        table["key"][r.slots] = np.where(present, r.key[:, None], table["key"][r.slots])
+        table["phase"][r.slots] = judged.phase
+        table["received"][r.slots] = r.received
+        table["stale"][r.slots] = False
+        self.totals.reanchored += int(judged.reanchored.sum())
+
+    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, made: Made) -> None:
+        """Readings that bring a whole step with them never touch a cell."""
+        count = int(whole.sum())
+        if count == 0:
+            return
+        for index in r.index[whole].tolist():
+            made.verdicts[index] = Verdict.STEPPED
+        self.totals.stepped += count
+        rows = Closed(r.slots[whole], r.index[whole], judged.values[whole], r.at[whole], judged.tick[whole])
+        self._step(rows, made)
+
+    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, made: Made) -> None:
+        table = self.table
+        opens = rows & ~is_open
+        table["open"][r.slots[opens]] = True
+        table["open_tick"][r.slots[opens]] = judged.tick[opens]
+        table["open_received"][r.slots[opens]] = r.received[opens]
+        slots, index = r.slots[rows], r.index[rows]
+        cells.merge(table, self.fleet, slots, judged.values[rows], r.at[rows])
+        self.totals.held += len(slots)
+        done = cells.complete(table, self.fleet, slots)
+        for i, finished in zip(index.tolist(), done.tolist(), strict=True):
+            made.verdicts[i] = Verdict.STEPPED if finished else Verdict.HELD
+        if done.any():
+            self.close(slots[done], index[done], made)
+
+    def close(self, slots: Int64, index: Int64, made: Made) -> None:
+        """Close the open ticks of `slots`, complete or not."""
+        values, at, tick, held = cells.take(self.table, self.fleet, slots)
+        count = int(held.sum())
+        self.totals.held -= count
+        self.totals.stepped += count
+        self._step(Closed(slots, index, values, at, tick), made)
+
+    # -- steps
+
+    def _step(self, closed: Closed, made: Made) -> None:
+        table, slots = self.table, closed.slots
+        started, last = table["started"][slots], table["x"][slots]
+        gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
+        too_long = started & (gap > self.fleet.bridge)
+        steps = Steps(
+            slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, ~started | too_long
+        )
+        own = {role: e.columns["next"][slots] for role, e in self.experts.items()}
+        predicted = np.where((steps.fresh | (gap > 0))[:, None], np.nan, table["published"][slots])
+        x = self._run_experts(steps, made)
+        self._score(steps, predicted, own)
+        bridged, partial = (gap > 0) & ~steps.fresh, np.isnan(closed.values).any(axis=1)
+        self.totals.bridged_steps += int(gap[bridged].sum())
+        self.totals.partial_steps += int(partial.sum())
+        self.totals.resets += int(too_long.sum())
+        table["started"][slots] = True
+        table["tick"][slots] = closed.tick
+        table["at"][slots] = closed.at
+        table["x"][slots] = x
+        table["seen"][slots] = ~np.isnan(closed.values)
+        quality = bridged * BRIDGED | partial * PARTIAL
+        self.speaker.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, made=made)
+
+    def _run_experts(self, steps: Steps, made: Made) -> Float64:
+        """Step every expert; the values as the model in force was fed them, (N, F)."""
+        fed = np.where(np.isnan(steps.values), steps.last, steps.values)
+        for role, expert in self.experts.items():
+            before = expert.broken_total
+            x, trace = expert.step(steps)
+            self.totals.broken_states += expert.broken_total - before
+            if role == "in_force":
+                fed = x
+                if self._trace:
+                    made.traces.append((self.fleet.name, trace))
+        return fed
+
+    def _score(self, steps: Steps, predicted: Float64, own: dict[str, Float64]) -> None:
+        """Hold what was forecast for this tick, by us and by each expert, against what came."""
+        table, g, slots = self.table, self._forecast, steps.slots
+        measured = steps.seen[:, g] & ~steps.fresh[:, None] & (steps.gap == 0)[:, None]
+        step = np.where(measured, steps.values[:, g] - steps.last[:, g], np.nan)
+        error = np.where(measured, steps.values[:, g] - predicted, np.nan)
+        counts = ~np.isnan(error) & ~np.isnan(step)
+        terms = {
+            "square_error": square(error),
+            "square_last": square(step),
+            "absolute_error": np.minimum(np.abs(np.nan_to_num(error)), 1e300),
+            "scored": np.ones_like(error),
+        }
+        for name, term in terms.items():
+            table[name][slots] = discounted(table[name][slots], term, counts, self._decay)
+        for role, expert in self.experts.items():
+            ready = expert.columns["warm"][slots] > expert.model.manifest.warmup_steps
+            off = np.where(ready[:, None] & counts, steps.values[:, g] - own[role], np.nan)
+            expert.score(slots, off, np.where(np.isnan(off), np.nan, step), self._decay)
+
+
+def _goes_on(old: Fleet, new: Fleet) -> bool:
+    """Whether columns filled under one configuration mean the same under the other."""
+    names = [[(f.name, f.role, f.aggregate) for f in fleet.features] for fleet in (old, new)]
+    keyed = [(fleet.timed, fleet.sequence_path is None) for fleet in (old, new)]
+    return names[0] == names[1] and keyed[0] == keyed[1] and old.period_ns == new.period_ns

@@ -1,0 +1,29 @@
+"""Parking: an idle stream's whole state as bytes, to be kept in the ledger until it speaks again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gaugecast.pipeline.lane import Lane
+from gaugecast.records import Parked
+
+
+def park(lane: Lane, slot: int) -> Parked:
+    """Take a stream out of its lane."""
+    stream = lane.table.names[slot] or ""
+    state = {name: columns.pack(slot) for name, columns in lane.tables().items()}
+    lane.totals.held -= int(lane.table["held"][slot])
+    lane.totals.parked += 1
+    lane.table.remove(stream)
+    return Parked(lane.fleet.name, stream, msgspec.msgpack.encode(state))
+
+
+def unpark(lane: Lane, stream: str, state: bytes) -> None:
+    """Put a stream back as it was. What belongs to another shape of table or model begins anew."""
+    packed = msgspec.msgpack.decode(state, type=dict[str, bytes])
+    slot = lane.table.add(stream)
+    if not lane.table.columns.unpack(slot, packed.get("streams", b"")):
+        return
+    for role, expert in lane.experts.items():
+        expert.columns.unpack(slot, packed.get(role, b""))
+    lane.totals.held += int(lane.table["held"][slot])

@@ -1,0 +1,232 @@
+"""`Pipeline.advance`: the one function that makes forecasts of inputs.
+
+The daemon calls it, and so do recovery, `replay`, `backtest`, the learner and the simulation tests. It has no
+clock, no I/O but the model loader it is given, no thread and no randomness: what comes out depends only on the
+inputs since the beginning, not on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gaugecast.config.schema import Loop
+from gaugecast.errors import Defect
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Trace
+from gaugecast.model.weights import Model
+from gaugecast.pipeline import events, parking, waiting
+from gaugecast.pipeline.intake import Deliveries, Intake
+from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.made import Made
+from gaugecast.records import Input, Int64, Kind, Output, Parked, Refused, Verdict
+from gaugecast.streams.snapshot import Snapshot
+
+#: Loads the weights (fleet, version) that an event names; an edge provides it.
+ModelLoader = Callable[[str, str], Model]
+
+#: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
+_BURST_S = 10
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What `advance` made of one batch.
+
+    Attributes:
+        verdicts: One `Verdict` an input.
+        outputs: In the order of the inputs that made them.
+        parked: Streams that were idle, with their state; they are no longer in the pipeline.
+        refused: Readings that were turned away here (not by the decoder), for the quarantine.
+        traces: What was fed to the model in force, if the pipeline was told to keep it.
+    """
+
+    verdicts: list[int]
+    outputs: list[Output]
+    parked: list[Parked] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    traces: list[tuple[str, Trace]] = field(default_factory=list)
+
+
+class Pipeline:
+    """All fleets. Owned by the thread that calls it.
+
+    Args:
+        limits: `max_streams`, `new_streams_per_s`, `skill_half_life`.
+        models: Loads the weights that events name.
+        trace: Keep what is fed to the models, for the learner.
+    """
+
+    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
+        self.limits = limits
+        self.lanes: dict[str, Lane] = {}
+        self.rejects: Counter[tuple[str, str]] = Counter()
+        self.deliveries = Deliveries()
+        self.snapshot: Snapshot | None = None
+        self.birth_tokens = limits.new_streams_per_s * _BURST_S
+        self.birth_at_ns = 0
+        self.load_model = models
+        self._trace = trace
+        self._due_ns: int | None = None  # nothing is due before; may be early, never late
+
+    # -- asked by the loop
+
+    @property
+    def streams(self) -> int:
+        """Active streams of all fleets."""
+        return sum(len(lane.table) for lane in self.lanes.values())
+
+    def knows(self, fleet: str, stream: str) -> bool:
+        """Whether a stream is active: one that is not may be parked in the ledger."""
+        lane = self.lanes.get(fleet)
+        return lane is not None and stream in lane.table.slots
+
+    def due(self, now_ns: int) -> bool:
+        """Whether a timer input at `now_ns` would have an effect."""
+        if self._due_ns is not None and now_ns < self._due_ns:
+            return False
+        due = [waiting.next_due_ns(lane.table, lane.fleet) for lane in self.lanes.values()]
+        earliest = min((d for d in due if d is not None), default=None)
+        # A reading may open a tick at any moment, and that one is due after the shortest patience.
+        patience = [waiting.shortest_ns(lane.fleet) for lane in self.lanes.values()]
+        self._due_ns = min([now_ns + min(patience, default=0), *([] if earliest is None else [earliest])])
+        return earliest is not None and now_ns >= earliest
+
+    # -- the verb
+
+    def advance(self, inputs: Sequence[Input]) -> Outcome:
+        """Take inputs in order; the results of a stream do not depend on what travels with it."""
+        made = Made([Verdict.NONE] * len(inputs))
+        outcome = Outcome(made.verdicts, made.outputs, traces=made.traces)
+        begin = 0
+        with np.errstate(all="ignore"):  # overflow of hostile values is met by checks, not by warnings
+            for i, one in enumerate(inputs):
+                if one.kind in (Kind.TIMER, Kind.EVENT):
+                    self._take_readings(inputs, begin, i, made, outcome)
+                    begin = i + 1
+                    if one.kind == Kind.TIMER:
+                        self._take_timer(one, i, made, outcome)
+                    else:
+                        self._take_event(one)
+            self._take_readings(inputs, begin, len(inputs), made, outcome)
+        made.outputs.sort(key=_index_of)
+        return outcome
+
+    # -- readings
+
+    def _take_readings(self, inputs: Sequence[Input], begin: int, end: int, made: Made, outcome: Outcome) -> None:
+        intakes: dict[str, Intake] = {}
+        for i in range(begin, end):
+            one = inputs[i]
+            if one.kind == Kind.REJECT:
+                self._reject(one, one.detail, i, made)
+                continue
+            lane = self.lanes.get(one.fleet)
+            if lane is None:
+                raise Defect(f"a reading of a configured fleet expected, got one of {one.fleet!r}")
+            slot = lane.table.slots.get(one.stream)
+            if slot is None:
+                refusal = self._refusal(one)
+                if refusal:
+                    self._reject(one, refusal, i, made)
+                    outcome.refused.append(_refused(one, refusal))
+                    continue
+                slot = self._add(lane, one.stream)
+            again = one.delivery != 0 and self.deliveries.seen(one.delivery, one.dup)
+            intake = intakes.get(one.fleet)
+            if intake is None:
+                intake = intakes[one.fleet] = Intake(len(lane.fleet.features))
+            intake.add(slot, i, one, again)
+        for name, intake in intakes.items():
+            self._touch(name, intake.slots())
+            for turn in intake.rounds():
+                self.lanes[name].take(turn, made)
+
+    def _reject(self, one: Input, reason: str, index: int, made: Made) -> None:
+        made.verdicts[index] = Verdict.REJECTED
+        self.rejects[one.fleet, reason] += 1
+
+    def _refusal(self, one: Input) -> str:
+        """Why no stream may come into being now; empty if one may."""
+        if self.streams >= self.limits.max_streams:
+            return "too_many_streams"
+        rate = self.limits.new_streams_per_s
+        elapsed_s = max(0, one.received_at_ns - self.birth_at_ns) / 1e9
+        self.birth_tokens = min(rate * _BURST_S, self.birth_tokens + elapsed_s * rate)
+        self.birth_at_ns = one.received_at_ns
+        if self.birth_tokens < 1:
+            return "stream_rate"
+        self.birth_tokens -= 1
+        return ""
+
+    def _add(self, lane: Lane, stream: str) -> int:
+        self._touch(lane.fleet.name, np.array([lane.table.next_slot], np.int64))
+        return lane.table.add(stream)
+
+    def _touch(self, fleet: str, slots: Int64) -> None:
+        """Rows are about to change: a snapshot in the making must have them as they are."""
+        if self.snapshot is not None:
+            self.snapshot.preserve(fleet, slots)
+
+    # -- timers and events
+
+    def _take_timer(self, timer: Input, index: int, made: Made, outcome: Outcome) -> None:
+        for name, lane in self.lanes.items():
+            due = waiting.overdue(lane.table, lane.fleet, timer.received_at_ns)
+            for slots in due:
+                self._touch(name, slots)
+            if len(due.waiting):
+                slots = lane.by_name(due.waiting)
+                lane.close(slots, np.full(len(slots), index), made)
+            if len(due.stale):
+                lane.speaker.mark_stale(lane.by_name(due.stale), index, made)
+            for slot in lane.by_name(due.idle).tolist():
+                outcome.parked.append(parking.park(lane, slot))
+        self._due_ns = None
+
+    def _take_event(self, one: Input) -> None:
+        if self.snapshot is not None and not self.snapshot.done:
+            raise Defect("a snapshot must be finished before an event is taken")
+        event = events.decode_event(one.detail)
+        self._due_ns = None
+        if isinstance(event, events.SessionLost):
+            self.deliveries.clear()
+            return
+        if isinstance(event, events.FleetConfigured):
+            self._configure(Fleet.from_json(event.spec))
+            return
+        lane = self.lanes.get(one.fleet)
+        if lane is None:
+            return  # an event for a fleet that left the configuration while it was under way
+        if isinstance(event, events.FleetRetired):
+            del self.lanes[one.fleet]
+        elif isinstance(event, events.ModelInstalled):
+            lane.install(event.role, self.load_model(one.fleet, event.version) if event.version else None)
+        elif isinstance(event, events.ShadowPromoted):
+            lane.promote()
+        elif isinstance(event, events.StreamsReset):
+            lane.reset(one.stream)
+        elif one.stream not in lane.table.slots:
+            parking.unpark(lane, one.stream, one.values)
+
+    def new_lane(self, fleet: Fleet) -> Lane:
+        """An empty lane under this pipeline's limits."""
+        return Lane(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
+
+    def _configure(self, fleet: Fleet) -> None:
+        old = self.lanes.get(fleet.name)
+        lane = self.new_lane(fleet)
+        if old is not None:
+            lane.succeed(old)
+        self.lanes[fleet.name] = lane
+
+
+def _index_of(output: Output) -> int:
+    return output.index
+
+
+def _refused(one: Input, reason: str) -> Refused:
+    return Refused(one.received_at_ns, one.fleet, one.stream, "", reason, "", b"")
