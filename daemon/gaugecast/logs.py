@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO, cast
 
+import msgspec
 import structlog
 
 Style = Literal["auto", "plain", "journal", "json"]
@@ -163,7 +164,7 @@ def render_journal(_: Any, __: str, event: Event) -> str:
 def render_json(_: Any, __: str, event: Event) -> str:
     """The same as one JSON object: time, level, part, event, then the keys."""
     ordered = {name: event.pop(name) for name in ("time", "level", "part", "event") if name in event}
-    return json.dumps({**ordered, **event}, default=str, ensure_ascii=False)
+    return msgspec.json.encode({**ordered, **event}, enc_hook=str).decode()  # NaN becomes null
 
 
 def _render_words(event: Event) -> str:

@@ -1,0 +1,75 @@
+"""How numbers look on a terminal: digits that fit their size, ages, rates, skill in colour, sparklines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.text import Text
+
+NOTHING = "–"  # not known
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def show_value(value: float | None, scale: float | None, *, signed: bool = False) -> str:
+    """A number with as many decimals as suit one of the size of `scale`, so that a row's figures line up."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    size = abs(scale) if scale is not None and math.isfinite(scale) else abs(value)
+    if size >= 1e7 or 0 < size < 1e-4:
+        return f"{value:{'+' if signed else ''}.2e}"
+    decimals = 3 if size == 0 else min(6, max(0, 3 - math.floor(math.log10(size))))
+    text = f"{value:{'+' if signed else ''}.{min(decimals, 4)}f}"
+    return text.replace("-", "−")
+
+
+def show_skill(skill: float | None) -> Text:
+    """`62 %`: green where the model earns its keep, yellow where it hardly does, red where persistence is better."""
+    if skill is None or not math.isfinite(skill):
+        return Text(NOTHING, style="dim")
+    style = "green" if skill >= 0.2 else "yellow" if skill >= 0 else "red"
+    return Text(f"{max(skill, -9.99) * 100:.0f} %".replace("-", "−"), style=style)
+
+
+def show_rate(per_second: float | None) -> str:
+    """`240`, `0.2`, `12,000`."""
+    if per_second is None:
+        return NOTHING
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
+
+
+def show_count(count: int, noun: str) -> str:
+    """`1 reconnect`, `2 reconnects`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def show_age(seconds: float) -> str:
+    """`12 s`, `3 min 5 s`, `4 h 10 min`, `2 d 3 h`."""
+    total = max(0, int(seconds))
+    for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if total >= size:
+            rest = total % size // part
+            return f"{total // size} {unit} {rest} {part_unit}" if rest else f"{total // size} {unit}"
+    return f"{total} s"
+
+
+def show_bytes(size: int) -> str:
+    """`512 B`, `14.2 MB`; powers of ten, as disks are sold."""
+    amount, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def sparkline(values: Sequence[float | None], lowest: float, highest: float) -> str:
+    """One block a value between `lowest` and `highest`; a blank for `None`, the middle for a flat line."""
+    return "".join(" " if v is None or not math.isfinite(v) else _block(v, lowest, highest) for v in values)
+
+
+def _block(value: float, lowest: float, highest: float) -> str:
+    if highest <= lowest:
+        return _BLOCKS[3]
+    share = (value - lowest) / (highest - lowest)
+    return _BLOCKS[min(7, max(0, int(share * 8)))]
