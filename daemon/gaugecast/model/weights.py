@@ -10,6 +10,7 @@ import hashlib
 import io
 import math
 import os
+import struct
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,8 @@ WEIGHTS_NAME = "weights.npz"
 MAX_WEIGHTS_BYTES = 256 << 20
 MAX_HEADER_BYTES = 1024  # of one .npy member; NumPy writes 128
 VERSION_DIGITS = 12
+#: What zipfile was seen to raise, or may raise, on damaged archives; a fuzz found the ValueErrors.
+UNZIP_ERRORS = (zipfile.BadZipFile, struct.error, ValueError, LookupError, RuntimeError, EOFError, OSError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +155,7 @@ def _unpack(packed: bytes, manifest: Manifest) -> dict[str, Float32]:
                 name: _parse_member(name, archive.read(member), shapes[name])
                 for name, member in zip(names, members, strict=True)
             }
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError) as exc:
+    except UNZIP_ERRORS as exc:
         raise ModelError(f"{WEIGHTS_NAME}: expected an npz archive: {exc}") from exc
 
 
@@ -179,7 +182,8 @@ def _parse_member(name: str, member: bytes, shape: Shape) -> Float32:
     except (ValueError, SyntaxError, TypeError) as exc:
         raise ModelError(f"{WEIGHTS_NAME}: {name}: expected an npy header: {exc}") from exc
     if dtype != np.dtype("<f4") or fortran or found != shape:
-        raise ModelError(f"{WEIGHTS_NAME}: {name}: expected '<f4' {shape}, got {dtype.str!r} {found}")
+        order = " in Fortran order" if fortran else ""
+        raise ModelError(f"{WEIGHTS_NAME}: {name}: expected '<f4' {shape}, got {dtype.str!r} {found}{order}")
     body = member[stream.tell() :]
     if len(body) != 4 * math.prod(shape):
         raise ModelError(f"{WEIGHTS_NAME}: {name}: expected {4 * math.prod(shape)} bytes, got {len(body)}")
