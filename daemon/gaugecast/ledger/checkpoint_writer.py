@@ -1,0 +1,274 @@
+"""Writes checkpoints: in a thread of its own (`CheckpointWriter`), or in the caller's (`InlineCheckpointWriter`)."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from pathlib import Path
+from time import monotonic
+
+from gaugecast.config.schema import Storage
+from gaugecast.errors import Defect, StorageError
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.checkpoint_format import ChecksummedFile, Chunk
+from gaugecast.ledger.connection import connect_reader
+from gaugecast.ledger.faults import Faults, no_faults
+from gaugecast.ledger.queries import first_seq
+from gaugecast.ledger.schema import FILE_NAME
+from gaugecast.ledger.wal import WalCopier
+
+QUEUED_BYTES = 8 << 20  # copies of state that may wait for the disk
+DAILY_SHARE = 0.25  # of `keep_gb`, for archived checkpoints
+WAL_EVERY_S = 1.0
+
+
+class CheckpointFile:
+    """One checkpoint on its way to the disk: tmp, CRC, fsync, rename, fsync of the directory."""
+
+    def __init__(self, directory: Path, seq: int, header: dict[str, object], faults: Faults) -> None:
+        self._directory = directory
+        self._place = checkpoints.folder(directory)
+        self._place.mkdir(parents=True, exist_ok=True)
+        self._path = self._place / checkpoints.file_name(seq)
+        self._tmp = self._path.with_suffix(checkpoints.TMP_SUFFIX)
+        self._faults = faults
+        self._file = self._tmp.open("wb", buffering=1 << 18)
+        self._content = ChecksummedFile(self._file)
+        self._content.write_header(seq, header)
+        faults("checkpoint:header")
+
+    def put(self, chunk: Chunk) -> None:
+        """Add rows."""
+        self._content.write_chunk(chunk)
+        self._faults("checkpoint:chunk")
+
+    def finish(self) -> None:
+        """Make it durable under its name; then archive or delete those that it displaces."""
+        self._content.write_trailer()
+        self._file.close()
+        self._faults("checkpoint:tmp")
+        self._tmp.rename(self._path)
+        self._faults("checkpoint:renamed")
+        checkpoints.sync_folder(self._place)
+        self._faults("checkpoint:after")
+        checkpoints.keep_two(self._directory)
+        self._faults("checkpoint:kept")
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
+            self._file.close()
+        self._tmp.unlink(missing_ok=True)
+
+
+class InlineCheckpointWriter:
+    """Writes checkpoints in the caller's thread, for simulations and tools that must do one thing at a time.
+
+    Attributes:
+        completed_seq: What the newest durable checkpoint of this writer stands at; 0 before the first.
+        failures_total: Checkpoints that could not be written.
+        failure: What ended the newest one, or `None`.
+    """
+
+    def __init__(self, directory: Path, storage: Storage, *, faults: Faults = no_faults) -> None:
+        checkpoints.folder(directory).mkdir(parents=True, exist_ok=True)
+        checkpoints.remove_unfinished(directory)
+        self._directory = directory
+        self._storage = storage
+        self._faults = faults
+        self._seq = 0
+        self._open: CheckpointFile | None = None
+        self.completed_seq = 0
+        self.failures_total = 0
+        self.failure: BaseException | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is begun and not finished."""
+        return self._open is not None
+
+    def begin(self, seq: int, header: dict[str, object]) -> None:
+        """Begin the checkpoint that stands after input `seq`; `header` is anything that JSON can say."""
+        self.failure, self._seq = None, seq
+        try:
+            self._open = CheckpointFile(self._directory, seq, header, self._faults)
+        except (OSError, StorageError) as exc:
+            self._fail(exc)
+
+    def put(self, chunk: Chunk, *, timeout_s: float = 0.0) -> bool:  # noqa: ARG002  (the threaded writer waits)
+        """Add rows; always true. After a failure they go nowhere."""
+        if self._open is not None:
+            try:
+                self._open.put(chunk)
+            except (OSError, StorageError) as exc:
+                self._fail(exc)
+        return True
+
+    def finish(self) -> None:
+        """Make it durable, unless it failed."""
+        if self._open is not None:
+            try:
+                self._open.finish()
+                self._prune_daily()
+            except (OSError, StorageError, sqlite3.Error) as exc:
+                self._fail(exc)
+            else:
+                self._open, self.completed_seq = None, self._seq
+
+    def close(self, *, timeout_s: float = 30.0) -> bool:  # noqa: ARG002
+        """Abandon what is not finished."""
+        self._abandon()
+        return True
+
+    def _abandon(self) -> None:
+        if self._open is not None:
+            self._open.abandon()
+            self._open = None
+
+    def _fail(self, exc: BaseException) -> None:
+        self.failures_total += 1
+        self.failure = exc
+        self._abandon()
+
+    def _prune_daily(self) -> None:
+        path = self._directory / FILE_NAME
+        if not path.exists():
+            return
+        connection = connect_reader(path)
+        try:
+            oldest = first_seq(connection)
+        finally:
+            connection.close()
+        checkpoints.prune_daily(self._directory, oldest, int(self._storage.keep_gb * 1e9 * DAILY_SHARE))
+
+
+class CheckpointWriter:
+    """A thread that writes checkpoints, and copies the ledger's WAL into its file so that the loop never has to.
+
+    The loop calls `begin`, then `put` slice by slice, then `finish`; none of them waits for the disk. The pieces
+    that are not written yet take at most `QUEUED_BYTES` (or one piece, if that is larger).
+
+    A disk that is full or fails costs this checkpoint and is counted, no more: the one before still stands.
+    """
+
+    def __init__(
+        self, directory: Path, storage: Storage, *, faults: Faults = no_faults, wal_every_s: float = WAL_EVERY_S
+    ) -> None:
+        self._inline = InlineCheckpointWriter(directory, storage, faults=faults)
+        self._wal = WalCopier(directory / FILE_NAME)
+        self._wal_every_s = wal_every_s
+        self._wake = threading.Condition()
+        self._queue: deque[Chunk | tuple[int, dict[str, object]] | None] = deque()  # None = finish
+        self._queued_bytes = 0
+        self._writing = False  # from `begin` until the thread is done with `finish`
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="checkpoint-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is begun and not yet durable (or failed); `begin` must wait for it."""
+        return self._writing
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the newest checkpoint, or `None`."""
+        return self._inline.failure
+
+    @property
+    def failures_total(self) -> int:
+        """Checkpoints that could not be written."""
+        return self._inline.failures_total
+
+    @property
+    def completed_seq(self) -> int:
+        """What the newest durable checkpoint of this writer stands at; 0 before the first."""
+        return self._inline.completed_seq
+
+    @property
+    def wal_bytes(self) -> int:
+        """What waits in the WAL to be copied into the file, when last looked at."""
+        return self._wal.waiting_bytes
+
+    @property
+    def wal_failures_total(self) -> int:
+        """Attempts to copy the WAL that failed."""
+        return self._wal.failures_total
+
+    def begin(self, seq: int, header: dict[str, object]) -> None:
+        """Begin the checkpoint that stands after input `seq`. Raises `Defect` while the one before is being written."""
+        if self._writing or self._closing:
+            raise Defect(f"checkpoint {seq} was begun before the one before it was finished")
+        with self._wake:
+            self._writing = True
+            self._inline.failure = None
+            self._queue.append((seq, header))
+            self._wake.notify_all()
+
+    def put(self, chunk: Chunk, *, timeout_s: float = 0.0) -> bool:
+        """Add rows; false (nothing added) if the queue is still full after `timeout_s`."""
+        size = chunk.rows.nbytes
+        with self._wake:
+            room = self._wake.wait_for(
+                lambda: self._queued_bytes == 0 or self._queued_bytes + size <= QUEUED_BYTES, timeout_s
+            )
+            if room:
+                self._queue.append(chunk)
+                self._queued_bytes += size
+                self._wake.notify_all()
+            return room
+
+    def finish(self) -> None:
+        """All rows were put; the thread makes the checkpoint durable. `wait` tells when."""
+        with self._wake:
+            self._queue.append(None)
+            self._wake.notify_all()
+
+    def wait(self, *, timeout_s: float) -> bool:
+        """Wait until the finished checkpoint is durable or has failed; false if that takes longer."""
+        with self._wake:
+            return self._wake.wait_for(lambda: not self._writing, timeout_s)
+
+    def close(self, *, timeout_s: float = 30.0) -> bool:
+        """End the thread after what is queued; a checkpoint that was not finished is abandoned. False if it hangs."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        next_wal = monotonic() + self._wal_every_s
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._queue or self._closing, max(0.0, next_wal - monotonic()))
+                found = bool(self._queue)
+                piece = self._queue.popleft() if found else None
+                if not found and self._closing:
+                    break
+            if found:
+                self._take(piece)
+            if monotonic() >= next_wal:
+                self._wal.copy()
+                next_wal = monotonic() + self._wal_every_s
+        self._inline.close()
+        self._wal.close()
+
+    def _take(self, piece: Chunk | tuple[int, dict[str, object]] | None) -> None:
+        try:
+            if piece is None:
+                self._inline.finish()
+            elif isinstance(piece, Chunk):
+                self._inline.put(piece)
+            else:
+                self._inline.begin(*piece)
+        except Exception as exc:  # a defect (rows of objects, a header that is no JSON) costs the checkpoint only
+            self._inline._fail(exc)
+        with self._wake:
+            if isinstance(piece, Chunk):
+                self._queued_bytes -= piece.rows.nbytes
+            if piece is None:
+                self._writing = False
+            self._wake.notify_all()

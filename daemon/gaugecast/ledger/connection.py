@@ -1,0 +1,74 @@
+"""Connections to the ledger's file, and what SQLite's errors mean to us."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+
+#: How long a commit waits for the file's write lock before it says busy, so that the loop can keep the link alive.
+BUSY_MS = 250
+_FULL_BYTES = 1 << 20  # less than this free, and a failed growth of the shared-memory file was for want of space
+
+
+def connect_writer(path: Path, *, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
+    """Open the file for writing: WAL, an fsync for each commit, WAL checkpoints left to another connection.
+
+    May be opened by one thread and used by another, by one at a time.
+    """
+    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+    # Some builds overwrite deleted rows with zeros by default (Debian's): that would write each page again.
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in an empty file only
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("PRAGMA cache_size = -8000")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file for reading only; works while the daemon writes."""
+    if not path.exists():
+        raise StorageError(f"expected a ledger at {path}, found none")
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise our errors for SQLite's: full and busy can be tried again, all else cannot.
+
+    Raises:
+        StorageFull, StorageBusy, StorageError: as `errors` says.
+        Defect: the caller handed over something that SQLite cannot store.
+    """
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, OverflowError) as exc:
+        raise Defect(f"{path}: rows that cannot be stored: {exc}") from exc
+    except sqlite3.Error as exc:
+        raise _meaning(exc, path) from exc
+
+
+def _meaning(exc: sqlite3.Error, path: Path) -> StorageError:
+    name = getattr(exc, "sqlite_errorname", "no SQLite error code")
+    code = getattr(exc, "sqlite_errorcode", 0)
+    text = f"{path}: {exc} ({name})"
+    if code & 0xFF == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR_SHMSIZE and _is_full(path)):
+        return StorageFull(text)
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageBusy(text)
+    return StorageError(text)
+
+
+def _is_full(path: Path) -> bool:
+    free = os.statvfs(path.parent)
+    return free.f_bavail * free.f_frsize < _FULL_BYTES

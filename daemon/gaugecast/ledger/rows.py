@@ -1,0 +1,75 @@
+"""What the ledger returns, and the shape of its rows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gaugecast.records import Input
+
+
+class Committed(NamedTuple):
+    """Where a commit's rows are. Without inputs or outputs `last` is one less than `first`."""
+
+    first_seq: int
+    last_seq: int
+    first_position: int
+    last_position: int
+
+
+class Pending(NamedTuple):
+    """An output that is not confirmed yet: what to publish, in order of `position`."""
+
+    position: int
+    fleet: str
+    stream: str
+    body: bytes
+    retain: bool
+    qos: int
+    topic: str
+
+
+class Batch(NamedTuple):
+    """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
+
+    first_seq: int
+    inputs: list[Input]
+    verdicts: list[int]
+
+
+class StoredOutput(NamedTuple):
+    """An output as stored; `body` is `None` once it was confirmed and dropped, `body_crc` (CRC-32) stays."""
+
+    position: int
+    seq: int
+    fleet: str
+    stream: str
+    step: int
+    forecast: bytes
+    body: bytes | None
+    body_crc: int
+
+
+class RefusedOutput(NamedTuple):
+    """An output that the broker refused or that expired, kept in a bounded table for another attempt."""
+
+    position: int
+    fleet: str
+    stream: str
+    body: bytes
+    retain: bool
+    qos: int
+    topic: str
+    reason: str
+
+
+class Quarantined(NamedTuple):
+    """A row of the quarantine table; `number` grows by one with each refusal."""
+
+    number: int
+    received_at_ns: int
+    fleet: str
+    stream: str
+    topic: str
+    reason: str
+    detail: str
+    head: bytes

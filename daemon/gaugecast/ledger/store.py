@@ -1,0 +1,255 @@
+"""The ledger's writer: one transaction a micro-batch, and the few marks around it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gaugecast.config.schema import Storage
+from gaugecast.errors import StorageBusy, StorageError, StorageFull
+from gaugecast.ledger import queries, retention, schema
+from gaugecast.ledger.connection import connect_writer, translated
+from gaugecast.ledger.faults import Faults, no_faults
+from gaugecast.ledger.rows import Batch, Committed, Pending, Quarantined, RefusedOutput, StoredOutput
+from gaugecast.ledger.streams import StreamIds, StreamNames
+from gaugecast.ledger.transaction import Changes, Heads, write_changes
+from gaugecast.records import Input, Output, Parked, Refused
+
+
+class Ledger:
+    """The open ledger. Only one thread (the loop) may call it; only one `Ledger` may be open on a directory.
+
+    `StateLock` sees to the second. All methods raise `StorageError` where the disk fails; after that only `close`
+    may be called.
+    """
+
+    def __init__(
+        self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, mark_every: int, faults: Faults
+    ) -> None:
+        self.path = directory / schema.FILE_NAME
+        self._storage = storage
+        self._connection = connection
+        self._faults = faults
+        self._mark_every = mark_every
+        self._failed: StorageError | None = None
+        self._ids = StreamIds(connection)
+        self._names = StreamNames(connection)
+        self._heads = Heads.load(connection)
+        self._parked = queries.parked_count(connection)
+
+    @classmethod
+    def open(
+        cls, directory: Path, storage: Storage, *, create: bool = True, mark_every: int = 1024,
+        faults: Faults = no_faults,
+    ) -> Ledger:  # fmt: skip
+        """Open `directory`/ledger.sqlite, and make it if `create`.
+
+        Args:
+            mark_every: Inputs between two entries of the sparse index; the granularity of pruning.
+            faults: Called with each point of `FAULT_POINTS` that is passed.
+
+        Raises:
+            StorageError: no ledger, a damaged one, or one of another version or application.
+        """
+        path = directory / schema.FILE_NAME
+        if not create and not path.exists():
+            raise StorageError(f"expected a ledger at {path}, found none")
+        with translated(path):
+            connection = connect_writer(path)
+            try:
+                if schema.is_empty(connection):
+                    schema.create_tables(connection)
+                schema.check_version(connection, path)
+                return cls(directory, storage, connection, mark_every=mark_every, faults=faults)
+            except BaseException:
+                connection.close()
+                raise
+
+    @property
+    def last_seq(self) -> int:
+        """The newest durable input; 0 before the first."""
+        return self._heads.last_seq
+
+    @property
+    def last_position(self) -> int:
+        """The newest durable output; 0 before the first."""
+        return self._heads.last_position
+
+    @property
+    def confirmed(self) -> int:
+        """All outputs up to this position were delivered or given up, and this is durable."""
+        return self._heads.confirmed
+
+    @property
+    def received_at_ns(self) -> int:
+        """`received_at_ns` of the newest durable input; the loop's clock must not go below it. 0 before the first."""
+        return self._heads.received_at_ns
+
+    def commit(
+        self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], *,
+        refused: Sequence[Refused] = (), parked: Sequence[Parked] = (), unparked: Sequence[tuple[str, str]] = (),
+        confirmed: int | None = None, refused_outputs: Sequence[tuple[int, str]] = (),
+        redelivered: Sequence[int] = (),
+    ) -> Committed:  # fmt: skip
+        """Make all durable at once. The i-th input gets seq `first_seq + i`, the i-th output `first_position + i`.
+
+        Args:
+            verdicts: One an input.
+            refused: Rows for the quarantine table, which keeps the newest `storage.quarantine_rows`.
+            parked, unparked: Streams that were put aside, with their states, and streams that came back.
+            confirmed: All outputs up to this position need not be published again. Never goes back.
+            refused_outputs: (position, reason) of outputs to move out of the queue into `refused_outputs`.
+            redelivered: Positions to take out of `refused_outputs`, since they were delivered after all.
+
+        Raises:
+            StorageFull, StorageBusy: nothing was written; the same call later stores exactly the same rows.
+            StorageError: it is unknown whether anything was written; end the process.
+            Defect: rows that cannot be stored, or arguments that contradict each other.
+        """
+        changes = Changes(
+            inputs, verdicts, outputs, refused=refused, parked=parked, unparked=unparked, confirmed=confirmed,
+            refused_outputs=refused_outputs, redelivered=redelivered,
+            quarantine_rows=self._storage.quarantine_rows, mark_every=self._mark_every,
+        )  # fmt: skip
+        changes.check(self._heads)
+        self._faults("commit:before")
+        with self._transaction():
+            self._faults("commit:begun")
+            heads, parked_change = write_changes(self._connection, self._ids, self._heads, changes)
+            self._faults("commit:inserted")
+        before, self._heads = self._heads, heads
+        self._parked += parked_change
+        self._faults("commit:after")
+        return Committed(before.last_seq + 1, heads.last_seq, before.last_position + 1, heads.last_position)
+
+    def pending(self, after: int, most: int) -> list[Pending]:
+        """Unconfirmed outputs with position > `after`, in order, at most `most`."""
+        with translated(self.path):
+            return queries.pending(self._connection, self._names, max(after, self.confirmed), most)
+
+    def refused_outputs(self, after: int, most: int) -> list[RefusedOutput]:
+        """Outputs that the broker refused or that expired, with position > `after`, in order, at most `most`."""
+        with translated(self.path):
+            return queries.refused_outputs(self._connection, self._names, after, most)
+
+    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[Batch]:
+        """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
+        with translated(self.path):
+            yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
+
+    def outputs(self, after_seq: int, upto_seq: int) -> Iterator[StoredOutput]:
+        """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
+        with translated(self.path):
+            yield from queries.outputs(self._connection, self._names, after_seq, upto_seq)
+
+    def quarantined(self, most: int) -> list[Quarantined]:
+        """The newest refused messages, newest first."""
+        with translated(self.path):
+            return queries.quarantined(self._connection, most)
+
+    def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
+        """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
+        with translated(self.path):
+            return queries.parked_state(self._connection, fleet, stream, at_seq=at_seq)
+
+    def parked_count(self) -> int:
+        """How many streams are parked now."""
+        return self._parked
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest kept input; one past the newest where none is kept."""
+        with translated(self.path):
+            return queries.first_seq(self._connection)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the ledger takes on the disk, its WAL included."""
+        return queries.size_bytes(self.path)
+
+    def begin_run(self) -> bool:
+        """Mark durably that a run began; return whether the one before it ended cleanly (also if there was none)."""
+        with self._transaction():
+            row = self._connection.execute("SELECT value FROM meta WHERE key = 'clean_shutdown'").fetchone()
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean_shutdown', 0)")
+        return row is None or row[0] == 1
+
+    def end_run(self) -> None:
+        """Mark durably that this run ended as asked; the attempt marks are void."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean_shutdown', 1)")
+            self._connection.execute("DELETE FROM attempts")
+
+    def mark_attempt(self, digest: bytes) -> int:
+        """Mark durably that the message with this digest is about to be taken; return how often it has been."""
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1", (digest,)
+            )
+            count: int = self._connection.execute("SELECT count FROM attempts WHERE digest = ?", (digest,)).fetchone()[
+                0
+            ]
+        self._faults("attempt:after")
+        return count
+
+    def clear_attempts(self) -> None:
+        """All redelivered messages were taken: forget the marks."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM attempts")
+
+    def note_fingerprint(self, text: str) -> None:
+        """Inputs from the next one on are computed under fingerprint `text`."""
+        with self._transaction():
+            known = queries.fingerprints(self._connection)
+            if not known or known[-1][1] != text:
+                self._connection.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (self.last_seq + 1, text))
+
+    def fingerprints(self) -> list[tuple[int, str]]:
+        """(seq, fingerprint) in order: the fingerprint holds from this input on."""
+        with translated(self.path):
+            return queries.fingerprints(self._connection)
+
+    def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
+        """Delete what is older than `keep_days` or beyond `keep_gb`, at most `chunk` rows of a kind; return how many.
+
+        Never an input after `floor_seq` (what the older kept checkpoint stands at), nor one whose outputs are not
+        all confirmed. Call again, between batches, while it returns more than zero.
+        """
+        with self._transaction():
+            pruned = retention.prune(
+                self._connection, self._ids, self._storage, self._heads, floor_seq=floor_seq, chunk=chunk
+            )
+            self._faults("prune:deleted")
+        self._parked -= pruned.parked
+        self._faults("prune:after")
+        return pruned.rows + pruned.parked
+
+    def close(self) -> None:
+        """Close the file. Does not mark the run as ended."""
+        with translated(self.path):
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT; whatever is raised inside rolls back. A failed disk is never tried again."""
+        if self._failed is not None:
+            raise StorageError(f"the ledger failed before: {self._failed}")
+        try:
+            with translated(self.path):
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
+        except BaseException as exc:
+            self._roll_back()
+            if isinstance(exc, StorageError) and not isinstance(exc, StorageFull | StorageBusy):
+                self._failed = exc
+            raise
+        self._ids.keep()
+
+    def _roll_back(self) -> None:
+        self._ids.undo()
+        if self._connection.in_transaction:
+            with translated(self.path):
+                self._connection.execute("ROLLBACK")

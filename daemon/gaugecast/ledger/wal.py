@@ -1,0 +1,61 @@
+"""Copies the ledger's write-ahead log (WAL) into its file, so that the loop never has to."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gaugecast.errors import StorageError
+from gaugecast.ledger.connection import connect_writer
+
+BOUND_BYTES = 64 << 20  # a WAL longer than this is made to begin anew
+BUSY_MS = 5  # and the loop may be kept from committing for about so long
+
+
+class WalCopier:
+    """A connection of its own, owned by the thread that calls it.
+
+    Attributes:
+        waiting_bytes: What waits to be copied, when last looked at.
+        failures_total: Attempts that failed.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+        self.waiting_bytes = 0
+        self.failures_total = 0
+
+    def copy(self) -> None:
+        """Copy what was committed since the last call. Failures are counted: the WAL grows until they are mended."""
+        try:
+            if self._connection is None:
+                if not self._ledger.exists():
+                    return
+                self._connection = connect_writer(self._ledger, busy_ms=BUSY_MS)
+            self._copy(self._connection)
+        except (sqlite3.Error, StorageError):
+            self.failures_total += 1  # a full disk, mostly
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _copy(self, connection: sqlite3.Connection) -> None:
+        """Copy without blocking the loop; only a WAL that grew too long is blocked for, and for an instant.
+
+        Under steady load the WAL never begins anew by itself, since there are always newer frames than the copied
+        ones. After two passive rounds few are left, and RESTART, which takes the write lock, has only these to copy.
+        """
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return
+        self._version = version
+        _, frames, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+        if frames * page_bytes > BOUND_BYTES:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            _, frames, copied = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        self.waiting_bytes = max(0, frames - copied) * page_bytes
