@@ -112,7 +112,7 @@ class Output(NamedTuple):
     """One row of the ledger's `outputs`: one forecast message, made by the input at `index` of its batch.
 
     Attributes:
-        index: Position in the batch of the input that made it. The ledger turns it into `seq`.
+        cause: Position in the batch of the input that made it. The ledger turns it into `seq`.
         step: The stream's step number; (stream, step) names this message for ever.
         forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units.
         topic: Where to publish.
@@ -121,7 +121,7 @@ class Output(NamedTuple):
         qos: 0 or 1.
     """
 
-    index: int
+    cause: int
     fleet: str
     stream: str
     step: int

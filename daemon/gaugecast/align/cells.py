@@ -23,6 +23,7 @@ def merge(table: StreamTable, fleet: Fleet, slots: Int64, values: Float64, at: I
 def _join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Float64:
     """One feature's cell after `value`; a mean is kept as its sum until the tick closes."""
     absent, first = np.isnan(value), count == 0
+    joined: Float64
     if feature.aggregate in ("mean", "sum"):
         joined = cell + value
     elif feature.aggregate == "min":
@@ -38,8 +39,7 @@ def complete(table: StreamTable, fleet: Fleet, slots: Int64) -> Bool:
     """Whether an open cell can close without waiting: every feature spoke, and none is aggregated."""
     if any(f.aggregate != "last" for f in fleet.features):
         return np.zeros(len(slots), bool)
-    done: Bool = (table["cell_n"][slots] > 0).all(axis=1)
-    return done
+    return np.asarray((table["cell_n"][slots] > 0).all(axis=1))
 
 
 def take(table: StreamTable, fleet: Fleet, slots: Int64) -> tuple[Float64, Int64, Int64, Int64]:

@@ -27,19 +27,25 @@ class Round(NamedTuple):
 
     Attributes:
         slots: Each stream's slot; no two alike.
-        index: Position of each reading in the batch that `advance` was given.
+        cause: Position of each reading in the batch that `advance` was given.
         values: (N, F), NaN = absent.
         again: The delivery itself was seen before (payloads without time and sequence only).
     """
 
     slots: Int64
-    index: Int64
+    cause: Int64
     at: Int64
     received: Int64
     key: Int64
     values: Float64
     dup: Bool
     again: Bool
+
+
+def take_rows(r: Round, rows: Int64 | Bool) -> Round:
+    """Some rows of a round, by position or mask."""
+    at, received, key = r.at[rows], r.received[rows], r.key[rows]
+    return Round(r.slots[rows], r.cause[rows], at, received, key, r.values[rows], r.dup[rows], r.again[rows])
 
 
 class Judged(NamedTuple):
@@ -117,16 +123,16 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
     refused = (verdict != ACCEPTED) & ~r.dup & ~r.again
-    if not refused.any() and not table["late_run"][r.slots].any():
+    if not bool(refused.any()) and not bool(table["late_run"][r.slots].any()):
         return refused
     run = table["late_run"][r.slots]
-    rising = refused & (run > 0) & (r.key > table["late_at"][r.slots])
+    rising: Bool = refused & (run > 0) & (r.key > table["late_at"][r.slots])
     run = np.where(rising, run + 1, np.where(refused, 1, 0))
     begins = refused & ~rising
     first_at = np.where(begins, r.key, table["late_first_at"][r.slots])
     first_received = np.where(begins, r.received, table["late_received"][r.slots])
     claimed = r.key - first_at if fleet.timed else np.full_like(r.key, (REANCHOR_AFTER - 1) * fleet.period_ns)
-    anchored = refused & (run >= REANCHOR_AFTER) & (r.received - first_received >= claimed // 2)
+    anchored: Bool = refused & (run >= REANCHOR_AFTER) & (r.received - first_received >= claimed // 2)
     counts = ~r.dup & ~r.again
     rows = r.slots[counts]
     table["late_run"][rows] = np.where(anchored, 0, run)[counts]

@@ -201,7 +201,7 @@ class Expert:
     def _forward(self, slots: Int64, inputs: Float32, state: Float32) -> Float32:
         """Step and keep the states; a state that is no longer finite begins anew and is counted."""
         y, after = self._rows_step(inputs, state)
-        sound = np.isfinite(after).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2))
+        sound: Bool = np.asarray(np.isfinite(after).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
         self.columns["state"][slots] = after
         if not sound.all():
             self.broken_total += int((~sound).sum())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gaugecast.align.gates import Round
+from gaugecast.align.gates import Round, take_rows
 from gaugecast.records import Input
 
 #: So many deliveries without time and sequence are remembered: twice our Receive Maximum.
@@ -45,7 +45,7 @@ class Intake:
     def __init__(self, features: int) -> None:
         self._features = features
         self._slots: list[int] = []
-        self._index: list[int] = []
+        self._cause: list[int] = []
         self._readings: list[Input] = []
         self._again: list[bool] = []
         self._round: list[int] = []
@@ -56,7 +56,7 @@ class Intake:
         turn = self._turns.get(slot, 0)
         self._turns[slot] = turn + 1
         self._slots.append(slot)
-        self._index.append(index)
+        self._cause.append(index)
         self._readings.append(reading)
         self._again.append(again)
         self._round.append(turn)
@@ -67,7 +67,7 @@ class Intake:
         rows = np.frombuffer(b"".join(values), "<f8").reshape(-1, self._features)
         whole = Round(
             slots=np.array(self._slots, np.int64),
-            index=np.array(self._index, np.int64),
+            cause=np.array(self._cause, np.int64),
             at=np.array(at, np.int64),
             received=np.array(received, np.int64),
             key=np.array(key, np.int64),
@@ -81,7 +81,7 @@ class Intake:
         turn = np.array(self._round)
         order = np.argsort(turn, kind="stable")
         borders = np.searchsorted(turn[order], np.arange(1, turns))
-        return [Round(*(column[rows] for column in whole)) for rows in np.split(order, borders)]
+        return [take_rows(whole, rows) for rows in np.split(order, borders)]
 
     def slots(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Each stream's slot once."""

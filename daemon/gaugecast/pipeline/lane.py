@@ -100,15 +100,15 @@ class Lane:
         taken = judged.verdict == gates.ACCEPTED
         if not taken.all():
             self._refuse(r, judged, ~taken, made)
-            r = gates.Round(*(a[taken] for a in r))
-            judged = gates.Judged(*(a[taken] for a in judged))
+            r = gates.take_rows(r, taken)
+            judged = gates.Judged(*(column[taken] for column in judged))
             if not len(r.slots):
                 return
         self._note(r, judged)
         is_open = self.table["open"][r.slots]
         ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
         if ahead.any():
-            self.close(r.slots[ahead], r.index[ahead], made)
+            self.close(r.slots[ahead], r.cause[ahead], made)
             is_open &= ~ahead
         whole = ~np.isnan(judged.values).any(axis=1) & ~is_open
         whole &= not self._aggregated
@@ -117,7 +117,7 @@ class Lane:
             self._join(r, judged, ~whole, is_open, made)
 
     def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: Made) -> None:
-        for index, verdict in zip(r.index[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
+        for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
             made.verdicts[index] = verdict
         late = int((judged.verdict[rows] == Verdict.LATE).sum())
         self.totals.late += late
@@ -136,10 +136,10 @@ class Lane:
         count = int(whole.sum())
         if count == 0:
             return
-        for index in r.index[whole].tolist():
+        for index in r.cause[whole].tolist():
             made.verdicts[index] = Verdict.STEPPED
         self.totals.stepped += count
-        rows = Closed(r.slots[whole], r.index[whole], judged.values[whole], r.at[whole], judged.tick[whole])
+        rows = Closed(r.slots[whole], r.cause[whole], judged.values[whole], r.at[whole], judged.tick[whole])
         self._step(rows, made)
 
     def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, made: Made) -> None:
@@ -148,7 +148,7 @@ class Lane:
         table["open"][r.slots[opens]] = True
         table["open_tick"][r.slots[opens]] = judged.tick[opens]
         table["open_received"][r.slots[opens]] = r.received[opens]
-        slots, index = r.slots[rows], r.index[rows]
+        slots, index = r.slots[rows], r.cause[rows]
         cells.merge(table, self.fleet, slots, judged.values[rows], r.at[rows])
         self.totals.held += len(slots)
         done = cells.complete(table, self.fleet, slots)

@@ -36,7 +36,7 @@ class Closed(NamedTuple):
     """N steps that close now: their streams, the inputs that closed them, and what was measured."""
 
     slots: Int64
-    index: Int64
+    cause: Int64
     values: Float64  # (N, F)
     at: Int64
     tick: Int64

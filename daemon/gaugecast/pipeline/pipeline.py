@@ -112,7 +112,7 @@ class Pipeline:
                     else:
                         self._take_event(one)
             self._take_readings(inputs, begin, len(inputs), made, outcome)
-        made.outputs.sort(key=_index_of)
+        made.outputs.sort(key=_cause_of)
         return outcome
 
     # -- readings
@@ -145,8 +145,8 @@ class Pipeline:
             for turn in intake.rounds():
                 self.lanes[name].take(turn, made)
 
-    def _reject(self, one: Input, reason: str, index: int, made: Made) -> None:
-        made.verdicts[index] = Verdict.REJECTED
+    def _reject(self, one: Input, reason: str, cause: int, made: Made) -> None:
+        made.verdicts[cause] = Verdict.REJECTED
         self.rejects[one.fleet, reason] += 1
 
     def _refusal(self, one: Input) -> str:
@@ -173,16 +173,16 @@ class Pipeline:
 
     # -- timers and events
 
-    def _take_timer(self, timer: Input, index: int, made: Made, outcome: Outcome) -> None:
+    def _take_timer(self, timer: Input, cause: int, made: Made, outcome: Outcome) -> None:
         for name, lane in self.lanes.items():
             due = waiting.overdue(lane.table, lane.fleet, timer.received_at_ns)
             for slots in due:
                 self._touch(name, slots)
             if len(due.waiting):
                 slots = lane.by_name(due.waiting)
-                lane.close(slots, np.full(len(slots), index), made)
+                lane.close(slots, np.full(len(slots), cause), made)
             if len(due.stale):
-                lane.speaker.mark_stale(lane.by_name(due.stale), index, made)
+                lane.speaker.mark_stale(lane.by_name(due.stale), cause, made)
             for slot in lane.by_name(due.idle).tolist():
                 outcome.parked.append(parking.park(lane, slot))
         self._due_ns = None
@@ -224,8 +224,8 @@ class Pipeline:
         self.lanes[fleet.name] = lane
 
 
-def _index_of(output: Output) -> int:
-    return output.index
+def _cause_of(output: Output) -> int:
+    return output.cause
 
 
 def _refused(one: Input, reason: str) -> Refused:

@@ -66,7 +66,7 @@ class Speaker:
             closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, made=made
         )
 
-    def mark_stale(self, slots: Int64, index: int, made: Made) -> None:
+    def mark_stale(self, slots: Int64, cause: int, made: Made) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
@@ -74,7 +74,7 @@ class Speaker:
         self._totals.stale += count
         forecast = np.repeat(table["published"][slots][:, None, :], self.fleet.horizon, axis=1)
         nothing = np.full((count, len(self.forecast)), np.nan)
-        closed = Closed(slots, np.full(count, index), nothing, table["at"][slots], table["tick"][slots])
+        closed = Closed(slots, np.full(count, cause), nothing, table["at"][slots], table["tick"][slots])
         self._write(
             closed,
             [None] * count,
@@ -98,7 +98,7 @@ class Speaker:
     ) -> None:
         fleet, names, writer = self.fleet, self._table.names, self._writer
         rows = zip(
-            closed.index.tolist(),
+            closed.cause.tolist(),
             closed.slots.tolist(),
             self._table["step"][closed.slots].tolist(),
             closed.at.tolist(),
@@ -111,12 +111,12 @@ class Speaker:
             strict=True,
         )
         packed, size = np.ascontiguousarray(forecast, "<f8").tobytes(), forecast[0].nbytes
-        for i, (index, slot, step, *content) in enumerate(rows):
+        for i, (cause, slot, step, *content) in enumerate(rows):
             stream = names[slot] or ""
             body = writer.body(stream, step, *content)
             values = packed[i * size : (i + 1) * size]
             output = (
-                index,
+                cause,
                 fleet.name,
                 stream,
                 step,
