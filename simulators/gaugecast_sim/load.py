@@ -1,8 +1,8 @@
 """A load generator that is not the bottleneck: prebuilt MQTT 3.1.1 packets over one raw socket.
 
 Building and sending cost about 0.3 µs a packet at QoS 0 (see `packets`), so a core offers several 100,000 messages a
-second to a broker that can take them. Rate control is a token bucket in ticks of some milliseconds; at QoS 1 PUBACKs are counted and checked for
-order, with up to `window` messages unacked.
+second to a broker that can take them. Rate control is a token bucket in ticks of some milliseconds; at QoS 1 PUBACKs
+are counted and checked for order, with up to `window` messages unacked.
 """
 
 from __future__ import annotations
@@ -80,12 +80,13 @@ class LoadGenerator:
         """Ask `run` to end: what is on its way is still acked."""
         self._stop.set()
 
-    def run(self) -> LoadReport:
-        """Send until the end that was asked for, then wait for the last acks.
+    def run(self, stop: threading.Event | None = None) -> LoadReport:
+        """Send until the end that was asked for, or `stop` is set; then wait for the last acks.
 
         Raises:
             wire.WireError: the broker closed, acked out of order, or did not ack within `drain_s`.
         """
+        self._stop = stop or self._stop
         host, port = self._address
         with wire.open_session(host, port, self._login) as sock:
             sock.setblocking(False)

@@ -18,6 +18,7 @@ Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 
 PACKET_IDS = 65_535
+LOAD_TOPIC = "plant/load/{stream}/telemetry"
 TIME_DIGITS = b"0000000000.000"  # Unix seconds, from 2001 to 2286
 VALUE_DIGITS = b"00.000"  # 10.000 to 90.000: no leading zero, which JSON forbids
 WAVE_ROUNDS = 30  # length of the sine that the values follow
@@ -38,7 +39,7 @@ class LoadPlan:
 
     streams: int
     start_ns: int
-    topic: str = "plant/load/{stream}/telemetry"
+    topic: str = LOAD_TOPIC
     features: tuple[str, ...] = ("pressure", "temperature")
     period_ns: int = 1_000_000_000
     qos: int = 0

@@ -12,7 +12,7 @@ Each tank holds water of mass m = ρ·V·level (kg) under an air cushion. With d
 
 Integrated by explicit Euler in steps of at most `SUBSTEP_S` of plant time. Sensors add white noise and round to
 their last digit. Why the values can be forecast beyond persistence: within a phase of heater or pump both quantities
-ramp, so the last difference tells the next one, and where a ramp turns follows from the fixed thresholds of the switches.
+ramp, so the last difference tells the next one, and where a ramp turns follows from the switches' fixed thresholds.
 At 60 s of plant time a step, heater and pump cycles take some 20 to 40 steps.
 """
 
