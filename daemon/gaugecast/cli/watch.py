@@ -181,9 +181,7 @@ def _cells(row: StreamRow, trails: Trails, *, first: bool, trend: int) -> list[T
         Text(row.feature),
         Text(show_value(row.observed, row.observed)),
         Text(show_value(row.forecast, row.observed), style="cyan"),
-        Text(
-            show_value(row.residual, _tenth(row.observed), signed=True), style="bold red" if surprising else "default"
-        ),
+        Text(show_value(row.residual, _tenth(row.observed), signed=True), style=alarm),
         Text(row.unit),
         show_skill(row.skill),
         _trend(trails.observed(row), row.forecast, trend),
