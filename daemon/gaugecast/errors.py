@@ -53,6 +53,12 @@ class AlreadyRunning(GaugecastError):
     exit_code = ExitCode.CONFIG
 
 
+class SessionTaken(GaugecastError):
+    """Another client uses our client id. The service manager tries again, so that a passing mistake heals."""
+
+    exit_code = ExitCode.DEFECT
+
+
 class Unreachable(GaugecastError):
     """No daemon answers where one was asked."""
 

@@ -1,0 +1,11 @@
+"""The edge to the broker: one connection, one thread, no queue but the kernel's and the broker's.
+
+`Link` is what others use. Below it:
+`redial` decides when to dial and `dial` opens the socket, without blocking; `connection` is one connection:
+`wire` buffers its socket, `session` lets paho speak the control packets (CONNECT, SUBSCRIBE, PINGREQ, …), `packets`
+reads and writes the two that pass once a message (PUBLISH, PUBACK), `outgoing` keeps the window of our publishes.
+"""
+
+from gaugecast.mqtt.link import Connect, Link, LinkCounters
+
+__all__ = ["Connect", "Link", "LinkCounters"]

@@ -1,0 +1,146 @@
+"""One connection from its open socket to its end: bytes in, bytes out, and what they mean."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Sequence
+
+from gaugecast.config.schema import Mqtt
+from gaugecast.mqtt.outgoing import Outgoing
+from gaugecast.mqtt.packets import Inbound, write_pubcomp
+from gaugecast.mqtt.session import Accepted, Ended, Session
+from gaugecast.mqtt.wire import Wire
+
+CONNACK_TIMEOUT_S = 10.0
+KEEPALIVE_CHECK_S = 0.25
+
+
+class ConnectionEnded(ConnectionError):
+    """The connection is over; `taken_over` if the broker says that another client came with our id."""
+
+    def __init__(self, reason: str, *, taken_over: bool = False) -> None:
+        super().__init__(reason)
+        self.taken_over = taken_over
+
+
+class Connection:
+    """One connection. Owned by the loop's thread; never used again once a method has raised.
+
+    Attributes:
+        epoch: Its number; `inbound.messages` carry it.
+        accepted: What CONNACK said; `None` until it has come.
+        outgoing: Our publishes; `None` until then.
+        faults: What the broker did not grant as asked.
+        since: When it was begun, then when it was accepted.
+    """
+
+    def __init__(
+        self, sock: socket.socket, settings: Mqtt, password: str | None, *, epoch: int, clock: Callable[[], float]
+    ) -> None:
+        v5 = settings.protocol == "5"
+        self.epoch = epoch
+        self.wire = Wire(sock)
+        self.inbound = Inbound(epoch, v5=v5)
+        self.accepted: Accepted | None = None
+        self.outgoing: Outgoing | None = None
+        self.faults: list[str] = []
+        self.since = clock()
+        self._clock = clock
+        self._settings = settings
+        self._check_at = 0.0
+        self._session = Session(settings, self.wire, password)
+
+    def turn(self, *, reading: bool) -> None:
+        """Send what is pushed, read what has come if `reading`, look after the keepalive; never waits.
+
+        Raises:
+            OSError: the connection is gone; ConnectionEnded and MalformedPacket are OSErrors too.
+        """
+        now = self._clock()
+        if self.accepted is None:
+            reading = True
+            if now - self.since > CONNACK_TIMEOUT_S:
+                raise ConnectionEnded(f"the broker sent no CONNACK within {CONNACK_TIMEOUT_S:g} s")
+        elif now >= self._check_at:
+            self._check_at = now + KEEPALIVE_CHECK_S
+            self._session.keep_alive(reading=reading)
+            self._take_events()
+        self.wire.flush()
+        if reading:
+            self._read()
+            self.wire.flush()
+        if self.outgoing is not None:
+            self.outgoing.note_flushed()
+
+    def subscribe(self, filters: Sequence[tuple[str, int]], *, forget: Sequence[str], retained: Sequence[str]) -> None:
+        """Push UNSUBSCRIBE for `forget` and SUBSCRIBE for `filters`; faults show in `faults` later."""
+        if forget:
+            self._session.unsubscribe(forget)
+        self._session.subscribe(filters, retained=retained)
+
+    def push_status(self, text: str) -> None:
+        """Push the retained status message."""
+        self._session.push_status(text)
+
+    def finish(self, until: float) -> None:
+        """Push DISCONNECT, send all, and read till the broker hangs up, but not beyond the instant `until`."""
+        self._session.disconnect()
+        try:
+            while self.wire.backlog_bytes:
+                self.wire.flush()
+                if self.wire.backlog_bytes and not self._wait(select.POLLOUT, until):
+                    return
+            self.wire.end()
+            while self._wait(select.POLLIN, until):
+                self.wire.pull()
+        except OSError:
+            return  # the broker hung up: that is what we waited for
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.wire.close()
+
+    def _wait(self, events: int, until: float) -> bool:
+        """Whether one of the poll events came before the instant `until`."""
+        left_s = until - self._clock()
+        if left_s <= 0:
+            return False
+        poller = select.poll()
+        poller.register(self.wire.fileno(), events)
+        return bool(poller.poll(left_s * 1000))
+
+    def _read(self) -> None:
+        chunk = self.wire.pull()
+        if not chunk:
+            return
+        inbound = self.inbound
+        inbound.take(chunk)
+        if inbound.acks:
+            if self.outgoing is not None:
+                self.outgoing.take_acks(inbound.acks)
+            inbound.acks.clear()
+        if inbound.releases:
+            self.wire.push(b"".join(map(write_pubcomp, inbound.releases)))
+            inbound.releases.clear()
+        if inbound.control:
+            for packet in inbound.control:
+                self._session.take(packet)
+                self._take_events()
+            inbound.control.clear()
+
+    def _take_events(self) -> None:
+        events, self._session.events = self._session.events, []
+        for event in events:
+            if isinstance(event, Ended):
+                raise ConnectionEnded(event.reason, taken_over=event.taken_over)
+            if isinstance(event, Accepted):
+                self.accepted, self.since = event, self._clock()
+                self.outgoing = Outgoing(
+                    self.wire,
+                    v5=self._settings.protocol == "5",
+                    window=self._settings.publish_window,
+                    limits=event.limits,
+                )
+            else:
+                self.faults.extend(event.faults)

@@ -1,0 +1,355 @@
+"""The connection with the broker, as the loop sees it: poll, ack, publish."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gaugecast.config.schema import Mqtt
+from gaugecast.errors import ConfigError, SessionTaken
+from gaugecast.mqtt.connection import Connection, ConnectionEnded
+from gaugecast.mqtt.credentials import make_tls_context, read_password
+from gaugecast.mqtt.outgoing import Outgoing
+from gaugecast.mqtt.packets import write_ack
+from gaugecast.mqtt.redial import Redial
+from gaugecast.mqtt.session import OFFLINE
+from gaugecast.mqtt.waiting import Waiter
+from gaugecast.records import Message
+
+ONLINE = json.dumps({"status": "online"})
+FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
+LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
+RESOLVING_WAIT_S = 0.02  # a name that is being resolved has no descriptor to wait on
+NAP_S = 0.001  # while a batch fills; waking for each packet would cost more than the packet
+SURPLUS_MESSAGES = 8192  # read but not taken; only while our publishes wait for PUBACKs behind them
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A connection was made: publishes that were not confirmed must be handed over again."""
+
+    epoch: int
+    session_present: bool
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """Totals since this process began."""
+
+    connects_total: int = 0
+    reconnects_total: int = 0
+    failed_dials_total: int = 0
+    session_lost_total: int = 0  # the broker had forgotten our session; what it held for us is gone
+    received_total: int = 0
+    acked_total: int = 0
+    stale_acks_total: int = 0  # for a connection that is gone; the broker will send these messages again
+    dropped_total: int = 0  # QoS 0, to get at the PUBACKs behind them while the caller takes no messages
+    published_total: int = 0
+    confirmed_total: int = 0
+    refused_total: int = 0
+
+
+class Link:
+    """One MQTT session, over as many connections as it takes. All of it belongs to the loop's thread.
+
+    Nothing here blocks but the waits that the caller asks for. A broker that is down, refuses us, or cannot be
+    resolved is a state (`connected`, `last_error`), not an exception. Exceptions mean that the process should end:
+    `SessionTaken`, or a defect.
+
+    Attributes:
+        connected: CONNACK came and the connection has not ended since.
+        epoch: Number of the current or last connection, from 1; 0 before the first. `Message.epoch` carries it.
+        counters: Totals; read only.
+        last_error: Why the last connection or attempt ended, or what the broker did not grant; `None` if all is well.
+        backlog_bytes: Bytes that the kernel has not yet taken.
+    """
+
+    def __init__(
+        self,
+        settings: Mqtt,
+        filters: Sequence[tuple[str, int]],
+        *,
+        forget: Sequence[str] = (),
+        retained: Sequence[str] = (),
+        flap_limit: int = 20,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; the first `poll` dials.
+
+        Args:
+            filters: `(topic filter, QoS)`; subscribed on every connect.
+            forget: Filters of an earlier configuration, unsubscribed on every connect.
+            retained: Those of `filters` for which retained messages are wanted, when the subscription is new.
+            flap_limit: Sessions of less than 3 s within 30 s that are taken for a fight over our client id.
+
+        Raises:
+            ConfigError: password or certificate files cannot be read.
+        """
+        make_tls_context(settings.tls), read_password(settings)  # complain at the start, not at the first dial
+        self.connected = False
+        self.epoch = 0
+        self.counters = LinkCounters()
+        self.last_error: str | None = None
+        self._settings = settings
+        self._v5 = settings.protocol == "5"
+        self._filters = list(filters)
+        self._forget = [name for name in forget if name not in {kept for kept, _ in filters}]
+        self._retained = retained
+        self._clock = clock
+        self._status = ONLINE
+        self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
+        self._waiter = Waiter()
+        self._connection: Connection | None = None
+        self._surplus: list[Message] = []
+        self._connects: list[Connect] = []
+        self._confirmed: list[int] = []
+        self._refused: list[tuple[int, str]] = []
+        self._news = False  # something that ends a wait: a connection, or room for publishes
+
+    # What the loop calls.
+
+    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
+        """Do all socket work; return up to `most` messages.
+
+        Waits up to `wait_s` for the first message, then up to `linger_s` for the batch to fill. Returns earlier,
+        perhaps without messages, after a connect and when a window that was full is half free again.
+        `poll(0, …)` takes no messages (back-pressure), yet keeps the connection alive and settles publishes.
+
+        Raises:
+            SessionTaken: another client uses our client id.
+        """
+        self._turn(most)
+        until = self._clock() + wait_s
+        while not self._news and not (most and self._surplus):
+            left = until - self._clock()
+            if left <= 0:
+                break
+            self._wait(left, most)
+            self._turn(most)
+        until = self._clock() + linger_s
+        while not self._news and 0 < len(self._surplus) < most and (left := until - self._clock()) > 0:
+            time.sleep(min(left, NAP_S))
+            self._turn(most)
+        self._news = False
+        taken = self._surplus[:most]
+        del self._surplus[:most]
+        return taken
+
+    def idle(self, wait_s: float) -> None:
+        """Like `poll(0, wait_s)`."""
+        self.poll(0, wait_s)
+
+    def ack(self, messages: Iterable[Message]) -> int:
+        """Queue the acknowledgements, in the order given, which must be that of arrival; return how many.
+
+        A message of an older connection is passed over: its packet id may by now mean another message.
+        """
+        acks = []
+        for message in messages:
+            if message.qos == 0:
+                continue
+            if self.connected and message.epoch == self.epoch:
+                acks.append(write_ack(message))
+            else:
+                self.counters.stale_acks_total += 1
+        if acks and self._connection is not None:
+            self._connection.wire.push(b"".join(acks))
+            self.counters.acked_total += len(acks)
+        return len(acks)
+
+    def room(self, qos: int = 1) -> int:
+        """How many publishes may be handed over now: the window's rest at QoS 1, 4 MB at QoS 0; 0 if disconnected."""
+        outgoing = self._outgoing
+        return 0 if outgoing is None else outgoing.room(qos)
+
+    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
+        """Hand one publish over; the caller has checked `room`. Without a connection nothing happens."""
+        outgoing = self._outgoing
+        if outgoing is not None:
+            outgoing.publish(position, topic, body, qos, retain)
+            self.counters.published_total += 1
+
+    def take_confirmed(self) -> list[int]:
+        """Positions confirmed since the last call: by PUBACK at QoS 1, by the kernel at QoS 0."""
+        self._collect()
+        taken, self._confirmed = self._confirmed, []
+        return taken
+
+    def take_refused(self) -> list[tuple[int, str]]:
+        """`(position, reason)` of publishes that the broker will not take, since the last call."""
+        self._collect()
+        taken, self._refused = self._refused, []
+        return taken
+
+    def take_connects(self) -> list[Connect]:
+        """Connections made since the last call; after any, the publish cursor goes back to the confirmed position."""
+        taken, self._connects = self._connects, []
+        return taken
+
+    def publish_status(self, text: str) -> None:
+        """Publish `text` (JSON), retained, on the status topic: now, and after every connect."""
+        self._status = text
+        if self.connected and self._connection is not None:
+            self._connection.push_status(text)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes that the kernel has not yet taken."""
+        return 0 if self._connection is None else self._connection.wire.backlog_bytes
+
+    def close(self, drain_s: float = 2.0) -> None:
+        """Say `offline` and DISCONNECT, after waiting up to `drain_s` for publishes to be confirmed."""
+        until = self._clock() + drain_s
+        while self._outgoing is not None and len(self._outgoing) and (left := until - self._clock()) > 0:
+            self.poll(0, left)
+        if self.connected and self._connection is not None:
+            self._connection.push_status(OFFLINE)
+            self._connection.finish(self._clock() + max(drain_s, FINISH_S))
+        self._hang_up()
+        self._waiter.close()
+
+    # One turn of the wheel.
+
+    @property
+    def _outgoing(self) -> Outgoing | None:
+        return None if self._connection is None else self._connection.outgoing
+
+    def _turn(self, most: int) -> None:
+        """Do what can be done without waiting: dial, or read and write."""
+        connection = self._connection
+        if connection is None:
+            self._dial()
+            return
+        accepted = connection.accepted is not None
+        try:
+            connection.turn(reading=self._may_read(connection, most))
+            self._take_in(connection)
+            if not accepted and connection.accepted is not None:
+                self._begin(connection)
+        except OSError as exc:
+            self._take_in(connection)
+            self._end(connection, exc)
+
+    def _dial(self) -> None:
+        try:
+            sock = self._redial.step()
+        except (OSError, ConfigError) as exc:
+            self._note_failed_dial(exc)
+            return
+        if sock is None:
+            return
+        try:
+            password = read_password(self._settings)
+        except ConfigError as exc:  # it could be read at the start: a state, like a broker that is down
+            sock.close()
+            self._redial.note_failure()
+            self._note_failed_dial(exc)
+            return
+        self._connection = Connection(sock, self._settings, password, epoch=self.epoch + 1, clock=self._clock)
+        self._turn(0)
+
+    def _begin(self, connection: Connection) -> None:
+        """CONNACK came: subscribe, say that we are online, tell the caller."""
+        accepted = connection.accepted
+        assert accepted is not None
+        counters = self.counters
+        counters.connects_total += 1
+        if self.epoch:
+            counters.reconnects_total += 1
+            counters.session_lost_total += not accepted.session_present
+        self.epoch, self.connected, self.last_error = connection.epoch, True, None
+        connection.subscribe(self._filters, forget=self._forget, retained=self._retained)
+        connection.push_status(self._status)
+        connection.wire.flush()
+        self._connects.append(Connect(self.epoch, accepted.session_present))
+        self._news = True
+
+    def _take_in(self, connection: Connection) -> None:
+        """Move what a turn has brought to where the caller takes it."""
+        messages = connection.inbound.messages
+        if messages:
+            self.counters.received_total += len(messages)
+            self._surplus += messages
+            messages.clear()
+        if connection.faults:
+            self.last_error = "; ".join(connection.faults)
+            connection.faults.clear()
+        if connection.outgoing is not None and connection.outgoing.has_room_again():
+            self._news = True
+
+    def _end(self, connection: Connection, failure: OSError) -> None:
+        """The connection is over; what was read of it stays to be taken, and is not acked any more."""
+        self._hang_up()
+        if connection.accepted is None:
+            self._redial.note_failure()
+            self._note_failed_dial(failure)
+            return
+        self.last_error = str(failure)
+        if isinstance(failure, ConnectionEnded) and failure.taken_over:
+            raise SessionTaken(
+                f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker says: {failure}"
+            )
+        self._redial.note_session(self._clock() - connection.since)
+
+    def _note_failed_dial(self, failure: Exception) -> None:
+        self.last_error = str(failure)
+        self.counters.failed_dials_total += 1
+
+    def _hang_up(self) -> None:
+        self.connected = False
+        self._waiter.forget()
+        self._redial.stop()
+        if self._connection is not None:
+            self._collect()
+            self._connection.close()
+            self._connection = None
+
+    def _collect(self) -> None:
+        """Take over what the connection knows of our publishes."""
+        outgoing = self._outgoing
+        if outgoing is None:
+            return
+        if outgoing.confirmed:
+            self.counters.confirmed_total += len(outgoing.confirmed)
+            self._confirmed += outgoing.confirmed
+            outgoing.confirmed.clear()
+        if outgoing.refused:
+            self.counters.refused_total += len(outgoing.refused)
+            self._refused += outgoing.refused
+            outgoing.refused.clear()
+
+    def _may_read(self, connection: Connection, most: int) -> bool:
+        """Whether to read on. What was read and not taken has a bound; our PUBACKs come behind the messages, though.
+
+        Where a caller takes no messages until its publishes are confirmed, QoS 0 messages in the way are dropped.
+        """
+        surplus = self._surplus
+        if len(surplus) < most:
+            return True
+        if connection.outgoing is None or not connection.outgoing.in_flight:
+            return False
+        if len(surplus) >= SURPLUS_MESSAGES and most == 0:
+            kept = [message for message in surplus if message.qos]
+            self.counters.dropped_total += len(surplus) - len(kept)
+            surplus[:] = kept
+        return len(surplus) < SURPLUS_MESSAGES
+
+    def _wait(self, seconds: float, most: int) -> None:
+        """Wait until the socket can be read or written, as wanted, or it is time to look after something."""
+        seconds = min(seconds, LONGEST_WAIT_S)
+        connection, dialer = self._connection, self._redial.dialer
+        if connection is not None:
+            read = connection.accepted is None or self._may_read(connection, most)
+            if read and connection.wire.more:
+                return
+            wire = connection.wire
+            if self._waiter.wait(seconds, wire.fileno(), read=read, write=wire.backlog_bytes > 0):
+                self._end(connection, ConnectionResetError("the connection was cut"))
+        elif dialer is None:
+            self._waiter.wait(min(seconds, max(self._redial.at - self._clock(), 0.0)), -1, read=False, write=False)
+        else:
+            if dialer.fileno() < 0:
+                seconds = min(seconds, RESOLVING_WAIT_S)
+            self._waiter.wait(seconds, dialer.fileno(), read=not dialer.wants_write, write=dialer.wants_write)

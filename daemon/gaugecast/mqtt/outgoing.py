@@ -1,0 +1,119 @@
+"""Our publishes on one connection: the window of unconfirmed ones, and what the broker said of each."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gaugecast.mqtt.packets import write_publish
+from gaugecast.mqtt.session import Limits
+from gaugecast.mqtt.wire import Wire
+
+BACKLOG_BYTES = 4 * 1024 * 1024  # pushed but not taken by the kernel
+TYPICAL_BYTES = 1024  # of a publish, to turn bytes of room into a number of messages
+FIRST_MID, LAST_MID = 1024, 65535  # below: what paho spends on this connection's SUBSCRIBE packets
+FAILURE = 0x80  # reason codes from here on mean that the broker did not take it (2.4)
+
+
+class Outgoing:
+    """Publishes handed over on one connection and not yet confirmed. Owned by the loop's thread.
+
+    Attributes:
+        confirmed: Positions that the broker (QoS 1) or the kernel (QoS 0) has taken; whoever takes them clears.
+        refused: `(position, reason)` of those it will not take; likewise.
+        was_full: The window or the backlog was full since the caller was last told of room.
+    """
+
+    def __init__(self, wire: Wire, *, v5: bool, window: int, limits: Limits) -> None:
+        self.confirmed: list[int] = []
+        self.refused: list[tuple[int, str]] = []
+        self.was_full = False
+        self._wire = wire
+        self._v5 = v5
+        self._window = min(window, limits.receive_maximum, LAST_MID - FIRST_MID)
+        self._limits = limits
+        self._in_flight: dict[int, int] = {}  # packet id → position
+        self._unflushed: deque[tuple[int, int]] = deque()  # (where it ends in the stream of bytes, position)
+        self._mid = FIRST_MID
+
+    def __len__(self) -> int:
+        """How many publishes are unconfirmed."""
+        return len(self._in_flight) + len(self._unflushed)
+
+    @property
+    def in_flight(self) -> int:
+        """How many publishes wait for their PUBACK."""
+        return len(self._in_flight)
+
+    def room(self, qos: int) -> int:
+        """How many more publishes may be handed over now."""
+        room = (BACKLOG_BYTES - self._wire.backlog_bytes) // TYPICAL_BYTES
+        if qos:
+            room = min(room, self._window - len(self._in_flight))
+        if room <= 0:
+            self.was_full = True
+        return max(room, 0)
+
+    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
+        """Push one publish, or note it as refused where sending it would make the broker hang up."""
+        limits = self._limits
+        try:
+            name = topic.encode()
+        except UnicodeEncodeError:
+            name = b""
+        if not 0 < len(name) < 65536 or b"+" in name or b"#" in name or b"\0" in name:
+            self.refused.append((position, "expected a topic without +, #, NUL, of 1 to 65535 bytes"))
+            return
+        if len(name) + len(body) + 16 > limits.packet_bytes:
+            self.refused.append((position, f"the broker takes packets of at most {limits.packet_bytes} bytes"))
+            return
+        qos, retain = min(qos, limits.qos), retain and limits.retain
+        mid = 0
+        if qos:
+            mid = self._next_mid()
+            self._in_flight[mid] = position
+            if len(self._in_flight) >= self._window:
+                self.was_full = True
+        self._wire.push(write_publish(name, body, qos=qos, retain=retain, mid=mid, v5=self._v5))
+        if not qos:
+            self._unflushed.append((self._wire.pushed_bytes, position))
+
+    def take_acks(self, acks: list[tuple[int, int]]) -> None:
+        """Settle the publishes that PUBACK packets speak of; unknown packet ids are passed over."""
+        for mid, reason in acks:
+            position = self._in_flight.pop(mid, None)
+            if position is None:
+                continue
+            if reason < FAILURE:
+                self.confirmed.append(position)
+            else:
+                self.refused.append((position, _name_reason(reason)))
+
+    def note_flushed(self) -> None:
+        """Confirm the QoS 0 publishes whose last byte the kernel has taken."""
+        unflushed, flushed_bytes = self._unflushed, self._wire.flushed_bytes
+        while unflushed and unflushed[0][0] <= flushed_bytes:
+            self.confirmed.append(unflushed.popleft()[1])
+
+    def has_room_again(self) -> bool:
+        """Whether half of what was full is free; says so once."""
+        if self.was_full and len(self._in_flight) * 2 <= self._window and self._wire.backlog_bytes * 2 <= BACKLOG_BYTES:
+            self.was_full = False
+            return True
+        return False
+
+    def _next_mid(self) -> int:
+        mid = self._mid
+        while mid in self._in_flight:
+            mid = mid + 1 if mid < LAST_MID else FIRST_MID
+        self._mid = mid + 1 if mid < LAST_MID else FIRST_MID
+        return mid
+
+
+def _name_reason(reason: int) -> str:
+    try:
+        return f"{ReasonCode(PacketTypes.PUBACK, identifier=reason)} ({reason})"
+    except KeyError:
+        return f"reason code {reason}"

@@ -1,0 +1,104 @@
+"""When to dial again, and when to see that another client uses our id."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from gaugecast.config.schema import Mqtt
+from gaugecast.errors import ConfigError, SessionTaken
+from gaugecast.mqtt.credentials import make_tls_context
+from gaugecast.mqtt.dial import Dialer
+
+FIRST_DELAY_S = 0.1
+SHORT_S = 3.0  # a session that ends sooner was hardly one
+WINDOW_S = 30.0
+
+
+class Redial:
+    """Attempt after attempt, with a pause that doubles, and the memory of sessions that ended at once.
+
+    A broker that is away refuses to be dialled. One that accepts us again and again and hangs up at once is being
+    fought over by two clients with one id: MQTT 3.1.1 has no word for it, and mosquitto 2.0.11 does not send
+    MQTT 5's (0x8E). Owned by the loop's thread.
+
+    Attributes:
+        dialer: The attempt under way, if any.
+        at: When the next one may begin, on the link's monotonic clock.
+    """
+
+    def __init__(self, settings: Mqtt, *, flap_limit: int, clock: Callable[[], float]) -> None:
+        self.dialer: Dialer | None = None
+        self.at = clock()
+        self._settings = settings
+        self._clock = clock
+        self._failures = 0
+        self._short: deque[float] = deque(maxlen=flap_limit)
+        self._random = random.Random()
+
+    def step(self) -> socket.socket | None:
+        """Begin an attempt when its time has come, go on with it without waiting; return the open socket.
+
+        Raises:
+            OSError: the attempt has failed.
+            ConfigError: the certificates cannot be read any more.
+        """
+        settings = self._settings
+        try:
+            if self.dialer is None:
+                if self._clock() < self.at:
+                    return None
+                self.dialer = Dialer(
+                    settings.host,
+                    settings.port,
+                    make_tls_context(settings.tls),  # the files are read again: certificates get renewed
+                    clock=self._clock,
+                    dead_after_s=1.5 * settings.keepalive_s,
+                )
+            sock = self.dialer.step()
+        except (OSError, ConfigError):
+            self.note_failure()
+            raise
+        if sock is not None:
+            self.dialer = None
+        return sock
+
+    def note_failure(self) -> None:
+        """An attempt has brought no session."""
+        self.stop()
+        self._short.clear()
+        self._schedule()
+        self._failures += 1
+
+    def note_session(self, lasted_s: float) -> None:
+        """A session has ended.
+
+        Raises:
+            SessionTaken: too many short ones within half a minute.
+        """
+        now = self._clock()
+        if lasted_s >= SHORT_S:
+            self._failures = 0
+            self._short.clear()
+        else:
+            self._failures = 2  # not at once again, yet soon enough to find out who is fighting
+            self._short.append(now)
+        self._schedule()
+        if len(self._short) == self._short.maxlen and now - self._short[0] < WINDOW_S:
+            raise SessionTaken(
+                f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker hung up "
+                f"{len(self._short)} times within {WINDOW_S:g} s of accepting us: another client uses this id"
+            )
+
+    def stop(self) -> None:
+        """Give up the attempt under way."""
+        if self.dialer is not None:
+            self.dialer.close()
+            self.dialer = None
+
+    def _schedule(self) -> None:
+        """Set `at`: after half to all of the doubled delay, so that many clients do not come at once."""
+        delay_s = min(self._settings.reconnect_max_s, FIRST_DELAY_S * 2.0 ** min(self._failures, 20))
+        self.at = self._clock() + delay_s * self._random.uniform(0.5, 1.0)

@@ -1,0 +1,199 @@
+"""The control packets of one connection, spoken by paho: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gaugecast.config.schema import Mqtt
+from gaugecast.errors import Defect
+from gaugecast.mqtt.wire import Wire
+
+OFFLINE = json.dumps({"status": "offline"})
+SESSION_TAKEN_OVER = 0x8E
+PINGRESP = b"\xd0\x00"
+FILTERS_PER_PACKET = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the broker allows, from CONNACK (MQTT 5, 3.2.2.3); without a word of it, what the protocol allows."""
+
+    receive_maximum: int = 65535
+    packet_bytes: int = 268_435_455
+    qos: int = 2
+    retain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """CONNACK said yes."""
+
+    session_present: bool
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The connection is over, or was refused; `taken_over` if another client came with our id (0x8E)."""
+
+    reason: str
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """SUBACK: what the broker made of each filter; a text for each that it did not grant as asked."""
+
+    faults: tuple[str, ...]
+
+
+class _ClientOnWire(Client):
+    """paho's client, given an open socket instead of opening one: the only thing of paho's that we replace."""
+
+    wire: Wire
+
+    def _create_socket(self) -> Wire:
+        return self.wire
+
+
+class Session:
+    """One connection's control plane. Owned by the loop's thread; made anew for each connection.
+
+    A new paho client for each connection has no memory: none of its queues outlives a connection, and the packet
+    ids that it spends on SUBSCRIBE begin at 1, below those of our publishes.
+
+    Attributes:
+        events: What the broker said, in order. paho's callbacks only append here; exceptions in them surface.
+    """
+
+    def __init__(self, settings: Mqtt, wire: Wire, password: str | None) -> None:
+        self.events: list[Accepted | Ended | Granted] = []
+        self._v5 = settings.protocol == "5"
+        self._asked: dict[int | None, Sequence[tuple[str, int]]] = {}
+        self._wire = wire
+        self._status_topic = settings.status_topic
+        self._client = client = _ClientOnWire(
+            CallbackAPIVersion.VERSION2,
+            settings.client_id,
+            clean_session=None if self._v5 else False,
+            protocol=MQTTv5 if self._v5 else MQTTv311,
+            reconnect_on_failure=False,  # else paho answers some refusals with a connection of its own
+            manual_ack=True,
+        )
+        client.wire = wire
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.username_pw_set(settings.username, password)
+        client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
+        connect_properties = None
+        if self._v5:
+            connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            connect_properties.ReceiveMaximum = settings.receive_maximum
+            connect_properties.SessionExpiryInterval = settings.session_expiry_s
+            # TopicAliasMaximum stays absent: the broker may use none, and paho would not resolve them.
+        client.connect(
+            settings.host,
+            settings.port,
+            settings.keepalive_s,
+            clean_start=False if self._v5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is paho's "not said"
+            properties=connect_properties,
+        )
+        if client.socket() is not wire:
+            raise Defect("expected paho-mqtt 2.x to take the socket that `_create_socket` gives; it took another")
+
+    def take(self, packet: bytes) -> None:
+        """Give paho one whole control packet; its answer is in `events`, its replies are pushed to the wire."""
+        self._wire.feed(packet)
+        if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self.events.append(Ended("the broker's answer ended the connection"))
+        self._client.loop_write()  # packets that paho made inside of a callback
+
+    def keep_alive(self, *, reading: bool) -> None:
+        """Let paho send a PINGREQ when due, and end a connection that is silent. Call it once a second or so.
+
+        Any byte is a sign of life. While we do not read (back-pressure), the broker's PINGRESP waits behind the
+        messages: paho is told that it came, and TCP's own timeout is what ends a dead connection.
+        """
+        if not reading:
+            self._wire.pinged = False
+        if not self._wire.pinged:
+            self.take(PINGRESP)
+        self._client.loop_misc()
+
+    def subscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
+        """Ask for the filters: no message of our own (MQTT 5), retained ones only for those in `retained`."""
+        for first in range(0, len(filters), FILTERS_PER_PACKET):
+            part = list(filters[first : first + FILTERS_PER_PACKET])
+            if self._v5:
+                _, mid = self._client.subscribe([(name, _options(name, qos, name in retained)) for name, qos in part])
+            else:
+                _, mid = self._client.subscribe(part)
+            self._asked[mid] = part
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Let go of filters that a session kept from an earlier configuration."""
+        for first in range(0, len(filters), FILTERS_PER_PACKET):
+            self._client.unsubscribe(list(filters[first : first + FILTERS_PER_PACKET]))
+
+    def disconnect(self) -> None:
+        """Push a DISCONNECT, so that the broker drops the will; the session stays with the broker."""
+        self._wire.push(b"\xe0\x00")  # by hand: paho would close the socket as soon as the wire has taken the packet
+
+    def push_status(self, text: str) -> None:
+        """Push the retained status message, at QoS 0: on one connection TCP keeps it in order and whole."""
+        self._client.publish(self._status_topic, text, qos=0, retain=True)
+
+    def _on_connect(
+        self, _client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self.events.append(Ended(f"the broker refused the connection: {reason}"))
+        else:
+            self.events.append(Accepted(flags.session_present, _read_limits(properties)))
+
+    def _on_disconnect(
+        self, _client: Client, _userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
+    ) -> None:
+        who = "the broker ended the connection" if flags.is_disconnect_packet_from_server else "paho ended it"
+        self.events.append(Ended(f"{who}: {reason}", taken_over=reason.value == SESSION_TAKEN_OVER))
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        asked = self._asked.pop(mid, ())
+        self.events.append(
+            Granted(
+                tuple(
+                    f"subscription {name!r}: expected QoS {qos}, got {reason}"
+                    for (name, qos), reason in zip(asked, reasons, strict=False)
+                    if reason.is_failure or reason.value < qos
+                )
+            )
+        )
+
+
+def _options(name: str, qos: int, retained: bool) -> SubscribeOptions:
+    shared = name.startswith("$share/")  # noLocal on a shared subscription is a protocol error (3.8.3.1)
+    handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+    return SubscribeOptions(qos, noLocal=not shared, retainAsPublished=False, retainHandling=handling)
+
+
+def _read_limits(properties: Properties | None) -> Limits:
+    unlimited = Limits()
+    return Limits(
+        receive_maximum=getattr(properties, "ReceiveMaximum", unlimited.receive_maximum),
+        packet_bytes=getattr(properties, "MaximumPacketSize", unlimited.packet_bytes),
+        qos=getattr(properties, "MaximumQoS", unlimited.qos),
+        retain=bool(getattr(properties, "RetainAvailable", True)),
+    )
