@@ -1,0 +1,132 @@
+"""The one entry: `Decoder.decode(messages) -> inputs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gaugecast.config.schema import Loop
+from gaugecast.errors import DecodeError
+from gaugecast.fleet import Fleet
+from gaugecast.payloads.careful import CarefulReader, refuse
+from gaugecast.payloads.identity import Route, stream_id
+from gaugecast.payloads.plain import PlainReader
+from gaugecast.records import Input, Message, Refused
+from gaugecast.topics import Pattern, Template
+
+SPARE_ROUTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a batch of messages said.
+
+    Attributes:
+        inputs: Each reading is exactly one, taken or `REJECT`, in order of messages and of readings in them.
+        refused: For the quarantine: rejects, and single features of readings that were taken all the same.
+        message_of_input: For each input the position of its message in the batch; never decreases.
+    """
+
+    inputs: list[Input] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    message_of_input: list[int] = field(default_factory=list)
+
+
+class Decoder:
+    """Turns messages of all fleets into inputs. Pure: the same messages and time give the same inputs.
+
+    Owned by the loop; keeps a bounded memory of topics that it has seen.
+    """
+
+    def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
+        self._patterns: list[tuple[Pattern, Fleet, Template, dict[str, int]]] = []
+        self._plain: list[PlainReader] = []
+        self._careful: list[CarefulReader] = []
+        topics_per_stream = 1
+        for fleet in fleets:
+            readers = self._add_readers(fleet, limits)
+            template = Template.parse(fleet.stream)
+            self._patterns += [(Pattern.parse(text), fleet, template, readers) for text in fleet.subscribe]
+            if fleet.feature_capture:
+                topics_per_stream = max(topics_per_stream, len(fleet.features))
+        self._routes: dict[str, Route] = {}
+        self._most_routes = limits.max_streams * topics_per_stream + SPARE_ROUTES
+
+    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+        """Read a batch.
+
+        Args:
+            received_at_ns: When the poll that brought it returned.
+
+        Raises:
+            Nothing: what cannot be read is an input of kind `REJECT` with its reason.
+        """
+        decoded = Decoded()
+        inputs, owners = decoded.inputs, decoded.message_of_input
+        routes, plain = self._routes, self._plain
+        for index, message in enumerate(messages):
+            route = routes.get(message.topic) or self._route(message.topic)
+            if route.fault is None:
+                taken = plain[route.reader].read(message, route, received_at_ns)
+                if taken is not None:
+                    inputs.append(taken)
+                    owners.append(index)
+                    continue
+            self._read_carefully(index, message, route, received_at_ns, decoded)
+        return decoded
+
+    def _read_carefully(
+        self, index: int, message: Message, route: Route, received_at_ns: int, decoded: Decoded
+    ) -> None:
+        if route.reader < 0:
+            assert route.fault is not None
+            readings = iter([refuse(message, "", "", received_at_ns, route.fault)])
+        else:
+            readings = self._careful[route.reader].read(message, route, received_at_ns)
+        for taken in readings:
+            decoded.inputs.append(taken.input)
+            decoded.message_of_input.append(index)
+            decoded.refused.extend(taken.refused)
+
+    def _add_readers(self, fleet: Fleet, limits: Loop) -> dict[str, int]:
+        """Compile a fleet's readers; their positions by the feature that the topic names (`""` = all)."""
+        by_feature = {feature.name: place for place, feature in enumerate(fleet.features)}
+        positions = by_feature if fleet.feature_capture else {"": None}
+        readers: dict[str, int] = {}
+        for name, position in positions.items():
+            readers[name] = len(self._plain)
+            self._plain.append(PlainReader(fleet, position, limits.max_payload_bytes))
+            self._careful.append(CarefulReader(fleet, position, limits.max_payload_bytes, limits.max_readings))
+        return readers
+
+    def _route(self, topic: str) -> Route:
+        """Find out what a topic says, and remember it."""
+        route = self._find_route(topic)
+        if len(self._routes) >= self._most_routes:
+            self._routes.clear()  # a flood of topics: remembered anew at 10 µs each
+        self._routes[topic] = route
+        return route
+
+    def _find_route(self, topic: str) -> Route:
+        try:
+            topic.encode()
+        except UnicodeEncodeError:
+            return Route(-1, "", {}, DecodeError("not_utf8", "expected a topic in UTF-8"))
+        for pattern, fleet, template, readers in self._patterns:
+            captures = pattern.match(topic)
+            if captures is None:
+                continue
+            name = captures[fleet.feature_capture] if fleet.feature_capture else ""
+            reader = readers.get(name, -1)
+            fault = None
+            stream = ""
+            if reader < 0:
+                reader = next(iter(readers.values()))
+                known = ", ".join(list(readers)[:8])
+                fault = DecodeError("no_features", f"expected a topic of one of {known}, got {name[:64]!r}")
+            try:
+                stream = "" if template.paths else stream_id(template, captures)
+            except DecodeError as exc:
+                fault = exc
+            return Route(reader, stream, captures, fault)
+        return Route(-1, "", {}, DecodeError("unknown_topic", "no fleet's `subscribe` matches this topic"))

@@ -1,0 +1,56 @@
+"""Whose reading it is, and which one: routes of topics, stream ids, names of deliveries."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from gaugecast.errors import DecodeError
+from gaugecast.records import Message
+from gaugecast.topics import Template, stream_fault
+
+
+class Route(NamedTuple):
+    """What a topic says by itself.
+
+    Attributes:
+        reader: Position in the decoder's list of readers: the fleet, and the feature if the topic names it.
+        stream: Id of the stream; empty where payload fields are part of it.
+        captures: Captured levels, for ids that need the payload, too.
+        fault: Why every message on this topic is refused, or `None`.
+    """
+
+    reader: int
+    stream: str
+    captures: Mapping[str, str]
+    fault: DecodeError | None = None
+
+
+def stream_id(template: Template, captures: Mapping[str, str], fields: Sequence[str | int] = ()) -> str:
+    """The stream's id, from captured levels and payload fields.
+
+    Raises:
+        DecodeError: `bad_stream` for an empty part, control characters, `+`, `#`, or more than 256 bytes.
+    """
+    texts = [str(field) for field in fields]
+    if not all(texts) or not all(captures[name] for name in template.captures):
+        raise DecodeError("bad_stream", f"{template.text}: each part needs at least one character")
+    stream = template.render(captures, texts)
+    fault = stream_fault(stream)
+    if fault:
+        raise DecodeError("bad_stream", fault)
+    return stream
+
+
+def delivery_hash(message: Message, position: int) -> int:
+    """64-bit name of the delivery of one reading, never 0.
+
+    Tells a redelivery from the next reading where the payload itself does not. `position` is the reading's
+    place in the message, as equal readings of one array are not copies.
+    """
+    topic = message.topic.encode(errors="surrogatepass")
+    head = struct.pack("<IIH", position, len(topic), message.mid & 0xFFFF)
+    digest = hashlib.blake2b(head + topic + message.payload, digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
