@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,20 @@ def test_a_member_that_comes_twice_is_refused(saved: Path) -> None:
             archive.writestr("dense/bias.npy", members["dense/bias.npy"])
     plant(saved, stream.getvalue())
     with pytest.raises(ModelError, match="a member comes twice"):
+        load_model(saved)
+
+
+def test_members_that_claim_more_than_the_file_holds_are_refused(saved: Path) -> None:
+    """Overlapping members, each within its own bound, must not add up to more than came."""
+    changed = bytearray(PACKED)
+    entry = changed.find(b"PK\x01\x02")
+    while entry >= 0:
+        for field in (entry + 20, entry + 24):  # compressed and real size of a central directory entry
+            (size,) = struct.unpack_from("<I", changed, field)
+            struct.pack_into("<I", changed, field, size + 700)
+        entry = changed.find(b"PK\x01\x02", entry + 1)
+    plant(saved, bytes(changed))
+    with pytest.raises(ModelError, match="bytes in members"):
         load_model(saved)
 
 
