@@ -6,20 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gaugecast.fleet import Role, Rows
+from gaugecast.fleet import Feature, Role, Rows
+from gaugecast.forecast.scaling import InputLayout
 from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
 from gaugecast.model.manifest import Activation, Head
 from gaugecast.records import Float32
-
-CLOCK_INPUTS = 6  # hour: two harmonics; weekday: one
-
-
-def recipe_input_size(features: Sequence[tuple[str, Role]], rows: Rows, recipe: Recipe) -> int:
-    """Inputs a row that the recipe makes of these features: level and difference each, clock, identity."""
-    forecast = sum(role == "forecast" for _, role in features)
-    own = forecast if rows == "joint" else 1
-    identity = forecast if recipe.identity and rows == "per_feature" else 0
-    return (own + len(features) - forecast) * (1 + recipe.level) + CLOCK_INPUTS * recipe.clock + identity
 
 
 def random_model(
@@ -47,8 +38,8 @@ def random_model(
         gain: Factor on the Dense kernel; small = forecasts near persistence.
     """
     recipe = recipe or Recipe(half_life_steps=100.0)
-    forecast = sum(role == "forecast" for _, role in features)
-    sized = units[-1] if head == "none" else (forecast if rows == "joint" else 1)
+    layout = InputLayout.of([Feature(name, role=role) for name, role in features], rows, recipe)
+    outputs = units[-1] if head == "none" else layout.output_size
     manifest = Manifest(
         fleet=fleet_name,
         features=tuple(features),
@@ -56,8 +47,8 @@ def random_model(
         rows=rows,
         recipe=recipe,
         layers=tuple(Layer(u, activation, recurrent_activation, layer_norm) for u in units),
-        input_size=recipe_input_size(features, rows, recipe) if input_size is None else input_size,
-        output_size=sized if output_size is None else output_size,
+        input_size=layout.input_size if input_size is None else input_size,
+        output_size=outputs if output_size is None else output_size,
         head=head,
         warmup_steps=warmup_steps,
         provenance={"made_by": "tests", "seed": seed},
