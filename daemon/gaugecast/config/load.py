@@ -22,7 +22,7 @@ CREDENTIALS = ("$CREDENTIALS_DIRECTORY/", "${CREDENTIALS_DIRECTORY}/")
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """Read the TOML file at `path`; `GAUGECAST_TABLE__KEY` in `environ` overrides it.
 
-    Relative paths in the file count from the file's directory.
+    Relative paths count from the file's directory; `$CREDENTIALS_DIRECTORY/` is systemd's.
 
     Raises:
         ConfigError: One line a fault, each with file, table, key, what was expected, what came and the mend.
@@ -75,10 +75,9 @@ def _anchored(table: AnyTable, directory: Path, environ: Mapping[str, str]) -> A
 
 
 def _absolute(path: Path, directory: Path, environ: Mapping[str, str]) -> Path:
+    """Outside of the unit there is no credentials directory; such a path stays as written, and missing."""
     for prefix in CREDENTIALS:
         if str(path).startswith(prefix):
             credentials = environ.get("CREDENTIALS_DIRECTORY")
-            if not credentials:
-                raise ConfigError(f"{path}: $CREDENTIALS_DIRECTORY is not set; it needs LoadCredential= in the unit")
-            return Path(credentials) / str(path)[len(prefix) :]
+            return Path(credentials) / str(path)[len(prefix) :] if credentials else path
     return directory / path.expanduser()

@@ -175,6 +175,8 @@ class CarefulReader:
 
     def _find(self, root: Any, reading: Any, path: FieldPath) -> Any:
         """A field of the reading, or of the envelope around the readings (`{"device": …, "readings": […]}`)."""
+        if self._fleet.payload == "number":
+            return reading
         found = find(reading, path)
         return find(root, path) if found is _ABSENT and self._fleet.records_path else found
 

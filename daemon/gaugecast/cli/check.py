@@ -1,0 +1,204 @@
+"""`gaugecast check`: is the configuration right, and does the broker send what it expects?"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gaugecast.cli.survey import SYS_DROPPED, SYS_VERSION, Survey, show_period
+from gaugecast.config import Settings, load_settings, resolve_fleets
+from gaugecast.config.duration import duration_text
+from gaugecast.config.schema import Mqtt
+from gaugecast.errors import ConfigError, Unreachable
+from gaugecast.fleet import Fleet
+from gaugecast.mqtt import Link
+from gaugecast.payloads import Decoder
+from gaugecast.topics import Pattern
+
+MOST_EXAMPLE_STREAMS = 5
+POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a configuration would run."""
+
+    path: Path
+    settings: Settings
+    fleets: tuple[Fleet, ...]
+    notes: tuple[str, ...]
+
+
+def check_command(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("gaugecast.toml"),
+    online: Annotated[bool, typer.Option("--online", help="Connect, listen, and say what would be forecast.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="How long to listen.")] = 10.0,
+) -> None:
+    """Say whether the configuration is right; ends with 78 if it is not."""
+    console = Console(soft_wrap=True)
+    plan = check_offline(config, os.environ)
+    console.print(render_plan(plan))
+    if not online:
+        return
+    survey = check_online(plan.settings, plan.fleets, seconds)
+    console.print(render_survey(survey, seconds))
+
+
+def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
+    """Read and check a configuration.
+
+    Raises:
+        ConfigError: With file, table, key, what was expected, what came, and the mend.
+    """
+    settings = load_settings(path, environ)
+    fleets = resolve_fleets(settings, str(path))
+    return Plan(path, settings, fleets, tuple(_check_files(path, settings.mqtt)))
+
+
+def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
+    """Complain of secrets and certificates that are not there; note those that only systemd can provide."""
+    named = {"[mqtt] password_file": mqtt.password_file}
+    if mqtt.tls is not None:
+        named |= {f"[mqtt.tls] {key}": getattr(mqtt.tls, key) for key in ("ca", "certificate", "key")}
+    notes: list[str] = []
+    for key, file in named.items():
+        if file is None:
+            continue
+        if str(file).startswith("$"):
+            notes.append(f"{key}: {file} is known only within the systemd unit (LoadCredential=)")
+        elif not file.exists():
+            raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} does not exist")
+        elif not os.access(file, os.R_OK):
+            notes.append(f"{key}: {file} cannot be read by this user; the daemon's must")
+    if mqtt.password_file is not None and mqtt.username is None:
+        raise ConfigError(f"{path}: [mqtt] password_file: set without `username`; a broker expects both")
+    return notes
+
+
+def check_online(
+    settings: Settings,
+    fleets: Sequence[Fleet],
+    seconds: float,
+    *,
+    clock_ns: Callable[[], int] = time.time_ns,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Survey:
+    """Listen for some seconds with a session of our own, and sum up what came. The daemon may run beside it.
+
+    Raises:
+        Unreachable: No connection within the time; the message says why.
+        ConfigError: Password or certificates cannot be read.
+    """
+    survey = Survey(fleets)
+    decoder = Decoder(fleets, settings.loop)
+    link = Link(_visitor(settings.mqtt), _filters(fleets, settings.mqtt), retained=(SYS_VERSION, SYS_DROPPED))
+    until = monotonic() + seconds
+    connected = False
+    try:
+        while (left := until - monotonic()) > 0:
+            messages = link.poll(settings.loop.batch_messages, min(left, POLL_S))
+            connected = connected or link.connected
+            link.ack(messages)
+            readings = [message for message in messages if not message.topic.startswith("$SYS/")]
+            survey.add(decoder.decode(readings, clock_ns()), readings)
+            survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
+        fault = link.last_error
+    finally:
+        link.close(0.2)
+    if not connected:
+        raise Unreachable(f"no connection with {settings.mqtt.host}:{settings.mqtt.port}: {fault or 'no answer'}")
+    if fault is not None:
+        survey.faults.append(fault)
+    return survey
+
+
+def _visitor(mqtt: Mqtt) -> Mqtt:
+    """A client of its own, whose session ends with it, so that the daemon's is left alone."""
+    return mqtt.model_copy(
+        update={
+            "client_id": f"{mqtt.client_id}-check-{os.getpid()}",
+            "session_expiry_s": 0,
+            "status_topic": f"{mqtt.status_topic}/check",
+        }
+    )
+
+
+def _filters(fleets: Sequence[Fleet], mqtt: Mqtt) -> list[tuple[str, int]]:
+    """MQTT 3.1.1 knows no session that ends with the connection and yet resumes; QoS 0 leaves nothing queued."""
+    ours = [
+        (Pattern.parse(text).filter, fleet.input_qos if mqtt.protocol == "5" else 0)
+        for fleet in fleets
+        for text in fleet.subscribe
+    ]
+    return [*ours, (SYS_VERSION, 0), (SYS_DROPPED, 0)]
+
+
+def render_plan(plan: Plan) -> RenderableType:
+    """What would be run; pure."""
+    mqtt = plan.settings.mqtt
+    secure = "TLS, " if mqtt.tls is not None else ""
+    rows = [
+        ("configuration", f"{plan.path} is right"),
+        ("broker", f"{mqtt.host}:{mqtt.port}, {secure}MQTT {mqtt.protocol}, client id {mqtt.client_id}"),
+        ("state", str(plan.settings.storage.directory)),
+        ("metrics", f"http://{plan.settings.http.host}:{plan.settings.http.port}/metrics"),
+    ]
+    for fleet in plan.fleets:
+        rows += [
+            ("", ""),
+            (f"fleet {fleet.name}", "reads " + ", ".join(fleet.subscribe)),
+            ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}, {fleet.rows} rows"),
+            ("", "features " + ", ".join(_feature_text(fleet))),
+            ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
+        ]
+    rows += [("note", note) for note in plan.notes]
+    lines = Table.grid(padding=(0, 2))
+    for name, text in rows:
+        lines.add_row(Text(name, style="dim"), Text(text))  # Text: no markup, units stand in brackets
+    return lines
+
+
+def _feature_text(fleet: Fleet) -> list[str]:
+    return [
+        feature.name + (f" [{feature.unit}]" if feature.unit else "") + (" (input)" if feature.role == "input" else "")
+        for feature in fleet.features
+    ]
+
+
+def _horizon_text(fleet: Fleet) -> str:
+    return "the next step" if fleet.horizon == 1 else f"the next {fleet.horizon} steps"
+
+
+def render_survey(survey: Survey, elapsed_s: float) -> RenderableType:
+    """What was heard; pure."""
+    parts: list[RenderableType] = [
+        Text(f"\n{survey.messages_total} messages in {elapsed_s:.0f} s ({survey.messages_total / elapsed_s:.1f}/s)")
+    ]
+    table = Table("fleet", "streams", "for example", "readings a feature", "period", "configured")
+    for name, seen in survey.fleets.items():
+        examples = ", ".join(sorted(seen.streams)[:MOST_EXAMPLE_STREAMS])
+        readings = "\n".join(f"{feature.name} {seen.readings[feature.name]}" for feature in seen.fleet.features)
+        period = "?" if seen.period_ns is None else show_period(seen.period_ns)
+        row = (name, str(len(seen.streams)), examples, readings, period, show_period(seen.fleet.period_ns))
+        table.add_row(*(Text(cell) for cell in row))
+    parts.append(table)
+    if survey.refused:
+        refusals = Table("refused", "fleet", "reason", "for example", "payload")
+        for (fleet, reason), count in survey.refused.most_common():
+            example = survey.examples[fleet, reason]
+            head = example.head[:60].decode(errors="backslashreplace")
+            cells = (str(count), fleet, reason, f"{example.topic}: {example.detail}", head)
+            refusals.add_row(*(Text(cell) for cell in cells))
+        parts.append(refusals)
+    for warning in survey.faults + survey.warnings(elapsed_s):
+        parts.append(Text(f"warning: {warning}", style="yellow"))
+    return Group(*parts)

@@ -1,0 +1,142 @@
+"""What a broker sends, summed up: streams, features, periods, refusals. Pure; `check --online` feeds it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gaugecast.config.duration import duration_text
+from gaugecast.fleet import Fleet
+from gaugecast.payloads import Decoded
+from gaugecast.records import Input, Kind, Message, Refused
+
+MOST_STREAMS = 100_000
+MOST_DISTANCES = 100_000
+PERIOD_TOLERANCE = 0.2
+RESTART_S = 60.0  # a machine that reboots; systemd's own restart of the process is quicker
+MOSQUITTO_QUEUE = 1000  # its default max_queued_messages; what is above is dropped without a word
+SYS_VERSION = "$SYS/broker/version"
+SYS_DROPPED = "$SYS/broker/publish/messages/dropped"
+YEAR_NS = 365 * 86_400 * 10**9
+
+
+@dataclass(slots=True)
+class FleetSurvey:
+    """What was seen of one fleet.
+
+    Attributes:
+        readings: Readings a feature, by the feature's name.
+        streams: Readings a stream, by its id; at most `MOST_STREAMS`.
+        distances_ns: Between successive event times of one stream (and of the same features).
+    """
+
+    fleet: Fleet
+    readings: Counter[str] = field(default_factory=Counter)
+    streams: Counter[str] = field(default_factory=Counter)
+    distances_ns: list[int] = field(default_factory=list)
+    oldest_age_ns: int = 0
+    last_at_ns: dict[tuple[str, bytes], int] = field(default_factory=dict)
+
+    @property
+    def period_ns(self) -> int | None:
+        """Median distance of two readings of a stream; `None` where no stream spoke twice."""
+        return round(statistics.median(self.distances_ns)) if self.distances_ns else None
+
+    def add(self, reading: Input) -> None:
+        """Note one reading."""
+        values = struct.unpack(f"<{len(self.fleet.features)}d", reading.values)
+        present = bytes(not math.isnan(value) for value in values)
+        self.readings.update(f.name for f, there in zip(self.fleet.features, present, strict=True) if there)
+        if reading.stream in self.streams or len(self.streams) < MOST_STREAMS:
+            self.streams[reading.stream] += 1
+            last_ns = self.last_at_ns.get((reading.stream, present))
+            if last_ns is not None and reading.at_ns > last_ns and len(self.distances_ns) < MOST_DISTANCES:
+                self.distances_ns.append(reading.at_ns - last_ns)
+            self.last_at_ns[reading.stream, present] = reading.at_ns
+        self.oldest_age_ns = max(self.oldest_age_ns, reading.received_at_ns - reading.at_ns)
+
+
+class Survey:
+    """Sums up what `Decoder.decode` made of what came."""
+
+    def __init__(self, fleets: Sequence[Fleet]) -> None:
+        self.fleets = {fleet.name: FleetSurvey(fleet) for fleet in fleets}
+        self.refused: Counter[tuple[str, str]] = Counter()  # by fleet and reason
+        self.examples: dict[tuple[str, str], Refused] = {}
+        self.broker: dict[str, str] = {}  # $SYS topics
+        self.faults: list[str] = []  # what the link complained of
+        self.messages_total = 0
+
+    def add(self, decoded: Decoded, messages: Sequence[Message]) -> None:
+        """Note one batch."""
+        self.messages_total += len(messages)
+        for taken in decoded.inputs:
+            if taken.kind is Kind.READING:
+                self.fleets[taken.fleet].add(taken)
+        for refused in decoded.refused:
+            key = (refused.fleet, refused.reason)
+            self.refused[key] += 1
+            self.examples.setdefault(key, refused)
+
+    def note_broker(self, messages: Sequence[Message]) -> None:
+        """Note what the broker says of itself under `$SYS`."""
+        for message in messages:
+            self.broker[message.topic] = message.payload.decode(errors="replace")
+
+    def warnings(self, elapsed_s: float) -> list[str]:
+        """What an operator should look at before going on; `elapsed_s` is how long was listened."""
+        found = [text for seen in self.fleets.values() for text in _fleet_warnings(seen, elapsed_s)]
+        return found + _broker_warnings(self.broker, self.messages_total / max(elapsed_s, 1e-3), self.fleets)
+
+
+def _fleet_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:
+    fleet, found = seen.fleet, []
+    place = f"[fleet.{fleet.name}]"
+    if not seen.streams:
+        topics = ", ".join(fleet.subscribe)
+        return [f"{place} nothing to forecast was heard on {topics} in {elapsed_s:.0f} s"]
+    for feature in fleet.features:
+        if not seen.readings[feature.name]:
+            found.append(f"{place} feature {feature.name!r} never came; is its `path` right?")
+    period_ns = seen.period_ns
+    if period_ns is None:
+        found.append(f"{place} no stream spoke twice in {elapsed_s:.0f} s, so its period could not be checked")
+    elif abs(period_ns - fleet.period_ns) > PERIOD_TOLERANCE * fleet.period_ns:
+        found.append(
+            f"{place} period = {duration_text(fleet.period_ns)!r}, but readings come every {show_period(period_ns)}; "
+            "set `period` to that, unless several readings are to make one step"
+        )
+    if seen.oldest_age_ns > YEAR_NS:
+        found.append(f"{place} readings are dated {seen.oldest_age_ns / YEAR_NS:.1f} years back; is `time_unit` right?")
+    if fleet.time_path is None and fleet.sequence_path is None:
+        found.append(
+            f"{place} payloads bring neither time nor sequence: a reading that the broker sends again is told from a "
+            "new one only within the same session; set `time` if the payload has one"
+        )
+    return found
+
+
+def _broker_warnings(broker: Mapping[str, str], rate: float, fleets: Mapping[str, FleetSurvey]) -> list[str]:
+    found = []
+    if broker.get(SYS_DROPPED, "0").strip().isdigit() and int(broker.get(SYS_DROPPED, "0")) > 0:
+        found.append(f"the broker says that it has dropped {int(broker[SYS_DROPPED])} messages since its start")
+    kept = any(seen.fleet.input_qos for seen in fleets.values())
+    known = "mosquitto" in broker.get(SYS_VERSION, "").lower()
+    if kept and rate * RESTART_S > MOSQUITTO_QUEUE:
+        whose = "mosquitto" if known else "a broker such as mosquitto"
+        found.append(
+            f"{rate:.0f} messages/s fill {MOSQUITTO_QUEUE} places in {MOSQUITTO_QUEUE / rate:.1f} s: with its default "
+            f"max_queued_messages, {whose} drops silently what comes while the daemon restarts; set "
+            f"max_queued_messages to {math.ceil(rate * RESTART_S * 2 / 1000) * 1000} or more ({RESTART_S:.0f} s, twice)"
+        )
+    return found
+
+
+def show_period(period_ns: int) -> str:
+    """A period for people, rounded to three digits."""
+    seconds = period_ns / 1e9
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
