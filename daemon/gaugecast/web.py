@@ -67,7 +67,7 @@ class Web:
         readiness: Callable[[], Health],
     ) -> None:
         self._server = _Server(host, port, {"/metrics": metrics, "/healthz": health, "/readyz": readiness})
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="http", daemon=True)
 
     @property
     def port(self) -> int:
@@ -123,7 +123,7 @@ class _Server(ThreadingHTTPServer):
             self._begun.pop(request, None)
             self._free.release()
 
-    def service_actions(self) -> None:  # the accepting thread, every half second
+    def service_actions(self) -> None:  # the accepting thread, every 0.2 s
         self.cut(older_than_s=CONNECTION_DEADLINE_S)
 
     def cut(self, *, older_than_s: float) -> None:

@@ -23,6 +23,11 @@ def show_value(value: float | None, scale: float | None, *, signed: bool = False
     return text.replace("-", "−")
 
 
+def show_name(text: str) -> str:
+    """A name from outside, with `·` for whatever could move the cursor or break the line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
+
+
 def show_skill(skill: float | None) -> Text:
     """`62 %`: green where the model earns its keep, yellow where it hardly does, red where persistence is better."""
     if skill is None or not math.isfinite(skill):

@@ -15,7 +15,16 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import NOTHING, show_age, show_bytes, show_count, show_rate, show_skill, show_value
+from gaugecast.cli.figures import (
+    NOTHING,
+    show_age,
+    show_bytes,
+    show_count,
+    show_name,
+    show_rate,
+    show_skill,
+    show_value,
+)
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
 from gaugecast.control import SOCKET_NAME, FleetStatus, StatusAnswer, call
@@ -89,7 +98,7 @@ def render_headline(answer: StatusAnswer) -> Text:
     if answer.ready:
         text = Text("● forecasting", style="bold green")
     else:
-        text = Text(f"○ not ready: {answer.reason or 'no reason given'}", style="bold red")
+        text = Text(f"○ not ready: {show_name(answer.reason) or 'no reason given'}", style="bold red")
     about = [f"gaugecast {answer.version}".strip()]
     if answer.pid is not None:
         about.append(f"pid {answer.pid}")

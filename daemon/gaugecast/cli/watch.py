@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import NOTHING, show_count, show_rate, show_skill, show_value, sparkline
+from gaugecast.cli.figures import NOTHING, show_count, show_name, show_rate, show_skill, show_value, sparkline
 from gaugecast.cli.status import render_headline
 from gaugecast.config.load import load_settings
 from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery, call
@@ -177,12 +177,12 @@ def _cells(row: StreamRow, trails: Trails, *, first: bool, trend: int) -> list[T
     alarm = "bold red" if trails.is_surprising(row) else "default"
     return [
         Text(dot, style=colour) if first else Text(),
-        Text(row.stream, style="bold") if first else Text(),
-        Text(row.feature),
+        Text(show_name(row.stream), style="bold") if first else Text(),
+        Text(show_name(row.feature)),
         Text(show_value(row.observed, row.observed)),
         Text(show_value(row.forecast, row.observed), style="cyan"),
         Text(show_value(row.residual, _tenth(row.observed), signed=True), style=alarm),
-        Text(row.unit),
+        Text(show_name(row.unit)),
         show_skill(row.skill),
         _trend(trails.observed(row), row.forecast, trend),
     ]

@@ -25,6 +25,8 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 #: A client that neither asks nor reads for so long is cut.
 IDLE_S = 30.0
 
+_TRUSTED = frozenset({0, os.geteuid()})
+
 
 class Command:
     """One request, to be answered once, before the next poll or after. Owner: the loop thread.
@@ -228,7 +230,7 @@ def _is_trusted(connection: socket.socket) -> bool:
     """Whether the peer is root or ourselves; the kernel says so (SO_PEERCRED: pid, uid, gid)."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
-    return uid in (0, os.geteuid())
+    return uid in _TRUSTED
 
 
 def _listen(path: Path) -> socket.socket:

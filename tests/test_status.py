@@ -1,0 +1,185 @@
+"""`gaugecast status`: how the daemon's word reaches the screen."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console, RenderableType
+
+from gaugecast.cli.figures import show_age, show_bytes, show_rate, show_skill, show_value, sparkline
+from gaugecast.cli.status import ask_status, render_status
+from gaugecast.config.schema import Http
+from gaugecast.control import SOCKET_NAME, Control, FeatureStatus, FleetStatus, StatusAnswer
+from gaugecast.errors import Unreachable
+from gaugecast.web import Health, Web
+
+STATUS = StatusAnswer(
+    ready=True,
+    version="0.1.0",
+    pid=42,
+    uptime_s=11523,
+    broker="plant:1883",
+    connected=True,
+    reconnects_total=1,
+    readings_total=12480,
+    forecasts_total=12470,
+    rejects_total=3,
+    readings_per_s=240.3,
+    forecasts_per_s=240,
+    latency_s=0.0041,
+    lag=17,
+    checkpoint_age_s=125,
+    ledger_bytes=14_200_000,
+    metrics_url="http://127.0.0.1:9464/metrics",
+    fleets=[
+        FleetStatus(
+            fleet="tanks",
+            active=12,
+            stale=1,
+            parked=3,
+            model="tanks-0003",
+            features=[
+                FeatureStatus(feature="pressure", unit="bar", absolute_error=0.0081, skill=0.62),
+                FeatureStatus(feature="temperature", unit="°C", absolute_error=0.12, skill=-0.2),
+            ],
+        ),
+        FleetStatus(fleet="pumps", active=1, features=[FeatureStatus(feature="flow")]),
+    ],
+)
+
+
+def screen(picture: RenderableType, width: int = 80) -> str:
+    """What a terminal of that width shows, without colours."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, color_system=None).print(picture)
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def daemon(directory: Path, answer: StatusAnswer) -> Iterator[None]:
+    """A control socket that a thread polls, as the loop would."""
+    ended = threading.Event()
+    control = Control(directory / SOCKET_NAME)
+
+    def turn() -> None:
+        while not ended.wait(0.01):
+            for command in control.poll():
+                command.answer(answer)
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        control.close()
+
+
+def test_the_screen_answers_what_an_operator_asks() -> None:
+    """Forecasting? since when? which broker? how fast? how well? how fresh? all on 80 columns."""
+    text = screen(render_status(STATUS))
+    for word in (
+        "● forecasting",
+        "up 3 h 12 min",
+        "plant:1883 · connected · 1 reconnect",
+        "12,480 · 240/s · 3 refused",
+        "4.1 ms after the reading · 17 unconfirmed",
+        "checkpoint 2 min 5 s ago · ledger 14.2 MB",
+        "12 · 1 stale · 3 parked",
+        "tanks-0003",
+        "62 %",
+        "−20 %",
+        "0.0081 bar",
+        "persistence",
+        "http://127.0.0.1:9464/metrics",
+    ):
+        assert word in text, text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+
+
+def test_a_daemon_that_does_not_forecast_says_why() -> None:
+    """The reason stands first, what is not known is a dash, degradation is named."""
+    text = screen(render_status(StatusAnswer(ready=False, reason="recovering 43 %", degraded=["storage_full"])))
+    assert text.startswith("○ not ready: recovering 43 %")
+    assert "not connected" in text
+    assert "storage_full" in text
+    assert "–/s" in text
+
+
+def test_the_control_socket_is_asked_first(tmp_path: Path) -> None:
+    """The whole answer comes back as it was given."""
+    with daemon(tmp_path, STATUS):
+        assert ask_status(tmp_path / SOCKET_NAME, Http(port=0)) == STATUS
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_without_the_socket_readyz_is_asked(tmp_path: Path, ready: bool) -> None:
+    """Another user's daemon tells the same over HTTP, also with 503."""
+    told = msgspec.structs.replace(STATUS, ready=ready, reason="" if ready else "broker: connection refused")
+    health = Health(told.ready, told.reason, msgspec.to_builtins(told))
+    web = Web("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: health)
+    web.start()
+    with contextlib.closing(web):
+        assert ask_status(tmp_path / SOCKET_NAME, Http(port=web.port)) == told
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_daemon(tmp_path: Path) -> None:
+    """Something that answers otherwise leaves the daemon unreachable, with both places named."""
+    health = Health(True, "", {"reason": 7})
+    web = Web("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: health)
+    web.start()
+    with contextlib.closing(web), pytest.raises(Unreachable, match=r"control\.sock.*nor does http://127\.0\.0\.1"):
+        ask_status(tmp_path / SOCKET_NAME, Http(port=web.port))
+
+
+def test_nobody_anywhere_is_unreachable(tmp_path: Path) -> None:
+    """No socket and no HTTP: one error that says so."""
+    with pytest.raises(Unreachable, match="expected a running gaugecast"):
+        ask_status(tmp_path / SOCKET_NAME, Http(port=0))
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "text"),
+    [
+        (1.4823, 1.4823, "1.482"),
+        (-0.0081, 0.148, "−0.0081"),
+        (21.4, 21.4, "21.40"),
+        (123456.7, 123456.7, "123457"),
+        (0.0, 0.0, "0.000"),
+        (1.5e-7, 1.5e-7, "1.50e-07"),
+        (None, 3.0, "–"),
+        (float("nan"), 3.0, "–"),
+    ],
+)
+def test_decimals_suit_the_size(value: float | None, scale: float, text: str) -> None:
+    """Four digits that mean something, whatever the sensor's unit."""
+    assert show_value(value, scale) == text
+
+
+def test_figures_for_people() -> None:
+    """Ages, sizes, rates and skill read as one would say them."""
+    assert [show_age(s) for s in (0.4, 59, 60, 185, 15000, 183600)] == [
+        "0 s",
+        "59 s",
+        "1 min",
+        "3 min 5 s",
+        "4 h 10 min",
+        "2 d 3 h",
+    ]
+    assert [show_bytes(n) for n in (512, 14_200_000, 3 * 10**15)] == ["512 B", "14.2 MB", "3000.0 TB"]
+    assert [show_rate(r) for r in (None, 0.2, 240.3, 12000)] == ["–", "0.2", "240", "12,000"]
+    assert [str(show_skill(s).style) for s in (0.5, 0.1, -0.5, None)] == ["green", "yellow", "red", "dim"]
+
+
+def test_a_sparkline_spans_its_range() -> None:
+    """Lowest and highest block at the ends, a blank where nothing is known, the middle where nothing moves."""
+    assert sparkline([0, None, 0.5, 1], 0, 1) == "▁ ▅█"
+    assert sparkline([3, 3], 3, 3) == "▄▄"

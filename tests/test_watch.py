@@ -1,0 +1,164 @@
+"""`gaugecast watch`: the live table, drawn from rows."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaugecast.cli.watch import Trails, ask_streams, render_streams
+from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery
+from gaugecast.errors import Unreachable
+from test_status import STATUS, screen
+
+
+def tank(step: int = 0, number: int = 1, **changes: object) -> StreamRow:
+    """The pressure of a tank that swings."""
+    known: dict[str, object] = {
+        "fleet": "tanks",
+        "stream": f"hall/tank-{number}",
+        "feature": "pressure",
+        "unit": "bar",
+        "step": step,
+        "observed": 1.5 + 0.1 * math.sin(step / 2),
+        "predicted": 1.49 + 0.1 * math.sin(step / 2),
+        "forecast": 1.5 + 0.1 * math.sin((step + 1) / 2),
+        "skill": 0.62,
+    }
+    return StreamRow(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def answer(*rows: StreamRow, total: int = 1, status: StatusAnswer = STATUS) -> StreamsAnswer:
+    """What the daemon says to `streams`."""
+    return StreamsAnswer(rows=list(rows), total=total, status=status)
+
+
+def line_of(text: str, word: str) -> str:
+    """The one line that has `word`."""
+    [line] = [line for line in text.splitlines() if word in line]
+    return line
+
+
+def test_a_row_shows_what_came_beside_what_was_expected() -> None:
+    """Observed, forecast, residual with its sign, unit, skill and the stream's name on one line."""
+    trails = Trails()
+    trails.update([tank()])
+    line = line_of(screen(render_streams(answer(tank()), trails)), "hall/tank-1")
+    assert line.split()[:8] == ["●", "hall/tank-1", "pressure", "1.500", "1.548", "+0.0100", "bar", "62"]
+
+
+def test_a_stream_is_named_once_for_its_features() -> None:
+    """The second feature's line leaves dot and name out; another stream begins with its own."""
+    rows = [tank(), tank(feature="temperature", unit="°C"), tank(number=2)]
+    text = screen(render_streams(answer(*rows, total=2), Trails()))
+    assert text.count("hall/tank-1") == 1
+    assert not line_of(text, "temperature").startswith("●")
+    assert line_of(text, "hall/tank-2").startswith("●")
+
+
+@pytest.mark.parametrize(
+    ("quality", "dot"), [([], "●"), (["warming"], "◐"), (["fallback", "partial"], "◐"), (["stale", "bridged"], "○")]
+)
+def test_the_dot_says_whether_to_trust_the_stream(quality: list[str], dot: str) -> None:
+    """Sure, unsure and silent streams differ by shape, not by colour alone."""
+    assert line_of(screen(render_streams(answer(tank(quality=quality)), Trails())), "hall/tank-1")[0] == dot
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    """A stream that has just begun has no residual and no skill."""
+    row = tank(predicted=None, skill=None, forecast=None)
+    assert line_of(screen(render_streams(answer(row), Trails())), "hall/tank-1").count("–") == 4
+
+
+def test_the_trend_grows_with_steps_not_with_looks() -> None:
+    """Looking twice at the same step adds nothing; the last block is the forecast."""
+    trails = Trails()
+    for step in (0, 0, 1, 1, 2):
+        trails.update([tank(step)])
+    assert trails.observed(tank()) == [tank(step).observed for step in range(3)]
+    trend = line_of(screen(render_streams(answer(tank(2)), trails)), "hall/tank-1").split()[-1]
+    assert len(trend) == 4
+
+
+def test_trails_forget_rows_that_are_shown_no_more() -> None:
+    """Memory follows the screen, not the plant."""
+    trails = Trails(length=5)
+    for step in range(50):
+        trails.update([tank(step, number=step)])
+    assert len(trails._observed) == len(trails._residuals) == len(trails._steps) == 1
+    for step in range(50):
+        trails.update([tank(step)])
+    assert len(trails.observed(tank())) == 5
+
+
+def test_a_residual_out_of_the_ordinary_is_marked() -> None:
+    """Four times the median of those before is surprising; the usual is not, nor is anything at the beginning."""
+    trails = Trails()
+    for step in range(12):
+        trails.update([tank(step)])
+        assert not trails.is_surprising(tank(step))
+    spike = tank(12, observed=2.5)
+    trails.update([spike])
+    assert trails.is_surprising(spike)
+
+
+def test_the_head_and_the_foot_say_how_the_daemon_fares() -> None:
+    """State, broker, rate, latency and how much is shown."""
+    text = screen(render_streams(answer(tank(), total=1200), Trails()))
+    assert text.startswith("● forecasting")
+    assert "plant:1883 · 240 readings/s · 4.1 ms to forecast · 3 refused" in text
+    assert "1 of 1,200 streams" in text
+    assert "metrics at http://127.0.0.1:9464/metrics" in text
+
+
+def test_a_daemon_that_went_away_leaves_its_last_rows_and_the_reason() -> None:
+    """The table stays, the head says what is wrong."""
+    text = screen(render_streams(answer(tank(), status=StatusAnswer(ready=False, reason="no answer")), Trails()))
+    assert text.startswith("○ not ready: no answer")
+    assert "hall/tank-1" in text
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    stream=st.text(min_size=1, max_size=80),
+    feature=st.text(min_size=1, max_size=40),
+    value=st.one_of(st.none(), st.floats()),
+    width=st.integers(80, 200),
+)
+def test_no_content_breaks_the_frame(stream: str, feature: str, value: float | None, width: int) -> None:
+    """Whatever ids and values come, no line is wider than the screen, and none wraps."""
+    trails = Trails()
+    rows = [tank(step, stream=stream, feature=feature, observed=value, forecast=value) for step in range(3)]
+    for row in rows:
+        trails.update([row])
+    text = screen(render_streams(answer(rows[-1]), trails, width=width), width)
+    assert len(text.splitlines()) == 8
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 160, 400])
+def test_the_table_fits_the_screen(width: int) -> None:
+    """Nothing is cut at 80 columns with usual names; wider screens get longer trends."""
+    trails = Trails()
+    for step in range(100):
+        trails.update([tank(step)])
+    text = screen(render_streams(answer(tank(99)), trails, width=width), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+
+
+def test_the_table_fits_the_height() -> None:
+    """A thousand rows on a screen of 24 lines leave room for head and foot."""
+    rows = [tank(number=n) for n in range(1000)]
+    text = screen(render_streams(answer(*rows, total=1000), Trails(), height=24))
+    assert len(text.splitlines()) <= 24
+    assert "17 of 1,000 streams" in text
+
+
+def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
+    """The command ends with a sentence, not with an empty table."""
+    with pytest.raises(Unreachable):
+        ask_streams(tmp_path / SOCKET_NAME, StreamsQuery())
