@@ -5,21 +5,26 @@ import math
 from collections import Counter
 
 import pytest
-from gaugecast_sim.faults import Fault, Injected, Injector, Kind, inject, schedule
-from gaugecast_sim.samples import Sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gaugecast_sim.faults import Fault, Injected, Injector, Kind, inject, schedule
+from gaugecast_sim.samples import Sample
 
 SECOND_NS = 10**9
 A, B = "plant/x/tank-01/telemetry", "plant/x/tank-02/telemetry"
 
 
 def sample(topic: str, second: int) -> Sample:
+    """A reading whose values tell its second."""
+
     payload = json.dumps({"t": second, "pressure": 2.0 + second / 10, "temperature": 60.5 - second})
     return Sample(topic, payload.encode(), second * SECOND_NS)
 
 
 def both(seconds: int) -> list[Sample]:
+    """Two tanks, one reading a second."""
+
     return [sample(topic, second) for second in range(seconds) for topic in (A, B)]
 
 
@@ -31,10 +36,14 @@ def strike(kind: Kind, size: float = 0.0, feature: str = "") -> tuple[list[Sampl
 
 
 def of(topic: str, samples: list[Sample]) -> list[dict[str, float]]:
+    """The payloads of one topic."""
+
     return [json.loads(s.payload) for s in samples if s.topic == topic]
 
 
 def seconds_of(topic: str, samples: list[Sample]) -> list[int]:
+    """The event times of one topic."""
+
     return [int(fields["t"]) for fields in of(topic, samples)]
 
 
@@ -144,7 +153,7 @@ def test_a_flood_makes_topics_never_seen_before() -> None:
 def test_bare_numbers_can_be_tampered_with_too() -> None:
     """A spike on `2.5` is `7.5`."""
     spike = Fault(Kind.SPIKE, "*", 0, SECOND_NS, 5.0)
-    assert list(inject([Sample("p/pressure", b"2.5", 0)], [spike], []))[0].payload == b"7.5"
+    assert next(inject([Sample("p/pressure", b"2.5", 0)], [spike], [])).payload == b"7.5"
 
 
 def test_a_fault_can_be_added_while_it_runs() -> None:
@@ -173,9 +182,7 @@ def test_what_goes_in_comes_out_but_for_what_is_reported(seed: int, kinds: set[K
     """Under any mixture without gaps: out = in + copies + floods. With gaps and no copies: out = in − gaps."""
     if Kind.GAP in kinds:
         kinds = kinds - {Kind.DUPLICATE, Kind.TOPIC_FLOOD}
-    plan = schedule(
-        seed, [A, B], start_ns=0, end_ns=60 * SECOND_NS, period_s=1.0, per_hour=1800.0, kinds=sorted(kinds)
-    )
+    plan = schedule(seed, [A, B], start_ns=0, end_ns=60 * SECOND_NS, period_s=1.0, per_hour=1800.0, kinds=sorted(kinds))
     report: list[Injected] = []
     out = list(inject(both(60), plan, report))
     said = Counter(entry.kind for entry in report)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from gaugecast_sim.publish import next_tick_ns, tank_samples
-from gaugecast_sim.tanks import ATMOSPHERE_BAR, KELVIN, SUBSTEP_S, WATER_HEAT, Plant
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gaugecast_sim.publish import next_tick_ns, tank_samples
+from gaugecast_sim.tanks import ATMOSPHERE_BAR, KELVIN, SUBSTEP_S, WATER_HEAT, Plant
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 10**9

@@ -7,6 +7,8 @@ Quirks of amqtt 0.12, and what is done about them:
   ignores retained messages would drop it: `LocalBroker` delivers it without.
 - What a publisher sent just before it disconnected is acked, but dropped if it was not passed on yet: `LocalBroker`
   passes it on first.
+- A returning client's SUBSCRIBE is read only when all that was queued for it is acked: a client that waits for the
+  SUBACK first would wait 5 s for each message. `LocalBroker` does not wait for those acks.
 - Not mended: a message that was sent but not acked when its connection ended, or not within 5 s, is dropped; each new
   connection gets the retained messages of everybody's filters; QoS 0 messages are delivered at the subscriber's QoS;
   sessions and retained messages live in memory only.
@@ -38,6 +40,10 @@ class OpenDoor(BaseAuthPlugin):  # type: ignore[misc]  # amqtt has no types
 class LocalBroker(Broker):  # type: ignore[misc]  # amqtt has no types
     """amqtt's broker, with queued messages delivered as what they are, and none forgotten that was acked."""
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._flows: set[asyncio.Future[Any]] = set()  # asyncio itself holds tasks weakly
+
     async def _handle_disconnect(self, client_session: Session, handler: Any, disconnect_waiter: Any) -> None:
         taken = client_session.delivered_message_queue
         while not taken.empty():
@@ -50,14 +56,11 @@ class LocalBroker(Broker):  # type: ignore[misc]  # amqtt has no types
         entry = self.sessions.get(session.client_id)
         if entry is None:
             return
-        flows = []
         while not session.retained_messages.empty():
             queued = session.retained_messages.get_nowait()
-            flows.append(
-                asyncio.ensure_future(entry[1].mqtt_publish(queued.topic, queued.data, queued.qos, retain=False))
-            )
-        if flows:
-            await asyncio.wait(flows)
+            flow = asyncio.ensure_future(entry[1].mqtt_publish(queued.topic, queued.data, queued.qos, retain=False))
+            self._flows.add(flow)
+            flow.add_done_callback(self._flows.discard)
 
 
 def configuration(port: int) -> dict[str, Any]:

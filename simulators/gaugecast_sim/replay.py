@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -107,13 +108,14 @@ def parse_time(text: str, time_format: str = "auto") -> int:
     Raises:
         ValueError: not a time of that format.
     """
-    if time_format == "ms":
-        return round(float(text) * 1e6)
+    try:
+        if time_format in ("auto", "ms"):  # Decimal: a float would round nanoseconds
+            return int(Decimal(text.strip()) * (1_000_000 if time_format == "ms" else 1_000_000_000))
+    except (ArithmeticError, ValueError) as exc:
+        if time_format == "ms":
+            raise ValueError(f"expected Unix milliseconds, got {text!r}") from exc
     if time_format == "auto":
-        try:
-            return round(float(text) * 1e9)
-        except ValueError:
-            moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     else:
         moment = datetime.strptime(text.strip(), time_format)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -68,6 +68,7 @@ class Sink:
         self._address = (host, port)
         self._login = wire.Login(client_id or f"sink-{time.time_ns():x}", username, password)
         self._buffer = bytearray()
+        self._granted: bytes | None = None
         self._clean = clean
         self._stop = threading.Event()
         self._changed = threading.Condition()
@@ -94,24 +95,21 @@ class Sink:
         host, port = self._address
         sock = wire.open_session(host, port, self._login, clean=self._clean)
         sock.sendall(wire.subscribe_packet(self._filters, self._qos))
-        self._buffer = bytearray()  # what an earlier connection left is not ours
-        granted: bytes | None = None
-        while granted is None:
-            first, body = wire.read_packet(sock)
-            if first == wire.SUBACK:
-                granted = body[2:]
-            else:  # a kept session, or a retained message, may speak before the SUBACK
-                self._buffer += bytes((first,)) + wire.remaining_length(len(body)) + body
-        if any(code != self._qos for code in granted):
+        self._sock, self._buffer, self._granted = sock, bytearray(), None
+        try:
+            while self._granted is None:  # a kept session or a retained message may speak, and wants acks, before it
+                self._take(self._receive())
+            if any(code != self._qos for code in self._granted):
+                raise wire.WireError(f"expected QoS {self._qos} for {self._filters}, got {list(self._granted)}")
+        except BaseException:
+            self._sock = None
             sock.close()
-            raise wire.WireError(f"expected QoS {self._qos} for {self._filters}, got {list(granted)}")
+            raise
         sock.settimeout(POLL_S)
-        self._sock = sock
 
     def run(self) -> None:
         """Read until `close`; what the thread runs. In a process of its own call `open` and this."""
         try:
-            self._take(b"")
             while not self._stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     self._take(self._receive())
@@ -180,12 +178,15 @@ class Sink:
                 start, end = part
             if buffer[at] & 0xF0 == wire.PUBLISH:
                 self._take_publish(buffer, at, start, end, received_ns, acks)
+            elif buffer[at] == wire.SUBACK:
+                self._granted = buffer[start + 2 : end]
             at = end
         self._buffer = bytearray(buffer[at:])
         if acks and self._sock is not None:
+            wait_s = self._sock.gettimeout()
             self._sock.settimeout(None)
             self._sock.sendall(b"".join(acks))
-            self._sock.settimeout(POLL_S)
+            self._sock.settimeout(wait_s)
         with self._changed:
             self._changed.notify_all()
 
