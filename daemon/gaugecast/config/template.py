@@ -33,8 +33,9 @@ HEAD = """\
 # Configuration of gaugecast. `gaugecast check -c FILE` says whether it is right, `--online` asks the broker, too.
 #
 # A line that begins with `#key = ` shows the default, or an example where there is none; remove the `#` to change
-# it. Relative paths count from this file's directory. Every key has an environment variable that overrides it: GAUGECAST_MQTT__HOST for `host` in
-# [mqtt], GAUGECAST_FLEET__TANKS__PERIOD for `period` in [fleet.tanks]. Unknown keys are refused.
+# it. Relative paths count from this file's directory. Every key has an environment variable that overrides it:
+# GAUGECAST_MQTT__HOST for `host` in [mqtt], GAUGECAST_FLEET__TANKS__PERIOD for `period` in [fleet.tanks].
+# Unknown keys are refused.
 """
 
 FLEET_HEAD = """

@@ -130,7 +130,7 @@ def _compile(
         leaves.append((fleet.time_path, str if fleet.time_unit == "iso8601" else int | Decimal, None))
     elif fleet.sequence_path is not None:
         leaves.append((fleet.sequence_path, int, None))
-    leaves += [(path, str | int, None) for path in ids]
+    leaves += [(path, str | int, "") for path in ids]  # an absent one is no id, which `stream_id` refuses
     leaves += [(feature.path, float | None, _NAN) for feature in features]
     try:
         return _compile_struct(fleet.records_path, leaves)
