@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import ROOT
+from gaugecast.forecast.body import QUALITY
 from gaugecast.metrics import (
     DEGRADED_REASONS,
+    QUALITY_FLAGS,
     STAGES,
     FeatureScore,
     FleetState,
@@ -115,6 +117,16 @@ def test_counters_add_rounds_up() -> None:
     assert sample(metrics, "readings_received_total", fleet="tanks") == 10
     assert sample(metrics, "messages_received_total") == 8
     assert sample(metrics, "rounds_total") == 2
+
+
+def test_what_befalls_streams_has_a_counter_each() -> None:
+    """Gaps, bridges and resets are told apart."""
+    metrics = Metrics(["tanks"])
+    one, two, three = {"tanks": 1}, {"tanks": 2}, {"tanks": 3}
+    metrics.observe(Round(gaps=one, bridged=two, partial=three, fallback={"tanks": 4}))
+    metrics.observe(Round(resets={"tanks": 5}, reanchored={"tanks": 6}, broken={"tanks": 7}))
+    names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
+    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_counters_begin_at_zero() -> None:
@@ -262,6 +274,11 @@ def test_a_missing_value_takes_no_other_streams_place() -> None:
         sample(metrics, "stream_forecast", fleet="tanks", stream=f"hall/tank-{i}", feature="pressure") for i in range(3)
     ]
     assert found == [None, pytest.approx(tanks.forecast[1, 0], rel=1e-8), pytest.approx(tanks.forecast[2, 0], rel=1e-8)]
+
+
+def test_quality_bits_mean_what_the_forecast_says() -> None:
+    """Bit for bit the flags of the published message."""
+    assert QUALITY_FLAGS == QUALITY
 
 
 def test_the_cap_bounds_series_over_all_fleets() -> None:

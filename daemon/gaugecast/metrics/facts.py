@@ -47,8 +47,9 @@ class Round:
         stage_s: Seconds spent in each of `STAGES`; absent stages did not run.
         commit_s: Seconds of the ledger's commit with its fsync; `None` if nothing was committed.
         latencies_s: (n,) seconds from a message's arrival to the publish of each output sent in this round.
-        gaps, bridged, resets, partial: By fleet: gaps met, ticks rolled through in closed loop, states reset,
-            steps with absent features.
+        gaps, bridged, partial, fallback, resets, reanchored, broken: By fleet: gaps met, ticks rolled through in
+            closed loop, steps with absent features, steps answered by persistence, states reset, streams whose
+            phase was set anew after they had been late for long, states found non-finite.
     """
 
     messages: int = 0
@@ -61,8 +62,11 @@ class Round:
     latencies_s: Float64 = field(default_factory=_no_latencies)
     gaps: Mapping[str, int] = field(default_factory=dict)
     bridged: Mapping[str, int] = field(default_factory=dict)
-    resets: Mapping[str, int] = field(default_factory=dict)
     partial: Mapping[str, int] = field(default_factory=dict)
+    fallback: Mapping[str, int] = field(default_factory=dict)
+    resets: Mapping[str, int] = field(default_factory=dict)
+    reanchored: Mapping[str, int] = field(default_factory=dict)
+    broken: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

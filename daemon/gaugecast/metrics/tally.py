@@ -18,6 +18,17 @@ OUTCOMES = {
     Verdict.REJECTED: "rejected",
 }
 
+#: Attribute of a round → metric.
+_OF_STREAMS = {
+    "gaps": "gaps",
+    "bridged": "bridged_ticks",
+    "partial": "partial_steps",
+    "fallback": "fallback_steps",
+    "resets": "resets",
+    "reanchored": "reanchored",
+    "broken": "broken_states",
+}
+
 #: Upper bounds; +Inf is understood.
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 STAGE_BUCKETS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -85,7 +96,7 @@ class Tally:
                 self._counts.setdefault(("gaugecast_readings_total", (fleet, outcome)), 0)
             self._counts.setdefault(("gaugecast_readings_received_total", (fleet,)), 0)
         for fleet in sorted(self._fleets):
-            for name in ("forecasts", "gaps", "bridged_ticks", "resets", "partial_steps"):
+            for name in ("forecasts", *_OF_STREAMS.values()):
                 self._counts.setdefault((f"gaugecast_{name}_total", (fleet,)), 0)
 
     def add(self, batch: Round) -> None:
@@ -101,10 +112,8 @@ class Tally:
             self._add("gaugecast_rejects_total", (reason,), count)
         self._add_by_fleet("readings_received", batch.received)
         self._add_by_fleet("forecasts", batch.forecasts)
-        self._add_by_fleet("gaps", batch.gaps)
-        self._add_by_fleet("bridged_ticks", batch.bridged)
-        self._add_by_fleet("resets", batch.resets)
-        self._add_by_fleet("partial_steps", batch.partial)
+        for attribute, name in _OF_STREAMS.items():
+            self._add_by_fleet(name, getattr(batch, attribute))
         self._time(batch)
 
     def _time(self, batch: Round) -> None:
