@@ -16,12 +16,12 @@ BUSY_MS = 250
 _FULL_BYTES = 1 << 20  # less than this free, and a failed growth of the shared-memory file was for want of space
 
 
-def connect_writer(path: Path, *, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
+def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the file for writing: WAL, an fsync for each commit, WAL checkpoints left to another connection.
 
     May be opened by one thread and used by another, by one at a time.
     """
-    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     # Some builds overwrite deleted rows with zeros by default (Debian's): that would write each page again.
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in an empty file only
@@ -29,6 +29,14 @@ def connect_writer(path: Path, *, busy_ms: int = BUSY_MS) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA cache_size = -8000")
+    return connection
+
+
+def connect_wal(path: Path, *, busy_ms: int) -> sqlite3.Connection:
+    """Open an existing ledger for nothing but WAL checkpoints; sets nothing that would need a lock."""
+    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from gaugecast.ledger.faults import Faults, no_faults
 from gaugecast.ledger.rows import Batch, Committed, Pending, Quarantined, RefusedOutput, StoredOutput
 from gaugecast.ledger.streams import StreamIds, StreamNames
 from gaugecast.ledger.transaction import Changes, Heads, write_changes
+from gaugecast.ledger.wal import WalGuard
 from gaugecast.records import Input, Output, Parked, Refused
 
 
@@ -37,6 +39,7 @@ class Ledger:
         self._ids = StreamIds(connection)
         self._names = StreamNames(connection)
         self._heads = Heads.load(connection)
+        self._wal_guard = WalGuard(self.path, connection)
         self._parked = queries.parked_count(connection)
 
     @classmethod
@@ -122,6 +125,7 @@ class Ledger:
         before, self._heads = self._heads, heads
         self._parked += parked_change
         self._faults("commit:after")
+        self._guard_wal()
         return Committed(before.last_seq + 1, heads.last_seq, before.last_position + 1, heads.last_position)
 
     def pending(self, after: int, most: int) -> list[Pending]:
@@ -230,6 +234,11 @@ class Ledger:
         """Close the file. Does not mark the run as ended."""
         with translated(self.path):
             self._connection.close()
+
+    def _guard_wal(self) -> None:
+        """After a commit, which holds whatever becomes of this: a full disk or a lock only puts it off."""
+        with contextlib.suppress(StorageFull, StorageBusy), translated(self.path):
+            self._wal_guard.look()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -128,16 +128,16 @@ def _add_outputs(
 ) -> Heads:
     if not outputs:
         return heads
-    index, fleet, stream, step, forecast, topic, body, retain, qos = zip(*outputs)  # noqa: B905
-    if min(index) < 0 or first_seq + max(index) > heads.last_seq:
-        raise Defect(f"expected outputs of inputs 0…{heads.last_seq - first_seq}, got {min(index)}…{max(index)}")
+    cause, fleet, stream, step, forecast, topic, body, retain, qos = zip(*outputs)  # noqa: B905
+    if min(cause) < 0 or first_seq + max(cause) > heads.last_seq:
+        raise Defect(f"expected outputs of inputs 0…{heads.last_seq - first_seq}, got {min(cause)}…{max(cause)}")
     known, first = ids.ids, heads.last_position + 1
     try:
         stream_ids = [known[f][s] for f, s in zip(fleet, stream, strict=True)]
     except KeyError:
         ids.learn(sorted(set(zip(fleet, stream, strict=True))), first_seq)
         stream_ids = [known[f][s] for f, s in zip(fleet, stream, strict=True)]
-    seqs = [first_seq + i for i in index]
+    seqs = [first_seq + i for i in cause]
     forecasts = zip(count(first), seqs, stream_ids, step, forecast, map(crc32, body))
     connection.executemany("INSERT INTO outputs VALUES (?,?,?,?,?,?)", forecasts)
     bodies = zip(count(first), topic, map(_plain, retain), map(_plain, qos), body)

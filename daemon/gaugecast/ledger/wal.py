@@ -6,10 +6,36 @@ import sqlite3
 from pathlib import Path
 
 from gaugecast.errors import StorageError
-from gaugecast.ledger.connection import connect_writer
+from gaugecast.ledger.connection import connect_wal
 
 BOUND_BYTES = 64 << 20  # a WAL longer than this is made to begin anew
+HARD_BOUND_BYTES = 256 << 20  # from here on the loop itself sees to it
 BUSY_MS = 5  # and the loop may be kept from committing for about so long
+
+
+class WalGuard:
+    """The loop's own guard, for when commits follow one another so closely that `WalCopier` never gets the lock.
+
+    Owned by the ledger's writer; one `stat` a commit while all is well.
+    """
+
+    def __init__(self, ledger: Path, connection: sqlite3.Connection) -> None:
+        self._wal = ledger.with_name(ledger.name + "-wal")
+        self._connection = connection
+        self._next_bytes = HARD_BOUND_BYTES
+        connection.execute(f"PRAGMA journal_size_limit = {BOUND_BYTES}")  # what remains of it once it began anew
+
+    def look(self) -> None:
+        """Make an overlong WAL begin anew. In vain while a reader is in it; then again once it grew by a quarter."""
+        try:
+            size = self._wal.stat().st_size
+        except FileNotFoundError:
+            return
+        if size >= self._next_bytes:
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            self._next_bytes = size + size // 4
+        elif size < HARD_BOUND_BYTES:
+            self._next_bytes = HARD_BOUND_BYTES
 
 
 class WalCopier:
@@ -33,7 +59,7 @@ class WalCopier:
             if self._connection is None:
                 if not self._ledger.exists():
                     return
-                self._connection = connect_writer(self._ledger, busy_ms=BUSY_MS)
+                self._connection = connect_wal(self._ledger, busy_ms=BUSY_MS)
             self._copy(self._connection)
         except (sqlite3.Error, StorageError):
             self.failures_total += 1  # a full disk, mostly

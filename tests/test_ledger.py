@@ -1,0 +1,326 @@
+"""The ledger gives back what was committed, in order, and forgets nothing that it promised to keep."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gaugecast.config.schema import Storage
+from gaugecast.errors import Defect, StorageError
+from gaugecast.ledger import Batch, Committed, Ledger, LedgerReader, Pending
+from gaugecast.ledger.connection import translated
+from gaugecast.records import Input, Kind, Output, Parked, Refused, Verdict
+from ledger_rows import T0, any_batch, forecast, micro_batch, reading
+
+BatchArguments = tuple[list[Input], list[int], list[Output]]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    opened = Ledger.open(tmp_path, Storage(directory=tmp_path, quarantine_rows=5))
+    yield opened
+    opened.close()
+
+
+def reopened(ledger: Ledger) -> Ledger:
+    """The same ledger as the next process would see it."""
+    ledger.close()
+    return Ledger.open(ledger.path.parent, Storage(directory=ledger.path.parent), create=False)
+
+
+def stored_inputs(ledger: Ledger | LedgerReader) -> list[Input]:
+    """All inputs that a replay yields."""
+    return [row for batch in ledger.replay(0) for row in batch.inputs]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(batches=st.lists(any_batch(), max_size=4), most=st.integers(1, 20))
+def test_what_is_committed_comes_back_in_order(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[BatchArguments], most: int
+) -> None:
+    """Any inputs, verdicts and outputs come back as they were, by a new process too."""
+    directory = tmp_path_factory.mktemp("ledger")
+    ledger = Ledger.open(directory, Storage(directory=directory), mark_every=2)
+    seqs: list[int] = []
+    for batch in batches:
+        done = ledger.commit(*batch)
+        seqs.extend(done.first_seq + output.cause for output in batch[2])
+    ledger.close()
+    outputs = [output for batch in batches for output in batch[2]]
+    with LedgerReader(directory) as reader:
+        replayed = list(reader.replay(0, most=most))
+        assert [x for b in replayed for x in b.inputs] == [x for b in batches for x in b[0]]
+        assert [v for b in replayed for v in b.verdicts] == [v for b in batches for v in b[1]]
+        assert all(len(b.inputs) <= most for b in replayed)
+        assert [b.first_seq for b in replayed] == list(range(1, reader.last_seq + 1, most))
+        stored = list(reader.outputs(0, reader.last_seq))
+        assert [s.seq for s in stored] == seqs
+        assert [s[2:7] for s in stored] == [(o.fleet, o.stream, o.step, o.forecast, o.body) for o in outputs]
+        assert [s.position for s in stored] == list(range(1, len(outputs) + 1))
+        waiting = reader.pending(0, 1000)
+        assert [(p.body, p.retain, p.qos, p.topic) for p in waiting] == [
+            (o.body, o.retain, o.qos, o.topic) for o in outputs
+        ]
+
+
+def test_seqs_and_positions_go_on_after_a_restart(ledger: Ledger) -> None:
+    """Numbers continue where the last process stopped, and a batch knows its own."""
+    assert ledger.commit(*micro_batch(0, 3)) == Committed(1, 3, 1, 3)
+    ledger = reopened(ledger)
+    assert ledger.commit([reading(3)], [Verdict.HELD], []) == Committed(4, 4, 4, 3)
+    assert ledger.commit(*micro_batch(4, 2)) == Committed(5, 6, 4, 5)
+    assert (ledger.last_seq, ledger.last_position, ledger.received_at_ns) == (6, 5, reading(5).received_at_ns)
+    ledger.close()
+
+
+def test_replay_begins_after_the_given_input_and_ends_at_the_last_wanted(ledger: Ledger) -> None:
+    """`after_seq` is exclusive, `upto_seq` inclusive."""
+    ledger.commit(*micro_batch(0, 10))
+    (batch,) = ledger.replay(4, upto_seq=7)
+    assert batch == Batch(5, [reading(4), reading(5), reading(6)], [0, 0, 0])
+
+
+def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:
+    """However the sparse index falls, a range of inputs gives exactly their outputs."""
+    ledger.close()
+    ledger = Ledger.open(ledger.path.parent, Storage(), mark_every=3)
+    for first in range(0, 40, 4):
+        ledger.commit(*micro_batch(first, 4))
+    for after in range(0, 40, 3):
+        for upto in range(after, 41, 5):
+            assert [o.seq for o in ledger.outputs(after, upto)] == list(range(after + 1, min(upto, 40) + 1))
+    ledger.close()
+
+
+def test_an_output_stays_pending_until_it_is_confirmed(ledger: Ledger) -> None:
+    """The cursor sees unconfirmed outputs only, in order, after a restart as well."""
+    ledger.commit(*micro_batch(0, 5))
+    body = forecast(3, 3).body
+    ledger.commit([], [], [], confirmed=3)
+    assert ledger.pending(0, 1) == [Pending(4, "tanks", "hall/boiler", body, False, 1, "out/hall/boiler")]
+    ledger = reopened(ledger)
+    assert ledger.confirmed == 3
+    assert [p.position for p in ledger.pending(0, 10)] == [4, 5]
+    assert [p.position for p in ledger.pending(4, 10)] == [5]
+    ledger.commit([], [], [], confirmed=2)
+    assert ledger.confirmed == 3, "confirmed never goes back"
+    ledger.close()
+
+
+def test_confirmed_bodies_are_dropped_but_their_checksums_stay(ledger: Ledger) -> None:
+    """After many confirmed outputs their bodies are gone; what was published can still be verified."""
+    ledger.commit(*micro_batch(0, 3000))
+    ledger.commit([], [], [], confirmed=2500)
+    stored = list(ledger.outputs(0, 3000))
+    assert [s.position for s in stored if s.body is not None] == list(range(2501, 3001))
+    assert all(s.body_crc == crc32(forecast(0, s.step).body) for s in stored)
+    assert ledger.pending(0, 1)[0].position == 2501
+
+
+def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Ledger) -> None:
+    """It leaves the queue with its reason, and leaves the table when it was delivered after all."""
+    ledger.commit(*micro_batch(0, 3))
+    ledger.commit([], [], [], refused_outputs=[(2, "not_authorized")])
+    assert [p.position for p in ledger.pending(0, 10)] == [1, 3]
+    (kept,) = ledger.refused_outputs(0, 10)
+    assert (kept.position, kept.reason, kept.body, kept.stream) == (
+        2,
+        "not_authorized",
+        forecast(1, 1).body,
+        "hall/boiler",
+    )
+    ledger.commit([], [], [], redelivered=[2])
+    assert ledger.refused_outputs(0, 10) == []
+
+
+def test_the_table_of_refused_outputs_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first."""
+    monkeypatch.setattr("gaugecast.ledger.transaction.REFUSED_OUTPUTS_KEPT", 4)
+    ledger.commit(*micro_batch(0, 10))
+    ledger.commit([], [], [], refused_outputs=[(position, "quota") for position in range(1, 11)])
+    assert [r.position for r in ledger.refused_outputs(0, 100)] == [7, 8, 9, 10]
+
+
+def test_the_quarantine_keeps_the_newest_rows_only(ledger: Ledger) -> None:
+    """At most `quarantine_rows`, whether they come at once or one by one."""
+    rows = [Refused(T0 + i, "tanks", "a", "in/a", "not_json", "expected {", bytes([i])) for i in range(12)]
+    ledger.commit([], [], [], refused=rows[:9])
+    ledger.commit([], [], [], refused=rows[9:10])
+    ledger.commit([], [], [], refused=rows[10:])
+    assert [q.head[0] for q in ledger.quarantined(100)] == [11, 10, 9, 8, 7]
+    assert ledger.quarantined(1)[0][1:] == rows[11]
+
+
+def test_no_quarantine_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
+    """`quarantine_rows = 0` is allowed."""
+    ledger = Ledger.open(tmp_path, Storage(quarantine_rows=0))
+    ledger.commit([], [], [], refused=[Refused(T0, "", "", "t", "not_json", "", b"")])
+    assert ledger.quarantined(10) == []
+    ledger.close()
+
+
+def test_a_rejects_invented_name_is_kept_without_a_stream_of_its_own(ledger: Ledger) -> None:
+    """A flood of unknown names fills no table but `inputs`, and the names still come back."""
+    rejects = [
+        reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, detail="too_many_streams") for i in range(50)
+    ]
+    ledger.commit([*rejects, reading(99)], [Verdict.REJECTED] * 50 + [Verdict.STEPPED], [])
+    assert stored_inputs(ledger) == [*rejects, reading(99)]
+    with sqlite3.connect(ledger.path) as other:
+        assert other.execute("SELECT count(*) FROM streams").fetchone()[0] <= 2
+    other.close()
+
+
+def test_a_parked_stream_comes_back_as_it_was(ledger: Ledger) -> None:
+    """Its state is there until it is unparked, over a restart."""
+    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"state a"), Parked("tanks", "b", b"state b")])
+    ledger = reopened(ledger)
+    assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (2, b"state a")
+    assert ledger.parked_state("tanks", "never seen") is None
+    ledger.commit([reading(1)], [0], [], unparked=[("tanks", "a")])
+    assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
+    assert reopened(ledger).parked_count() == 1
+
+
+def test_a_replay_finds_the_state_that_was_parked_then(ledger: Ledger) -> None:
+    """A checkpoint from before a stream came back needs the state that it had while parked."""
+    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"first")])
+    ledger.commit([reading(1)], [0], [], unparked=[("tanks", "a")])
+    ledger.commit([reading(2)], [0], [], parked=[Parked("tanks", "a", b"second")])
+    states = [ledger.parked_state("tanks", "a", at_seq=seq) for seq in range(4)]
+    assert states == [None, b"first", None, b"second"]
+    assert ledger.parked_state("tanks", "a") == b"second"
+
+
+@pytest.mark.parametrize(("was_parked", "is_parked"), [(True, True), (False, False)])
+def test_parked_and_unparked_in_one_commit_ends_where_it_must(
+    ledger: Ledger, was_parked: bool, is_parked: bool
+) -> None:
+    """A parked stream that comes back and is parked again is parked; an active one that passes through is not."""
+    if was_parked:
+        ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"old")])
+    ledger.commit([reading(1)], [0], [], parked=[Parked("tanks", "a", b"new")], unparked=[("tanks", "a")])
+    assert ledger.parked_state("tanks", "a") == (b"new" if is_parked else None)
+    assert ledger.parked_count() == int(is_parked)
+
+
+def test_a_run_knows_whether_the_one_before_ended_cleanly(ledger: Ledger) -> None:
+    """The first run counts as after a clean end; one that was killed does not."""
+    assert ledger.begin_run()
+    ledger = reopened(ledger)
+    assert not ledger.begin_run(), "the run before never ended"
+    ledger.end_run()
+    ledger = reopened(ledger)
+    assert ledger.begin_run()
+    ledger.close()
+
+
+def test_attempts_at_a_message_are_counted_over_crashes(ledger: Ledger) -> None:
+    """The mark is durable before the message is touched; a clean end voids it."""
+    assert [ledger.mark_attempt(b"x"), ledger.mark_attempt(b"x"), ledger.mark_attempt(b"y")] == [1, 2, 1]
+    ledger = reopened(ledger)
+    assert ledger.mark_attempt(b"x") == 3
+    ledger.clear_attempts()
+    assert ledger.mark_attempt(b"x") == 1
+    ledger.end_run()
+    assert ledger.mark_attempt(b"x") == 1
+    ledger.close()
+
+
+def test_a_fingerprint_is_noted_where_it_changes(ledger: Ledger) -> None:
+    """Each entry says from which input on it holds; the same again adds nothing."""
+    ledger.note_fingerprint("numpy 2.3")
+    ledger.commit(*micro_batch(0, 3))
+    ledger.note_fingerprint("numpy 2.3")
+    ledger.note_fingerprint("numpy 2.4")
+    ledger.note_fingerprint("numpy 2.5")
+    assert ledger.fingerprints() == [(1, "numpy 2.3"), (4, "numpy 2.5")]
+
+
+def test_a_reader_follows_the_tail_while_the_loop_writes(ledger: Ledger) -> None:
+    """A reader that stays open sees each commit as soon as it is durable, and never holds the writer up."""
+    with LedgerReader(ledger.path.parent) as reader:
+        tail = reader.replay(0, most=1)
+        seen = 0
+        for first in range(0, 20, 2):
+            ledger.commit(*micro_batch(first, 2), confirmed=ledger.last_position)
+            if first == 0:
+                next(tail)  # a generator left half-way must not pin anything
+            for batch in reader.replay(seen):
+                assert batch.first_seq == seen + 1
+                seen += len(batch.inputs)
+        assert (seen, reader.last_seq, reader.last_position, reader.confirmed, reader.first_seq) == (20, 20, 20, 18, 1)
+        assert [p.position for p in reader.pending(0, 10)] == [19, 20]
+        with pytest.raises(StorageError), translated(reader.path):
+            reader._connection.execute("DELETE FROM inputs")
+
+
+def test_a_reader_opens_a_ledger_that_nobody_writes(ledger: Ledger) -> None:
+    """After a clean stop there is no WAL; `status` and `replay` must work all the same."""
+    ledger.commit(*micro_batch(0, 2))
+    ledger.close()
+    with LedgerReader(ledger.path.parent) as reader:
+        assert stored_inputs(reader) == [reading(0), reading(1)]
+
+
+def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    """No file, garbage, somebody else's database, another version: each is said as what it is."""
+    storage = Storage(directory=tmp_path)
+    with pytest.raises(StorageError, match="found none"):
+        Ledger.open(tmp_path, storage, create=False)
+    with pytest.raises(StorageError, match="found none"):
+        LedgerReader(tmp_path)
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StorageError):
+        Ledger.open(tmp_path, storage)
+    path.unlink()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    other.close()
+    with pytest.raises(StorageError, match="another application"):
+        Ledger.open(tmp_path, storage)
+    path.unlink()
+    Ledger.open(tmp_path, storage).close()
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StorageError, match="schema 1, got 99"):
+        LedgerReader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "verdicts", "outputs", "confirmed"),
+    [
+        ([reading(0)], [], [], None),
+        ([], [], [forecast(0, 0)], None),
+        ([reading(0)], [0], [forecast(1, 0)], None),
+        ([reading(0)], [0], [forecast(-1, 0)], None),
+        ([reading(0)], [0], [], 1),
+        ([reading(0)._replace(key=1 << 70)], [0], [], None),
+    ],
+    ids=[
+        "verdict missing",
+        "output without input",
+        "cause too large",
+        "cause negative",
+        "confirmed ahead",
+        "key too wide",
+    ],
+)
+def test_a_commit_that_contradicts_itself_stores_nothing(
+    ledger: Ledger, inputs: list[Input], verdicts: list[int], outputs: list[Output], confirmed: int | None
+) -> None:
+    """A defect of the caller is told as one, and the ledger is as before and goes on."""
+    with pytest.raises(Defect):
+        ledger.commit(inputs, verdicts, outputs, confirmed=confirmed)
+    assert stored_inputs(ledger) == []
+    assert ledger.commit(*micro_batch(0, 1)) == Committed(1, 1, 1, 1)
+    assert stored_inputs(ledger) == [reading(0)]
