@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,10 +14,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import ROOT
-from gaugecast.forecast.body import QUALITY
 from gaugecast.metrics import (
     DEGRADED_REASONS,
-    QUALITY_FLAGS,
     STAGES,
     FeatureScore,
     FleetState,
@@ -29,7 +25,7 @@ from gaugecast.metrics import (
     State,
     StreamColumns,
 )
-from gaugecast.metrics.catalogue import CATALOGUE, STREAMED
+from gaugecast.metrics.catalogue import CATALOGUE
 from gaugecast.metrics.tally import Histogram
 from gaugecast.records import REJECT_REASONS, Verdict
 
@@ -196,11 +192,14 @@ def test_latencies_reach_the_histogram() -> None:
 
 
 def test_an_idle_round_makes_no_batch() -> None:
-    """A turn without messages counts in no histogram."""
+    """A turn that only waited counts in no histogram; one that committed a timer has its stages timed."""
     metrics = Metrics(["tanks"])
-    metrics.observe(Round())
+    metrics.observe(Round(stage_s={"poll": 0.02}))
+    assert sample(metrics, "stage_seconds_count", stage="poll") == 0
     assert sample(metrics, "batch_messages_count") == 0
     assert sample(metrics, "commit_seconds_count") == 0
+    metrics.observe(Round(stage_s={"poll": 0.02}, commit_s=0.001))
+    assert sample(metrics, "stage_seconds_count", stage="poll") == 1
 
 
 def test_the_age_of_the_last_round_follows_the_clock() -> None:
@@ -247,74 +246,6 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert sample(metrics, "skill", fleet="tanks", feature="p") is None
 
 
-def test_stream_columns_show_as_series() -> None:
-    """Values, residual, event time and set flags of a stream are where Prometheus looks for them."""
-    tanks = columns(3)
-    tanks.quality[2] = 0b10010
-    metrics = Metrics(["tanks"], columns=lambda: [tanks])
-    labels = {"fleet": "tanks", "stream": "hall/tank-2", "feature": "temperature"}
-    assert sample(metrics, "stream_observed", **labels) == pytest.approx(tanks.observed[2, 1], rel=1e-8)
-    assert sample(metrics, "stream_forecast", **labels) == pytest.approx(tanks.forecast[2, 1], rel=1e-8)
-    assert sample(metrics, "stream_predicted", **labels) == pytest.approx(tanks.predicted[2, 1], rel=1e-8)
-    residual = tanks.observed[2, 1] - tanks.predicted[2, 1]
-    assert sample(metrics, "stream_residual", **labels) == pytest.approx(residual, rel=1e-6)
-    own = {"fleet": "tanks", "stream": "hall/tank-2"}
-    assert sample(metrics, "stream_observed_timestamp_seconds", **own) == 1_700_000_000.125
-    assert sample(metrics, "stream_quality", flag="bridged", **own) == 1
-    assert sample(metrics, "stream_quality", flag="stale", **own) == 1
-    assert sample(metrics, "stream_quality", flag="warming", **own) is None
-
-
-def test_a_missing_value_takes_no_other_streams_place() -> None:
-    """NaN is left out, and the streams after it keep their own values."""
-    tanks = columns(3)
-    tanks.forecast[0] = np.nan
-    metrics = Metrics(["tanks"], columns=lambda: [tanks])
-    found = [
-        sample(metrics, "stream_forecast", fleet="tanks", stream=f"hall/tank-{i}", feature="pressure") for i in range(3)
-    ]
-    assert found == [None, pytest.approx(tanks.forecast[1, 0], rel=1e-8), pytest.approx(tanks.forecast[2, 0], rel=1e-8)]
-
-
-def test_quality_bits_mean_what_the_forecast_says() -> None:
-    """Bit for bit the flags of the published message."""
-    assert QUALITY_FLAGS == QUALITY
-
-
-def test_the_cap_bounds_series_over_all_fleets() -> None:
-    """Two fleets share the cap; how many were left out is a metric."""
-    metrics = Metrics(["a", "b"], stream_series=5, columns=lambda: [columns(4, "a"), columns(4, "b")])
-    shown = {(dict(k)["fleet"], dict(k)["stream"]) for n, k in scrape(metrics) if n == "gaugecast_stream_observed"}
-    assert len(shown) == 5
-    assert sample(metrics, "stream_series_omitted") == 3
-
-
-def test_labels_follow_the_streams() -> None:
-    """When slots change hands, the next scrape names the new streams: kept label texts do not outlive them."""
-    shown = [columns(2)]
-    metrics = Metrics(["tanks"], columns=lambda: shown)
-    metrics.render()
-    shown[0] = columns(2, features=("level",))
-    assert sample(metrics, "stream_observed", fleet="tanks", stream="hall/tank-0", feature="level") is not None
-    assert sample(metrics, "stream_observed", fleet="tanks", stream="hall/tank-0", feature="pressure") is None
-
-
-@given(st.text(min_size=1, max_size=20))
-def test_any_stream_name_survives_the_text_format(name: str) -> None:
-    """Quotes, backslashes and line breaks in an id come back from the parser as they were."""
-    one = columns(1)
-    odd = StreamColumns(
-        fleet="tanks",
-        streams=[name],
-        features=("p",),
-        observed=one.observed[:, :1],
-        forecast=one.forecast[:, :1],
-        predicted=one.predicted[:, :1],
-    )
-    metrics = Metrics(["tanks"], columns=lambda: [odd])
-    assert sample(metrics, "stream_observed", fleet="tanks", stream=name, feature="p") is not None
-
-
 def documented() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Name, kind and labels from the tables of docs/metrics.md."""
     for line in (ROOT / "docs" / "metrics.md").read_text().splitlines():
@@ -350,41 +281,3 @@ def test_promtool_finds_nothing_to_say() -> None:
     """Prometheus' own linter accepts names, units and help of the whole page."""
     run = subprocess.run(["promtool", "check", "metrics"], input=full_metrics().render(), capture_output=True)
     assert (run.returncode, run.stdout + run.stderr) == (0, b"")
-
-
-def best_s(turns: int, metrics: Metrics) -> float:
-    """Fastest of some renders: the machine is shared, the code is not slower than its best."""
-    times = []
-    for _ in range(turns):
-        begun = time.perf_counter()
-        metrics.render()
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
-def test_the_fixed_part_stays_small_at_many_streams() -> None:
-    """100,000 streams in ten fleets, series under the cap: ≤ 100 KB without them, ≤ 50 ms."""
-    many = columns(100_000)
-    metrics = Metrics([f"f{i}" for i in range(10)], stream_series=0, columns=lambda: [many])
-    metrics.set_state(full_state(fleets=10))
-    assert len(metrics.render()) <= 100_000
-    assert best_s(5, metrics) <= 0.050
-
-
-def test_ten_thousand_streams_are_scraped_in_a_tenth_of_a_second() -> None:
-    """Five series for each of two features, the event time, and gzip: ≤ 100 ms."""
-    many = columns(10_000)
-    metrics = Metrics(["tanks"], stream_series=10_000, columns=lambda: [many])
-    text = metrics.render()
-    assert text.count(b"gaugecast_stream_observed{") == 20_000
-    assert best_s(5, metrics) <= 0.100
-    begun = time.perf_counter()
-    gzip.compress(text, 1)
-    assert time.perf_counter() - begun <= 0.100
-
-
-def test_streamed_names_are_one_family_each() -> None:
-    """Text format 0.0.4 wants all lines of a metric in one group: HELP and TYPE come once, also with two fleets."""
-    text = Metrics(["a", "b"], columns=lambda: [columns(2, "a"), columns(2, "b")]).render().decode()
-    for definition in STREAMED:
-        assert text.count(f"# TYPE {definition.name} ") == (definition.name != "gaugecast_stream_quality")

@@ -32,7 +32,7 @@ class Health:
 
     Attributes:
         ok: 200 if so, else 503.
-        reason: Why not, for people: `broker: connection refused`, `recovering 43 %`.
+        reason: Why not, for people; left out if `ok`: `broker: connection refused`, `recovering 43 %`.
         facts: More for machines, JSON values; at /readyz the daemon's status.
     """
 
@@ -41,8 +41,8 @@ class Health:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
-        """`{"ok": …, "reason": …, …facts}` and a line's end."""
-        return json.dumps({"ok": self.ok, "reason": self.reason, **self.facts}).encode() + b"\n"
+        """`{…facts, "ok": …, "reason": …}` and a line's end; whoever is well has no reason."""
+        return json.dumps({**self.facts, "ok": self.ok, "reason": "" if self.ok else self.reason}).encode() + b"\n"
 
 
 class Web:

@@ -35,7 +35,7 @@ COUNTED = (
     _counter("readings", "Readings by what became of them", "fleet", "outcome"),
     _counter("rejects", "Readings, or messages that cannot be split, refused", "reason"),
     _counter("forecasts", "Forecast messages made", "fleet"),
-    _counter("rounds", "Rounds of the loop that had a batch"),
+    _counter("rounds", "Rounds of the loop, idle ones included"),
     _counter("gaps", "Gaps of at least one tick met in a stream", "fleet"),
     _counter("bridged_ticks", "Ticks rolled through in closed loop", "fleet"),
     _counter("resets", "States reset: gap too long, non-finite, or asked for", "fleet"),
@@ -44,7 +44,7 @@ COUNTED = (
     _counter("reanchored", "Streams whose phase was set anew after they had been late for long", "fleet"),
     _counter("broken_states", "States found non-finite, and reset", "fleet"),
     _histogram("batch_messages", "Messages in a batch"),
-    _histogram("stage_seconds", "Seconds a batch spends in each stage of the loop", "stage"),
+    _histogram("stage_seconds", "Seconds that a round with a batch spends in each stage of the loop", "stage"),
     _histogram("commit_seconds", "Seconds of a ledger commit, fsync included"),
     _histogram("end_to_end_seconds", "Seconds from a message's arrival to the publish of its forecast"),
 )

@@ -123,6 +123,8 @@ class Tally:
             self._histograms["gaugecast_commit_seconds", ()].observe_one(batch.commit_s)
         if len(batch.latencies_s) > 0:
             self._histograms["gaugecast_end_to_end_seconds", ()].observe(batch.latencies_s)
+        if batch.messages == 0 and batch.commit_s is None:
+            return  # an idle round's poll is waiting, which would drown the times of work
         for stage, seconds in batch.stage_s.items():
             self._histograms["gaugecast_stage_seconds", (stage,)].observe_one(seconds)
 
