@@ -27,7 +27,7 @@ WAL_EVERY_S = 1.0
 class CheckpointFile:
     """One checkpoint on its way to the disk: tmp, CRC, fsync, rename, fsync of the directory."""
 
-    def __init__(self, directory: Path, seq: int, header: dict[str, object], faults: Faults) -> None:
+    def __init__(self, directory: Path, seq: int, faults: Faults) -> None:
         self._directory = directory
         self._place = checkpoints.folder(directory)
         self._place.mkdir(parents=True, exist_ok=True)
@@ -36,8 +36,11 @@ class CheckpointFile:
         self._faults = faults
         self._file = self._tmp.open("wb", buffering=1 << 18)
         self._content = ChecksummedFile(self._file)
+
+    def begin(self, seq: int, header: dict[str, object]) -> None:
+        """Say what it stands at."""
         self._content.write_header(seq, header)
-        faults("checkpoint:header")
+        self._faults("checkpoint:header")
 
     def put(self, chunk: Chunk) -> None:
         """Add rows."""
@@ -93,7 +96,8 @@ class InlineCheckpointWriter:
         """Begin the checkpoint that stands after input `seq`; `header` is anything that JSON can say."""
         self.failure, self._seq = None, seq
         try:
-            self._open = CheckpointFile(self._directory, seq, header, self._faults)
+            self._open = CheckpointFile(self._directory, seq, self._faults)
+            self._open.begin(seq, header)
         except (OSError, StorageError) as exc:
             self._fail(exc)
 

@@ -131,4 +131,5 @@ def _give_back(connection: sqlite3.Connection) -> None:
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
     if free * 4 > pages and free > 4 * _VACUUM_PAGES:
-        connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        for _ in range(_VACUUM_PAGES):  # the module steps this statement once, whatever number it is given
+            connection.execute("PRAGMA incremental_vacuum(1)")
