@@ -122,7 +122,7 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     Redelivered messages (DUP) never count, and the run must have taken at least half the time that its own
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
-    refused = (verdict != ACCEPTED) & ~r.dup & ~r.again
+    refused: Bool = (verdict != ACCEPTED) & ~r.dup & ~r.again
     if not bool(refused.any()) and not bool(table["late_run"][r.slots].any()):
         return refused
     run = table["late_run"][r.slots]

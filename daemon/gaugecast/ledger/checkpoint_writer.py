@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import sqlite3
 import threading
 from collections import deque
@@ -22,6 +23,17 @@ from gaugecast.ledger.wal import WalCopier
 QUEUED_BYTES = 8 << 20  # copies of state that may wait for the disk
 DAILY_SHARE = 0.25  # of `keep_gb`, for archived checkpoints
 WAL_EVERY_S = 1.0
+
+
+class _End(enum.Enum):
+    """How a checkpoint ends."""
+
+    FINISH = enum.auto()
+    GIVE_UP = enum.auto()
+
+
+_FINISH, _GIVE_UP = _End.FINISH, _End.GIVE_UP
+_Piece = Chunk | tuple[int, dict[str, object]] | _End
 
 
 class CheckpointFile:
@@ -121,6 +133,10 @@ class InlineCheckpointWriter:
             else:
                 self._open, self.completed_seq = None, self._seq
 
+    def abandon(self) -> None:
+        """Give up the checkpoint that is begun."""
+        self._abandon()
+
     def close(self, *, timeout_s: float = 30.0) -> bool:  # noqa: ARG002
         """Abandon what is not finished."""
         self._abandon()
@@ -164,7 +180,7 @@ class CheckpointWriter:
         self._wal = WalCopier(directory / FILE_NAME)
         self._wal_every_s = wal_every_s
         self._wake = threading.Condition()
-        self._queue: deque[Chunk | tuple[int, dict[str, object]] | None] = deque()  # None = finish
+        self._queue: deque[_Piece] = deque()
         self._queued_bytes = 0
         self._writing = False  # from `begin` until the thread is done with `finish`
         self._closing = False
@@ -227,7 +243,13 @@ class CheckpointWriter:
     def finish(self) -> None:
         """All rows were put; the thread makes the checkpoint durable. `wait` tells when."""
         with self._wake:
-            self._queue.append(None)
+            self._queue.append(_FINISH)
+            self._wake.notify_all()
+
+    def abandon(self) -> None:
+        """Give up the checkpoint that is begun; `busy` until the thread has taken its file away."""
+        with self._wake:
+            self._queue.append(_GIVE_UP)
             self._wake.notify_all()
 
     def wait(self, *, timeout_s: float) -> bool:
@@ -249,7 +271,7 @@ class CheckpointWriter:
             with self._wake:
                 self._wake.wait_for(lambda: self._queue or self._closing, max(0.0, next_wal - monotonic()))
                 found = bool(self._queue)
-                piece = self._queue.popleft() if found else None
+                piece = self._queue.popleft() if found else _FINISH
                 if not found and self._closing:
                     break
             if found:
@@ -260,19 +282,21 @@ class CheckpointWriter:
         self._inline.close()
         self._wal.close()
 
-    def _take(self, piece: Chunk | tuple[int, dict[str, object]] | None) -> None:
+    def _take(self, piece: _Piece) -> None:
         try:
-            if piece is None:
+            if piece is _FINISH:
                 self._inline.finish()
+            elif piece is _GIVE_UP:
+                self._inline.abandon()
             elif isinstance(piece, Chunk):
                 self._inline.put(piece)
-            else:
+            elif isinstance(piece, tuple):
                 self._inline.begin(*piece)
         except Exception as exc:  # a defect (rows of objects, a header that is no JSON) costs the checkpoint only
             self._inline._fail(exc)
         with self._wake:
             if isinstance(piece, Chunk):
                 self._queued_bytes -= piece.rows.nbytes
-            if piece is None:
+            if isinstance(piece, _End):
                 self._writing = False
             self._wake.notify_all()

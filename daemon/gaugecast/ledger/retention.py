@@ -104,7 +104,7 @@ def _prune_parked(connection: sqlite3.Connection, oldest_ns: int, *, chunk: int)
 
 
 def _prune_streams(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, *, chunk: int) -> int:
-    """Delete names that no kept row uses, once in each length of history; return how many went.
+    """Delete names that no kept row uses, once in each length of history, `chunk` ids a call; return how many went.
 
     A name's `touched_seq` is its first use in a generation. Once every kept row is of the present generation, a
     name that was not touched in it is used by none. Then the next generation begins.
@@ -113,13 +113,14 @@ def _prune_streams(connection: sqlite3.Connection, ids: StreamIds, heads: Heads,
     oldest = queries.first_seq(connection) if output is None else min(queries.first_seq(connection), output[0])
     if oldest <= ids.generation or ids.generation > heads.last_seq:
         return 0
+    first, ids.searched_id = ids.searched_id, ids.searched_id + chunk
     gone = connection.execute(
-        "DELETE FROM streams WHERE id IN (SELECT id FROM streams s WHERE touched_seq < ?1"
-        " AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream_id = s.id)"
-        " AND id NOT IN (SELECT stream_id FROM refused_outputs) LIMIT ?2)",
-        (ids.generation, chunk),
+        "DELETE FROM streams WHERE id > ?1 AND id <= ?2 AND touched_seq < ?3"
+        " AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream_id = streams.id)"
+        " AND id NOT IN (SELECT stream_id FROM refused_outputs)",
+        (first, ids.searched_id, ids.generation),
     ).rowcount
-    if gone == 0:
+    if connection.execute("SELECT 1 FROM streams WHERE id > ? LIMIT 1", (ids.searched_id,)).fetchone() is None:
         generation = heads.last_seq + 1
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (generation,))
         ids.forget(generation)

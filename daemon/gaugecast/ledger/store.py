@@ -186,17 +186,21 @@ class Ledger:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean_shutdown', 1)")
             self._connection.execute("DELETE FROM attempts")
 
-    def mark_attempt(self, digest: bytes) -> int:
-        """Mark durably that the message with this digest is about to be taken; return how often it has been."""
+    def attempts(self, digests: Sequence[bytes]) -> list[int]:
+        """How often each of these messages was about to be taken by processes that did not come through."""
+        with translated(self.path):
+            return queries.attempts(self._connection, digests)
+
+    def mark_attempts(self, digests: Sequence[bytes]) -> list[int]:
+        """Mark durably that messages with these digests are about to be taken; how often each has been, this included."""
         with self._transaction():
-            self._connection.execute(
-                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1", (digest,)
+            self._connection.executemany(
+                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1",
+                [(digest,) for digest in digests],
             )
-            count: int = self._connection.execute("SELECT count FROM attempts WHERE digest = ?", (digest,)).fetchone()[
-                0
-            ]
+            counts = queries.attempts(self._connection, digests)
         self._faults("attempt:after")
-        return count
+        return counts
 
     def clear_attempts(self) -> None:
         """All redelivered messages were taken: forget the marks."""

@@ -22,6 +22,7 @@ class StreamIds:
         self._cached = 0
         row = connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
         self.generation: int = 0 if row is None else row[0]
+        self.searched_id = 0  # how far pruning has searched for unused names in this generation
 
     @property
     def ids(self) -> dict[str, dict[str, int]]:
@@ -65,7 +66,7 @@ class StreamIds:
         self._ids.clear()
         self._cached = 0
         if generation is not None:
-            self.generation = generation
+            self.generation, self.searched_id = generation, 0
 
     def _find(self, fleet: str, stream: str, seq: int) -> int:
         row = self._connection.execute(

@@ -56,7 +56,25 @@ class SessionLost(msgspec.Struct, tag_field="event", tag="session", frozen=True)
     """The broker no longer knows our session: packet ids begin anew, so past deliveries are forgotten."""
 
 
-Event = FleetConfigured | FleetRetired | ModelInstalled | ShadowPromoted | StreamsReset | StreamUnparked | SessionLost
+class ClockStepped(msgspec.Struct, tag_field="event", tag="clock", frozen=True):
+    """The machine's clock was set forward by `step_ns`: remembered arrival times move along.
+
+    Without it every stream would look silent for that long.
+    """
+
+    step_ns: int
+
+
+Event = (
+    FleetConfigured
+    | FleetRetired
+    | ModelInstalled
+    | ShadowPromoted
+    | StreamsReset
+    | StreamUnparked
+    | SessionLost
+    | ClockStepped
+)
 
 _decoder = msgspec.json.Decoder(Event)
 

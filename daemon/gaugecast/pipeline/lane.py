@@ -67,6 +67,13 @@ class Lane:
         self.table["tick"][slots] -= self.fleet.bridge + 1  # the next step then finds a gap too long to bridge
         self.totals.resets += len(slots)
 
+    def shift_arrivals(self, step_ns: int) -> None:
+        """Move remembered arrival times by a step of the machine's clock."""
+        slots = self.table.live_slots()
+        for name in ("received", "open_received", "late_received"):
+            known = self.table[name][slots]
+            self.table[name][slots] = np.where(known >= 0, known + step_ns, known)
+
     def succeed(self, old: Lane) -> None:
         """Take the place of a lane whose configuration has changed.
 
@@ -180,6 +187,7 @@ class Lane:
         x = self._run_experts(steps, made)
         self._score(steps, predicted, own)
         bridged, partial = (gap > 0) & ~steps.fresh, np.isnan(closed.values).any(axis=1)
+        self.totals.gaps += int((gap > 0).sum())
         self.totals.bridged_steps += int(gap[bridged].sum())
         self.totals.partial_steps += int(partial.sum())
         self.totals.resets += int(too_long.sum())

@@ -18,6 +18,7 @@ class Totals:
     late: int = 0
     duplicate: int = 0
     forecasts: int = 0
+    gaps: int = 0
     bridged_steps: int = 0
     partial_steps: int = 0
     fallback_steps: int = 0

@@ -31,6 +31,9 @@ ModelLoader = Callable[[str, str], Model]
 #: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
 _BURST_S = 10
 
+#: Nobody needs a timer more often than this.
+_LOOK_NS = 50_000_000
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -84,6 +87,11 @@ class Pipeline:
         lane = self.lanes.get(fleet)
         return lane is not None and stream in lane.table.slots
 
+    @property
+    def look_again_ns(self) -> int:
+        """Arrival time before which `due` need not be asked again; may be early, never late."""
+        return self._due_ns or 0
+
     def due(self, now_ns: int) -> bool:
         """Whether a timer input at `now_ns` would have an effect."""
         if self._due_ns is not None and now_ns < self._due_ns:
@@ -92,7 +100,8 @@ class Pipeline:
         earliest = min((d for d in due if d is not None), default=None)
         # A reading may open a tick at any moment, and that one is due after the shortest patience.
         patience = [waiting.shortest_ns(lane.fleet) for lane in self.lanes.values()]
-        self._due_ns = min([now_ns + min(patience, default=0), *([] if earliest is None else [earliest])])
+        soon = now_ns + max(_LOOK_NS, min(patience, default=_LOOK_NS))
+        self._due_ns = soon if earliest is None else min(soon, max(earliest, now_ns + 1))
         return earliest is not None and now_ns >= earliest
 
     # -- the verb
@@ -188,12 +197,16 @@ class Pipeline:
         self._due_ns = None
 
     def _take_event(self, one: Input) -> None:
-        if self.snapshot is not None and not self.snapshot.done:
-            raise Defect("a snapshot must be finished before an event is taken")
         event = events.decode_event(one.detail)
         self._due_ns = None
+        if not isinstance(event, events.SessionLost | events.StreamUnparked):
+            self.snapshot = None  # whole columns may change; whoever made the snapshot begins another
         if isinstance(event, events.SessionLost):
             self.deliveries.clear()
+            return
+        if isinstance(event, events.ClockStepped):
+            for each in self.lanes.values():
+                each.shift_arrivals(event.step_ns)
             return
         if isinstance(event, events.FleetConfigured):
             self._configure(Fleet.from_json(event.spec))
@@ -210,6 +223,7 @@ class Pipeline:
         elif isinstance(event, events.StreamsReset):
             lane.reset(one.stream)
         elif one.stream not in lane.table.slots:
+            self._touch(one.fleet, np.array([lane.table.next_slot], np.int64))
             parking.unpark(lane, one.stream, one.values)
 
     def new_lane(self, fleet: Fleet) -> Lane:

@@ -56,6 +56,7 @@ class Speaker:
                 last = np.where(steps.fresh[:, None], np.nan, steps.last)
                 forecast[ready] = expert.peek(slots[ready], x[ready], last[ready], closed.at[ready], horizon)
         self._table["published"][slots] = forecast[:, 0]
+        self._table["predicted"][slots] = predicted
         self._table["step"][slots] += 1
         self._totals.fallback_steps += int(fallback.sum())
         version = None if expert is None else expert.version
@@ -97,6 +98,7 @@ class Speaker:
         made: Made,
     ) -> None:
         fleet, names, writer = self.fleet, self._table.names, self._writer
+        self._table["quality"][closed.slots] = quality
         rows = zip(
             closed.cause.tolist(),
             closed.slots.tolist(),

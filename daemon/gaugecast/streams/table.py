@@ -26,6 +26,8 @@ def stream_spec(features: int, forecast_features: int) -> tuple[Column, ...]:
         Column("x", "<f8", f, np.nan),  # last value; the model's own where a feature was absent
         Column("seen", "?", f),  # whether `x` was measured
         Column("published", "<f8", g, np.nan),  # what we said the next value will be
+        Column("predicted", "<f8", g, np.nan),  # what we had said `x` would be
+        Column("quality", "u1"),  # flags of the last output
         Column("square_error", "<f8", g),  # discounted Σ (observed − published)²
         Column("square_last", "<f8", g),  # discounted Σ (observed − last value)²
         Column("absolute_error", "<f8", g),  # discounted Σ |observed − published|

@@ -1,0 +1,5 @@
+"""`python -m gaugecast` is `gaugecast`."""
+
+from gaugecast.cli import main
+
+main()

@@ -1,0 +1,51 @@
+"""The commands and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gaugecast import __version__
+from gaugecast.cli.backup import backup_command
+from gaugecast.cli.check import check_command
+from gaugecast.cli.init import init_command
+from gaugecast.cli.replay import replay_command
+from gaugecast.cli.run import run_command
+from gaugecast.cli.status import status
+from gaugecast.cli.watch import watch
+from gaugecast.errors import GaugecastError
+
+app = typer.Typer(
+    name="gaugecast",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Forecast sensor streams where they flow: MQTT readings in, one stateful LSTM a stream, forecasts out.",
+    epilog="Begin with: gaugecast init, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
+)
+
+
+def _version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+app.command("run")(run_command)
+app.command("check")(check_command)
+app.command("init")(init_command)
+app.command("watch")(watch)
+app.command("status")(status)
+app.command("replay")(replay_command)
+app.command("backup")(backup_command)
+app.command("version")(_version)
+
+
+def main() -> None:
+    """Run a command; a `GaugecastError` becomes a line on stderr and its exit code."""
+    try:
+        app()
+    except GaugecastError as exc:
+        print(f"gaugecast: {exc}", file=sys.stderr)
+        sys.exit(exc.exit_code)

@@ -1,0 +1,78 @@
+"""`gaugecast replay`: was every forecast what these inputs make? Or: what would it have said of this file?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from gaugecast.cli.figures import show_skill
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.config.schema import Settings
+
+
+def replay_command(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("gaugecast.toml"),
+    at: Annotated[int | None, typer.Option(help="Begin at the newest kept checkpoint up to this input.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Replay this file instead of the ledger.")] = None,
+    fleet: Annotated[str | None, typer.Option(help="With --csv: the fleet whose features the columns are.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="With --csv: where the time is.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every message here, one a line.")] = None,
+) -> None:
+    """Take inputs again through the code that the daemon runs.
+
+    Of a ledger: recomputes every message and compares it with what was published, byte for byte; ends with 1 if
+    any differs. Of a CSV: says what would have been forecast, and how well.
+    """
+    settings = load_settings(config, os.environ)
+    with (out or Path(os.devnull)).open("wb") as sink:
+        if csv is not None:
+            _replay_file(settings, csv, fleet, time_column, lambda body: _line(sink, body))
+        else:
+            _replay_ledger(settings, at, lambda body: _line(sink, body))
+
+
+def _line(sink: object, body: bytes) -> None:
+    sink.write(body + b"\n")  # type: ignore[attr-defined]
+
+
+def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
+    from gaugecast.service.replaying import replay_ledger
+
+    console = Console()
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("replaying", total=None)
+        report = replay_ledger(
+            settings.storage.directory,
+            settings.loop,
+            at=at,
+            each=lambda output: each(output.body),  # type: ignore[operator]
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if report.differing:
+        console.print(f"[red]{report.differing} of {report.outputs} messages differ[/red] from what was published")
+        raise typer.Exit(1)
+    console.print(
+        f"{report.outputs} messages reproduced byte for byte from {report.inputs} inputs after input {report.from_seq}"
+    )
+
+
+def _replay_file(settings: Settings, path: Path, name: str | None, time_column: str | None, each: object) -> None:
+    from gaugecast.history import read_csv
+    from gaugecast.service.replaying import fleet_called, replay_inputs
+    from gaugecast.service.reports import fleet_state
+
+    fleet = fleet_called(resolve_fleets(settings), name)
+    batches = read_csv(path, fleet, time_column=time_column)
+    pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
+    lane = pipeline.lanes[fleet.name]
+    table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {lane.totals.forecasts} forecasts")
+    for score in fleet_state(lane, 0).features:
+        error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
+        table.add_row(score.feature, error, show_skill(score.skill))
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""The running daemon: wires the edges to the pipeline and owns the commit protocol (`loop`)."""

@@ -1,0 +1,75 @@
+"""When a checkpoint is taken, and how its slices go to the writer without stalling the loop."""
+
+from __future__ import annotations
+
+from gaugecast.config.schema import Storage
+from gaugecast.ledger.checkpoint_format import Chunk
+from gaugecast.pipeline import Pipeline, state
+from gaugecast.service.ports import Writer
+from gaugecast.streams.snapshot import Snapshot
+
+#: Reading an input back and taking it again costs about so much more than taking it did.
+_REPLAY_FACTOR = 1.5
+#: A checkpoint may not take more than this share of the time.
+_SHARE = 0.1
+#: Copying goes at about so many bytes a second on slow memory; slices are sized by it.
+_BYTES_PER_S = 1.5e9
+
+
+class Checkpointer:
+    """Owned by the loop's thread; calls stand between two batches, after a commit."""
+
+    def __init__(self, pipeline: Pipeline, writer: Writer, storage: Storage, *, now_s: float) -> None:
+        self._pipeline, self._writer, self._storage = pipeline, writer, storage
+        self._slice_bytes = max(65_536, int(storage.pause_budget_ms / 1e3 * _BYTES_PER_S))
+        self._waiting: list[Chunk] = []
+        self._taking = False
+        self._snapshot: Snapshot | None = None  # None while taking: the last slice was copied
+        self._began_s = self._ended_s = now_s
+        self._took_s = 0.0
+        self._cost_s = 0.0
+
+    def add_cost(self, seconds: float) -> None:
+        """So long took `advance` for what a replay would have to take again."""
+        self._cost_s += seconds
+
+    def turn(self, seq: int, now_s: float) -> None:
+        """Begin a checkpoint at `seq` if one is due, or bring the one under way forward by a slice."""
+        if not self._taking:
+            if not self._writer.busy and self._due(now_s):
+                self._begin(seq, now_s)
+            return
+        if self._pipeline.snapshot is not self._snapshot:
+            self._writer.abandon()  # an event changed the shape of the columns: what was copied is worth nothing
+            self._taking = False
+            return
+        if not self._waiting:
+            self._waiting = [Chunk(*piece) for piece in state.take_slices(self._pipeline, self._slice_bytes)]
+            self._snapshot = self._pipeline.snapshot
+        while self._waiting and self._writer.put(self._waiting[0]):
+            self._waiting.pop(0)
+        if self._snapshot is None and not self._waiting:
+            self._writer.finish()
+            self._taking, self._ended_s, self._took_s = False, now_s, now_s - self._began_s
+
+    def take_whole(self, seq: int, now_s: float) -> None:
+        """Take one from beginning to end, at SIGTERM; the caller waits for the writer."""
+        if self._taking:
+            self._writer.abandon()
+        self._begin(seq, now_s)
+        while self._taking:
+            self.turn(seq, now_s)
+
+    def _begin(self, seq: int, now_s: float) -> None:
+        header, names = state.begin_snapshot(self._pipeline)
+        self._writer.begin(seq, header)
+        self._snapshot = self._pipeline.snapshot
+        self._waiting = [Chunk(*piece) for piece in names]
+        self._taking, self._began_s, self._cost_s = True, now_s, 0.0
+
+    def _due(self, now_s: float) -> bool:
+        if now_s - self._ended_s < self._took_s / _SHARE:
+            return False
+        dear = self._cost_s * _REPLAY_FACTOR >= self._storage.checkpoint_replay_s
+        old = now_s - self._began_s >= self._storage.checkpoint_every_s
+        return dear or (old and self._cost_s > 0)

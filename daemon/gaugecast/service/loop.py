@@ -1,0 +1,306 @@
+"""The commit protocol: poll → decode → advance → COMMIT → ack, publish. One thread, one batch at a time.
+
+The order is the promise. A reading is acked only when it and all that was made of it are durable; a forecast is
+published only then, too. After a crash the broker sends again what was not acked, the gate in `advance` refuses
+what was taken already, and the ledger still has what was not confirmed.
+
+A commit that fails for want of space is tried again with the same rows: the states have been stepped, so other
+rows would be a lie. Until it succeeds nothing is read, nothing acked, and the connection kept alive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from operator import itemgetter
+from typing import TypeVar
+
+from gaugecast.config.schema import Loop
+from gaugecast.errors import StorageBusy, StorageFull
+from gaugecast.payloads import Decoded
+from gaugecast.pipeline import Outcome, Pipeline, events
+from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.service.clock import ArrivalClock
+from gaugecast.service.ports import Decodes, LoopLedger, LoopLink
+from gaugecast.service.publisher import Publisher
+
+_T = TypeVar("_T")
+
+#: With less than this in the last batch nothing is gained by waiting for more.
+_LINGER_FROM = 50
+_IDLE_S = 0.25
+_RETRY_S = 0.05
+#: An idle loop notes confirmations in the ledger after so long.
+_SETTLE_S = 1.0
+#: A redelivered message that two processes died on is not taken a third time.
+POISON_AFTER = 2
+
+
+@dataclass(slots=True)
+class Batch:
+    """A micro-batch on its way through the protocol; everything that its commit writes."""
+
+    messages: Sequence[Message]
+    inputs: list[Input]
+    refused: list[Refused]
+    unparked: list[tuple[str, str]]
+    arrived_s: float
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True)
+class RoundFacts:
+    """What one round did, for the metrics: counts and seconds by stage."""
+
+    messages: int = 0
+    received: Counter[str] = field(default_factory=Counter)
+    stage_s: dict[str, float] = field(default_factory=dict)
+    commit_s: float | None = None
+    latencies_s: list[float] = field(default_factory=list)
+
+
+class DataLoop:
+    """Owned by the one thread that calls `turn`; so are the pipeline, the ledger and the link.
+
+    Args:
+        cautious: The last process ended uncleanly: redelivered messages are taken behind durable attempt marks.
+        commands: Asked once a round for event inputs that people or the learner ordered.
+
+    Attributes:
+        degraded: Why the loop works with less than it should; of `metrics.facts.DEGRADED_REASONS`.
+        received_total: Readings (or whole rejected messages) decoded in this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        link: LoopLink,
+        ledger: LoopLedger,
+        pipeline: Pipeline,
+        decoder: Decodes,
+        clock: ArrivalClock,
+        settings: Loop,
+        cautious: bool = False,
+        commands: Callable[[int], list[Input]] = lambda _: [],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.link, self.ledger, self.pipeline, self.decoder = link, ledger, pipeline, decoder
+        self.publisher = Publisher(link, ledger)
+        self.degraded: set[str] = set()
+        self.received_total = 0
+        self.session_lost = False
+        self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
+        self._cautious = cautious
+        self._suspects: list[Message] = []  # to be taken one a commit
+        self._alone = False
+        self._held: Batch | None = None
+        self._crowd = 0  # messages in the last batch
+        self._first_connect = True
+        self._session_is_new = False  # and no event has said so yet
+        self._settled_at_s = monotonic()
+
+    # -- one round
+
+    def turn(self) -> RoundFacts:
+        """One round of the loop; returns what it did."""
+        facts = RoundFacts()
+        if self._held is not None:
+            self.link.poll(0, _RETRY_S)
+            self._note_connects()
+            self._commit(self._held, facts)
+        else:
+            batch = self._gather(facts)
+            if batch.inputs or batch.messages:
+                self._advance(batch, facts)
+                self._commit(batch, facts)
+            else:
+                self._settle_idle(facts)
+        self._publish(facts)
+        return facts
+
+    def _gather(self, facts: RoundFacts) -> Batch:
+        """Whatever is to be taken now: events, timers, messages, in this order."""
+        messages = self._poll(facts)
+        now_ns = self._clock.stamp()
+        arrived_s = self._monotonic()
+        self._note_connects()
+        inputs = self._own_inputs(now_ns)
+        decoded = self._timed("decode", facts, lambda: self._decode(messages, now_ns))
+        facts.messages = len(messages)
+        facts.received = Counter(map(itemgetter(1), decoded.inputs))
+        self.received_total += len(decoded.inputs)
+        unparked = self._unpark(decoded.inputs, now_ns)
+        names = [(one.fleet, one.stream) for one in unparked]
+        return Batch(messages, inputs + unparked + decoded.inputs, list(decoded.refused), names, arrived_s)
+
+    def _own_inputs(self, now_ns: int) -> list[Input]:
+        """Events and timers that are due, in the order in which they are taken."""
+        inputs: list[Input] = []
+        if self._session_is_new:
+            self._session_is_new = False
+            inputs.append(events.event_input(events.SessionLost(), received_at_ns=now_ns))
+        if self._clock.stepped_ns:
+            inputs.append(events.event_input(events.ClockStepped(self._clock.stepped_ns), received_at_ns=now_ns))
+        inputs += self._commands(now_ns)
+        if self.pipeline.due(now_ns):
+            inputs.append(events.timer_input(now_ns))
+        return inputs
+
+    def _poll(self, facts: RoundFacts) -> list[Message]:
+        if self._suspects:
+            self.link.poll(0, 0.0)
+            return [self._suspects.pop(0)]
+        lagging = self.publisher.lag > self._settings.max_lag
+        self._mark("lag", lagging)
+        most = 0 if lagging else self._settings.batch_messages
+        linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
+        wait_s = min(_IDLE_S, max(0.0, (self.pipeline.look_again_ns - self._clock.latest) / 1e9))
+        messages = self._timed("poll", facts, lambda: self.link.poll(most, wait_s, linger_s))
+        self._crowd = len(messages)
+        return self._guard(messages) if self._cautious and messages else messages
+
+    def _decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
+        if self._alone and messages:
+            (count,) = self.ledger.mark_attempts([_digest_of(messages[0])])
+            self._alone = bool(self._suspects)
+            if count > POISON_AFTER:
+                return _as_poison(messages[0], now_ns)
+        return self.decoder.decode(messages, now_ns)
+
+    def _advance(self, batch: Batch, facts: RoundFacts) -> None:
+        batch.outcome = self._timed("advance", facts, lambda: self.pipeline.advance(batch.inputs))
+
+    def _commit(self, batch: Batch, facts: RoundFacts) -> None:
+        """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
+        outcome = batch.outcome
+        assert outcome is not None
+        settled = self.publisher.settled
+        began = self._monotonic()
+        try:
+            committed = self.ledger.commit(
+                batch.inputs,
+                outcome.verdicts,
+                outcome.outputs,
+                refused=[*batch.refused, *outcome.refused],
+                parked=outcome.parked,
+                unparked=batch.unparked,
+                confirmed=settled.confirmed,
+                refused_outputs=settled.refused,
+                redelivered=settled.redelivered,
+            )
+        except (StorageFull, StorageBusy) as exc:
+            self._held = batch
+            self._mark("storage_full", isinstance(exc, StorageFull))
+            self._mark("storage_busy", isinstance(exc, StorageBusy))
+            return
+        self.degraded -= {"storage_full", "storage_busy"}
+        facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
+        self._settled_at_s = self._monotonic()
+        self._held = None
+        self.publisher.forget_settled(settled)
+        self.link.ack(batch.messages)
+        self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
+
+    def _publish(self, facts: RoundFacts) -> None:
+        began = self._monotonic()
+        facts.latencies_s = self.publisher.pump(began)
+        self.publisher.retry(began)
+        facts.stage_s["publish"] = self._monotonic() - began
+
+    def _settle_idle(self, facts: RoundFacts) -> None:
+        """Note confirmations although nothing came, so that a quiet daemon repeats nothing when it comes back."""
+        if self.publisher.unsettled and self._monotonic() - self._settled_at_s >= _SETTLE_S:
+            empty = Batch((), [], [], [], 0.0, Outcome([], []))
+            self._commit(empty, facts)
+
+    @property
+    def holding(self) -> bool:
+        """Whether a batch waits for room: its states are stepped, its rows not durable."""
+        return self._held is not None
+
+    def drain(self) -> None:
+        """Take nothing more; publish what is durable. Called in a row until all is confirmed."""
+        self.link.poll(0, _RETRY_S)
+        self._note_connects()
+        if self._held is not None:
+            self._commit(self._held, RoundFacts())
+        self.publisher.pump(self._monotonic())
+
+    def settle(self) -> None:
+        """Note all confirmations now, before the process ends."""
+        if self._held is None:
+            self._settled_at_s = float("-inf")
+            self._settle_idle(RoundFacts())
+
+    # -- what comes beside the readings
+
+    def _note_connects(self) -> None:
+        """After each connect, what was not confirmed is published again."""
+        for connect in self.link.take_connects():
+            self.publisher.reset()
+            if not connect.session_present:
+                self.session_lost = not self._first_connect
+                self._session_is_new = True
+            self._first_connect = False
+
+    def _unpark(self, inputs: Sequence[Input], now_ns: int) -> list[Input]:
+        """Events that bring back parked streams which speak again."""
+        if self.ledger.parked_count() == 0:
+            return []
+        found: dict[tuple[str, str], Input] = {}
+        for one in inputs:
+            name = (one.fleet, one.stream)
+            if one.kind != Kind.READING or name in found or self.pipeline.knows(*name):
+                continue
+            state = self.ledger.parked_state(*name)
+            if state is not None:
+                found[name] = events.event_input(
+                    events.StreamUnparked(), received_at_ns=now_ns, fleet=one.fleet, stream=one.stream, state=state
+                )
+        return list(found.values())
+
+    # -- caution after an unclean exit
+
+    def _guard(self, messages: list[Message]) -> list[Message]:
+        """Put durable marks on redelivered messages before they are taken.
+
+        Unmarked ones go on as one batch. Where a process has died on some of them, all go one a commit, each
+        behind a mark of its own; `_decode` quarantines the one that two have died on.
+        """
+        suspects = [_digest_of(m) for m in messages if m.dup]
+        self._mark("quarantine", bool(suspects))
+        if not suspects:
+            self._cautious = False
+            self.ledger.clear_attempts()
+        elif not any(self.ledger.attempts(suspects)):
+            self.ledger.mark_attempts(suspects)
+        else:
+            self._alone, self._suspects = True, messages[1:]
+            return messages[:1]
+        return messages
+
+    def _mark(self, reason: str, holds: bool) -> None:
+        if holds:
+            self.degraded.add(reason)
+        else:
+            self.degraded.discard(reason)
+
+    def _timed(self, stage: str, facts: RoundFacts, work: Callable[[], _T]) -> _T:
+        began = self._monotonic()
+        result = work()
+        facts.stage_s[stage] = self._monotonic() - began
+        return result
+
+
+def _digest_of(message: Message) -> bytes:
+    return blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
+
+
+def _as_poison(message: Message, now_ns: int) -> Decoded:
+    """A message that must not be looked at any more: one reject, and its first bytes for the quarantine."""
+    reject = Input(Kind.REJECT, "", "", now_ns, now_ns, b"", 0, 0, message.dup, "poison")
+    row = Refused(now_ns, "", "", message.topic, "poison", "three processes died on it", message.payload[:256])
+    return Decoded([reject], [row])

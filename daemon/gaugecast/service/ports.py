@@ -1,0 +1,103 @@
+"""What the loop needs of the edges. The simulation provides its own: a broker and a disk that fail on command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gaugecast.ledger.checkpoint_format import Chunk
+from gaugecast.ledger.rows import Committed
+from gaugecast.payloads import Decoded
+from gaugecast.records import Input, Message, Output, Parked, Refused
+
+
+class PublishLink(Protocol):
+    """What the publisher needs of `mqtt.Link`; the simulation has one of its own."""
+
+    connected: bool
+
+    def room(self, qos: int = 1) -> int: ...
+    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None: ...
+    def take_confirmed(self) -> list[int]: ...
+    def take_refused(self) -> list[tuple[int, str]]: ...
+
+
+class StoredMessage(Protocol):
+    """What is needed of a row of the outbox."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def qos(self) -> int: ...
+    @property
+    def retain(self) -> bool: ...
+
+
+class Outbox(Protocol):
+    """What the publisher needs of the ledger."""
+
+    @property
+    def confirmed(self) -> int: ...
+    @property
+    def last_position(self) -> int: ...
+    def pending(self, after: int, most: int) -> Sequence[StoredMessage]: ...
+    def refused_outputs(self, after: int, most: int) -> Sequence[StoredMessage]: ...
+
+
+class LoopLink(PublishLink, Protocol):
+    """What the loop needs of `mqtt.Link`."""
+
+    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]: ...
+    def ack(self, messages: Sequence[Message]) -> int: ...
+    def take_connects(self) -> Sequence[Connected]: ...
+
+
+class Connected(Protocol):
+    """A connection was made."""
+
+    @property
+    def session_present(self) -> bool: ...
+
+
+class LoopLedger(Outbox, Protocol):
+    """What the loop needs of `ledger.Ledger`."""
+
+    def commit(
+        self,
+        inputs: Sequence[Input],
+        verdicts: Sequence[int],
+        outputs: Sequence[Output],
+        *,
+        refused: Sequence[Refused] = (),
+        parked: Sequence[Parked] = (),
+        unparked: Sequence[tuple[str, str]] = (),
+        confirmed: int | None = None,
+        refused_outputs: Sequence[tuple[int, str]] = (),
+        redelivered: Sequence[int] = (),
+    ) -> Committed: ...
+    def parked_count(self) -> int: ...
+    def parked_state(self, fleet: str, stream: str) -> bytes | None: ...
+    def attempts(self, digests: Sequence[bytes]) -> list[int]: ...
+    def mark_attempts(self, digests: Sequence[bytes]) -> list[int]: ...
+    def clear_attempts(self) -> None: ...
+
+
+class Decodes(Protocol):
+    """What the loop needs of `payloads.Decoder`."""
+
+    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded: ...
+
+
+class Writer(Protocol):
+    """What is needed of a checkpoint writer; see `ledger.checkpoint_writer`."""
+
+    @property
+    def busy(self) -> bool: ...
+    def begin(self, seq: int, header: dict[str, object]) -> None: ...
+    def put(self, chunk: Chunk, *, timeout_s: float = 0.0) -> bool: ...
+    def finish(self) -> None: ...
+    def abandon(self) -> None: ...

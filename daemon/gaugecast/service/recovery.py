@@ -1,0 +1,113 @@
+"""Back to where the last process was: newest checkpoint, then the inputs after it, through the same `advance`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from gaugecast.errors import ModelError, StorageError
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.rows import StoredOutput
+from gaugecast.ledger.store import Ledger
+from gaugecast.pipeline import Pipeline, state
+from gaugecast.records import Output
+from gaugecast.streams.snapshot import Slice
+
+#: What forecasts may differ by where they were first made on another machine, relative.
+TOLERANCE = 1e-4
+
+
+@dataclass(slots=True)
+class Recovered:
+    """How the recovery went.
+
+    Attributes:
+        from_seq: Position of the checkpoint; 0 = from the beginning.
+        inputs: Replayed after it.
+        differing: Outputs whose recomputed bytes are not the stored ones. The stored are the truth.
+    """
+
+    from_seq: int = 0
+    inputs: int = 0
+    outputs: int = 0
+    differing: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def recover(
+    directory: Path,
+    ledger: Ledger,
+    new_pipeline: Callable[[], Pipeline],
+    *,
+    same_machine: Callable[[int], bool] = lambda _: True,
+    progress: Callable[[float], None] = lambda _: None,
+) -> tuple[Pipeline, Recovered]:
+    """Make a pipeline that stands at the ledger's end.
+
+    Args:
+        directory: State directory with the checkpoints.
+        ledger: Open; only read.
+        new_pipeline: Makes an empty one.
+        same_machine: Whether input `seq` was first taken under today's fingerprint: then bits must be equal.
+        progress: Told the share that is done, 0…1, between batches.
+    """
+    began = time.monotonic()
+    report = Recovered()
+    pipeline, report.from_seq = _restore_newest(directory, ledger, new_pipeline, report)
+    last = ledger.last_seq
+    for batch in ledger.replay(report.from_seq):
+        outcome = pipeline.advance(batch.inputs)
+        stored = ledger.outputs(batch.first_seq - 1, batch.first_seq + len(batch.inputs) - 1)
+        report.outputs += len(outcome.outputs)
+        report.differing += count_differing(outcome.outputs, stored, exact=same_machine(batch.first_seq))
+        report.inputs += len(batch.inputs)
+        progress((batch.first_seq + len(batch.inputs) - report.from_seq) / max(1, last - report.from_seq))
+    report.seconds = time.monotonic() - began
+    return pipeline, report
+
+
+def _restore_newest(
+    directory: Path, ledger: Ledger, new_pipeline: Callable[[], Pipeline], report: Recovered
+) -> tuple[Pipeline, int]:
+    upto = ledger.last_seq
+    while True:
+        pipeline = new_pipeline()
+        checkpoint = checkpoints.newest(directory, upto_seq=upto)
+        if checkpoint is None:
+            if ledger.first_seq > 1:
+                raise StorageError(
+                    f"{directory}: no readable checkpoint, and the ledger no longer begins at its first input but at "
+                    f"{ledger.first_seq}: restore a backup, or move the directory away to begin anew"
+                )
+            return pipeline, 0
+        with checkpoint:
+            try:
+                slices = (Slice(*chunk) for chunk in checkpoint.chunks())
+                state.restore(pipeline, checkpoint.header, slices)
+                return pipeline, checkpoint.seq
+            except (StorageError, ModelError) as exc:
+                report.notes.append(f"checkpoint {checkpoint.seq} passed over: {exc}")
+                upto = checkpoint.seq - 1
+
+
+def count_differing(made: Sequence[Output], stored: Iterator[StoredOutput], *, exact: bool) -> int:
+    """How many outputs are not what the ledger holds: byte for byte if `exact`, else within `TOLERANCE`."""
+    differing = 0
+    rows = list(stored)
+    for ours, theirs in zip(made, rows, strict=False):
+        named = (ours.fleet, ours.stream, ours.step) == (theirs.fleet, theirs.stream, theirs.step)
+        if named and ours.forecast == theirs.forecast and crc32(ours.body) == theirs.body_crc:
+            continue
+        differing += not (named and not exact and _close(ours.forecast, theirs.forecast))
+    return differing + abs(len(made) - len(rows))
+
+
+def _close(one: bytes, other: bytes) -> bool:
+    a, b = np.frombuffer(one, "<f8"), np.frombuffer(other, "<f8")
+    return len(a) == len(b) and bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))

@@ -1,0 +1,116 @@
+"""`replay`: the same `advance` once more, over a ledger or a file, held against what was published then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaugecast.config.schema import Loop, Settings
+from gaugecast.errors import ConfigError, StorageError
+from gaugecast.fleet import Fleet
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.reader import LedgerReader
+from gaugecast.pipeline import Pipeline, events, state
+from gaugecast.records import Input, Output
+from gaugecast.service.models import ModelStore, shipped_model
+from gaugecast.service.recovery import count_differing
+from gaugecast.streams.snapshot import Slice
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay found.
+
+    Attributes:
+        from_seq: Inputs after this one were taken again.
+        differing: Outputs whose bytes are not those that were published.
+    """
+
+    from_seq: int
+    inputs: int = 0
+    outputs: int = 0
+    differing: int = 0
+
+
+def replay_ledger(
+    directory: Path,
+    limits: Loop,
+    *,
+    at: int | None = None,
+    upto: int | None = None,
+    each: Callable[[Output], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Replayed:
+    """Take the inputs of a state directory again, and compare every output with the stored one, byte for byte.
+
+    Args:
+        directory: Of a daemon that runs or does not; it is only read.
+        limits: As the daemon has them.
+        at: Begin at the newest kept checkpoint that is not after this input; default: the oldest exact one.
+        upto: Last input to take.
+        each: Told every recomputed output.
+        progress: Told inputs done, and how many there are.
+
+    Raises:
+        StorageError: No ledger, or no checkpoint from which a replay is exact.
+    """
+    with LedgerReader(directory) as ledger:
+        exact = checkpoints.oldest_exact(directory, ledger.first_seq)
+        if exact is None or (at is not None and at < exact):
+            raise StorageError(f"a position from {exact if exact is not None else '(none)'} on expected, got {at}")
+        wanted = exact if at is None else at
+        pipeline = Pipeline(limits, ModelStore(directory).load)
+        checkpoint = checkpoints.at_or_before(directory, wanted) if wanted else None
+        if checkpoint is not None:
+            with checkpoint:
+                state.restore(pipeline, checkpoint.header, (Slice(*c) for c in checkpoint.chunks()))
+        report = Replayed(0 if checkpoint is None else checkpoint.seq)
+        last = ledger.last_seq if upto is None else upto
+        for batch in ledger.replay(report.from_seq, upto_seq=last):
+            outcome = pipeline.advance(batch.inputs)
+            end = batch.first_seq + len(batch.inputs) - 1
+            report.differing += count_differing(outcome.outputs, ledger.outputs(batch.first_seq - 1, end), exact=True)
+            report.inputs += len(batch.inputs)
+            report.outputs += len(outcome.outputs)
+            for output in outcome.outputs:
+                each(output)
+            progress(report.inputs, last - report.from_seq)
+        return report
+
+
+def replay_inputs(
+    settings: Settings, fleet: Fleet, batches: Iterable[list[Input]], *, each: Callable[[Output], None]
+) -> Pipeline:
+    """Take readings of one fleet from elsewhere through a new pipeline, with the model that is in force, if any."""
+    store = ModelStore(settings.storage.directory)
+    shipped = shipped_model(fleet)
+
+    def load(name: str, version: str) -> object:
+        return shipped if shipped is not None and version == shipped.manifest.version else store.load(name, version)
+
+    pipeline = Pipeline(settings.loop, load)  # type: ignore[arg-type]
+    beginning = [events.configured(fleet, received_at_ns=0)]
+    version = shipped.manifest.version if shipped is not None else next(iter(store.versions(fleet.name)[::-1]), "")
+    if version:
+        beginning.append(
+            events.event_input(events.ModelInstalled("in_force", version), received_at_ns=0, fleet=fleet.name)
+        )
+    pipeline.advance(beginning)
+    for batch in batches:
+        for output in pipeline.advance(batch).outputs:
+            each(output)
+    return pipeline
+
+
+def fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
+    """The fleet of that name, or the only one.
+
+    Raises:
+        ConfigError: There is no such fleet, or there are several and none was named.
+    """
+    names = ", ".join(f.name for f in fleets)
+    found = [f for f in fleets if name in (None, f.name)]
+    if len(found) != 1:
+        raise ConfigError(f"--fleet: one of {names} expected, got {name or 'none'}")
+    return found[0]

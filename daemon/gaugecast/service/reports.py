@@ -1,0 +1,192 @@
+"""What the daemon tells of itself: facts for the metrics, answers for `status` and `watch`."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections import Counter
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from gaugecast.control import FeatureStatus, FleetStatus, StreamRow, StreamsQuery
+from gaugecast.forecast.body import QUALITY
+from gaugecast.forecast.skill import skill
+from gaugecast.metrics.facts import FeatureScore, FleetState, Round, StreamColumns
+from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.made import Totals
+from gaugecast.records import Float64, Verdict
+from gaugecast.service.loop import RoundFacts
+
+
+class Tallies:
+    """The pipeline's lifetime totals as counts of this process: differences since the last look.
+
+    Owned by the loop's thread.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._before: dict[str, Totals] = {}
+        self._rejects: Counter[tuple[str, str]] = Counter()
+        self.take(RoundFacts())
+
+    def take(self, facts: RoundFacts) -> Round:
+        """One round's facts for the metrics."""
+        grown = {name: self._growth(name, lane.totals) for name, lane in self._pipeline.lanes.items()}
+        rejects = self._pipeline.rejects - self._rejects
+        if rejects:
+            self._rejects = self._pipeline.rejects.copy()
+        readings: Counter[tuple[str, Verdict]] = Counter()
+        by_reason: Counter[str] = Counter()
+        for (fleet, reason), count in rejects.items():
+            readings[fleet, Verdict.REJECTED] += count
+            by_reason[reason] += count
+        for name, t in grown.items():
+            readings[name, Verdict.STEPPED] += t.stepped
+            readings[name, Verdict.LATE] += t.late
+            readings[name, Verdict.DUPLICATE] += t.duplicate
+        return Round(
+            messages=facts.messages,
+            received=facts.received,
+            readings=readings,
+            rejects=by_reason,
+            forecasts={name: t.forecasts for name, t in grown.items()},
+            stage_s=facts.stage_s,
+            commit_s=facts.commit_s,
+            latencies_s=np.array(facts.latencies_s),
+            gaps={name: t.gaps for name, t in grown.items()},
+            bridged={name: t.bridged_steps for name, t in grown.items()},
+            resets={name: t.resets for name, t in grown.items()},
+            partial={name: t.partial_steps for name, t in grown.items()},
+            fallback={name: t.fallback_steps for name, t in grown.items()},
+            reanchored={name: t.reanchored for name, t in grown.items()},
+            broken={name: t.broken_states for name, t in grown.items()},
+        )
+
+    def _growth(self, name: str, now: Totals) -> Totals:
+        before = self._before.get(name, Totals())
+        grown = Totals(*(a - b for a, b in zip(astuple(now), astuple(before), strict=True)))
+        self._before[name] = Totals(*astuple(now))
+        return grown
+
+
+def fleet_state(lane: Lane, parked: int) -> FleetState:
+    """One fleet now, for the gauges."""
+    table, live = lane.table, lane.table.live_slots()
+    return FleetState(
+        fleet=lane.fleet.name,
+        active=len(live),
+        parked=parked,
+        stale=int(table["stale"][live].sum()),
+        held=lane.totals.held,
+        model=None if lane.in_force is None else lane.in_force.version,
+        features=_scores(lane),
+    )
+
+
+def _scores(lane: Lane) -> tuple[FeatureScore, ...]:
+    """Over all streams of the fleet, by forecast feature."""
+    table, live = lane.table, lane.table.live_slots()
+    error, last, absolute, scored = (
+        table[name][live].sum(axis=0) for name in ("square_error", "square_last", "absolute_error", "scored")
+    )
+    shadow = np.full(len(error), np.nan)
+    if lane.shadow is not None:
+        columns = lane.shadow.columns
+        shadow = skill(columns["square_error"][live].sum(axis=0), columns["square_last"][live].sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = absolute / scored
+    features = [f for f in lane.fleet.features if f.role == "forecast"]
+    rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
+    return tuple(
+        FeatureScore(feature=f.name, unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
+        for f, m, s, other in rows
+    )
+
+
+def known(value: float) -> float | None:
+    """`None` for NaN and infinities."""
+    return value if math.isfinite(value) else None
+
+
+def fleet_status(state: FleetState) -> FleetStatus:
+    """The same for `gaugecast status`."""
+    features = [
+        FeatureStatus(feature=f.feature, unit=f.unit, absolute_error=f.absolute_error, skill=f.skill)
+        for f in state.features
+    ]
+    return FleetStatus(
+        fleet=state.fleet,
+        active=state.active,
+        parked=state.parked,
+        stale=state.stale,
+        model=state.model,
+        features=features,
+    )
+
+
+def stream_columns(lane: Lane, most: int) -> StreamColumns:
+    """Copies of the first `most` streams' columns, for their series."""
+    table = lane.table
+    slots = table.live_slots()[:most]
+    forecast = [i for i, f in enumerate(lane.fleet.features) if f.role == "forecast"]
+    observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, forecast]
+    return StreamColumns(
+        fleet=lane.fleet.name,
+        streams=[table.names[slot] or "" for slot in slots.tolist()],
+        features=[lane.fleet.features[i].name for i in forecast],
+        observed=observed,
+        forecast=table["published"][slots],
+        predicted=table["predicted"][slots],
+        skill=_stream_skill(lane, slots),
+        quality=table["quality"][slots],
+        at_s=table["at"][slots] / 1e9,
+    )
+
+
+def _stream_skill(lane: Lane, slots: Any) -> Float64:
+    return skill(lane.table["square_error"][slots], lane.table["square_last"][slots])
+
+
+def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow], int]:
+    """Rows for `watch`, and how many streams match in all."""
+    rows: list[StreamRow] = []
+    total = 0
+    for name, lane in pipeline.lanes.items():
+        if query.fleet is not None and query.fleet != name:
+            continue
+        names = [(lane.table.names[s] or "", s) for s in lane.table.live_slots().tolist()]
+        found = [(n, s) for n, s in names if query.match == "*" or fnmatch.fnmatch(n, query.match)]
+        total += len(found)
+        for stream, slot in found[: max(0, query.limit - len(rows))]:
+            rows += _rows_of(lane, stream, slot)
+    return rows, total
+
+
+def _rows_of(lane: Lane, stream: str, slot: int) -> list[StreamRow]:
+    table = lane.table
+    quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
+    skills = _stream_skill(lane, [slot])[0]
+    rows = []
+    forecast = [(i, f) for i, f in enumerate(lane.fleet.features) if f.role == "forecast"]
+    for g, (i, feature) in enumerate(forecast):
+        observed = float(table["x"][slot][i]) if table["seen"][slot][i] else math.nan
+        rows.append(
+            StreamRow(
+                fleet=lane.fleet.name,
+                stream=stream,
+                feature=feature.name,
+                unit=feature.unit,
+                step=int(table["step"][slot]),
+                at_s=int(table["at"][slot]) / 1e9,
+                observed=known(observed),
+                forecast=known(float(table["published"][slot][g])),
+                predicted=known(float(table["predicted"][slot][g])),
+                skill=known(float(skills[g])),
+                quality=quality,
+            )
+        )
+    return rows
