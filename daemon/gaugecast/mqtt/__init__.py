@@ -6,6 +6,7 @@
 reads and writes the two that pass once a message (PUBLISH, PUBACK), `outgoing` keeps the window of our publishes.
 """
 
-from gaugecast.mqtt.link import Connect, Link, LinkCounters
+from gaugecast.mqtt.facts import Connect, LinkCounters
+from gaugecast.mqtt.link import Link
 
 __all__ = ["Connect", "Link", "LinkCounters"]

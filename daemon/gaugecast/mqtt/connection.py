@@ -33,6 +33,7 @@ class Connection:
         outgoing: Our publishes; `None` until then.
         faults: What the broker did not grant as asked.
         since: When it was begun, then when it was accepted.
+        ending: The broker has ended it; what it sent before is still to be read.
     """
 
     def __init__(
@@ -46,10 +47,21 @@ class Connection:
         self.outgoing: Outgoing | None = None
         self.faults: list[str] = []
         self.since = clock()
+        self.ending = False
         self._clock = clock
         self._settings = settings
         self._check_at = 0.0
         self._session = Session(settings, self.wire, password)
+
+    @property
+    def must_read(self) -> bool:
+        """Whether reading is due even if the caller takes no messages: before CONNACK, and at the end."""
+        return self.accepted is None or self.ending
+
+    @property
+    def awaits_acks(self) -> bool:
+        """Whether answers to our PUBLISH or SUBSCRIBE packets are on their way, behind messages perhaps."""
+        return self._session.awaits_suback or (self.outgoing is not None and self.outgoing.in_flight > 0)
 
     def turn(self, *, reading: bool) -> None:
         """Send what is pushed, read what has come if `reading`, look after the keepalive; never waits.
@@ -59,7 +71,6 @@ class Connection:
         """
         now = self._clock()
         if self.accepted is None:
-            reading = True
             if now - self.since > CONNACK_TIMEOUT_S:
                 raise ConnectionEnded(f"the broker sent no CONNACK within {CONNACK_TIMEOUT_S:g} s")
         elif now >= self._check_at:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
-from gaugecast.mqtt.credentials import make_tls_context, read_password
+from gaugecast.mqtt.facts import Connect, LinkCounters
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import write_ack
 from gaugecast.mqtt.redial import Redial
 from gaugecast.mqtt.session import OFFLINE
+from gaugecast.mqtt.surplus import Surplus
 from gaugecast.mqtt.waiting import Waiter
 from gaugecast.records import Message
 
@@ -23,32 +23,6 @@ FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
 LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
 RESOLVING_WAIT_S = 0.02  # a name that is being resolved has no descriptor to wait on
 NAP_S = 0.001  # while a batch fills; waking for each packet would cost more than the packet
-SURPLUS_MESSAGES = 8192  # read but not taken; only while our publishes wait for PUBACKs behind them
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """A connection was made: publishes that were not confirmed must be handed over again."""
-
-    epoch: int
-    session_present: bool
-
-
-@dataclass(slots=True)
-class LinkCounters:
-    """Totals since this process began."""
-
-    connects_total: int = 0
-    reconnects_total: int = 0
-    failed_dials_total: int = 0
-    session_lost_total: int = 0  # the broker had forgotten our session; what it held for us is gone
-    received_total: int = 0
-    acked_total: int = 0
-    stale_acks_total: int = 0  # for a connection that is gone; the broker will send these messages again
-    dropped_total: int = 0  # QoS 0, to get at the PUBACKs behind them while the caller takes no messages
-    published_total: int = 0
-    confirmed_total: int = 0
-    refused_total: int = 0
 
 
 class Link:
@@ -85,15 +59,13 @@ class Link:
             flap_limit: Sessions of less than 3 s within 30 s that are taken for a fight over our client id.
 
         Raises:
-            ConfigError: password or certificate files cannot be read.
+            ConfigError: password or certificate files cannot be read now; later this is a state.
         """
-        make_tls_context(settings.tls), read_password(settings)  # complain at the start, not at the first dial
         self.connected = False
         self.epoch = 0
         self.counters = LinkCounters()
         self.last_error: str | None = None
         self._settings = settings
-        self._v5 = settings.protocol == "5"
         self._filters = list(filters)
         self._forget = [name for name in forget if name not in {kept for kept, _ in filters}]
         self._retained = retained
@@ -102,7 +74,7 @@ class Link:
         self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
         self._waiter = Waiter()
         self._connection: Connection | None = None
-        self._surplus: list[Message] = []
+        self._surplus = Surplus()
         self._connects: list[Connect] = []
         self._confirmed: list[int] = []
         self._refused: list[tuple[int, str]] = []
@@ -133,9 +105,7 @@ class Link:
             time.sleep(min(left, NAP_S))
             self._turn(most)
         self._news = False
-        taken = self._surplus[:most]
-        del self._surplus[:most]
-        return taken
+        return self._surplus.take(most)
 
     def idle(self, wait_s: float) -> None:
         """Like `poll(0, wait_s)`."""
@@ -238,17 +208,10 @@ class Link:
         except (OSError, ConfigError) as exc:
             self._note_failed_dial(exc)
             return
-        if sock is None:
-            return
-        try:
-            password = read_password(self._settings)
-        except ConfigError as exc:  # it could be read at the start: a state, like a broker that is down
-            sock.close()
-            self._redial.note_failure()
-            self._note_failed_dial(exc)
-            return
-        self._connection = Connection(sock, self._settings, password, epoch=self.epoch + 1, clock=self._clock)
-        self._turn(0)
+        if sock is not None:
+            password = self._redial.password
+            self._connection = Connection(sock, self._settings, password, epoch=self.epoch + 1, clock=self._clock)
+            self._turn(0)
 
     def _begin(self, connection: Connection) -> None:
         """CONNACK came: subscribe, say that we are online, tell the caller."""
@@ -271,7 +234,7 @@ class Link:
         messages = connection.inbound.messages
         if messages:
             self.counters.received_total += len(messages)
-            self._surplus += messages
+            self._surplus.add(messages)
             messages.clear()
         if connection.faults:
             self.last_error = "; ".join(connection.faults)
@@ -321,32 +284,23 @@ class Link:
             outgoing.refused.clear()
 
     def _may_read(self, connection: Connection, most: int) -> bool:
-        """Whether to read on. What was read and not taken has a bound; our PUBACKs come behind the messages, though.
-
-        Where a caller takes no messages until its publishes are confirmed, QoS 0 messages in the way are dropped.
-        """
-        surplus = self._surplus
-        if len(surplus) < most:
+        if connection.must_read:
             return True
-        if connection.outgoing is None or not connection.outgoing.in_flight:
-            return False
-        if len(surplus) >= SURPLUS_MESSAGES and most == 0:
-            kept = [message for message in surplus if message.qos]
-            self.counters.dropped_total += len(surplus) - len(kept)
-            surplus[:] = kept
-        return len(surplus) < SURPLUS_MESSAGES
+        reading = self._surplus.may_read(most, awaiting_acks=connection.awaits_acks)
+        self.counters.dropped_total = self._surplus.dropped_total
+        return reading
 
     def _wait(self, seconds: float, most: int) -> None:
         """Wait until the socket can be read or written, as wanted, or it is time to look after something."""
         seconds = min(seconds, LONGEST_WAIT_S)
         connection, dialer = self._connection, self._redial.dialer
         if connection is not None:
-            read = connection.accepted is None or self._may_read(connection, most)
+            read = self._may_read(connection, most)
             if read and connection.wire.more:
                 return
             wire = connection.wire
             if self._waiter.wait(seconds, wire.fileno(), read=read, write=wire.backlog_bytes > 0):
-                self._end(connection, ConnectionResetError("the connection was cut"))
+                connection.ending = True
         elif dialer is None:
             self._waiter.wait(min(seconds, max(self._redial.at - self._clock(), 0.0)), -1, read=False, write=False)
         else:

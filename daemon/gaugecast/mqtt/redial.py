@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
-from gaugecast.mqtt.credentials import make_tls_context
+from gaugecast.mqtt.credentials import make_tls_context, read_password
 from gaugecast.mqtt.dial import Dialer
 
 FIRST_DELAY_S = 0.1
@@ -27,11 +27,14 @@ class Redial:
     Attributes:
         dialer: The attempt under way, if any.
         at: When the next one may begin, on the link's monotonic clock.
+        password: As read for the last attempt. Password and certificates are read anew each time: they get renewed.
     """
 
     def __init__(self, settings: Mqtt, *, flap_limit: int, clock: Callable[[], float]) -> None:
         self.dialer: Dialer | None = None
         self.at = clock()
+        self.password = read_password(settings)
+        make_tls_context(settings.tls)  # complain at the start, not at the first attempt
         self._settings = settings
         self._clock = clock
         self._failures = 0
@@ -43,20 +46,17 @@ class Redial:
 
         Raises:
             OSError: the attempt has failed.
-            ConfigError: the certificates cannot be read any more.
+            ConfigError: password or certificates cannot be read any more.
         """
         settings = self._settings
         try:
             if self.dialer is None:
                 if self._clock() < self.at:
                     return None
-                self.dialer = Dialer(
-                    settings.host,
-                    settings.port,
-                    make_tls_context(settings.tls),  # the files are read again: certificates get renewed
-                    clock=self._clock,
-                    dead_after_s=1.5 * settings.keepalive_s,
-                )
+                self.password = read_password(settings)
+                tls = make_tls_context(settings.tls)
+                dead_after_s = 1.5 * settings.keepalive_s
+                self.dialer = Dialer(settings.host, settings.port, tls, clock=self._clock, dead_after_s=dead_after_s)
             sock = self.dialer.step()
         except (OSError, ConfigError):
             self.note_failure()

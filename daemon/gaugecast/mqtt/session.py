@@ -141,6 +141,11 @@ class Session:
                 _, mid = self._client.subscribe(part)
             self._asked[mid] = part
 
+    @property
+    def awaits_suback(self) -> bool:
+        """Whether a SUBSCRIBE has not been answered."""
+        return bool(self._asked)
+
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Let go of filters that a session kept from an earlier configuration."""
         for first in range(0, len(filters), FILTERS_PER_PACKET):

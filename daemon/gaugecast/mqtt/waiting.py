@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import select
 
+ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
 
 class Waiter:
     """One descriptor at a time, watched for what is wanted of it. Owned by the loop's thread."""
@@ -14,14 +16,14 @@ class Waiter:
         self._watched = -1
 
     def wait(self, seconds: float, descriptor: int, *, read: bool, write: bool) -> bool:
-        """Wait until the descriptor is ready or `seconds` are over; whether the connection was found cut.
+        """Wait until the descriptor is ready or `seconds` are over; whether the other side was found to have ended.
 
-        Without `read` the only sign of an end is a cut (RST, or TCP's timeout); it must not make the wait a spin.
+        Without `read` an end would not be seen otherwise, or would make the wait a spin.
         """
         if descriptor >= 0:
-            self._watch(descriptor, (select.EPOLLIN if read else 0) | (select.EPOLLOUT if write else 0))
+            self._watch(descriptor, (select.EPOLLIN if read else select.EPOLLRDHUP) | (select.EPOLLOUT if write else 0))
         ready = self._epoll.poll(seconds)
-        return not read and any(events & (select.EPOLLHUP | select.EPOLLERR) for _, events in ready)
+        return not read and any(events & ENDED for _, events in ready)
 
     def forget(self) -> None:
         """Stop watching, before the descriptor is closed: a copy in a forked child would keep it in the set."""

@@ -1,0 +1,37 @@
+"""What the link tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A connection was made: publishes that were not confirmed must be handed over again."""
+
+    epoch: int
+    session_present: bool
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """Totals since this process began.
+
+    Attributes:
+        session_lost_total: On a reconnect the broker had forgotten our session; what it held for us is gone.
+        stale_acks_total: Acks for a connection that is gone; the broker will send these messages again.
+        dropped_total: QoS 0 messages dropped to get at the PUBACKs behind them, while the caller took none.
+        published_total: Handed over, repetitions after a reconnect included.
+    """
+
+    connects_total: int = 0
+    reconnects_total: int = 0
+    failed_dials_total: int = 0
+    session_lost_total: int = 0
+    received_total: int = 0
+    acked_total: int = 0
+    stale_acks_total: int = 0
+    dropped_total: int = 0
+    published_total: int = 0
+    confirmed_total: int = 0
+    refused_total: int = 0
