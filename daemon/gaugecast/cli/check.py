@@ -116,16 +116,21 @@ def check_online(
         link.close(0.2)
     if not connected:
         raise Unreachable(f"no connection with {settings.mqtt.host}:{settings.mqtt.port}: {fault or 'no answer'}")
-    if fault is not None:
+    if fault is not None and "$SYS" not in fault:  # not every account may read that
         survey.faults.append(fault)
     return survey
 
 
 def _visitor(mqtt: Mqtt) -> Mqtt:
-    """A client of its own, whose session ends with it, so that the daemon's is left alone."""
+    """A client of its own, so that the daemon's session and status are left alone.
+
+    Its session ends with it. MQTT 3.1.1 cannot say that, so there its id is always the same: one session stays at
+    the broker, and not one a check.
+    """
+    own = f"-{os.getpid()}" if mqtt.protocol == "5" else ""
     return mqtt.model_copy(
         update={
-            "client_id": f"{mqtt.client_id}-check-{os.getpid()}",
+            "client_id": f"{mqtt.client_id}-check{own}",
             "session_expiry_s": 0,
             "status_topic": f"{mqtt.status_topic}/check",
         }
@@ -133,7 +138,7 @@ def _visitor(mqtt: Mqtt) -> Mqtt:
 
 
 def _filters(fleets: Sequence[Fleet], mqtt: Mqtt) -> list[tuple[str, int]]:
-    """MQTT 3.1.1 knows no session that ends with the connection and yet resumes; QoS 0 leaves nothing queued."""
+    """What the fleets read, and what the broker says of itself; at QoS 0 nothing is queued for a session that stays."""
     ours = [
         (Pattern.parse(text).filter, fleet.input_qos if mqtt.protocol == "5" else 0)
         for fleet in fleets

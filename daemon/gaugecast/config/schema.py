@@ -45,7 +45,7 @@ class Mqtt(Table):
     receive_maximum: int = Field(
         default=1000, ge=1, le=65535, description="messages that the broker may send unacknowledged (MQTT 5)"
     )
-    publish_window: int = Field(default=20, ge=1, le=65535, description="forecasts on their way at QoS 1")
+    publish_window: int = Field(default=200, ge=1, le=65535, description="forecasts on their way at QoS 1")
     session_expiry_s: int = Field(
         default=7 * 86400, ge=0, le=2**32 - 1, description="seconds that the broker keeps our session while we are away"
     )
@@ -143,7 +143,10 @@ class FleetTable(Table):
     time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = Field(
         default="s", description="of numbers since 1970-01-01 UTC: s, ms, us, ns; or iso8601 text"
     )
-    timezone: str = Field(default="UTC", description="of ISO 8601 times without offset, e.g. Europe/Berlin")
+    timezone: str = Field(
+        default="UTC",
+        description="of ISO 8601 times without offset, e.g. Europe/Berlin; a repeated hour is its first pass",
+    )
     sequence: str | None = Field(
         default=None, description="path of a running number, if there is no time", examples=['"$.seq"']
     )

@@ -27,6 +27,8 @@ from gaugecast.topics import FieldPath, Template
 #: AttributeError: an object on the path is absent. ArithmeticError: of Decimal. ValueError: no instant, no UTF-8.
 UNPLAIN = (msgspec.MsgspecError, AttributeError, ArithmeticError, ValueError, TypeError, RecursionError, DecodeError)
 
+MOST_KNOWN = 131_072  # ids from payload fields that are remembered, some 30 MB
+
 _DIGITS = re.compile(r"\d+")
 _NAN = math.nan
 _new_input = tuple.__new__
@@ -39,8 +41,8 @@ class PlainReader:
     """
 
     __slots__ = (
-        "_bounds", "_clock", "_decode", "_empty", "_fields", "_fleet", "_ids", "_max_bytes", "_pack", "_prefix",
-        "_stamped", "_stream", "_suffix",
+        "_bounds", "_clock", "_decode", "_empty", "_fields", "_fleet", "_ids", "_known", "_max_bytes", "_pack",
+        "_prefix", "_stamped", "_stream", "_suffix",
     )  # fmt: skip
 
     def __init__(self, fleet: Fleet, position: int | None, max_payload_bytes: int) -> None:
@@ -67,6 +69,7 @@ class PlainReader:
         self._stamped = fleet.time_path is not None or fleet.sequence_path is not None
         self._stream = Template.parse(fleet.stream)
         self._ids = len(self._stream.paths)
+        self._known: dict[tuple[str, tuple[str | int, ...]], str] = {}
         self._decode, self._fields = _compile(fleet, self._stream.paths, features)
 
     def read(self, message: Message, route: Route, received_at_ns: int) -> Input | None:
@@ -94,7 +97,7 @@ class PlainReader:
             elif message.qos:
                 delivery = delivery_hash(message, 0)
             if self._ids:
-                stream = stream_id(self._stream, route.captures, fields[: self._ids])
+                stream = self._named(message.topic, route, fields[: self._ids])
                 fields = fields[self._ids :]
             packed = self._packed(fields)
         except UNPLAIN:
@@ -103,6 +106,16 @@ class PlainReader:
             return None
         row = (Kind.READING, fleet.name, stream, at_ns, received_at_ns, packed, key, delivery, message.dup, "")
         return _new_input(Input, row)
+
+    def _named(self, topic: str, route: Route, ids: tuple[str | int, ...]) -> str:
+        """The stream's id from payload fields, remembered: making it costs as much as all the rest."""
+        stream = self._known.get((topic, ids))
+        if stream is None:
+            stream = stream_id(self._stream, route.captures, ids)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[topic, ids] = stream
+        return stream
 
     def _packed(self, values: Sequence[float | None]) -> bytes | None:
         """Little-endian float64 of all the fleet's features; `None` where nothing is left, or out of range."""
