@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import paho.mqtt.client as paho
@@ -53,12 +52,12 @@ def test_a_persistent_session_keeps_messages_over_a_disconnect(broker: EmbeddedB
     plan = LoadPlan(3, START_NS, topic="away/{stream}", qos=1)
     with Sink(broker.host, broker.port, ["away/#"], **session):
         pass
-    threading.Event().wait(1.5)  # amqtt sweeps sessions once a second: the hazard that is tested here
-    LoadGenerator(broker.host, broker.port, plan, count=60).run()
+    # for longer than amqtt takes to sweep sessions (once a second): the hazard that is tested here
+    sent = LoadGenerator(broker.host, broker.port, plan, rate=40, seconds=1.6).run().acked
     with Sink(broker.host, broker.port, ["away/#"], **session) as back:
-        assert back.wait_for(60, 20) == 60
+        assert back.wait_for(sent, 20) == sent
     assert not any(message.retain for message in back.messages)
-    assert len({(m.topic, m.payload) for m in back.messages}) == 60
+    assert len({(m.topic, m.payload) for m in back.messages}) == sent
 
 
 def test_paho_publishes_retains_and_hears_a_last_will(broker: EmbeddedBroker) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from gaugecast_sim import wire
 from gaugecast_sim.link import LinkError, PublishLink
-from gaugecast_sim.load import LoadGenerator
+from gaugecast_sim.load import LoadGenerator, LoadReport
 from gaugecast_sim.packets import LoadPlan
 from gaugecast_sim.publish import publish_in_time, tank_samples
 from gaugecast_sim.replay import ReplayPlan, find_csv, read_rows, replay
 from gaugecast_sim.sink import Sink
 from gaugecast_sim.tanks import Plant
-from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto
+from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto, wait_until
 
 HOST = "127.0.0.1"
 START_NS = 1_700_000_000_000_000_000
@@ -119,6 +119,24 @@ def test_load_can_be_stopped_and_taken_up_again(broker: Mosquitto) -> None:
         assert sink.wait_for(sent + 1000, 20) == sent + 1000
     times = [json.loads(m.payload)["t"] for m in sink.messages if m.topic == b"again/s0"]
     assert times == [1.7e9 + n for n in range(len(times))]
+
+
+def test_a_packet_cut_by_a_full_buffer_is_finished_before_the_end(tmp_path: Path) -> None:
+    """The broker stands still until the kernel takes no more; stopped there, the run ends whole when it goes on."""
+    with run_mosquitto(tmp_path, log_all=False) as broker:
+        generator = LoadGenerator(HOST, broker.port, LoadPlan(9, START_NS))
+        reports: list[LoadReport] = []
+        thread = threading.Thread(target=lambda: reports.append(generator.run()), name="load")
+        thread.start()
+        wait_until(lambda: generator.sent > 1000, what="load under way")
+        broker.pause()
+        seen = [0, 1]
+        wait_until(lambda: seen.append(generator.sent) or len(set(seen[-20:])) == 1, what="a full buffer")
+        generator.stop()
+        broker.resume()
+        thread.join(20)
+    assert reports
+    assert reports[0].acked == reports[0].sent == generator.sent > 1000
 
 
 def test_paho_reads_what_the_load_generator_wrote(broker: Mosquitto) -> None:

@@ -1,6 +1,8 @@
 """CSV files of all sorts are read as what they are."""
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +31,13 @@ def write(directory: Path, text: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def zone() -> Iterator[None]:
+    """The machine's own time zone comes back after each test."""
+    yield
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("text", "time_format", "seconds"),
     [
@@ -40,8 +49,13 @@ def write(directory: Path, text: str) -> Path:
         ("01/07/2016 00:00", "%d/%m/%Y %H:%M", 1467331200.0),
     ],
 )
-def test_times_without_offset_are_utc(text: str, time_format: str, seconds: float) -> None:
-    """ISO 8601 with and without offset, numbers, and patterns."""
+def test_times_without_offset_are_utc(
+    text: str, time_format: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ISO 8601 with and without offset, numbers, and patterns; wherever the machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    monkeypatch.undo()  # the zone stays until the next tzset
     assert parse_time(text, time_format) == round(seconds * 1000) * 1_000_000
 
 
