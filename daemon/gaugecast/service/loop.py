@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 #: With less than this in the last batch nothing is gained by waiting for more.
 _LINGER_FROM = 50
 _IDLE_S = 0.25
+#: With a window of 20 (mosquitto's default) a round would publish 20: so one round waits for PUBACKs, but not long.
+_PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
 _RETRY_S = 0.05
 #: An idle loop notes confirmations in the ledger after so long.
 _SETTLE_S = 1.0
@@ -205,8 +207,14 @@ class DataLoop:
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
 
     def _publish(self, facts: RoundFacts) -> None:
-        began = self._monotonic()
-        facts.latencies_s = self.publisher.pump(began)
+        """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""
+        began = now = self._monotonic()
+        facts.latencies_s = self.publisher.pump(now)
+        while self.publisher.waiting and self.link.connected and now - began < _PUMP_S:
+            self.link.poll(0, _PUMP_WAIT_S)
+            self._note_connects()
+            now = self._monotonic()
+            facts.latencies_s += self.publisher.pump(now)
         self.publisher.retry(began)
         facts.stage_s["publish"] = self._monotonic() - began
 

@@ -58,6 +58,11 @@ class Publisher:
         """Durable outputs that are not confirmed."""
         return self._outbox.last_position - self.confirmed
 
+    @property
+    def waiting(self) -> bool:
+        """Whether outputs wait for room."""
+        return bool(self._queue)
+
     def extend(self, first_position: int, outputs: Sequence[Output], arrived_s: float) -> None:
         """Take over the outputs of a commit, if the queue is not behind; else they wait in the ledger."""
         if self._tail != first_position - 1 or len(self._queue) >= MEMORY:
