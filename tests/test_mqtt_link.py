@@ -1,0 +1,244 @@
+"""What a link does where a real broker cannot be made to say it: limits, take-over, id reuse, silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaugecast.config.schema import Mqtt, Tls
+from gaugecast.errors import ConfigError, SessionTaken
+from gaugecast.mqtt import Link
+from gaugecast.mqtt.credentials import read_password
+from gaugecast.mqtt.packets import write_publish
+from gaugecast.records import Message
+from support.scripted_broker import CONNACK_V5, CONNACK_V5_SESSION, ScriptedBroker
+
+
+class Clock:
+    """A monotonic clock that a test moves; otherwise it stands still."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1e-3
+        return self.now
+
+
+@pytest.fixture
+def broker() -> Iterator[ScriptedBroker]:
+    """A scripted broker."""
+    broker = ScriptedBroker()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
+    """Makes links to the scripted broker."""
+    links: list[Link] = []
+
+    def make(**settings: Any) -> Link:
+        clock = settings.pop("clock", None)
+        mqtt = Mqtt(host="127.0.0.1", port=broker.port, reconnect_max_s=0.1, **settings)
+        links.append(Link(mqtt, [("in/#", 1)], **({} if clock is None else {"clock": clock})))
+        return links[-1]
+
+    yield make
+    for link in links:
+        link.close(0.0)
+
+
+def turn(link: Link) -> Callable[[], None]:
+    """One short round of the link."""
+    return lambda: link.idle(0.002)
+
+
+def take_one(link: Link) -> Message:
+    """The next message, within some rounds."""
+    for _ in range(2000):
+        if taken := link.poll(1, 0.002):
+            return taken[0]
+    raise AssertionError(f"expected a message; last error {link.last_error}")
+
+
+def publish(mid: int, body: bytes) -> bytes:
+    """A PUBLISH packet of the broker's, at QoS 1."""
+    return write_publish(b"in/x", body, qos=1, retain=False, mid=mid, v5=True)
+
+
+def test_an_ack_of_the_old_connection_never_acks_a_new_message_with_its_id(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """A broker that lost the session uses packet id 1 again at once, for another message."""
+    link = make_link()
+    broker.accept(turn(link))
+    broker.say(publish(1, b"old"))
+    old = take_one(link)
+    broker.hang_up()
+    broker.accept(turn(link))
+    broker.say(publish(1, b"new"))
+    new = take_one(link)
+    assert (old.mid, old.epoch, new.mid, new.epoch) == (1, 1, 1, 2)
+    assert link.ack([old]) == 0
+    assert link.ack([new]) == 1
+    said = broker.listen(turn(link), lambda said: b"\x40\x02\x00\x01" in said)
+    assert said.count(b"\x40\x02\x00\x01") == 1
+    assert link.counters.session_lost_total == 1
+
+
+def test_acks_between_two_connections_are_dropped(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Nothing but CONNECT may be the first packet of a connection."""
+    link = make_link()
+    broker.accept(turn(link))
+    broker.say(publish(1, b"x"))
+    message = take_one(link)
+    broker.hang_up()
+    while link.connected:
+        link.idle(0.002)
+    assert link.ack([message]) == 0
+    broker.accept(turn(link), CONNACK_V5_SESSION)
+    assert broker.said[:1] == b"\x10"
+    assert b"\x40\x02\x00\x01" not in broker.said
+
+
+def test_messages_read_before_a_cut_are_still_given(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """If the broker has lost the session, ours is the only copy."""
+    link = make_link()
+    broker.accept(turn(link))
+    while not link.connected:
+        link.idle(0.002)
+    broker.say(publish(1, b"a") + publish(2, b"b"))
+    broker.hang_up()
+    assert [take_one(link).payload, take_one(link).payload] == [b"a", b"b"]
+
+
+def test_a_session_taken_over_ends_with_a_clear_error(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """DISCONNECT with reason code 0x8E."""
+    link = make_link(client_id="twice")
+    broker.accept(turn(link))
+    broker.say(b"\xe0\x02\x8e\x00")
+    with pytest.raises(SessionTaken, match=r"'twice'.*taken over"):
+        broker.listen(lambda: link.poll(1, 0.002), lambda said: False)
+
+
+def test_the_brokers_limits_are_kept(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Receive Maximum 3, packets of 200 bytes, QoS 0 at most, no retained messages."""
+    link = make_link(publish_window=20)
+    limits = b"\x21\x00\x03" + b"\x27\x00\x00\x00\xc8" + b"\x24\x00" + b"\x25\x00"
+    broker.accept(turn(link), b"\x20" + bytes((3 + len(limits), 0, 0, len(limits))) + limits)
+    while not link.connected:
+        link.idle(0.002)
+    assert link.room() == 3
+    link.publish(0, "out", b"x", 1, True)
+    link.publish(1, "out", bytes(300), 1, False)
+    assert link.take_refused() == [(1, "the broker takes packets of at most 200 bytes")]
+    broker.listen(turn(link), lambda said: said.endswith(b"\x30\x07\x00\x03out\x00x"))
+    assert link.take_confirmed() == [0]
+
+
+def test_pubacks_settle_positions_whatever_their_order(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Confirmed, refused with its reason, unknown ids passed over."""
+    link = make_link(publish_window=3)
+    broker.accept(turn(link))
+    while not link.connected:
+        link.idle(0.002)
+    for position in (70, 71, 72):
+        link.publish(position, "out", b"x", 1, False)
+    broker.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 3)
+    broker.say(b"\x40\x02\x04\x02" + b"\x40\x03\x04\x00\x87" + b"\x40\x02\x77\x77")
+    while link.room() < 2:
+        link.idle(0.002)
+    assert link.take_confirmed() == [72]
+    assert link.take_refused() == [(70, "Not authorized (135)")]
+
+
+def test_connect_asks_for_what_the_design_says(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Session kept, Receive Maximum and session expiry announced, no topic alias; noLocal and no retained."""
+    link = make_link(receive_maximum=1000, session_expiry_s=604_800)
+    broker.accept(turn(link))
+    said = broker.listen(turn(link), lambda said: b"in/#" in said)
+    connect = said[: said[1] + 2] if said[1] < 128 else said[: (said[1] & 127) + (said[2] << 7) + 3]
+    assert not connect[connect.index(b"MQTT") + 5] & 2  # no clean start
+    assert b"\x21\x03\xe8" in connect
+    assert b"\x11\x00\x09\x3a\x80" in connect
+    assert b"\x22" not in connect[connect.index(b"MQTT") + 8 : connect.index(b"gaugecast")]
+    assert said[said.index(b"in/#") + 4] == 0b10_0_1_01  # retain handling 2, not as published, noLocal, QoS 1
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_given_up(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """Ten seconds for CONNACK, then the next attempt."""
+    clock = Clock()
+    link = make_link(clock=clock)
+    broker.accept(turn(link), b"")
+    clock.now += 11.0
+    link.idle(0.002)
+    assert "CONNACK" in str(link.last_error)
+    assert link.counters.failed_dials_total == 1
+
+
+def test_a_refused_connection_is_a_state(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """A wrong password may be mended at the broker; the link goes on trying and says why it is not connected."""
+    link = make_link()
+    broker.accept(turn(link), b"\x20\x03\x00\x86\x00")
+    while not link.counters.failed_dials_total:
+        link.idle(0.002)
+    assert "Bad user name or password" in str(link.last_error)
+    broker.accept(turn(link), CONNACK_V5)
+    while not link.connected:
+        link.idle(0.002)
+
+
+def test_malformed_bytes_end_the_connection_and_not_the_process(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """The next connection starts from a clean slate."""
+    link = make_link()
+    broker.accept(turn(link))
+    while not link.connected:
+        link.idle(0.002)
+    broker.say(b"\x36\x07\x00\x01a\x00\x01\x00x")
+    while link.connected:
+        link.poll(1, 0.002)
+    assert "contradicts itself" in str(link.last_error)
+    broker.accept(turn(link))
+    broker.say(publish(1, b"well"))
+    assert take_one(link).payload == b"well"
+
+
+def test_waits_end_when_they_should(make_link: Callable[..., Link], broker: ScriptedBroker) -> None:
+    """`poll` waits no longer than it was told, connected or not."""
+    broker.close()
+    clock = Clock()
+    link = make_link(clock=clock)
+    assert link.poll(10, 0.05) == []
+    assert clock.now < 1.0
+
+
+def test_passwords_come_from_files_and_systemd_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative name is looked for among the credentials; an unreadable file names the key."""
+    (tmp_path / "mqtt").write_text("s3cret é\n")
+    assert read_password(Mqtt(password_file=tmp_path / "mqtt")) == "s3cret é"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_password(Mqtt(password_file=Path("mqtt"))) == "s3cret é"
+    assert read_password(Mqtt()) is None
+    with pytest.raises(ConfigError, match=r"mqtt\.password_file"):
+        Link(Mqtt(password_file=tmp_path / "absent"), [])
+    with pytest.raises(ConfigError, match=r"mqtt\.tls"):
+        Link(Mqtt(tls=Tls(ca=tmp_path / "absent")), [])
+
+
+def test_a_name_that_does_not_resolve_is_a_state() -> None:
+    """Resolving happens beside the loop, and its failure is an attempt like others."""
+    link = Link(Mqtt(host="no-such-host.invalid", reconnect_max_s=0.1), [])
+    for _ in range(500):
+        link.idle(0.02)
+        if link.counters.failed_dials_total:
+            break
+    link.close(0.0)
+    assert "cannot resolve 'no-such-host.invalid'" in str(link.last_error)
