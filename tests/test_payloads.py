@@ -150,6 +150,7 @@ def test_a_time_without_offset_is_local_in_the_fleets_zone(text: str, utc: str) 
     [
         ("s", "1e30", "bad_time"),
         ("s", "1e999999", "bad_time"),
+        ("s", "-1e99999999999999999999", "bad_time"),
         ("s", '"NaN"', "bad_time"),
         ("s", '"soon"', "bad_time"),
         ("ns", "9" * 30, "bad_time"),
@@ -436,6 +437,9 @@ PAYLOADS = st.one_of(
 @settings(max_examples=1500, deadline=None)
 @given(payload=PAYLOADS, fleet=st.sampled_from(FLEETS), topic=st.just(TOPIC) | st.text(max_size=30))
 @example(payload=b'{"t": 1e999999999, "pressure": 1}', fleet=FLEETS[0], topic=TOPIC)
+@example(payload=b'{"t": 1e99999999999999999999, "pressure": 1}', fleet=FLEETS[0], topic=TOPIC)
+@example(payload=b'{"t": 1e99999999999999999999, "pressure": 1}', fleet=FLEETS[2], topic=TOPIC)
+@example(payload=b'{"t": 1e-99999999999999999999, "pressure": 1}', fleet=FLEETS[0], topic=TOPIC)
 @example(payload=b'{"t": "sNaN", "pressure": 1}', fleet=FLEETS[0], topic=TOPIC)
 @example(payload=b'{"t": "\\ud800", "pressure": 1}', fleet=FLEETS[4], topic=TOPIC)
 @example(payload=b'{"t": ' + b"9" * 5000 + b', "pressure": 1}', fleet=FLEETS[4], topic=TOPIC)

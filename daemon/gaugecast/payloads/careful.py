@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,7 +23,17 @@ MOST_DETAIL = 200
 
 _NAN = math.nan
 _ABSENT: Final = object()
-_JSON = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decimal(text: str) -> Decimal:
+    """A JSON number exactly; beyond the exponents that `Decimal` can hold, infinity or zero."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal(0) if "e-" in text.lower() else Decimal("-Infinity" if text.startswith("-") else "Infinity")
+
+
+_JSON = msgspec.json.Decoder(float_hook=_decimal)
 _DEEP = "nested too deep"
 
 
@@ -228,7 +238,7 @@ def parse_json(payload: bytes, text: str) -> Any:
         if "NaN" not in text and "Infinity" not in text:
             raise DecodeError("not_json", _cut(str(exc))) from exc
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=float)
+        return json.loads(text, parse_float=_decimal, parse_constant=float)
     except (ValueError, ArithmeticError) as exc:
         raise DecodeError("not_json", _cut(str(exc))) from exc
     except RecursionError as exc:
