@@ -1,0 +1,93 @@
+"""What a chaos run consists of: load, fleet, model, broker settings, and the moments at which it kills."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gaugecast_sim.packets import LoadPlan
+
+#: When a life ends. `boot`: at any moment after its start. `recovery`: from the moment on at which it opens its
+#: ledger. `work`: after the first forecast. `checkpoint`: while one is being written. `shutdown`: after SIGTERM,
+#: before its end. `stop`: not killed, but asked to stop, so that it can be held to its accounts.
+Moment = Literal["boot", "recovery", "work", "checkpoint", "shutdown", "stop"]
+
+#: Out of ten kills.
+_MOMENTS: tuple[Moment, ...] = (
+    *("work", "boot", "work", "recovery", "checkpoint", "work", "work", "shutdown", "work", "checkpoint"),
+)
+#: A life that ends in order comes after so many kills.
+_STOP_EVERY = 10
+#: With the first of these a checkpoint is taken several times a second, with the last the whole of a life is replayed.
+_REPLAY_BUDGETS_S = (0.02, 0.1, 5.0)
+
+BROKER_CONF = "max_queued_messages 0\nmax_inflight_messages 1000\n"
+UNITS = (16,)
+FLEET = "chaos"
+
+
+class Life(NamedTuple):
+    """How one process ends.
+
+    Attributes:
+        share: 0…1, where within the moment's span it is killed.
+        checkpoint_replay_s: The daemon's setting for this life.
+    """
+
+    moment: Moment
+    share: float
+    checkpoint_replay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A run, but for the machine's own timing.
+
+    Attributes:
+        kills: Of processes; those asked to stop come on top.
+        rate: Messages a second, QoS 1.
+    """
+
+    kills: int
+    seed: int = 1
+    rate: float = 1500.0
+    streams: int = 48
+
+    def lives(self) -> Iterator[Life]:
+        """All lives but the last, which is stopped when all is done."""
+        rng = random.Random(self.seed)
+        for number in range(self.kills):
+            if number and number % _STOP_EVERY == 0:
+                yield Life("stop", rng.random(), rng.choice(_REPLAY_BUDGETS_S))
+            moment = _MOMENTS[number % len(_MOMENTS)]
+            budget_s = _REPLAY_BUDGETS_S[0] if moment == "checkpoint" else rng.choice(_REPLAY_BUDGETS_S)
+            yield Life(moment, rng.random(), budget_s)
+
+    def load_plan(self) -> LoadPlan:
+        """Event times a second apart and ten days back, so that they stay in the past at any rate."""
+        return LoadPlan(self.streams, (int(time.time()) - 10 * 86_400) * 10**9, qos=1)
+
+
+def config_text(port: int) -> str:
+    """The daemon's configuration, without storage and http. Nothing in it makes results depend on arrival times."""
+    return f"""
+[mqtt]
+port = {port}
+client_id = "chaos"
+reconnect_max_s = 0.5
+
+[fleet.{FLEET}]
+subscribe = ["plant/load/{{stream}}/telemetry"]
+time = "$.t"
+period = "1s"
+horizon = 2
+stale_after = "1d"
+
+[fleet.{FLEET}.features.pressure]
+unit = "bar"
+[fleet.{FLEET}.features.temperature]
+unit = "°C"
+"""
