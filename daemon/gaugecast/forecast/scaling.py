@@ -74,6 +74,15 @@ class InputLayout:
         return cls(per_feature, count, size, len(forecast) // count if count else 0, forecast, fed)
 
 
+def default_recipe(period_ns: int) -> Recipe:
+    """The recipe of new models for streams of this period: statistics with a half-life of about seven days.
+
+    At least 168 steps, since fewer are a poor estimate; at most 10,080 (seven days of minutes), since a stream of
+    seconds would else take months to forget a bad beginning.
+    """
+    return Recipe(half_life_steps=min(max(7 * _DAY_NS / period_ns, 168.0), 10_080.0))
+
+
 def initial_stats(n: int, features: int) -> Float64:
     """Statistics of `n` streams of which nothing is known, (n, features, STATS)."""
     return np.zeros((n, features, STATS))

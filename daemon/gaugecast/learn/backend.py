@@ -1,0 +1,28 @@
+"""TensorFlow and Keras, imported when first asked for: 4 s and half a gigabyte that only the learner pays."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+
+@functools.cache
+def load_tensorflow() -> tuple[Any, Any]:
+    """The modules `tensorflow` and `keras` (Keras 3 on TensorFlow), kept to one thread.
+
+    A window of twelve steps is too little work to share; a second thread would only take the loop's processor.
+    Where something has set TensorFlow up before us, its threads stay as they are.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # the runtime is up already
+        pass
+    import keras
+
+    return tf, keras
