@@ -9,6 +9,7 @@ import typer
 from gaugecast import __version__
 from gaugecast.cli.backup import backup_command
 from gaugecast.cli.check import check_command
+from gaugecast.cli.demo import demo_command
 from gaugecast.cli.init import init_command
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
@@ -35,6 +36,7 @@ def _version() -> None:
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("init")(init_command)
+app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)
 app.command("replay")(replay_command)

@@ -1,0 +1,156 @@
+"""Make the model that ships for the demo's tanks: `python -m gaugecast.demo.pretrain [DIRECTORY]`, about a minute.
+
+Simulated readings go through the daemon's own `decode` and `advance`, so that the network is fed what it will be
+fed; it is trained by truncated BPTT as `learn` does it, and judged by `advance` again on tanks it has never seen.
+The same seeds give the same readings; weights agree between machines as far as TensorFlow's sums do.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from gaugecast import __version__
+from gaugecast.config.schema import Loop
+from gaugecast.demo.tanks import FLEET, PERIOD_S, TIME_SCALE, demo_fleet
+from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.scaling import InputLayout
+from gaugecast.forecast.skill import skill
+from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.model import Manifest, Model, Recipe, save_model, seal_model
+from gaugecast.payloads import Decoder
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.records import Float32, Message
+from gaugecast_sim.publish import tank_samples
+from gaugecast_sim.tanks import Plant
+
+SHIPPED = Path(__file__).resolve().parent.parent / "shipped" / FLEET
+UNITS = 32
+WARMUP_STEPS = 4  # the training begins cold, too, so forecasts are good from the first steps on
+TRAIN_SEED, JUDGE_SEED, WEIGHTS_SEED = 1001, 2002, 1
+TRAIN_TANKS, TRAIN_STEPS = 64, 720
+JUDGE_TANKS, JUDGE_STEPS = 12, 600
+WINDOW, PASSES = 24, 40
+LEARNING_RATE = 3e-3
+BEGIN_NS = 1_767_225_600 * 10**9  # 2026-01-01; the model is told no clock, so any instant would do
+#: Plant time runs faster than the clock, so hour and weekday would mean nothing; statistics settle within minutes.
+RECIPE = Recipe(half_life_steps=1200.0, clock=False)
+
+
+def demo_manifest() -> Manifest:
+    """The network's shape: one small LSTM layer, a row for each feature."""
+    fleet = demo_fleet()
+    layout = InputLayout.of(fleet.features, fleet.rows, RECIPE)
+    begun = manifest_for(fleet, units=(UNITS,))
+    return replace(begun, recipe=RECIPE, input_size=layout.input_size, warmup_steps=WARMUP_STEPS)
+
+
+def run_tanks(model: Model, *, seed: int, tanks: int, steps: int) -> tuple[Pipeline, list[Trace]]:
+    """Drive simulated readings through a pipeline in which `model` is in force; the pipeline, and what it fed."""
+    fleet, limits = demo_fleet(), Loop()
+    pipeline = Pipeline(limits, lambda _fleet, _version: model, trace=True)
+    installed = events.ModelInstalled("in_force", model.manifest.version)
+    pipeline.advance(
+        [
+            events.configured(fleet, received_at_ns=BEGIN_NS),
+            events.event_input(installed, received_at_ns=BEGIN_NS, fleet=fleet.name),
+        ]
+    )
+    decoder = Decoder([fleet], limits)
+    traces: list[Trace] = []
+    for messages in _polls(seed, tanks, steps):
+        received_at_ns = BEGIN_NS + round((len(traces) + 1) * PERIOD_S * 1e9)
+        outcome = pipeline.advance(decoder.decode(messages, received_at_ns).inputs)
+        traces += [trace for _, trace in outcome.traces]
+    return pipeline, traces
+
+
+def _polls(seed: int, tanks: int, steps: int) -> Iterator[list[Message]]:
+    """The messages of all tanks, tick by tick."""
+    plant = Plant(seed, tanks, PERIOD_S, time_scale=TIME_SCALE)
+    poll: list[Message] = []
+    for sample in tank_samples(plant, BEGIN_NS, steps=steps):
+        poll.append(Message(sample.topic, sample.payload, qos=1, dup=False, retain=False, mid=1, epoch=1))
+        if len(poll) == tanks:
+            yield poll
+            poll = []
+
+
+def training_rows(traces: list[Trace], manifest: Manifest) -> tuple[Float32, Float32, Float32]:
+    """Inputs (T, B, I), targets and weights (T, B, 1) of T steps; B rows, one a tank and feature.
+
+    The target is the next difference over the scale that the step had; where that is still 0 there is none.
+    """
+    x = np.stack([trace.x for trace in traces])  # (T+1, tanks, F)
+    scales = np.stack([trace.scale for trace in traces[:-1]])
+    inputs = np.stack([trace.inputs for trace in traces[:-1]])
+    known = scales > 0
+    target = np.divide(np.diff(x, axis=0), scales, out=np.zeros_like(scales), where=known)
+    target = np.clip(target, -manifest.recipe.target_clip, manifest.recipe.target_clip)
+    steps, _, _, width = inputs.shape
+    shape = (steps, -1, 1)
+    return (
+        inputs.reshape(steps, -1, width),
+        target.reshape(shape).astype(np.float32),
+        known.reshape(shape).astype(np.float32),
+    )
+
+
+def train(start: Model, traces: list[Trace]) -> Model:
+    """Truncated BPTT over all windows of all tanks, state carried along; the rate falls as a cosine."""
+    from gaugecast.learn.descent import Descent
+    from gaugecast.learn.network import Network
+
+    inputs, target, weight = training_rows(traces, start.manifest)
+    network = Network(start)
+    descent = Descent(network, learning_rate=LEARNING_RATE, compiled=False)
+    windows = range(0, len(inputs) - WINDOW + 1, WINDOW)
+    for turn in range(PASSES):
+        descent.learning_rate = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * turn / PASSES)) + 1e-5
+        state = np.zeros((inputs.shape[1], network.state_size), np.float32)
+        errors = []
+        for begin in windows:
+            cut = slice(begin, begin + WINDOW)
+            error, state = descent.step(inputs[cut], state, target[cut], weight[cut])
+            errors.append(error.mean())
+        print(f"pass {turn + 1:2d} of {PASSES}: mean square error {np.mean(errors):.4f} in squares of the scale")
+    return network.to_model()
+
+
+def judge(model: Model, *, seed: int, tanks: int = JUDGE_TANKS, steps: int = JUDGE_STEPS) -> dict[str, float]:
+    """Skill over persistence by feature, on tanks of another seed, cold start included."""
+    pipeline, _ = run_tanks(model, seed=seed, tanks=tanks, steps=steps)
+    table = pipeline.lanes[FLEET].table
+    live = table.live_slots()
+    values = skill(table["square_error"][live].sum(axis=0), table["square_last"][live].sum(axis=0))
+    return {f.name: float(v) for f, v in zip(demo_fleet().features, values, strict=True)}
+
+
+def main(directory: Path = SHIPPED) -> None:
+    """Train, judge, say what came out, and write the model."""
+    start = initial_model(demo_manifest(), seed=WEIGHTS_SEED)
+    _, traces = run_tanks(start, seed=TRAIN_SEED, tanks=TRAIN_TANKS, steps=TRAIN_STEPS)
+    trained = train(start, traces)
+    sealed = seal_model(trained.manifest, trained.weights)
+    reached = judge(sealed, seed=JUDGE_SEED)
+    provenance: dict[str, str | int | float] = {
+        "made_by": "python -m gaugecast.demo.pretrain",
+        "gaugecast": __version__,
+        "source": f"gaugecast_sim.tanks, {TRAIN_TANKS} tanks, seed {TRAIN_SEED}",
+        "steps": TRAIN_STEPS,
+        "passes": PASSES,
+        "weights_seed": WEIGHTS_SEED,
+        "judged_on": f"{JUDGE_TANKS} tanks, seed {JUDGE_SEED}, {JUDGE_STEPS} steps, cold start included",
+        **{f"skill_{name}": round(value, 4) for name, value in reached.items()},
+    }
+    path = save_model(Model(replace(sealed.manifest, provenance=provenance), sealed.weights), directory)
+    print(f"skill on unseen tanks: {', '.join(f'{n} {v:.0%}' for n, v in reached.items())}\nwritten: {path}")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))

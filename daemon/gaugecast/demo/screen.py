@@ -1,0 +1,86 @@
+"""What the demo shows: the table of `watch` with the last trouble under it, or plain lines where no terminal is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from gaugecast.cli.figures import NOTHING, show_count, show_skill, show_value
+from gaugecast.cli.watch import Trails, render_streams
+from gaugecast.control import FleetStatus, StatusAnswer, StreamsAnswer
+from gaugecast.demo.tanks import PLAIN_WORDS
+from gaugecast_sim.faults import Injected
+
+_FOOT_LINES = 2
+
+
+def render_screen(
+    answer: StreamsAnswer, trails: Trails, troubles: Sequence[Injected], *, now_ns: int, width: int, height: int
+) -> RenderableType:
+    """The whole screen of a terminal; pure."""
+    table = render_streams(answer, trails, width=width, height=height - _FOOT_LINES)
+    return Group(table, Text(), _last_trouble(troubles, now_ns, width))
+
+
+def _last_trouble(troubles: Sequence[Injected], now_ns: int, width: int) -> Text:
+    hint = Text("Ctrl-C ends the demo", style="dim")
+    if not troubles:
+        return hint
+    last = troubles[-1]
+    age_s = max(0.0, (now_ns - last.at_ns) / 1e9)
+    style = "bold yellow" if age_s < 4 else "yellow" if age_s < 12 else "dim"
+    text = Text(f"{tank_of(last)} {PLAIN_WORDS[last.kind]}", style=style, no_wrap=True, overflow="ellipsis")
+    text.append(f" ({age_s:.0f} s ago)", style="dim")
+    gap = width - text.cell_len - hint.cell_len - 1
+    return text.append(" " * gap).append_text(hint) if gap > 1 else text
+
+
+def tank_of(trouble: Injected) -> str:
+    """`tank-03` of `plant/demo/tank-03/telemetry`."""
+    return trouble.topic.split("/")[2]
+
+
+def plain_line(answer: StreamsAnswer, after_s: float) -> str:
+    """One line now and then, for logs and pipes: the counts, the skill, and the first stream as an example."""
+    status = answer.status
+    line = f"{after_s:4.0f} s  {status.readings_total:5d} readings  {status.forecasts_total:5d} forecasts"
+    if not status.ready:
+        return f"{line}  waiting: {status.reason}"
+    for row in answer.rows[:1]:
+        observed, forecast = (show_value(v, row.observed) for v in (row.observed, row.forecast))
+        line += f"  {row.stream} {row.feature} {observed}, next {forecast} {row.unit}"
+    return f"{line}  skill {skill_words(status.fleets)}"
+
+
+def skill_words(fleets: Sequence[FleetStatus]) -> str:
+    """`pressure 71 %, temperature 64 %`."""
+    words = [f"{f.feature} {show_skill(f.skill).plain}" for fleet in fleets for f in fleet.features]
+    return ", ".join(words) or NOTHING
+
+
+def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: float) -> RenderableType:
+    """What is left on the screen when the demo has ended."""
+    struck = len({(t.kind, t.topic, t.at_ns // 5_000_000_000) for t in troubles})
+    streams = sum(fleet.active for fleet in status.fleets)
+    lines = [
+        Text(f"{after_s:.0f} s: ", style="dim")
+        .append(f"{status.forecasts_total} forecasts", style="bold")
+        .append(f" of {status.readings_total} readings from {show_count(streams, 'tank')}"),
+        Text("      ", style="dim").append(_quickness(status)),
+        Text("      skill over persistence: ").append(skill_words(status.fleets), style="bold"),
+        Text(f"      {show_count(struck, 'fault')}: {_fault_words(troubles)}"),
+    ]
+    return Group(*lines)
+
+
+def _quickness(status: StatusAnswer) -> str:
+    if status.latency_s is None:
+        return f"{status.lag} unconfirmed"
+    return f"{status.latency_s * 1e3:.1f} ms from reading to forecast, {status.rejects_total} messages refused"
+
+
+def _fault_words(troubles: Sequence[Injected]) -> str:
+    seen = dict.fromkeys(f"{tank_of(t)} {PLAIN_WORDS[t.kind]}" for t in troubles)
+    return "; ".join(seen) or "none"
