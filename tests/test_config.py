@@ -36,7 +36,7 @@ def write(directory: Path, *, keys: str = "", feature: str = "", more: str = "")
 
 def resolve(path: Path, **environ: str) -> tuple[Fleet, ...]:
     """The fleets of a file."""
-    return resolve_fleets(load_settings(path, environ), str(path))
+    return resolve_fleets(load_settings(path, environ))
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)

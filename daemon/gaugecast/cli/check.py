@@ -60,7 +60,7 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
         ConfigError: With file, table, key, what was expected, what came, and the mend.
     """
     settings = load_settings(path, environ)
-    fleets = resolve_fleets(settings, str(path))
+    fleets = resolve_fleets(settings)
     return Plan(path, settings, fleets, tuple(_check_files(path, settings.mqtt)))
 
 

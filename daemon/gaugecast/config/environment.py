@@ -16,8 +16,8 @@ from gaugecast.errors import ConfigError
 
 PREFIX = "GAUGECAST_"
 DELIMITER = "__"
-#: Not settings: the command line's own, and switches of the test suite.
-NOT_SETTINGS = ("GAUGECAST_CONFIG", "GAUGECAST_TEST_")
+#: Not settings: the command line's own, the simulators' data sets, and switches of the test suite.
+NOT_SETTINGS = ("GAUGECAST_CONFIG", "GAUGECAST_DATA", "GAUGECAST_BIN", "GAUGECAST_TEST_")
 
 Keys = tuple[str, ...]
 

@@ -46,7 +46,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
             explain(exc, Settings, str(path), {keys: override.variable for keys, override in overrides.items()})
         ) from exc
     plain = Settings(**{name: getattr(loaded, name) for name in Settings.model_fields})
-    return _anchored(plain, path.resolve().parent, environ)
+    return _anchored(plain, path.resolve().parent, environ).read_from(str(path))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -25,11 +25,8 @@ _FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/+#]{1,64}")
 _Read = TypeVar("_Read")
 
 
-def resolve_fleets(settings: Settings, source: str = "configuration") -> tuple[Fleet, ...]:
+def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
     """The fleets of a configuration, in the order of the file, defaults filled in.
-
-    Args:
-        source: The file's name, for messages.
 
     Raises:
         ConfigError: A key makes no sense beside the others; the message names file, fleet, key and mend.
@@ -39,7 +36,7 @@ def resolve_fleets(settings: Settings, source: str = "configuration") -> tuple[F
         check_inputs(fleets)
         check_outputs(fleets, settings.mqtt.status_topic)
     except ConfigError as exc:
-        raise ConfigError(f"{source}: {exc}") from exc
+        raise ConfigError(f"{settings.source}: {exc}") from exc
     return fleets
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 
 class Table(BaseModel):
@@ -202,3 +202,15 @@ class Settings(Table):
     loop: Loop = Loop()
     learning: Learning = Learning()
     fleet: dict[str, FleetTable] = Field(min_length=1, description="the streams to forecast, a table for each kind")
+    _source: str = PrivateAttr(default="configuration")
+
+    @property
+    def source(self) -> str:
+        """Name of the file that this was read from, for messages."""
+        return self._source
+
+    def read_from(self, source: str) -> Settings:
+        """The same settings, with the name of their file."""
+        named = self.model_copy()
+        named._source = source
+        return named
