@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import sqlite3
 import threading
@@ -13,7 +12,8 @@ from time import monotonic
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
 from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_format import ChecksummedFile, Chunk
+from gaugecast.ledger.checkpoint_file import CheckpointFile
+from gaugecast.ledger.checkpoint_format import Chunk
 from gaugecast.ledger.connection import connect_reader
 from gaugecast.ledger.faults import Faults, no_faults
 from gaugecast.ledger.queries import first_seq
@@ -34,48 +34,6 @@ class _End(enum.Enum):
 
 _FINISH, _GIVE_UP = _End.FINISH, _End.GIVE_UP
 _Piece = Chunk | tuple[int, dict[str, object]] | _End
-
-
-class CheckpointFile:
-    """One checkpoint on its way to the disk: tmp, CRC, fsync, rename, fsync of the directory."""
-
-    def __init__(self, directory: Path, seq: int, faults: Faults) -> None:
-        self._directory = directory
-        self._place = checkpoints.folder(directory)
-        self._place.mkdir(parents=True, exist_ok=True)
-        self._path = self._place / checkpoints.file_name(seq)
-        self._tmp = self._path.with_suffix(checkpoints.TMP_SUFFIX)
-        self._faults = faults
-        self._file = self._tmp.open("wb", buffering=1 << 18)
-        self._content = ChecksummedFile(self._file)
-
-    def begin(self, seq: int, header: dict[str, object]) -> None:
-        """Say what it stands at."""
-        self._content.write_header(seq, header)
-        self._faults("checkpoint:header")
-
-    def put(self, chunk: Chunk) -> None:
-        """Add rows."""
-        self._content.write_chunk(chunk)
-        self._faults("checkpoint:chunk")
-
-    def finish(self) -> None:
-        """Make it durable under its name; then archive or delete those that it displaces."""
-        self._content.write_trailer()
-        self._file.close()
-        self._faults("checkpoint:tmp")
-        self._tmp.rename(self._path)
-        self._faults("checkpoint:renamed")
-        checkpoints.sync_folder(self._place)
-        self._faults("checkpoint:after")
-        checkpoints.keep_two(self._directory)
-        self._faults("checkpoint:kept")
-
-    def abandon(self) -> None:
-        """Leave nothing behind."""
-        with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
-            self._file.close()
-        self._tmp.unlink(missing_ok=True)
 
 
 class InlineCheckpointWriter:

@@ -192,7 +192,7 @@ class Ledger:
             return queries.attempts(self._connection, digests)
 
     def mark_attempts(self, digests: Sequence[bytes]) -> list[int]:
-        """Mark durably that messages with these digests are about to be taken; how often each has been, this included."""
+        """Mark durably that these messages are about to be taken; how often each has been, this time included."""
         with self._transaction():
             self._connection.executemany(
                 "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1",
