@@ -1,0 +1,103 @@
+# `make help` tells what there is. Everything is set up on the way: virtual environments, and Debian packages where
+# a program that is needed is absent.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+WHEEL_VENV := build/wheel-venv
+PY := $(VENV)/bin/python
+PIP := -m pip --disable-pip-version-check --quiet
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
+# program:package, as Debian has them
+TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus
+
+ARGS ?=
+TESTS ?= tests
+KILLS ?= 200
+BENCH ?=
+export OPENBLAS_NUM_THREADS ?= 1
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help demo test check fmt bench chaos accuracy wheel programs
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; ARGS="--for 30", --mosquitto, --broker HOST:PORT
+	@$(VENV)/bin/gaugecast demo $(ARGS)
+
+test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some
+	GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
+		$(WHEEL_VENV)/bin/python -m pytest $(TESTS)
+
+check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
+	$(PY) -m ruff check daemon simulators tests
+	$(PY) -m ruff format --check daemon simulators tests
+	$(PY) -m mypy
+
+fmt: $(VENV)/.stamp-tools  ## put the code into its form: ruff format, and what ruff can mend
+	$(PY) -m ruff format daemon simulators tests
+	$(PY) -m ruff check --fix daemon simulators tests
+
+bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.json; BENCH=throughput for one group
+	PYTHONPATH=tests $(PY) -m bench $(BENCH)
+
+chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
+	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
+
+accuracy: $(VENV)/.stamp-all  ## train the demo's model anew into build/ and say what skill it reaches on unseen tanks
+	$(PY) -m gaugecast.demo.pretrain build/demo-tanks
+
+wheel: $(WHEEL_VENV)/.stamp-wheel
+
+programs:
+	@missing=""; PATH="$$PATH:/usr/sbin:/usr/local/sbin"; for pair in $(TEST_PROGRAMS); do \
+		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; .ci/install-packages $$missing; fi
+
+# -- virtual environments; each stamp says what is installed and is made again when what it rests on has changed
+
+define new_venv
+	@test -n "$(PYTHON)" || { echo "expected Python 3.11, 3.12 or 3.13, found none" >&2; exit 1; }
+	@mkdir -p $(1)
+	@$(PYTHON) -m venv $(1) >/dev/null || { .ci/install-packages python3-venv && $(PYTHON) -m venv --clear $(1); }
+	@$(1)/bin/python $(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+endef
+
+$(VENV)/.stamp-venv:
+	$(call new_venv,$(VENV))
+
+# The demo needs no TensorFlow: half a minute rather than five.
+$(VENV)/.stamp-demo: $(VENV)/.stamp-venv pyproject.toml deploy/requirements-edge.txt
+	@echo "setting up $(VENV) …"
+	@$(PY) $(PIP) install -r deploy/requirements-edge.txt $$($(PY) -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["demo"])')
+	@$(PY) $(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.stamp-tools: $(VENV)/.stamp-demo
+	@$(PY) $(PIP) install --group dev
+	@touch $@
+
+$(VENV)/.stamp-all: $(VENV)/.stamp-tools
+	@echo "installing TensorFlow …"
+	@$(PY) $(PIP) install --editable '.[demo]'
+	@touch $@
+
+# The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need.
+$(WHEEL_VENV)/.stamp-venv:
+	$(call new_venv,$(WHEEL_VENV))
+
+$(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
+	@echo "building the wheel …"
+	@rm -rf build/dist
+	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir build/dist .
+	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps build/dist/gaugecast-*.whl
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls build/dist/gaugecast-*.whl)[demo]" --group dev
+	@touch $@
