@@ -255,7 +255,7 @@ def test_a_persistent_session_outlives_both_sides(serve: Serve, reach: Reach) ->
 def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant: tuple[str, bool]) -> None:
     """MQTT 5 says "not authorized" in the PUBACK; 3.1.1 has no word for it, and it looks confirmed."""
     broker = serve(acl="topic read out/#\ntopic write out/allowed\ntopic write gaugecast/status\n")
-    link = reach(broker, [], connect=False)
+    link = reach(broker, [], connect=False, publish_window=20)
     turn_until(link, lambda: link.connected)
     for position, topic in enumerate(["out/allowed", "out/forbidden", "out/wild/+/card", ""]):
         link.publish(position, topic, b"x", 1, False)

@@ -164,6 +164,16 @@ class Link:
         if self.connected and self._connection is not None:
             self._connection.push_status(text)
 
+    def resubscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
+        """Change the subscriptions: now, as far as they differ, and whole after every connect."""
+        wanted = {name for name, _ in filters}
+        gone = [name for name, _ in self._filters if name not in wanted]
+        added = [asked for asked in filters if asked not in self._filters]
+        self._forget = [name for name in dict.fromkeys([*self._forget, *gone]) if name not in wanted]
+        self._filters, self._retained = list(filters), retained
+        if self.connected and self._connection is not None:
+            self._connection.subscribe(added, forget=gone, retained=retained)
+
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the kernel has not yet taken."""
