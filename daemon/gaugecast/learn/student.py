@@ -1,0 +1,77 @@
+"""From what the pipeline traces to what the learner is shown: each step with the value that came after it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.learn.trainer import OnlineLearner
+from gaugecast.model import Model
+from gaugecast.records import Float32, Float64
+
+
+@dataclass(slots=True)
+class _Step:
+    """A stream's last step, waiting for the next value to become its target."""
+
+    inputs: Float32  # (R, I)
+    state: Float32  # before the step, (R, S)
+    x: Float64  # (F,)
+    scale: Float64  # (F,)
+    fresh: bool
+
+
+class Student:
+    """Learns one fleet from traces of `Pipeline.advance`. Owned by one thread.
+
+    Args:
+        fleet: The fleet.
+        model: First weights.
+        learner: Does the descent.
+        streams: Show only these; `None` = all.
+    """
+
+    def __init__(
+        self, fleet: Fleet, model: Model, learner: OnlineLearner, *, streams: Collection[str] | None = None
+    ) -> None:
+        self.learner = learner
+        self.streams = streams
+        self._recipe = model.manifest.recipe
+        self._layout = InputLayout.of(fleet.features, model.manifest.rows, self._recipe)
+        self._last: dict[str, _Step] = {}
+
+    def take(self, trace: Trace, names: Sequence[str | None]) -> None:
+        """Show one round of steps.
+
+        Args:
+            trace: Of the model in force.
+            names: Stream by slot.
+        """
+        steps = trace.steps
+        for row, slot in enumerate(trace.slots.tolist()):
+            stream = names[slot]
+            if stream is None or (self.streams is not None and stream not in self.streams):
+                continue
+            follows = not steps.fresh[row] and steps.gap[row] == 0
+            before = self._last.get(stream)
+            if before is not None:
+                target = self._target(before, steps.values[row]) if follows else None
+                self.learner.observe(before.inputs, before.state, target, stream=stream, fresh=before.fresh)
+            self._last[stream] = _Step(
+                trace.inputs[row], trace.state[row], trace.x[row], trace.scale[row], before is None or not follows
+            )
+
+    def forget(self, stream: str) -> None:
+        """Drop what is remembered of a stream."""
+        self._last.pop(stream, None)
+        self.learner.forget(stream)
+
+    def _target(self, before: _Step, values: Float64) -> Float32:
+        """(R, O), NaN where a feature was not measured."""
+        target = to_target(values[None], before.x[None], before.scale[None], self._layout, self._recipe)
+        return np.asarray(target[0], np.float32)
