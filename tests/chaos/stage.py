@@ -82,7 +82,7 @@ class Stage:
                 self._stop()
                 return
             if life.moment == "shutdown":
-                self._daemon.signal(signal.SIGTERM)
+                self._daemon.send(signal.SIGTERM)
             _pause(life.share * _SPANS_S[life.moment])
         except AssertionError as exc:
             self.mishaps.append(f"{life.moment}: {str(exc)[:500]}")

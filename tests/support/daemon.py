@@ -123,7 +123,7 @@ class DaemonProcess:
         """SIGTERM; the exit code."""
         return self._end(signal.SIGTERM, deadline_s=deadline_s)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal and do not wait."""
         assert self._child is not None
         self._child.send_signal(number)
