@@ -57,19 +57,30 @@ class Network:
 
     def unroll(self, x: Any, state: Any) -> tuple[Any, Any]:
         """Inside a `tf.function`: x (T, B, I) with T known, state (B, S) to outputs (T, B, O), state after (B, S)."""
-        tf = self._tf
         widths = [layer.units for layer in self.manifest.layers for _ in range(2)]
-        parts = tf.split(state, widths, axis=1)
+        parts = self._tf.split(state, widths, axis=1)
+        after = []
+        for cell, norm, h, c in zip(self._cells, self._norms, parts[::2], parts[1::2], strict=True):
+            x, h, c = self._unroll_cell(cell, x, h, c)
+            after += [h, c]
+            if norm is not None:
+                x = norm(x)
+        return (x if self._head is None else self._head(x)), self._tf.concat(after, axis=1)
+
+    def _unroll_cell(self, cell: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+        """One layer over all steps: what `cell` does a step at a time, its inputs multiplied all at once.
+
+        The twelve small products and their gradients were half the time of an update.
+        """
+        tf = self._tf
+        entry = tf.tensordot(x, cell.kernel, 1) + cell.bias
         tops = []
         for t in range(x.shape[0]):
-            top = x[t]
-            for i, cell in enumerate(self._cells):
-                top, parts[2 * i : 2 * i + 2] = cell(top, parts[2 * i : 2 * i + 2])
-                if self._norms[i] is not None:
-                    top = self._norms[i](top)
-            tops.append(top)
-        y = tf.stack(tops)
-        return (y if self._head is None else self._head(y)), tf.concat(parts, axis=1)
+            i, f, g, o = tf.split(entry[t] + tf.matmul(h, cell.recurrent_kernel), 4, axis=1)
+            c = cell.recurrent_activation(f) * c + cell.recurrent_activation(i) * cell.activation(g)
+            h = cell.recurrent_activation(o) * cell.activation(c)
+            tops.append(h)
+        return tf.stack(tops), h, c
 
     def _build(self, keras: Any, manifest: Manifest) -> None:
         width = manifest.input_size
