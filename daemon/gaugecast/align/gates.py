@@ -122,21 +122,23 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     Redelivered messages (DUP) never count, and the run must have taken at least half the time that its own
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
-    refused: Bool = (verdict != ACCEPTED) & ~r.dup & ~r.again
-    if not bool(refused.any()) and not bool(table["late_run"][r.slots].any()):
+    counts = ~r.dup & ~r.again
+    refused: Bool = (verdict != ACCEPTED) & counts
+    before, late_at = table["late_run"][r.slots], table["late_at"][r.slots]
+    changes = refused | (counts & (before > 0))  # of other rows nothing is written: what travels along must not matter
+    if not changes.any():
         return refused
-    run = table["late_run"][r.slots]
-    rising: Bool = refused & (run > 0) & (r.key > table["late_at"][r.slots])
-    run = np.where(rising, run + 1, np.where(refused, 1, 0))
-    begins = refused & ~rising
+    goes_on: Bool = refused & (before > 0) & (r.key >= late_at)
+    # Features in separate messages share their event time: such a tick counts once.
+    run = np.where(goes_on, before + (r.key > late_at), np.where(refused, 1, 0))
+    begins = refused & ~goes_on
     first_at = np.where(begins, r.key, table["late_first_at"][r.slots])
     first_received = np.where(begins, r.received, table["late_received"][r.slots])
     claimed = r.key - first_at if fleet.timed else np.full_like(r.key, (REANCHOR_AFTER - 1) * fleet.period_ns)
     anchored: Bool = refused & (run >= REANCHOR_AFTER) & (r.received - first_received >= claimed // 2)
-    counts = ~r.dup & ~r.again
-    rows = r.slots[counts]
-    table["late_run"][rows] = np.where(anchored, 0, run)[counts]
-    table["late_at"][rows] = r.key[counts]
-    table["late_first_at"][rows] = first_at[counts]
-    table["late_received"][rows] = first_received[counts]
+    rows = r.slots[changes]
+    table["late_run"][rows] = np.where(anchored, 0, run)[changes]
+    table["late_at"][rows] = r.key[changes]
+    table["late_first_at"][rows] = first_at[changes]
+    table["late_received"][rows] = first_received[changes]
     return anchored

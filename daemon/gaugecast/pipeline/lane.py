@@ -132,7 +132,10 @@ class Lane:
 
     def _note(self, r: gates.Round, judged: gates.Judged) -> None:
         table, present = self.table, ~np.isnan(judged.values)
-        table["key"][r.slots] = np.where(present, r.key[:, None], table["key"][r.slots])
+        taken = table["key"][r.slots]
+        # Of a stream whose clock was set back no feature may wait until its own old time comes round again.
+        others = np.where(judged.reanchored[:, None], np.minimum(taken, r.key[:, None] - 1), taken)
+        table["key"][r.slots] = np.where(present, r.key[:, None], others)
         table["phase"][r.slots] = judged.phase
         table["received"][r.slots] = r.received
         table["stale"][r.slots] = False
