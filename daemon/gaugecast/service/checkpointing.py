@@ -21,7 +21,7 @@ class Checkpointer:
 
     def __init__(self, pipeline: Pipeline, writer: Writer, storage: Storage, *, now_s: float) -> None:
         self._pipeline, self._writer, self._storage = pipeline, writer, storage
-        self._slice_bytes = max(65_536, int(storage.pause_budget_ms / 1e3 * _BYTES_PER_S))
+        self.slice_bytes = max(65_536, int(storage.pause_budget_ms / 1e3 * _BYTES_PER_S))
         self._waiting: list[Chunk] = []
         self._taking = False
         self._snapshot: Snapshot | None = None  # None while taking: the last slice was copied
@@ -44,7 +44,7 @@ class Checkpointer:
             self._taking = False
             return
         if not self._waiting:
-            self._waiting = [Chunk(*piece) for piece in state.take_slices(self._pipeline, self._slice_bytes)]
+            self._waiting = [Chunk(*piece) for piece in state.take_slices(self._pipeline, self.slice_bytes)]
             self._snapshot = self._pipeline.snapshot
         while self._waiting and self._writer.put(self._waiting[0]):
             self._waiting.pop(0)

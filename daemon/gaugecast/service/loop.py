@@ -14,15 +14,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from operator import itemgetter
 from typing import TypeVar
 
 from gaugecast.config.schema import Loop
-from gaugecast.errors import StorageBusy, StorageFull
+from gaugecast.errors import StorageBusy, StorageError, StorageFull
 from gaugecast.payloads import Decoded
 from gaugecast.pipeline import Outcome, Pipeline, events
 from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.service.caution import Caution
 from gaugecast.service.clock import ArrivalClock
 from gaugecast.service.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.service.publisher import Publisher
@@ -37,8 +37,6 @@ _PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
 _RETRY_S = 0.05
 #: An idle loop notes confirmations in the ledger after so long.
 _SETTLE_S = 1.0
-#: A redelivered message that two processes died on is not taken a third time.
-POISON_AFTER = 2
 
 
 @dataclass(slots=True)
@@ -95,9 +93,7 @@ class DataLoop:
         self.received_total = 0
         self.session_lost = False
         self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
-        self._cautious = cautious
-        self._suspects: list[Message] = []  # to be taken one a commit
-        self._alone = False
+        self._caution = Caution(ledger, over=not cautious)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._first_connect = True
@@ -152,9 +148,9 @@ class DataLoop:
         return inputs
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
-        if self._suspects:
-            self.link.poll(0, 0.0)
-            return [self._suspects.pop(0)]
+        if self._caution.waiting:
+            self.link.poll(0, _RETRY_S if self._caution.blocked else 0.0)
+            return self._admitted(self._caution.resume())
         lagging = self.publisher.lag > self._settings.max_lag
         self._mark("lag", lagging)
         most = 0 if lagging else self._settings.batch_messages
@@ -162,14 +158,16 @@ class DataLoop:
         wait_s = min(_IDLE_S, max(0.0, (self.pipeline.look_again_ns - self._clock.latest) / 1e9))
         messages = self._timed("poll", facts, lambda: self.link.poll(most, wait_s, linger_s))
         self._crowd = len(messages)
-        return self._guard(messages) if self._cautious and messages else messages
+        return self._admitted(self._caution.admit(messages))
+
+    def _admitted(self, messages: list[Message]) -> list[Message]:
+        self._mark("quarantine", self._caution.suspicious)
+        self._mark_storage(self._caution.blocked)
+        return messages
 
     def _decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
-        if self._alone and messages:
-            (count,) = self.ledger.mark_attempts([_digest_of(messages[0])])
-            self._alone = bool(self._suspects)
-            if count > POISON_AFTER:
-                return _as_poison(messages[0], now_ns)
+        if messages and self._caution.poisonous:
+            return _as_poison(messages[0], now_ns)
         return self.decoder.decode(messages, now_ns)
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
@@ -195,10 +193,9 @@ class DataLoop:
             )
         except (StorageFull, StorageBusy) as exc:
             self._held = batch
-            self._mark("storage_full", isinstance(exc, StorageFull))
-            self._mark("storage_busy", isinstance(exc, StorageBusy))
+            self._mark_storage(exc)
             return
-        self.degraded -= {"storage_full", "storage_busy"}
+        self._mark_storage(None)
         facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
         self._settled_at_s = self._monotonic()
         self._held = None
@@ -270,41 +267,21 @@ class DataLoop:
                 )
         return list(found.values())
 
-    # -- caution after an unclean exit
-
-    def _guard(self, messages: list[Message]) -> list[Message]:
-        """Put durable marks on redelivered messages before they are taken.
-
-        Unmarked ones go on as one batch. Where a process has died on some of them, all go one a commit, each
-        behind a mark of its own; `_decode` quarantines the one that two have died on.
-        """
-        suspects = [_digest_of(m) for m in messages if m.dup]
-        self._mark("quarantine", bool(suspects))
-        if not suspects:
-            self._cautious = False
-            self.ledger.clear_attempts()
-        elif not any(self.ledger.attempts(suspects)):
-            self.ledger.mark_attempts(suspects)
-        else:
-            self._alone, self._suspects = True, messages[1:]
-            return messages[:1]
-        return messages
-
     def _mark(self, reason: str, holds: bool) -> None:
         if holds:
             self.degraded.add(reason)
         else:
             self.degraded.discard(reason)
 
+    def _mark_storage(self, failure: StorageError | None) -> None:
+        self._mark("storage_full", isinstance(failure, StorageFull))
+        self._mark("storage_busy", isinstance(failure, StorageBusy))
+
     def _timed(self, stage: str, facts: RoundFacts, work: Callable[[], _T]) -> _T:
         began = self._monotonic()
         result = work()
         facts.stage_s[stage] = self._monotonic() - began
         return result
-
-
-def _digest_of(message: Message) -> bytes:
-    return blake2b(message.topic.encode() + b"\0" + message.payload, digest_size=16).digest()
 
 
 def _as_poison(message: Message, now_ns: int) -> Decoded:
