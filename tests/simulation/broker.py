@@ -1,0 +1,206 @@
+"""A broker made of lists: QoS 1, one persistent session, packet ids, redelivery, refusals; it asserts what it sees."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from simulation.journal import Journal
+from simulation.points import Violation
+
+#: Messages that the broker sends without waiting for their acks.
+RECEIVE_MAXIMUM = 12
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """One message of a sensor.
+
+    Attributes:
+        lost: The broker forgot it with the session.
+        acked: Our daemon said that it has it.
+    """
+
+    serial: int
+    topic: str
+    payload: bytes
+    lost: bool = False
+    acked: bool = False
+    tries: int = 0
+
+
+class Delivery(NamedTuple):
+    """A PUBLISH on its way to the daemon."""
+
+    mid: int
+    sent: Sent
+    dup: bool
+
+
+class Published(NamedTuple):
+    """A PUBLISH on its way from the daemon."""
+
+    mid: int
+    topic: str
+    body: bytes
+
+
+class PubAck(NamedTuple):
+    """An answer to a `Published`; a reason, or empty."""
+
+    mid: int
+    refused: str
+
+
+@dataclass(slots=True)
+class Wire:
+    """One TCP connection: what is under way in each direction."""
+
+    up: deque[int | Published] = field(default_factory=deque)  # acks are packet ids
+    down: deque[Delivery | PubAck] = field(default_factory=deque)
+    open: bool = True
+    given: dict[int, Sent] = field(default_factory=dict)  # sent on this connection, not acked on it
+
+
+class Broker:
+    """Lives through all crashes of the daemon.
+
+    Args:
+        reuse_ids: Give a packet id away again as soon as it is acked (keyed payloads only: without keys such a
+            message cannot be told from a redelivery).
+    """
+
+    def __init__(self, rng: Random, journal: Journal, *, reuse_ids: bool) -> None:
+        self._rng, self._journal, self._reuse = rng, journal, reuse_ids
+        self.wire: Wire | None = None
+        self.session = False
+        self.sent: list[Sent] = []
+        self.denied: set[str] = set()
+        self._ever_denied: set[str] = set()
+        self._queue: deque[Sent] = deque()
+        self._in_flight: dict[int, Sent] = {}
+        self._next_mid = 1
+        self.heard: dict[tuple[str, str, int], bytes] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+        self.copies = 0
+        self.copies_allowed = 0
+
+    # -- towards the sensors
+
+    def accept(self, topic: str, payload: bytes) -> Sent:
+        """A sensor publishes."""
+        one = Sent(len(self.sent), topic, payload, lost=not self.session)
+        self.sent.append(one)
+        if self.session:
+            self._queue.append(one)
+        return one
+
+    @property
+    def idle(self) -> bool:
+        """Whether the broker owes the daemon nothing."""
+        return not self._queue and not self._in_flight
+
+    def was_denied(self, fleet: str, stream: str) -> bool:
+        """Whether publishes on this stream's topic were ever refused."""
+        return f"gaugecast/{fleet}/{stream}" in self._ever_denied
+
+    # -- connections
+
+    def connect(self) -> tuple[Wire, bool]:
+        """A connection, and whether the session was still there; what was not acked is sent again with DUP."""
+        present, self.session = self.session, True
+        self.wire = wire = Wire()
+        for mid, sent in self._in_flight.items():
+            wire.down.append(Delivery(mid, sent, True))
+            wire.given[mid] = sent
+        self._send_more()
+        return wire, present
+
+    def cut(self) -> None:
+        """The connection ends; some of what was under way still arrives."""
+        wire, self.wire = self.wire, None
+        if wire is None:
+            return
+        self._take(wire, self._rng.randint(0, len(wire.up)))
+        wire.open = False
+        wire.up.clear()
+        keep = self._rng.randint(0, len(wire.down))
+        while len(wire.down) > keep:
+            wire.down.pop()
+        self.copies_allowed += RECEIVE_MAXIMUM + 20
+
+    def lose_session(self) -> None:
+        """The broker is killed and comes back without its memory."""
+        self.cut()
+        for sent in [*self._queue, *self._in_flight.values()]:
+            sent.lost = True
+        self._queue.clear()
+        self._in_flight.clear()
+        self._next_mid = 1
+        self.session = False
+
+    def exchange(self) -> None:
+        """Take what has come, as far as it came; send what may be sent."""
+        if self.wire is not None:
+            wire = self.wire
+            self._take(wire, len(wire.up) if self._rng.random() < 0.8 else self._rng.randint(0, len(wire.up)))
+            self._send_more()
+
+    def _send_more(self) -> None:
+        wire = self.wire
+        assert wire is not None
+        while self._queue and len(self._in_flight) < RECEIVE_MAXIMUM:
+            mid, sent = self._mid(), self._queue.popleft()
+            self._in_flight[mid] = wire.given[mid] = sent
+            wire.down.append(Delivery(mid, sent, False))
+
+    def _mid(self) -> int:
+        if self._reuse:
+            return next(mid for mid in range(1, 65536) if mid not in self._in_flight)
+        self._next_mid += 1
+        return self._next_mid
+
+    # -- what the daemon says
+
+    def _take(self, wire: Wire, packets: int) -> None:
+        for _ in range(packets):
+            packet = wire.up.popleft()
+            if isinstance(packet, Published):
+                wire.down.append(PubAck(packet.mid, self._hear(packet)))
+            else:
+                self._acked(wire, packet)
+
+    def _acked(self, wire: Wire, mid: int) -> None:
+        sent = wire.given.pop(mid, None)
+        if sent is None:
+            raise Violation(f"I6: packet id {mid} was acked on a connection that did not bring it")
+        sent.acked = True
+        self._in_flight.pop(mid, None)
+        self._journal.check_acked(sent.topic, sent.payload, sent.serial)
+
+    def _hear(self, packet: Published) -> str:
+        message = msgspec.json.decode(packet.body)
+        fleet, stream, step = message["fleet"], message["stream"], message["step"]
+        if packet.topic in self.denied:
+            self._ever_denied.add(packet.topic)
+            return "Not authorized (135)"
+        self._journal.check_published(fleet, stream, step, packet.body)
+        known = self.heard.get((fleet, stream, step))
+        if known is not None:
+            self.copies += 1
+            if known != packet.body:
+                raise Violation(f"I4: two bodies for {fleet}/{stream} step {step}")
+            if self.copies > self.copies_allowed:
+                raise Violation(f"I4: {self.copies} copies, {self.copies_allowed} explained by cuts and crashes")
+            return ""
+        self._journal.heard_since_commit += 1
+        self.heard[fleet, stream, step] = packet.body
+        before = self._newest.get((fleet, stream), 0)
+        if packet.topic not in self._ever_denied and step != before + 1:
+            raise Violation(f"I5: {fleet}/{stream} step {step} came after step {before}")
+        self._newest[fleet, stream] = max(step, before)
+        return ""

@@ -1,0 +1,80 @@
+"""The fleets of every story: one of each way in which readings become steps. Small models, few streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+from gaugecast.errors import ModelError
+from gaugecast.fleet import Feature, Fleet
+from gaugecast.forecast.scaling import InputLayout
+from gaugecast.model import Model, Recipe
+from support.models import random_model
+
+SECOND = 1_000_000_000
+T0 = 1_700_000_000 * SECOND
+
+TANKS = Fleet(
+    "tanks",
+    ("tank/{tank}",),
+    "{tank}",
+    (Feature("p", path=("p",)), Feature("q", path=("q",)), Feature("set", path=("s",), role="input")),
+    SECOND,
+    time_path=("t",),
+    bridge=2,
+    horizon=2,
+    retain=True,
+)
+JOINED = Fleet(
+    "joined",
+    ("joined/{tank}/{feature}",),
+    "{tank}",
+    (Feature("p", path=("v",), valid_min=-1e6, valid_max=1e6), Feature("q", path=("v",))),
+    SECOND,
+    time_path=("t",),
+    feature_capture="feature",
+    grace_ns=2 * SECOND,
+    bridge=2,
+    rows="joint",
+    stale_after_ns=8 * SECOND,
+    park_after_ns=20 * SECOND,
+)
+MEANS = Fleet(
+    "means",
+    ("means/{tank}",),
+    "{tank}",
+    (Feature("mean", path=("v",), aggregate="mean"), Feature("top", path=("v",), aggregate="max")),
+    SECOND,
+    time_path=("t",),
+    grace_ns=SECOND,
+    bridge=1,
+)
+SEQUENCED = Fleet(
+    "sequenced", ("seq/{tank}",), "{tank}", (Feature("v", path=("v",)),), SECOND, sequence_path=("n",), horizon=1
+)
+BARE = Fleet(
+    "bare", ("bare/{tank}",), "{tank}", (Feature("v"),), SECOND, payload="number", stale_after_ns=30 * SECOND
+)  # fmt: skip
+ALL = (TANKS, JOINED, MEANS, SEQUENCED, BARE)
+
+MODELLED = ("tanks", "joined")
+
+
+@cache
+def model_of(fleet: str, version: str) -> Model:
+    """The weights of a fleet; `version` is the seed they are drawn with.
+
+    Raises:
+        ModelError: There is no such fleet.
+    """
+    spec = {f.name: f for f in ALL}.get(fleet)
+    if spec is None or fleet not in MODELLED:
+        raise ModelError(f"one of {MODELLED} expected, got {fleet!r}")
+    features = [(f.name, f.role) for f in spec.features]
+    recipe = Recipe(half_life_steps=20.0)
+    layout = InputLayout.of(spec.features, spec.rows, recipe)
+    model = random_model(
+        fleet, features, spec.rows, units=(4,), recipe=recipe, warmup_steps=3, seed=int(version),
+        input_size=layout.input_size, output_size=layout.output_size,
+    )  # fmt: skip
+    return Model(replace(model.manifest, version=version), model.weights)

@@ -1,0 +1,159 @@
+"""What is durable, kept beside the ledger by the simulation itself, and the invariants that hang on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gaugecast.ledger.rows import Committed
+from gaugecast.ledger.store import Ledger
+from gaugecast.payloads import Decoder
+from gaugecast.records import Input, Kind, Message, Output, Verdict
+from simulation.fleets import SECOND, T0
+from simulation.points import Violation
+
+Identity = tuple[str, str, int, bytes]
+
+
+class Kept(NamedTuple):
+    """An output that is durable."""
+
+    position: int
+    fleet: str
+    stream: str
+    step: int
+    body: bytes
+
+
+def identity_of(one: Input) -> Identity:
+    """What tells one reading from all others: sensors here never repeat a value under the same key."""
+    return (one.fleet, one.stream, one.key, one.values)
+
+
+class Journal:
+    """Lives through crashes; at each recovery it is held against the ledger."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Input] = []
+        self.verdicts: list[int] = []
+        self.outputs: list[Kept] = []
+        self.by_step: dict[tuple[str, str, int], Kept] = {}
+        self.verdict_of: dict[Identity, int] = {}
+        self.rejects = 0
+        self.heard_since_commit = 0
+        self.decoder: Decoder | None = None
+        self.confirmed = 0
+        self._acked_rejects: set[tuple[int, int]] = set()
+
+    # -- what a commit made durable
+
+    def note(self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Kept]) -> None:
+        """These rows are durable from now on."""
+        self.inputs += inputs
+        self.verdicts += [int(v) for v in verdicts]
+        for one, verdict in zip(inputs, verdicts, strict=True):
+            if one.kind == Kind.READING:
+                self._note_reading(one, verdict)
+            elif one.kind == Kind.REJECT:
+                self.rejects += 1
+        for output in outputs:
+            name = (output.fleet, output.stream, output.step)
+            if name in self.by_step:
+                raise Violation(f"I2: step {name} was made twice")
+            self.by_step[name] = output
+            self.outputs.append(output)
+
+    def _note_reading(self, one: Input, verdict: int) -> None:
+        identity = identity_of(one)
+        accepted = (Verdict.STEPPED, Verdict.HELD)
+        before = self.verdict_of.get(identity)
+        if before in accepted:
+            if verdict in accepted:
+                raise Violation(f"I2: {identity} was taken twice")
+            return
+        self.verdict_of[identity] = verdict
+
+    def catch_up(self, ledger: Ledger) -> None:
+        """After a crash: nothing that was durable is gone, and what a commit wrote at the last moment is noted."""
+        known = len(self.inputs)
+        if ledger.last_seq < known:
+            raise Violation(f"I1: {known} inputs were durable, the ledger has {ledger.last_seq}")
+        for batch in ledger.replay(known):
+            inputs, verdicts = batch.inputs, batch.verdicts
+            end = batch.first_seq + len(inputs) - 1
+            rows = ledger.outputs(batch.first_seq - 1, end)
+            self.note(inputs, verdicts, [Kept(o.position, o.fleet, o.stream, o.step, o.body or b"") for o in rows])
+        if ledger.last_position != len(self.outputs):
+            raise Violation(f"I3: {len(self.outputs)} outputs were durable, the ledger has {ledger.last_position}")
+        self.check_confirmed(ledger.confirmed)
+
+    # -- the invariants
+
+    def expected(self, topic: str, payload: bytes) -> list[Input]:
+        """What a message says, by the real decoder."""
+        assert self.decoder is not None
+        return self.decoder.decode([Message(topic, payload, 1, False, False, 1, 1)], T0 + 3600 * SECOND).inputs
+
+    def has(self, topic: str, payload: bytes) -> list[bool]:
+        """For each reading of a message whether it is durable; rejects have no names and are left out."""
+        readings = [one for one in self.expected(topic, payload) if one.kind == Kind.READING]
+        return [identity_of(one) in self.verdict_of for one in readings]
+
+    def check_acked(self, topic: str, payload: bytes, serial: int) -> None:
+        """I1: what was acked is durable, whole."""
+        if not all(self.has(topic, payload)):
+            raise Violation(f"I1: message {serial} on {topic} was acked and is not durable")
+        rejected = [i for i, one in enumerate(self.expected(topic, payload)) if one.kind == Kind.REJECT]
+        self._acked_rejects |= {(serial, place) for place in rejected}
+        if len(self._acked_rejects) > self.rejects:
+            raise Violation(f"I1: {len(self._acked_rejects)} rejects were acked, {self.rejects} are durable")
+
+    def check_published(self, fleet: str, stream: str, step: int, body: bytes) -> None:
+        """I3: nothing is said that is not durable; I7: and it is said in the very bytes."""
+        kept = self.by_step.get((fleet, stream, step))
+        if kept is None:
+            raise Violation(f"I3: {fleet}/{stream} step {step} was published and is not durable")
+        if kept.body != body:
+            raise Violation(f"I7: {fleet}/{stream} step {step} was published in other bytes than are durable")
+
+    def check_confirmed(self, confirmed: int) -> None:
+        """Remember how far the ledger says that consumers have been served; `Story` holds it against the broker."""
+        if confirmed < self.confirmed:
+            raise Violation(f"I3: the confirmed position went back from {self.confirmed} to {confirmed}")
+        self.confirmed = confirmed
+
+    def counts(self) -> Counter[int]:
+        """How often each verdict was given."""
+        return Counter(self.verdicts)
+
+
+class JournaledLedger(Ledger):
+    """The real ledger; what it makes durable is noted. Its disk refuses what `points` refuses."""
+
+    journal: Journal
+    points: Any
+
+    def commit(
+        self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], **marks: Any
+    ) -> Committed:
+        """As `Ledger.commit`."""
+        committed = super().commit(inputs, verdicts, outputs, **marks)
+        kept = [
+            Kept(position, o.fleet, o.stream, o.step, o.body)
+            for position, o in enumerate(outputs, committed.first_position)
+        ]
+        self.journal.note(inputs, verdicts, kept)
+        self.journal.heard_since_commit = 0
+        self.journal.check_confirmed(self.confirmed)
+        return committed
+
+    def mark_attempts(self, digests: Sequence[bytes]) -> list[int]:
+        """As `Ledger.mark_attempts`, on the same disk."""
+        self.points.refuse()
+        return super().mark_attempts(digests)
+
+    def clear_attempts(self) -> None:
+        """As `Ledger.clear_attempts`, on the same disk."""
+        self.points.refuse()
+        super().clear_attempts()

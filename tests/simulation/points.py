@@ -1,0 +1,114 @@
+"""Named points at which a story may end a process, and what the disk refuses; the simulation's clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from gaugecast.errors import StorageBusy, StorageFull
+from gaugecast.ledger.faults import FAULT_POINTS
+
+#: Points of the loop itself, passed by the made link, decoder and pipeline.
+LOOP_POINTS = (
+    "poll:before",
+    "poll:after",
+    "decode:before",
+    "decode:after",
+    "advance:before",
+    "advance:after",
+    "ack:before",
+    "ack:half",
+    "ack:after",
+    "publish:before",
+    "publish:after",
+    "confirmed:taken",
+)
+
+#: All points of the loop, a commit, a checkpoint and a prune.
+ALL_POINTS = (*LOOP_POINTS, *FAULT_POINTS)
+
+
+class Crash(BaseException):
+    """`kill -9` at a point; a BaseException, so that no `except Exception` of ours can live through it."""
+
+
+class Violation(AssertionError):
+    """An invariant of the design does not hold."""
+
+
+class Points:
+    """Passed by everything that calls them; owned by the world, lives through crashes.
+
+    Attributes:
+        reached: How often each point was passed.
+        full, busy, broken: What the disk answers to the next so many commits.
+    """
+
+    def __init__(self) -> None:
+        self.reached: Counter[str] = Counter()
+        self.full = self.busy = 0
+        self.checkpoint_fails = False
+        self._armed = ""
+        self._passes = 0
+
+    def arm(self, point: str, passes: int = 1) -> None:
+        """Crash when `point` is passed for the `passes`-th time from now on."""
+        self._armed, self._passes = point, passes
+
+    def disarm(self) -> None:
+        """No crash after all."""
+        self._armed = ""
+
+    def __call__(self, point: str) -> None:
+        self.reached[point] += 1
+        if point == "commit:inserted":
+            self.refuse()
+        if self.checkpoint_fails and point == "checkpoint:chunk":
+            raise OSError(28, "No space left on device")
+        if point == self._armed:
+            self._passes -= 1
+            if self._passes <= 0:
+                self._armed = ""
+                raise Crash(point)
+
+    def refuse(self) -> None:
+        """Raise what the disk has to say to a transaction, if anything."""
+        if self.busy:
+            self.busy -= 1
+            raise StorageBusy("another process holds the lock")
+        if self.full:
+            self.full -= 1
+            raise StorageFull("no space left")
+
+    def heal(self) -> None:
+        """The disk is well again, and nothing is armed."""
+        self.full = self.busy = 0
+        self.checkpoint_fails = False
+        self.disarm()
+
+
+class Clock:
+    """Elapsed and wall time in ns; the wall clock can be set."""
+
+    def __init__(self, wall_ns: int) -> None:
+        self.elapsed_ns = 5_000_000_000
+        self._wall_offset_ns = wall_ns - self.elapsed_ns
+
+    def advance(self, seconds: float) -> None:
+        """Time passes."""
+        self.elapsed_ns += int(seconds * 1e9)
+
+    def set_wall(self, step_s: float) -> None:
+        """Somebody sets the machine's clock."""
+        self._wall_offset_ns += int(step_s * 1e9)
+
+    def wall(self) -> int:
+        """Unix ns."""
+        return self.elapsed_ns + self._wall_offset_ns
+
+    def elapsed(self) -> int:
+        """Ns of a clock that nobody sets."""
+        return self.elapsed_ns
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.elapsed_ns / 1e9

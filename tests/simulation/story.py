@@ -1,0 +1,252 @@
+"""One seed, one story: what happens by chance, what must hold after each event, and what must hold at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from gaugecast.payloads import Decoder
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.records import Message
+from simulation.broker import Broker
+from simulation.fleets import ALL, MEANS, SECOND, T0, TANKS, model_of
+from simulation.journal import Journal
+from simulation.life import LIMITS, Life
+from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
+from simulation.sensors import Sensors
+from support.state_bytes import differences
+
+#: Actions in a story before everything heals.
+ACTIONS = 90
+
+
+class Story:
+    """A world that one seed makes. `run` raises `Violation` where an invariant breaks."""
+
+    def __init__(self, seed: int, directory: Path, *, actions: int = ACTIONS, crashes: bool = True) -> None:
+        self.rng = Random(seed)
+        self.directory, self._actions, self._crashes = directory, actions, crashes
+        self.points = Points()
+        self.clock = Clock(T0 + 60 * SECOND)
+        self.journal = Journal()
+        self.journal.decoder = Decoder(ALL, LIMITS)
+        reuse = self.rng.random() < 0.4
+        self.broker = Broker(self.rng, self.journal, reuse_ids=reuse)
+        self.sensors = Sensors(self.rng, self.broker, bare=not reuse)
+        self.fleets = ALL
+        self.lives = 0
+        self._confirmed_checked = 0
+        self.life = self._begin()
+
+    # -- chance
+
+    def run(self) -> None:
+        """Live the story, then let everything heal, and look at what remains."""
+        for _ in range(6):  # a session before the first sensor speaks
+            self._turn()
+        for _ in range(self._actions):
+            self._act()
+        self._heal()
+        self._check_end()
+
+    def _act(self) -> None:
+        draw, rng = self.rng.random(), self.rng
+        if draw < 0.35:
+            for _ in range(rng.randint(1, 8)):
+                self.sensors.speak()
+        elif draw < 0.88:
+            for _ in range(rng.randint(1, 4)):
+                self._turn()
+        elif draw < 0.91:
+            self.broker.cut()
+        elif draw < 0.92:
+            self.broker.lose_session()
+        elif draw < 0.935:
+            self.clock.advance(rng.choice((0.3, 2.5, 12.0, 25.0)))
+        elif draw < 0.94:
+            self.clock.set_wall(rng.choice((-3600.0, 40.0, -31536000.0, 30.0)))
+        elif draw < 0.98 and self._crashes:
+            self.points.arm(rng.choice(ALL_POINTS), rng.randint(1, 4))
+        else:
+            self._odd()
+
+    def _odd(self) -> None:
+        rng = self.rng
+        choice = rng.randrange(7)
+        if choice == 0:
+            self.points.full = rng.randint(1, 5)
+        elif choice == 1:
+            self.points.busy = rng.randint(1, 3)
+        elif choice == 2:
+            self.points.checkpoint_fails = not self.points.checkpoint_fails
+        elif choice == 3:
+            self.broker.denied ^= {"gaugecast/joined/a"}
+        elif choice == 4:
+            self.life.order(events.StreamsReset(), rng.choice(("joined", "means")), rng.choice(("", "a")))
+        elif choice == 5:
+            self.life.order(events.ModelInstalled("in_force", str(rng.randint(1, 3))), "joined")
+        else:
+            self._guarded(self._restart)
+
+    # -- lives
+
+    def _begin(self) -> Life:
+        self.lives += 1
+        return Life(
+            self.directory, self.fleets, broker=self.broker, clock=self.clock, points=self.points,
+            journal=self.journal, rng=self.rng,
+        )  # fmt: skip
+
+    def _turn(self) -> None:
+        self._guarded(self.life.turn)
+        if self.rng.random() < 0.05:
+            self._guarded(self.life.prune)
+        self._check_confirmed()
+
+    def _guarded(self, work: object) -> None:
+        """Do something that may end in a crash; then the next life begins."""
+        assert callable(work)
+        try:
+            work()
+        except Crash:
+            self._crash()
+
+    def _crash(self) -> None:
+        self.life.kill()
+        self.broker.copies_allowed += self.journal.heard_since_commit
+        self.broker.cut()
+        self.clock.advance(self.rng.choice((0.05, 1.0, 10.0)))
+        self.life = self._begin()
+
+    def _restart(self) -> None:
+        """SIGTERM and start, perhaps with another configuration."""
+        self.life.shutdown()
+        self.broker.cut()
+        means = replace(MEANS, bridge=self.rng.randint(1, 3))
+        if self.rng.random() < 0.3:
+            other = replace(MEANS.features[0], aggregate=self.rng.choice(("min", "sum")))
+            means = replace(means, features=(other, MEANS.features[1]))
+        self.fleets = tuple(means if f.name == "means" else f for f in self.fleets)
+        self.life = self._begin()
+
+    def _heal(self) -> None:
+        """No more faults: everything that was sent and not lost must come through."""
+        self.points.heal()
+        self.broker.denied.clear()
+        for _ in range(3):
+            for _ in range(400):
+                self._turn()
+                if self._quiet():
+                    break
+            else:
+                raise Violation("I3: the loop does not come to rest although nothing is wrong any more")
+            self.clock.advance(700.0)  # refused outputs are tried again by then
+            self._turn()
+            self._turn()
+
+    def _quiet(self) -> bool:
+        loop = self.life.loop
+        nothing_refused = not self.life.ledger.refused_outputs(0, 1)
+        publisher = loop.publisher
+        if not nothing_refused:
+            self.clock.advance(30.0)
+        return (
+            self.broker.idle and not loop.holding and not publisher.lag and not publisher.unsettled and nothing_refused
+        )
+
+    # -- what must hold
+
+    def _check_confirmed(self) -> None:
+        """I3: what the ledger calls confirmed was heard, or is kept among the refused."""
+        while self._confirmed_checked < self.journal.confirmed:
+            kept = self.journal.outputs[self._confirmed_checked]
+            heard = (kept.fleet, kept.stream, kept.step) in self.broker.heard
+            if not heard and not self.broker.was_denied(kept.fleet, kept.stream):
+                raise Violation(f"I3: position {kept.position} is called confirmed and was never heard")
+            self._confirmed_checked += 1
+
+    def _check_end(self) -> None:
+        for sent in self.broker.sent:
+            if not sent.lost and not all(self.journal.has(sent.topic, sent.payload)):
+                raise Violation(f"I1: message {sent.serial} on {sent.topic} was not lost and is not durable")
+        for kept in self.journal.outputs:
+            if self.broker.heard.get((kept.fleet, kept.stream, kept.step)) != kept.body:
+                raise Violation(f"I3: {kept.fleet}/{kept.stream} step {kept.step} was never heard")
+        self._check_replay()
+        self._check_against_uninterrupted()
+        self._check_bare()
+
+    def _check_replay(self) -> None:
+        """I7: the same inputs, cut otherwise, give the same outputs, verdicts and states."""
+        pipeline = Pipeline(LIMITS, model_of)
+        at, bodies, verdicts = 0, [], []
+        while at < len(self.journal.inputs):
+            size = self.rng.choice((1, 3, 10, 1000))
+            outcome = pipeline.advance(self.journal.inputs[at : at + size])
+            bodies += [output.body for output in outcome.outputs]
+            verdicts += [int(v) for v in outcome.verdicts]
+            at += size
+        if bodies != [kept.body for kept in self.journal.outputs]:
+            raise Violation("I7: a replay from the beginning gives other bodies")
+        if verdicts != self.journal.verdicts:
+            raise Violation("I7: a replay from the beginning gives other verdicts")
+        differing = differences(pipeline, self.life.pipeline)
+        if differing:
+            raise Violation(f"I7: a replay from the beginning ends in another state: {differing[:5]}")
+
+    def _check_against_uninterrupted(self) -> None:
+        """Where every message has its time and all features, crashes leave no trace at all."""
+        pipeline = Pipeline(LIMITS, model_of)
+        pipeline.advance([events.configured(TANKS, received_at_ns=T0)])
+        install = events.event_input(events.ModelInstalled("in_force", "1"), received_at_ns=T0, fleet="tanks")
+        pipeline.advance([install])
+        decoder = Decoder((TANKS,), LIMITS)
+        bodies: dict[str, list[bytes]] = {}
+        for sent in self.broker.sent:
+            if not sent.topic.startswith("tank/") or (
+                sent.lost and not any(self.journal.has(sent.topic, sent.payload))
+            ):
+                continue
+            message = Message(sent.topic, sent.payload, 1, False, False, 1, 1)
+            for output in pipeline.advance(decoder.decode([message], T0 + 3600 * SECOND).inputs).outputs:
+                bodies.setdefault(output.stream, []).append(output.body)
+        ours: dict[str, list[bytes]] = {}
+        for kept in self.journal.outputs:
+            if kept.fleet == "tanks":
+                ours.setdefault(kept.stream, []).append(kept.body)
+        if ours != bodies:
+            raise Violation("I2, I7: forecasts of the tanks are not those of an uninterrupted run")
+
+    def _check_bare(self) -> None:
+        """A payload without time and sequence is stepped once, in the order in which it was sent."""
+        sent = [s for s in self.broker.sent if s.topic.startswith("bare/")]
+        for tank in ("a", "b", "c"):
+            ours = [
+                msgspec.json.decode(k.body)["observed"]["v"]
+                for k in self.journal.outputs
+                if (k.fleet, k.stream) == ("bare", tank) and b"stale" not in k.body
+            ]
+            said = [
+                float(s.payload)
+                for s in sent
+                if s.topic == f"bare/{tank}" and (not s.lost or any(self.journal.has(s.topic, s.payload)))
+            ]
+            if ours != said:
+                raise Violation(f"I2: bare/{tank} said {len(said)} values, {len(ours)} were stepped")
+
+
+def run(seed: int, directory: Path, *, actions: int = ACTIONS) -> Story:
+    """Live one story in an empty directory.
+
+    Raises:
+        Violation: An invariant broke; the seed tells the story again.
+    """
+    story = Story(seed, directory, actions=actions)
+    try:
+        story.run()
+    finally:
+        story.life.kill()
+    return story
