@@ -142,11 +142,11 @@ def test_what_the_recipe_leaves_out_is_not_fed(off):
 
 
 def test_clock_is_the_targets_in_utc():
-    """Six in the morning of a Monday is a quarter of the day and a twenty-eighth of the week."""
-    monday_6 = 4 * 24 * HOUR_NS + 6 * HOUR_NS  # 1970-01-05
-    clock = inputs_of(walk(30), for_ns=monday_6)[0, 2:8]
-    week = 2 * np.pi / 28
-    np.testing.assert_allclose(clock, [1, 0, 0, -1, np.sin(week), np.cos(week)], atol=1e-6)
+    """Three in the morning of a Monday is an eighth of the day and a fifty-sixth of the week."""
+    monday_3 = 4 * 24 * HOUR_NS + 3 * HOUR_NS  # 1970-01-05
+    clock = inputs_of(walk(30), for_ns=monday_3)[0, 2:8]
+    half, week = np.sqrt(0.5), 2 * np.pi / 56
+    np.testing.assert_allclose(clock, [half, half, 1, 0, np.sin(week), np.cos(week)], atol=1e-6)
 
 
 def test_squash_is_a_signed_logarithm():
