@@ -104,6 +104,15 @@ class Learning(Table):
     cpu: float = Field(default=0.5, gt=0, le=64, description="cores that it may use")
     every_s: float = Field(default=60.0, ge=1, description="seconds between two hand-overs of weights of a fleet")
     streams: int = Field(default=64, ge=1, description="streams of a fleet that it samples")
+    units: list[int] = Field(default=[64], min_length=1, max_length=8, description="LSTM layers of a first model")
+    shadow_after: int = Field(default=100, ge=1, description="updates before a first model goes into shadow")
+    promote_after: int = Field(
+        default=300, ge=1, description="steps, over all streams, in which a newcomer must beat what is in force"
+    )
+    promote_skill: float = Field(default=0.02, ge=-1, lt=1, description="by how much, in skill")
+    rollback_skill: float = Field(
+        default=-0.05, ge=-10, lt=1, description="skill below which the last good weights come back"
+    )
     seed: int = Field(default=0, description="of all its random draws")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from gaugecast.engine.lstm import NumpyEngine
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, observe, scale, to_forecast
-from gaugecast.forecast.skill import discounted, square
+from gaugecast.forecast.skill import discounted, skill, square
 from gaugecast.model.weights import Model
 from gaugecast.records import Bool, Float32, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
@@ -88,6 +88,7 @@ class Expert:
         """Take other weights of the same shape; hidden states stay."""
         self.model = model
         self.engine = NumpyEngine(model)
+        self._since_use = np.zeros((3, len(self.layout.forecast)))  # Σ squares, Σ squares of persistence, steps
         self._begin = self.engine.initial_state(self.layout.row_count)
 
     @property
@@ -100,6 +101,19 @@ class Expert:
         warm = self.columns["warm"][slots] >= self.model.manifest.warmup_steps
         finite: Bool = warm & np.isfinite(self.columns["next"][slots]).all(axis=1)
         return finite
+
+    @property
+    def since_use(self) -> tuple[float, float]:
+        """Steps since these weights came (mean over the features), and their skill over them."""
+        error, last, count = self._since_use
+        by_feature = skill(error, last)
+        moving = ~np.isnan(by_feature)
+        return float(count.mean()), float(by_feature[moving].mean()) if moving.any() else 0.0
+
+    def forget_scores(self) -> None:
+        """Begin to judge anew: what other weights did says nothing of these."""
+        for name in ("square_error", "square_last", "scored"):
+            self.columns[name][:] = 0.0
 
     def step(self, steps: Steps) -> tuple[Float64, Trace]:
         """Take one step with each stream. Returns the values as fed (N, F): absent ones are the model's own."""
@@ -155,6 +169,7 @@ class Expert:
             decay: Factor on the older terms.
         """
         counts, columns = ~np.isnan(error), self.columns
+        self._since_use += [square(error).sum(axis=0), (square(step) * counts).sum(axis=0), counts.sum(axis=0)]
         for name, term in (("square_error", square(error)), ("square_last", square(step)), ("scored", 1.0)):
             columns[name][slots] = discounted(columns[name][slots], np.asarray(term), counts, decay)
 

@@ -14,6 +14,10 @@ from gaugecast.fleet import Fleet
 from gaugecast.records import Input, Kind
 
 
+#: `ModelInstalled.reason` of weights that come back because later ones failed.
+ROLLBACK = "rollback"
+
+
 class FleetConfigured(msgspec.Struct, tag_field="event", tag="fleet", frozen=True):
     """From here on the fleet is configured like this (`Fleet.to_json`)."""
 

@@ -20,7 +20,7 @@ from gaugecast.forecast.expert import Trace
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import events, parking, waiting
 from gaugecast.pipeline.intake import Deliveries, Intake
-from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.lane import Lane, goes_on
 from gaugecast.pipeline.made import Made
 from gaugecast.records import Input, Int64, Kind, Output, Parked, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
@@ -119,7 +119,7 @@ class Pipeline:
                     if one.kind == Kind.TIMER:
                         self._take_timer(one, i, made, outcome)
                     else:
-                        self._take_event(one)
+                        self._take_event(one, i, made)
             self._take_readings(inputs, begin, len(inputs), made, outcome)
         made.outputs.sort(key=_cause_of)
         return outcome
@@ -196,7 +196,7 @@ class Pipeline:
                 outcome.parked.append(parking.park(lane, slot))
         self._due_ns = None
 
-    def _take_event(self, one: Input) -> None:
+    def _take_event(self, one: Input, cause: int, made: Made) -> None:
         event = events.decode_event(one.detail)
         self._due_ns = None
         if not isinstance(event, events.SessionLost | events.StreamUnparked):
@@ -209,15 +209,18 @@ class Pipeline:
                 each.shift_arrivals(event.step_ns)
             return
         if isinstance(event, events.FleetConfigured):
-            self._configure(Fleet.from_json(event.spec))
+            self._configure(Fleet.from_json(event.spec), cause, made)
             return
         lane = self.lanes.get(one.fleet)
         if lane is None:
             return  # an event for a fleet that left the configuration while it was under way
         if isinstance(event, events.FleetRetired):
+            lane.close_all(cause, made)
             del self.lanes[one.fleet]
         elif isinstance(event, events.ModelInstalled):
             lane.install(event.role, self.load_model(one.fleet, event.version) if event.version else None)
+            if event.reason == events.ROLLBACK and lane.in_force is not None:
+                lane.in_force.forget_scores()
         elif isinstance(event, events.ShadowPromoted):
             lane.promote()
         elif isinstance(event, events.StreamsReset):
@@ -230,10 +233,12 @@ class Pipeline:
         """An empty lane under this pipeline's limits."""
         return Lane(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
 
-    def _configure(self, fleet: Fleet) -> None:
+    def _configure(self, fleet: Fleet, cause: int, made: Made) -> None:
         old = self.lanes.get(fleet.name)
         lane = self.new_lane(fleet)
         if old is not None:
+            if not goes_on(old.fleet, fleet):
+                old.close_all(cause, made)
             lane.succeed(old)
         self.lanes[fleet.name] = lane
 
