@@ -1,0 +1,347 @@
+"""The demo: everything starts, forecasts with skill within seconds, and nothing is left behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from gaugecast.cli.watch import Trails
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.config.template import render_template
+from gaugecast.control import StatusAnswer, StreamRow, StreamsAnswer
+from gaugecast.demo import pretrain
+from gaugecast.demo.screen import plain_line, render_screen, render_summary
+from gaugecast.demo.stage import split_address
+from gaugecast.demo.tanks import (
+    FAULT_EVERY_S,
+    FIRST_FAULT_S,
+    PERIOD_S,
+    PLAIN_WORDS,
+    TANKS,
+    TIME_SCALE,
+    TROUBLES,
+    demo_fleet,
+    fault_schedule,
+)
+from gaugecast.errors import ConfigError
+from gaugecast.model import Model
+from gaugecast.records import Float64
+from gaugecast.service.models import shipped_model
+from gaugecast_sim.faults import Injected, Kind
+from gaugecast_sim.tanks import Plant, tank_names
+from support.daemon import gaugecast_command
+from support.mosquitto import MOSQUITTO, Mosquitto, run_mosquitto, wait_until
+
+UNSEEN_SEED = 31
+SUMMARY = re.compile(r"(\d+) forecasts of (\d+) readings from (\d+) tanks")
+
+
+def the_shipped_model() -> Model:
+    """What the daemon would install for the demo's fleet."""
+    model = shipped_model(demo_fleet())
+    assert model is not None
+    return model
+
+
+# -- the model
+
+
+def test_the_shipped_model_has_skill_on_tanks_it_has_never_seen() -> None:
+    """Twenty seconds of an unseen seed, cold start included: both features are well ahead of persistence."""
+    reached = pretrain.judge(the_shipped_model(), seed=UNSEEN_SEED, tanks=TANKS, steps=round(20 / PERIOD_S))
+
+    assert set(reached) == {"pressure", "temperature"}
+    assert all(value > 0.2 for value in reached.values()), reached
+
+
+def test_a_model_without_weights_worth_the_name_would_fail_that_test() -> None:
+    """The same judge finds next to no skill in weights that were never trained: it is the training that is seen."""
+    model = the_shipped_model()
+    blank = Model(model.manifest, {name: np.zeros_like(weight) for name, weight in model.weights.items()})
+
+    reached = pretrain.judge(blank, seed=UNSEEN_SEED, tanks=TANKS, steps=40)
+
+    assert all(abs(value) < 0.01 for value in reached.values()), reached
+
+
+def test_the_shipped_model_is_for_the_demo_fleet_alone(tmp_path: Path) -> None:
+    """Neither a fleet of another name, nor one of that name with another period, nor what `init` writes gets it."""
+    fleet = demo_fleet()
+    file = tmp_path / "gaugecast.toml"
+    file.write_text(render_template())
+    written = resolve_fleets(load_settings(file, {}))
+
+    assert shipped_model(fleet) is not None
+    assert shipped_model(replace(fleet, name="tanks")) is None
+    assert shipped_model(replace(fleet, period_ns=10**9)) is None
+    assert [shipped_model(other) for other in written] == [None] * len(written)
+
+
+def test_the_shipped_model_says_where_it_comes_from() -> None:
+    """Provenance names the script, the seed of its readings and the skill that it reached."""
+    provenance = the_shipped_model().manifest.provenance
+
+    assert provenance["made_by"] == "python -m gaugecast.demo.pretrain"
+    assert str(pretrain.TRAIN_SEED) in str(provenance["source"])
+    assert float(provenance["skill_pressure"]) > 0.5
+    assert float(provenance["skill_temperature"]) > 0.5
+
+
+def test_training_targets_are_the_next_moves_in_scales() -> None:
+    """Row by row the target is what the tank did next, over the scale that the step knew; without scale, no weight."""
+    _, traces = pretrain.run_tanks(the_shipped_model(), seed=3, tanks=2, steps=12)
+    inputs, target, weight = pretrain.training_rows(traces, the_shipped_model().manifest)
+    truth = tank_values(seed=3, tanks=2, steps=12)
+
+    assert inputs.shape == (11, 4, 4)
+    assert weight[0].sum() == 0
+    assert weight[2:].min() == 1
+    for step in range(2, 11):
+        moved = (truth[step + 1] - truth[step]) / traces[step].scale
+        np.testing.assert_allclose(target[step].ravel(), np.clip(moved, -8, 8).ravel(), rtol=1e-5)
+
+
+def tank_values(*, seed: int, tanks: int, steps: int) -> Float64:
+    """What the sensors say, as sent, (steps, tanks, features)."""
+    plant = Plant(seed, tanks, PERIOD_S, time_scale=TIME_SCALE)
+    rows = []
+    for step in range(steps):
+        seen = plant.step(pretrain.BEGIN_NS + round(step * PERIOD_S * 1e9))
+        rows.append(np.stack([seen.pressure.round(3), seen.temperature.round(2)], axis=1))
+    return np.stack(rows)
+
+
+# -- the faults
+
+
+def test_faults_come_soon_on_known_tanks_and_in_words_for_people() -> None:
+    """The first after some seconds, then about one in eight; each kind has its words, each topic its tank."""
+    faults = fault_schedule(1, tanks=4, start_ns=0, until_s=600)
+    begun = [fault.start_ns / 1e9 for fault in faults]
+
+    assert begun[0] == FIRST_FAULT_S
+    assert np.diff(begun).mean() == pytest.approx(FAULT_EVERY_S, rel=0.15)
+    assert {fault.kind for fault in faults} == {kind for kind, *_ in TROUBLES} == set(PLAIN_WORDS)
+    assert {fault.topic for fault in faults} == {f"*/{name}/*" for name in tank_names(4)}
+
+
+# -- the screen
+
+
+def an_answer() -> StreamsAnswer:
+    """Six tanks as the daemon would tell of them."""
+    features = (("pressure", "bar", 2.5), ("temperature", "°C", 61.0))
+    rows = [
+        StreamRow(
+            fleet="demo-tanks",
+            stream=name,
+            feature=feature,
+            unit=unit,
+            step=9,
+            observed=value,
+            forecast=value + 0.01,
+            predicted=value - 0.02,
+            skill=0.5,
+        )
+        for name in tank_names(TANKS)
+        for feature, unit, value in features
+    ]
+    status = StatusAnswer(
+        ready=True,
+        version="0.1.0",
+        broker="127.0.0.1:1883",
+        readings_total=120,
+        forecasts_total=117,
+        readings_per_s=12.0,
+        latency_s=0.004,
+        metrics_url="http://127.0.0.1:9464/metrics",
+    )
+    return StreamsAnswer(rows=rows, total=TANKS, status=status)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (132, 40)])
+def test_the_screen_fits_its_terminal_with_all_tanks_on_it(width: int, height: int, tmp_path: Path) -> None:
+    """At 80 × 24 and wider no line is cut or wrapped, every tank is there, and so is the last trouble."""
+    trouble = Injected(Kind.GAP, "plant/demo/tank-03/telemetry", 10**9, b"")
+    with (tmp_path / "screen").open("w") as sink:
+        console = Console(width=width, height=height, record=True, file=sink)
+        console.print(
+            render_screen(an_answer(), Trails(), [trouble], now_ns=3 * 10**9, width=width, height=height), end=""
+        )
+    lines = console.export_text().rstrip("\n").split("\n")
+
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert all(any(name in line for line in lines) for name in tank_names(TANKS))
+    assert any("tank-03 falls silent (2 s ago)" in line for line in lines)
+    assert any("http://127.0.0.1:9464/metrics" in line for line in lines)
+
+
+def test_lines_and_summary_count_forecasts_plainly(tmp_path: Path) -> None:
+    """Without a terminal the counts come as digits alone, so that a script can read them."""
+    with (tmp_path / "lines").open("w") as sink:
+        console = Console(width=100, record=True, file=sink)
+        console.print(render_summary(an_answer().status, [], 30.0))
+
+    assert "120 readings" in plain_line(an_answer(), 5.0)
+    assert "117 forecasts" in plain_line(an_answer(), 5.0)
+    assert "117 forecasts of 120 readings" in console.export_text()
+
+
+# -- the whole of it
+
+
+@contextmanager
+def demo(directory: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`gaugecast demo`, its temporary directories below `directory`; killed at the end if it still runs."""
+    environ = os.environ | {"TMPDIR": str(directory)}
+    child = subprocess.Popen([*gaugecast_command(), "demo", *words], stdout=subprocess.PIPE, text=True, env=environ)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.communicate()
+
+
+def processes_of(directory: Path) -> list[int]:
+    """Processes that were started with TMPDIR = `directory`."""
+    marker = f"TMPDIR={directory}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker in (place / "environ").read_bytes().split(b"\0"):
+                found.append(int(place.name))
+        except OSError:  # it has ended meanwhile, or is not ours
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_the_demo_forecasts_with_skill_and_ends_by_itself(tmp_path: Path) -> None:
+    """`--for 20`: exit 0, a summary with its forecasts, positive skill in both features, nothing left behind."""
+    with demo(tmp_path, "--for", "20") as child:
+        said, _ = child.communicate(timeout=90)
+
+    assert child.returncode == 0, said
+    summary = SUMMARY.search(said)
+    assert summary is not None, said
+    forecasts, readings, tanks = map(int, summary.groups())
+    assert (tanks, forecasts > 150, readings >= forecasts) == (TANKS, True, True)
+    skills = re.search(r"skill over persistence: pressure (\d+) %, temperature (\d+) %", said)
+    assert skills is not None, said
+    assert min(map(int, skills.groups())) > 20
+    assert "metrics at http://127.0.0.1:" in said
+    assert (processes_of(tmp_path), list(tmp_path.glob("gaugecast-demo-*"))) == ([], [])
+
+
+def first_forecasts(child: subprocess.Popen[str]) -> None:
+    """Wait until the demo has told of its first forecasts; they come within some seconds."""
+    assert child.stdout is not None
+    until = time.monotonic() + 60
+    for line in child.stdout:
+        assert time.monotonic() < until
+        if re.search(r"[1-9]\d* forecasts", line):
+            return
+    raise AssertionError("the demo ended without a forecast")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_the_demo_takes_its_children_with_it(number: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C or SIGTERM: exit 0 and the summary; broker and daemon are gone, and so is the temporary directory."""
+    with demo(tmp_path, "--tanks", "2") as child:
+        first_forecasts(child)
+        assert len(processes_of(tmp_path)) == 3
+        child.send_signal(number)
+        said, _ = child.communicate(timeout=30)
+
+    assert child.returncode == 0
+    assert SUMMARY.search(said) is not None, said
+    assert (processes_of(tmp_path), list(tmp_path.glob("gaugecast-demo-*"))) == ([], [])
+
+
+@pytest.mark.slow
+def test_killed_the_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+    """kill -9 of the demo itself: the kernel ends the daemon, a closed pipe the broker."""
+    with demo(tmp_path, "--tanks", "2") as child:
+        first_forecasts(child)
+        child.kill()
+        child.wait()
+
+        wait_until(lambda: not processes_of(tmp_path), what="broker and daemon end with the demo", deadline_s=30)
+
+
+@pytest.fixture
+def a_broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto that runs already."""
+    with run_mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+def test_told_to_the_demo_uses_a_broker_that_runs(a_broker: Mosquitto, tmp_path: Path) -> None:
+    """`--broker HOST:PORT`: forecasts, and no broker of its own beside the daemon."""
+    own = tmp_path / "own"
+    own.mkdir()
+    with demo(own, "--tanks", "2", "--broker", f"127.0.0.1:{a_broker.port}") as child:
+        first_forecasts(child)
+        assert len(processes_of(own)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="no mosquitto")
+def test_told_to_the_demo_starts_mosquitto(tmp_path: Path) -> None:
+    """`--mosquitto`: the same with MQTT 5."""
+    with demo(tmp_path, "--tanks", "2", "--mosquitto", "--for", "6") as child:
+        said, _ = child.communicate(timeout=60)
+
+    assert child.returncode == 0
+    assert "mosquitto" in said
+    assert SUMMARY.search(said) is not None, said
+
+
+def test_a_broker_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
+    """A wrong address ends with the exit code of whoever cannot reach somebody, and no traceback."""
+    ended = subprocess.run(
+        [*gaugecast_command(), "demo", "--broker", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 69
+    assert ended.stderr.startswith("gaugecast: expected a broker at 127.0.0.1:1")
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("hall:1884", ("hall", 1884)), ("hall", ("hall", 1883)), ("[::1]:1884", ("::1", 1884)), ("[::1]", ("::1", 1883))],
+)
+def test_an_address_may_leave_its_port_out(text: str, address: tuple[str, int]) -> None:
+    """Names and IPv6 addresses, with and without port."""
+    assert split_address(text) == address
+
+
+@pytest.mark.parametrize("text", [":1883", "hall:", "hall:0", "hall:99999", "hall:mqtt"])
+def test_an_address_that_cannot_be_one_is_refused(text: str) -> None:
+    """The message shows what came."""
+    with pytest.raises(ConfigError, match="--broker"):
+        split_address(text)
