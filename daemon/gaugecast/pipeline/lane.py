@@ -77,19 +77,28 @@ class Lane:
     def succeed(self, old: Lane) -> None:
         """Take the place of a lane whose configuration has changed.
 
-        Where features, period and rows are the same, everything goes on; else only the step numbers do, for they
-        name messages for ever.
+        Where features, period and rows are the same, everything goes on. Else the old lane's open ticks are closed
+        already, and two things go on: step numbers, for they name messages for ever, and the keys of features that
+        are still there, for what was taken may be delivered again.
         """
         self.totals = old.totals
-        if _goes_on(old.fleet, self.fleet):
+        if goes_on(old.fleet, self.fleet):
             self.table, self.in_force, self.shadow = old.table, old.in_force, old.shadow
             for expert in self.experts.values():
                 expert.fleet = self.fleet
         else:
-            self.totals.held = 0
-            for stream, slot in old.table.slots.items():
-                self.table["step"][self.table.add(stream)] = old.table["step"][slot]
+            self._take_over_names(old)
         self.speaker = Speaker(self.fleet, self.table, self.totals)
+
+    def _take_over_names(self, old: Lane) -> None:
+        old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
+        same_keys = _keyed(old.fleet) == _keyed(self.fleet)
+        places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
+        for stream, slot in old.table.slots.items():
+            mine = self.table.add(stream)
+            self.table["step"][mine] = old.table["step"][slot]
+            for new, before in places if same_keys else []:
+                self.table["key"][mine, new] = old.table["key"][slot, before]
 
     def by_name(self, slots: Int64) -> Int64:
         """The same slots in the order of their streams' ids: slot numbers must not bear on results."""
@@ -167,6 +176,13 @@ class Lane:
         if done.any():
             self.close(slots[done], index[done], made)
 
+    def close_all(self, cause: int, made: Made) -> None:
+        """Close every open tick: what it holds cannot wait any longer."""
+        live = self.table.live_slots()
+        slots = self.by_name(live[self.table["open"][live]])
+        if len(slots):
+            self.close(slots, np.full(len(slots), cause), made)
+
     def close(self, slots: Int64, index: Int64, made: Made) -> None:
         """Close the open ticks of `slots`, complete or not."""
         values, at, tick, held = cells.take(self.table, self.fleet, slots)
@@ -236,8 +252,12 @@ class Lane:
             expert.score(slots, off, np.where(np.isnan(off), np.nan, step), self._decay)
 
 
-def _goes_on(old: Fleet, new: Fleet) -> bool:
+def goes_on(old: Fleet, new: Fleet) -> bool:
     """Whether columns filled under one configuration mean the same under the other."""
     names = [[(f.name, f.role, f.aggregate) for f in fleet.features] for fleet in (old, new)]
-    keyed = [(fleet.timed, fleet.sequence_path is None) for fleet in (old, new)]
-    return names[0] == names[1] and keyed[0] == keyed[1] and old.period_ns == new.period_ns
+    return names[0] == names[1] and _keyed(old) == _keyed(new) and old.period_ns == new.period_ns
+
+
+def _keyed(fleet: Fleet) -> tuple[bool, bool]:
+    """What tells one reading of the fleet from the next."""
+    return fleet.timed, fleet.sequence_path is None

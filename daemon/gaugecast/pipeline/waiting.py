@@ -40,7 +40,8 @@ def next_due_ns(table: StreamTable, fleet: Fleet) -> int | None:
     if len(waiting):
         due.append(int(table["open_received"][waiting].min()) + patience_ns(fleet))
     talking = stepped[~table["stale"][stepped]]
-    for slots, after in ((talking, fleet.stale_after_ns), (stepped, fleet.park_after_ns)):
+    quiet = stepped[~table["open"][stepped]]
+    for slots, after in ((talking, fleet.stale_after_ns), (quiet, fleet.park_after_ns)):
         if after and len(slots):
             due.append(int(table["received"][slots].min()) + after)
     return min(due, default=None)
@@ -53,7 +54,8 @@ def overdue(table: StreamTable, fleet: Fleet, now_ns: int) -> Overdue:
     stepped = live[table["started"][live]]
     silence = now_ns - table["received"][stepped]
     stale = stepped[(silence >= fleet.stale_after_ns) & ~table["stale"][stepped]]
-    idle = stepped[silence >= fleet.park_after_ns]
+    # An open tick is closed before its stream is parked: readings that are held are held in memory only.
+    idle = stepped[(silence >= fleet.park_after_ns) & ~table["open"][stepped]]
     return Overdue(
         waiting,
         stale if fleet.stale_after_ns else live[:0],

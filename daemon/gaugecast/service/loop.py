@@ -120,22 +120,29 @@ class DataLoop:
         return facts
 
     def _gather(self, facts: RoundFacts) -> Batch:
-        """Whatever is to be taken now: events, timers, messages, in this order."""
+        """Whatever is to be taken now: events, messages, the timer, in this order.
+
+        The timer comes last: a stream that speaks again just when it would be parked must not be parked under its
+        reading, which would then begin it anew.
+        """
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
         arrived_s = self._monotonic()
         self._note_connects()
-        inputs = self._own_inputs(now_ns)
+        inputs = self._events(now_ns)
         decoded = self._timed("decode", facts, lambda: self._decode(messages, now_ns))
         facts.messages = len(messages)
         facts.received = Counter(map(itemgetter(1), decoded.inputs))
         self.received_total += len(decoded.inputs)
         unparked = self._unpark(decoded.inputs, now_ns)
         names = [(one.fleet, one.stream) for one in unparked]
-        return Batch(messages, inputs + unparked + decoded.inputs, list(decoded.refused), names, arrived_s)
+        inputs += unparked + decoded.inputs
+        if self.pipeline.due(now_ns):
+            inputs.append(events.timer_input(now_ns))
+        return Batch(messages, inputs, list(decoded.refused), names, arrived_s)
 
-    def _own_inputs(self, now_ns: int) -> list[Input]:
-        """Events and timers that are due, in the order in which they are taken."""
+    def _events(self, now_ns: int) -> list[Input]:
+        """Events that came about since the last round, in the order in which they are taken."""
         inputs: list[Input] = []
         if self._session_is_new:
             self._session_is_new = False
@@ -143,8 +150,6 @@ class DataLoop:
         if self._clock.stepped_ns:
             inputs.append(events.event_input(events.ClockStepped(self._clock.stepped_ns), received_at_ns=now_ns))
         inputs += self._commands(now_ns)
-        if self.pipeline.due(now_ns):
-            inputs.append(events.timer_input(now_ns))
         return inputs
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
@@ -252,11 +257,14 @@ class DataLoop:
             self._first_connect = False
 
     def _unpark(self, inputs: Sequence[Input], now_ns: int) -> list[Input]:
-        """Events that bring back parked streams which speak again."""
+        """Events that bring back parked streams which speak again, as far as there is room for them."""
         if self.ledger.parked_count() == 0:
             return []
         found: dict[tuple[str, str], Input] = {}
+        room = self._settings.max_streams - self.pipeline.streams
         for one in inputs:
+            if len(found) >= room:
+                break  # `advance` refuses the rest, as it would new streams
             name = (one.fleet, one.stream)
             if one.kind != Kind.READING or name in found or self.pipeline.knows(*name):
                 continue
