@@ -25,7 +25,12 @@ from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
 from simulation.points import Clock, Points, Violation
 
-LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=14, new_streams_per_s=1000, skill_half_life=30)
+#: Room for every stream that there is.
+LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=15, new_streams_per_s=1000, skill_half_life=30)
+
+
+#: Of a story in which streams are refused for want of room.
+CRAMPED = LIMITS.model_copy(update={"max_streams": 7})
 
 
 class _PointedDecoder:
@@ -64,10 +69,10 @@ class Life:
 
     def __init__(
         self, directory: Path, fleets: tuple[Fleet, ...], *, broker: Broker, clock: Clock, points: Points,
-        journal: Journal, rng: Random,
+        journal: Journal, rng: Random, limits: Loop = LIMITS,
     ) -> None:  # fmt: skip
-        self.directory, self._clock, self._points, self._journal = directory, clock, points, journal
-        storage = Storage(directory=directory, checkpoint_replay_s=0.5, keep_days=rng.choice((14, 1e-4)))
+        self.directory, self._clock, self._points, self._limits = directory, clock, points, limits
+        storage = Storage(directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)))
         self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
         self.ledger.journal, self.ledger.points = journal, points
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
@@ -85,9 +90,9 @@ class Life:
             link=self.link,
             ledger=self.ledger,
             pipeline=self.pipeline,
-            decoder=_PointedDecoder(Decoder(fleets, LIMITS), points),
+            decoder=_PointedDecoder(Decoder(fleets, limits), points),
             clock=self.arrivals,
-            settings=LIMITS,
+            settings=limits,
             cautious=not clean,
             commands=self._take_orders,
             monotonic=clock.monotonic,
@@ -95,7 +100,7 @@ class Life:
 
     def _recover(self) -> Pipeline:
         def new_pipeline() -> Pipeline:
-            pipeline = _PointedPipeline(LIMITS, model_of)
+            pipeline = _PointedPipeline(self._limits, model_of)
             pipeline.points = Points()  # a replay passes no points
             return pipeline
 
@@ -143,8 +148,8 @@ class Life:
         grown = counted(self.pipeline) - self._counted_before
         if grown != self.loop.received_total:
             raise Violation(f"accounting: {self.loop.received_total} readings received, {grown} accounted for")
-        if self.pipeline.streams > LIMITS.max_streams:
-            raise Violation(f"I8: {self.pipeline.streams} streams in memory, {LIMITS.max_streams} allowed")
+        if self.pipeline.streams > self._limits.max_streams:
+            raise Violation(f"I8: {self.pipeline.streams} streams in memory, {self._limits.max_streams} allowed")
         if len(self.pipeline.deliveries.as_list()) > 2048:
             raise Violation("I8: deliveries without bound")
         for name, lane in self.pipeline.lanes.items():
