@@ -70,6 +70,14 @@ def test_what_is_committed_comes_back_in_order(
         ]
 
 
+@pytest.mark.parametrize("delivery", [0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_delivery_hash_may_use_all_64_bits(ledger: Ledger, delivery: int) -> None:
+    """SQLite's integers are signed; a hash comes back as it was all the same."""
+    rows = [reading(0)._replace(delivery=delivery), reading(1)]
+    ledger.commit(rows, [0, 0], [])
+    assert stored_inputs(ledger) == rows
+
+
 def test_seqs_and_positions_go_on_after_a_restart(ledger: Ledger) -> None:
     """Numbers continue where the last process stopped, and a batch knows its own."""
     assert ledger.commit(*micro_batch(0, 3)) == Committed(1, 3, 1, 3)

@@ -126,6 +126,18 @@ def test_too_large_a_ledger_loses_its_oldest_rows_whatever_their_age(tmp_path: P
     ledger.close()
 
 
+def test_not_even_a_too_large_ledger_loses_rows_after_the_floor_or_unconfirmed(tmp_path: Path) -> None:
+    """Better over `keep_gb` for a while than a recovery that finds no inputs."""
+    ledger = Ledger.open(tmp_path, Storage(keep_gb=1e-6), mark_every=100)
+    for first in range(0, 3000, 500):
+        ledger.commit(*micro_batch(first, 500), confirmed=min(first, 1700))
+    prune_all(ledger, 1200, chunk=1000)
+    assert ledger.first_seq == 1001
+    prune_all(ledger, 3000, chunk=1000)
+    assert ledger.first_seq == 1501
+    ledger.close()
+
+
 def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a much smaller `keep_gb` the file shrinks, a little in each call."""
     monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_PAGES", 8)
@@ -150,6 +162,9 @@ def test_names_that_no_kept_row_uses_are_forgotten(tmp_path: Path) -> None:
         rows = [reading(second, stream="alive"), reading(second, stream="rare")][: 2 if second % 25 == 0 else 1]
         ledger.commit(rows, [0] * len(rows), [], parked=[Parked("tanks", "parked", b"s")] if second == 55 else [])
         ledger.prune(ledger.last_seq)
+        with LedgerReader(tmp_path) as reader:
+            kept = {x.stream for b in reader.replay(0) for x in b.inputs}
+        assert kept <= {"alive", "rare", *(f"gone/{i}" for i in range(30))}, "every kept row still has its name"
     with sqlite3.connect(ledger.path) as other:
         names = {row[0] for row in other.execute("SELECT stream FROM streams")}
     other.close()
