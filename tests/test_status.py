@@ -133,7 +133,7 @@ def test_without_the_socket_readyz_is_asked(tmp_path: Path, ready: bool) -> None
 
 def test_a_stranger_on_the_port_is_not_taken_for_the_daemon(tmp_path: Path) -> None:
     """Something that answers otherwise leaves the daemon unreachable, with both places named."""
-    health = Health(True, "", {"reason": 7})
+    health = Health(True, "", {"readings_total": "many"})
     web = Web("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: health)
     web.start()
     with contextlib.closing(web), pytest.raises(Unreachable, match=r"control\.sock.*nor does http://127\.0\.0\.1"):
