@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from gaugecast.cli.watch import Trails, ask_streams
-from gaugecast.control import StreamsAnswer, StreamsQuery
+from gaugecast.control import StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.errors import CommandRefused, Unreachable
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 START_S = 30.0
 LINE_EVERY_S = 5.0
+PICTURE_WIDTH = 100
 
 
 def demo_command(
@@ -34,21 +37,27 @@ def demo_command(
     ] = False,
     http_port: Annotated[int, typer.Option(help="Where /metrics is; 0 = any free port.")] = 0,
     every: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 0.25,
+    picture: Annotated[Path | None, typer.Option(help="At the end, save the screen here, as SVG.")] = None,
 ) -> None:
     """See it at work: simulated tanks, a broker, the daemon, and a live table of what is forecast and what comes.
 
     Nothing of it stays: its state is in a temporary directory. Now and then a tank fails; look how the forecast fares.
     """
-    from gaugecast.demo.stage import BrokerChoice, Stage  # simulators and broker are for this command only
+    from gaugecast.demo.screen import render_summary  # simulators and broker are for this command only
+    from gaugecast.demo.stage import BrokerChoice, Stage
 
     console = Console()
     with until_asked() as asked:
         console.print("starting broker, daemon and tanks …", style="dim")
         with Stage(BrokerChoice(broker, mosquitto), tanks=tanks, seed=seed, http_port=http_port) as stage:
             query = StreamsQuery(limit=max(tanks, console.height))
-            first = wait_for_daemon(stage, query, asked)
-            if first is not None:
-                show(console, stage, query, asked, seconds=seconds, every_s=every)
+            if wait_for_daemon(stage, query, asked) is None:
+                return
+            looks, trails = Looks(stage, query, asked, seconds=seconds, every_s=every), Trails()
+            (show_live if console.is_terminal else show_lines)(console, looks, trails)
+            if picture is not None:
+                save_picture(picture, looks, trails)
+    console.print(render_summary(looks.answer.status, stage.injected, looks.after_s))
 
 
 @contextmanager
@@ -90,65 +99,69 @@ def wait_for_daemon(stage: Stage, query: StreamsQuery, asked: threading.Event) -
     return None
 
 
-def show(
-    console: Console,
-    stage: Stage,
-    query: StreamsQuery,
-    asked: threading.Event,
-    *,
-    seconds: float | None,
-    every_s: float,
-) -> None:
-    """Look again and again until the time is over or we are asked to stop; then tell how it went."""
-    from gaugecast.demo.screen import render_summary
+class Looks:
+    """What the daemon says of its streams, look by look, until the time is over or we are asked to stop.
 
-    began = time.monotonic()
-    looks = _look(stage, query, asked, seconds=seconds, every_s=every_s)
-    last = _live(console, stage, looks) if console.is_terminal else _lines(console, stage, looks)
-    if last is not None:
-        console.print(render_summary(last.status, stage.injected, time.monotonic() - began))
+    Attributes:
+        answer: The last one.
+        after_s: When that was, seconds since the first.
+    """
 
+    def __init__(
+        self, stage: Stage, query: StreamsQuery, asked: threading.Event, *, seconds: float | None, every_s: float
+    ) -> None:
+        self.stage, self.after_s = stage, 0.0
+        self.answer = StreamsAnswer(rows=[], total=0, status=StatusAnswer(ready=False))
+        self._query, self._asked, self._seconds, self._every_s = query, asked, seconds, every_s
 
-def _look(
-    stage: Stage, query: StreamsQuery, asked: threading.Event, *, seconds: float | None, every_s: float
-) -> Iterator[tuple[float, StreamsAnswer]]:
-    began = time.monotonic()
-    while True:
-        after_s = time.monotonic() - began
-        stage.check()
-        try:
-            yield after_s, ask_streams(stage.socket, query)
-        except (Unreachable, CommandRefused):
-            stage.check()  # if it has ended, this says so better
-            raise
-        left_s = every_s if seconds is None else min(every_s, seconds - after_s)
-        if left_s <= 0 or asked.wait(left_s):
-            return
+    def __iter__(self) -> Iterator[StreamsAnswer]:
+        began = time.monotonic()
+        while True:
+            self.after_s = time.monotonic() - began
+            self.stage.check()
+            try:
+                self.answer = ask_streams(self.stage.socket, self._query)
+            except (Unreachable, CommandRefused):
+                self.stage.check()  # if it has ended, this says so better
+                raise
+            yield self.answer
+            left_s = self._every_s if self._seconds is None else min(self._every_s, self._seconds - self.after_s)
+            if left_s <= 0 or self._asked.wait(left_s):
+                return
 
 
-def _live(console: Console, stage: Stage, looks: Iterator[tuple[float, StreamsAnswer]]) -> StreamsAnswer | None:
-    from gaugecast.demo.screen import render_screen
-
-    trails, answer = Trails(), None
+def show_live(console: Console, looks: Looks, trails: Trails) -> None:
+    """The whole terminal, look by look."""
     with Live(console=console, auto_refresh=False, screen=True) as live:
-        for _, answer in looks:
+        for answer in looks:
             trails.update(answer.rows)
-            screen = render_screen(
-                answer, trails, stage.injected, now_ns=time.time_ns(), width=console.width, height=console.height
-            )
-            live.update(screen, refresh=True)
-    return answer
+            live.update(_screen(looks, trails, width=console.width, height=console.height), refresh=True)
 
 
-def _lines(console: Console, stage: Stage, looks: Iterator[tuple[float, StreamsAnswer]]) -> StreamsAnswer | None:
+def show_lines(console: Console, looks: Looks, trails: Trails) -> None:
+    """A line now and then."""
     from gaugecast.demo.screen import plain_line
 
-    answer, due_s, told = None, 0.0, 0
-    for after_s, answer in looks:
+    due_s, told = 0.0, False
+    for answer in looks:
+        trails.update(answer.rows)
         if not told and answer.status.metrics_url:
-            told = 1
-            console.print(f"broker {stage.broker}; metrics at {answer.status.metrics_url}", soft_wrap=True)
-        if after_s >= due_s:
-            console.print(plain_line(answer, after_s), soft_wrap=True, highlight=False)
+            told = True
+            console.print(f"broker {looks.stage.broker}; metrics at {answer.status.metrics_url}", soft_wrap=True)
+        if looks.after_s >= due_s:
+            console.print(plain_line(answer, looks.after_s), soft_wrap=True, highlight=False)
             due_s += LINE_EVERY_S
-    return answer
+
+
+def save_picture(file: Path, looks: Looks, trails: Trails) -> None:
+    """The last screen as SVG."""
+    with open(os.devnull, "w") as nowhere:
+        canvas = Console(record=True, width=PICTURE_WIDTH, file=nowhere, force_terminal=True, color_system="truecolor")
+        canvas.print(_screen(looks, trails, width=PICTURE_WIDTH, height=40))
+        canvas.save_svg(str(file), title="gaugecast demo")
+
+
+def _screen(looks: Looks, trails: Trails, *, width: int, height: int) -> RenderableType:
+    from gaugecast.demo.screen import render_screen
+
+    return render_screen(looks.answer, trails, looks.stage.injected, now_ns=time.time_ns(), width=width, height=height)

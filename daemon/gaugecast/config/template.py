@@ -76,11 +76,12 @@ def _table(table: type[BaseModel], place: str, *, optional: bool = False) -> Ite
 
 def _key_line(place: str, key: str, field: FieldInfo) -> str:
     value = EXAMPLE.get(place)
-    line = f"{key} = {value}" if value is not None else f"#{key} = {_default(field)}"
-    return f"{line:<{COMMENT_COLUMN}}  # {field.description}{_bounds(field)}"
+    line = f"{key} = {value}" if value is not None else f"#{key} = {default_text(field)}"
+    return f"{line:<{COMMENT_COLUMN}}  # {field.description}{bounds_text(field)}"
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """The default as TOML, or an example where there is none."""
     if field.default is None or field.is_required():
         return str(field.examples[0]) if field.examples else _placeholder(field)
     return _toml(field.default)
@@ -95,8 +96,8 @@ def _toml(value: Any) -> str:
     return json.dumps(value if isinstance(value, (bool, int, float)) else str(value), ensure_ascii=False)
 
 
-def _bounds(field: FieldInfo) -> str:
-    """`(1 to 65535)`, or the words that may stand there."""
+def bounds_text(field: FieldInfo) -> str:
+    """` (1 to 65535)`, or the words that may stand there."""
     words = [kind for kind in kinds_of(field) if get_origin(kind) is Literal]
     if words:
         allowed = [str(word) for word in get_args(words[0])]

@@ -14,6 +14,8 @@ from gaugecast.demo.tanks import PLAIN_WORDS
 from gaugecast_sim.faults import Injected
 
 _FOOT_LINES = 2
+_FAULTS_TOLD = 2
+_ONE_FAULT_NS = 3 * 10**9  # no fault lasts longer
 
 
 def render_screen(
@@ -62,7 +64,6 @@ def skill_words(fleets: Sequence[FleetStatus]) -> str:
 
 def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: float) -> RenderableType:
     """What is left on the screen when the demo has ended."""
-    struck = len({(t.kind, t.topic, t.at_ns // 5_000_000_000) for t in troubles})
     streams = sum(fleet.active for fleet in status.fleets)
     lines = [
         Text(f"{after_s:.0f} s: ", style="dim")
@@ -70,7 +71,7 @@ def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: 
         .append(f" of {status.readings_total} readings from {show_count(streams, 'tank')}"),
         Text("      ", style="dim").append(_quickness(status)),
         Text("      skill over persistence: ").append(skill_words(status.fleets), style="bold"),
-        Text(f"      {show_count(struck, 'fault')}: {_fault_words(troubles)}"),
+        Text(f"      {_fault_words(troubles)}"),
     ]
     return Group(*lines)
 
@@ -82,5 +83,11 @@ def _quickness(status: StatusAnswer) -> str:
 
 
 def _fault_words(troubles: Sequence[Injected]) -> str:
-    seen = dict.fromkeys(f"{tank_of(t)} {PLAIN_WORDS[t.kind]}" for t in troubles)
-    return "; ".join(seen) or "none"
+    """`5 faults, the last: tank-02 falls silent, tank-06 sends NaN`; a fault may tamper with several messages."""
+    struck: list[Injected] = []
+    for one in troubles:
+        same = [other for other in struck if (other.kind, other.topic) == (one.kind, one.topic)]
+        if not same or one.at_ns - same[-1].at_ns > _ONE_FAULT_NS:
+            struck.append(one)
+    last = ", ".join(f"{tank_of(one)} {PLAIN_WORDS[one.kind]}" for one in struck[-_FAULTS_TOLD:])
+    return f"{show_count(len(struck), 'fault')}{', the last: ' if last else ''}{last}"
