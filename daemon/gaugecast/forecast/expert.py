@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.engine.lstm import NumpyEngine
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, observe, scale, to_forecast
+from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, meaning, observe, to_forecast
 from gaugecast.forecast.skill import discounted, skill, square
 from gaugecast.model.weights import Model
 from gaugecast.records import Bool, Float32, Float64, Int64
@@ -48,8 +48,8 @@ class Trace(NamedTuple):
     slots: Int64
     inputs: Float32  # (N, R, I)
     state: Float32  # before the step, (N, R, S)
-    x: Float64  # (N, F), as fed
-    scale: Float64  # (N, F)
+    x: Float64  # what an output of 0 forecasts (N, F): the values as fed, or the recipe's centre
+    scale: Float64  # what an output of 1 adds to it (N, F)
     steps: Steps
 
 
@@ -130,10 +130,10 @@ class Expert:
         state = columns["state"][slots]
         inputs = build_inputs(stats, x, previous, steps.at + self.fleet.period_ns, self.layout, self.recipe)
         following = self._forward(slots, inputs, state)
-        s = scale(stats, self.recipe)
-        columns["next"][slots] = to_forecast(following, x, s, self.layout, self.recipe)
+        origin, s = meaning(stats, x, self.recipe)
+        columns["next"][slots] = to_forecast(following, origin, s, self.layout, self.recipe)
         columns["warm"][slots] += 1
-        return x, Trace(slots, inputs, state, x, s, steps)
+        return x, Trace(slots, inputs, state, origin, s, steps)
 
     def peek(self, slots: Int64, x: Float64, last: Float64, at: Int64, horizon: int) -> Float64:
         """Forecasts (N, horizon, G) in closed loop, each fed back as if it were measured; nothing is changed.
@@ -149,14 +149,13 @@ class Expert:
         if horizon == 1:
             return columns["next"][slots][:, None]
         state, stats = columns["state"][slots], columns["stats"][slots]
-        s = scale(stats, self.recipe)
         out = np.empty((len(slots), horizon, len(self.layout.forecast)))
         out[:, 0] = columns["next"][slots]
         for h in range(1, horizon):
             last, x = x, self._feed_back(x, out[:, h - 1])
             inputs = build_inputs(stats, x, last, at + (h + 1) * period, self.layout, self.recipe)
             y, state = self._rows_step(inputs, state)
-            out[:, h] = to_forecast(y, x, s, self.layout, self.recipe)
+            out[:, h] = to_forecast(y, *meaning(stats, x, self.recipe), self.layout, self.recipe)
         return out
 
     def score(self, slots: Int64, error: Float64, step: Float64, decay: float) -> None:
@@ -202,8 +201,7 @@ class Expert:
             target = steps.last_at[rows] + (g + 2) * self.fleet.period_ns
             inputs = build_inputs(stats, x, last, target, self.layout, self.recipe)
             y = self._forward(slots, inputs, self.columns["state"][slots])
-            s = scale(stats, self.recipe)
-            self.columns["next"][slots] = to_forecast(y, x, s, self.layout, self.recipe)
+            self.columns["next"][slots] = to_forecast(y, *meaning(stats, x, self.recipe), self.layout, self.recipe)
             previous[rows] = x
         return previous
 

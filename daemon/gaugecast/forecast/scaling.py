@@ -5,7 +5,8 @@ Pure functions over gathered rows of streams, one row a stream, all in float64 u
 of `I` inputs, and gives `O` outputs a row, so that `R·O = Ff`.
 
 The target is the next difference over its running scale, so an output of zero is persistence: a model that knows
-nothing is safe. Everything is element-wise on C-contiguous arrays: a row's result depends on nothing but the row,
+nothing is safe. (Recipes of the other kinds, for models trained as the tutorials do, have the level itself as
+target.) Everything is element-wise on C-contiguous arrays: a row's result depends on nothing but the row,
 to the bit. Only `sin`, `cos` and `log1p` lean on NumPy's vector kernels, and a test holds those to it; the other
 operations are exactly rounded everywhere.
 """
@@ -30,6 +31,8 @@ _STEPS, _SQUARE, _LONG, _SEEN, _MEAN, _VARIANCE = range(STATS)
 _HUGE = 1e150
 #: Inputs are cut at so many scales before they are squashed; no sensor's ordinary move comes near.
 _INPUT_CLIP = 100.0
+#: A level is not clipped, but float32 must hold it, its square and sums of such.
+_LEVEL_LIMIT = 1e15
 #: Half-life of the floor's mean |difference|, in half-lives of the scale: a sensor may lie flat for long.
 _LONG_RUN = 10.0
 #: The first values count with rate c / (n + c): c = 2 forgets a bad start like 1/n², a plain mean (c = 1) like 1/n.
@@ -67,7 +70,7 @@ class InputLayout:
         forecast = np.array([i for i, f in enumerate(features) if f.role == "forecast"], np.int64)
         per_feature = rows == "per_feature"
         fed = np.array([i for i, f in enumerate(features) if not per_feature or f.role == "input"], np.int64)
-        pair = 2 if recipe.level else 1
+        pair = 2 if recipe.kind == "difference" and recipe.level else 1
         size = pair * (len(fed) + per_feature) + _CLOCK * recipe.clock
         size += len(forecast) * (recipe.identity and per_feature)
         count = len(forecast) if per_feature else 1
@@ -128,8 +131,7 @@ def build_inputs(
         layout: Of the same features and recipe.
         recipe: Which inputs there are, and whether they are squashed.
     """
-    level, move = _normalise(stats, x, previous, recipe)
-    parts = (level, move) if recipe.level else (move,)
+    parts = _fed_parts(stats, x, previous, recipe)
     out = np.zeros((len(x), layout.row_count, layout.input_size), np.float32)
     at = 0
     if layout.per_feature:
@@ -148,34 +150,67 @@ def build_inputs(
     return out
 
 
-def to_forecast(y: Float32, x: Float64, s: Float64, layout: InputLayout, recipe: Recipe) -> Float64:
-    """Forecasts (N, Ff) in the sensors' units: the last value plus the move that the outputs mean.
+def meaning(stats: Float64, x: Float64, recipe: Recipe) -> tuple[Float64, Float64]:
+    """What outputs mean: the forecast is origin + spread·y, both (N, F), in the sensors' units.
+
+    For `difference` that is the last value and the scale of its moves, else centre and spread of the level. The
+    origin of a feature never seen is NaN; a running spread of a constant series is 0, its origin that constant.
+    """
+    if recipe.kind == "difference":
+        return x, scale(stats, recipe)
+    centre, spread = _centre_spread(stats, recipe)
+    return np.where(np.isnan(x), np.nan, centre), np.broadcast_to(spread, x.shape)
+
+
+def to_forecast(y: Float32, origin: Float64, s: Float64, layout: InputLayout, recipe: Recipe) -> Float64:
+    """Forecasts (N, Ff) in the sensors' units: where `meaning` begins, plus what the outputs mean.
 
     Args:
         y: Outputs (N, R, O).
-        x: Last values (N, F); a feature never seen stays NaN.
-        s: Scales (N, F); where 0, the forecast is `x` itself, to the bit.
+        origin: The first of `meaning` (N, F); NaN, as of a feature never seen, stays NaN.
+        s: The second of `meaning` (N, F); where 0, the forecast is `origin` itself, to the bit.
         layout: Of the same features and recipe.
-        recipe: Clips of target and move, in scales.
+        recipe: Clips of target and move, in scales, of the kind `difference`; a level is never clipped.
     """
-    bound = min(recipe.target_clip, recipe.move_clip)
-    move = y.reshape(len(x), len(layout.forecast)).astype(np.float64)
-    np.minimum(move, bound, out=move)
-    np.maximum(move, -bound, out=move)
+    move = y.reshape(len(origin), len(layout.forecast)).astype(np.float64)
+    if recipe.kind == "difference":
+        bound = min(recipe.target_clip, recipe.move_clip)
+        np.minimum(move, bound, out=move)
+        np.maximum(move, -bound, out=move)
     move *= s[:, layout.forecast]
-    move += x[:, layout.forecast]
+    move += origin[:, layout.forecast]
     return move
 
 
-def to_target(x_next: Float64, x: Float64, s: Float64, layout: InputLayout, recipe: Recipe) -> Float32:
+def to_target(x_next: Float64, origin: Float64, s: Float64, layout: InputLayout, recipe: Recipe) -> Float32:
     """What the model should have given (N, R, O), inverse of `to_forecast`; NaN where there is nothing to learn from.
 
     That is where either value is absent, and where the scale is 0: there no output changes the forecast.
     """
-    _, difference = _bounded(x_next[:, layout.forecast], x[:, layout.forecast])
-    target = _over(difference, s[:, layout.forecast], recipe.target_clip)
+    _, difference = _bounded(x_next[:, layout.forecast], origin[:, layout.forecast])
+    limit = recipe.target_clip if recipe.kind == "difference" else _LEVEL_LIMIT
+    target = _over(difference, s[:, layout.forecast], limit)
     target[s[:, layout.forecast] <= 0.0] = np.nan
-    return target.astype(np.float32).reshape(len(x), layout.row_count, layout.output_size)
+    return target.astype(np.float32).reshape(len(origin), layout.row_count, layout.output_size)
+
+
+def _centre_spread(stats: Float64, recipe: Recipe) -> tuple[Float64, Float64]:
+    """Of the level, (F,) as fitted or (N, F) as running."""
+    if recipe.kind == "running":
+        return stats[..., _MEAN], np.maximum(np.sqrt(stats[..., _VARIANCE]), scale(stats, recipe))
+    return np.array(recipe.centre), np.array(recipe.spread)
+
+
+def _fed_parts(stats: Float64, x: Float64, previous: Float64, recipe: Recipe) -> Float64:
+    """What is fed of each feature (P, N, F), squashed where the recipe says so; zero where not known."""
+    if recipe.kind == "difference":
+        both = _normalise(stats, x, previous, recipe)
+        return both if recipe.level else both[1:]
+    x, _ = _bounded(x, previous)
+    centre, spread = _centre_spread(stats, recipe)
+    level = _over(x - centre, np.broadcast_to(spread, x.shape), _LEVEL_LIMIT)
+    level[~np.isfinite(level)] = 0.0
+    return (_squashed(level) if recipe.squash else level)[None]
 
 
 def _observe_difference(after: Float64, difference: Float64, fresh: Bool, s: Float64, recipe: Recipe) -> None:
@@ -213,11 +248,14 @@ def _normalise(stats: Float64, x: Float64, previous: Float64, recipe: Recipe) ->
     both[0] = _over(x - stats[..., _MEAN], np.maximum(np.sqrt(stats[..., _VARIANCE]), s), _INPUT_CLIP)
     both[1] = _over(difference, s, _INPUT_CLIP)
     both[~np.isfinite(both)] = 0.0
-    if not recipe.squash:
-        return both
-    size = np.abs(both)
+    return _squashed(both) if recipe.squash else both
+
+
+def _squashed(x: Float64) -> Float64:
+    """sign(x)·log1p(|x|), new."""
+    size = np.abs(x)
     np.log1p(size, out=size)
-    return np.copysign(size, both, out=size)
+    return np.copysign(size, x, out=size)
 
 
 def _clock(for_ns: Int64) -> Float64:

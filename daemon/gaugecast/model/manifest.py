@@ -13,6 +13,7 @@ from gaugecast.fleet import Role, Rows
 
 Activation = Literal["tanh", "relu", "sigmoid", "hard_sigmoid", "linear"]
 Head = Literal["dense", "none"]
+RecipeKind = Literal["difference", "standard", "minmax", "running"]
 Shape = tuple[int, ...]
 
 FORMAT = 1
@@ -28,7 +29,9 @@ class Recipe:
     """How readings become the network's inputs, and its output a forecast.
 
     Attributes:
-        kind: `difference`: the target is (x[t+1] − x[t]) / s, the forecast x[t] + s·y.
+        kind: `difference`: the target is (x[t+1] − x[t]) / s, the forecast x[t] + s·y. All others forecast the level
+            itself, centre + spread·y, and are fed (x − centre) / spread, never clipped: `standard` and `minmax`
+            with `centre` and `spread` as fitted once, `running` with each stream's running mean and deviation.
         half_life_steps: Half-life, in steps, of the running mean and deviations.
         floor: Least scale s, as a share of the long-run mean |difference|.
         clip_sigma: Outliers beyond this many deviations are clipped in the statistics.
@@ -38,10 +41,12 @@ class Recipe:
         clock: Hour (two harmonics) and weekday of the target are inputs.
         identity: A one-hot of the feature is an input (rows `per_feature`).
         squash: Inputs pass through sign(x)·log1p(|x|).
+        centre: What counts as 0, a number a feature in the fleet's order; `standard` and `minmax` only.
+        spread: What counts as 1 above the centre, positive, likewise.
     """
 
     half_life_steps: float
-    kind: Literal["difference"] = "difference"
+    kind: RecipeKind = "difference"
     floor: float = 0.1
     clip_sigma: float = 5.0
     target_clip: float = 8.0
@@ -50,6 +55,8 @@ class Recipe:
     clock: bool = True
     identity: bool = True
     squash: bool = True
+    centre: tuple[float, ...] = ()
+    spread: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +173,19 @@ def check_manifest(manifest: Manifest) -> None:
     _expect(_positive(manifest.period_s), "period_s", "a positive number", manifest.period_s)
     names = [name for name, _ in manifest.features]
     _expect(len(set(names)) == len(names) > 0, "features", "distinct names, at least one", names)
-    _check_recipe(manifest.recipe)
+    _check_recipe(manifest.recipe, len(names))
 
 
-def _check_recipe(recipe: Recipe) -> None:
+def _check_recipe(recipe: Recipe, features: int) -> None:
     for name in ("half_life_steps", "clip_sigma", "target_clip", "move_clip"):
         value = getattr(recipe, name)
         _expect(_positive(value), f"recipe.{name}", "a positive number", value)
     _expect(0 <= recipe.floor < math.inf, "recipe.floor", "a number from 0", recipe.floor)
+    fitted = features if recipe.kind in ("standard", "minmax") else 0
+    for name, numbers in (("centre", recipe.centre), ("spread", recipe.spread)):
+        wanted = f"{fitted} numbers for the kind {recipe.kind!r}"
+        _expect(len(numbers) == fitted and all(map(math.isfinite, numbers)), f"recipe.{name}", wanted, numbers)
+    _expect(all(number > 0 for number in recipe.spread), "recipe.spread", "positive numbers", recipe.spread)
 
 
 def _positive(value: float) -> bool:

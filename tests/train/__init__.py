@@ -1,0 +1,1 @@
+"""Training by hand: options, sources, descent, exports, reports."""
