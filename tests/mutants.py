@@ -1,0 +1,227 @@
+"""Deliberate faults, by name: each takes one promise out of the daemon, and the simulation (or chaos) must turn red.
+
+`applied(name)` patches the product in this process for a while; `support.mutant_daemon` runs a daemon with one.
+A mutant that comes through unseen means that nothing guards what it breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gaugecast.align import gates
+from gaugecast.forecast import expert, scaling
+from gaugecast.mqtt.link import Link
+from gaugecast.pipeline import intake, parking
+from gaugecast.records import Kind, Message, Output, Verdict
+from gaugecast.service import loop, publisher
+from gaugecast.streams import snapshot
+
+#: Replaces an attribute until the mutant is taken back.
+Patch = Callable[[Any, str, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        breaks: What it does, in words.
+        apply: Patches it in.
+        chaos: Whether kills of a real daemon on a real broker can show it.
+    """
+
+    breaks: str
+    apply: Callable[[Patch], None]
+    chaos: bool = False
+
+
+@contextmanager
+def applied(name: str) -> Iterator[Mutant]:
+    """The product with this fault, until the block ends."""
+    undo: list[tuple[Any, str, Any]] = []
+
+    def patch(owner: Any, attribute: str, value: Any) -> None:
+        undo.append((owner, attribute, vars(owner)[attribute]))
+        setattr(owner, attribute, value)
+
+    mutant = MUTANTS[name]
+    try:
+        mutant.apply(patch)
+        yield mutant
+    finally:
+        for owner, attribute, value in reversed(undo):
+            setattr(owner, attribute, value)
+
+
+def _ack_on_receipt(patch: Patch) -> None:
+    poll = loop.DataLoop._poll
+
+    def eager(self: loop.DataLoop, facts: loop.RoundFacts) -> list[Message]:
+        messages = poll(self, facts)
+        self.link.ack(messages)
+        return [message._replace(epoch=-1) for message in messages]  # not acked again after the commit
+
+    patch(loop.DataLoop, "_poll", eager)
+
+
+def _ack_without_commit(patch: Patch) -> None:
+    commit = loop.DataLoop._commit
+
+    def careless(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+        before = self._held
+        commit(self, batch, facts)
+        if self._held is batch and before is None:
+            self.link.ack(batch.messages)
+            batch.messages = ()
+
+    patch(loop.DataLoop, "_commit", careless)
+
+
+def _no_dedupe(patch: Patch) -> None:
+    judge = gates.judge
+
+    def trusting(table: Any, fleet: Any, r: gates.Round) -> gates.Judged:
+        judged = judge(table, fleet, r)
+        refused = np.isin(judged.verdict, (Verdict.LATE, Verdict.DUPLICATE))
+        closed = np.where(table["open"][r.slots], table["open_tick"][r.slots], table["tick"][r.slots] + 1)
+        values = np.where(refused[:, None], r.values, judged.values)
+        tick = np.where(refused, closed, judged.tick)
+        return judged._replace(verdict=np.where(refused, gates.ACCEPTED, judged.verdict), values=values, tick=tick)
+
+    patch(gates, "judge", trusting)
+
+
+def _no_delivery_ring(patch: Patch) -> None:
+    patch(intake.Deliveries, "seen", lambda *_: False)
+
+
+def _publish_without_ledger(patch: Patch) -> None:
+    commit = loop.DataLoop._commit
+    waiting: dict[int, list[Output]] = {}
+
+    def forgetful(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+        assert batch.outcome is not None
+        queue = waiting.setdefault(id(self), [])
+        queue += batch.outcome.outputs
+        batch.outcome.outputs = []
+        commit(self, batch, facts)
+        while queue and self.link.room(1) > 0:
+            one = queue.pop(0)
+            self.link.publish(0, one.topic, one.body, one.qos, one.retain)
+
+    patch(loop.DataLoop, "_commit", forgetful)
+
+
+def _no_epoch(patch: Patch) -> None:
+    ack = Link.ack
+
+    def timeless(self: Link, messages: Sequence[Message]) -> int:
+        return ack(self, [message._replace(epoch=self.epoch) for message in messages])
+
+    patch(Link, "ack", timeless)
+    from simulation.link import SimLink
+
+    patch(SimLink, "may_ack", lambda *_: True)
+
+
+def _nan_unguarded(patch: Patch) -> None:
+    def bare(stats: Any, x: Any, previous: Any, recipe: Any) -> Any:
+        s = scaling.scale(stats, recipe)
+        return np.stack([(x - stats[..., 4]) / s, (x - previous) / s])
+
+    def unchecked(self: expert.Expert, slots: Any, inputs: Any, state: Any) -> Any:
+        y, after = self._rows_step(inputs, state)
+        self.columns["state"][slots] = after
+        return y
+
+    patch(scaling, "_normalise", bare)
+    patch(expert.Expert, "_forward", unchecked)
+
+
+def _cursor_ahead(patch: Patch) -> None:
+    settled = publisher.Publisher.settled
+
+    def boastful(self: publisher.Publisher) -> publisher.Settled:
+        assert settled.fget is not None
+        return settled.fget(self)._replace(confirmed=self._tail)  # type: ignore[no-any-return]
+
+    patch(publisher.Publisher, "settled", property(boastful))
+
+
+def _cursor_stays(patch: Patch) -> None:
+    patch(publisher.Publisher, "reset", publisher.Publisher.settle)
+
+
+def _no_preserve(patch: Patch) -> None:
+    patch(snapshot.Snapshot, "preserve", lambda *_: None)
+
+
+def _step_again(patch: Patch) -> None:
+    commit = loop.DataLoop._commit
+
+    def stepping(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+        if self._held is batch:
+            batch.outcome = self.pipeline.advance(batch.inputs)
+        commit(self, batch, facts)
+
+    patch(loop.DataLoop, "_commit", stepping)
+
+
+def _drop_held(patch: Patch) -> None:
+    commit = loop.DataLoop._commit
+
+    def dropping(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+        commit(self, batch, facts)
+        self._held = None
+
+    patch(loop.DataLoop, "_commit", dropping)
+
+
+def _checkpoint_while_holding(patch: Patch) -> None:
+    patch(loop.DataLoop, "holding", property(lambda _: False))
+
+
+def _timer_first(patch: Patch) -> None:
+    gather = loop.DataLoop._gather
+
+    def impatient(self: loop.DataLoop, facts: loop.RoundFacts) -> loop.Batch:
+        batch = gather(self, facts)
+        timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
+        batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]
+        return batch
+
+    patch(loop.DataLoop, "_gather", impatient)
+
+
+def _steps_forgotten(patch: Patch) -> None:
+    unpark = parking.unpark
+
+    def forgetting(lane: Any, stream: str, state: bytes) -> None:
+        unpark(lane, stream, state)
+        lane.table["step"][lane.table.slots[stream]] = 0
+
+    patch(parking, "unpark", forgetting)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "ack_on_receipt": Mutant("messages are acked before they are durable", _ack_on_receipt, chaos=True),
+    "ack_without_commit": Mutant("messages are acked although their commit failed", _ack_without_commit),
+    "no_dedupe": Mutant("readings that came before are taken again", _no_dedupe, chaos=True),
+    "no_delivery_ring": Mutant("redelivered payloads without time or number are taken again", _no_delivery_ring),
+    "publish_without_ledger": Mutant("forecasts are sent and not kept", _publish_without_ledger, chaos=True),
+    "no_epoch": Mutant("acks go to whatever connection there is", _no_epoch, chaos=True),
+    "nan_unguarded": Mutant("absurd values reach the states", _nan_unguarded),
+    "cursor_ahead": Mutant("the confirmed position is that of what was handed over", _cursor_ahead, chaos=True),
+    "cursor_stays": Mutant("a reconnect does not send unconfirmed forecasts again", _cursor_stays),
+    "no_preserve": Mutant("a checkpoint has rows of different moments", _no_preserve, chaos=True),
+    "step_again": Mutant("a failed commit is stepped once more", _step_again),
+    "drop_held": Mutant("a batch whose commit failed is forgotten", _drop_held),
+    "checkpoint_while_holding": Mutant("a checkpoint stands before rows that it knows", _checkpoint_while_holding),
+    "timer_first": Mutant("a stream is parked under the reading that ends its silence", _timer_first),
+    "steps_forgotten": Mutant("a parked stream counts from the beginning again", _steps_forgotten),
+}
