@@ -11,6 +11,8 @@ from gaugecast.cli.backup import backup_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
 from gaugecast.cli.init import init_command
+from gaugecast.cli.learn import learn_command
+from gaugecast.cli.models import models_app
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
@@ -41,6 +43,8 @@ app.command("watch")(watch)
 app.command("status")(status)
 app.command("replay")(replay_command)
 app.command("backup")(backup_command)
+app.add_typer(models_app, name="models")
+app.command("learn")(learn_command)
 app.command("version")(_version)
 
 

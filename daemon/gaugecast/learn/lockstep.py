@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,20 +13,22 @@ from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.student import Student
 from gaugecast.learn.trainer import OnlineLearner
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline import Outcome, Pipeline, events
 from gaugecast.records import Float64, Input
 
 
 class Lockstep:
-    """One fleet's history through `Pipeline.advance`, one reading at a time.
+    """One fleet's history through `Pipeline.advance`; where it learns, one reading at a time.
 
     Args:
         fleet: Its `horizon` is how far is forecast.
         model: Weights to begin with; `None` = a new model, that knows nothing.
         learning: Learn on the way, or only forecast.
+        learn_after: So many readings are forecast and remembered before the first update: those that `model` has
+            been trained on already.
         units: LSTM layers of a new model.
         seed: Of the first weights and of the replay draws.
-        always: Forecast with the model from the first step on, rather than with persistence while it warms up.
+        limits: Bounds of the pipeline, as the daemon has them.
     """
 
     def __init__(
@@ -35,13 +37,16 @@ class Lockstep:
         *,
         model: Model | None = None,
         learning: bool = True,
+        learn_after: int = 0,
         units: tuple[int, ...] = (64,),
         seed: int = 0,
+        limits: Loop | None = None,
     ) -> None:
         self.fleet = fleet
         self._model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._models = {self._model.manifest.version: self._model}
-        self.pipeline = Pipeline(Loop(), lambda _fleet, version: self._models[version], trace=learning)
+        self._waiting = learn_after
+        self.pipeline = Pipeline(limits or Loop(), lambda _fleet, version: self._models[version], trace=True)
         self.learner: OnlineLearner | None = None
         self.student: Student | None = None
         if learning:
@@ -55,24 +60,28 @@ class Lockstep:
         """The weights as they stand."""
         return self._model
 
-    def run(self, batches: Iterable[list[Input]]) -> Float64:
-        """Forecasts made after each step (T, H, G), in the sensors' units; NaN where a reading made no step."""
-        made: list[Float64] = []
-        shape = (self.fleet.horizon, -1)
+    def outcomes(self, batches: Iterable[list[Input]]) -> Iterator[Outcome]:
+        """What `advance` made of the inputs, with its traces; learning happens between one and the next."""
         for batch in batches:
-            for one in batch:
-                outcome = self.pipeline.advance([one])
-                forecast = [np.frombuffer(o.forecast, "<f8").reshape(shape) for o in outcome.outputs]
-                made.append(forecast[-1] if forecast else np.full((self.fleet.horizon, made[-1].shape[1]), np.nan))
-                self._learn(outcome.traces)
-        return np.array(made)
+            for piece in [batch] if self.student is None else [[one] for one in batch]:
+                outcome = self.pipeline.advance(piece)
+                yield outcome
+                self._learn(outcome)
 
-    def _learn(self, traces: list[tuple[str, object]]) -> None:
+    def run(self, batches: Iterable[list[Input]]) -> Float64:
+        """Forecasts made of each step (T, H, G), in the sensors' units, in the order of the steps."""
+        outputs = [o.forecast for outcome in self.outcomes(batches) for o in outcome.outputs]
+        return np.frombuffer(b"".join(outputs), "<f8").reshape(len(outputs), self.fleet.horizon, -1)
+
+    def _learn(self, outcome: Outcome) -> None:
         if self.student is None or self.learner is None:
             return
-        names = self.pipeline.lanes[self.fleet.name].table.names
-        for _, trace in traces:
-            self.student.take(trace, names)  # type: ignore[arg-type]
+        table = self.pipeline.lanes[self.fleet.name].table
+        for _, trace in outcome.traces:
+            self.student.take(trace, table)
+        self._waiting -= len(outcome.verdicts)
+        if self._waiting > 0:
+            return
         while (learned := self.learner.update()) is not None:
             # A number instead of a digest: nothing is stored here, and sealing costs more than the update.
             version = f"lockstep-{self.learner.updates_total}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.expert import Trace, same_shape
 from gaugecast.forecast.scaling import InputLayout, to_target
 from gaugecast.learn.trainer import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.records import Float32, Float64
+from gaugecast.streams.table import StreamTable
 
 
 @dataclass(slots=True)
@@ -43,16 +44,28 @@ class Student:
         self.streams = streams
         self._recipe = model.manifest.recipe
         self._layout = InputLayout.of(fleet.features, model.manifest.rows, self._recipe)
+        self._model = model
         self._last: dict[str, _Step] = {}
+        self._losses: list[float] = []
 
-    def take(self, trace: Trace, names: Sequence[str | None]) -> None:
+    def fits(self, model: Model) -> bool:
+        """Whether other weights have the shape of those that are learned."""
+        return same_shape(self._model, model)
+
+    def take_losses(self) -> list[float]:
+        """Mean squares, in units of the scale, of the forecasts since the last call, made before their targets came."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def take(self, trace: Trace, table: StreamTable) -> None:
         """Show one round of steps.
 
         Args:
             trace: Of the model in force.
-            names: Stream by slot.
+            table: The fleet's, as it is after the round.
         """
-        steps = trace.steps
+        steps, names = trace.steps, table.names
+        predicted = table["predicted"][trace.slots]
         for row, slot in enumerate(trace.slots.tolist()):
             stream = names[slot]
             if stream is None or (self.streams is not None and stream not in self.streams):
@@ -61,6 +74,7 @@ class Student:
             before = self._last.get(stream)
             if before is not None:
                 target = self._target(before, steps.values[row]) if follows else None
+                self._note_loss(before, steps.values[row], predicted[row])
                 self.learner.observe(before.inputs, before.state, target, stream=stream, fresh=before.fresh)
             self._last[stream] = _Step(
                 trace.inputs[row], trace.state[row], trace.x[row], trace.scale[row], before is None or not follows
@@ -70,6 +84,13 @@ class Student:
         """Drop what is remembered of a stream."""
         self._last.pop(stream, None)
         self.learner.forget(stream)
+
+    def _note_loss(self, before: _Step, values: Float64, predicted: Float64) -> None:
+        g = self._layout.forecast
+        scale = before.scale[g]
+        known = (scale > 0) & np.isfinite(predicted) & np.isfinite(values[g])
+        if known.any():
+            self._losses.append(float(np.mean(((values[g] - predicted)[known] / scale[known]) ** 2)))
 
     def _target(self, before: _Step, values: Float64) -> Float32:
         """(R, O), NaN where a feature was not measured."""

@@ -116,6 +116,10 @@ class OnlineLearner:
         self._tracks.pop(stream, None)
         self._moved.pop(stream, None)
 
+    def load(self, model: Model) -> None:
+        """Go on from other weights of the same shape; the moments stay."""
+        self._network.load(model)
+
     def update(self) -> Model | None:
         """One step of descent, and the weights after it; `None` where nothing new has come.
 

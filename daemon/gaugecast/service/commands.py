@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gaugecast.control import Command, StreamsQuery
+from gaugecast.errors import ModelError
+from gaugecast.metrics.facts import LearnerState
 from gaugecast.pipeline import events
+from gaugecast.service.keeper import measured
 
 if TYPE_CHECKING:
     from gaugecast.service.daemon import Daemon
@@ -21,7 +24,7 @@ def answer_command(daemon: Daemon, command: Command) -> None:
         return
     try:
         action(daemon, command)
-    except (msgspec.ValidationError, KeyError, ValueError) as exc:
+    except (msgspec.ValidationError, KeyError, TypeError, ValueError, ModelError) as exc:
         command.refuse(f"{command.name}: {exc}")
 
 
@@ -44,4 +47,51 @@ def _reset(daemon: Daemon, command: Command) -> None:
     command.answer()
 
 
-_ACTIONS = {"status": _status, "streams": _streams, "reset": _reset}
+def _hand_over(daemon: Daemon, command: Command) -> None:
+    """From the learner, or from `gaugecast models shadow`: weights that the store has get a role."""
+    request = command.request
+    fleet, version = str(request["fleet"]), str(request["version"])
+    role, reason = str(request.get("role", "shadow")), str(request.get("reason", "learned"))
+    daemon.order(daemon.keeper.hand_over(fleet, version, role, reason))
+    command.answer()
+
+
+def _promote(daemon: Daemon, command: Command) -> None:
+    daemon.order(daemon.keeper.promote(str(command.request["fleet"])))
+    command.answer()
+
+
+def _roll_back(daemon: Daemon, command: Command) -> None:
+    daemon.order(daemon.keeper.roll_back(str(command.request["fleet"])))
+    command.answer()
+
+
+def _models(daemon: Daemon, command: Command) -> None:
+    """What is in force and in shadow, by fleet, with steps and skill."""
+    fleets = {}
+    for name, lane in daemon.pipeline.lanes.items():
+        roles = {}
+        for role, expert in lane.experts.items():
+            steps, gained = measured(lane, expert)
+            roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
+        standing = daemon.keeper.standing(name)
+        fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
+    command.answer({"fleets": fleets})
+
+
+def _learner(daemon: Daemon, command: Command) -> None:
+    facts = {k: v for k, v in command.request.items() if k not in ("command", "fleet")}
+    daemon.learners[str(command.request["fleet"])] = LearnerState(**facts)
+    command.answer()
+
+
+_ACTIONS = {
+    "status": _status,
+    "streams": _streams,
+    "reset": _reset,
+    "hand_over": _hand_over,
+    "promote": _promote,
+    "rollback": _roll_back,
+    "models": _models,
+    "learner": _learner,
+}

@@ -7,6 +7,7 @@ import signal
 import statistics
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from gaugecast.ledger.lock import StateLock
 from gaugecast.ledger.store import Ledger
 from gaugecast.logs import get
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import State, StreamColumns
+from gaugecast.metrics.facts import LearnerState, State, StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.payloads import Decoder
@@ -32,11 +33,14 @@ from gaugecast.pipeline import Pipeline, events
 from gaugecast.records import Input
 from gaugecast.service import reports
 from gaugecast.service.checkpointing import Checkpointer
+from gaugecast.service.child import LearnerChild
 from gaugecast.service.clock import ArrivalClock
 from gaugecast.service.commands import answer_command
+from gaugecast.service.keeper import ModelKeeper
 from gaugecast.service.loop import DataLoop
 from gaugecast.service.models import ModelStore, shipped_model
 from gaugecast.service.recovery import Recovered, recover
+from gaugecast.service.reload import reload
 from gaugecast.topics import Pattern
 from gaugecast.web import Health, Web
 
@@ -62,8 +66,10 @@ class Daemon:
         self.directory = settings.storage.directory
         self.stopping = False
         self.reloading = False
+        self.fault = ""  # what stays to be said in the status line
         self.status = StatusAnswer(ready=False, reason="starting")
         self.columns: tuple[StreamColumns, ...] = ()
+        self.learners: dict[str, LearnerState] = {}  # by fleet, as the learner last said
         self._orders: list[Input] = []
         self._began_s = time.monotonic()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_WINDOW)
@@ -98,7 +104,7 @@ class Daemon:
         self.writer = CheckpointWriter(self.directory, self.settings.storage)
         self.checkpointer = Checkpointer(self.pipeline, self.writer, self.settings.storage, now_s=time.monotonic())
         self.clock = ArrivalClock(self.ledger.received_at_ns)
-        self.link = Link(self.settings.mqtt, self._filters(), forget=self._forget())
+        self.link = Link(self.settings.mqtt, self.filters(), forget=self._forget(), retained=self.retained_filters())
         self.loop = DataLoop(
             link=self.link,
             ledger=self.ledger,
@@ -110,7 +116,10 @@ class Daemon:
             commands=self._take_orders,
         )
         self.tallies = reports.Tallies(self.pipeline)
-        self._orders += self._configuration_events(self.clock.stamp())
+        self._forecasts_before = self._forecasts()  # by earlier processes
+        self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
+        self.child = LearnerChild(Path(self.settings.source)) if self.settings.learning.mode == "child" else None
+        self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
     def _open_web(self) -> Web:
         http = self.settings.http
@@ -160,22 +169,27 @@ class Daemon:
             seconds=round(report.seconds, 3),
         )
 
-    def _filters(self) -> list[tuple[str, int]]:
+    def filters(self) -> list[tuple[str, int]]:
+        """What the fleets read: topic filters with their QoS."""
         return [(Pattern.parse(text).filter, f.input_qos) for f in self.fleets for text in f.subscribe]
+
+    def retained_filters(self) -> list[str]:
+        """Those of them for which retained messages count."""
+        return [Pattern.parse(text).filter for f in self.fleets if f.accept_retained for text in f.subscribe]
 
     def _forget(self) -> list[str]:
         """Filters of fleets as the ledger knows them: the broker may still hold our subscription to them."""
         old = [lane.fleet for lane in self.pipeline.lanes.values()]
         return [Pattern.parse(text).filter for f in old for text in f.subscribe]
 
-    def _configuration_events(self, now_ns: int) -> list[Input]:
-        """What the configuration changes against what the ledger says is in force."""
+    def configuration_events(self, fleets: Sequence[Fleet], now_ns: int) -> list[Input]:
+        """What these fleets change against what the ledger says is in force."""
         made: list[Input] = []
-        wanted = {f.name: f for f in self.fleets}
+        wanted = {f.name: f for f in fleets}
         for name in self.pipeline.lanes:
             if name not in wanted:
                 made.append(events.event_input(events.FleetRetired(), received_at_ns=now_ns, fleet=name))
-        for fleet in self.fleets:
+        for fleet in fleets:
             lane = self.pipeline.lanes.get(fleet.name)
             if lane is None or lane.fleet.digest() != fleet.digest():
                 made.append(events.configured(fleet, received_at_ns=now_ns))
@@ -196,6 +210,9 @@ class Daemon:
     def main_loop(self) -> None:
         """Turn until asked to stop."""
         while not self.stopping:
+            if self.reloading and not self.loop.holding:  # orders must be taken before the next ones are made
+                self.reloading = False
+                reload(self)
             facts = self.loop.turn()
             self.checkpointer.add_cost(facts.stage_s.get("advance", 0.0))
             now_s = time.monotonic()
@@ -213,6 +230,9 @@ class Daemon:
     def on_tick(self, now_s: float) -> None:
         """Once a second: publish snapshots for other threads, prune, say READY."""
         self._note_rates(now_s)
+        self._orders += self.keeper.judge()
+        if self.child is not None:
+            self.child.watch(now_s)
         state = self._state()
         self.metrics.set_state(state)
         self.columns = tuple(
@@ -231,6 +251,8 @@ class Daemon:
 
     def _take_orders(self, _now_ns: int) -> list[Input]:
         orders, self._orders = self._orders, []
+        if orders:
+            self.keeper.taken()
         now_ns = self.clock.latest
         return [order._replace(received_at_ns=now_ns, at_ns=now_ns) for order in orders]
 
@@ -249,7 +271,10 @@ class Daemon:
         parked = self.ledger.parked_count()
         lanes = list(self.pipeline.lanes.values())
         return State(
-            fleets=tuple(reports.fleet_state(lane, parked if len(lanes) == 1 else 0) for lane in lanes),
+            fleets=tuple(
+                reports.fleet_state(lane, parked if len(lanes) == 1 else 0, self.learners.get(lane.fleet.name))
+                for lane in lanes
+            ),
             ready=self.link.connected,
             recovered=1.0,
             mqtt_connected=self.link.connected,
@@ -291,7 +316,7 @@ class Daemon:
             reconnects_total=state.mqtt_reconnects_total,
             session_lost_total=state.mqtt_session_lost_total,
             readings_total=self.loop.received_total,
-            forecasts_total=self._forecasts(),
+            forecasts_total=self._forecasts() - self._forecasts_before,
             rejects_total=sum(self.pipeline.rejects.values()),
             readings_per_s=(newest[1] - oldest[1]) / span if span else None,
             forecasts_per_s=(newest[2] - oldest[2]) / span if span else None,
@@ -313,7 +338,7 @@ class Daemon:
     def _status_line(self) -> str:
         s = self.status
         rate = "" if s.readings_per_s is None else f", {s.readings_per_s:.0f} readings/s"
-        where = "" if s.ready else f"; {s.reason}"
+        where = "".join(f"; {reason}" for reason in (s.reason, self.fault) if reason)
         return f"{self.pipeline.streams} streams{rate}, {s.lag} unconfirmed{where}"
 
     def streams_answer(self, query: StreamsQuery) -> StreamsAnswer:
@@ -326,6 +351,8 @@ class Daemon:
     def shutdown(self) -> None:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self.notifier.stopping("draining")
+        if self.child is not None:
+            self.child.close()
         until = time.monotonic() + 5.0
         while self.link.connected and self.loop.publisher.lag and time.monotonic() < until:
             self.loop.drain()
@@ -354,8 +381,12 @@ def run(settings: Settings) -> None:
             os._exit(128 + number)
         daemon.stopping = True
 
+    def ask_reload(_number: int, _frame: object) -> None:
+        daemon.reloading = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, ask_reload)  # before READY, too: its default would end the process
     daemon.startup()
     daemon.main_loop()
     daemon.shutdown()

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import itemgetter
 from typing import TypeVar
 
@@ -48,6 +49,7 @@ class Batch:
     refused: list[Refused]
     unparked: list[tuple[str, str]]
     arrived_s: float
+    pieces: Sequence[tuple[Message | None, int]] = ()
     outcome: Outcome | None = None
 
 
@@ -66,7 +68,7 @@ class DataLoop:
     """Owned by the one thread that calls `turn`; so are the pipeline, the ledger and the link.
 
     Args:
-        cautious: The last process ended uncleanly: redelivered messages are taken behind durable attempt marks.
+        cautious: The last process ended uncleanly: messages that were under way then are taken one by one.
         commands: Asked once a round for event inputs that people or the learner ordered.
 
     Attributes:
@@ -93,7 +95,7 @@ class DataLoop:
         self.received_total = 0
         self.session_lost = False
         self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
-        self._caution = Caution(ledger, over=not cautious)
+        self._caution = Caution(ledger.trail, over=not cautious)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._first_connect = True
@@ -130,16 +132,26 @@ class DataLoop:
         arrived_s = self._monotonic()
         self._note_connects()
         inputs = self._events(now_ns)
-        decoded = self._timed("decode", facts, lambda: self._decode(messages, now_ns))
+        decoded = self._timed("decode", facts, lambda: self._caution.decode(self.decoder, messages, now_ns))
         facts.messages = len(messages)
         facts.received = Counter(map(itemgetter(1), decoded.inputs))
         self.received_total += len(decoded.inputs)
         unparked = self._unpark(decoded.inputs, now_ns)
         names = [(one.fleet, one.stream) for one in unparked]
-        inputs += unparked + decoded.inputs
+        inputs += unparked
+        pieces = self._pieces(messages, decoded, len(inputs)) if self._caution.suspicious else []
+        inputs += decoded.inputs
         if self.pipeline.due(now_ns):
             inputs.append(events.timer_input(now_ns))
-        return Batch(messages, inputs, list(decoded.refused), names, arrived_s)
+            pieces.append((None, len(inputs)))
+        return Batch(messages, inputs, list(decoded.refused), names, arrived_s, pieces)
+
+    @staticmethod
+    def _pieces(messages: Sequence[Message], decoded: Decoded, own: int) -> list[tuple[Message | None, int]]:
+        """Where each message's inputs end in a batch that begins with `own` inputs of ours."""
+        counts = Counter(decoded.message_of_input)
+        ends = accumulate((counts[i] for i in range(len(messages))), initial=own)
+        return list(zip([None, *messages], ends, strict=True))
 
     def _events(self, now_ns: int) -> list[Input]:
         """Events that came about since the last round, in the order in which they are taken."""
@@ -154,7 +166,7 @@ class DataLoop:
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
         if self._caution.waiting:
-            self.link.poll(0, _RETRY_S if self._caution.blocked else 0.0)
+            self.link.poll(0, 0.0)
             return self._admitted(self._caution.resume())
         lagging = self.publisher.lag > self._settings.max_lag
         self._mark("lag", lagging)
@@ -167,16 +179,12 @@ class DataLoop:
 
     def _admitted(self, messages: list[Message]) -> list[Message]:
         self._mark("quarantine", self._caution.suspicious)
-        self._mark_storage(self._caution.blocked)
         return messages
 
-    def _decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
-        if messages and self._caution.poisonous:
-            return _as_poison(messages[0], now_ns)
-        return self.decoder.decode(messages, now_ns)
-
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
-        batch.outcome = self._timed("advance", facts, lambda: self.pipeline.advance(batch.inputs))
+        batch.outcome = self._timed(
+            "advance", facts, lambda: self._caution.advance(self.pipeline, batch.inputs, batch.pieces)
+        )
 
     def _commit(self, batch: Batch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
@@ -200,6 +208,11 @@ class DataLoop:
             self._held = batch
             self._mark_storage(exc)
             return
+        except Defect:
+            self._caution.note_batch(
+                batch.messages
+            )  # rows that cannot be stored: their messages must not come for ever
+            raise
         self._mark_storage(None)
         facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
         self._settled_at_s = self._monotonic()
@@ -223,7 +236,7 @@ class DataLoop:
     def _settle_idle(self, facts: RoundFacts) -> None:
         """Note confirmations although nothing came, so that a quiet daemon repeats nothing when it comes back."""
         if self.publisher.unsettled and self._monotonic() - self._settled_at_s >= _SETTLE_S:
-            empty = Batch((), [], [], [], 0.0, Outcome([], []))
+            empty = Batch((), [], [], [], 0.0, outcome=Outcome([], []))
             self._commit(empty, facts)
 
     @property
@@ -290,10 +303,3 @@ class DataLoop:
         result = work()
         facts.stage_s[stage] = self._monotonic() - began
         return result
-
-
-def _as_poison(message: Message, now_ns: int) -> Decoded:
-    """A message that must not be looked at any more: one reject, and its first bytes for the quarantine."""
-    reject = Input(Kind.REJECT, "", "", now_ns, now_ns, b"", 0, 0, message.dup, "poison")
-    row = Refused(now_ns, "", "", message.topic, "poison", "three processes died on it", message.payload[:256])
-    return Decoded([reject], [row])

@@ -13,7 +13,7 @@ import numpy as np
 from gaugecast.control import FeatureStatus, FleetStatus, StreamRow, StreamsQuery
 from gaugecast.forecast.body import QUALITY
 from gaugecast.forecast.skill import skill
-from gaugecast.metrics.facts import FeatureScore, FleetState, Round, StreamColumns
+from gaugecast.metrics.facts import FeatureScore, FleetState, LearnerState, Round, StreamColumns
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.lane import Lane
 from gaugecast.pipeline.made import Totals
@@ -35,6 +35,8 @@ class Tallies:
 
     def take(self, facts: RoundFacts) -> Round:
         """One round's facts for the metrics."""
+        for gone in self._before.keys() - self._pipeline.lanes.keys():
+            del self._before[gone]  # should the fleet come back, it begins anew
         grown = {name: self._growth(name, lane.totals) for name, lane in self._pipeline.lanes.items()}
         rejects = self._pipeline.rejects - self._rejects
         if rejects:
@@ -73,7 +75,7 @@ class Tallies:
         return grown
 
 
-def fleet_state(lane: Lane, parked: int) -> FleetState:
+def fleet_state(lane: Lane, parked: int, learner: LearnerState | None = None) -> FleetState:
     """One fleet now, for the gauges."""
     table, live = lane.table, lane.table.live_slots()
     return FleetState(
@@ -84,6 +86,7 @@ def fleet_state(lane: Lane, parked: int) -> FleetState:
         held=lane.totals.held,
         model=None if lane.in_force is None else lane.in_force.version,
         features=_scores(lane),
+        learner=learner,
     )
 
 

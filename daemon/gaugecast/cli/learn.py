@@ -1,0 +1,29 @@
+"""`gaugecast learn`: the learner, where it is a unit of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gaugecast.config import load_settings
+from gaugecast.logs import configure
+
+
+def learn_command(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")] = Path(
+        "gaugecast.toml"
+    ),
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Learn beside the daemon: follow its ledger, train, hand weights over. Started by `run` if learning.mode is child.
+
+    Needs TensorFlow. Takes at most learning.cpu cores; if it fails, forecasts go on with the weights that are in force.
+    """
+    settings = load_settings(config, os.environ)
+    configure(log_level)
+    from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
+
+    learn(settings)

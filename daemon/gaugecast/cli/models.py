@@ -1,0 +1,121 @@
+"""`gaugecast models …`: which weights there are, which role they have, and changing that."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gaugecast.cli.figures import show_skill
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.config.schema import Settings
+from gaugecast.control import SOCKET_NAME, call
+from gaugecast.errors import ConfigError, ModelError, Unreachable
+from gaugecast.model import Model, load_model, seal_model
+from gaugecast.service.models import ModelStore, check_fits
+
+models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow, promote and roll back models.")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")]
+FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
+_DEFAULT = Path("gaugecast.toml")
+
+
+@models_app.command("list")
+def list_models(config: Config = _DEFAULT) -> None:
+    """All weights on disk, newest last, and what role they have in the running daemon."""
+    settings = load_settings(config, os.environ)
+    store, roles = ModelStore(settings.storage.directory), _roles(settings)
+    table = Table("fleet", "version", "role", "skill", "made by", "units")
+    for fleet in resolve_fleets(settings):
+        for version in store.versions(fleet.name):
+            manifest = store.load(fleet.name, version).manifest
+            role, gained = roles.get((fleet.name, version), ("", None))
+            made_by = str(manifest.provenance.get("made_by", manifest.provenance.get("script", "")))
+            units = " + ".join(str(layer.units) for layer in manifest.layers)
+            table.add_row(fleet.name, version, role, show_skill(gained) if role else "", made_by, units)
+    Console().print(table)
+
+
+@models_app.command("show")
+def show_model(version: str, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+    """The manifest of one version: shape, recipe, provenance."""
+    settings = load_settings(config, os.environ)
+    name = _fleet_name(settings, fleet)
+    Console().print_json((ModelStore(settings.storage.directory).place(name, version) / "model.json").read_text())
+
+
+@models_app.command("import")
+def import_model(
+    source: Annotated[Path, typer.Argument(help="A folder with model.json and weights.npz, or a .keras file.")],
+    config: Config = _DEFAULT,
+    fleet: FleetName = None,
+) -> None:
+    """Check a model against its fleet and store it; `models shadow` then tries it."""
+    settings = load_settings(config, os.environ)
+    wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, fleet))
+    if source.suffix == ".keras":
+        from gaugecast.learn.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
+
+        model: Model = import_keras(source, wanted)
+    else:
+        found = load_model(source)
+        model = seal_model(replace(found.manifest, fleet=wanted.name), dict(found.weights))
+    check_fits(model, wanted)
+    version = ModelStore(settings.storage.directory).add(wanted.name, model)
+    typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
+
+
+@models_app.command("shadow")
+def shadow_model(version: str, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+    """Let stored weights run beside what is in force, unpublished, and be judged."""
+    settings = load_settings(config, os.environ)
+    name = _fleet_name(settings, fleet)
+    _ask(settings, {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"})
+    typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
+
+
+@models_app.command("promote")
+def promote_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+    """Put the model in shadow in force now, warm as it is."""
+    settings = load_settings(config, os.environ)
+    _ask(settings, {"command": "promote", "fleet": _fleet_name(settings, fleet)})
+    typer.echo("promoted")
+
+
+@models_app.command("rollback")
+def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+    """Put the last good weights in force again; persistence where there are none."""
+    settings = load_settings(config, os.environ)
+    _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)})
+    typer.echo("rolled back")
+
+
+def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
+    return call(settings.storage.directory / SOCKET_NAME, request)
+
+
+def _fleet_name(settings: Settings, wanted: str | None) -> str:
+    names = list(settings.fleet)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted not in names:
+        raise ConfigError(f"--fleet: one of {', '.join(names)} expected, got {wanted or 'none'}")
+    return str(wanted)
+
+
+def _roles(settings: Settings) -> dict[tuple[str, str], tuple[str, float | None]]:
+    try:
+        answer = _ask(settings, {"command": "models"})
+    except (Unreachable, ModelError):
+        return {}  # no daemon runs: nothing has a role
+    return {
+        (fleet, known["version"]): (role, known["skill"])
+        for fleet, entry in answer["fleets"].items()
+        for role, known in entry["roles"].items()
+    }

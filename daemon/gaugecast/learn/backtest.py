@@ -1,0 +1,256 @@
+"""History forecast as the daemon would have done it, learned from as it goes, and scored beside the baselines."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from gaugecast.config.schema import Loop
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Trace
+from gaugecast.learn import baselines
+from gaugecast.learn.lockstep import Lockstep
+from gaugecast.learn.score import Course, Score, deviations, score
+from gaugecast.model import Model
+from gaugecast.pipeline import Outcome
+from gaugecast.records import Float64, Input, Kind
+
+Learning = Literal["off", "lockstep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which rows of each stream are trained on, validated on and scored; the rest is not looked at.
+
+    Attributes:
+        train, validation: Rows, or a share of all rows below 1.
+        test: The same; `None` = all that follow.
+        standardise: Errors in deviations of the train rows (of all scored rows without any), or in sensors' units.
+    """
+
+    train: float = 0.0
+    validation: float = 0.0
+    test: float | None = None
+    standardise: bool = True
+
+    def borders(self, rows: int) -> tuple[int, int, int]:
+        """First row after training, first scored row, and one past the last scored row.
+
+        Raises:
+            ConfigError: Nothing is left to score.
+        """
+        train, validation = _rows(self.train, rows), _rows(self.validation, rows)
+        begin = train + validation
+        end = rows if self.test is None else min(rows, begin + _rows(self.test, rows))
+        if not begin < end:
+            raise ConfigError(f"split: rows after {begin} expected to score, got {rows} in all")
+        return train, begin, end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecaster:
+    """What one model forecast: at each step of each stream, (T, H, G), and its figures by horizon.
+
+    Attributes:
+        model: `lstm`, `windowed`, `persistence`, `seasonal` or `rls`.
+        learning: `off`, `lockstep`, or `beside`.
+        start: `cold` or `warm-up` of the learned ones; `given` weights; empty of the others.
+    """
+
+    model: str
+    learning: str
+    start: str
+    forecasts: list[Float64]
+    scores: list[Score]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """One backtest.
+
+    Attributes:
+        deviation: Unit of each feature's errors (G,).
+        scored: Rows of each course that were scored.
+        forecasters: The network first.
+        updates: Steps of descent taken while forecasting.
+    """
+
+    fleet: Fleet
+    split: Split
+    courses: list[Course]
+    deviation: Float64
+    scored: slice
+    forecasters: list[Forecaster]
+    updates: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The forecast features."""
+        return [f.name for f in self.fleet.features if f.role == "forecast"]
+
+    def add(self, model: str, learning: str, start: str, forecasts: list[Float64]) -> Forecaster:
+        """Score one more forecaster over the same rows."""
+        scores = [
+            score(self.courses, forecasts, self.names, horizon=h, deviation=self.deviation, rows=self.scored)
+            for h in range(1, self.fleet.horizon + 1)
+        ]
+        made = Forecaster(model, learning, start, forecasts, scores)
+        self.forecasters.append(made)
+        return made
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Gathers steps and forecasts by stream from what `advance` gives. Owned by one thread."""
+
+    fleet: Fleet
+    keep_traces: bool = False
+    at: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    tick: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    observed: dict[str, list[Float64]] = field(default_factory=lambda: defaultdict(list))
+    forecast: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    traces: dict[str, list[Trace]] = field(default_factory=lambda: defaultdict(list))
+
+    def take(self, outcome: Outcome, names: Sequence[str | None]) -> None:
+        """One outcome; `names` are the streams by slot. A stream's steps and outputs come in the same order."""
+        said: dict[str, deque[bytes]] = defaultdict(deque)
+        for output in outcome.outputs:
+            said[output.stream].append(output.forecast)
+        for _, trace in outcome.traces:
+            steps = trace.steps
+            for row, slot in enumerate(trace.slots.tolist()):
+                stream = names[slot] or ""
+                ticks = self.tick[stream]
+                ticks.append(ticks[-1] + 1 + int(steps.gap[row]) if ticks else 0)
+                self.at[stream].append(int(steps.at[row]))
+                self.observed[stream].append(steps.values[row])
+                self.forecast[stream].append(said[stream].popleft())
+                if self.keep_traces:
+                    self.traces[stream].append(_one_row(trace, row))
+
+    def courses(self) -> tuple[list[Course], list[Float64]]:
+        """The streams in order of their names, and the forecasts made at each step of them (T, H, G)."""
+        chosen = [i for i, f in enumerate(self.fleet.features) if f.role == "forecast"]
+        courses, forecasts = [], []
+        for stream in sorted(self.at):
+            observed = np.array(self.observed[stream])[:, chosen]
+            at, tick = np.array(self.at[stream], np.int64), np.array(self.tick[stream], np.int64)
+            courses.append(Course(stream, at, tick, observed))
+            packed = np.frombuffer(b"".join(self.forecast[stream]), "<f8")
+            forecasts.append(packed.reshape(len(at), self.fleet.horizon, len(chosen)))
+        return courses, forecasts
+
+
+def without_waiting(fleet: Fleet) -> Fleet:
+    """The same fleet with streams that are never called stale nor parked: history has no idle hours."""
+    return replace(fleet, stale_after_ns=0, park_after_ns=0)
+
+
+def replayable(inputs: Iterable[Input], fleet: str) -> list[Input]:
+    """Of a ledger's inputs those that a backtest takes: the fleet's readings, timers, and what becomes of the clock."""
+    kept = ("clock", "session", "reset")
+    return [
+        one
+        for one in inputs
+        if one.kind == Kind.TIMER
+        or (one.kind == Kind.READING and one.fleet == fleet)
+        or (one.kind == Kind.EVENT and one.fleet in ("", fleet) and any(f'"event":"{k}"' in one.detail for k in kept))
+    ]
+
+
+def backtest(
+    fleet: Fleet,
+    batches: Sequence[list[Input]],
+    split: Split,
+    *,
+    model: Model | None = None,
+    warm_up: bool = False,
+    learning: Learning = "lockstep",
+    units: tuple[int, ...] = (64,),
+    seed: int = 0,
+    limits: Loop | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Report:
+    """Forecast every step of some history with the network, test-then-train, and score it beside the baselines.
+
+    Args:
+        fleet: What is forecast, and how far.
+        batches: The history, in order of arrival.
+        split: Which rows are scored, in which units.
+        model: Weights to begin with; default: new ones.
+        warm_up: Train on the train rows first, the validation rows saying when to stop.
+        learning: Whether weights go on moving while forecasting.
+        units: LSTM layers of new weights.
+        seed: Of everything random.
+        limits: Bounds, as the daemon has them.
+        progress: Told how many inputs were taken.
+
+    Raises:
+        ConfigError: The split leaves nothing to score, or nothing to train on.
+    """
+    from gaugecast.learn.backtest_warmup import trained_on
+
+    fleet = without_waiting(fleet)
+    start, learn_after = "cold" if model is None else "given", 0
+    if warm_up:
+        model, learn_after = trained_on(fleet, batches, split, model=model, units=units, seed=seed)
+        start = "warm-up"
+    lockstep = Lockstep(
+        fleet,
+        model=model,
+        learning=learning == "lockstep",
+        learn_after=learn_after,
+        units=units,
+        seed=seed,
+        limits=limits,
+    )
+    recorder = Recorder(fleet)
+    names = lockstep.pipeline.lanes[fleet.name].table.names
+    for outcome in lockstep.outcomes(batches):
+        recorder.take(outcome, names)
+        progress(len(outcome.verdicts))
+    courses, forecasts = recorder.courses()
+    report = report_on(fleet, courses, split)
+    report.add("lstm", learning, start, forecasts)
+    add_baselines(report)
+    return replace(report, updates=lockstep.learner.updates_total if lockstep.learner else 0)
+
+
+def report_on(fleet: Fleet, courses: list[Course], split: Split) -> Report:
+    """An empty report over these courses.
+
+    Raises:
+        ConfigError: There are no steps, or none is left to score.
+    """
+    if not courses:
+        raise ConfigError(f"history of fleet {fleet.name!r}: at least one step expected, got none")
+    train, begin, end = split.borders(max(len(c.tick) for c in courses))
+    unit = slice(0, train) if train else slice(begin, end)
+    forecast = sum(f.role == "forecast" for f in fleet.features)
+    deviation = deviations(courses, unit) if split.standardise else np.ones(forecast)
+    return Report(fleet, split, courses, deviation, slice(begin, end), [])
+
+
+def add_baselines(report: Report) -> None:
+    """Persistence, seasonal naive where a day has whole steps and history is longer, and recursive least squares."""
+    horizon, period_ns = report.fleet.horizon, report.fleet.period_ns
+    courses = report.courses
+    report.add("persistence", "off", "", [baselines.persistence(c, horizon) for c in courses])
+    season = baselines.season_of_day(period_ns)
+    if season is not None and any(c.tick[-1] > season for c in courses):
+        report.add("seasonal", "off", "", [baselines.seasonal(c, horizon, season) for c in courses])
+    report.add("rls", "lockstep", "", [baselines.rls(c, horizon, period_ns) for c in courses])
+
+
+def _one_row(trace: Trace, row: int) -> Trace:
+    rows = slice(row, row + 1)
+    return Trace(*(part[rows] for part in trace[:-1]), type(trace.steps)(*(part[rows] for part in trace.steps)))
+
+
+def _rows(amount: float, rows: int) -> int:
+    return round(amount * rows) if 0 < amount < 1 else round(amount)

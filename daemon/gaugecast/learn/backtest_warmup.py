@@ -1,0 +1,81 @@
+"""What the pipeline feeds a model over the first rows of some history, and a model trained on that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Trace as Fed
+from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.learn.backtest import Recorder, Split
+from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.lockstep import Lockstep
+from gaugecast.learn.warm_up import Trace, warm_up
+from gaugecast.model import Manifest, Model, seal_model
+from gaugecast.records import Input
+
+
+def trained_on(
+    fleet: Fleet,
+    batches: Sequence[list[Input]],
+    split: Split,
+    *,
+    model: Model | None,
+    units: tuple[int, ...],
+    seed: int,
+) -> tuple[Model, int]:
+    """A model trained on the train rows, stopped by the validation rows; and how many readings it learned from.
+
+    Raises:
+        ConfigError: There are no train rows.
+    """
+    readings = sum(map(len, batches))
+    train, begin, _ = split.borders(readings)
+    if train == 0:
+        raise ConfigError("warm-up: train rows expected (--train-rows), got none")
+    first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
+    taken = record(fleet, first_of(batches, begin), first)
+    traces = [t for stream in sorted(taken) for t in unbroken(taken[stream], first.manifest, fleet)]
+    warmed = warm_up(first, traces, held_out=(begin - train) / begin)
+    return seal_model(warmed.model.manifest, warmed.model.weights), train
+
+
+def record(fleet: Fleet, batches: Sequence[list[Input]], model: Model) -> dict[str, list[Fed]]:
+    """What `model` would be fed, step by step, by stream. Inputs rest on the readings alone, not on the weights,
+    as long as nothing is absent."""
+    lockstep, recorder = Lockstep(fleet, model=model, learning=False), Recorder(fleet, keep_traces=True)
+    names = lockstep.pipeline.lanes[fleet.name].table.names
+    for outcome in lockstep.outcomes(batches):
+        recorder.take(outcome, names)
+    return recorder.traces
+
+
+def first_of(batches: Sequence[list[Input]], count: int) -> list[list[Input]]:
+    """The first `count` inputs."""
+    out = []
+    for batch in batches:
+        if count <= 0:
+            break
+        out.append(batch[:count])
+        count -= len(batch)
+    return out
+
+
+def unbroken(fed: list[Fed], manifest: Manifest, fleet: Fleet) -> list[Trace]:
+    """One stream's steps as stretches that follow each other, each step with the target that came after it."""
+    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
+    breaks = [i for i, step in enumerate(fed) if step.steps.fresh[0] or step.steps.gap[0] != 0]
+    stretches = [fed[a:b] for a, b in zip([*breaks], [*breaks[1:], len(fed)], strict=True)]
+    out = []
+    for stretch in stretches:
+        if len(stretch) < 2:
+            continue
+        x = np.concatenate([step.inputs for step in stretch[:-1]])
+        values = np.concatenate([step.steps.values for step in stretch[1:]])
+        last = np.concatenate([step.x for step in stretch[:-1]])
+        scales = np.concatenate([step.scale for step in stretch[:-1]])
+        out.append(Trace(x, to_target(values, last, scales, layout, manifest.recipe)))
+    return out
