@@ -230,18 +230,6 @@ def test_a_run_knows_whether_the_one_before_ended_cleanly(ledger: Ledger) -> Non
     ledger.close()
 
 
-def test_attempts_at_a_message_are_counted_over_crashes(ledger: Ledger) -> None:
-    """The mark is durable before the message is touched; a clean end voids it."""
-    assert [*ledger.mark_attempts([b"x"]), *ledger.mark_attempts([b"x", b"y"])] == [1, 2, 1]
-    ledger = reopened(ledger)
-    assert ledger.mark_attempts([b"x"]) == [3]
-    ledger.clear_attempts()
-    assert ledger.mark_attempts([b"x"]) == [1]
-    ledger.end_run()
-    assert ledger.mark_attempts([b"x"]) == [1]
-    ledger.close()
-
-
 def test_a_fingerprint_is_noted_where_it_changes(ledger: Ledger) -> None:
     """Each entry says from which input on it holds; the same again adds nothing."""
     ledger.note_fingerprint("numpy 2.3")

@@ -13,7 +13,6 @@ FAULT_POINTS = (
     "commit:begun",  # the write lock is held
     "commit:inserted",  # all rows are in the transaction
     "commit:after",  # durable
-    "attempt:after",  # an attempt mark is durable
     "checkpoint:header",  # the temporary file has its header
     "checkpoint:chunk",  # and one more chunk
     "checkpoint:tmp",  # it is complete and fsynced

@@ -7,7 +7,7 @@ so that a slow consumer never holds a transaction open (which would keep the WAL
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
@@ -162,9 +162,3 @@ def size_bytes(path: Path) -> int:
     """What the ledger takes on the disk, its WAL included."""
     files = (path, path.with_name(path.name + "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def attempts(connection: sqlite3.Connection, digests: Sequence[bytes]) -> list[int]:
-    """The attempt marks of messages, 0 where there is none."""
-    found = (connection.execute("SELECT count FROM attempts WHERE digest = ?", (d,)).fetchone() for d in digests)
-    return [0 if row is None else row[0] for row in found]

@@ -59,7 +59,6 @@ CREATE TABLE marks (
     first_seq INTEGER PRIMARY KEY, first_position INTEGER NOT NULL, received_at_ns INTEGER NOT NULL
 );
 CREATE TABLE fingerprints (seq INTEGER PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE attempts (digest BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 

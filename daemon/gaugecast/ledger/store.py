@@ -15,6 +15,7 @@ from gaugecast.ledger.connection import connect_writer, translated
 from gaugecast.ledger.faults import Faults, no_faults
 from gaugecast.ledger.rows import Batch, Committed, Pending, Quarantined, RefusedOutput, StoredOutput
 from gaugecast.ledger.streams import StreamIds, StreamNames
+from gaugecast.ledger.trail import Trail
 from gaugecast.ledger.transaction import Changes, Heads, write_changes
 from gaugecast.ledger.wal import WalGuard
 from gaugecast.records import Input, Output, Parked, Refused
@@ -31,6 +32,7 @@ class Ledger:
         self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, mark_every: int, faults: Faults
     ) -> None:
         self.path = directory / schema.FILE_NAME
+        self.trail = Trail(directory)
         self._storage = storage
         self._connection = connection
         self._faults = faults
@@ -181,31 +183,9 @@ class Ledger:
         return row is None or row[0] == 1
 
     def end_run(self) -> None:
-        """Mark durably that this run ended as asked; the attempt marks are void."""
+        """Mark durably that this run ended as asked."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean_shutdown', 1)")
-            self._connection.execute("DELETE FROM attempts")
-
-    def attempts(self, digests: Sequence[bytes]) -> list[int]:
-        """How often each of these messages was about to be taken by processes that did not come through."""
-        with translated(self.path):
-            return queries.attempts(self._connection, digests)
-
-    def mark_attempts(self, digests: Sequence[bytes]) -> list[int]:
-        """Mark durably that these messages are about to be taken; how often each has been, this time included."""
-        with self._transaction():
-            self._connection.executemany(
-                "INSERT INTO attempts VALUES (?, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1",
-                [(digest,) for digest in digests],
-            )
-            counts = queries.attempts(self._connection, digests)
-        self._faults("attempt:after")
-        return counts
-
-    def clear_attempts(self) -> None:
-        """All redelivered messages were taken: forget the marks."""
-        with self._transaction():
-            self._connection.execute("DELETE FROM attempts")
 
     def note_fingerprint(self, text: str) -> None:
         """Inputs from the next one on are computed under fingerprint `text`."""
@@ -238,6 +218,7 @@ class Ledger:
         """Close the file. Does not mark the run as ended."""
         with translated(self.path):
             self._connection.close()
+        self.trail.close()
 
     def _guard_wal(self) -> None:
         """After a commit, which holds whatever becomes of this: a full disk or a lock only puts it off."""

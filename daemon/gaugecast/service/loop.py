@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from gaugecast.config.schema import Loop
-from gaugecast.errors import StorageBusy, StorageError, StorageFull
+from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.payloads import Decoded
 from gaugecast.pipeline import Outcome, Pipeline, events
 from gaugecast.records import Input, Kind, Message, Refused

@@ -1,0 +1,135 @@
+"""A message that kills is put aside after three deaths; innocent ones are not, and nothing crawls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gaugecast.config.schema import Loop
+from gaugecast.fleet import Feature, Fleet
+from gaugecast.ledger.trail import Trail
+from gaugecast.payloads import Decoded, Decoder
+from gaugecast.pipeline import Outcome, Pipeline, events
+from gaugecast.records import Input, Message, Verdict
+from gaugecast.service.caution import TOGETHER, Caution
+
+TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
+NOW_NS = 10**18
+
+
+class Death(BaseException):
+    """The process is gone, without a chance to do anything about it."""
+
+
+def message(second: int, *, tank: str = "a", poison: bool = False) -> Message:
+    """A reading; redelivered ones need not say so."""
+    body = b'{"t": %d, "p": %s}' % (second, b"666" if poison else b"1")
+    return Message(f"t/{tank}", body, 1, False, False, 1 + second, 1)
+
+
+class Process:
+    """One life, with a decoder or a pipeline that dies of the number 666."""
+
+    def __init__(self, directory: Path, dies_in: str) -> None:
+        self._trail = Trail(directory)
+        self.caution = Caution(self._trail, over=False)
+        self._decoder = Decoder((TANKS,), Loop())
+        self._pipeline = Pipeline(Loop(), lambda *_: pytest.fail("no model"))
+        self._pipeline.advance([events.configured(TANKS, received_at_ns=1)])
+        self._dies_in = dies_in
+        self.sizes: list[int] = []
+
+    def decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
+        if self._dies_in == "decode" and any(b"666" in m.payload for m in messages):
+            raise Death
+        return self._decoder.decode(messages, now_ns)
+
+    def advance(self, inputs: Sequence[Input]) -> Outcome:
+        if self._dies_in == "advance" and any(i.values[:8] == b"\0\0\0\0\0\xd0\x84\x40" for i in inputs):
+            raise Death
+        return self._pipeline.advance(inputs)
+
+    def take(self, messages: list[Message]) -> tuple[list[Input], Outcome]:
+        """What the loop does with a poll's messages; all outcomes in one list."""
+        inputs: list[Input] = []
+        whole = Outcome([], [])
+        part = self.caution.admit(messages)
+        while part:
+            self.sizes.append(len(part))
+            decoded = self.caution.decode(self, part, NOW_NS)
+            ends = [sum(m <= i for m in decoded.message_of_input) for i in range(len(part))]
+            outcome = self.caution.advance(self, decoded.inputs, list(zip(part, ends, strict=True)))  # type: ignore[arg-type]
+            whole.verdicts.extend(outcome.verdicts)
+            whole.outputs.extend(o._replace(cause=o.cause + len(inputs)) for o in outcome.outputs)
+            inputs += decoded.inputs
+            part = self.caution.resume() if self.caution.waiting else []
+        return inputs, whole
+
+
+@pytest.mark.parametrize("dies_in", ["decode", "advance"])
+def test_a_message_that_three_processes_died_on_is_put_aside(tmp_path: Path, dies_in: str) -> None:
+    """The first in a batch, two alone; the fourth process takes all the others, in order, and rejects this one."""
+    messages = [message(i, tank="ab"[i % 2], poison=i == 7) for i in range(20)]
+    for _ in range(3):
+        with pytest.raises(Death):
+            Process(tmp_path, dies_in).take(messages)
+    inputs, outcome = Process(tmp_path, dies_in).take(messages)
+    assert [i for i, one in enumerate(inputs) if one.detail == "poison"] == [7]
+    assert [v for i, v in enumerate(outcome.verdicts) if i != 7] == [Verdict.STEPPED] * 19
+    assert [o.cause for o in outcome.outputs] == [i for i in range(20) if i != 7]
+
+
+def test_one_by_one_and_as_a_batch_give_the_same(tmp_path: Path) -> None:
+    """Caution costs time, never a bit."""
+    messages = [message(i, tank="abc"[i % 3]) for i in range(30)]
+    plain = Process(tmp_path / "..", "").take(messages)[1]
+    dead = Process(tmp_path, "")
+    dead.caution.note_batch(messages)
+    careful = Process(tmp_path, "")
+    found = careful.take(messages)[1]
+    assert careful.sizes == [30]
+    assert [o[1:] for o in found.outputs] == [o[1:] for o in plain.outputs]
+
+
+def test_only_what_was_under_way_is_taken_one_by_one(tmp_path: Path) -> None:
+    """Messages before and after go as batches; and whoever was taken is no suspect any more."""
+    messages = [message(i) for i in range(200)]
+    dead = Process(tmp_path, "")
+    dead.caution.note_batch(messages[20 : 20 + TOGETHER + 5])
+    process = Process(tmp_path, "")
+    process.take(messages)
+    assert process.sizes == [20, TOGETHER, 5, 200 - 25 - TOGETHER]
+    process.sizes.clear()
+    process.take(messages)
+    assert process.sizes == [200]
+
+
+def test_a_kill_between_batches_leaves_no_suspects(tmp_path: Path) -> None:
+    """Most kills hit commits, polls and publishes."""
+    Process(tmp_path, "").take([message(i) for i in range(10)])
+    assert Trail(tmp_path).found == b""
+
+
+def test_two_kills_in_the_same_alone_message_are_needed_to_blame_it(tmp_path: Path) -> None:
+    """One kill while an innocent message is taken alone does not put it aside."""
+    messages = [message(i, poison=i == 3) for i in range(8)]
+    for _ in range(2):
+        with pytest.raises(Death):
+            Process(tmp_path, "decode").take(messages)
+    inputs, outcome = Process(tmp_path, "").take(messages)
+    assert not any(one.detail == "poison" for one in inputs)
+    assert outcome.verdicts == [Verdict.STEPPED] * 8
+
+
+def test_poison_that_the_broker_retained_stays_aside(tmp_path: Path) -> None:
+    """It comes again with every subscription."""
+    messages = [message(i, poison=i == 2) for i in range(5)]
+    for _ in range(3):
+        with pytest.raises(Death):
+            Process(tmp_path, "decode").take(messages)
+    process = Process(tmp_path, "decode")
+    process.take(messages)
+    inputs, _ = process.take([message(2, poison=True)])
+    assert inputs[0].detail == "poison"
