@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
 from gaugecast import __version__
+from gaugecast.cli.backtest import backtest_command
 from gaugecast.cli.backup import backup_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
@@ -17,7 +19,7 @@ from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
 from gaugecast.cli.watch import watch
-from gaugecast.errors import GaugecastError
+from gaugecast.errors import ExitCode, GaugecastError
 
 app = typer.Typer(
     name="gaugecast",
@@ -42,6 +44,7 @@ app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)
 app.command("replay")(replay_command)
+app.command("backtest")(backtest_command)
 app.command("backup")(backup_command)
 app.add_typer(models_app, name="models")
 app.command("learn")(learn_command)
@@ -55,3 +58,6 @@ def main() -> None:
     except GaugecastError as exc:
         print(f"gaugecast: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
+    except Exception:  # a defect must be told from a bad configuration: systemd restarts the one, not the other
+        traceback.print_exc()
+        sys.exit(ExitCode.DEFECT)

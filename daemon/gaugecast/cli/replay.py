@@ -72,7 +72,7 @@ def _replay_file(settings: Settings, path: Path, name: str | None, time_column: 
     pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
     lane = pipeline.lanes[fleet.name]
     table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {lane.totals.forecasts} forecasts")
-    for score in fleet_state(lane, 0).features:
+    for score in fleet_state(lane).features:
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
         table.add_row(score.feature, error, show_skill(score.skill))
     Console().print(table)

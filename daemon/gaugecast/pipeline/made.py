@@ -26,6 +26,7 @@ class Totals:
     reanchored: int = 0
     stale: int = 0
     parked: int = 0
+    unparked: int = 0
     broken_states: int = 0
 
     def as_list(self) -> list[int]:

@@ -28,6 +28,7 @@ def unpark(lane: Lane, stream: str, state: bytes) -> None:
     """
     packed = msgspec.msgpack.decode(state, type=dict[str, bytes])
     slot = lane.table.add(stream)
+    lane.totals.unparked += 1
     if not lane.table.columns.unpack(slot, packed.get("streams", b"")):
         lane.table["step"][slot] = int.from_bytes(packed.get(_STEP, b""), "little")
         return

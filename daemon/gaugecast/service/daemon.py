@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from gaugecast import __version__
 from gaugecast.config.resolve import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
-from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_writer import CheckpointWriter
@@ -25,7 +21,7 @@ from gaugecast.ledger.lock import StateLock
 from gaugecast.ledger.store import Ledger
 from gaugecast.logs import get
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import LearnerState, State, StreamColumns
+from gaugecast.metrics.facts import LearnerState, StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.payloads import Decoder
@@ -41,12 +37,12 @@ from gaugecast.service.loop import DataLoop
 from gaugecast.service.models import ModelStore, shipped_model
 from gaugecast.service.recovery import Recovered, recover
 from gaugecast.service.reload import reload
+from gaugecast.service.reporter import Reporter
 from gaugecast.topics import Pattern
 from gaugecast.web import Health, Web
 
 _TICK_S = 1.0
 _PRUNE_S = 10.0
-_RATE_WINDOW = 10
 
 log = get("gaugecast")
 
@@ -71,9 +67,6 @@ class Daemon:
         self.columns: tuple[StreamColumns, ...] = ()
         self.learners: dict[str, LearnerState] = {}  # by fleet, as the learner last said
         self._orders: list[Input] = []
-        self._began_s = time.monotonic()
-        self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_WINDOW)
-        self._latency: deque[float] = deque(maxlen=200)
         self._ready = False
         self._tick_at_s = self._prune_at_s = 0.0
 
@@ -116,8 +109,8 @@ class Daemon:
             commands=self._take_orders,
         )
         self.tallies = reports.Tallies(self.pipeline)
-        self._forecasts_before = self._forecasts()  # by earlier processes
         self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
+        self.reporter = Reporter(self)
         self.child = LearnerChild(Path(self.settings.source)) if self.settings.learning.mode == "child" else None
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
@@ -219,7 +212,7 @@ class Daemon:
             if not self.loop.holding:
                 self.checkpointer.turn(self.ledger.last_seq, now_s)
             self.metrics.observe(self.tallies.take(facts))
-            self._latency.extend(facts.latencies_s[-20:])
+            self.reporter.note_latencies(facts.latencies_s)
             for command in self.control.poll():
                 answer_command(self, command)
             if now_s >= self._tick_at_s:
@@ -229,20 +222,20 @@ class Daemon:
 
     def on_tick(self, now_s: float) -> None:
         """Once a second: publish snapshots for other threads, prune, say READY."""
-        self._note_rates(now_s)
         self._orders += self.keeper.judge()
         if self.child is not None:
             self.child.watch(now_s)
-        state = self._state()
+        state = self.reporter.state()
         self.metrics.set_state(state)
         self.columns = tuple(
             reports.stream_columns(lane, self.settings.http.stream_series) for lane in self.pipeline.lanes.values()
         )
-        self.status = self._status(state)
-        self.notifier.status(self._status_line())
+        self.status = self.reporter.status(state, now_s)
+        line = self.reporter.line(self.status)
+        self.notifier.status(line)
         if not self._ready:
             self._ready = True
-            self.notifier.ready(self._status_line())
+            self.notifier.ready(line)
             log.info("ready", metrics=self.metrics_url, streams=self.pipeline.streams)
         if now_s >= self._prune_at_s and not self.loop.holding:
             floor = checkpoints.floor_seq(self.directory)
@@ -259,87 +252,6 @@ class Daemon:
     def order(self, event: Input) -> None:
         """Let an event input be taken with the next batch."""
         self._orders.append(event)
-
-    # -- what is published
-
-    def _state(self) -> State:
-        failures = self.writer.failures_total
-        degraded = set(self.loop.degraded)
-        if self.writer.failure is not None:
-            degraded.add("checkpoint")
-        usage = os.statvfs(self.directory)
-        parked = self.ledger.parked_count()
-        lanes = list(self.pipeline.lanes.values())
-        return State(
-            fleets=tuple(
-                reports.fleet_state(lane, parked if len(lanes) == 1 else 0, self.learners.get(lane.fleet.name))
-                for lane in lanes
-            ),
-            ready=self.link.connected,
-            recovered=1.0,
-            mqtt_connected=self.link.connected,
-            mqtt_reconnects_total=self.link.counters.reconnects_total,
-            mqtt_session_lost_total=self.link.counters.session_lost_total,
-            unconfirmed_outputs=self.loop.publisher.lag,
-            outputs_refused_total=self.loop.publisher.refused_total,
-            checkpoints_total=self._checkpoints_total,
-            checkpoint_failures_total=failures,
-            checkpoint_age_s=self._checkpoint_age_s(),
-            ledger_bytes=self.ledger.size_bytes,
-            disk_free_bytes=usage.f_bavail * usage.f_frsize,
-            degraded=frozenset(degraded),
-        )
-
-    _checkpoints_total = 0
-    _newest_checkpoint = 0
-
-    def _checkpoint_age_s(self) -> float | None:
-        if self.writer.completed_seq != self._newest_checkpoint:
-            self._newest_checkpoint = self.writer.completed_seq
-            self._checkpoints_total += 1
-        files = checkpoints.kept_files(checkpoints.folder(self.directory))
-        return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
-
-    def _status(self, state: State) -> StatusAnswer:
-        broker = f"{self.settings.mqtt.host}:{self.settings.mqtt.port}"
-        reason = "" if self.link.connected else f"broker {broker}: {self.link.last_error or 'connecting'}"
-        newest, oldest = self._rates[-1], self._rates[0]
-        span = newest[0] - oldest[0]
-        return StatusAnswer(
-            ready=not reason,
-            reason=reason,
-            version=__version__,
-            pid=os.getpid(),
-            uptime_s=time.monotonic() - self._began_s,
-            broker=broker,
-            connected=self.link.connected,
-            reconnects_total=state.mqtt_reconnects_total,
-            session_lost_total=state.mqtt_session_lost_total,
-            readings_total=self.loop.received_total,
-            forecasts_total=self._forecasts() - self._forecasts_before,
-            rejects_total=sum(self.pipeline.rejects.values()),
-            readings_per_s=(newest[1] - oldest[1]) / span if span else None,
-            forecasts_per_s=(newest[2] - oldest[2]) / span if span else None,
-            latency_s=statistics.median(self._latency) if self._latency else None,
-            lag=state.unconfirmed_outputs,
-            checkpoint_age_s=state.checkpoint_age_s,
-            ledger_bytes=state.ledger_bytes,
-            degraded=sorted(state.degraded),
-            metrics_url=self.metrics_url,
-            fleets=[reports.fleet_status(f) for f in state.fleets],
-        )
-
-    def _forecasts(self) -> int:
-        return sum(lane.totals.forecasts for lane in self.pipeline.lanes.values())
-
-    def _note_rates(self, now_s: float) -> None:
-        self._rates.append((now_s, self.loop.received_total, self._forecasts()))
-
-    def _status_line(self) -> str:
-        s = self.status
-        rate = "" if s.readings_per_s is None else f", {s.readings_per_s:.0f} readings/s"
-        where = "".join(f"; {reason}" for reason in (s.reason, self.fault) if reason)
-        return f"{self.pipeline.streams} streams{rate}, {s.lag} unconfirmed{where}"
 
     def streams_answer(self, query: StreamsQuery) -> StreamsAnswer:
         """Answer to `{"command": "streams"}`."""
@@ -390,14 +302,3 @@ def run(settings: Settings) -> None:
     daemon.startup()
     daemon.main_loop()
     daemon.shutdown()
-
-
-def require_state(directory: Path) -> Path:
-    """The directory, if a daemon has ever run in it.
-
-    Raises:
-        StorageError: There is no ledger.
-    """
-    if not (directory / "ledger.sqlite").exists():
-        raise StorageError(f"a state directory with a ledger expected at {directory}, found none")
-    return directory

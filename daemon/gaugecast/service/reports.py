@@ -75,13 +75,13 @@ class Tallies:
         return grown
 
 
-def fleet_state(lane: Lane, parked: int, learner: LearnerState | None = None) -> FleetState:
+def fleet_state(lane: Lane, learner: LearnerState | None = None) -> FleetState:
     """One fleet now, for the gauges."""
     table, live = lane.table, lane.table.live_slots()
     return FleetState(
         fleet=lane.fleet.name,
         active=len(live),
-        parked=parked,
+        parked=lane.totals.parked - lane.totals.unparked,
         stale=int(table["stale"][live].sum()),
         held=lane.totals.held,
         model=None if lane.in_force is None else lane.in_force.version,
