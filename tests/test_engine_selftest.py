@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gaugecast
-import gaugecast.engine.lstm as lstm
+import gaugecast.engine.cells as cells
 from gaugecast.engine import NumpyEngine
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import Defect, ExitCode
@@ -43,9 +43,9 @@ def test_an_engine_that_leaks_between_rows_ends_the_process_with_70() -> None:
 
 def test_plain_products_are_caught_by_the_built_in_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutant: BLAS as it comes, no blocks of 8."""
-    monkeypatch.setattr(lstm, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
-    monkeypatch.setattr(lstm, "pad_size", lambda size: size)
-    monkeypatch.setattr(lstm, "pad_columns", np.ascontiguousarray)
+    monkeypatch.setattr(cells, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
+    monkeypatch.setattr(cells, "pad_size", lambda size: size)
+    monkeypatch.setattr(cells, "pad_columns", np.ascontiguousarray)
     with pytest.raises(Defect):
         check_batch_independence()
 

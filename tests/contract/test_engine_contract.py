@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gaugecast.engine.lstm as lstm
+import gaugecast.engine.cells as cells
 from gaugecast.engine import Engine, NumpyEngine
 from gaugecast.errors import Defect
 from gaugecast.model import Model
@@ -191,7 +191,7 @@ def test_rows_keep_their_bits_without_numpys_vector_loops() -> None:
 
 def test_one_plain_product_over_all_rows_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutant: neither blocks nor padding. This is why `product.py` exists."""
-    monkeypatch.setattr(lstm, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
-    monkeypatch.setattr(lstm, "pad_size", lambda size: size)
-    monkeypatch.setattr(lstm, "pad_columns", np.ascontiguousarray)
+    monkeypatch.setattr(cells, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
+    monkeypatch.setattr(cells, "pad_size", lambda size: size)
+    monkeypatch.setattr(cells, "pad_columns", np.ascontiguousarray)
     assert list(differing_batches(NumpyEngine(ARCHITECTURES["one feature, 64 units"]()))) != []

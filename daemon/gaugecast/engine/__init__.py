@@ -18,7 +18,7 @@ class Engine(Protocol):
 
     Attributes:
         input_size: I, floats in a row of inputs.
-        output_size: O, floats in a row of outputs.
+        output_size: O, floats in a row of outputs; those of all horizons, one after the other, of a decoder.
         state_size: S, floats of state a row, packed [h1 c1 h2 c2 …], one h and c of `units` floats a layer.
     """
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.engine.lstm import NumpyEngine
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, meaning, observe, to_forecast
+from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, meaning, observe, to_forecast, widen
 from gaugecast.forecast.skill import discounted, skill, square
 from gaugecast.model.weights import Model
 from gaugecast.records import Bool, Float32, Float64, Int64
@@ -53,17 +53,22 @@ class Trace(NamedTuple):
     steps: Steps
 
 
+_SHAPE = ("layers", "recipe", "rows", "features", "head", "look_back", "decoder", "decode_steps")
+
+
 def same_shape(one: Model, other: Model) -> bool:
     """Whether hidden states and statistics of the one go on under the other's weights."""
     a, b = one.manifest, other.manifest
-    return (a.layers, a.recipe, a.rows, a.features, a.head) == (b.layers, b.recipe, b.rows, b.features, b.head)
+    return all(getattr(a, name) == getattr(b, name) for name in _SHAPE)
 
 
 class Expert:
     """A model, and columns with what it remembers of each stream. Owned by the loop's thread.
 
     Columns: `state` (R, S) float32, `stats` (F, STATS), `next` (G,) the forecast of the coming step,
-    `warm` steps since the state began, `square_error` (G,) discounted as in the stream table.
+    `warm` steps since the state began, `square_error` (G,) discounted as in the stream table; of a model with a
+    decoder `ahead` (D−1, G), the forecasts of the steps after that; of one with a look-back `window` (R, L, I), what
+    it was last fed: each of its forecasts begins with the initial state L steps ago.
     """
 
     def __init__(self, fleet: Fleet, model: Model, capacity: int) -> None:
@@ -72,6 +77,12 @@ class Expert:
         self.layout = InputLayout.of(fleet.features, model.manifest.rows, self.recipe)
         self.use(model)
         features, forecast = len(fleet.features), len(self.layout.forecast)
+        manifest = model.manifest
+        self._look_back, self._decode_steps = manifest.look_back, manifest.decode_steps
+        optional = (
+            Column("ahead", "<f8", (self._decode_steps - 1, forecast), np.nan),
+            Column("window", "<f4", (self.layout.row_count, self._look_back, self.layout.input_size)),
+        )
         spec = (
             Column("state", "<f4", (self.layout.row_count, self.engine.state_size)),
             Column("stats", "<f8", (features, STATS)),
@@ -80,6 +91,7 @@ class Expert:
             Column("square_error", "<f8", (forecast,)),
             Column("square_last", "<f8", (forecast,)),
             Column("scored", "<f8", (forecast,)),
+            *(column for column in optional if 0 not in column.tail),
         )
         self.columns = Columns(spec, capacity)
         self.broken_total = 0
@@ -131,8 +143,10 @@ class Expert:
         inputs = build_inputs(stats, x, previous, steps.at + self.fleet.period_ns, self.layout, self.recipe)
         following = self._forward(slots, inputs, state)
         origin, s = meaning(stats, x, self.recipe)
-        columns["next"][slots] = to_forecast(following, origin, s, self.layout, self.recipe)
+        self._keep_forecasts(slots, following, origin, s)
         columns["warm"][slots] += 1
+        if self._look_back:  # until the window is full, there is no forecast
+            columns["next"][slots[columns["warm"][slots] < self._look_back]] = np.nan
         return x, Trace(slots, inputs, state, origin, s, steps)
 
     def peek(self, slots: Int64, x: Float64, last: Float64, at: Int64, horizon: int) -> Float64:
@@ -148,14 +162,22 @@ class Expert:
         columns, period = self.columns, self.fleet.period_ns
         if horizon == 1:
             return columns["next"][slots][:, None]
-        state, stats = columns["state"][slots], columns["stats"][slots]
-        out = np.empty((len(slots), horizon, len(self.layout.forecast)))
+        out = np.full((len(slots), horizon, len(self.layout.forecast)), np.nan)
         out[:, 0] = columns["next"][slots]
+        direct = min(horizon, self._decode_steps)
+        if direct > 1:
+            out[:, 1:direct] = columns["ahead"][slots][:, : direct - 1]
+        if horizon == direct:
+            return out
+        stats = columns["stats"][slots]
+        past = columns["window" if self._look_back else "state"][slots]
         for h in range(1, horizon):
             last, x = x, self._feed_back(x, out[:, h - 1])
             inputs = build_inputs(stats, x, last, at + (h + 1) * period, self.layout, self.recipe)
-            y, state = self._rows_step(inputs, state)
-            out[:, h] = to_forecast(y, *meaning(stats, x, self.recipe), self.layout, self.recipe)
+            y, past = self._rows_step(inputs, past)
+            if h >= direct:
+                origin, s = meaning(stats, x, self.recipe)
+                out[:, h] = to_forecast(self._horizon_of(y, 0), origin, s, self.layout, self.recipe)
         return out
 
     def score(self, slots: Int64, error: Float64, step: Float64, decay: float) -> None:
@@ -177,6 +199,8 @@ class Expert:
             self.columns["state"][slots] = self._begin
             self.columns["warm"][slots] = 0
             self.columns["next"][slots] = np.nan
+            if self._look_back:
+                self.columns["window"][slots] = 0.0
 
     def _fill(self, steps: Steps, previous: Float64) -> Float64:
         """Absent features are the model's own forecast, or the last value where there is none."""
@@ -201,7 +225,7 @@ class Expert:
             target = steps.last_at[rows] + (g + 2) * self.fleet.period_ns
             inputs = build_inputs(stats, x, last, target, self.layout, self.recipe)
             y = self._forward(slots, inputs, self.columns["state"][slots])
-            self.columns["next"][slots] = to_forecast(y, *meaning(stats, x, self.recipe), self.layout, self.recipe)
+            self._keep_forecasts(slots, y, *meaning(stats, x, self.recipe))
             previous[rows] = x
         return previous
 
@@ -211,19 +235,43 @@ class Expert:
         fed[:, g] = np.where(np.isnan(forecast), fed[:, g], forecast)
         return fed
 
+    def _keep_forecasts(self, slots: Int64, y: Float32, origin: Float64, s: Float64) -> None:
+        """What the outputs (N, R, D·O) say of the next step and, with a decoder, of those after it."""
+        for k in range(self._decode_steps):
+            wider = widen(self.recipe, k + 1)
+            forecast = to_forecast(self._horizon_of(y, k), origin, s, self.layout, wider)
+            if k == 0:
+                self.columns["next"][slots] = forecast
+            else:
+                self.columns["ahead"][slots, k - 1] = forecast
+
+    def _horizon_of(self, y: Float32, k: int) -> Float32:
+        width = self.layout.output_size
+        return y if self._decode_steps == 1 else y[:, :, k * width : (k + 1) * width]
+
     def _forward(self, slots: Int64, inputs: Float32, state: Float32) -> Float32:
         """Step and keep the states; a state that is no longer finite begins anew and is counted."""
-        y, after = self._rows_step(inputs, state)
-        sound: Bool = np.asarray(np.isfinite(after).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
-        self.columns["state"][slots] = after
+        kept = "window" if self._look_back else "state"
+        y, after = self._rows_step(inputs, self.columns["window"][slots] if self._look_back else state)
+        rest = tuple(range(1, after.ndim))
+        sound: Bool = np.asarray(np.isfinite(after).all(axis=rest) & np.isfinite(y).all(axis=(1, 2)))
+        self.columns[kept][slots] = after
         if not sound.all():
             self.broken_total += int((~sound).sum())
             self._begin_anew(slots[~sound])
             y = np.where(sound[:, None, None], y, np.float32(np.nan))
         return y
 
-    def _rows_step(self, inputs: Float32, state: Float32) -> tuple[Float32, Float32]:
-        """(N, R, I), (N, R, S) → (N, R, O), (N, R, S): the engine knows rows only."""
+    def _rows_step(self, inputs: Float32, past: Float32) -> tuple[Float32, Float32]:
+        """(N, R, I) and what is kept of the past, to (N, R, O) and what is to be kept: the engine knows rows only.
+
+        The past is the state (N, R, S), or with a look-back the last inputs (N, R, L, I).
+        """
         n, r = inputs.shape[:2]
-        y, after = self.engine.step(inputs.reshape(n * r, -1), state.reshape(n * r, -1))
+        if self._look_back:
+            window = np.concatenate([past[:, :, 1:], inputs[:, :, None]], axis=2)
+            steps = np.ascontiguousarray(window.reshape(n * r, self._look_back, -1).swapaxes(0, 1))
+            y, _ = self.engine.sequence(steps, self.engine.initial_state(n * r))
+            return y[-1].reshape(n, r, -1), window
+        y, after = self.engine.step(inputs.reshape(n * r, -1), past.reshape(n * r, -1))
         return y.reshape(n, r, -1), after.reshape(n, r, -1)

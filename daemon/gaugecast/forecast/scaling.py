@@ -14,7 +14,7 @@ operations are exactly rounded everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -180,6 +180,13 @@ def to_forecast(y: Float32, origin: Float64, s: Float64, layout: InputLayout, re
     move *= s[:, layout.forecast]
     move += origin[:, layout.forecast]
     return move
+
+
+def widen(recipe: Recipe, horizon: int) -> Recipe:
+    """The recipe of a forecast several steps ahead: as many moves as steps may add up."""
+    if horizon == 1:
+        return recipe
+    return replace(recipe, target_clip=horizon * recipe.target_clip, move_clip=horizon * recipe.move_clip)
 
 
 def to_target(x_next: Float64, origin: Float64, s: Float64, layout: InputLayout, recipe: Recipe) -> Float32:

@@ -21,6 +21,7 @@ MAX_UNITS = 4096
 MAX_LAYERS = 8
 MAX_SIZE = 65_536
 MAX_STEPS = 1_000_000
+MAX_DECODE_STEPS = 1000
 MAX_MANIFEST_BYTES = 1 << 20
 
 
@@ -79,7 +80,10 @@ class Manifest:
         period_s: Distance of two ticks that it was trained on.
         rows: `per_feature` (one row a forecast feature) or `joint` (one row a stream).
         input_size: Floats in a row of inputs.
-        output_size: Floats in a row of outputs.
+        output_size: Floats in a row of outputs, a horizon.
+        decoder: LSTM layers that are fed the last output of `layers` at each of `decode_steps` steps, from zero state
+            (RepeatVector), and give horizons 1 to `decode_steps` at once; empty = one output a step.
+        decode_steps: Horizons that one step of the model gives.
         head: `dense`: a linear Dense layer after the last LSTM; `none`: its output itself.
         warmup_steps: Steps after a reset during which forecasts are marked `warming`.
         look_back: 0 = stateful; else the state is that after the last `look_back` steps from the initial one.
@@ -99,6 +103,8 @@ class Manifest:
     head: Head = "dense"
     warmup_steps: int = 8
     look_back: int = 0
+    decoder: tuple[Layer, ...] = ()
+    decode_steps: int = 1
     provenance: dict[str, str | int | float] = field(default_factory=dict)
     sha256: str = ""
     version: str = ""
@@ -117,6 +123,11 @@ class Manifest:
                 shapes[f"norm{i}/gamma"] = (units,)
                 shapes[f"norm{i}/beta"] = (units,)
             width = units
+        for i, layer in enumerate(self.decoder):
+            shapes[f"decoder{i}/kernel"] = (width, 4 * layer.units)
+            shapes[f"decoder{i}/recurrent"] = (layer.units, 4 * layer.units)
+            shapes[f"decoder{i}/bias"] = (4 * layer.units,)
+            width = layer.units
         if self.head == "dense":
             shapes["dense/kernel"] = (width, self.output_size)
             shapes["dense/bias"] = (self.output_size,)
@@ -168,12 +179,23 @@ def check_manifest(manifest: Manifest) -> None:
     if manifest.head == "none":
         width = manifest.layers[-1].units
         _expect(manifest.output_size == width, "output_size", f"{width}, the last layer's units", manifest.output_size)
+    _check_decoder(manifest)
     _expect(0 <= manifest.warmup_steps <= MAX_STEPS, "warmup_steps", f"0 to {MAX_STEPS}", manifest.warmup_steps)
     _expect(0 <= manifest.look_back <= MAX_STEPS, "look_back", f"0 to {MAX_STEPS}", manifest.look_back)
     _expect(_positive(manifest.period_s), "period_s", "a positive number", manifest.period_s)
     names = [name for name, _ in manifest.features]
     _expect(len(set(names)) == len(names) > 0, "features", "distinct names, at least one", names)
     _check_recipe(manifest.recipe, len(names))
+
+
+def _check_decoder(manifest: Manifest) -> None:
+    for layer in manifest.decoder:
+        _expect(1 <= layer.units <= MAX_UNITS, "decoder.units", f"1 to {MAX_UNITS}", layer.units)
+        _expect(not layer.layer_norm, "decoder.layer_norm", "none", layer.layer_norm)
+    _expect(len(manifest.decoder) <= MAX_LAYERS, "decoder", f"at most {MAX_LAYERS}", len(manifest.decoder))
+    most = MAX_DECODE_STEPS if manifest.decoder else 1
+    _expect(1 <= manifest.decode_steps <= most, "decode_steps", f"1 to {most}", manifest.decode_steps)
+    _expect(manifest.head == "dense" or not manifest.decoder, "head", "'dense' after a decoder", manifest.head)
 
 
 def _check_recipe(recipe: Recipe, features: int) -> None:
