@@ -129,10 +129,9 @@ class Journal:
 
 
 class JournaledLedger(Ledger):
-    """The real ledger; what it makes durable is noted. Its disk refuses what `points` refuses."""
+    """The real ledger; what it makes durable is noted."""
 
     journal: Journal
-    points: Any
 
     def commit(
         self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], **marks: Any
@@ -147,13 +146,3 @@ class JournaledLedger(Ledger):
         self.journal.heard_since_commit = 0
         self.journal.check_confirmed(self.confirmed)
         return committed
-
-    def mark_attempts(self, digests: Sequence[bytes]) -> list[int]:
-        """As `Ledger.mark_attempts`, on the same disk."""
-        self.points.refuse()
-        return super().mark_attempts(digests)
-
-    def clear_attempts(self) -> None:
-        """As `Ledger.clear_attempts`, on the same disk."""
-        self.points.refuse()
-        super().clear_attempts()

@@ -39,7 +39,7 @@ class Points:
     """Passed by everything that calls them; owned by the world, lives through crashes.
 
     Attributes:
-        reached: How often each point was passed.
+        reached, crashed: How often each point was passed, and how often a process died there.
         full, busy, broken: What the disk answers to the next so many commits.
     """
 
@@ -47,12 +47,18 @@ class Points:
         self.reached: Counter[str] = Counter()
         self.full = self.busy = 0
         self.checkpoint_fails = False
+        self.crashed: Counter[str] = Counter()
         self._armed = ""
         self._passes = 0
 
     def arm(self, point: str, passes: int = 1) -> None:
         """Crash when `point` is passed for the `passes`-th time from now on."""
         self._armed, self._passes = point, passes
+
+    @property
+    def armed(self) -> bool:
+        """Whether a crash is still to come."""
+        return bool(self._armed)
 
     def disarm(self) -> None:
         """No crash after all."""
@@ -68,6 +74,7 @@ class Points:
             self._passes -= 1
             if self._passes <= 0:
                 self._armed = ""
+                self.crashed[point] += 1
                 raise Crash(point)
 
     def refuse(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -24,11 +25,17 @@ ACTIONS = 90
 
 
 class Story:
-    """A world that one seed makes. `run` raises `Violation` where an invariant breaks."""
+    """A world that one seed makes. `run` raises `Violation` where an invariant breaks.
 
-    def __init__(self, seed: int, directory: Path, *, actions: int = ACTIONS, crashes: bool = True) -> None:
+    Args:
+        directory: Empty.
+        crash_points: Instead of at points by chance, crash at these, one after the other.
+    """
+
+    def __init__(self, seed: int, directory: Path, *, actions: int = ACTIONS, crash_points: Sequence[str] = ()) -> None:
         self.rng = Random(seed)
-        self.directory, self._actions, self._crashes = directory, actions, crashes
+        self.directory, self._actions = directory, actions
+        self._script, self._by_chance = list(crash_points), not crash_points
         self.points = Points()
         self.clock = Clock(T0 + 60 * SECOND)
         self.journal = Journal()
@@ -69,7 +76,7 @@ class Story:
             self.clock.advance(rng.choice((0.3, 2.5, 12.0, 25.0)))
         elif draw < 0.94:
             self.clock.set_wall(rng.choice((-3600.0, 40.0, -31536000.0, 30.0)))
-        elif draw < 0.98 and self._crashes:
+        elif draw < 0.98 and self._by_chance:
             self.points.arm(rng.choice(ALL_POINTS), rng.randint(1, 4))
         else:
             self._odd()
@@ -102,8 +109,10 @@ class Story:
         )  # fmt: skip
 
     def _turn(self) -> None:
+        if self._script and not self.points.armed:
+            self.points.arm(self._script.pop(0), self.rng.randint(1, 2))
         self._guarded(self.life.turn)
-        if self.rng.random() < 0.05:
+        if self.rng.random() < (0.05 if self._by_chance else 0.3):
             self._guarded(self.life.prune)
         self._check_confirmed()
 
@@ -135,6 +144,7 @@ class Story:
 
     def _heal(self) -> None:
         """No more faults: everything that was sent and not lost must come through."""
+        self._script.clear()
         self.points.heal()
         self.broker.denied.clear()
         for _ in range(3):
@@ -240,13 +250,13 @@ class Story:
                 raise Violation(f"I2: bare/{tank} said {len(said)} values, {len(ours)} were stepped")
 
 
-def run(seed: int, directory: Path, *, actions: int = ACTIONS) -> Story:
+def run(seed: int, directory: Path, *, actions: int = ACTIONS, crash_points: Sequence[str] = ()) -> Story:
     """Live one story in an empty directory.
 
     Raises:
         Violation: An invariant broke; the seed tells the story again.
     """
-    story = Story(seed, directory, actions=actions)
+    story = Story(seed, directory, actions=actions, crash_points=crash_points)
     try:
         story.run()
     finally:

@@ -1,0 +1,41 @@
+"""Each deliberate fault turns a story red: the invariants are worth what they have been seen to refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from mutants import MUTANTS, applied
+from simulation.place import empty_place
+from simulation.points import Violation
+from simulation.story import run
+
+#: Seeds tried with each mutant, those that have shown it first.
+_SHOWN = {"ack_on_receipt": 2, "ack_without_commit": 2, "no_delivery_ring": 11, "no_epoch": 12, "step_again": 2}
+_SHOWN |= {"drop_held": 2, "checkpoint_while_holding": 24, "timer_first": 25}
+_TRIED = 80
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_a_mutant_breaks_an_invariant(name: str) -> None:
+    """One of a few stories ends in a `Violation`, not in some other error."""
+    seeds = [_SHOWN.get(name, 0), *range(_TRIED)]
+    with applied(name) as mutant:
+        assert any(_is_red(seed) for seed in seeds), f"unseen: {mutant.breaks}"
+
+
+def _is_red(seed: int) -> bool:
+    with empty_place() as place:
+        try:
+            run(seed, place)
+        except Violation:
+            return True
+    return False
+
+
+def test_a_mutant_is_gone_when_its_block_ends() -> None:
+    """What one test breaks must not be broken for the next."""
+    for name in MUTANTS:
+        with applied(name):
+            pass
+    with empty_place() as place:
+        run(0, place)
