@@ -12,7 +12,7 @@ import numpy as np
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.expert import Steps, Trace
 from gaugecast.learn import baselines
 from gaugecast.learn.lockstep import Lockstep
 from gaugecast.learn.score import Course, Score, deviations, score
@@ -248,8 +248,18 @@ def add_baselines(report: Report) -> None:
 
 
 def _one_row(trace: Trace, row: int) -> Trace:
-    rows = slice(row, row + 1)
-    return Trace(*(part[rows] for part in trace[:-1]), type(trace.steps)(*(part[rows] for part in trace.steps)))
+    at, steps = slice(row, row + 1), trace.steps
+    one = Steps(
+        steps.slots[at],
+        steps.values[at],
+        steps.last[at],
+        steps.seen[at],
+        steps.at[at],
+        steps.last_at[at],
+        steps.gap[at],
+        steps.fresh[at],
+    )
+    return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], one)
 
 
 def _rows(amount: float, rows: int) -> int:

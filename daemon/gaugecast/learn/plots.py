@@ -45,7 +45,8 @@ def cumulative_skill(course: Course, forecaster: Forecaster, rows: slice, deviat
     error, last = errors_ahead(course, forecaster.forecasts[0], 1, rows)
     known = np.isfinite(error) & np.isfinite(last)
     own, base = (np.cumsum(np.where(known, np.square(e / deviation), 0.0).sum(axis=1)) for e in (error, last))
-    return np.divide(base - own, base, out=np.full(len(base), np.nan), where=base > 0.0)
+    skill: Float64 = np.divide(base - own, base, out=np.full(len(base), np.nan), where=base > 0.0)
+    return skill
 
 
 def _pyplot() -> Any:

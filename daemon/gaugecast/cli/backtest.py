@@ -1,0 +1,223 @@
+"""`gaugecast backtest`: how well would it have forecast this history, learning as it went?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+from gaugecast.cli.figures import show_skill
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.records import Input
+
+if TYPE_CHECKING:
+    from gaugecast.learn.backtest import Report
+    from gaugecast.model import Model
+
+History = tuple[Fleet, list[list[Input]]]
+_MOST_HORIZONS = 6  # rows of the table
+
+
+def backtest_command(
+    file: Annotated[Path | None, typer.Argument(help="A CSV with a header and a time column.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Instead: the state directory of a daemon.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Take the fleet from here, rather than from the file.")
+    ] = None,
+    fleet: Annotated[str | None, typer.Option(help="Which fleet, where there are several.")] = None,
+    features: Annotated[str | None, typer.Option(help="Columns, `a,b,c`; default: all that hold numbers.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="Where the time is; default: time, date, t, …")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps ahead to forecast and score.")] = None,
+    learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
+    model: Annotated[Path | None, typer.Option(help="Begin with these weights rather than new ones.")] = None,
+    warm_up: Annotated[bool, typer.Option("--warm-up", help="Train on the train rows before anything else.")] = False,
+    train_rows: Annotated[float, typer.Option(min=0, help="Rows to train on; below 1: a share of all.")] = 0,
+    validation_rows: Annotated[float, typer.Option(min=0, help="Rows after those, to stop the training by.")] = 0,
+    test_rows: Annotated[
+        float | None, typer.Option(min=0, help="Rows after those, to score; default: the rest.")
+    ] = None,
+    standardise: Annotated[
+        bool, typer.Option(help="Errors in deviations of the train rows (without any: of the scored ones).")
+    ] = True,
+    units: Annotated[str, typer.Option(help="LSTM layers of new weights, `64` or `64,32`.")] = "64",
+    seed: Annotated[int, typer.Option(help="Of everything random: the same seed, the same figures.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write pictures and an HTML page into this folder.")] = None,
+) -> None:
+    """Forecast some history as the daemon would have, learning as it goes, and score it beside simple forecasters.
+
+    Each step is forecast before it is learned from. Beside the network stand persistence (the last value), the value
+    a day ago, and a linear model that learns too. The figures of docs/accuracy.md, for instance:
+
+    gaugecast backtest ETTh2.csv --train-rows 2880 --validation-rows 720 --test-rows 10800
+    """
+    from gaugecast.learn.backtest import Split, backtest
+
+    source, batches = _history(file, ledger, config, fleet, features, time_column)
+    if learning not in ("off", "lockstep"):
+        raise ConfigError(f"--learning: off or lockstep expected, got {learning!r}")
+    if learning == "off" and model is None and not warm_up:
+        raise ConfigError(
+            "--learning off: new weights that never learn only repeat the last value; add --warm-up "
+            "with --train-rows, or --model"
+        )
+    kind: Literal["off", "lockstep"] = "off" if learning == "off" else "lockstep"
+    console = Console()
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("training" if warm_up else "forecasting", total=sum(map(len, batches)))
+        report = backtest(
+            source if horizon is None else replace(source, horizon=horizon),
+            batches,
+            Split(train_rows, validation_rows, test_rows, standardise),
+            model=_model(model, source),
+            warm_up=warm_up,
+            learning=kind,
+            units=_units(units),
+            seed=seed,
+            progress=lambda done: bar.update(task, description="forecasting", advance=done),
+        )
+    name = (file or ledger or Path(source.name)).stem
+    _show(console, report, name)
+    if json_file is not None:
+        _write_json(json_file, report, name)
+        console.print(f"figures: {json_file}")
+    if plots is not None:
+        console.print(f"report: {_draw(report, plots)}")
+
+
+def _history(
+    file: Path | None,
+    ledger: Path | None,
+    config: Path | None,
+    name: str | None,
+    features: str | None,
+    time_column: str | None,
+) -> History:
+    """The fleet and its history, from a file or a ledger."""
+    if (file is None) == (ledger is None):
+        raise ConfigError("backtest: a CSV file or --ledger DIRECTORY expected, one of the two")
+    known = None if config is None else _configured(config, name)
+    if ledger is not None:
+        return _of_ledger(ledger, known, name)
+    from gaugecast.history import fleet_of_csv, read_csv
+
+    assert file is not None
+    wanted = [part.strip() for part in features.split(",")] if features else []
+    found = known or fleet_of_csv(file, features=wanted, time_column=time_column)
+    return found, list(read_csv(file, found, time_column=time_column))
+
+
+def _configured(config: Path, name: str | None) -> Fleet:
+    from gaugecast.config import load_settings, resolve_fleets
+    from gaugecast.service.replaying import fleet_called
+
+    return fleet_called(resolve_fleets(load_settings(config, os.environ)), name)
+
+
+def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
+    """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
+    from gaugecast.learn.backtest import replayable
+    from gaugecast.ledger.reader import LedgerReader
+    from gaugecast.pipeline.events import FleetConfigured, decode_event
+    from gaugecast.records import Kind
+    from gaugecast.service.replaying import fleet_called
+
+    configured: dict[str, Fleet] = {}
+    taken: list[list[Input]] = []
+    with LedgerReader(directory) as ledger:
+        for batch in ledger.replay(0):
+            taken.append(batch.inputs)
+            for one in batch.inputs:
+                if one.kind == Kind.EVENT and isinstance(event := decode_event(one.detail), FleetConfigured):
+                    configured[one.fleet] = Fleet.from_json(event.spec)
+    fleet = known or fleet_called(tuple(configured.values()), name)
+    return fleet, [kept for inputs in taken if (kept := replayable(inputs, fleet.name))]
+
+
+def _model(path: Path | None, fleet: Fleet) -> Model | None:
+    if path is None:
+        return None
+    from gaugecast.model import load_model
+    from gaugecast.service.models import check_fits
+
+    model = load_model(path)
+    check_fits(model, fleet)
+    return model
+
+
+def _units(text: str) -> tuple[int, ...]:
+    try:
+        layers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        layers = ()
+    if not layers or min(layers) < 1:
+        raise ConfigError(f"--units: numbers such as 64 or 64,32 expected, got {text!r}")
+    return layers
+
+
+def _show(console: Console, report: Report, name: str) -> None:
+    from gaugecast.learn.score_rows import protocol_of
+
+    console.print(f"[bold]{name}[/bold]: {protocol_of(report)}")
+    console.print(_overall(report))
+    if report.fleet.horizon > 1:
+        console.print(_by_horizon(report))
+    console.print(_by_feature(report))
+
+
+def _overall(report: Report) -> Table:
+    """A row a forecaster, one step ahead."""
+    table = Table("one step ahead", "start", "learning")
+    for head in ("MSE", "MAE", "skill"):
+        table.add_column(head, justify="right")
+    for made in report.forecasters:
+        first = made.scores[0]
+        figures = (f"{first.mse:.4f}", f"{first.mae:.4f}", show_skill(first.skill))
+        table.add_row(made.model, made.start or "–", made.learning, *figures)
+    return table
+
+
+def _by_horizon(report: Report) -> Table:
+    """A row a horizon, a few of them, and the mean over all."""
+    last = report.fleet.horizon
+    shown = sorted({1, *(max(1, round(last * share / (_MOST_HORIZONS - 1))) for share in range(1, _MOST_HORIZONS))})
+    table = Table("MSE, steps ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    for h in shown:
+        table.add_row(str(h), *(f"{made.scores[h - 1].mse:.4f}" for made in report.forecasters))
+    means = (sum(score.mse for score in made.scores) / last for made in report.forecasters)
+    table.add_row(f"mean 1…{last}", *(f"{mean:.4f}" for mean in means))
+    return table
+
+
+def _by_feature(report: Report) -> Table:
+    table = Table("MSE, one step ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    for name in report.names:
+        table.add_row(name, *(f"{f.scores[0].per_feature[name].mse:.4f}" for f in report.forecasters))
+    return table
+
+
+def _write_json(path: Path, report: Report, name: str) -> None:
+    from gaugecast.learn.score_rows import result_rows
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result_rows(report, name), indent=1) + "\n", encoding="utf-8")
+
+
+def _draw(report: Report, directory: Path) -> Path:
+    from gaugecast.learn.plots import draw_plots
+    from gaugecast.learn.plots_page import write_page
+
+    page = directory / "report.html"
+    pictures: Sequence[Path] = draw_plots(report, directory)
+    write_page(report, pictures, page)
+    return page
