@@ -40,8 +40,7 @@ class Checkpointer:
                 self._begin(seq, now_s)
             return
         if self._pipeline.snapshot is not self._snapshot:
-            self._writer.abandon()  # an event changed the shape of the columns: what was copied is worth nothing
-            self._taking = False
+            self.give_up()  # an event changed the shape of the columns: what was copied is worth nothing
             return
         if not self._waiting:
             self._waiting = [Chunk(*piece) for piece in state.take_slices(self._pipeline, self.slice_bytes)]
@@ -52,10 +51,15 @@ class Checkpointer:
             self._writer.finish()
             self._taking, self._ended_s, self._took_s = False, now_s, now_s - self._began_s
 
-    def take_whole(self, seq: int, now_s: float) -> None:
-        """Take one from beginning to end, at SIGTERM; the caller waits for the writer."""
+    def give_up(self) -> None:
+        """Give up the one that is being taken, if any; the writer is busy until it has taken its file away."""
         if self._taking:
             self._writer.abandon()
+            self._taking = False
+
+    def take_whole(self, seq: int, now_s: float) -> None:
+        """Take one from beginning to end, at SIGTERM, with a writer that is not busy; the caller waits for it after."""
+        self.give_up()
         self._begin(seq, now_s)
         while self._taking:
             self.turn(seq, now_s)

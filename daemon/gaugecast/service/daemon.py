@@ -270,6 +270,7 @@ class Daemon:
             self.loop.drain()
         self.loop.settle()
         if not self.loop.holding:
+            self.checkpointer.give_up()  # else the writer would wait for slices that nobody cuts any more
             self.writer.wait(timeout_s=30.0)
             self.checkpointer.take_whole(self.ledger.last_seq, time.monotonic())
             self.writer.wait(timeout_s=30.0)

@@ -1,0 +1,45 @@
+"""When checkpoints are taken, beside the real writer with its thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from gaugecast.config.schema import Loop, Storage
+from gaugecast.fleet import Feature, Fleet
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.checkpoint_writer import CheckpointWriter
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.records import Input, Kind
+from gaugecast.service.checkpointing import Checkpointer
+
+TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
+
+
+def pipeline_of(streams: int) -> Pipeline:
+    """Streams that have spoken once."""
+    pipeline = Pipeline(Loop(), lambda *_: None)  # type: ignore[arg-type,return-value]
+    value = np.array([1.0]).tobytes()
+    readings = [Input(Kind.READING, "tanks", f"s{i}", 10**18, 1, value, 10**18, 0, False, "") for i in range(streams)]
+    pipeline.advance([events.configured(TANKS, received_at_ns=1), *readings])
+    return pipeline
+
+
+def test_the_last_checkpoint_is_taken_although_another_is_half_done(tmp_path: Path) -> None:
+    """SIGTERM may come between two slices; the writer is then not waited for in vain."""
+    storage = Storage(directory=tmp_path, checkpoint_replay_s=0.001, pause_budget_ms=0.001)
+    writer = CheckpointWriter(tmp_path, storage)
+    checkpointer = Checkpointer(pipeline_of(2000), writer, storage, now_s=0.0)
+    checkpointer.slice_bytes = 1000
+    checkpointer.add_cost(1.0)
+    for _ in range(3):
+        checkpointer.turn(2001, 10.0)
+    assert writer.busy
+    checkpointer.give_up()
+    assert writer.wait(timeout_s=10)
+    checkpointer.take_whole(2002, 11.0)
+    assert writer.wait(timeout_s=10)
+    assert writer.close()
+    assert [seq for seq, _ in checkpoints.kept_files(checkpoints.folder(tmp_path))] == [2002]
+    assert list(checkpoints.folder(tmp_path).glob("*.tmp")) == []
