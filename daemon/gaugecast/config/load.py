@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gaugecast.config.environment import EnvironmentSource, read_overrides
 from gaugecast.config.explain import explain
-from gaugecast.config.schema import Settings, Table
+from gaugecast.config.schema import Settings
+from gaugecast.config.table import Table
 from gaugecast.errors import ConfigError
 
 AnyTable = TypeVar("AnyTable", bound=Table)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
-
-class Table(BaseModel):
-    """Base of all tables: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from gaugecast.config.table import Table
+from gaugecast.config.training import Train
 
 
 class Tls(Table):
@@ -210,6 +207,7 @@ class Settings(Table):
     http: Http = Http()
     loop: Loop = Loop()
     learning: Learning = Learning()
+    train: Train = Train()
     fleet: dict[str, FleetTable] = Field(min_length=1, description="the streams to forecast, a table for each kind")
     _source: str = PrivateAttr(default="configuration")
 
