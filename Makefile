@@ -18,6 +18,7 @@ TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:ope
 
 ARGS ?=
 TESTS ?= tests
+WORKERS ?= 2
 KILLS ?= 200
 BENCH ?=
 export OPENBLAS_NUM_THREADS ?= 1
@@ -33,7 +34,7 @@ demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; AR
 
 test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some
 	GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
-		$(WHEEL_VENV)/bin/python -m pytest $(TESTS)
+		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 $(TESTS)
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
 	$(PY) -m ruff check daemon simulators tests
