@@ -68,17 +68,19 @@ class Process:
         return inputs, whole
 
 
-@pytest.mark.parametrize("dies_in", ["decode", "advance"])
-def test_a_message_that_three_processes_died_on_is_put_aside(tmp_path: Path, dies_in: str) -> None:
-    """The first in a batch, two alone; the fourth process takes all the others, in order, and rejects this one."""
-    messages = [message(i, tank="ab"[i % 2], poison=i == 7) for i in range(20)]
-    for _ in range(3):
+@pytest.mark.parametrize(
+    ("dies_in", "count", "deaths"), [("decode", 20, 3), ("decode", 300, 3), ("advance", 20, 3), ("advance", 300, 4)]
+)
+def test_a_message_that_kills_is_put_aside(tmp_path: Path, dies_in: str, count: int, deaths: int) -> None:
+    """After the first death in a batch and two of it alone; then all others are taken, in order."""
+    messages = [message(i, tank="ab"[i % 2], poison=i == 7) for i in range(count)]
+    for _ in range(deaths):
         with pytest.raises(Death):
             Process(tmp_path, dies_in).take(messages)
     inputs, outcome = Process(tmp_path, dies_in).take(messages)
     assert [i for i, one in enumerate(inputs) if one.detail == "poison"] == [7]
-    assert [v for i, v in enumerate(outcome.verdicts) if i != 7] == [Verdict.STEPPED] * 19
-    assert [o.cause for o in outcome.outputs] == [i for i in range(20) if i != 7]
+    assert [v for i, v in enumerate(outcome.verdicts) if i != 7] == [Verdict.STEPPED] * (count - 1)
+    assert [o.cause for o in outcome.outputs] == [i for i in range(count) if i != 7]
 
 
 def test_one_by_one_and_as_a_batch_give_the_same(tmp_path: Path) -> None:

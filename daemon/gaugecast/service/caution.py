@@ -1,11 +1,13 @@
 """Caution after a death: a message that trips a defect must not become a crash loop.
 
 While messages are decoded and advanced, a note (`ledger.trail`) says which. A process that finds such a note takes
-the messages it names one by one, each under a note of its own. A message that three processes died on, the first in
-a batch and two on it alone, is quarantined unread.
+the messages that it names with care: decodes them one by one, each under a note of its own, and advances them in
+groups of `TOGETHER`; where the note named no more than a group, these one by one, too. A message on which two
+processes died while they had it alone is quarantined unread: that is three deaths, and a fourth where it trips
+`advance` in a large batch.
 
-`kill -9` may leave notes too, of innocent messages. To be put aside wrongly, a message must be the one under way,
-alone, for a millisecond, at two kills in a row: so the notes end before the commit with its slow fsync begins.
+`kill -9` leaves notes of innocent messages. Alone under way are they for some microseconds, and two kills in a row
+would have to find the same one so. That is why notes end before the commit with its slow fsync begins.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from gaugecast.service.ports import Decodes, Notes
 
 #: A message on which so many processes died while they took it alone is not taken again.
 POISON_AFTER = 2
-#: Messages that are taken one by one, but committed together.
+#: Suspects that are advanced and committed together.
 TOGETHER = 50
 
 _BATCH, _ALONE = b"B", b"A"
@@ -43,6 +45,7 @@ class Caution:
         self.suspicious = False
         self._notes = notes
         self._suspects: set[int] = set()  # checksums of messages in a batch on which a process died
+        self._alone = False  # they are few enough to be advanced one by one
         self._deaths: dict[bytes, int] = {}  # by digest, of processes that took it alone
         self._waiting: list[Message] = []
         if not over:
@@ -52,8 +55,10 @@ class Caution:
     def _read(self, note: bytes) -> None:
         if note[:1] == _BATCH:
             self._suspects = set(array("I", note[1:]))
+            self._alone = len(self._suspects) <= TOGETHER
         elif note[:1] == _ALONE:
             self._deaths[note[2:]] = note[1]
+            self._alone = True
 
     # -- which messages are taken together
 
@@ -107,13 +112,15 @@ class Caution:
         """`pipeline.advance` under notes, which end with it.
 
         Args:
-            pieces: The same inputs, message by message: whose they are (`None`: our own), and where they end.
+            pieces: Of suspects the same inputs, message by message: whose they are (`None`: our own), where they end.
         """
-        if not self.suspicious:
-            outcome = pipeline.advance(inputs)
-        else:
+        messages = [message for message, _ in pieces if message is not None]
+        if self.suspicious and self._alone:
             outcome = _joined(self._advance_alone(pipeline, inputs, pieces))
-            self._acquit([message for message, _ in pieces if message is not None])
+        else:
+            self.note_batch(messages)  # unless it is noted already: then there are no pieces
+            outcome = pipeline.advance(inputs)
+        self._acquit(messages)
         self._notes.clear()
         return outcome
 
