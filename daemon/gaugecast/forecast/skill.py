@@ -18,7 +18,12 @@ def decay_of(half_life_steps: float) -> float:
 def square(error: Float64) -> Float64:
     """Squares, 0 for NaN, capped."""
     with np.errstate(over="ignore"):
-        return np.minimum(np.square(np.nan_to_num(error, posinf=1e160, neginf=-1e160)), _LARGEST)
+        return np.where(np.isnan(error), 0.0, np.minimum(error * error, _LARGEST))
+
+
+def size(error: Float64) -> Float64:
+    """Absolute values, 0 for NaN, capped."""
+    return np.where(np.isnan(error), 0.0, np.minimum(np.abs(error), _LARGEST))
 
 
 def discounted(total: Float64, term: Float64, counts: Float64 | np.ndarray, decay: float) -> Float64:

@@ -8,7 +8,7 @@ from gaugecast.align import cells, gates
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import BRIDGED, PARTIAL
 from gaugecast.forecast.expert import Expert, Steps, same_shape
-from gaugecast.forecast.skill import decay_of, discounted, square
+from gaugecast.forecast.skill import decay_of, discounted, size, square
 from gaugecast.model.weights import Model
 from gaugecast.pipeline.made import Closed, Made, Totals
 from gaugecast.pipeline.speaker import Speaker
@@ -241,7 +241,7 @@ class Lane:
         terms = {
             "square_error": square(error),
             "square_last": square(step),
-            "absolute_error": np.minimum(np.abs(np.nan_to_num(error)), 1e300),
+            "absolute_error": size(error),
             "scored": np.ones_like(error),
         }
         for name, term in terms.items():
