@@ -1,0 +1,74 @@
+"""Holds forecasts against the company that readings travel in; also run as a program, one BLAS kernel a process.
+
+`python -m support.pipeline_probe` prints the fingerprint and one line for each fleet whose forecasts differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+from gaugecast.engine.selftest import fingerprint
+from gaugecast.fleet import Fleet
+from gaugecast.records import Input
+from support.pipelines import bodies_of, feed, fleet_of, model_for, pipeline_of, reading
+
+#: One tick a size: all streams speak, in batches of this many.
+SIZES = (2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 64, 100, 128, 129, 255, 256, 257)
+STREAMS = 257
+WITNESSES = 11
+
+FLEETS: dict[str, tuple[Fleet, tuple[int, ...]]] = {
+    "1 feature, 64 units": (fleet_of("a", horizon=2), (64,)),
+    "2 features, 7 units": (fleet_of("ab"), (7,)),
+    "3 joint, odd stack": (fleet_of("abc", rows="joint", horizon=3), (13, 5)),
+    "7 features, 9 units": (fleet_of("abcdefg", inputs="g"), (9,)),
+    "7 joint, 33 units": (fleet_of("abcdefg", rows="joint"), (33,)),
+}
+
+
+def readings_of(fleet: Fleet, tick: int) -> list[Input]:
+    """What every stream says at a tick; a wave, its own for each stream and feature, and now and then a gap."""
+    features = len(fleet.features)
+    made = []
+    for stream in range(STREAMS):
+        if (stream + tick) % 17 == 5:
+            continue
+        phase = 0.7 * stream + 0.3 * np.arange(features)
+        values = 20 + np.sin(0.9 * tick + phase) * (1 + stream % 5)
+        made.append(reading(tick, *values.tolist(), stream=f"s{stream:03d}"))
+    return made
+
+
+def differing_streams(fleet: Fleet, units: tuple[int, ...]) -> Iterator[str]:
+    """Streams whose messages in the crowd are not, byte for byte, those that they get alone."""
+    model = model_for(fleet, units=units)
+    crowd, alone = (pipeline_of(fleet, models=[model]) for _ in range(2))
+    rng = np.random.default_rng(5)
+    witnesses = {f"s{stream:03d}" for stream in rng.choice(STREAMS, WITNESSES, replace=False)}
+    in_crowd, by_themselves = [], []
+    for tick, size in enumerate(SIZES):
+        spoken = readings_of(fleet, tick)
+        order = rng.permutation(len(spoken))
+        in_crowd += feed(crowd, [spoken[i] for i in order], size)
+        by_themselves += feed(alone, [one for one in spoken if one.stream in witnesses])
+    ours, theirs = bodies_of(in_crowd), bodies_of(by_themselves)
+    for stream in sorted(witnesses):
+        if ours[stream] != theirs[stream]:
+            yield stream
+
+
+def main() -> int:
+    """Print what differs under the BLAS kernel in force; 0 if nothing does."""
+    print(fingerprint())
+    found = {name: list(differing_streams(*made)) for name, made in FLEETS.items()}
+    differing = {name: streams for name, streams in found.items() if streams}
+    for name, streams in differing.items():
+        print(f"differs: {name}: {streams}")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
