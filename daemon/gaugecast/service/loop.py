@@ -38,6 +38,8 @@ _PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
 _RETRY_S = 0.05
 #: An idle loop notes confirmations in the ledger after so long.
 _SETTLE_S = 1.0
+#: Without a PUBACK for so long, those that we wait for may stand behind messages that we do not read.
+_PUBACK_WAIT_S = 0.5
 
 
 @dataclass(slots=True)
@@ -100,7 +102,8 @@ class DataLoop:
         self._crowd = 0  # messages in the last batch
         self._first_connect = True
         self._session_is_new = False  # and no event has said so yet
-        self._settled_at_s = monotonic()
+        self._settled_at_s = self._confirmed_at_s = monotonic()
+        self._confirmed_seen = -1
 
     # -- one round
 
@@ -168,14 +171,28 @@ class DataLoop:
         if self._caution.waiting:
             self.link.poll(0, 0.0)
             return self._admitted(self._caution.resume())
-        lagging = self.publisher.lag > self._settings.max_lag
-        self._mark("lag", lagging)
-        most = 0 if lagging else self._settings.batch_messages
+        most = self._most()
         linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
         wait_s = min(_IDLE_S, max(0.0, (self.pipeline.look_again_ns - self._clock.latest) / 1e9))
         messages = self._timed("poll", facts, lambda: self.link.poll(most, wait_s, linger_s))
         self._crowd = len(messages)
         return self._admitted(self._caution.admit(messages))
+
+    def _most(self) -> int:
+        """How many messages to take now: none while too many forecasts are unconfirmed.
+
+        Unless no PUBACK has come for a while: a broker sends all that it kept for us at once (mosquitto 2.0 does,
+        whatever our Receive Maximum), and the PUBACKs come behind it. Not to read would then be to wait for ever.
+        """
+        lagging = self.publisher.lag > self._settings.max_lag
+        self._mark("lag", lagging)
+        if lagging:
+            now, confirmed = self._monotonic(), self.publisher.confirmed
+            if confirmed != self._confirmed_seen:
+                self._confirmed_seen, self._confirmed_at_s = confirmed, now
+            if now - self._confirmed_at_s < _PUBACK_WAIT_S:
+                return 0
+        return self._settings.batch_messages
 
     def _admitted(self, messages: list[Message]) -> list[Message]:
         self._mark("quarantine", self._caution.suspicious)
