@@ -43,15 +43,17 @@ def show_mutants(console: Console, mutants: Mapping[str, Findings]) -> None:
     console.print(table)
 
 
-def show_verdict(console: Console, findings: Findings, mutants: Mapping[str, Findings]) -> int:
+def show_verdict(console: Console, findings: Findings, mutants: Mapping[str, Findings], seconds: float) -> int:
     """One line, and the exit code."""
     unseen = [name for name, found in mutants.items() if not found.red]
+    told = f"{findings.kills} kills, {findings.readings:,} readings, {len(mutants)} mutants, {seconds:.0f} s"
     if findings.red or unseen:
-        console.print(
-            f"[bold red]RED[/bold red] {'; '.join(['mutants not seen: ' + ', '.join(unseen)] if unseen else [])}"
-        )
+        reasons = ["a promise was broken"] * findings.red + [f"mutant {name} was not seen" for name in unseen]
+        console.print(f"[bold red]RED[/bold red] {'; '.join(reasons)} ({told})", highlight=False)
         return 1
-    console.print(f"[bold green]GREEN[/bold green] {findings.kills} kills, {findings.readings:,} readings, zeros")
+    console.print(
+        f"[bold green]GREEN[/bold green] nothing lost, nothing twice, all equal to the bit ({told})", highlight=False
+    )
     return 0
 
 

@@ -24,6 +24,9 @@ _STOP_EVERY = 10
 #: With the first of these a checkpoint is taken several times a second, with the last the whole of a life is replayed.
 _REPLAY_BUDGETS_S = (0.02, 0.1, 5.0)
 
+#: Of tests/mutants.py, those that kills alone can show.
+MUTANTS = ("ack_on_receipt", "no_dedupe", "publish_without_ledger", "no_epoch", "cursor_ahead", "no_preserve")
+
 BROKER_CONF = "max_queued_messages 0\nmax_inflight_messages 1000\n"
 UNITS = (16,)
 FLEET = "chaos"
@@ -49,12 +52,14 @@ class Scenario:
     Attributes:
         kills: Of processes; those asked to stop come on top.
         rate: Messages a second, QoS 1.
+        hasty: Only kills at work; nothing else shows most faults as fast.
     """
 
     kills: int
     seed: int = 1
     rate: float = 1500.0
     streams: int = 48
+    hasty: bool = False
 
     def lives(self) -> Iterator[Life]:
         """All lives but the last, which is stopped when all is done."""
@@ -62,7 +67,7 @@ class Scenario:
         for number in range(self.kills):
             if number and number % _STOP_EVERY == 0:
                 yield Life("stop", rng.random(), rng.choice(_REPLAY_BUDGETS_S))
-            moment = _MOMENTS[number % len(_MOMENTS)]
+            moment = "work" if self.hasty else _MOMENTS[number % len(_MOMENTS)]
             budget_s = _REPLAY_BUDGETS_S[0] if moment == "checkpoint" else rng.choice(_REPLAY_BUDGETS_S)
             yield Life(moment, rng.random(), budget_s)
 

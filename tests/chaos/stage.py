@@ -19,8 +19,11 @@ from support.mosquitto import wait_until
 #: Seconds within which a life is killed once its moment has begun.
 _SPANS_S = {"boot": 1.0, "recovery": 0.15, "work": 0.6, "checkpoint": 0.003, "shutdown": 0.15, "stop": 0.3}
 _WAIT_S = 60.0
-#: Without a new forecast for so long after the load has ended, no more are expected.
-_SILENCE_S = 6.0
+#: Without a new forecast or reading for so long after the load has ended, no more are expected.
+_SILENCE_S = 8.0
+#: With more messages than this without forecast the next life is left to work some off: a slow machine must not turn
+#: the run into one endless backlog.
+_BACKLOG = 9000
 
 
 class Stage:
@@ -56,6 +59,7 @@ class Stage:
                 if not loading.is_alive():  # the first life has made the session that keeps what comes
                     self._daemon.wait_ready()
                     loading.start()
+                self._work_off()
                 self._die(life)
                 self.collector.drain()
                 self._told(f"{number + 1}: {life.moment}, {self._load.sent} sent, {self._sink.count} received")
@@ -114,14 +118,24 @@ class Stage:
 
     # -- orderly ends
 
+    def _work_off(self) -> None:
+        self.collector.drain()
+        if self._load.sent - self.collector.seen.distinct > _BACKLOG:
+            self._watch(lambda: self._load.sent - self.collector.seen.distinct < _BACKLOG // 2)
+
     def _wait_for_all(self) -> None:
         """Until every reading has its forecast, or nothing new comes any more."""
-        seen, since = -1, time.monotonic()
-        while seen < self._load.sent and time.monotonic() - since < _SILENCE_S:
+        self._watch(lambda: self.collector.seen.distinct >= self._load.sent)
+
+    def _watch(self, done: Callable[[], bool]) -> None:
+        """Wait until `done`, the daemon's end, or silence."""
+        progress, since = (-1, -1), time.monotonic()
+        while not done() and self._daemon.running and time.monotonic() - since < _SILENCE_S:
             self.collector.drain()
-            if self.collector.seen.distinct != seen:
-                seen, since = self.collector.seen.distinct, time.monotonic()
-            _pause(0.05)
+            now = (self.collector.seen.distinct, self._daemon.status().get("readings_total", 0))
+            if now != progress:
+                progress, since = now, time.monotonic()
+            _pause(0.1)
 
     def _stop(self) -> None:
         """Hold the life to its accounts, then SIGTERM."""

@@ -1,0 +1,34 @@
+"""Broken daemons: each must turn the run red, or the run proves nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.judge import Findings
+from chaos.run import run_chaos
+from chaos.scenario import Scenario
+
+#: A mutant gets so many runs of so many kills; most are seen in the first.
+_ROUNDS, _KILLS = 4, 4
+
+
+def run_mutant(name: str, directory: Path, *, seed: int, told: Callable[[str], None]) -> Findings:
+    """Kill a mutant until it is seen, or the rounds are over; the findings of the last round."""
+    os.environ["GAUGECAST_MUTANT"] = name
+    try:
+        for attempt in range(_ROUNDS):
+            told(f"mutant {name}, round {attempt + 1}")
+            findings = run_chaos(
+                Scenario(_KILLS, seed=seed + attempt, hasty=True),
+                directory / f"{name}-{attempt}",
+                command=[sys.executable, "-m", "support.mutant_daemon"],
+                told=told,
+            )
+            if findings.red:
+                break
+    finally:
+        del os.environ["GAUGECAST_MUTANT"]
+    return findings
