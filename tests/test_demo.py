@@ -100,17 +100,18 @@ def test_the_shipped_model_says_where_it_comes_from() -> None:
 
 
 def test_training_targets_are_the_next_moves_in_scales() -> None:
-    """Row by row the target is what the tank did next, over the scale that the step knew; without scale, no weight."""
-    _, traces = pretrain.run_tanks(the_shipped_model(), seed=3, tanks=2, steps=12)
-    inputs, target, weight = pretrain.training_rows(traces, the_shipped_model().manifest)
+    """Step by step the target is what the tank did next, over the scale that the step knew; without scale, none."""
+    model = the_shipped_model()
+    _, traces = pretrain.run_tanks(model, seed=3, tanks=2, steps=12)
+    tanks = pretrain.recorded(traces, model.manifest)
     truth = tank_values(seed=3, tanks=2, steps=12)
 
-    assert inputs.shape == (11, 4, 4)
-    assert weight[0].sum() == 0
-    assert weight[2:].min() == 1
-    for step in range(2, 11):
-        moved = (truth[step + 1] - truth[step]) / traces[step].scale
-        np.testing.assert_allclose(target[step].ravel(), np.clip(moved, -8, 8).ravel(), rtol=1e-5)
+    for tank, one in enumerate(tanks):
+        assert one.x.shape == (11, 2, model.manifest.input_size)
+        assert np.isnan(one.target[0]).all()
+        for step in range(2, 11):
+            moved = (truth[step + 1, tank] - truth[step, tank]) / traces[step].scale[tank]
+            np.testing.assert_allclose(one.target[step].ravel(), np.clip(moved, -8, 8), rtol=1e-5)
 
 
 def tank_values(*, seed: int, tanks: int, steps: int) -> Float64:

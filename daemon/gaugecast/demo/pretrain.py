@@ -1,13 +1,13 @@
 """Make the model that ships for the demo's tanks: `python -m gaugecast.demo.pretrain [DIRECTORY]`, about a minute.
 
 Simulated readings go through the daemon's own `decode` and `advance`, so that the network is fed what it will be
-fed; it is trained by truncated BPTT as `learn` does it, and judged by `advance` again on tanks it has never seen.
+fed; it is trained by the learner's own `warm_up`, and judged by `advance` again on tanks it has never seen.
 The same seeds give the same readings; weights agree between machines as far as TensorFlow's sums do.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,13 +19,15 @@ from gaugecast import __version__
 from gaugecast.config.schema import Loop
 from gaugecast.demo.tanks import FLEET, PERIOD_S, TIME_SCALE, demo_fleet
 from gaugecast.forecast.expert import Trace
-from gaugecast.forecast.scaling import InputLayout
+from gaugecast.forecast.scaling import InputLayout, to_target
 from gaugecast.forecast.skill import skill
 from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.warm_up import Trace as Recorded
+from gaugecast.learn.warm_up import warm_up
 from gaugecast.model import Manifest, Model, Recipe, save_model, seal_model
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Float32, Message
+from gaugecast.records import Message
 from gaugecast_sim.publish import tank_samples
 from gaugecast_sim.tanks import Plant
 
@@ -35,8 +37,7 @@ WARMUP_STEPS = 4  # the training begins cold, too, so forecasts are good from th
 TRAIN_SEED, JUDGE_SEED, WEIGHTS_SEED = 1001, 2002, 1
 TRAIN_TANKS, TRAIN_STEPS = 64, 720
 JUDGE_TANKS, JUDGE_STEPS = 12, 600
-WINDOW, PASSES = 24, 40
-LEARNING_RATE = 3e-3
+PASSES = 40
 BEGIN_NS = 1_767_225_600 * 10**9  # 2026-01-01; the model is told no clock, so any instant would do
 #: Plant time runs faster than the clock, so hour and weekday would mean nothing; statistics settle within minutes.
 RECIPE = Recipe(half_life_steps=1200.0, clock=False)
@@ -81,45 +82,25 @@ def _polls(seed: int, tanks: int, steps: int) -> Iterator[list[Message]]:
             poll = []
 
 
-def training_rows(traces: list[Trace], manifest: Manifest) -> tuple[Float32, Float32, Float32]:
-    """Inputs (T, B, I), targets and weights (T, B, 1) of T steps; B rows, one a tank and feature.
-
-    The target is the next difference over the scale that the step had; where that is still 0 there is none.
-    """
-    x = np.stack([trace.x for trace in traces])  # (T+1, tanks, F)
-    scales = np.stack([trace.scale for trace in traces[:-1]])
-    inputs = np.stack([trace.inputs for trace in traces[:-1]])
-    known = scales > 0
-    target = np.divide(np.diff(x, axis=0), scales, out=np.zeros_like(scales), where=known)
-    target = np.clip(target, -manifest.recipe.target_clip, manifest.recipe.target_clip)
-    steps, _, _, width = inputs.shape
-    shape = (steps, -1, 1)
-    return (
-        inputs.reshape(steps, -1, width),
-        target.reshape(shape).astype(np.float32),
-        known.reshape(shape).astype(np.float32),
+def recorded(traces: list[Trace], manifest: Manifest) -> list[Recorded]:
+    """What each tank's steps fed to the network, and the move that came after each, for training."""
+    layout = InputLayout.of(demo_fleet().features, manifest.rows, manifest.recipe)
+    inputs = np.stack([trace.inputs for trace in traces[:-1]])  # (T, tanks, R, I)
+    targets = np.stack(
+        [
+            to_target(after.x, before.x, before.scale, layout, manifest.recipe)
+            for before, after in itertools.pairwise(traces)
+        ]
     )
+    return [Recorded(inputs[:, tank], targets[:, tank]) for tank in range(inputs.shape[1])]
 
 
 def train(start: Model, traces: list[Trace]) -> Model:
-    """Truncated BPTT over all windows of all tanks, state carried along; the rate falls as a cosine."""
-    from gaugecast.learn.descent import Descent
-    from gaugecast.learn.network import Network
-
-    inputs, target, weight = training_rows(traces, start.manifest)
-    network = Network(start)
-    descent = Descent(network, learning_rate=LEARNING_RATE, compiled=False)
-    windows = range(0, len(inputs) - WINDOW + 1, WINDOW)
-    for turn in range(PASSES):
-        descent.learning_rate = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * turn / PASSES)) + 1e-5
-        state = np.zeros((inputs.shape[1], network.state_size), np.float32)
-        errors = []
-        for begin in windows:
-            cut = slice(begin, begin + WINDOW)
-            error, state = descent.step(inputs[cut], state, target[cut], weight[cut])
-            errors.append(error.mean())
-        print(f"pass {turn + 1:2d} of {PASSES}: mean square error {np.mean(errors):.4f} in squares of the scale")
-    return network.to_model()
+    """Passes over all tanks side by side, each from a cold start; the best on what is held out is kept."""
+    trained = warm_up(start, recorded(traces, start.manifest), passes=PASSES, lanes=TRAIN_TANKS, compiled=False)
+    told = ", ".join(f"{error:.3f}" for error in trained.errors[:: max(1, PASSES // 5)])
+    print(f"mean square error in squares of the scale, on what was held out: {told} … {min(trained.errors):.3f}")
+    return seal_model(trained.model.manifest, trained.model.weights)
 
 
 def judge(model: Model, *, seed: int, tanks: int = JUDGE_TANKS, steps: int = JUDGE_STEPS) -> dict[str, float]:
@@ -135,8 +116,7 @@ def main(directory: Path = SHIPPED) -> None:
     """Train, judge, say what came out, and write the model."""
     start = initial_model(demo_manifest(), seed=WEIGHTS_SEED)
     _, traces = run_tanks(start, seed=TRAIN_SEED, tanks=TRAIN_TANKS, steps=TRAIN_STEPS)
-    trained = train(start, traces)
-    sealed = seal_model(trained.manifest, trained.weights)
+    sealed = train(start, traces)
     reached = judge(sealed, seed=JUDGE_SEED)
     provenance: dict[str, str | int | float] = {
         "made_by": "python -m gaugecast.demo.pretrain",
