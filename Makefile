@@ -21,6 +21,7 @@ TESTS ?= tests
 WORKERS ?= 2
 KILLS ?= 200
 BENCH ?=
+SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -51,8 +52,8 @@ bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.
 chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
 
-accuracy: $(VENV)/.stamp-all  ## train the demo's model anew into build/ and say what skill it reaches on unseen tanks
-	$(PY) -m gaugecast.demo.pretrain build/demo-tanks
+accuracy: $(VENV)/.stamp-all  ## public series beside simple forecasters and papers, write build/accuracy.json; SET=ETTh2 for one
+	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET))
 
 wheel: $(WHEEL_VENV)/.stamp-wheel
 

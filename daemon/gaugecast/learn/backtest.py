@@ -174,6 +174,7 @@ def backtest(
     units: tuple[int, ...] = (64,),
     seed: int = 0,
     limits: Loop | None = None,
+    with_baselines: bool = True,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Forecast every step of some history with the network, test-then-train, and score it beside the baselines.
@@ -188,6 +189,7 @@ def backtest(
         units: LSTM layers of new weights.
         seed: Of everything random.
         limits: Bounds, as the daemon has them.
+        with_baselines: Score the simple forecasters too.
         progress: Told how many inputs were taken.
 
     Raises:
@@ -217,8 +219,18 @@ def backtest(
     courses, forecasts = recorder.courses()
     report = report_on(fleet, courses, split)
     report.add("lstm", learning, start, forecasts)
-    add_baselines(report)
+    if with_baselines:
+        add_baselines(report)
     return replace(report, updates=lockstep.learner.updates_total if lockstep.learner else 0)
+
+
+def courses_of(fleet: Fleet, batches: Iterable[list[Input]]) -> list[Course]:
+    """What the pipeline makes of some history as such: its steps, in order of the streams' names."""
+    lockstep, recorder = Lockstep(fleet, learning=False), Recorder(fleet)
+    names = lockstep.pipeline.lanes[fleet.name].table.names
+    for outcome in lockstep.outcomes(batches):
+        recorder.take(outcome, names)
+    return recorder.courses()[0]
 
 
 def report_on(fleet: Fleet, courses: list[Course], split: Split) -> Report:

@@ -1,0 +1,1 @@
+"""`make accuracy`: forecasts of public series by the shipped code, beside simple forecasters and papers."""
