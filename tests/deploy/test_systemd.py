@@ -1,0 +1,158 @@
+"""The units: held against systemd's own tools, and the daemon against a service manager's real socket."""
+
+from __future__ import annotations
+
+import configparser
+import itertools
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.daemon import DaemonProcess
+from support.mosquitto import free_port, wait_until
+from support.service_manager import ServiceManager, listen
+
+UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+CONFIG = """
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+[fleet.tanks]
+subscribe = ["tanks/{{tank}}"]
+period = "1s"
+[fleet.tanks.features.pressure]
+"""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+
+
+def unit(name: str) -> configparser.RawConfigParser:
+    """A unit file; of keys that come several times, the last."""
+    parser = configparser.RawConfigParser(strict=False, delimiters=("=",), comment_prefixes=("#",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys are case-sensitive
+    parser.read(UNITS / f"{name}.service")
+    return parser
+
+
+@needs_systemd
+@pytest.mark.parametrize(("name", "most"), [("gaugecast", 1.3), ("gaugecast-learner", 1.3)])
+def test_the_exposure_stays_below_its_bound(name: str, most: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """systemd's own figure: 0 is walled in, 10 is free; redis ships 1.2, mosquitto 9.6."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={int(most * 10)}"]
+    said = subprocess.run([*command, UNITS / f"{name}.service"], capture_output=True, text=True, check=False)
+    found = re.search(r"Overall exposure level for \S+ ([\d.]+)", said.stdout)
+    with capsys.disabled():
+        print(f"\n{found[0] if found else said.stdout}")
+    assert said.returncode == 0, said.stdout
+    assert found is not None
+    assert float(found[1]) <= most
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", ["gaugecast", "gaugecast-learner"])
+def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
+    """`systemd-analyze verify`; only keys of newer versions, which older ones pass over, may be unknown to it."""
+    text = (UNITS / f"{name}.service").read_text()
+    text = re.sub(r"/opt/gaugecast/current/bin/gaugecast\b", "/bin/true", text)
+    (tmp_path / f"{name}.service").write_text(text)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / f"{name}.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in said.stderr.splitlines() if f"{name}.service" in line]
+    newer = ("RestartSteps", "RestartMaxDelaySec")
+    assert [line for line in ours if not any(key in line for key in newer)] == []
+
+
+def test_it_is_restarted_for_ever_but_on_a_bad_configuration() -> None:
+    """No start limit; 78 is final; the back-off begins at a second and ends at thirty."""
+    for name in ("gaugecast", "gaugecast-learner"):
+        service = unit(name)["Service"]
+        assert (service["Restart"], service["RestartPreventExitStatus"]) == ("always", "78")
+        assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
+    assert (unit("gaugecast")["Service"]["RestartSec"], unit("gaugecast")["Service"]["RestartMaxDelaySec"]) == (
+        "1",
+        "30",
+    )
+
+
+def test_the_daemon_may_not_write_code_and_the_learner_must() -> None:
+    """MemoryDenyWriteExecute breaks TensorFlow, so it stands in one unit only; the learner has no network instead."""
+    daemon, learner = unit("gaugecast")["Service"], unit("gaugecast-learner")["Service"]
+    assert daemon["MemoryDenyWriteExecute"] == "yes"
+    assert "MemoryDenyWriteExecute" not in learner
+    assert learner["PrivateNetwork"] == "yes"
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    """A service manager with a watchdog of two seconds."""
+    with listen(tmp_path, watchdog_s=2.0) as manager:
+        yield manager
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, manager: ServiceManager) -> Iterator[DaemonProcess]:
+    """A daemon under it whose broker is not there."""
+    daemon = DaemonProcess(tmp_path / "d", CONFIG.format(port=free_port()), environment=manager.environment)
+    daemon.spawn()
+    yield daemon
+    if daemon.running:
+        daemon.kill()
+
+
+def test_it_is_ready_without_a_broker_and_says_what_it_waits_for(
+    daemon: DaemonProcess, manager: ServiceManager
+) -> None:
+    """READY=1 means recovered and turning; the broker is a line of STATUS."""
+    manager.wait_for("READY=1")
+    assert "broker 127.0.0.1" in manager.wait_for("STATUS=")
+    assert daemon.get("/readyz")[0] == 503
+    assert daemon.get("/healthz")[0] == 200
+
+
+def test_the_watchdog_is_fed_by_an_idle_and_disconnected_loop(daemon: DaemonProcess, manager: ServiceManager) -> None:
+    """No broker, no readings: rounds are finished all the same, and never half an interval goes by without a word."""
+    manager.wait_for("WATCHDOG=1")
+    since = time.monotonic()
+    wait_until(lambda: manager.lines() and time.monotonic() - since > 4.0, what="four seconds of listening")
+    beats = [at for at in manager.instants("WATCHDOG=1") if at >= since]
+    assert len(beats) >= 4
+    assert max(b - a for a, b in itertools.pairwise(beats)) < 1.5
+    assert daemon.running
+
+
+def test_a_loop_that_stands_still_does_not_feed_the_watchdog(daemon: DaemonProcess, manager: ServiceManager) -> None:
+    """SIGSTOP: not one beat for longer than WatchdogSec, which is when systemd acts; then it goes on."""
+    manager.wait_for("WATCHDOG=1")
+    daemon.send(signal.SIGSTOP)
+    manager.forget()
+    since = time.monotonic()
+    wait_until(lambda: manager.lines() or time.monotonic() - since > 2.5, what="silence")
+    assert manager.instants("WATCHDOG=1") == []
+    daemon.send(signal.SIGCONT)
+    manager.wait_for("WATCHDOG=1")
+
+
+def test_sigterm_is_told_and_ends_with_zero(daemon: DaemonProcess, manager: ServiceManager) -> None:
+    """STOPPING=1, the drain, exit 0."""
+    manager.wait_for("READY=1")
+    assert daemon.stop() == 0
+    assert "STOPPING=1" in manager.lines()
+
+
+def test_a_bad_configuration_ends_with_the_code_that_is_not_restarted(tmp_path: Path, manager: ServiceManager) -> None:
+    """78, with the fault on stderr, and READY never said."""
+    daemon = DaemonProcess(tmp_path / "bad", "[mqtt]\nhots = 1\n", environment=manager.environment)
+    daemon.spawn()
+    assert daemon.wait_exit() == 78
+    assert "hots" in daemon.log_text()
+    assert "READY=1" not in manager.lines()
