@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Samples:
     @property
     def unaccounted(self) -> int:
         """Readings received in this process life that have no outcome, and the other way round; 0 is the promise."""
-        received = self.total("gaugecast_readings_received_total")
+        received = self.total("gaugecast_readings_received_total") + self.total("gaugecast_readings_held_at_start")
         settled = sum(self.total("gaugecast_readings_total", outcome=outcome) for outcome in OUTCOMES)
         return abs(round(received - settled - self.total("gaugecast_readings_held")))
 
@@ -132,6 +132,11 @@ class DaemonProcess:
         """Wait until it ends by itself; the exit code."""
         assert self._child is not None
         return self._child.wait(timeout=deadline_s)
+
+    def wait_exit_or(self, condition: Callable[[], bool], *, deadline_s: float = 40.0) -> int | None:
+        """Wait until it ends by itself (the exit code) or the condition holds (`None`)."""
+        wait_until(lambda: not self.running or condition(), what="an end, or the condition", deadline_s=deadline_s)
+        return None if self._child is None or self.running else self._child.returncode
 
     @property
     def running(self) -> bool:

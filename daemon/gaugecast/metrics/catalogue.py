@@ -70,6 +70,7 @@ STATED = (
     _gauge("degraded", "1 while the daemon works with less than it should", "reason"),
     _gauge("streams", "Streams by state; a stale one is active too", "fleet", "state"),
     _gauge("readings_held", "Readings that wait in an open tick", "fleet"),
+    _gauge("readings_held_at_start", "Readings of earlier processes that waited when this one began", "fleet"),
     _gauge("model_in_force", "1 for the version of the weights that forecasts now", "fleet", "version"),
     _gauge("feature_unit", "1, to carry the unit of a forecast feature", "fleet", "feature", "unit"),
     _gauge("absolute_error", "Discounted mean absolute residual, in the sensor's unit", "fleet", "feature"),

@@ -112,6 +112,7 @@ class FleetState:
     Attributes:
         active, parked, stale: Streams; a stale one is active too, but silent for `stale_after`.
         held: Readings that wait in an open tick.
+        held_at_start: Those that waited when this process began: received by an earlier one, settled by this.
         model: Version of the weights in force; `None` = persistence.
     """
 
@@ -120,6 +121,7 @@ class FleetState:
     parked: int = 0
     stale: int = 0
     held: int = 0
+    held_at_start: int = 0
     model: str | None = None
     features: tuple[FeatureScore, ...] = ()
     learner: LearnerState | None = None

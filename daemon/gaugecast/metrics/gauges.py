@@ -44,6 +44,7 @@ def _read_fleet(state: FleetState) -> Iterator[Sample]:
     yield "gaugecast_streams", (fleet, "parked"), float(state.parked)
     yield "gaugecast_streams", (fleet, "stale"), float(state.stale)
     yield "gaugecast_readings_held", (fleet,), float(state.held)
+    yield "gaugecast_readings_held_at_start", (fleet,), float(state.held_at_start)
     yield "gaugecast_model_in_force", (fleet, "persistence" if state.model is None else state.model), 1.0
     for score in state.features:
         yield from _read_score(fleet, score)

@@ -25,12 +25,16 @@ class Tallies:
     """The pipeline's lifetime totals as counts of this process: differences since the last look.
 
     Owned by the loop's thread.
+
+    Attributes:
+        held_at_start: By fleet, readings that an earlier process received and this one settles.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._before: dict[str, Totals] = {}
         self._rejects: Counter[tuple[str, str]] = Counter()
+        self.held_at_start = {name: lane.totals.held for name, lane in pipeline.lanes.items()}
         self.take(RoundFacts())
 
     def take(self, facts: RoundFacts) -> Round:
@@ -75,7 +79,7 @@ class Tallies:
         return grown
 
 
-def fleet_state(lane: Lane, learner: LearnerState | None = None) -> FleetState:
+def fleet_state(lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0) -> FleetState:
     """One fleet now, for the gauges."""
     table, live = lane.table, lane.table.live_slots()
     return FleetState(
@@ -84,6 +88,7 @@ def fleet_state(lane: Lane, learner: LearnerState | None = None) -> FleetState:
         parked=lane.totals.parked - lane.totals.unparked,
         stale=int(table["stale"][live].sum()),
         held=lane.totals.held,
+        held_at_start=held_at_start,
         model=None if lane.in_force is None else lane.in_force.version,
         features=_scores(lane),
         learner=learner,
