@@ -52,8 +52,8 @@ bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.
 chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
 
-accuracy: $(VENV)/.stamp-all  ## public series beside simple forecasters and papers, write build/accuracy.json; SET=ETTh2 for one
-	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET))
+accuracy: $(VENV)/.stamp-all  ## forecasts of the shipped code on public series, beside simple forecasters and published figures
+	PYTHONPATH=tests $(PY) -m accuracy $(ARGS)
 
 wheel: $(WHEEL_VENV)/.stamp-wheel
 
