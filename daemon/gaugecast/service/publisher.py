@@ -104,6 +104,8 @@ class Publisher:
             return
         self._retry_at_s = now_s + self._retry_s
         for row in self._outbox.refused_outputs(0, self._link.room(1)):
+            if row.position in self._redelivered:
+                continue  # delivered just now; the next commit takes it out
             self._link.publish(row.position, row.topic, row.body, row.qos, row.retain)
             self._retrying.add(row.position)
 

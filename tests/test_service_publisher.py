@@ -1,0 +1,232 @@
+"""The publisher's cursor: in order, never ahead of what is confirmed, back after a reconnect, patient with refusals."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gaugecast.records import Output
+from gaugecast.service.publisher import MEMORY, RETRY_MAX_S, RETRY_S, Publisher
+
+
+class Row(NamedTuple):
+    """A row of the outbox."""
+
+    position: int
+    topic: str
+    body: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass
+class Outbox:
+    """A ledger of outputs in memory."""
+
+    rows: list[Row] = field(default_factory=list)
+    confirmed: int = 0
+    refused: list[Row] = field(default_factory=list)
+    asked: int = 0
+
+    @property
+    def last_position(self) -> int:
+        """The newest."""
+        return len(self.rows)
+
+    def pending(self, after: int, most: int) -> list[Row]:
+        """As `Ledger.pending`."""
+        self.asked += 1
+        return self.rows[max(after, self.confirmed) :][:most]
+
+    def refused_outputs(self, after: int, most: int) -> list[Row]:
+        """As `Ledger.refused_outputs`."""
+        return [row for row in self.refused if row.position > after][:most]
+
+
+@dataclass
+class Link:
+    """A link that keeps what it is handed, and confirms on command."""
+
+    window: int = 3
+    connected: bool = True
+    handed: list[int] = field(default_factory=list)
+    in_flight: list[int] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
+    denied: list[tuple[int, str]] = field(default_factory=list)
+
+    def room(self, qos: int = 1) -> int:
+        """Of the window."""
+        return (self.window - len(self.in_flight)) if self.connected else 0
+
+    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
+        """Keep it."""
+        self.handed.append(position)
+        self.in_flight.append(position)
+
+    def confirm(self, *positions: int) -> None:
+        """The broker has these."""
+        for position in positions:
+            self.in_flight.remove(position)
+        self.confirmed += positions
+
+    def deny(self, *positions: int) -> None:
+        """The broker will not take these."""
+        for position in positions:
+            self.in_flight.remove(position)
+        self.denied += [(position, "Not authorized") for position in positions]
+
+    def reconnect(self) -> None:
+        """What was under way is gone."""
+        self.in_flight.clear()
+
+    def take_confirmed(self) -> list[int]:
+        """As `mqtt.Link`."""
+        taken, self.confirmed = self.confirmed, []
+        return taken
+
+    def take_refused(self) -> list[tuple[int, str]]:
+        """As `mqtt.Link`."""
+        taken, self.denied = self.denied, []
+        return taken
+
+
+def outputs_of(count: int) -> list[Output]:
+    """That many outputs."""
+    return [Output(0, "f", "s", i, b"", "t", b"%d" % i, False, 1) for i in range(count)]
+
+
+def bench(count: int, window: int = 3) -> tuple[Publisher, Link, Outbox]:
+    """A publisher over `count` durable outputs that it was handed by their commit."""
+    link, outbox = Link(window), Outbox()
+    publisher = Publisher(link, outbox)
+    commit(publisher, outbox, count)
+    return publisher, link, outbox
+
+
+def commit(publisher: Publisher, outbox: Outbox, count: int) -> None:
+    """More outputs become durable."""
+    first = outbox.last_position + 1
+    outbox.rows += [Row(first + i, "t", b"") for i in range(count)]
+    publisher.extend(first, outputs_of(count), 5.0)
+
+
+def test_no_more_than_the_window_is_handed_over_and_in_order() -> None:
+    """Room is asked for; confirmations make it."""
+    publisher, link, _ = bench(8)
+    assert publisher.pump(6.0) == [1.0, 1.0, 1.0]
+    assert link.handed == [1, 2, 3]
+    link.confirm(1, 2)
+    publisher.settle()
+    publisher.pump(6.0)
+    assert link.handed == [1, 2, 3, 4, 5]
+    assert publisher.waiting
+    assert publisher.lag == 6
+
+
+def test_the_cursor_never_passes_an_output_that_is_not_confirmed() -> None:
+    """Confirmations out of order wait for their turn."""
+    publisher, link, _ = bench(3)
+    publisher.pump(6.0)
+    link.confirm(2, 3)
+    publisher.settle()
+    assert publisher.confirmed == 0
+    assert publisher.settled.confirmed == 0
+    link.confirm(1)
+    publisher.settle()
+    assert publisher.confirmed == 3
+    assert publisher.unsettled
+
+
+def test_after_a_reconnect_what_was_not_confirmed_is_sent_again_and_nothing_else() -> None:
+    """From the ledger, in order; what was confirmed ahead of its turn is passed over."""
+    publisher, link, _ = bench(5)
+    publisher.pump(6.0)
+    link.confirm(1, 3)
+    link.reconnect()
+    publisher.reset()
+    publisher.pump(6.0)
+    assert link.handed == [1, 2, 3, 2, 4, 5]
+
+
+def test_a_restart_begins_at_the_confirmed_position() -> None:
+    """What an earlier process had noted is not sent again; the rest is read from the ledger."""
+    outbox = Outbox([Row(i + 1, "t", b"") for i in range(6)], confirmed=4)
+    link = Link()
+    assert Publisher(link, outbox).pump(0.0) == []
+    assert link.handed == [5, 6]
+
+
+def test_while_the_queue_is_behind_outputs_wait_in_the_ledger() -> None:
+    """Memory is bounded: what does not fit is read back when its turn comes, each once and in order."""
+    publisher, link, outbox = bench(MEMORY, window=MEMORY + 10)
+    commit(publisher, outbox, 7)
+    assert len(publisher._queue) == MEMORY
+    publisher.pump(6.0)
+    assert link.handed == list(range(1, MEMORY + 8))
+
+
+def test_without_a_connection_the_ledger_is_left_alone() -> None:
+    """A broker that is down for an hour costs no query a round."""
+    publisher, link, outbox = bench(3)
+    link.connected = False
+    publisher.reset()
+    publisher.pump(6.0)
+    assert (outbox.asked, link.handed) == (0, [])
+
+
+def test_a_refused_output_is_noted_and_holds_nothing_up() -> None:
+    """It counts as done for the cursor, and goes into the next commit with its reason."""
+    publisher, link, _ = bench(3)
+    publisher.pump(6.0)
+    link.deny(2)
+    link.confirm(1, 3)
+    publisher.settle()
+    settled = publisher.settled
+    assert (settled.confirmed, settled.refused) == (3, ((2, "Not authorized"),))
+    publisher.forget_settled(settled)
+    assert publisher.settled.refused == ()
+    assert publisher.refused_total == 1
+
+
+def test_refused_outputs_are_offered_again_now_and_then() -> None:
+    """After 30 s, then twice as long, up to ten minutes; once delivered, the next commit takes them out."""
+    publisher, link, outbox = bench(1)
+    publisher.pump(0.0)
+    link.deny(1)
+    publisher.settle()
+    publisher.forget_settled(publisher.settled)
+    outbox.refused, outbox.confirmed = [outbox.rows[0]], 1
+    link.handed.clear()
+    offered, now = [], 0.0
+    while now < 3 * RETRY_MAX_S:
+        before = len(link.handed)
+        publisher.retry(now)
+        if len(link.handed) > before:
+            offered.append(now)
+            link.deny(1)
+            publisher.settle()
+        now += 1.0
+    waits = [b - a for a, b in itertools.pairwise(offered)]
+    assert waits[0] == RETRY_S
+    assert waits == sorted(waits)
+    assert waits[-1] == RETRY_MAX_S
+    publisher.retry(1e6)
+    link.confirm(1)
+    publisher.settle()
+    assert publisher.settled.redelivered == (1,)
+
+
+def test_what_was_delivered_after_all_is_not_offered_again_before_it_is_noted() -> None:
+    """Until the commit the table still has it; another copy would be one too many."""
+    publisher, link, outbox = bench(1)
+    publisher.pump(0.0)
+    link.deny(1)
+    publisher.settle()
+    outbox.refused, outbox.confirmed = [outbox.rows[0]], 1
+    publisher.retry(100.0)
+    link.confirm(1)
+    publisher.settle()
+    link.handed.clear()
+    publisher.retry(200.0)
+    assert link.handed == []
