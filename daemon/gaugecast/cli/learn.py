@@ -16,6 +16,9 @@ def learn_command(
     config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")] = Path(
         "gaugecast.toml"
     ),
+    parent: Annotated[
+        int | None, typer.Option(help="Process id of the daemon that started this; the learner ends with it.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Learn beside the daemon: follow its ledger, train, hand weights over. Started by `run` if learning.mode is child.
@@ -26,4 +29,4 @@ def learn_command(
     configure(log_level)
     from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
 
-    learn(settings)
+    learn(settings, parent=parent)

@@ -28,7 +28,7 @@ class History(Protocol):
     def last_seq(self) -> int: ...
     @property
     def received_at_ns(self) -> int: ...
-    def replay(self, after_seq: int, *, most: int = 2000) -> Iterator[StoredBatch]: ...
+    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]: ...
 
 
 class Store(Protocol):
@@ -38,7 +38,11 @@ class Store(Protocol):
     def add(self, fleet: str, model: Model) -> str: ...
 
 
-#: Opens the ledger and restores the pipeline from the newest checkpoint; (reader, the seq that it stands at).
-OpenHistory = Callable[[Pipeline], tuple[History, int]]
+#: Makes an empty pipeline.
+NewPipeline = Callable[[], Pipeline]
+#: A pipeline restored from the newest checkpoint (or empty), and the seq that it stands at.
+RestoreNewest = Callable[[NewPipeline], tuple[Pipeline, int]]
 #: Sends a command to the loop and gives its answer. Raises `GaugecastError` where it is refused or nobody answers.
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+#: Deletes weights that nothing names any more; how many.
+Sweep = Callable[[], int]

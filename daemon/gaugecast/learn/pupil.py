@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,11 @@ from gaugecast.learn.student import Student
 from gaugecast.learn.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Model, seal_model
 
-#: Windows in one update where there are many streams, and how many of them are new.
-_SEGMENTS, _NEWEST = 8, 4
+#: Windows in one update where there are many streams, and how many of them are new; where there are few.
+_MANY, _FEW = (8, 4), (4, 1)
+#: Versions of ours that are recognised when the loop names them.
+_REMEMBERED = 1000
+_LEAST_WEIGHT = 1e-6
 
 
 class Pupil:
@@ -23,27 +27,29 @@ class Pupil:
 
     Attributes:
         forced: The loop has a model in force for this fleet; hand-overs go to it, else into shadow.
+        crowded: There are more streams than are sampled.
+        streams: The sample.
+        versions: Those that we handed over.
         rate: Control of the learning rate.
         updates_total, failures_total, handovers_total: Of this process.
     """
 
-    def __init__(self, fleet: Fleet, model: Model | None, settings: Learning, *, forced: bool) -> None:
+    def __init__(
+        self, fleet: Fleet, model: Model | None, settings: Learning, *, forced: bool, compiled: bool = True
+    ) -> None:
         self.fleet, self.forced = fleet, forced
         self.model = model or initial_model(manifest_for(fleet, units=tuple(settings.units)), seed=settings.seed)
         self.rate = RateControl(LEARNING_RATE)
         self.updates_total = self.failures_total = self.handovers_total = 0
-        self.handed_at_s = 0.0
+        self.crowded = False
         self.streams: set[str] = set()
+        self.versions: deque[str] = deque([self.model.manifest.version], maxlen=_REMEMBERED)
+        self._next_at_s = float("-inf")
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
         self._learned: Model | None = None
-        many = settings.streams > _NEWEST
-        learner = OnlineLearner(
-            self.model,
-            seed=settings.seed,
-            segments=_SEGMENTS if many else 4,
-            newest=_NEWEST if many else 1,
-        )
+        segments, newest = _MANY if settings.streams > _MANY[1] else _FEW
+        learner = OnlineLearner(self.model, seed=settings.seed, segments=segments, newest=newest, compiled=compiled)
         self.student = Student(fleet, self.model, learner, streams=self.streams)
 
     def wants(self, stream: str) -> bool:
@@ -53,22 +59,30 @@ class Pupil:
         if len(self.streams) < self._settings.streams:
             self.streams.add(stream)
             return True
+        self.crowded = True
         return False
 
-    def resample(self, candidates: list[str], error: np.ndarray) -> None:
-        """Choose the sample anew among `candidates`, weighted by recent `error` (n,) ≥ 0; half of it stays."""
+    def resample(self, candidates: list[str], error: np.ndarray) -> frozenset[str]:
+        """Choose the sample anew among `candidates`, half of it by recent `error` (n,) ≥ 0; the newcomers.
+
+        The other half stays, so that what is remembered of it goes on; of streams that are gone none stays.
+        """
         most = self._settings.streams
-        if len(candidates) <= most:
-            return
-        weight = np.nan_to_num(error) + 1e-6
-        drawn = self._random.choice(len(candidates), most // 2, replace=False, p=weight / weight.sum())
-        kept = sorted(self.streams)
+        weight = dict(zip(candidates, (np.nan_to_num(error) + _LEAST_WEIGHT).tolist(), strict=True))
+        kept = sorted(self.streams & weight.keys())
         self._random.shuffle(kept)
-        chosen = set(kept[: most - most // 2]) | {candidates[i] for i in drawn}
+        kept = kept[: most - most // 2]
+        others = [stream for stream in candidates if stream not in kept]
+        share = np.array([weight[stream] for stream in others])
+        count = min(most - len(kept), len(others))
+        drawn = self._random.choice(len(others), count, replace=False, p=share / share.sum()) if count else ()
+        chosen = {*kept, *(others[i] for i in drawn)}
         for stream in self.streams - chosen:
             self.student.forget(stream)
+        newcomers = frozenset(chosen - self.streams)
         self.streams.clear()
         self.streams.update(chosen)
+        return newcomers
 
     def learn(self) -> bool:
         """One update; False where there is nothing new to learn from."""
@@ -84,18 +98,27 @@ class Pupil:
 
     def take_back(self, model: Model) -> None:
         """The loop has rolled back: go on from there, more carefully."""
-        self._learned = None
-        self.student.learner.load(model)
+        self.take_over(model)
         self.rate.slow_down()
+
+    def take_over(self, model: Model) -> None:
+        """Other weights, of the same shape, are in force: go on from them."""
+        self._learned = None
+        self.model = model
+        self.student.learner.load(model)
 
     def ready(self, now_s: float) -> bool:
         """Whether weights are due to be handed over."""
-        if self._learned is None or now_s - self.handed_at_s < self._settings.every_s:
+        if self._learned is None or now_s < self._next_at_s:
             return False
         return self.forced or self.handovers_total > 0 or self.updates_total >= self._settings.shadow_after
 
-    def take_learned(self, now_s: float) -> Model:
-        """The newest weights, sealed, with where they come from."""
+    def seal(self) -> Model:
+        """The newest weights, with a version and with where they come from.
+
+        Raises:
+            ModelError: They are not finite.
+        """
         assert self._learned is not None
         provenance: dict[str, str | int | float] = {
             "made_by": "gaugecast learn",
@@ -104,7 +127,20 @@ class Pupil:
             "learning_rate": self.rate.rate,
             "seed": self._settings.seed,
         }
-        manifest = replace(self._learned.manifest, provenance=provenance)
-        model = seal_model(manifest, dict(self._learned.weights))
-        self.model, self._learned, self.handed_at_s = model, None, now_s
-        return model
+        return seal_model(replace(self._learned.manifest, provenance=provenance), dict(self._learned.weights))
+
+    def note_handed(self, model: Model, now_s: float) -> None:
+        """The loop has taken these weights."""
+        self.model, self._learned, self._next_at_s = model, None, now_s + self._settings.every_s
+        self.versions.append(model.manifest.version)
+        self.handovers_total += 1
+
+    def note_failure(self, now_s: float) -> None:
+        """They could not be stored, or the loop did not take them: later ones will be offered."""
+        self.failures_total += 1
+        self._next_at_s = now_s + self._settings.every_s
+
+
+def can_learn(model: Model) -> bool:
+    """Whether these weights can go on learning beside the loop: those of a state that is carried, one step ahead."""
+    return not model.manifest.look_back and model.manifest.decode_steps == 1

@@ -80,6 +80,10 @@ class Student:
                 trace.inputs[row], trace.state[row], trace.x[row], trace.scale[row], before is None or not follows
             )
 
+    def lose_place(self) -> None:
+        """What comes next does not follow what was shown: each stream begins a new run."""
+        self._last.clear()
+
     def forget(self, stream: str) -> None:
         """Drop what is remembered of a stream."""
         self._last.pop(stream, None)

@@ -84,6 +84,23 @@ class ChecksummedFile:
         self._file.write(block)
 
 
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a checkpoint, without reading or checking the rest.
+
+    Raises:
+        StorageError: there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC) + 4)
+            (length,) = struct.unpack("<I", start[len(MAGIC) :])
+            content = json.loads(file.read(min(length, _MAX_HEADER_BYTES)))
+            header: dict[str, Any] = content["header"]
+            return header
+    except (OSError, struct.error, ValueError, KeyError, TypeError) as exc:
+        raise StorageError(f"{path}: expected a checkpoint's header: {exc}") from exc
+
+
 class Checkpoint:
     """A checkpoint file whose checksum was found right. Keeps the file open, so that it can be read even if deleted.
 

@@ -47,6 +47,15 @@ def replay(
         after_seq = rows[-1][0]
 
 
+def events(connection: sqlite3.Connection, names: StreamNames, after_seq: int = 0) -> list[tuple[int, str, str]]:
+    """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order. Reads nothing else."""
+    rows = connection.execute(
+        "SELECT seq, stream_id, detail FROM inputs WHERE kind = 2 AND seq > ? ORDER BY seq", (after_seq,)
+    ).fetchall()
+    names.learn({row[1] for row in rows})
+    return [(seq, names.names[stream_id][0], detail) for seq, stream_id, detail in rows]
+
+
 def _to_input(
     row: tuple[int, int, int, int, int, int, int | None, int | bytes, int, bytes, str, str | None],
     fleet: str,

@@ -17,6 +17,7 @@ APPLICATION_ID = 0x67636173  # "gcas", so that `file` and we tell a ledger from 
 # `streams.id` is never used again, since readers remember names by it.
 # `marks` is a sparse index, one row in about a thousand inputs, always at the border of two commits: all outputs
 # of inputs ≥ first_seq have positions ≥ first_position. It spares an index on outputs.seq and one on time.
+# `events` holds the few inputs that are events, so that they are found among millions of readings.
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
 CREATE TABLE heads (
@@ -55,6 +56,7 @@ CREATE TABLE parked (
     UNIQUE (stream_id, parked_seq)
 );
 CREATE INDEX parked_by_return ON parked (unparked_seq);
+CREATE INDEX events ON inputs (seq) WHERE kind = 2;
 CREATE TABLE marks (
     first_seq INTEGER PRIMARY KEY, first_position INTEGER NOT NULL, received_at_ns INTEGER NOT NULL
 );

@@ -145,6 +145,11 @@ class Ledger:
         with translated(self.path):
             yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
 
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
+        """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order."""
+        with translated(self.path):
+            return queries.events(self._connection, self._names, after_seq)
+
     def outputs(self, after_seq: int, upto_seq: int) -> Iterator[StoredOutput]:
         """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
         with translated(self.path):

@@ -13,7 +13,6 @@ from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input, Kind
 
-
 #: `ModelInstalled.reason` of weights that come back because later ones failed.
 ROLLBACK = "rollback"
 
@@ -32,13 +31,15 @@ class FleetRetired(msgspec.Struct, tag_field="event", tag="retired", frozen=True
 class ModelInstalled(msgspec.Struct, tag_field="event", tag="model", frozen=True):
     """From here on these weights have this role; an empty version empties the role.
 
-    Weights of the same shape take over the hidden states.
+    Weights of the same shape take over the hidden states. `good` is what a rollback would go back to: it has no
+    bearing on results, but must outlive the process.
     """
 
     role: Literal["in_force", "shadow"]
     version: str
     sha256: str = ""
     reason: str = ""
+    good: str = ""
 
 
 class ShadowPromoted(msgspec.Struct, tag_field="event", tag="promoted", frozen=True):
@@ -46,6 +47,7 @@ class ShadowPromoted(msgspec.Struct, tag_field="event", tag="promoted", frozen=T
 
     version: str
     reason: str = ""
+    good: str = ""
 
 
 class StreamsReset(msgspec.Struct, tag_field="event", tag="reset", frozen=True):

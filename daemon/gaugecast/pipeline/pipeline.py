@@ -25,8 +25,8 @@ from gaugecast.pipeline.made import Made
 from gaugecast.records import Input, Int64, Kind, Output, Parked, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
-#: Loads the weights (fleet, version) that an event names; an edge provides it.
-ModelLoader = Callable[[str, str], Model]
+#: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
+ModelLoader = Callable[[str, str], Model | None]
 
 #: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
 _BURST_S = 10

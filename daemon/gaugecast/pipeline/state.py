@@ -100,4 +100,6 @@ def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> None
         lane.table.restore_names(msgspec.json.decode(bytes(rows), type=list[str | None]))
         return
     table, _, column = rest.partition("/")
-    lane.tables()[table][column][start : start + len(rows)] = rows
+    columns = lane.tables().get(table)
+    if columns is not None:  # else of a model whose weights are lost
+        columns[column][start : start + len(rows)] = rows

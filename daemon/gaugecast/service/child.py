@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,21 +12,32 @@ from gaugecast.logs import get
 log = get("gaugecast")
 
 _BACKOFF_S, _BACKOFF_MAX_S = 1.0, 60.0
+#: A child that lived so long is started again at once.
+_LONG_S = 600.0
+#: One that says nothing for so long hangs: TensorFlow is imported and an update compiled in a fraction of it.
+_SILENT_S = 300.0
 _STOP_S = 5.0
 
 
 class LearnerChild:
-    """`gaugecast learn` in a process of its own. Owned by the loop's thread.
+    """`gaugecast learn` in a process of its own. Owned by the loop's thread; it ends with us, however we end.
+
+    Args:
+        config: The daemon's configuration file.
+        silent_s: Silence after which it is killed.
+        command: Instead of `gaugecast learn`.
 
     Attributes:
-        failures_total: How often it ended without being asked.
+        failures_total: How often it ended, or had to be ended, without being asked.
     """
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, silent_s: float = _SILENT_S, command: tuple[str, ...] = ()) -> None:
         self.failures_total = 0
-        self._config = config
+        ours = (sys.executable, "-m", "gaugecast", "learn", "-c", str(config), "--parent", str(os.getpid()))
+        self._command = command or ours
+        self._silent_s = silent_s
         self._child: subprocess.Popen[bytes] | None = None
-        self._start_at_s = 0.0
+        self._started_at_s = self._start_at_s = float("-inf")
         self._backoff_s = _BACKOFF_S
 
     @property
@@ -33,18 +45,38 @@ class LearnerChild:
         """Its process id, while it runs."""
         return None if self._child is None else self._child.pid
 
-    def watch(self, now_s: float) -> None:
-        """Start it if it does not run; after a failure wait ever longer."""
+    def watch(self, now_s: float, heard_at_s: float = float("inf")) -> None:
+        """Start it if it does not run; after a failure wait ever longer.
+
+        Args:
+            now_s: Monotonic.
+            heard_at_s: When it last said something.
+        """
         if self._child is not None and self._child.poll() is not None:
-            self.failures_total += 1
-            self._start_at_s = now_s + self._backoff_s
-            log.warning("learner ended", code=self._child.returncode, again_in_s=self._backoff_s)
-            self._backoff_s = min(2 * self._backoff_s, _BACKOFF_MAX_S)
-            self._child = None
+            self._note_end(self._child.returncode, now_s)
+        if self._child is not None and now_s - max(heard_at_s, self._started_at_s) >= self._silent_s:
+            log.warning("learner hangs", pid=self._child.pid, silent_s=round(now_s - heard_at_s))
+            self._child.kill()
         if self._child is None and now_s >= self._start_at_s:
-            command = [sys.executable, "-m", "gaugecast", "learn", "-c", str(self._config)]
-            self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-            log.info("learner started", pid=self._child.pid)
+            self._start(now_s)
+
+    def _start(self, now_s: float) -> None:
+        self._started_at_s = now_s
+        try:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        except OSError as exc:  # no memory, no processes: the loop goes on
+            self._note_end(str(exc), now_s)
+            return
+        log.info("learner started", pid=self._child.pid)
+
+    def _note_end(self, how: int | str, now_s: float) -> None:
+        if now_s - self._started_at_s >= _LONG_S:
+            self._backoff_s = _BACKOFF_S
+        self.failures_total += 1
+        self._child = None
+        self._start_at_s = now_s + self._backoff_s
+        log.warning("learner ended", how=how, again_in_s=self._backoff_s)
+        self._backoff_s = min(2 * self._backoff_s, _BACKOFF_MAX_S)
 
     def close(self) -> None:
         """Ask it to end, and see to it."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
-from gaugecast.metrics.facts import LearnerState
 from gaugecast.pipeline import events
-from gaugecast.service.keeper import measured
+from gaugecast.service.keeper import LEARNED, measured
 
 if TYPE_CHECKING:
     from gaugecast.service.daemon import Daemon
@@ -51,7 +51,7 @@ def _hand_over(daemon: Daemon, command: Command) -> None:
     """From the learner, or from `gaugecast models shadow`: weights that the store has get a role."""
     request = command.request
     fleet, version = str(request["fleet"]), str(request["version"])
-    role, reason = str(request.get("role", "shadow")), str(request.get("reason", "learned"))
+    role, reason = str(request.get("role", "shadow")), str(request.get("reason", LEARNED))
     daemon.order(daemon.keeper.hand_over(fleet, version, role, reason))
     command.answer()
 
@@ -81,7 +81,7 @@ def _models(daemon: Daemon, command: Command) -> None:
 
 def _learner(daemon: Daemon, command: Command) -> None:
     facts = {k: v for k, v in command.request.items() if k not in ("command", "fleet")}
-    daemon.learners[str(command.request["fleet"])] = LearnerState(**facts)
+    daemon.news.note(str(command.request["fleet"]), facts, time.monotonic())
     command.answer()
 
 

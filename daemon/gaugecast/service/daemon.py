@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from gaugecast.config.resolve import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
+from gaugecast.errors import StorageBusy, StorageFull
 from gaugecast.fleet import Fleet
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_writer import CheckpointWriter
@@ -21,7 +23,7 @@ from gaugecast.ledger.lock import StateLock
 from gaugecast.ledger.store import Ledger
 from gaugecast.logs import get
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import LearnerState, StreamColumns
+from gaugecast.metrics.facts import StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.payloads import Decoder
@@ -34,7 +36,8 @@ from gaugecast.service.clock import ArrivalClock
 from gaugecast.service.commands import answer_command
 from gaugecast.service.keeper import ModelKeeper
 from gaugecast.service.loop import DataLoop
-from gaugecast.service.models import ModelStore, shipped_model
+from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
+from gaugecast.service.news import LearnerNews
 from gaugecast.service.recovery import Recovered, recover
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
@@ -65,7 +68,7 @@ class Daemon:
         self.fault = ""  # what stays to be said in the status line
         self.status = StatusAnswer(ready=False, reason="starting")
         self.columns: tuple[StreamColumns, ...] = ()
-        self.learners: dict[str, LearnerState] = {}  # by fleet, as the learner last said
+        self.news = LearnerNews()
         self._orders: list[Input] = []
         self._ready = False
         self._tick_at_s = self._prune_at_s = 0.0
@@ -91,6 +94,7 @@ class Daemon:
         )
         self.web = self._open_web()
         self.store = ModelStore(self.directory)
+        self.models = LossyLoader(self.store)
         self.ledger = Ledger.open(self.directory, self.settings.storage)
         clean = self.ledger.begin_run()
         self.pipeline = self._recover()
@@ -110,8 +114,10 @@ class Daemon:
         )
         self.tallies = reports.Tallies(self.pipeline)
         self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
+        self.keeper.remember((fleet, events.decode_event(detail)) for _, fleet, detail in self.ledger.events())
         self.reporter = Reporter(self)
         self.child = LearnerChild(Path(self.settings.source)) if self.settings.learning.mode == "child" else None
+        self._orders += self.keeper.loss_events(self.models.lost)
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
     def _open_web(self) -> Web:
@@ -141,7 +147,7 @@ class Daemon:
             self.notifier.extend_timeout(30.0)
 
         def new_pipeline() -> Pipeline:
-            return Pipeline(self.settings.loop, self.store.load)
+            return Pipeline(self.settings.loop, self.models)
 
         pipeline, report = recover(
             self.directory, self.ledger, new_pipeline, same_machine=same_machine, progress=progress
@@ -223,8 +229,9 @@ class Daemon:
     def on_tick(self, now_s: float) -> None:
         """Once a second: publish snapshots for other threads, prune, say READY."""
         self._orders += self.keeper.judge()
+        self.news.look(now_s)
         if self.child is not None:
-            self.child.watch(now_s)
+            self.child.watch(now_s, self.news.heard_at_s)
         state = self.reporter.state()
         self.metrics.set_state(state)
         self.columns = tuple(
@@ -238,9 +245,15 @@ class Daemon:
             self.notifier.ready(line)
             log.info("ready", metrics=self.metrics_url, streams=self.pipeline.streams)
         if now_s >= self._prune_at_s and not self.loop.holding:
-            floor = checkpoints.floor_seq(self.directory)
-            deleted = self.ledger.prune(floor) if floor else 0
-            self._prune_at_s = now_s if deleted else now_s + _PRUNE_S
+            self._prune(now_s)
+
+    def _prune(self, now_s: float) -> None:
+        """Let go of what is too old, a little at a time; a full or locked disk only puts it off."""
+        self._prune_at_s = now_s + _PRUNE_S
+        floor = checkpoints.floor_seq(self.directory)
+        with contextlib.suppress(StorageFull, StorageBusy):
+            if floor and self.ledger.prune(floor):
+                self._prune_at_s = now_s
 
     def _take_orders(self, _now_ns: int) -> list[Input]:
         orders, self._orders = self._orders, []

@@ -1,19 +1,22 @@
 """Which weights have which role: hand-overs, promotion of a shadow that has proven itself, rollback of what fails.
 
-Every change is an event input, so that a replay makes it at the same place.
+Every change is an event input, so that a replay makes it at the same place. The weights of an event were read and
+checked before it is ordered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from gaugecast.config.schema import Learning
 from gaugecast.errors import ModelError
-from gaugecast.forecast.expert import Expert
+from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
+from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, events
 from gaugecast.pipeline.lane import Lane
 from gaugecast.records import Input
@@ -21,18 +24,25 @@ from gaugecast.service.models import ModelStore, check_fits
 
 log = get("gaugecast")
 
-#: Weights count as good when they have gained on persistence over so many steps.
+#: Steps in which weights that gain count as good, and after which a loss counts, what went before included.
 _GOOD_STEPS = 20
+#: Steps after which the loss of these weights alone counts.
+_SURE_STEPS = 100
+#: States that stopped being finite under the same weights: no reading does that so often.
+_BROKEN_STATES = 20
+#: `reason` of what the learner hands over, and what its manifests say.
+LEARNED, LEARNER = "learned", "gaugecast learn"
 
 
 @dataclass(slots=True)
 class Standing:
-    """What is known of a fleet's weights in this process.
+    """What is known of a fleet's weights.
 
     Attributes:
-        good: The newest version that has gained on persistence while it was in force.
+        good: The newest version that has gained on persistence while it was in force; the ledger's events have it too.
         handovers_total, rollbacks_total, refused_total: Of this process.
-        ordered: An event is on its way; nothing is judged until it is taken.
+        ordered: An event is on its way; nothing is judged or changed until it is taken.
+        version, broken: In force when last looked at, and the states that had broken before these weights came.
     """
 
     good: str = ""
@@ -40,6 +50,8 @@ class Standing:
     rollbacks_total: int = 0
     refused_total: int = 0
     ordered: bool = False
+    version: str = ""
+    broken: int = 0
 
 
 class ModelKeeper:
@@ -52,6 +64,24 @@ class ModelKeeper:
     def standing(self, fleet: str) -> Standing:
         """Of one fleet; made when first asked for."""
         return self.standings.setdefault(fleet, Standing())
+
+    def remember(self, told: Iterable[tuple[str, events.Event]]) -> None:
+        """Take from the ledger's events (fleet, event) what a former process knew."""
+        for fleet, event in told:
+            if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
+                self.standing(fleet).good = event.good
+
+    def loss_events(self, lost: Iterable[tuple[str, str]]) -> list[Input]:
+        """Events that say of roles that they are empty, since weights (fleet, version) could not be read.
+
+        From there on a replay is exact again.
+        """
+        made: list[Input] = []
+        for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.lanes.keys()):
+            empty = {"in_force", "shadow"} - self._pipeline.lanes[fleet].experts.keys()
+            told = [events.ModelInstalled(role, "", reason="lost") for role in sorted(empty)]  # type: ignore[arg-type]
+            made += [events.event_input(event, received_at_ns=0, fleet=fleet) for event in told]
+        return made
 
     def lane(self, fleet: str) -> Lane:
         """The lane of a configured fleet.
@@ -68,48 +98,56 @@ class ModelKeeper:
         """Give weights from the store a role.
 
         Raises:
-            ModelError: They are damaged, do not fit the fleet, or the role is unknown; counted, nothing changes.
+            ModelError: They are damaged, do not fit the fleet, or may not have that role; counted, nothing changes.
         """
         lane, standing = self.lane(fleet), self.standing(fleet)
         try:
-            if role not in ("in_force", "shadow"):
-                raise ModelError(f"role in_force or shadow expected, got {role!r}")
+            self._check_quiet(fleet)
             model = self._store.load(fleet, version)
             check_fits(model, lane.fleet)
-        except ModelError:
+            role = _role_for(lane, model, role, learned=reason == LEARNED)
+            self._store.touch(fleet, version)
+        except (ModelError, OSError) as exc:
             standing.refused_total += 1
-            raise
+            log.warning("weights refused", fleet=fleet, version=version, role=role, why=str(exc))
+            raise ModelError(str(exc)) from exc
         if role == "in_force":
             self._note_good(lane)
         standing.handovers_total += 1
-        event = events.ModelInstalled(role, version, sha256=model.manifest.sha256, reason=reason)  # type: ignore[arg-type]
+        sha256 = model.manifest.sha256
+        event = events.ModelInstalled(role, version, sha256=sha256, reason=reason, good=standing.good)  # type: ignore[arg-type]
         return self._order(fleet, event)
 
     def promote(self, fleet: str, reason: str = "asked") -> Input:
         """Put the shadow in force.
 
         Raises:
-            ModelError: There is no shadow.
+            ModelError: There is no shadow, or something is under way.
         """
         lane = self.lane(fleet)
+        self._check_quiet(fleet)
         if lane.shadow is None:
             raise ModelError(f"fleet {fleet!r}: a model in shadow expected, there is none")
-        log.info("promote", fleet=fleet, version=lane.shadow.version, reason=reason)
-        return self._order(fleet, events.ShadowPromoted(lane.shadow.version, reason=reason))
+        self._note_good(lane)
+        version, good = lane.shadow.version, self.standing(fleet).good
+        log.info("promote", fleet=fleet, version=version, reason=reason)
+        return self._order(fleet, events.ShadowPromoted(version, reason=reason, good=good))
 
     def roll_back(self, fleet: str, reason: str = "asked") -> Input:
-        """Put the last good weights in force again; persistence where there are none.
+        """Put the last good weights in force again; persistence where there are none, or where they fail themselves.
 
         Raises:
-            ModelError: Nothing is in force.
+            ModelError: Nothing is in force, or something is under way.
         """
         lane, standing = self.lane(fleet), self.standing(fleet)
+        self._check_quiet(fleet)
         if lane.in_force is None:
             raise ModelError(f"fleet {fleet!r}: a model in force expected, there is none")
-        version = standing.good if standing.good != lane.in_force.version else ""
+        version = self._good_version(lane)
+        standing.good = version
         standing.rollbacks_total += 1
         log.warning("rollback", fleet=fleet, version=lane.in_force.version, to=version or "persistence", reason=reason)
-        return self._order(fleet, events.ModelInstalled("in_force", version, reason=events.ROLLBACK))
+        return self._order(fleet, events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version))
 
     def judge(self) -> list[Input]:
         """Once a second: promote shadows that have proven themselves, roll back what loses to persistence."""
@@ -119,8 +157,8 @@ class ModelKeeper:
                 continue
             if lane.shadow is not None and self._has_proven(lane):
                 made.append(self.promote(fleet, "beat what is in force"))
-            elif lane.in_force is not None and self._has_failed(lane):
-                made.append(self.roll_back(fleet, "lost to persistence"))
+            elif lane.in_force is not None and (why := self._failing(lane)):
+                made.append(self.roll_back(fleet, why))
         return made
 
     def taken(self) -> None:
@@ -128,9 +166,27 @@ class ModelKeeper:
         for standing in self.standings.values():
             standing.ordered = False
 
+    def _check_quiet(self, fleet: str) -> None:
+        if self.standing(fleet).ordered:
+            raise ModelError(f"fleet {fleet!r}: a change of its weights is on its way; ask again")
+
     def _order(self, fleet: str, event: events.Event) -> Input:
         self.standing(fleet).ordered = True
         return events.event_input(event, received_at_ns=0, fleet=fleet)
+
+    def _good_version(self, lane: Lane) -> str:
+        """What to go back to; empty = persistence. Read here, for an event may name nothing that cannot be read."""
+        fleet, version = lane.fleet.name, self.standing(lane.fleet.name).good
+        assert lane.in_force is not None
+        if version in ("", lane.in_force.version):
+            return ""
+        try:
+            check_fits(self._store.load(fleet, version), lane.fleet)
+            self._store.touch(fleet, version)
+        except (ModelError, OSError) as exc:
+            log.warning("good weights gone", fleet=fleet, version=version, why=str(exc))
+            return ""
+        return version
 
     def _has_proven(self, lane: Lane) -> bool:
         assert lane.shadow is not None
@@ -140,10 +196,18 @@ class ModelKeeper:
         bar = 0.0 if lane.in_force is None else measured(lane, lane.in_force)[1]
         return gained >= max(0.0, bar) + self._settings.promote_skill
 
-    def _has_failed(self, lane: Lane) -> bool:
-        assert lane.in_force is not None
-        steps, gained = measured(lane, lane.in_force)
-        return steps >= _GOOD_STEPS and gained < self._settings.rollback_skill
+    def _failing(self, lane: Lane) -> str:
+        """Why the weights in force must go; empty while they may stay."""
+        expert, standing = lane.in_force, self.standing(lane.fleet.name)
+        assert expert is not None
+        if standing.version != expert.version:
+            standing.version, standing.broken = expert.version, expert.broken_total
+        if expert.broken_total - standing.broken >= _BROKEN_STATES:
+            return "states not finite"
+        for (steps, gained), enough in ((measured(lane, expert), _GOOD_STEPS), (expert.since_use, _SURE_STEPS)):
+            if steps >= enough and gained < self._settings.rollback_skill:
+                return "lost to persistence"
+        return ""
 
     def _note_good(self, lane: Lane) -> None:
         """Weights that are about to be replaced: were they good?"""
@@ -152,6 +216,26 @@ class ModelKeeper:
         steps, gained = lane.in_force.since_use
         if steps >= _GOOD_STEPS and gained > 0:
             self.standing(lane.fleet.name).good = lane.in_force.version
+
+
+def _role_for(lane: Lane, model: Model, role: str, *, learned: bool) -> str:
+    """The role that weights get: nothing begins cold in force, and the learner stays out of the way of people.
+
+    Raises:
+        ModelError: They may not have it.
+    """
+    if role not in ("in_force", "shadow"):
+        raise ModelError(f"role in_force or shadow expected, got {role!r}")
+    goes_on = lane.in_force is not None and same_shape(lane.in_force.model, model)
+    if role == "in_force" and not goes_on:
+        raise ModelError("weights of the shape of those in force expected; others warm up in shadow first")
+    if not learned or role == "in_force":
+        return role
+    if goes_on:
+        return "in_force"  # its shadow was promoted before it heard of that
+    if lane.shadow is not None and lane.shadow.model.manifest.provenance.get("made_by") != LEARNER:
+        raise ModelError(f"{lane.shadow.version} is on trial, which the learner did not make")
+    return role
 
 
 def measured(lane: Lane, expert: Expert) -> tuple[float, float]:

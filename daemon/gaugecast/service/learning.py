@@ -2,51 +2,161 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import signal
-from collections.abc import Mapping
-from typing import Any
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import ModelError, StorageError
-from gaugecast.learn.ports import History
-from gaugecast.learn.process import LearnerProcess, wait_for_ledger
+from gaugecast.learn.ports import NewPipeline
+from gaugecast.learn.process import POLL_S, LearnerProcess
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
+from gaugecast.logs import get
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.service.models import ModelStore
+from gaugecast.service.sweep import Roles, sweep
 from gaugecast.streams.snapshot import Slice
 
+log = get("gaugecast.learn")
+
 _NICE = 10
+_ASK_S = 10.0
+#: After SIGTERM a compilation may hold the main thread for longer than anybody waits.
+_END_S = 3.0
+#: Weights are not written where less would be left for the ledger.
+_RESERVE_BYTES = 128 << 20
+_LOCK_NAME = "learner.lock"
+_PR_SET_PDEATHSIG = 1
+_T = TypeVar("_T")
 
 
-def learn(settings: Settings) -> None:
-    """Run the learner until SIGTERM or SIGINT."""
+class Stopping:
+    """Set by SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        self.process: LearnerProcess | None = None
+        self.asked = False
+
+    def ask(self) -> None:
+        """Let it end."""
+        self.asked = True
+        if self.process is not None:
+            self.process.stopping = True
+
+
+def learn(settings: Settings, *, parent: int | None = None) -> None:
+    """Run the learner until SIGTERM or SIGINT.
+
+    Args:
+        settings: Of the daemon.
+        parent: Process id of the daemon whose child we are; we end with it.
+    """
     directory = settings.storage.directory
+    stopping = Stopping()
+    _watch_signals(stopping)
+    if parent is not None and not _end_with(parent):
+        return
+    os.nice(_NICE)
+    reader = _wait_for(lambda: _open_ledger(directory), stopping)
+    lock = _wait_for(lambda: _take_lock(directory), stopping)
+    if reader is None or lock is None:
+        return
+    store = ModelStore(directory, reserve_bytes=_RESERVE_BYTES)
 
-    def open_history(pipeline: Pipeline) -> tuple[History, int]:
-        reader = LedgerReader(directory)
-        checkpoint = checkpoints.newest(directory, upto_seq=reader.last_seq)
+    def restore(new: NewPipeline) -> tuple[Pipeline, int]:
+        return _restore_newest(directory, reader, new)
+
+    def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return call(directory / SOCKET_NAME, request, timeout_s=_ASK_S)
+
+    def tidy() -> int:
+        return sweep(directory, store, reader, roles=lambda: Roles.of_answer(ask({"command": "models"})))
+
+    process = LearnerProcess(settings, reader=reader, restore=restore, store=store, ask=ask, sweep=tidy)
+    stopping.process, process.stopping = process, stopping.asked
+    process.run()
+    log.info("stopped")
+
+
+def _restore_newest(directory: Path, reader: LedgerReader, new: NewPipeline) -> tuple[Pipeline, int]:
+    """From the newest checkpoint that can be used, else an empty pipeline before the ledger's first input."""
+    upto = reader.last_seq
+    while True:
+        checkpoint = checkpoints.newest(directory, upto_seq=upto)
         if checkpoint is None:
-            return reader, max(0, reader.first_seq - 1)
+            return new(), max(0, reader.first_seq - 1)
+        pipeline = new()
         with checkpoint:
             try:
                 state.restore(pipeline, checkpoint.header, (Slice(*chunk) for chunk in checkpoint.chunks()))
-            except (StorageError, ModelError):
-                return reader, max(0, reader.first_seq - 1)
-            return reader, checkpoint.seq
+                return pipeline, checkpoint.seq
+            except (StorageError, ModelError) as exc:
+                log.warning("checkpoint passed over", seq=checkpoint.seq, why=str(exc))
+                upto = checkpoint.seq - 1
 
-    def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        return call(directory / SOCKET_NAME, request, timeout_s=10.0)
 
-    process = LearnerProcess(settings, history=open_history, store=ModelStore(directory), ask=ask)
+def _wait_for(attempt: Callable[[], _T | None], stopping: Stopping) -> _T | None:
+    """Try until there is something; `None` where we were asked to stop."""
+    while not stopping.asked:
+        found = attempt()
+        if found is not None:
+            return found
+        time.sleep(10 * POLL_S)
+    return None
 
-    def stop(*_: object) -> None:
-        process.stopping = True
 
+def _open_ledger(directory: Path) -> LedgerReader | None:
+    """The ledger, once the daemon has made it whole."""
+    try:
+        return LedgerReader(directory)
+    except StorageError:
+        return None
+
+
+def _take_lock(directory: Path) -> int | None:
+    """One learner for a state directory; the lock is held until the process ends, however it ends."""
+    file = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    return file
+
+
+def _end_with(parent: int) -> bool:
+    """Have the kernel end us with our parent, whatever we are doing then; False where it is gone already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
+
+
+def _watch_signals(stopping: Stopping) -> None:
+    """Ask to stop at once, and end `_END_S` later whatever the main thread does.
+
+    A handler in Python runs only between two bytecodes of the main thread, which compiles for seconds in one call;
+    so a thread waits for the byte that the C handler writes.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    os.nice(_NICE)
-    wait_for_ledger(directory, process)
-    process.run()
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        while ours.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+            pass
+        stopping.ask()
+        time.sleep(_END_S)
+        theirs.close()
+        os._exit(0)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
+from gaugecast.logs import get
 from gaugecast.model.weights import Model, load_model, save_model
+
+log = get("gaugecast")
 
 FOLDER = "models"
 #: Models that come with the package, each for the one fleet that its manifest names.
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
+#: Weights that were read are kept until as many others were: what is checked before an event is not read at it again.
+_CACHED = 4
+_VERSION = re.compile(r"[0-9a-f]{1,64}")
 
 
 class ModelStore:
-    """Weights by fleet and version. Any thread; files are never changed."""
+    """Weights by fleet and version. One thread; files are never changed.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: The state directory.
+        reserve_bytes: `add` refuses where less would be left on the disk: the ledger needs it more.
+    """
+
+    def __init__(self, directory: Path, *, reserve_bytes: int = 0) -> None:
         self.directory = directory / FOLDER
+        self._reserve_bytes = reserve_bytes
+        self._cache: dict[tuple[str, str], Model] = {}
 
     def place(self, fleet: str, version: str) -> Path:
-        """Folder of one version."""
+        """Folder of one version.
+
+        Raises:
+            ModelError: That cannot be a version.
+        """
+        if not is_version(version):
+            raise ModelError(f"a version of hexadecimal digits expected, got {version[:64]!r}")
         return self.directory / fleet / version
 
     def load(self, fleet: str, version: str) -> Model:
@@ -29,22 +51,70 @@ class ModelStore:
         Raises:
             ModelError: They are gone or damaged.
         """
-        place = self.place(fleet, version)
-        if not place.is_dir():
-            raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
-        return load_model(place)
+        known = self._cache.pop((fleet, version), None)
+        if known is None:
+            place = self.place(fleet, version)
+            if not place.is_dir():
+                raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
+            known = load_model(place)
+        self._cache[fleet, version] = known
+        if len(self._cache) > _CACHED:
+            del self._cache[next(iter(self._cache))]
+        return known
 
     def add(self, fleet: str, model: Model) -> str:
-        """Store weights durably, before any event may name them; their version."""
+        """Store weights durably, before any event may name them; their version.
+
+        Raises:
+            OSError: There is no room for them.
+        """
         place = self.place(fleet, model.manifest.version)
         if not (place / "model.json").exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            left = shutil.disk_usage(self.directory).free
+            if left < self._reserve_bytes:
+                raise OSError(f"{self.directory}: {self._reserve_bytes} free bytes expected for others, got {left}")
             save_model(model, place)
         return model.manifest.version
+
+    def touch(self, fleet: str, version: str) -> None:
+        """An event is about to name these weights: a sweep leaves alone what is young."""
+        os.utime(self.place(fleet, version))
+
+    def fleets(self) -> list[str]:
+        """Fleets that weights were stored for."""
+        return sorted(p.name for p in self.directory.glob("*") if p.is_dir())
 
     def versions(self, fleet: str) -> list[str]:
         """Versions on disk, oldest first."""
         folders = [p for p in (self.directory / fleet).glob("*") if (p / "model.json").exists()]
         return [p.name for p in sorted(folders, key=lambda p: p.stat().st_mtime_ns)]
+
+
+def is_version(name: str) -> bool:
+    """Whether this can be a version: the first digits of a digest."""
+    return _VERSION.fullmatch(name) is not None
+
+
+class LossyLoader:
+    """Loads weights for a pipeline; where they cannot be read the role stays empty, since persistence beats silence.
+
+    Attributes:
+        lost: (fleet, version) of those.
+    """
+
+    def __init__(self, store: ModelStore) -> None:
+        self.lost: list[tuple[str, str]] = []
+        self._store = store
+
+    def __call__(self, fleet: str, version: str) -> Model | None:
+        """The weights, or `None`."""
+        try:
+            return self._store.load(fleet, version)
+        except ModelError as exc:
+            log.error("weights lost", fleet=fleet, version=version, why=str(exc))
+            self.lost.append((fleet, version))
+            return None
 
 
 def shipped_model(fleet: Fleet) -> Model | None:

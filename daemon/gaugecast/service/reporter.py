@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gaugecast import __version__
 from gaugecast.control import StatusAnswer
 from gaugecast.ledger import checkpoints
-from gaugecast.metrics.facts import State
+from gaugecast.metrics.facts import LearnerState, State
 from gaugecast.service import reports
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Reporter:
         counters = daemon.link.counters
         return State(
             fleets=tuple(
-                reports.fleet_state(lane, daemon.learners.get(name)) for name, lane in daemon.pipeline.lanes.items()
+                reports.fleet_state(lane, self._learner(name), held_at_start=daemon.tallies.held_at_start.get(name, 0))
+                for name, lane in daemon.pipeline.lanes.items()
             ),
             ready=daemon.link.connected,
             recovered=1.0,
@@ -67,6 +68,12 @@ class Reporter:
             disk_free_bytes=usage.f_bavail * usage.f_frsize,
             degraded=frozenset(degraded),
         )
+
+    def _learner(self, fleet: str) -> LearnerState | None:
+        daemon = self._daemon
+        ended = 0 if daemon.child is None else daemon.child.failures_total
+        refused = daemon.keeper.standing(fleet).refused_total
+        return daemon.news.state(fleet, time.monotonic(), failures=ended + refused)
 
     def status(self, state: State, now_s: float) -> StatusAnswer:
         """For `gaugecast status` and /readyz."""

@@ -1,0 +1,236 @@
+"""Takes again what the loop has taken: the learner's own pipeline, at the ledger's tail, for the streams it samples.
+
+Of a fleet whose weights are in force, the states here are the loop's own. Of one that has none yet, our newest
+weights are in force here, while the loop has them in shadow or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gaugecast.config.schema import Settings
+from gaugecast.errors import ModelError
+from gaugecast.learn.ports import History, RestoreNewest, Store
+from gaugecast.learn.pupil import Pupil, can_learn
+from gaugecast.logs import get
+from gaugecast.model import Model
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline.lane import Lane
+from gaugecast.records import Input, Kind
+
+log = get("gaugecast.learn")
+
+
+class Follower:
+    """Owns the learner's pipeline and its pupils. One thread.
+
+    Attributes:
+        pupils: By fleet.
+        seq: The newest input taken.
+        newest_ns: When the loop had received it.
+    """
+
+    def __init__(self, settings: Settings, *, reader: History, restore: RestoreNewest, store: Store) -> None:
+        self.pupils: dict[str, Pupil] = {}
+        self.seq = 0
+        self.newest_ns = 0
+        self._settings, self._reader, self._restore, self._store = settings, reader, restore, store
+        self._private: tuple[str, Model] | None = None
+        self._again = False  # what is taken now was taken before
+
+    @property
+    def behind_s(self) -> float:
+        """How far we are behind the ledger's end."""
+        if not self.newest_ns or self._reader.last_seq <= self.seq:
+            return 0.0
+        return max(0.0, (self._reader.received_at_ns - self.newest_ns) / 1e9)
+
+    def begin(self) -> None:
+        """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost."""
+        self._open()
+        for name in self.pupils.keys() - self.pipeline.lanes.keys():
+            del self.pupils[name]
+        for name, lane in self.pipeline.lanes.items():
+            pupil = self.pupils.get(name)
+            if pupil is None or pupil.fleet.digest() != lane.fleet.digest():
+                self._enrol(lane)
+            else:
+                pupil.student.lose_place()
+                self._go_on(lane, pupil)
+        log.info("following", seq=self.seq, behind=self._reader.last_seq - self.seq)
+
+    def take_slice(self, most: int) -> bool:
+        """Take at most so many inputs; whether there were any."""
+        batch = next(iter(self._reader.replay(self.seq, most=most)), None)
+        if batch is None:
+            return False
+        if batch.first_seq > self.seq + 1:
+            log.warning("behind retention", seq=self.seq, first=batch.first_seq)
+            self.begin()
+            return True
+        self.seq = batch.first_seq + len(batch.inputs) - 1
+        self.newest_ns = batch.inputs[-1].received_at_ns
+        self._advance([one for one in batch.inputs if self._wanted(one)])
+        return True
+
+    def resample(self) -> None:
+        """Where there are more streams than are sampled, choose anew by their errors at the newest checkpoint.
+
+        What newcomers need, state and statistics, is taken from there, and what has come since is taken again.
+        """
+        crowded = [name for name, pupil in self.pupils.items() if pupil.crowded]
+        reached = self.seq
+        if not crowded or self._restore_point() is None:
+            return
+        self._again = True
+        try:
+            for name in self.pupils.keys() & self.pipeline.lanes.keys():
+                pupil, lane = self.pupils[name], self.pipeline.lanes[name]
+                self._go_on(lane, pupil)
+                pupil.student.streams = pupil.resample(*errors_by_stream(lane)) if name in crowded else frozenset()
+            for batch in self._reader.replay(self.seq, upto_seq=reached):
+                self._advance([one for one in batch.inputs if self._wanted(one)])
+        finally:
+            self.seq, self._again = reached, False
+            for pupil in self.pupils.values():
+                pupil.student.streams = pupil.streams
+
+    def install(self, fleet: str, model: Model) -> None:
+        """Put weights in force here, that the loop does not have in force."""
+        self._private = (model.manifest.version, model)
+        event = events.ModelInstalled("in_force", model.manifest.version)
+        self.pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
+
+    # -- the pipeline
+
+    def _open(self) -> None:
+        self.pipeline, self.seq = self._restore(self._new_pipeline)
+
+    def _restore_point(self) -> int | None:
+        """Go back to the newest checkpoint; `None`, and nothing is done, where it is not behind us."""
+        pipeline, seq = self._restore(self._new_pipeline)
+        if not 0 < seq <= self.seq:
+            return None
+        self.pipeline, self.seq = pipeline, seq
+        return seq
+
+    def _new_pipeline(self) -> Pipeline:
+        return Pipeline(self._settings.loop, self._load, trace=True)
+
+    def _load(self, fleet: str, version: str) -> Model:
+        if self._private is not None and self._private[0] == version:
+            return self._private[1]
+        return self._store.load(fleet, version)
+
+    def _wanted(self, one: Input) -> bool:
+        if one.kind == Kind.READING:
+            pupil = self.pupils.get(one.fleet)
+            return pupil is not None and one.fleet in self.pipeline.lanes and pupil.wants(one.stream)
+        return one.kind != Kind.REJECT
+
+    def _advance(self, inputs: Sequence[Input]) -> None:
+        """Take inputs; events are looked at one by one, for they may concern the models."""
+        begin = 0
+        for i, one in enumerate(inputs):
+            if one.kind == Kind.EVENT:
+                self._step(inputs[begin:i])
+                self._take_event(one)
+                begin = i + 1
+        self._step(inputs[begin:])
+
+    def _step(self, inputs: Sequence[Input]) -> None:
+        known = [one for one in inputs if one.kind != Kind.READING or one.fleet in self.pupils]
+        for fleet, trace in self.pipeline.advance(known).traces if known else ():
+            self.pupils[fleet].student.take(trace, self.pipeline.lanes[fleet].table)
+
+    # -- events
+
+    def _take_event(self, one: Input) -> None:
+        event = events.decode_event(one.detail)
+        if isinstance(event, events.ModelInstalled) and event.role == "shadow":
+            return  # ours, on trial, is in force here already; somebody else's is not ours to learn
+        if isinstance(event, events.ShadowPromoted):
+            self._follow_promotion(one.fleet, event)
+            return
+        try:
+            self.pipeline.advance([one])
+        except ModelError as exc:  # weights that were deleted since: the next hand-over brings others
+            log.warning("weights gone", fleet=one.fleet, why=str(exc))
+            return
+        lane = self.pipeline.lanes.get(one.fleet)
+        if self._again:
+            return
+        if isinstance(event, events.FleetRetired):
+            self.pupils.pop(one.fleet, None)
+        elif isinstance(event, events.FleetConfigured) and lane is not None:
+            self._enrol(lane)
+        elif isinstance(event, events.ModelInstalled) and lane is not None:
+            self._follow(lane, event)
+
+    def _follow(self, lane: Lane, event: events.ModelInstalled) -> None:
+        """Other weights are in force: ours, or a rollback, or a model that somebody imported."""
+        pupil = self.pupils.get(lane.fleet.name)
+        if pupil is None or lane.in_force is None or not pupil.student.fits(lane.in_force.model):
+            self._enrol(lane)
+            return
+        pupil.forced = True
+        if event.reason == events.ROLLBACK:
+            pupil.take_back(lane.in_force.model)
+        elif event.version not in pupil.versions:
+            pupil.take_over(lane.in_force.model)
+
+    def _follow_promotion(self, fleet: str, event: events.ShadowPromoted) -> None:
+        """The loop's shadow is in force: ours is so here already, another's is now."""
+        pupil, lane = self.pupils.get(fleet), self.pipeline.lanes.get(fleet)
+        if lane is None or (pupil is not None and event.version in pupil.versions):
+            if pupil is not None:
+                pupil.forced = True
+            return
+        try:
+            model = self._store.load(fleet, event.version)
+        except ModelError as exc:
+            log.warning("weights gone", fleet=fleet, why=str(exc))
+            return
+        self.install(fleet, model)
+        if not self._again:
+            self._follow(lane, events.ModelInstalled("in_force", event.version))
+
+    # -- pupils
+
+    def _enrol(self, lane: Lane) -> None:
+        """Begin to learn a fleet: from its model in force, its shadow, or nothing."""
+        name = lane.fleet.name
+        self.pupils.pop(name, None)
+        forced = lane.in_force is not None
+        if not forced and lane.shadow is not None:
+            lane.promote()
+        model = None if lane.in_force is None else lane.in_force.model
+        if model is not None and not can_learn(model):
+            log.warning("not learned", fleet=name, version=model.manifest.version, why="look-back or decoder")
+            return
+        pupil = self.pupils[name] = Pupil(lane.fleet, model, self._settings.learning, forced=forced)
+        if model is None:
+            self.install(name, pupil.model)
+
+    def _go_on(self, lane: Lane, pupil: Pupil) -> None:
+        """After a jump to a checkpoint: the pupil keeps what it has learned, if it still fits."""
+        if lane.in_force is None:
+            if lane.shadow is not None:
+                lane.promote()
+            self.install(lane.fleet.name, pupil.model)
+        elif pupil.student.fits(lane.in_force.model):
+            pupil.forced = True
+        elif not self._again:
+            self._enrol(lane)
+
+
+def errors_by_stream(lane: Lane) -> tuple[list[str], np.ndarray]:
+    """Streams, and each one's squared error as a share of persistence's, mean over the features; 0 = unknown."""
+    table = lane.table
+    slots = table.live_slots()
+    error, last = table["square_error"][slots], table["square_last"][slots]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.nan_to_num(error / last, posinf=0.0)
+    return [table.names[s] or "" for s in slots.tolist()], share.mean(axis=1)

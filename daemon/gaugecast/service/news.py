@@ -1,0 +1,57 @@
+"""What the learner last said of itself, and what its silence means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gaugecast.logs import get
+from gaugecast.metrics.facts import LearnerState
+
+log = get("gaugecast")
+
+#: It reports once a second; a compilation or a slow disk may take some more.
+_SILENT_S = 15.0
+
+
+class LearnerNews:
+    """Owned by the loop's thread. Times are the caller's monotonic seconds.
+
+    Attributes:
+        heard_at_s: When it last spoke; -inf before.
+    """
+
+    def __init__(self) -> None:
+        self.heard_at_s = float("-inf")
+        self._told: dict[str, LearnerState] = {}
+        self._silent = False
+
+    def note(self, fleet: str, facts: Mapping[str, Any], now_s: float) -> None:
+        """It has reported on a fleet.
+
+        Raises:
+            TypeError: Not the facts that are expected.
+        """
+        self._told[fleet] = LearnerState(**facts)
+        if self._silent:
+            log.info("learner speaks again", silent_s=round(now_s - self.heard_at_s, 1))
+        self.heard_at_s, self._silent = now_s, False
+
+    def look(self, now_s: float) -> None:
+        """Say once that it has fallen silent."""
+        silent_s = now_s - self.heard_at_s
+        if self._told and silent_s >= _SILENT_S and not self._silent:
+            self._silent = True
+            log.warning("learner silent", silent_s=round(silent_s, 1))
+
+    def state(self, fleet: str, now_s: float, *, failures: int) -> LearnerState | None:
+        """For the metrics: `failures` of ours are added to its own, and its lag grows while it is silent."""
+        told = self._told.get(fleet)
+        if told is None:
+            return LearnerState(failures_total=failures) if failures else None
+        silent_s = now_s - self.heard_at_s
+        lag_s = told.lag_s
+        if silent_s >= _SILENT_S:
+            lag_s = (lag_s or 0.0) + silent_s
+        return replace(told, failures_total=told.failures_total + failures, lag_s=lag_s)

@@ -1,0 +1,133 @@
+"""Weights live as long as something names them: kept events, kept checkpoints, roles, people. The rest is deleted here.
+
+A version of the learner's that was handed over a minute ago is named by its event for as long as the ledger keeps
+that, so what is deleted are hand-overs whose rows have been pruned, and files whose event never came.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from gaugecast.errors import ModelError, StorageError
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.checkpoint_format import read_header
+from gaugecast.model.manifest import decode_manifest
+from gaugecast.model.weights import MANIFEST_NAME
+from gaugecast.pipeline import events
+from gaugecast.service.keeper import LEARNER
+from gaugecast.service.models import ModelStore, is_version
+
+#: Younger files may wait for their event.
+YOUNG_S = 600.0
+#: The newest stay, named or not.
+NEWEST = 5
+#: Deleted in one sweep at most.
+_MOST = 1000
+
+
+class Events(Protocol):
+    """The ledger, as far as it is needed here."""
+
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
+        """(seq, fleet, detail) of the kept ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """(fleet, version) of what the running daemon has in force, in shadow, or would go back to."""
+
+    held: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of_answer(cls, answer: Mapping[str, Any]) -> Roles:
+        """From the answer to `{"command": "models"}`."""
+        held = set()
+        for fleet, entry in answer["fleets"].items():
+            held |= {(fleet, known["version"]) for known in entry["roles"].values()} | {(fleet, entry["good"])}
+        return cls(frozenset(held))
+
+
+def sweep(
+    directory: Path,
+    store: ModelStore,
+    ledger: Events,
+    *,
+    roles: Callable[[], Roles],
+    now_s: Callable[[], float] = time.time,
+) -> int:
+    """Delete what nothing names; how many versions went.
+
+    First come the candidates, then what names them: whatever is named after that names what was named before, or
+    what is young.
+
+    Raises:
+        GaugecastError: Not known what is named: nothing was deleted.
+        OSError: A file could not be read or deleted.
+    """
+    oldest_s = now_s() - YOUNG_S
+    unnamed = {(f, v) for f in store.fleets() for v in candidates(store, f, oldest_s)}
+    if not unnamed:
+        return 0
+    unnamed -= roles().held
+    unnamed -= named_by_checkpoints(directory)
+    unnamed -= named_by_events(ledger)
+    gone = [place for fleet, version in sorted(unnamed) if _is_learned(place := store.place(fleet, version))][:_MOST]
+    for place in gone:
+        _delete(place)
+    return len(gone)
+
+
+def candidates(store: ModelStore, fleet: str, oldest_s: float) -> list[str]:
+    """Versions of before Unix time `oldest_s`, but for the newest few; and what was left unfinished."""
+    newest = store.versions(fleet)[-NEWEST:]
+    paths = [path for path in (store.directory / fleet).iterdir() if path.name not in newest]
+    return [p.name for p in paths if is_version(p.name) and p.is_dir() and p.stat().st_mtime < oldest_s]
+
+
+def named_by_checkpoints(directory: Path) -> set[tuple[str, str]]:
+    """(fleet, version) in the headers of all kept checkpoints, the archived ones included.
+
+    Raises:
+        StorageError: One could not be read.
+    """
+    files = checkpoints.kept_files(checkpoints.folder(directory))
+    files += checkpoints.kept_files(checkpoints.daily_folder(directory))
+    named: set[tuple[str, str]] = set()
+    for _, path in files:
+        try:
+            fleets = read_header(path)["fleets"]
+            named |= {(fleet, version) for fleet, entry in fleets.items() for version in entry["models"].values()}
+        except (KeyError, AttributeError) as exc:
+            raise StorageError(f"{path}: expected the models of each fleet in its header: {exc}") from exc
+    return named
+
+
+def named_by_events(ledger: Events) -> set[tuple[str, str]]:
+    """(fleet, version) in the kept events."""
+    named: set[tuple[str, str]] = set()
+    for _, fleet, detail in ledger.events():
+        event = events.decode_event(detail)
+        if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
+            named |= {(fleet, event.version), (fleet, event.good)}
+    return named
+
+
+def _is_learned(place: Path) -> bool:
+    """Whether the learner made it; what is unfinished or cannot be read is nobody's."""
+    try:
+        manifest = decode_manifest((place / MANIFEST_NAME).read_bytes())
+    except (ModelError, FileNotFoundError):
+        return True
+    return manifest.provenance.get("made_by") == LEARNER
+
+
+def _delete(place: Path) -> None:
+    """The manifest first: without it the rest counts as unfinished."""
+    (place / MANIFEST_NAME).unlink(missing_ok=True)
+    for path in place.iterdir():
+        path.unlink()
+    place.rmdir()
