@@ -60,7 +60,7 @@ def test_an_update_is_one_step_of_adam_on_the_window(model):
     """The same weights as a literal Keras LSTM, unrolled over the window from its state, and Keras's own Adam."""
     keras = pytest.importorskip("keras")
     tf = pytest.importorskip("tensorflow")
-    steps = steps_of(model, 8)
+    steps = [(x, state, target * (5 + t)) for t, (x, state, target) in enumerate(steps_of(model, 8))]  # to be clipped
     learner = learner_of(model, segments=1, window=6, learning_rate=0.01)
     learned = show(learner, steps)
     layer = keras.layers.LSTM(8, return_sequences=True)
@@ -129,10 +129,10 @@ def test_targets_that_are_not_known_teach_nothing(model):
 
 
 def test_a_gradient_that_is_not_finite_moves_nothing(model):
-    """Targets beyond all bounds poison neither the weights nor what is learned later."""
+    """Inputs that are infinite poison neither the weights nor what is learned later."""
     learner = learner_of(model, span=0, segments=1)
     steps = steps_of(model, 30)
-    poisoned = [(x, state, np.full_like(target, 1e38)) for x, state, target in steps[:6]]
+    poisoned = [(np.full_like(x, np.inf), state, target) for x, state, target in steps[:6]]
     made = show(learner, poisoned)
     assert difference(made[-1], model) == 0.0
     later = show(learner, steps[6:])
