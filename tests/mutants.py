@@ -64,6 +64,7 @@ def _ack_on_receipt(patch: Patch) -> None:
     def eager(self: loop.DataLoop, facts: loop.RoundFacts) -> list[Message]:
         messages = poll(self, facts)
         self.link.ack(messages)
+        self.link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
         return [message._replace(epoch=-1) for message in messages]  # not acked again after the commit
 
     patch(loop.DataLoop, "_poll", eager)

@@ -18,9 +18,11 @@ from chaos.mutation import run_mutant
 from chaos.report import show_mutants, show_run, show_verdict, to_json
 from chaos.run import run_chaos
 from chaos.scenario import MUTANTS, Scenario
+from chaos.session import run_session_loss
 
 #: On a terminal its width; in a log wide enough for the table.
 _WIDTH = 110
+_LONG_RUN = 100
 
 
 def main() -> int:
@@ -32,6 +34,8 @@ def main() -> int:
         directory = Path(asked.keep or folder)
         scenario = Scenario(asked.kills, seed=asked.seed, rate=asked.rate)
         findings = run_chaos(scenario, directory / "real", told=_teller(console, asked.verbose))
+        session = run_session_loss(directory / "session", seed=asked.seed, told=_teller(console, asked.verbose))
+        findings.include(session, "broker without our session: ")
         show_run(console, f"gaugecast, {asked.rate:g} messages a second, seed {asked.seed}", findings)
         mutants = _run_mutants(asked.mutants, directory, console, asked)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
@@ -59,11 +63,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=int(os.environ.get("KILLS") or 200))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1500.0, help="messages a second")
-    parser.add_argument("--mutants", nargs="*", default=list(MUTANTS), help="mutants that must be seen; none: skip")
+    parser.add_argument(
+        "--mutants", nargs="*", help="those that must be seen; none: skip; default: all, in short runs 4"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/chaos.json"))
     parser.add_argument("--keep", type=Path, default=None, help="keep everything in this new directory")
     parser.add_argument("--verbose", action="store_true", help="a line for each life")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.mutants is None:
+        asked.mutants = list(MUTANTS if asked.kills >= _LONG_RUN else MUTANTS[:4])
+    return asked
 
 
 if __name__ == "__main__":

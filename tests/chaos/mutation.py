@@ -10,9 +10,13 @@ from pathlib import Path
 from chaos.judge import Findings
 from chaos.run import run_chaos
 from chaos.scenario import Scenario
+from chaos.session import run_session_loss
 
 #: A mutant gets so many runs of so many kills; most are seen in the first.
 _ROUNDS, _KILLS = 4, 4
+_COMMAND = (sys.executable, "-m", "support.mutant_daemon")
+#: Seen only where packet ids begin anew.
+_OF_SESSIONS = ("no_epoch",)
 
 
 def run_mutant(name: str, directory: Path, *, seed: int, told: Callable[[str], None]) -> Findings:
@@ -21,12 +25,12 @@ def run_mutant(name: str, directory: Path, *, seed: int, told: Callable[[str], N
     try:
         for attempt in range(_ROUNDS):
             told(f"mutant {name}, round {attempt + 1}")
-            findings = run_chaos(
-                Scenario(_KILLS, seed=seed + attempt, hasty=True),
-                directory / f"{name}-{attempt}",
-                command=[sys.executable, "-m", "support.mutant_daemon"],
-                told=told,
-            )
+            place = directory / f"{name}-{attempt}"
+            if name in _OF_SESSIONS:
+                findings = run_session_loss(place, seed=seed, command=_COMMAND, told=told)
+            else:
+                scenario = Scenario(_KILLS, seed=seed + attempt, hasty=True)
+                findings = run_chaos(scenario, place, command=_COMMAND, told=told)
             if findings.red:
                 break
     finally:

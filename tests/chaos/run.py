@@ -34,7 +34,7 @@ def run_chaos(
     with run_mosquitto(directory / "broker", conf=BROKER_CONF, log_all=False) as broker:
         daemon = DaemonProcess(directory, config_text(broker.port), command=command)
         (fleet,) = resolve_fleets(load_settings(daemon.config_path, {}))
-        model = random_model(FLEET, units=UNITS, seed=scenario.seed)
+        model = random_model(FLEET, units=UNITS, seed=scenario.seed, gain=0.05)
         beginning = seed_state(daemon.state, fleet, model)
         plan = scenario.load_plan()
         load = LoadGenerator("127.0.0.1", broker.port, plan, rate=scenario.rate)

@@ -38,6 +38,8 @@ _PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
 _RETRY_S = 0.05
 #: An idle loop notes confirmations in the ledger after so long.
 _SETTLE_S = 1.0
+#: Or as soon as there are so many: after a kill they would all be sent again.
+_SETTLE_COUNT = 500
 #: Without a PUBACK for so long, those that we wait for may stand behind messages that we do not read.
 _PUBACK_WAIT_S = 0.5
 
@@ -252,7 +254,10 @@ class DataLoop:
 
     def _settle_idle(self, facts: RoundFacts) -> None:
         """Note confirmations although nothing came, so that a quiet daemon repeats nothing when it comes back."""
-        if self.publisher.unsettled and self._monotonic() - self._settled_at_s >= _SETTLE_S:
+        if not self.publisher.unsettled:
+            return
+        many = self.publisher.confirmed - self.ledger.confirmed >= _SETTLE_COUNT
+        if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
             empty = Batch((), [], [], [], 0.0, outcome=Outcome([], []))
             self._commit(empty, facts)
 
@@ -267,6 +272,8 @@ class DataLoop:
         self._note_connects()
         if self._held is not None:
             self._commit(self._held, RoundFacts())
+        else:
+            self._settle_idle(RoundFacts())
         self.publisher.pump(self._monotonic())
 
     def settle(self) -> None:
