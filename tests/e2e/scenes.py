@@ -29,6 +29,8 @@ def tanks_config(port: int, *, mqtt: str = "", fleet: str = "", loop: str = "") 
 port = {port}
 reconnect_max_s = 0.3
 {mqtt}
+[learning]
+rollback_skill = -10
 [loop]
 {loop}
 [fleet.tanks]
@@ -48,7 +50,9 @@ def seed_model(daemon: DaemonProcess) -> None:
     """Put a small random LSTM in force for the daemon's only fleet, before its first start."""
     (fleet,) = resolve_fleets(load_settings(daemon.config_path, {}))
     features = [(f.name, f.role) for f in fleet.features]
-    model = random_model(fleet.name, features, fleet.rows, units=(16,), period_s=fleet.period_ns / 1e9, seed=3)
+    model = random_model(
+        fleet.name, features, fleet.rows, units=(16,), period_s=fleet.period_ns / 1e9, seed=3, gain=0.05
+    )
     seed_state(daemon.state, fleet, model)
 
 

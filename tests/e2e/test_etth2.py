@@ -32,6 +32,8 @@ def config(port: int) -> str:
     return f"""
 [mqtt]
 port = {port}
+[learning]
+rollback_skill = -10
 [fleet.ett]
 subscribe = ["ett/{{station}}/telemetry"]
 time = "$.t"

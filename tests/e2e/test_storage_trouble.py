@@ -1,0 +1,80 @@
+"""A full disk, and somebody who holds the ledger's lock: wait, say so, lose nothing, step nothing twice."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.scenes import Listener, check_books, check_tanks, send_tanks, tanks_config
+from support.daemon import DaemonProcess, run_daemon
+from support.mosquitto import Mosquitto
+
+READINGS = 4000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system of a few MB cannot be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def degraded(daemon: DaemonProcess, reason: str) -> bool:
+    """Whether the daemon says so."""
+    return daemon.metrics().total("gaugecast_degraded", reason=reason) == 1
+
+
+def test_a_full_disk_stops_the_reading_and_costs_nothing(tmp_path: Path, broker: Mosquitto, small_disk: Path) -> None:
+    """`degraded` while there is no room; the same rows are stored when there is; the connection lives on."""
+    config = tanks_config(broker.port)
+    with (
+        Listener(broker, tmp_path) as listener,
+        run_daemon(tmp_path / "d", config, state=small_disk / "state") as daemon,
+    ):
+        send_tanks(broker, 400)
+        listener.wait_distinct(400)
+        filler = small_disk / "filler"
+        with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(16_384))
+        send_tanks(broker, READINGS - 400, first=400)
+        daemon.wait_metric("gaugecast_degraded", 1, reason="storage_full")
+        assert daemon.get("/healthz")[0] == 200
+        filler.unlink()
+        check_tanks(listener.wait_distinct(READINGS), READINGS)
+        daemon.wait_metric("gaugecast_degraded", 0, reason="storage_full")
+        check_books(daemon, stepped=READINGS, late=0, duplicate=0, rejected=0)
+        assert daemon.metrics().total("gaugecast_mqtt_reconnects_total") == 0
+        assert daemon.stop() == 0
+
+
+def test_a_shell_that_locks_the_ledger_is_waited_for(tmp_path: Path, broker: Mosquitto) -> None:
+    """`BEGIN IMMEDIATE` in sqlite3: `degraded`, and everything comes once it lets go."""
+    with Listener(broker, tmp_path) as listener, run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon:
+        send_tanks(broker, 400)
+        listener.wait_distinct(400)
+        path = str(daemon.state / "ledger.sqlite")
+        with subprocess.Popen(["sqlite3", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+            shell.stdin.write(b"BEGIN IMMEDIATE;\nSELECT 'held';\n")
+            shell.stdin.flush()
+            assert shell.stdout.readline() == b"held\n"
+            send_tanks(broker, 400, first=400)
+            daemon.wait_metric("gaugecast_degraded", 1, reason="storage_busy")
+            assert listener.count == 400
+            shell.stdin.write(b"COMMIT;\n.quit\n")
+            shell.stdin.close()
+        check_tanks(listener.wait_distinct(800), 800)
+        check_books(daemon, stepped=800, late=0, duplicate=0, rejected=0)
+        assert daemon.stop() == 0
