@@ -18,6 +18,7 @@ from gaugecast.cli.models import models_app
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
+from gaugecast.cli.train import train_command
 from gaugecast.cli.watch import watch
 from gaugecast.errors import ExitCode, GaugecastError
 
@@ -48,6 +49,7 @@ app.command("backtest")(backtest_command)
 app.command("backup")(backup_command)
 app.add_typer(models_app, name="models")
 app.command("learn")(learn_command)
+app.command("train")(train_command)
 app.command("version")(_version)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from gaugecast.config.table import Table
+from gaugecast.config.table import Table as Table
 from gaugecast.config.training import Train
 
 

@@ -1,0 +1,282 @@
+"""`gaugecast train` from end to end: read, prepare, fit, judge, write down."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+import gaugecast
+from gaugecast.config.training import Train
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.scaling import InputLayout
+from gaugecast.learn.keras_file import describe
+from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
+from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
+from gaugecast.learn.train.judging import Judged, judge, yardstick
+from gaugecast.learn.train.prepared import Prepared
+from gaugecast.learn.train.recording import Recording
+from gaugecast.learn.train.sources import NO_TIME, Columns, fleet_of_file, record
+from gaugecast.learn.train.start import check_rows, first_model, manifest_of, recipe_of, spans_of
+from gaugecast.model import Manifest, Model, seal_model
+
+PARTS = ("train", "validation", "test")
+
+
+class Listener(Protocol):
+    """Whoever shows how far it is; a small class, so that the work knows no terminal."""
+
+    def say(self, line: str) -> None:
+        """A line of text."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """A stage of so many steps begins."""
+
+    def advance(self, done: int) -> None:
+        """So many steps of the stage are done."""
+
+    def epoch(self, epoch: Epoch) -> bool | None:
+        """An epoch is over; a true answer ends training."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch) -> bool | None:
+        """Go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be trained, on what.
+
+    Attributes:
+        sources: CSV or Parquet files, or a state directory with a ledger.
+        fleet: From a configuration; `None` = made from the first file.
+        columns: Which columns mean what.
+        scratch: Where the arrays lie meanwhile; `None` = a temporary directory.
+    """
+
+    sources: tuple[Path, ...]
+    train: Train
+    fleet: Fleet | None = None
+    columns: Columns = field(default_factory=Columns)
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training."""
+
+    model: Model
+    fleet: Fleet
+    fit: Fit
+    judged: dict[str, Judged]
+    lines: tuple[str, ...]
+    seconds: float
+
+
+def run_training(task: Task, listener: Listener | None = None) -> Trained:
+    """Train one model.
+
+    Raises:
+        ConfigError: Files that cannot be read, settings that do not go together, too few rows.
+    """
+    listener = listener or Silent()
+    began = time.monotonic()
+    directory = Path(tempfile.mkdtemp(prefix="gaugecast-train-", dir=task.scratch))
+    try:
+        return _run(task, listener, directory, began)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def load_history(task: Task, listener: Listener, directory: Path) -> tuple[Fleet, Recording]:
+    """Read the sources; the fleet is the configured one, or made from the first file, with the horizon wanted.
+
+    Raises:
+        ConfigError: As `record`.
+    """
+    for source in task.sources:
+        if not source.exists():
+            raise ConfigError(f"{source}: no such file")
+    if task.fleet is None and task.sources[0].is_dir():
+        raise ConfigError(f"{task.sources[0]}: a ledger needs the configuration (-c) that says what its fleets are")
+    fleet = task.fleet or fleet_of_file(task.sources[0], task.columns)
+    fleet = replace(fleet, horizon=task.train.horizon)
+    listener.begin("reading", None)
+    recording = record(task.sources, fleet, task.columns, directory, tick=listener.advance)
+    return fleet, recording
+
+
+def _run(task: Task, listener: Listener, directory: Path, began: float) -> Trained:
+    train = task.train
+    fleet, recording = load_history(task, listener, directory)
+    check_rows(train, recording)
+    recipe = recipe_of(train, fleet, recording, timed=task.columns.time != NO_TIME)
+    manifest = manifest_of(train, fleet, recipe, configured=task.fleet is not None)
+    lines = _explain(train, fleet, recording, manifest)
+    for line in lines:
+        listener.say(line)
+    fitted = _fit(train, fleet, recording, manifest, listener)
+    judged = _judge(train, fleet, recording, fitted.model, listener)
+    provenance = _provenance(task, recording, fitted, judged)
+    model = fitted.model
+    sealed = seal_model(replace(model.manifest, provenance=provenance), model.weights)
+    return Trained(sealed, fleet, fitted, judged, tuple(lines), time.monotonic() - began)
+
+
+def _fit(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener) -> Fit:
+    from gaugecast.learn.train.network import TrainingNetwork
+
+    prepared = Prepared(recording, fleet, manifest)
+    listener.begin("preparing", recording.total_rows)
+    prepared.build(listener.advance)
+    learned, held_out = sources_of(train, prepared)
+    network = TrainingNetwork(
+        first_model(manifest, seed=train.seed, learn_initial=train.learn_initial),
+        dropout=train.dropout,
+        recurrent_dropout=train.recurrent_dropout,
+        learn_initial=train.learn_initial,
+    )
+    listener.begin("training", len(learned) * train.epochs)
+    done = 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        listener.advance(done)
+
+    tail = train.last_only and not train.carries_state
+    return fit(network, train, learned, held_out, tail=tail, on_batch=count, on_epoch=listener.epoch)
+
+
+def sources_of(train: Train, prepared: Prepared) -> tuple[Source, Source | None]:
+    """The training part and, where something is held out, the validation part, cut as the settings say."""
+    learned, held_out, _ = spans_of(train)
+
+    def cut(span: Span, *, validating: bool) -> Source:
+        if train.carries_state:
+            return Segments(
+                prepared,
+                span,
+                steps=train.window,
+                lanes=train.batch,
+                last_only=train.last_only,
+                warm=WARM_STEPS if validating else 0,
+            )
+        return Windows(
+            prepared,
+            span,
+            steps=train.look_back,
+            stride=1 if validating else train.stride,
+            size=train.batch,
+            last_only=train.last_only,
+            shuffle=train.shuffle,
+        )
+
+    return cut(learned, validating=False), cut(held_out, validating=True) if train.validation else None
+
+
+def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, Judged]:
+    layout = InputLayout.of(fleet.features, model.manifest.rows, model.manifest.recipe)
+    spans = spans_of(train)
+    measure = yardstick(recording, spans[0], layout.forecast)
+    judged = {}
+    listener.begin("judging", len(PARTS))
+    for number, (part, span) in enumerate(zip(PARTS, spans, strict=True), 1):
+        found = judge(model, fleet, recording, part, span, horizon=train.horizon, season=train.season, measure=measure)
+        if found is not None:
+            judged[part] = found
+        listener.advance(number)
+    return judged
+
+
+def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest) -> list[str]:
+    """Which array is built, and how rows become it."""
+    features = ", ".join(feature.name for feature in fleet.features)
+    per = "one for each feature" if manifest.rows == "per_feature" else "one a stream"
+    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
+    rows = train.batch * layout.row_count
+    kind = "segment" if train.carries_state else "window"
+    cut = (
+        f"each stream is cut into {train.segment} steps after {train.segment} steps, in order; the state goes on from "
+        f"one {kind} to the next and begins anew at each stream's start and after a gap"
+        if train.carries_state
+        else f"a window of {train.look_back} rows begins every {train.stride} rows, each from the initial state"
+    )
+    target = {
+        ("sequence", 1): "the series itself, one step later, at every step",
+        ("last", 1): "the row after the last step",
+    }.get(("last" if train.last_only else "sequence", manifest.decode_steps), f"the next {train.horizon} rows at once")
+    return [
+        f"{recording.total_rows:,} rows of {len(recording.streams)} streams, features {features}"
+        + (f"; {recording.dropped:,} late or repeated rows left out" if recording.dropped else ""),
+        f"network: {describe(manifest)}, {manifest.rows} rows ({per}), scaling {manifest.recipe.kind}",
+        f"array (streams, steps, features) = ({rows}, {train.window}, {manifest.input_size}): {cut}; target: {target}",
+    ]
+
+
+def _provenance(
+    task: Task, recording: Recording, fitted: Fit, judged: dict[str, Judged]
+) -> dict[str, str | int | float]:
+    import keras
+    import tensorflow as tf
+
+    settings = {f"train.{name}": _plain(value) for name, value in task.train.model_dump().items()}
+    figures: dict[str, str | int | float] = {}
+    for part, found in judged.items():
+        overall = found.horizons[0].overall
+        if overall.count:
+            figures[f"{part}.mse"] = round(overall.mse, 6)
+        if overall.skill is not None:
+            figures[f"{part}.skill"] = round(overall.skill, 4)
+    return {
+        "made_by": "gaugecast train",
+        "sources": ", ".join(map(_source_name, task.sources)),
+        "data_sha256": recording.digest(),
+        "data_rows": recording.total_rows,
+        "data_streams": len(recording.streams),
+        "gaugecast": gaugecast.__version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "seed": task.train.seed,
+        "epochs_run": len(fitted.epochs),
+        "best_epoch": fitted.best,
+        **settings,
+        **figures,
+    }
+
+
+def _plain(value: object) -> str | int | float:
+    if isinstance(value, bool) or value is None or isinstance(value, (list, tuple)):
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else str(list(value))
+    return value if isinstance(value, (int, float)) else str(value)
+
+
+def _source_name(path: Path) -> str:
+    return path.name or str(path)
+
+
+def peak_memory_mb() -> float:
+    """The most that this process has held, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

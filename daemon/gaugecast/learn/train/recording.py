@@ -1,0 +1,104 @@
+"""History on disk: rows of each stream on their ticks, read in slices, so that its length costs no memory."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gaugecast.records import Float64, Int64
+
+SLICE_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows `start` to `stop` of one stream, on successive ticks without a gap: the state lives as long."""
+
+    stream: str
+    start: int
+    stop: int
+
+
+class _Shelf:
+    """One stream's two files."""
+
+    def __init__(self, place: Path) -> None:
+        self.ticks, self.values = place.with_suffix(".ticks"), place.with_suffix(".values")
+        self.rows = 0
+        self.origin = 0
+        self.last_tick = -(2**62)
+        self.breaks: list[int] = []
+
+
+class Recording:
+    """Streams of F features, a row a tick. One thread's; its files lie in `directory` and are the caller's to remove.
+
+    Attributes:
+        dropped: Rows that came late or twice and were left out.
+    """
+
+    def __init__(self, directory: Path, features: int, period_ns: int) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self.features, self.period_ns = directory, features, period_ns
+        self.dropped = 0
+        self._shelves: dict[str, _Shelf] = {}
+        self._hash = hashlib.sha256()
+
+    @property
+    def streams(self) -> list[str]:
+        """Names, in the order in which they came."""
+        return list(self._shelves)
+
+    def rows(self, stream: str) -> int:
+        """Rows of one stream."""
+        return self._shelves[stream].rows
+
+    @property
+    def total_rows(self) -> int:
+        """Rows of all streams."""
+        return sum(shelf.rows for shelf in self._shelves.values())
+
+    def digest(self) -> str:
+        """SHA-256 over everything that was added, in its order."""
+        return self._hash.hexdigest()
+
+    def add(self, stream: str, at_ns: Int64, values: Float64) -> None:
+        """Append rows of one stream: event times (n,) and values (n, F), NaN = absent; late ones are left out."""
+        if stream not in self._shelves:
+            self._shelves[stream] = _Shelf(self.directory / f"stream-{len(self._shelves)}")
+            self._shelves[stream].origin = int(at_ns[0])
+        shelf = self._shelves[stream]
+        ticks = np.rint((at_ns - shelf.origin) / self.period_ns).astype(np.int64)
+        newest = np.maximum.accumulate(np.concatenate([[shelf.last_tick], ticks]))[:-1]
+        rising = ticks > newest
+        self.dropped += int((~rising).sum())
+        ticks, values, newest = ticks[rising], np.ascontiguousarray(values[rising], "<f8"), newest[rising]
+        if not len(ticks):
+            return
+        shelf.breaks += [shelf.rows + int(i) for i in np.flatnonzero(ticks != newest + 1)]
+        for path, block in ((shelf.ticks, ticks), (shelf.values, values)):
+            with path.open("ab") as file:
+                file.write(block.tobytes())
+        self._hash.update(stream.encode() + ticks.tobytes() + values.tobytes())
+        shelf.rows += len(ticks)
+        shelf.last_tick = int(ticks[-1])
+
+    def read(self, stream: str, start: int, stop: int) -> tuple[Int64, Float64]:
+        """Event times on the tick (n,), ns, and values (n, F) of rows `start` to `stop`, cut to what there is."""
+        shelf = self._shelves[stream]
+        start, stop = max(start, 0), min(stop, shelf.rows)
+        count = max(stop - start, 0)
+        ticks = np.fromfile(shelf.ticks, "<i8", count=count, offset=8 * start)
+        width = self.features
+        values = np.fromfile(shelf.values, "<f8", count=count * width, offset=8 * width * start)
+        return shelf.origin + ticks * self.period_ns, values.reshape(count, width)
+
+    def stretches(self, stream: str) -> list[Stretch]:
+        """The stream's rows, cut where ticks are missing."""
+        shelf = self._shelves[stream]
+        edges = [*shelf.breaks, shelf.rows]
+        return [Stretch(stream, a, b) for a, b in itertools.pairwise(edges)]

@@ -1,0 +1,130 @@
+"""What a training leaves behind: model, `.keras` file, figures, curves, pictures, and one report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from gaugecast.config.training import Train
+from gaugecast.errors import ConfigError
+from gaugecast.learn.keras_file import describe, save_keras
+from gaugecast.learn.train import drawing, report
+from gaugecast.learn.train.job import Trained
+from gaugecast.learn.train.verdict import verdict
+from gaugecast.model import save_model
+
+KERAS_NAME = "model.keras"
+REPORT_NAME = "report.html"
+
+
+def check_free(directory: Path) -> None:
+    """Refuse a directory in which something lies already, before hours of training.
+
+    Raises:
+        ConfigError: It exists and is not empty.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ConfigError(f"{directory}: expected a new or empty directory for the run, found something in it")
+
+
+def write_run(trained: Trained, train: Train, directory: Path) -> Path:
+    """Write everything; the path of the report.
+
+    Raises:
+        ConfigError: matplotlib is absent.
+    """
+    plt = drawing.load_pyplot()
+    directory.mkdir(parents=True, exist_ok=True)
+    save_model(trained.model, directory)
+    save_keras(trained.model, directory / KERAS_NAME)
+    _write_figures(trained, directory)
+    _write_curves(trained, directory)
+    (directory / "settings.json").write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    pictures = _draw(plt, trained, directory)
+    path = directory / REPORT_NAME
+    path.write_text(_report(trained, train, pictures))
+    return path
+
+
+def _write_figures(trained: Trained, directory: Path) -> None:
+    figures = {
+        "parts": {part: judged.to_json() for part, judged in trained.judged.items()},
+        "verdict": verdict(trained.fit),
+        "seconds": round(trained.seconds, 1),
+    }
+    text = json.dumps(figures, indent=2, allow_nan=True).replace("NaN", "null")
+    (directory / "metrics.json").write_text(text + "\n")
+
+
+def _write_curves(trained: Trained, directory: Path) -> None:
+    with (directory / "curves.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("epoch", "train", "validation", "rate"))
+        for epoch in trained.fit.epochs:
+            held_out = "" if epoch.validation is None else epoch.validation
+            lines.writerow((epoch.number, epoch.train, held_out, epoch.rate))
+
+
+def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
+    drawn = {"loss": drawing.save(plt, drawing.draw_curves(plt, trained.fit), directory / "loss.png")}
+    shown = _shown_part(trained)
+    if shown:
+        figure = drawing.draw_forecast(plt, trained.judged[shown], trained.fleet)
+        drawn["forecast"] = drawing.save(plt, figure, directory / "forecast.png")
+    if trained.fleet.horizon > 1 and trained.judged:
+        figure = drawing.draw_horizons(plt, trained.judged)
+        drawn["horizons"] = drawing.save(plt, figure, directory / "horizons.png")
+    return drawn
+
+
+def _shown_part(trained: Trained) -> str | None:
+    return next((part for part in ("test", "validation", "train") if part in trained.judged), None)
+
+
+def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
+    manifest, shown = trained.model.manifest, _shown_part(trained)
+    units = {feature.name: feature.unit for feature in trained.fleet.features}
+    parts = [_headline(trained, shown), report.quote(verdict(trained.fit))]
+    parts += [report.heading("How rows become the array"), *map(report.paragraph, trained.lines)]
+    parts += [report.heading("Loss"), report.picture(pictures["loss"], "loss by epoch")]
+    if "forecast" in pictures:
+        parts += [
+            report.heading(f"Forecast over what was observed: end of the {shown} part"),
+            report.picture(pictures["forecast"], "forecast and observed"),
+        ]
+    for part, judged in trained.judged.items():
+        parts += [report.heading(f"Figures, {part} part, {judged.rows:,} rows"), report.feature_table(judged, units)]
+    if "horizons" in pictures and shown:
+        parts += [
+            report.heading("By horizon"),
+            report.picture(pictures["horizons"], "error by horizon"),
+            report.horizon_table(trained.judged[shown]),
+        ]
+    rows = [(name, str(value)) for name, value in manifest.provenance.items()]
+    parts.append(report.folded("Provenance: everything that went into it", report.table(("what", "value"), rows)))
+    return report.page(
+        f"Training of {manifest.fleet}",
+        f"Version {manifest.version} · {describe(manifest)} · {_form(train)} · {trained.seconds:.0f} s",
+        parts,
+    )
+
+
+def _headline(trained: Trained, shown: str | None) -> str:
+    pairs = [("parameters", f"{sum(w.size for w in trained.model.weights.values()):,}")]
+    if shown:
+        first = trained.judged[shown].horizons[0].overall
+        pairs = [
+            (f"skill against persistence, {shown}", report.show_share(first.skill)),
+            ("skill against seasonal naive", report.show_share(first.skill_seasonal)),
+            ("MSE, scaled", report.show(first.mse)),
+            ("MAE, scaled", report.show(first.mae)),
+            *pairs,
+        ]
+    return report.tiles([*pairs, ("epochs, kept / run", f"{trained.fit.best} / {len(trained.fit.epochs)}")])
+
+
+def _form(train: Train) -> str:
+    if train.carries_state:
+        return f"stateful, segments of {train.segment}"
+    return f"windowed, look-back {train.look_back}"
