@@ -160,6 +160,22 @@ def test_an_event_that_reshapes_columns_gives_the_snapshot_up() -> None:
     assert pipeline.snapshot is None
 
 
+def test_new_weights_alone_do_not_give_a_snapshot_up() -> None:
+    """A learner may hand over every second; the checkpoint is that of its moment all the same."""
+    pipeline = new_pipeline()
+    feed(pipeline, [reading(i, 20.0 + i % 3, 5.0, stream=s) for i in range(6) for s in "abc"])
+    header, slices = state.begin_snapshot(pipeline)
+    later = [installed(OTHER), *(reading(6, 20.0, 5.0, stream=s) for s in "abc")]
+    outputs = pipeline.advance(later).outputs
+    while pipeline.snapshot is not None:
+        slices += list(state.take_slices(pipeline, 100))
+    assert slices
+    restored = pipeline_of(models=[MODEL, OTHER], max_streams=5)
+    state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
+    assert [o.body for o in restored.advance(later).outputs] == [o.body for o in outputs]
+    assert differences(restored, pipeline) == []
+
+
 def test_a_parked_stream_comes_back_as_it_was() -> None:
     """Parked, kept as bytes and brought back, a stream goes on as one that was never parked."""
     fleet = fleet_of("pq", park_after_ns=60_000_000_000, horizon=2)

@@ -41,21 +41,27 @@ class Lane:
         pair = {"in_force": self.in_force, "shadow": self.shadow}
         return {role: expert for role, expert in pair.items() if expert is not None}
 
-    def install(self, role: str, model: Model | None) -> None:
-        """Put a model in a role. Weights of the same shape take over the states; others begin cold."""
+    def install(self, role: str, model: Model | None) -> bool:
+        """Put a model in a role. Weights of the same shape take over the states; others begin cold.
+
+        Returns whether all columns stayed as they were.
+        """
         present = self.experts.get(role)
         if present is not None and model is not None and same_shape(present.model, model):
             present.use(model)
-            return
+            return True
         if present is not None:
             self.table.detach(present.columns)
         expert = None if model is None else Expert(self.fleet, model, self.table.columns.capacity)
         if expert is not None:
             self.table.attach(expert.columns)
         setattr(self, role, expert)
+        return False
 
     def promote(self) -> None:
-        """The shadow, warm as it is, becomes the model in force."""
+        """The shadow, warm as it is, becomes the model in force; without a shadow nothing changes."""
+        if self.shadow is None:
+            return
         if self.in_force is not None:
             self.table.detach(self.in_force.columns)
         self.in_force, self.shadow = self.shadow, None

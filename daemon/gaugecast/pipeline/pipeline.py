@@ -199,7 +199,7 @@ class Pipeline:
     def _take_event(self, one: Input, cause: int, made: Made) -> None:
         event = events.decode_event(one.detail)
         self._due_ns = None
-        if not isinstance(event, events.SessionLost | events.StreamUnparked):
+        if not isinstance(event, events.SessionLost | events.StreamUnparked | events.ModelInstalled):
             self.snapshot = None  # whole columns may change; whoever made the snapshot begins another
         if isinstance(event, events.SessionLost):
             self.deliveries.clear()
@@ -218,9 +218,7 @@ class Pipeline:
             lane.close_all(cause, made)
             del self.lanes[one.fleet]
         elif isinstance(event, events.ModelInstalled):
-            lane.install(event.role, self.load_model(one.fleet, event.version) if event.version else None)
-            if event.reason == events.ROLLBACK and lane.in_force is not None:
-                lane.in_force.forget_scores()
+            self._install(lane, event)
         elif isinstance(event, events.ShadowPromoted):
             lane.promote()
         elif isinstance(event, events.StreamsReset):
@@ -228,6 +226,16 @@ class Pipeline:
         elif one.stream not in lane.table.slots:
             self._touch(one.fleet, np.array([lane.table.next_slot], np.int64))
             parking.unpark(lane, one.stream, one.values)
+
+    def _install(self, lane: Lane, event: events.ModelInstalled) -> None:
+        """Hand-overs of a learner may come every second: weights alone do not give a snapshot up."""
+        model = self.load_model(lane.fleet.name, event.version) if event.version else None
+        columns_stay = lane.install(event.role, model)
+        if event.reason == events.ROLLBACK and lane.in_force is not None:
+            lane.in_force.forget_scores()
+            columns_stay = False
+        if not columns_stay:
+            self.snapshot = None
 
     def new_lane(self, fleet: Fleet) -> Lane:
         """An empty lane under this pipeline's limits."""

@@ -28,6 +28,7 @@ class Checkpointer:
         self._began_s = self._ended_s = now_s
         self._took_s = 0.0
         self._cost_s = 0.0
+        self._covered_s = 0.0  # of the cost: by the one that is being taken
 
     def add_cost(self, seconds: float) -> None:
         """So long took `advance` for what a replay would have to take again."""
@@ -56,6 +57,7 @@ class Checkpointer:
         if self._taking:
             self._writer.abandon()
             self._taking = False
+            self._cost_s += self._covered_s
 
     def take_whole(self, seq: int, now_s: float) -> None:
         """Take one from beginning to end, at SIGTERM, with a writer that is not busy; the caller waits for it after."""
@@ -69,7 +71,8 @@ class Checkpointer:
         self._writer.begin(seq, header)
         self._snapshot = self._pipeline.snapshot
         self._waiting = [Chunk(*piece) for piece in names]
-        self._taking, self._began_s, self._cost_s = True, now_s, 0.0
+        self._taking, self._began_s = True, now_s
+        self._covered_s, self._cost_s = self._cost_s, 0.0
 
     def _due(self, now_s: float) -> bool:
         if now_s - self._ended_s < self._took_s / _SHARE:
