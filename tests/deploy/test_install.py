@@ -139,7 +139,8 @@ def test_1_installed_and_configured_it_forecasts(site: Site, client: RawClient) 
     site.configure(CONFIG.format(port=site.broker.port, secret=PASSWORD))
     asked = "CREDENTIALS_DIRECTORY=/etc/gaugecast gaugecast check --online --seconds 1"
     site.machine.run(f"{asked} -c /etc/gaugecast/gaugecast.toml")
-    site.machine.run("systemctl enable --now gaugecast")
+    started = site.machine.run("systemctl enable --now gaugecast", check=False)
+    assert started.returncode == 0, site.machine.run("journalctl -u gaugecast --no-pager -n 20").stdout
     assert site.exchange(client) == 1
     pid = site.unit("MainPID")
     assert site.machine.run(f"ps -o user= -p {pid} || stat -c %U /proc/{pid}").stdout.strip() == "gaugecast"

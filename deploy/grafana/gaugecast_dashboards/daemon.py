@@ -1,0 +1,268 @@
+"""*Daemon*: the loop's stages, ledger, broker, learner, and the process itself."""
+
+from __future__ import annotations
+
+from gaugecast_dashboards.fleet import FLEET, FLEETS, INSTANCE, INSTANCES, NO_YES
+from gaugecast_dashboards.parts import BAD, GOOD, UNSURE, Page, Panel, Query, Row
+
+
+def quantiles(metric: str) -> tuple[Query, ...]:
+    """Median and 99th percentile of a histogram."""
+    return tuple(
+        Query(f"histogram_quantile({share}, sum by (le) (rate({metric}_bucket{{{INSTANCE}}}[$__rate_interval])))", name)
+        for share, name in ((0.5, "50 %"), (0.99, "99 %"))
+    )
+
+
+def total(metric: str, name: str) -> Query:
+    """How much a counter grew."""
+    return Query(f"sum(increase(gaugecast_{metric}_total{{{INSTANCE}}}[$__rate_interval]))", name)
+
+
+LIFE = Row(
+    "Life",
+    (
+        Panel(
+            "Version",
+            "What runs, by daemon.",
+            (Query(f"gaugecast_build_info{{{INSTANCE}}}", "{{version}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            instant=True,
+            show_name=True,
+            unit="none",
+        ),
+        Panel(
+            "Up since",
+            "Age of the process.",
+            (Query(f"time() - process_start_time_seconds{{{INSTANCE}}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="dtdurations",
+            instant=True,
+        ),
+        Panel(
+            "Connected",
+            "With the broker.",
+            (Query(f"min(gaugecast_mqtt_connected{{{INSTANCE}}})"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+            steps=((None, BAD), (1, GOOD)),
+            names=NO_YES,
+        ),
+        Panel(
+            "Last round",
+            "Seconds since the loop finished one, idle ones included.",
+            (Query(f"max(gaugecast_last_round_age_seconds{{{INSTANCE}}})"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="s",
+            steps=((None, GOOD), (5, UNSURE), (45, BAD)),
+        ),
+        Panel(
+            "Recovered",
+            "Share of the replay at start that is done.",
+            (Query(f"min(gaugecast_recovered_ratio{{{INSTANCE}}})"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="percentunit",
+            steps=((None, UNSURE), (1, GOOD)),
+        ),
+        Panel(
+            "Degraded",
+            "Why it works with less than it should.",
+            (Query(f"gaugecast_degraded{{{INSTANCE}}}", "{{reason}}"),),
+            kind="state-timeline",
+            width=24,
+            height=6,
+            unit="none",
+            steps=((None, "transparent"), (1, BAD)),
+            names=NO_YES,
+        ),
+    ),
+)
+
+LOOP = Row(
+    "The loop",
+    (
+        Panel(
+            "Where the one thread's time goes",
+            "Seconds a second in each stage, of rounds with a batch. Near 1 in sum without `poll`, it is full.",
+            (
+                Query(
+                    f"sum by (stage) (rate(gaugecast_stage_seconds_sum{{{INSTANCE}}}[$__rate_interval]))", "{{stage}}"
+                ),
+            ),
+            unit="percentunit",
+            stacked=True,
+        ),
+        Panel(
+            "Messages in a batch",
+            "Large batches are load, not trouble; they are what makes it fast.",
+            quantiles("gaugecast_batch_messages"),
+        ),
+        Panel(
+            "Arrival to publish",
+            "Seconds from a message's arrival to the publish of its forecast.",
+            quantiles("gaugecast_end_to_end_seconds"),
+            unit="s",
+        ),
+        Panel(
+            "Rounds",
+            "Idle ones included; four a second at least.",
+            (Query(f"sum(rate(gaugecast_rounds_total{{{INSTANCE}}}[$__rate_interval]))", "rounds"),),
+            unit="cps",
+        ),
+    ),
+)
+
+LEDGER = Row(
+    "Ledger",
+    (
+        Panel("Commit", "Seconds of a commit, fsync included.", quantiles("gaugecast_commit_seconds"), unit="s"),
+        Panel(
+            "Size and free space",
+            "The ledger with its write-ahead log, and what the disk has left.",
+            (
+                Query(f"gaugecast_ledger_bytes{{{INSTANCE}}}", "ledger"),
+                Query(f"gaugecast_disk_free_bytes{{{INSTANCE}}}", "free"),
+            ),
+            unit="bytes",
+            lowest=0,
+        ),
+        Panel(
+            "Age of the newest checkpoint",
+            "A restart replays what came after it.",
+            (Query(f"gaugecast_checkpoint_age_seconds{{{INSTANCE}}}", "{{instance}}"),),
+            unit="s",
+            lowest=0,
+        ),
+        Panel(
+            "Checkpoints",
+            "Written, and failed.",
+            (total("checkpoints", "written"), total("checkpoint_failures", "failed")),
+        ),
+    ),
+)
+
+BROKER = Row(
+    "Broker",
+    (
+        Panel(
+            "Messages and forecasts",
+            "In from the broker, and out to it.",
+            (
+                Query(f"sum(rate(gaugecast_messages_received_total{{{INSTANCE}}}[$__rate_interval]))", "messages in"),
+                Query(f"sum(rate(gaugecast_forecasts_total{{{INSTANCE}}}[$__rate_interval]))", "forecasts out"),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Waiting for the broker",
+            "Forecasts made and not confirmed; beyond loop.max_lag reading stops.",
+            (Query(f"gaugecast_unconfirmed_outputs{{{INSTANCE}}}", "unconfirmed"),),
+            lowest=0,
+        ),
+        Panel(
+            "Connection",
+            "Reconnects, sessions that the broker had forgotten, forecasts that it refused.",
+            (
+                total("mqtt_reconnects", "reconnects"),
+                total("mqtt_session_lost", "sessions lost"),
+                total("outputs_refused", "refused"),
+            ),
+        ),
+        Panel(
+            "Held in open ticks",
+            "Readings that wait for the other features of their tick.",
+            (
+                Query(f"sum(gaugecast_readings_held{{{FLEET}}})", "held"),
+                Query(f"sum(gaugecast_readings_held_at_start{{{FLEET}}})", "held when this process began"),
+            ),
+            lowest=0,
+        ),
+    ),
+)
+
+LEARNER = Row(
+    "Learner",
+    (
+        Panel(
+            "Updates",
+            "Of the weights; failed ones were thrown away.",
+            (
+                Query(f"sum(rate(gaugecast_learner_updates_total{{{FLEET}}}[$__rate_interval]))", "updates"),
+                Query(f"sum(rate(gaugecast_learner_failures_total{{{FLEET}}}[$__rate_interval]))", "failures"),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Hand-overs and drift",
+            "Weights put in force, and changes of the plant that the learner declared.",
+            (
+                Query(f"sum(increase(gaugecast_learner_handovers_total{{{FLEET}}}[$__rate_interval]))", "hand-overs"),
+                Query(f"sum(increase(gaugecast_drift_total{{{FLEET}}}[$__rate_interval]))", "drift"),
+            ),
+        ),
+        Panel(
+            "Behind",
+            "How far behind the newest reading the learner is.",
+            (Query(f"gaugecast_learner_lag_seconds{{{FLEET}}}", "{{fleet}}"),),
+            unit="s",
+            lowest=0,
+        ),
+        Panel(
+            "Learning rate",
+            "In use now.",
+            (Query(f"gaugecast_learner_rate{{{FLEET}}}", "{{fleet}}"),),
+            unit="none",
+        ),
+    ),
+)
+
+PROCESS = Row(
+    "Process",
+    (
+        Panel(
+            "Memory",
+            "Resident.",
+            (Query(f"process_resident_memory_bytes{{{INSTANCE}}}", "{{instance}}"),),
+            width=8,
+            unit="bytes",
+            lowest=0,
+        ),
+        Panel(
+            "CPU",
+            "Cores in use; the loop is one thread.",
+            (Query(f"rate(process_cpu_seconds_total{{{INSTANCE}}}[$__rate_interval])", "{{instance}}"),),
+            width=8,
+            unit="percentunit",
+            lowest=0,
+        ),
+        Panel(
+            "Scrapes",
+            "Seconds to print /metrics, and streams that the cap leaves without series.",
+            (
+                Query(f"gaugecast_scrape_seconds{{{INSTANCE}}}", "seconds"),
+                Query(f"gaugecast_stream_series_omitted{{{INSTANCE}}}", "streams omitted"),
+            ),
+            width=8,
+            unit="none",
+            lowest=0,
+        ),
+    ),
+)
+
+PAGE = Page(
+    "gaugecast-daemon",
+    "gaugecast · Daemon",
+    "Loop stages, ledger, broker, learner, process.",
+    (INSTANCES, FLEETS),
+    (LIFE, LOOP, LEDGER, BROKER, LEARNER, PROCESS),
+)

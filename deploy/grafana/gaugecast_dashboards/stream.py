@@ -1,0 +1,204 @@
+"""*Stream*: one sensor, what it said, what had been expected, and how far to trust it."""
+
+from __future__ import annotations
+
+from gaugecast_dashboards.fleet import INSTANCES, SKILL_STEPS
+from gaugecast_dashboards.parts import (
+    BAD,
+    FORECAST,
+    GOOD,
+    OBSERVED,
+    RESIDUAL,
+    UNSURE,
+    Page,
+    Panel,
+    Query,
+    Row,
+    Style,
+    Variable,
+)
+
+STREAM = 'job="gaugecast", instance=~"$instance", fleet="$fleet", stream="$stream"'
+FEATURE = f'{STREAM}, feature="$feature"'
+
+VARIABLES = (
+    INSTANCES,
+    Variable("fleet", "Fleet", 'label_values(gaugecast_stream_observed{instance=~"$instance"}, fleet)', several=False),
+    Variable(
+        "stream",
+        "Stream",
+        'label_values(gaugecast_stream_observed{instance=~"$instance", fleet="$fleet"}, stream)',
+        several=False,
+    ),
+    Variable(
+        "feature",
+        "Feature",
+        'label_values(gaugecast_stream_observed{fleet="$fleet", stream="$stream"}, feature)',
+        several=False,
+    ),
+)
+
+
+def overlay(
+    *, lower: Query | None = None, upper: Query | None = None, anomalies: Query | None = None
+) -> tuple[Query, ...]:
+    """The forecast laid over the observation: both are of the same instant.
+
+    A band goes below the curves once its metrics are there: `upper`'s style then names `lower`'s legend to fill down
+    to; anomalies are points on the observed curve.
+    """
+    band = tuple(query for query in (lower, upper) if query is not None)
+    marks = () if anomalies is None else (anomalies,)
+    return (
+        *band,
+        Query(f"gaugecast_stream_observed{{{FEATURE}}}", "observed", Style(OBSERVED)),
+        Query(f"gaugecast_stream_predicted{{{FEATURE}}}", "forecast", Style(FORECAST, dashed=True)),
+        *marks,
+    )
+
+
+NOW = Row(
+    "$stream · $feature",
+    (
+        Panel(
+            "Observed",
+            "The last value.",
+            (Query(f"gaugecast_stream_observed{{{FEATURE}}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+        ),
+        Panel(
+            "Expected next",
+            "The forecast for the next tick.",
+            (Query(f"gaugecast_stream_forecast{{{FEATURE}}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+        ),
+        Panel(
+            "Unit",
+            "As the configuration has it.",
+            (Query('gaugecast_feature_unit{fleet="$fleet", feature="$feature"}', "{{unit}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+            instant=True,
+            show_name=True,
+        ),
+        Panel(
+            "Skill",
+            "Of this stream: 1 is perfect, 0 no better than repeating the last value.",
+            (Query(f"gaugecast_stream_skill{{{FEATURE}}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+            decimals=2,
+            steps=SKILL_STEPS,
+        ),
+        Panel(
+            "Last heard",
+            "Age of the last observed value, by the sensor's own clock.",
+            (Query(f"time() - gaugecast_stream_observed_timestamp_seconds{{{STREAM}}}"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="s",
+            steps=((None, GOOD), (60, UNSURE), (600, BAD)),
+        ),
+        Panel(
+            "Trust",
+            "Whether any quality flag is set on the last forecast.",
+            (Query(f"max(gaugecast_stream_quality{{{STREAM}}}) or on () vector(0)"),),
+            kind="stat",
+            width=4,
+            height=4,
+            unit="none",
+            steps=((None, GOOD), (1, UNSURE)),
+            names=(("0", "sound"), ("1", "with care")),
+        ),
+    ),
+)
+
+CURVES = Row(
+    "Observed and expected",
+    (
+        Panel(
+            "The forecast over the observation",
+            "Dashed: what had been expected for the very instant of each observation, one step earlier.",
+            overlay(),
+            width=24,
+            height=11,
+            unit="none",
+        ),
+        Panel(
+            "Residual",
+            "Observed minus expected, in the sensor's unit.",
+            (Query(f"gaugecast_stream_residual{{{FEATURE}}}", "residual", Style(RESIDUAL)),),
+            width=24,
+            height=6,
+            unit="none",
+            steps=((None, "transparent"), (0.0, "text")),
+        ),
+        Panel(
+            "Quality and state",
+            "Flags of the last forecast: `stale` silence, `bridged` a gap rolled through, `warming` a new state.",
+            (
+                Query(f"gaugecast_stream_quality{{{STREAM}}}", "{{flag}}"),
+                Query(f"1 - (max(gaugecast_stream_quality{{{STREAM}}}) or on () vector(0))", "sound"),
+            ),
+            kind="state-timeline",
+            width=24,
+            height=6,
+            unit="none",
+            steps=((None, "transparent"), (1, UNSURE)),
+            names=(("0", "no"), ("1", "yes")),
+        ),
+    ),
+)
+
+BESIDE = Row(
+    "Over time",
+    (
+        Panel(
+            "Skill, this stream and its fleet",
+            "A stream below its fleet is odd; a fleet that falls is a model that no longer fits.",
+            (
+                Query(f"gaugecast_stream_skill{{{FEATURE}}}", "this stream"),
+                Query(
+                    'gaugecast_skill{job="gaugecast", instance=~"$instance", fleet="$fleet", feature="$feature"}',
+                    "fleet",
+                ),
+            ),
+            unit="none",
+            highest=1,
+        ),
+        Panel(
+            "Age of the last observation",
+            "A saw's tooth each period is as it should be; a ramp is a gap.",
+            (Query(f"time() - gaugecast_stream_observed_timestamp_seconds{{{STREAM}}}", "age"),),
+            unit="s",
+        ),
+        Panel(
+            "All features of the stream",
+            "What else it measures, each in its own unit.",
+            (Query(f"gaugecast_stream_observed{{{STREAM}}}", "{{feature}}"),),
+            width=24,
+            unit="none",
+        ),
+    ),
+)
+
+PAGE = Page(
+    "gaugecast-stream",
+    "gaugecast · Stream",
+    "One sensor: observed, the forecast laid over it, residual, skill, quality, silence.",
+    VARIABLES,
+    (NOW, CURVES, BESIDE),
+    span="now-15m",
+    refresh="5s",
+)
