@@ -67,7 +67,7 @@ def recover(
         report.outputs += len(outcome.outputs)
         report.differing += count_differing(outcome.outputs, stored, exact=same_machine(batch.first_seq))
         report.inputs += len(batch.inputs)
-        progress((batch.first_seq + len(batch.inputs) - report.from_seq) / max(1, last - report.from_seq))
+        progress(report.inputs / max(1, last - report.from_seq))
     report.seconds = time.monotonic() - began
     return pipeline, report
 
