@@ -41,6 +41,7 @@ cd {root}
 pivot_root . run/old
 umount -l /run/old
 rmdir /run/old
+mount --make-rshared /
 export container=chroot
 exec chroot . {init}
 """
