@@ -123,7 +123,8 @@ class Expert:
         return float(count.mean()), float(by_feature[moving].mean()) if moving.any() else 0.0
 
     def forget_scores(self) -> None:
-        """Begin to judge anew: what other weights did says nothing of these."""
+        """Begin to judge anew: what other weights did, and what they said of the coming step, says nothing of these."""
+        self.columns["next"][:] = np.nan
         for name in ("square_error", "square_last", "scored"):
             self.columns[name][:] = 0.0
 

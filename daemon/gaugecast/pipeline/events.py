@@ -13,7 +13,9 @@ from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input, Kind
 
-#: `ModelInstalled.reason` of weights that come back because later ones failed.
+#: `ModelInstalled.reason` of weights that go on from those before: they are judged together.
+LEARNED = "learned"
+#: Of weights that come back because later ones failed.
 ROLLBACK = "rollback"
 
 

@@ -231,8 +231,9 @@ class Pipeline:
         """Hand-overs of a learner may come every second: weights alone do not give a snapshot up."""
         model = self.load_model(lane.fleet.name, event.version) if event.version else None
         columns_stay = lane.install(event.role, model)
-        if event.reason == events.ROLLBACK and lane.in_force is not None:
-            lane.in_force.forget_scores()
+        expert = lane.experts.get(event.role)
+        if event.reason != events.LEARNED and expert is not None:
+            expert.forget_scores()
             columns_stay = False
         if not columns_stay:
             self.snapshot = None

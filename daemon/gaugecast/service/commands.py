@@ -10,7 +10,7 @@ import msgspec
 from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
 from gaugecast.pipeline import events
-from gaugecast.service.keeper import LEARNED, measured
+from gaugecast.service.keeper import measured
 
 if TYPE_CHECKING:
     from gaugecast.service.daemon import Daemon
@@ -51,7 +51,7 @@ def _hand_over(daemon: Daemon, command: Command) -> None:
     """From the learner, or from `gaugecast models shadow`: weights that the store has get a role."""
     request = command.request
     fleet, version = str(request["fleet"]), str(request["version"])
-    role, reason = str(request.get("role", "shadow")), str(request.get("reason", LEARNED))
+    role, reason = str(request.get("role", "shadow")), str(request.get("reason", events.LEARNED))
     daemon.order(daemon.keeper.hand_over(fleet, version, role, reason))
     command.answer()
 

@@ -30,8 +30,8 @@ _GOOD_STEPS = 20
 _SURE_STEPS = 100
 #: States that stopped being finite under the same weights: no reading does that so often.
 _BROKEN_STATES = 20
-#: `reason` of what the learner hands over, and what its manifests say.
-LEARNED, LEARNER = "learned", "gaugecast learn"
+#: What the manifests of the learner's weights say.
+LEARNER = "gaugecast learn"
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class ModelKeeper:
             self._check_quiet(fleet)
             model = self._store.load(fleet, version)
             check_fits(model, lane.fleet)
-            role = _role_for(lane, model, role, learned=reason == LEARNED)
+            role = _role_for(lane, model, role, learned=reason == events.LEARNED)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
             standing.refused_total += 1

@@ -12,7 +12,7 @@ from gaugecast.metrics.facts import LearnerState
 log = get("gaugecast")
 
 #: It reports once a second; a compilation or a slow disk may take some more.
-_SILENT_S = 15.0
+_SILENT_S = 30.0
 
 
 class LearnerNews:

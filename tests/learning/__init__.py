@@ -1,0 +1,1 @@
+"""The learner beside the daemon: units, keeper, and end to end."""
