@@ -1,0 +1,254 @@
+"""The commit protocol, step by step: what is done in which order, and what is not done while something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import msgspec
+import pytest
+
+from gaugecast.errors import StorageError
+from gaugecast.payloads import Decoder
+from gaugecast.pipeline import events
+from gaugecast.records import Kind, Verdict
+from simulation.broker import Broker, Sent
+from simulation.fleets import ALL, SECOND, T0
+from simulation.journal import Journal
+from simulation.life import LIMITS, Life
+from simulation.place import empty_place
+from simulation.points import Clock, Points
+
+
+class Steady(Random):
+    """Chance that always says: connect, exchange everything, read everything."""
+
+    def random(self) -> float:
+        """Never odd."""
+        return 0.5
+
+
+class Trace(Points):
+    """Points that remember in which order they were passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+        self.failing: Exception | None = None
+
+    def __call__(self, point: str) -> None:
+        self.order.append(point)
+        if point == "commit:inserted" and self.failing is not None:
+            raise self.failing
+        super().__call__(point)
+
+
+class Scene:
+    """A daemon's loop over a broker, a disk and a clock that do what the test says."""
+
+    def __init__(self, directory: object) -> None:
+        self.points, self.clock, self.journal = Trace(), Clock(T0 + 60 * SECOND), Journal()
+        self.journal.decoder = Decoder(ALL, LIMITS)
+        self.broker = Broker(Steady(), self.journal, reuse_ids=False)
+        self._directory = directory
+        self.life = self.begin()
+        self.turn(3)
+
+    def begin(self) -> Life:
+        """A process."""
+        self.life = Life(
+            self._directory, ALL, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
+            rng=Steady(),
+        )  # type: ignore[arg-type]  # fmt: skip
+        return self.life
+
+    def turn(self, count: int = 1) -> None:
+        """Rounds of the loop."""
+        for _ in range(count):
+            self.life.turn()
+
+    def say(self, tick: int, tank: str = "a") -> Sent:
+        """One tank's sensor speaks."""
+        content = {"t": T0 / 1e9 + tick, "p": 20.0 + tick, "q": 1.0, "s": 0.0}
+        return self.broker.accept(f"tank/{tank}", msgspec.json.encode(content))
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Of all durable inputs."""
+        return [one.kind for one in self.journal.inputs]
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """Connected, configured, nothing said yet."""
+    with empty_place() as place:
+        made = Scene(place)
+        yield made
+        made.life.kill()
+
+
+def test_a_batch_goes_through_the_protocol_in_its_order(scene: Scene) -> None:
+    """Decoded, stepped, durable, acked, published; nothing overtakes."""
+    scene.say(1)
+    scene.points.order.clear()
+    scene.turn()
+    passed = [p for p in scene.points.order if p != "poll:before" and not p.startswith("checkpoint")]
+    assert passed[:12] == [
+        "poll:after", "decode:before", "decode:after", "advance:before", "advance:after",
+        "commit:before", "commit:begun", "commit:inserted", "commit:after",
+        "ack:before", "ack:after", "publish:before",
+    ]  # fmt: skip
+
+
+def test_a_reading_is_acked_and_its_forecast_heard_and_confirmed(scene: Scene) -> None:
+    """The whole way; an idle second later the ledger knows that nothing need be sent again."""
+    sent = scene.say(1)
+    scene.turn(3)
+    assert sent.acked
+    assert ("tanks", "a", 1) in scene.broker.heard
+    scene.clock.advance(2.0)
+    scene.turn(2)
+    assert scene.life.ledger.confirmed == 1
+    assert not scene.life.loop.publisher.unsettled
+
+
+@pytest.mark.parametrize(("failure", "reason"), [("full", "storage_full"), ("busy", "storage_busy")])
+def test_while_there_is_no_room_nothing_is_read_or_acked(scene: Scene, failure: str, reason: str) -> None:
+    """The batch is held and tried again as it is; then everything goes on, and nothing was stepped twice."""
+    setattr(scene.points, failure, 3)
+    first = scene.say(1)
+    scene.turn()
+    second = scene.say(2)
+    for _ in range(2):
+        scene.turn()
+        assert scene.life.loop.degraded == {reason}
+        assert scene.life.loop.holding
+        assert not first.acked
+    assert scene.points.order.count("advance:before") == scene.points.order.count("commit:after") + 1
+    scene.turn(4)
+    assert first.acked
+    assert second.acked
+    assert scene.life.loop.degraded == set()
+    assert [k.step for k in scene.journal.outputs] == [1, 2]
+
+
+def test_any_other_failure_of_the_disk_ends_the_process(scene: Scene) -> None:
+    """Unacked: the broker has the message still, and the next process takes it."""
+    scene.points.failing = StorageError("disk I/O error")
+    sent = scene.say(1)
+    with pytest.raises(StorageError, match="disk I/O error"):
+        scene.turn()
+    scene.points.failing = None
+    scene.life.kill()
+    scene.broker.cut()
+    assert not sent.acked
+    scene.begin()
+    scene.turn(4)
+    assert sent.acked
+    assert [k.step for k in scene.journal.outputs] == [1]
+
+
+def test_a_message_is_one_commit_however_many_readings_it_has(scene: Scene) -> None:
+    """Half of an array is never durable: it is acked as a whole."""
+    content = [{"t": T0 / 1e9 + i, "p": 1.0, "q": 2.0, "s": 3.0} for i in range(40)]
+    commits = scene.points.order.count("commit:after")
+    scene.broker.accept("tank/a", msgspec.json.encode(content))
+    scene.turn()
+    assert scene.points.order.count("commit:after") == commits + 1
+    assert scene.kinds.count(Kind.READING) == 40
+
+
+def test_unconfirmed_forecasts_beyond_the_bound_stop_the_reading(scene: Scene) -> None:
+    """A broker that takes our messages slowly is not made to give us more of its own."""
+    scene.life.link.room = lambda qos=1: 0  # type: ignore[method-assign]
+    for tick in range(115):  # half a second later it would read on, for PUBACKs may stand behind messages
+        scene.say(tick + 1)
+        scene.turn()
+    assert scene.life.loop.publisher.lag == LIMITS.max_lag + 1
+    assert "lag" in scene.life.loop.degraded
+    del scene.life.link.room  # type: ignore[method-assign]
+    scene.turn(60)
+    assert "lag" not in scene.life.loop.degraded
+    assert len(scene.broker.heard) == 115
+
+
+def test_a_lost_session_is_an_event_before_what_comes_next(scene: Scene) -> None:
+    """Packet ids begin anew: whoever replays must know from which reading on."""
+    before = len(scene.journal.inputs)
+    scene.broker.lose_session()
+    scene.turn(2)
+    scene.say(1)
+    scene.turn()
+    kinds = scene.kinds[before:]
+    assert kinds == [Kind.EVENT, Kind.READING]
+    assert isinstance(events.decode_event(scene.journal.inputs[before].detail), events.SessionLost)
+    assert scene.life.loop.session_lost
+
+
+def test_a_clock_that_is_set_forward_is_an_event(scene: Scene) -> None:
+    """By how much, so that silence is not mistaken."""
+    scene.clock.set_wall(3600.0)
+    scene.say(1)
+    scene.turn()
+    event = events.decode_event(next(i.detail for i in reversed(scene.journal.inputs) if i.kind == Kind.EVENT))
+    assert isinstance(event, events.ClockStepped)
+    assert abs(event.step_ns - 3600 * SECOND) < SECOND
+
+
+def test_timers_are_inputs_and_only_when_something_is_due(scene: Scene) -> None:
+    """An hour of idle rounds leaves no row; a tick that waits leaves one, and its forecast hangs on it."""
+    before = len(scene.journal.inputs)
+    for _ in range(50):
+        scene.clock.advance(60.0)
+        scene.turn()
+    assert len(scene.journal.inputs) == before
+    scene.broker.accept("joined/a/p", msgspec.json.encode({"t": T0 / 1e9 + 3, "v": 1.5}))
+    scene.turn(2)
+    scene.clock.advance(2.1)
+    scene.turn(2)
+    assert scene.kinds[before:] == [Kind.READING, Kind.TIMER]
+    assert scene.journal.verdicts[before:] == [Verdict.HELD, Verdict.NONE]
+    assert [k.fleet for k in scene.journal.outputs] == ["joined"]
+
+
+def test_a_stream_that_speaks_when_it_would_be_parked_stays(scene: Scene) -> None:
+    """Its reading is taken before the timer of the same round; its steps go on counting."""
+    for feature in "pq":
+        scene.broker.accept(f"joined/a/{feature}", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
+    scene.turn(2)
+    scene.clock.advance(25.0)
+    for feature in "pq":
+        scene.broker.accept(f"joined/a/{feature}", msgspec.json.encode({"t": T0 / 1e9 + 25, "v": 1.0}))
+    scene.turn(3)
+    assert scene.life.ledger.parked_count() == 0
+    steps = [k.step for k in scene.journal.outputs if k.fleet == "joined"]
+    assert steps == sorted(set(steps))
+
+
+def test_a_parked_stream_is_brought_back_by_its_reading_if_there_is_room(scene: Scene) -> None:
+    """Its state travels in the event's row, so that a replay needs nothing else."""
+    for feature in "pq":
+        scene.broker.accept(f"joined/a/{feature}", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
+    scene.turn(2)
+    scene.clock.advance(30.0)
+    scene.turn(2)
+    assert scene.life.ledger.parked_count() == 1
+    scene.broker.accept("joined/a/p", msgspec.json.encode({"t": T0 / 1e9 + 40, "v": 1.0}))
+    scene.turn(2)
+    assert scene.life.ledger.parked_count() == 0
+    assert scene.life.pipeline.knows("joined", "a")
+
+
+def test_the_books_of_a_process_close_over_readings_that_were_held_before_it(scene: Scene) -> None:
+    """Received by the process that died, settled by the next: its count begins with what it found held."""
+    scene.broker.accept("joined/a/p", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
+    scene.turn(2)
+    scene.life.kill()
+    scene.broker.cut()
+    scene.begin()
+    scene.turn(2)
+    totals = scene.life.pipeline.lanes["joined"].totals
+    assert (scene.life.loop.received_total, totals.held) == (0, 1)
+    scene.broker.accept("joined/a/q", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
+    scene.turn(2)  # `Life.turn` asserts the identity
+    assert (scene.life.loop.received_total, totals.held, totals.stepped) == (1, 0, 2)
