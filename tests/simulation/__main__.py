@@ -1,4 +1,4 @@
-"""`python -m simulation --seeds 10000 --first 0`: many stories; prints each seed that breaks an invariant."""
+"""`cd tests && python -m simulation --seeds 10000`: many stories; prints each seed that breaks an invariant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import time
 import traceback
 from collections import Counter
+from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "daemon"))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from simulation.place import empty_place

@@ -12,7 +12,7 @@ from simulation.points import ALL_POINTS
 from simulation.story import run
 from simulation.sweep import run_with_crashes_at
 
-STORIES = 160
+STORIES = 140
 IN_ONE_TEST = 20
 SWEEP_SEEDS = (0, 1)
 
