@@ -28,15 +28,14 @@ def main() -> int:
     asked = _arguments()
     console = Console(width=None if sys.stdout.isatty() else 120)
     paths = [_find(name) for name in asked.set or SETS]
-    rows: Rows = []
+    kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         pending = {pool.submit(RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs}
         for done in as_completed(pending):
             name, run = pending[done]
-            rows += done.result()
+            kept = _keep(done.result(), asked.out)
             console.print(f"{name}: {run} done after {time.monotonic() - begun:.0f} s", highlight=False)
-    kept = _keep(rows, asked.out)
     for path in paths:
         show_set(console, path.stem, [row for row in kept if row["set"] == path.stem])
     show_commands(console, paths)

@@ -26,6 +26,7 @@ def trained_on(
     model: Model | None,
     units: tuple[int, ...],
     seed: int,
+    compiled: bool = True,
 ) -> tuple[Model, int]:
     """A model trained on the train rows, stopped by the validation rows; and how many readings it learned from.
 
@@ -39,7 +40,7 @@ def trained_on(
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
     taken = record(fleet, first_of(batches, begin), first)
     traces = [t for stream in sorted(taken) for t in unbroken(taken[stream], first.manifest, fleet)]
-    warmed = warm_up(first, traces, held_out=(begin - train) / begin)
+    warmed = warm_up(first, traces, held_out=(begin - train) / begin, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
 
 

@@ -29,6 +29,7 @@ class Lockstep:
         units: LSTM layers of a new model.
         seed: Of the first weights and of the replay draws.
         limits: Bounds of the pipeline, as the daemon has them.
+        compiled: Learn with XLA; without it a short run is over sooner.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Lockstep:
         units: tuple[int, ...] = (64,),
         seed: int = 0,
         limits: Loop | None = None,
+        compiled: bool = True,
     ) -> None:
         self.fleet = fleet
         self._model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
@@ -50,7 +52,7 @@ class Lockstep:
         self.learner: OnlineLearner | None = None
         self.student: Student | None = None
         if learning:
-            self.learner = OnlineLearner(self._model, seed=seed)
+            self.learner = OnlineLearner(self._model, seed=seed, compiled=compiled)
             self.student = Student(fleet, self._model, self.learner)
         self.pipeline.advance([events.configured(fleet, received_at_ns=0)])
         self._install(self._model)
