@@ -12,43 +12,48 @@ from e2e.scenes import Listener, check_books, check_messages, check_tanks, send_
 from support.daemon import DaemonProcess, run_command, run_daemon
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 
-ROOMY = "max_queued_messages 0\nmax_inflight_messages 1000\n"
+#: Not 0 for `unlimited`: mosquitto 2.0 then hangs up on a client whose publish the ACL denies.
+ROOMY = "max_queued_messages 1000000\nmax_inflight_messages 1000\n"
 OPEN_ACL = "topic readwrite #\ntopic read $SYS/#\n"
 #: The daemon may say everything but its forecasts.
 SHUT_ACL = "topic read #\ntopic write plant/#\ntopic write gaugecast/status\n"
 
 
 def test_a_broker_that_restarts_costs_nothing(tmp_path: Path) -> None:
-    """It saves its sessions; both sides connect again, and every reading has its forecast once or in identical copies."""
-    with run_mosquitto(tmp_path / "broker", conf=ROOMY, persistence=True) as broker:
-        with run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon, Listener(broker, tmp_path) as listener:
-            for part in range(3):
-                send_tanks(broker, 400, first=400 * part)
-                broker.restart()
-            lines = listener.wait_distinct(1200)
-            check_tanks(lines, 1200, copies=True)
-            daemon.wait_metric("gaugecast_mqtt_connected", 1)
-            assert daemon.metrics().total("gaugecast_mqtt_reconnects_total") == 3
-            assert daemon.metrics().total("gaugecast_mqtt_session_lost_total") == 0
-            check_books(daemon, stepped=1200, late=0, rejected=0)
+    """It saves its sessions; both sides connect again, and every reading has its forecast, perhaps in two copies."""
+    with (
+        run_mosquitto(tmp_path / "broker", conf=ROOMY, persistence=True) as broker,
+        run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon,
+        Listener(broker, tmp_path) as listener,
+    ):
+        for part in range(3):
+            send_tanks(broker, 400, first=400 * part)
+            broker.restart()
+        lines = listener.wait_distinct(1200)
+        check_tanks(lines, 1200, copies=True)
+        daemon.wait_metric("gaugecast_mqtt_reconnects_total", 3)
+        assert daemon.metrics().total("gaugecast_mqtt_session_lost_total") == 0
+        check_books(daemon, stepped=1200, rejected=0)
 
 
 def test_a_broker_that_forgets_our_session_is_told_of(tmp_path: Path) -> None:
     """kill -9 of the broker: what it alone had is gone, the daemon counts the loss and forecasts on."""
-    with run_mosquitto(tmp_path / "broker", conf=ROOMY) as broker:
-        with run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon:
-            send_tanks(broker, 400)
-            daemon.wait_metric("gaugecast_readings_total", 400, outcome="stepped")
-            broker.kill()
-            wait_until(lambda: daemon.get("/readyz")[0] == 503, what="not ready")
-            assert "broker" in daemon.status()["reason"]
-            broker.start()
-            daemon.wait_ready()
-            with Listener(broker, tmp_path) as listener:
-                send_tanks(broker, 400, first=400)
-                wait_until(lambda: len(set(listener.names())) >= 400, what="forecasts after the loss")
-            check_books(daemon, stepped=800, late=0, duplicate=0, rejected=0)
-            daemon.wait_metric("gaugecast_mqtt_session_lost_total", 1)
+    with (
+        run_mosquitto(tmp_path / "broker", conf=ROOMY) as broker,
+        run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon,
+    ):
+        send_tanks(broker, 400)
+        daemon.wait_metric("gaugecast_readings_total", 400, outcome="stepped")
+        broker.kill()
+        wait_until(lambda: daemon.get("/readyz")[0] == 503, what="not ready")
+        assert "broker" in daemon.status()["reason"]
+        broker.start()
+        daemon.wait_ready()
+        with Listener(broker, tmp_path) as listener:
+            send_tanks(broker, 400, first=400)
+            wait_until(lambda: len(set(listener.names())) >= 400, what="forecasts after the loss")
+        check_books(daemon, stepped=800, late=0, duplicate=0, rejected=0)
+        daemon.wait_metric("gaugecast_mqtt_session_lost_total", 1)
 
 
 def test_a_broker_that_is_down_at_the_start_is_waited_for(tmp_path: Path) -> None:
@@ -84,7 +89,7 @@ def test_a_refused_forecast_is_kept_and_delivered_once_the_acl_is_mended(tmp_pat
             send_tanks(broker, 160)
             daemon.wait_metric("gaugecast_outputs_refused_total", 160)
             with daemon.ledger() as ledger:
-                assert len(ledger.refused_outputs(0, 1000)) == 160
+                wait_until(lambda: len(ledger.refused_outputs(0, 1000)) == 160, what="refused forecasts kept")
             assert listener.count == 0
             broker.write_acl(OPEN_ACL)
             found = check_messages(sorted(listener.wait_distinct(160), key=lambda line: json.loads(line[1])["step"]))
@@ -96,20 +101,22 @@ def test_a_refused_forecast_is_kept_and_delivered_once_the_acl_is_mended(tmp_pat
 
 
 def test_a_broker_with_default_limits_raises_the_alarm_when_it_drops(tmp_path: Path) -> None:
-    """mosquitto keeps 1,000 messages for us and drops the rest in silence; its own count of them is a metric of ours."""
-    with run_mosquitto(tmp_path / "broker", conf="sys_interval 1\n") as broker:
-        with run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon:
-            send_tanks(broker, 80)
-            daemon.wait_metric("gaugecast_readings_total", 80, outcome="stepped")
-            daemon.wait_metric("gaugecast_broker_messages_dropped_total", 0)
-            assert daemon.stop() == 0
-            send_tanks(broker, 3000, first=80)
-            broker.wait_for("Outgoing messages are being dropped")
-            daemon.start()
-            daemon.wait_metric("gaugecast_broker_messages_dropped_total", 1500)
-            stepped = 3080 - daemon.metrics().total("gaugecast_broker_messages_dropped_total")
-            daemon.wait_metric("gaugecast_readings_received_total", stepped - 80)
-            check_books(daemon, late=0, duplicate=0, rejected=0)
+    """mosquitto keeps 1,000 messages for us and drops the rest in silence; its own count of them is our metric."""
+    with (
+        run_mosquitto(tmp_path / "broker", conf="sys_interval 1\n") as broker,
+        run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon,
+    ):
+        send_tanks(broker, 80)
+        daemon.wait_metric("gaugecast_readings_total", 80, outcome="stepped")
+        daemon.wait_metric("gaugecast_broker_messages_dropped_total", 0)
+        assert daemon.stop() == 0
+        send_tanks(broker, 3000, first=80)
+        broker.wait_for("Outgoing messages are being dropped")
+        daemon.start()
+        daemon.wait_metric("gaugecast_broker_messages_dropped_total", 1500)
+        stepped = 3080 - daemon.metrics().total("gaugecast_broker_messages_dropped_total")
+        daemon.wait_metric("gaugecast_readings_received_total", stepped - 80)
+        check_books(daemon, late=0, duplicate=0, rejected=0)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])

@@ -47,15 +47,18 @@ def test_features_that_come_apart_are_joined_to_one_step(tmp_path: Path, broker:
 
 def test_a_feature_that_stays_away_is_waited_for_and_then_marked(tmp_path: Path, broker: Mosquitto) -> None:
     """The step closes after `grace`, is `partial`, and until then the reading is counted as held."""
-    with Listener(broker, tmp_path) as listener, RawClient(broker) as sensor:
-        with run_daemon(tmp_path / "d", separate_config(broker.port, grace="2s")) as daemon:
-            sensor.publish([("plant/t1/level", b"3.5"), ("plant/t1/inlet", b"1.5")])
-            listener.wait_distinct(1)
-            sensor.publish([("plant/t1/level", b"3.75")])
-            daemon.wait_metric("gaugecast_readings_held", 1)
-            check_books(daemon, stepped=2)
-            (messages,) = check_messages(listener.wait_distinct(2)).values()
-            check_books(daemon, stepped=3, late=0, duplicate=0, rejected=0)
+    with (
+        Listener(broker, tmp_path) as listener,
+        RawClient(broker) as sensor,
+        run_daemon(tmp_path / "d", separate_config(broker.port, grace="2s")) as daemon,
+    ):
+        sensor.publish([("plant/t1/level", b"3.5"), ("plant/t1/inlet", b"1.5")])
+        listener.wait_distinct(1)
+        sensor.publish([("plant/t1/level", b"3.75")])
+        daemon.wait_metric("gaugecast_readings_held", 1)
+        check_books(daemon, stepped=2)
+        (messages,) = check_messages(listener.wait_distinct(2)).values()
+        check_books(daemon, stepped=3, late=0, duplicate=0, rejected=0)
     assert messages[1]["observed"] == {"level": 3.75, "inlet": None}
     assert "partial" in messages[1]["quality"]
 

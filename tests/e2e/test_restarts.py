@@ -26,7 +26,7 @@ def test_kill_9_costs_nothing_and_the_ledger_reproduces_all(tmp_path: Path, brok
                 daemon.start()
             lines = listener.wait_distinct(1500)
             check_tanks(lines, 1500, copies=True)
-            check_books(daemon, late=0, rejected=0)
+            check_books(daemon, rejected=0)
             copy = tmp_path / "copy"
             assert run_command("backup", str(copy), "-c", str(daemon.config_path)).returncode == 0
             send_tanks(broker, 100, first=1500)
@@ -98,7 +98,7 @@ def test_a_message_that_kills_is_put_aside_after_three_deaths(tmp_path: Path, br
                 daemon.spawn()
             assert deaths == 3
             check_tanks(listener.wait_distinct(160), 160, copies=True)
-            check_books(daemon, rejected=1, late=0)
+            check_books(daemon, rejected=1)
             with daemon.ledger() as ledger:
                 (row,) = ledger.quarantined(10)
             assert (row.reason, row.head) == ("poison", b'{"poison": 1}')

@@ -13,14 +13,13 @@ from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.payloads import Decoded
 from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
 MOST_STREAMS = 100_000
 MOST_DISTANCES = 100_000
 PERIOD_TOLERANCE = 0.2
 RESTART_S = 60.0  # a machine that reboots; systemd's own restart of the process is quicker
 MOSQUITTO_QUEUE = 1000  # its default max_queued_messages; what is above is dropped without a word
-SYS_VERSION = "$SYS/broker/version"
-SYS_DROPPED = "$SYS/broker/publish/messages/dropped"
 YEAR_NS = 365 * 86_400 * 10**9
 
 

@@ -50,6 +50,9 @@ class Mqtt(Table):
     status_topic: str = Field(
         default="gaugecast/status", min_length=1, description="retained `online`, or `offline` by the last will"
     )
+    watch_drops: bool = Field(
+        default=True, description="subscribe to the broker's own count of dropped messages in $SYS, for the alarm"
+    )
     tls: Tls | None = Field(default=None, description="present = TLS")
 
 

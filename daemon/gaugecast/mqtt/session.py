@@ -191,6 +191,8 @@ class Session:
 def _options(name: str, qos: int, retained: bool) -> SubscribeOptions:
     shared = name.startswith("$share/")  # noLocal on a shared subscription is a protocol error (3.8.3.1)
     handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
+    if name.startswith("$SYS/"):  # what the broker says of itself is wanted as it is now, whenever we come
+        handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
     return SubscribeOptions(qos, noLocal=not shared, retainAsPublished=False, retainHandling=handling)
 
 

@@ -42,6 +42,7 @@ from gaugecast.service.recovery import Recovered, recover
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.topics import Pattern
+from gaugecast.topics.system import SYS_DROPPED
 from gaugecast.web import Health, Web
 
 _TICK_S = 1.0
@@ -169,8 +170,9 @@ class Daemon:
         )
 
     def filters(self) -> list[tuple[str, int]]:
-        """What the fleets read: topic filters with their QoS."""
-        return [(Pattern.parse(text).filter, f.input_qos) for f in self.fleets for text in f.subscribe]
+        """What the fleets read, and the broker's count of drops: topic filters with their QoS."""
+        ours = [(Pattern.parse(text).filter, f.input_qos) for f in self.fleets for text in f.subscribe]
+        return [*ours, (SYS_DROPPED, 0)] if self.settings.mqtt.watch_drops else ours
 
     def retained_filters(self) -> list[str]:
         """Those of them for which retained messages count."""

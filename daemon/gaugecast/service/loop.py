@@ -27,6 +27,7 @@ from gaugecast.service.caution import Caution
 from gaugecast.service.clock import ArrivalClock
 from gaugecast.service.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.service.publisher import Publisher
+from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
 
@@ -77,6 +78,7 @@ class DataLoop:
 
     Attributes:
         degraded: Why the loop works with less than it should; of `metrics.facts.DEGRADED_REASONS`.
+        broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
         received_total: Readings (or whole rejected messages) decoded in this process.
     """
 
@@ -98,6 +100,7 @@ class DataLoop:
         self.degraded: set[str] = set()
         self.received_total = 0
         self.session_lost = False
+        self.broker_dropped_total: int | None = None
         self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
         self._caution = Caution(ledger.trail, over=not cautious)
         self._held: Batch | None = None
@@ -177,8 +180,17 @@ class DataLoop:
         linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
         wait_s = min(_IDLE_S, max(0.0, (self.pipeline.look_again_ns - self._clock.latest) / 1e9))
         messages = self._timed("poll", facts, lambda: self.link.poll(most, wait_s, linger_s))
+        if any(message.topic == SYS_DROPPED for message in messages):
+            messages = self._take_out_drops(messages)
         self._crowd = len(messages)
         return self._admitted(self._caution.admit(messages))
+
+    def _take_out_drops(self, messages: list[Message]) -> list[Message]:
+        """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
+        for message in messages:
+            if message.topic == SYS_DROPPED and message.payload.isdigit() and len(message.payload) < 20:
+                self.broker_dropped_total = int(message.payload)
+        return [message for message in messages if message.topic != SYS_DROPPED]
 
     def _most(self) -> int:
         """How many messages to take now: none while too many forecasts are unconfirmed.

@@ -59,6 +59,7 @@ class Reporter:
             mqtt_connected=daemon.link.connected,
             mqtt_reconnects_total=counters.reconnects_total,
             mqtt_session_lost_total=counters.session_lost_total,
+            broker_dropped_total=daemon.loop.broker_dropped_total,
             unconfirmed_outputs=daemon.loop.publisher.lag,
             outputs_refused_total=daemon.loop.publisher.refused_total,
             checkpoint_failures_total=daemon.writer.failures_total,
