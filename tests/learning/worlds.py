@@ -1,4 +1,4 @@
-"""A small fleet, its readings as inputs, and a pipeline with a model in force: what the unit tests of learning share."""
+"""A small fleet, its readings as inputs, and pipelines with models: what the unit tests of learning share."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Follower:
             return True
         self.seq = batch.first_seq + len(batch.inputs) - 1
         self.newest_ns = batch.inputs[-1].received_at_ns
-        self._advance([one for one in batch.inputs if self._wanted(one)])
+        self._advance(batch.inputs)
         return True
 
     def resample(self) -> None:
@@ -91,7 +91,7 @@ class Follower:
                 self._go_on(lane, pupil)
                 pupil.student.streams = pupil.resample(*errors_by_stream(lane)) if name in crowded else frozenset()
             for batch in self._reader.replay(self.seq, upto_seq=reached):
-                self._advance([one for one in batch.inputs if self._wanted(one)])
+                self._advance(batch.inputs)
         finally:
             self.seq, self._again = reached, False
             for pupil in self.pupils.values():
@@ -141,8 +141,9 @@ class Follower:
         self._step(inputs[begin:])
 
     def _step(self, inputs: Sequence[Input]) -> None:
-        known = [one for one in inputs if one.kind != Kind.READING or one.fleet in self.pupils]
-        for fleet, trace in self.pipeline.advance(known).traces if known else ():
+        """Inputs between two events; which of them are wanted, the events before have decided."""
+        wanted = [one for one in inputs if self._wanted(one)]
+        for fleet, trace in self.pipeline.advance(wanted).traces if wanted else ():
             self.pupils[fleet].student.take(trace, self.pipeline.lanes[fleet].table)
 
     # -- events

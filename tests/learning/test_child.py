@@ -1,0 +1,155 @@
+"""The learner as a child: started, started again ever more slowly, ended; and what its silence means."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gaugecast.service.child import LearnerChild
+from gaugecast.service.news import LearnerNews
+from support.mosquitto import wait_until
+
+LASTING = (sys.executable, "-S", "-c", "import signal; signal.pause()")
+BRIEF = (sys.executable, "-S", "-c", "raise SystemExit(3)")
+DEAF = (
+    sys.executable,
+    "-S",
+    "-c",
+    "import signal, sys; signal.signal(15, signal.SIG_IGN); print(flush=True); [signal.pause() for _ in iter(int, 1)]",
+)
+FACTS = {"updates_total": 5, "failures_total": 1, "lag_s": 0.5}
+
+
+def ended(child: LearnerChild) -> bool:
+    """Whether its process has ended (and is still to be noticed)."""
+    assert child._child is not None
+    return child._child.poll() is not None
+
+
+def wait_end(child: LearnerChild) -> None:
+    """Until then."""
+    wait_until(lambda: ended(child), what="the child's end")
+
+
+def test_a_child_that_ends_is_started_again_ever_more_slowly_and_counted() -> None:
+    """1 s, 2 s, 4 s … of the loop's own clock."""
+    child, now_s, waits = LearnerChild(Path(), command=BRIEF), 0.0, []
+    child.watch(now_s)
+    for _ in range(8):
+        wait_end(child)
+        child.watch(now_s)
+        assert child.pid is None
+        before_s = now_s
+        while child.pid is None:
+            now_s += 0.5
+            child.watch(now_s)
+        waits.append(now_s - before_s)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert child.failures_total == 8
+    wait_end(child)
+
+
+def test_after_a_long_life_it_is_started_again_soon() -> None:
+    """The wait is for what fails at once."""
+    child = LearnerChild(Path(), command=BRIEF)
+    child.watch(0.0)
+    for now_s in (0.0, 1.0, 3.0):
+        wait_end(child)
+        child.watch(now_s)
+        child.watch(now_s + 100)
+    wait_end(child)
+    child.watch(10_000.0)
+    child.watch(10_001.0)
+    assert child.pid is not None
+    wait_end(child)
+
+
+def test_a_killed_child_is_a_failure_and_another_takes_its_place() -> None:
+    """kill -9."""
+    child = LearnerChild(Path(), command=LASTING)
+    child.watch(0.0)
+    first = child.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    wait_end(child)
+    child.watch(1.0)
+    child.watch(2.0)
+    assert child.failures_total == 1
+    assert child.pid not in (None, first)
+    child.close()
+
+
+def test_a_child_that_hangs_is_killed_and_one_that_speaks_is_not() -> None:
+    """Silence is counted from its start or its last word."""
+    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child.watch(1000.0, heard_at_s=float("-inf"))
+    child.watch(1299.0, heard_at_s=float("-inf"))
+    assert not ended(child)
+    child.watch(1500.0, heard_at_s=1290.0)
+    assert not ended(child)
+    child.watch(1590.0, heard_at_s=1290.0)
+    wait_end(child)
+    child.watch(1591.0)
+    assert child.failures_total == 1
+
+
+def test_what_cannot_be_started_is_a_failure_not_an_end() -> None:
+    """The loop goes on."""
+    child = LearnerChild(Path(), command=("/nonexistent/python",))
+    child.watch(0.0)
+    assert child.failures_total == 1
+    assert child.pid is None
+
+
+@pytest.mark.parametrize("command", [LASTING, DEAF])
+def test_it_ends_when_it_is_closed_even_if_it_does_not_listen(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM, then SIGKILL."""
+    monkeypatch.setattr("gaugecast.service.child._STOP_S", 0.5)
+    child = LearnerChild(Path(), command=command)
+    child.watch(0.0)
+    child.close()
+    assert ended(child)
+    child.close()
+
+
+def test_what_it_said_last_is_what_the_metrics_say_with_our_failures_added() -> None:
+    """Its own count begins anew with each process; ours does not."""
+    news = LearnerNews()
+    assert news.state("tanks", 0.0, failures=0) is None
+    news.note("tanks", FACTS, 10.0)
+    state = news.state("tanks", 11.0, failures=2)
+    assert state is not None
+    assert (state.updates_total, state.failures_total, state.lag_s) == (5, 3, 0.5)
+
+
+def test_a_learner_that_never_spoke_has_its_failures_counted() -> None:
+    """TensorFlow is not installed: it ends at once, for ever."""
+    state = LearnerNews().state("tanks", 0.0, failures=4)
+    assert state is not None
+    assert state.failures_total == 4
+
+
+def test_the_lag_grows_while_it_is_silent() -> None:
+    """A process that is stopped says nothing of its lag."""
+    news = LearnerNews()
+    news.note("tanks", FACTS, 10.0)
+    news.look(100.0)
+    state = news.state("tanks", 110.0, failures=0)
+    assert state is not None
+    assert state.lag_s == 100.5
+    news.note("tanks", FACTS, 120.0)
+    state = news.state("tanks", 121.0, failures=0)
+    assert state is not None
+    assert state.lag_s == 0.5
+
+
+def test_facts_that_are_not_expected_are_refused() -> None:
+    """They come through a socket."""
+    with pytest.raises(TypeError):
+        LearnerNews().note("tanks", {"nonsense": 1}, 0.0)

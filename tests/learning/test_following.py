@@ -1,0 +1,470 @@
+"""The learner's own `advance` over the ledger: the loop's states, its events, jumps, samples, hand-overs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gaugecast.config.schema import Learning, Loop, Settings, Storage
+from gaugecast.errors import CommandRefused, ModelError, Unreachable
+from gaugecast.fleet import Fleet
+from gaugecast.learn import pupil as pupils
+from gaugecast.learn.follower import Follower
+from gaugecast.learn.process import LearnerProcess
+from gaugecast.learn.pupil import Pupil, can_learn
+from gaugecast.ledger.store import Ledger
+from gaugecast.model import Model
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.records import Input
+from gaugecast.service.models import ModelStore
+from learning.worlds import FLEET, configured, event, reading, small_model
+
+pytestmark = pytest.mark.keras
+
+
+class Site:
+    """A ledger, a store, and the loop's pipeline beside it; checkpoints are copies of the loop's inputs so far."""
+
+    def __init__(self, directory: Path, **learning: Any) -> None:
+        self.store = ModelStore(directory)
+        self.ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+        self.loop = Pipeline(Loop(), self.store.load)
+        table = {"subscribe": ["plant/{tank}"], "period": "1s", "features": {"pressure": {}, "temperature": {}}}
+        self.settings = Settings(
+            learning=Learning(**{"units": [4], "shadow_after": 3, "every_s": 1.0, **learning}),
+            fleet={"tanks": table},  # type: ignore[dict-item]
+        )
+        self.inputs: list[Input] = []
+        self.checkpoint = 0
+        self.asked: list[Mapping[str, Any]] = []
+        self.refusal: Exception | None = None
+        self.now_s = 0.0
+        self._random = np.random.default_rng(0)
+        self._tick = 0
+
+    def commit(self, *inputs: Input) -> None:
+        verdicts = self.loop.advance(inputs).verdicts
+        self.ledger.commit(inputs, verdicts, [])
+        self.inputs += inputs
+
+    def run(self, ticks: int, streams: str = "a", fleet: str = "tanks") -> None:
+        """Readings of some streams, a commit a tick."""
+        for _ in range(ticks):
+            values = {s: self._random.standard_normal(2) for s in streams}
+            self.commit(*(reading(self._tick, values[s].tolist(), stream=s, fleet=fleet) for s in streams))
+            self._tick += 1
+
+    def install(self, model: Model, role: str = "in_force", reason: str = "learned") -> None:
+        self.store.add("tanks", model)
+        self.commit(event(events.ModelInstalled(role, model.manifest.version, reason=reason)))  # type: ignore[arg-type]
+
+    def restore(self, new: Any) -> tuple[Pipeline, int]:
+        pipeline = new()
+        pipeline.advance(self.inputs[: self.checkpoint])
+        return pipeline, self.checkpoint or self.ledger.first_seq - 1
+
+    def ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(request)
+        return {}
+
+    @property
+    def handed(self) -> list[tuple[str, str]]:
+        return [(one["role"], one["version"]) for one in self.asked if one["command"] == "hand_over"]
+
+    def follower(self) -> Follower:
+        found = Follower(self.settings, reader=self.ledger, restore=self.restore, store=self.store)
+        found.begin()
+        return found
+
+    def learner(self) -> LearnerProcess:
+        made = LearnerProcess(
+            self.settings,
+            reader=self.ledger,
+            restore=self.restore,
+            store=self.store,
+            ask=self.ask,
+            seconds=lambda: self.now_s,
+            cpu_s=lambda: 0.0,
+        )
+        made.follower.begin()
+        return made
+
+
+@pytest.fixture(autouse=True)
+def _plain_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not compiled: that would take longer than all the tests."""
+    plain = functools.partial(pupils.OnlineLearner, every=2, window=4)
+    monkeypatch.setattr(pupils, "OnlineLearner", lambda *words, **named: plain(*words, **{**named, "compiled": False}))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path)
+    made.commit(configured())
+    return made
+
+
+def follow_all(follower: Follower) -> None:
+    """Up to the ledger's end."""
+    while follower.take_slice(7):
+        pass
+
+
+def states(pipeline: Pipeline, stream: str) -> bytes:
+    """Everything that the model in force remembers of a stream."""
+    lane = pipeline.lanes["tanks"]
+    assert lane.in_force is not None
+    slot = lane.table.slots[stream]
+    return b"".join(lane.in_force.columns[name][slot].tobytes() for name in ("state", "stats", "next", "warm"))
+
+
+def test_where_weights_are_in_force_the_states_are_the_loops_own(site: Site) -> None:
+    """To the bit, through hand-overs, gaps and a reset."""
+    follower = site.follower()
+    site.install(small_model(1))
+    site.run(20, "abc")
+    site.install(small_model(2))
+    site._tick += 2
+    site.run(5, "abc")
+    site.commit(event(events.StreamsReset()))
+    site.run(5, "abc")
+    follow_all(follower)
+    assert follower.seq == site.ledger.last_seq
+    assert [states(follower.pipeline, s) for s in "abc"] == [states(site.loop, s) for s in "abc"]
+
+
+def test_a_new_fleet_begins_with_weights_of_its_own_that_the_loop_has_not(site: Site) -> None:
+    """Not forced: what it hands over goes on trial."""
+    follower = site.follower()
+    site.run(5)
+    follow_all(follower)
+    assert follower.pipeline.lanes["tanks"].in_force is not None
+    assert not follower.pupils["tanks"].forced
+
+
+def test_a_learner_that_starts_again_goes_on_from_what_is_in_force(site: Site) -> None:
+    """Or from what is on trial, if nothing is."""
+    site.install(small_model(1), "shadow")
+    on_trial = site.follower()
+    follow_all(on_trial)
+    site.commit(event(events.ShadowPromoted(small_model(1).manifest.version)))
+    site.checkpoint = len(site.inputs)
+    in_force = site.follower()
+    assert in_force.pupils["tanks"].forced
+    assert in_force.pupils["tanks"].model.manifest.version == small_model(1).manifest.version
+
+
+def test_a_rollback_takes_the_learner_back_with_a_smaller_rate(site: Site) -> None:
+    """Its weights are again those that the loop has."""
+    follower = site.follower()
+    site.install(small_model(1))
+    follow_all(follower)
+    pupil = follower.pupils["tanks"]
+    base = pupil.rate.rate
+    site.run(12)
+    follow_all(follower)
+    assert pupil.learn()
+    site.install(small_model(2), reason=events.ROLLBACK)
+    follow_all(follower)
+    assert follower.pupils["tanks"] is pupil
+    assert pupil.rate.rate < base
+    assert not pupil.ready(1e9), "expected what was learned from the bad weights to be dropped"
+    assert network_equals(pupil, small_model(2))
+
+
+def network_equals(pupil: Pupil, model: Model) -> bool:
+    """Whether the learner goes on from just these weights."""
+    weights = pupil.student.learner._network.to_model().weights
+    return all(np.array_equal(weights[name], model.weights[name]) for name in model.weights)
+
+
+def test_a_model_that_somebody_else_put_in_force_is_learned_on_not_overwritten(site: Site) -> None:
+    """Promoted from a shadow that was imported: the learner goes on from it."""
+    follower = site.follower()
+    site.install(small_model(1))
+    site.install(small_model(7), "shadow", "asked")
+    follow_all(follower)
+    assert not network_equals(follower.pupils["tanks"], small_model(7))
+    site.commit(event(events.ShadowPromoted(small_model(7).manifest.version)))
+    follow_all(follower)
+    assert network_equals(follower.pupils["tanks"], small_model(7))
+    assert follower.pipeline.lanes["tanks"].in_force.version == small_model(7).manifest.version  # type: ignore[union-attr]
+
+
+def test_a_promoted_model_of_another_shape_gets_a_new_pupil(site: Site) -> None:
+    """Other weights, other moments."""
+    follower = site.follower()
+    site.install(small_model(1))
+    site.install(small_model(7, units=6), "shadow", "asked")
+    site.commit(event(events.ShadowPromoted(small_model(7, units=6).manifest.version)))
+    follow_all(follower)
+    assert network_equals(follower.pupils["tanks"], small_model(7, units=6))
+
+
+def test_weights_that_are_gone_do_not_stop_the_learner(site: Site) -> None:
+    """The event names what was deleted since."""
+    follower = site.follower()
+    site.install(small_model(1))
+    site.install(small_model(2))
+    (site.store.place("tanks", small_model(1).manifest.version) / "model.json").unlink()
+    site.store._cache.clear()
+    site.run(10)
+    follow_all(follower)
+    assert follower.pipeline.lanes["tanks"].in_force.version == small_model(2).manifest.version  # type: ignore[union-attr]
+
+
+def test_behind_retention_it_jumps_to_the_checkpoint_and_keeps_what_it_has_learned(site: Site) -> None:
+    """Rows that are gone are skipped; no step is paired across the jump."""
+    follower = site.follower()
+    site.install(small_model(1))
+    site.run(20)
+    follow_all(follower)
+    pupil = follower.pupils["tanks"]
+    assert pupil.learn()
+    updates = pupil.updates_total
+    site.run(40)
+    site.checkpoint = len(site.inputs) - 5
+    with site.ledger._transaction():
+        site.ledger._connection.execute("DELETE FROM inputs WHERE seq <= ?", (site.checkpoint - 3,))
+    follow_all(follower)
+    assert follower.seq == site.ledger.last_seq
+    assert follower.pupils["tanks"] is pupil
+    assert pupil.updates_total == updates
+    assert states(follower.pipeline, "a") == states(site.loop, "a")
+    track = pupil.student.learner._tracks["a"]
+    assert track.runs == 2, "expected a new run after the jump"
+
+
+def test_a_fleet_that_left_has_no_pupil(site: Site) -> None:
+    """Its readings are no longer there either."""
+    follower = site.follower()
+    site.run(3)
+    site.commit(event(events.FleetRetired()))
+    follow_all(follower)
+    assert follower.pupils == {}
+
+
+def test_several_fleets_have_a_pupil_each(site: Site) -> None:
+    """Models of the one never reach the other."""
+    other = Fleet(**{**_fields(FLEET), "name": "ships"})
+    site.commit(configured(other))
+    follower = site.follower()
+    site.run(8)
+    site.run(8, fleet="ships")
+    site.install(small_model(1))
+    follow_all(follower)
+    assert set(follower.pupils) == {"tanks", "ships"}
+    assert follower.pupils["tanks"].forced
+    assert not follower.pupils["ships"].forced
+    assert set(follower.pipeline.lanes["ships"].table.slots) == {"a"}
+
+
+def _fields(fleet: Fleet) -> dict[str, Any]:
+    return {name: getattr(fleet, name) for name in fleet.__dataclass_fields__}
+
+
+def test_no_more_streams_are_stepped_than_are_sampled(tmp_path: Path) -> None:
+    """Ten thousand would cost what the loop costs."""
+    site = Site(tmp_path, streams=3)
+    site.commit(configured())
+    follower = site.follower()
+    site.run(6, "abcdefgh")
+    follow_all(follower)
+    assert set(follower.pipeline.lanes["tanks"].table.slots) == set("abc")
+    assert follower.pupils["tanks"].crowded
+
+
+def test_a_new_sample_comes_with_the_loops_states_and_is_learned_once(tmp_path: Path) -> None:
+    """From the checkpoint on; those that stay go on where they were."""
+    site = Site(tmp_path, streams=4)
+    site.commit(configured())
+    site.install(small_model(1))
+    follower = site.follower()
+    site.run(20, "abcdefgh")
+    site.checkpoint = len(site.inputs)
+    site.run(6, "abcdefgh")
+    follow_all(follower)
+    pupil = follower.pupils["tanks"]
+    before, counts = set(pupil.streams), {s: t.count for s, t in pupil.student.learner._tracks.items()}
+    follower.resample()
+    newcomers = pupil.streams - before
+    assert len(pupil.streams) == 4
+    assert newcomers
+    assert len(pupil.streams & before) >= 2
+    site.run(1, "abcdefgh")
+    follow_all(follower)
+    assert {s: states(follower.pipeline, s) for s in pupil.streams} == {s: states(site.loop, s) for s in pupil.streams}
+    tracks = pupil.student.learner._tracks
+    assert set(tracks) == pupil.streams
+    assert {tracks[s].count for s in newcomers} == {6}
+    assert all(tracks[s].count == counts[s] + 1 for s in pupil.streams & before)
+    assert all(tracks[s].runs == 1 for s in pupil.streams)
+
+
+def test_a_sample_is_half_kept_half_drawn_by_error() -> None:
+    """Where one stream has all the error, it is drawn; those that are gone are dropped."""
+    pupil = Pupil(FLEET, small_model(), Learning(streams=4), forced=True, compiled=False)
+    for stream in "abcd":
+        pupil.wants(stream)
+    candidates = [*"bcd", *(f"s{i}" for i in range(100))]
+    error = np.array([0.0 if name != "s77" else 1e6 for name in candidates])
+    newcomers = pupil.resample(candidates, error)
+    assert "s77" in newcomers
+    assert len(pupil.streams & {*"bcd"}) == 2
+    assert "a" not in pupil.streams
+    assert len(pupil.streams) == 4
+
+
+def test_every_stream_may_be_drawn_even_without_error() -> None:
+    """A stream that nothing is known of must not be left out for ever."""
+    pupil = Pupil(FLEET, small_model(), Learning(streams=2), forced=True, compiled=False)
+    drawn: set[str] = set()
+    names = [f"s{i}" for i in range(6)]
+    for _ in range(60):
+        pupil.resample(names, np.full(6, np.nan))
+        drawn |= pupil.streams
+    assert drawn == set(names)
+
+
+def test_what_has_a_look_back_is_not_learned_beside_the_loop() -> None:
+    """Truncated BPTT from a carried state would be another model."""
+    model = small_model()
+    windowed = type(model.manifest)(**{**_manifest(model), "look_back": 8})
+    assert can_learn(model)
+    assert not can_learn(Model(windowed, dict(model.weights)))
+
+
+def _manifest(model: Model) -> dict[str, Any]:
+    return {name: getattr(model.manifest, name) for name in model.manifest.__dataclass_fields__}
+
+
+# -- the process
+
+
+def turns(site: Site, learner: LearnerProcess, count: int) -> None:
+    """So many turns, each a second later."""
+    for _ in range(count):
+        site.now_s += 1.0
+        learner.turn()
+
+
+def live(site: Site, learner: LearnerProcess, ticks: int) -> None:
+    """A tick a second, and a turn after each."""
+    for _ in range(ticks):
+        site.run(1)
+        turns(site, learner, 1)
+
+
+def test_first_weights_go_on_trial_after_enough_updates_then_every_so_often(site: Site) -> None:
+    """Each is on the disk before the loop hears of it."""
+    learner = site.learner()
+    live(site, learner, 40)
+    assert learner.follower.pupils["tanks"].updates_total > 3
+    assert {role for role, _ in site.handed} == {"shadow"}
+    assert len(site.handed) > 2
+    for _, version in site.handed:
+        made = site.store.load("tanks", version).manifest
+        assert made.provenance["made_by"] == "gaugecast learn"
+
+
+def test_where_weights_are_in_force_the_next_go_in_force(site: Site) -> None:
+    """No trial for what goes on from them."""
+    learner = site.learner()
+    site.install(small_model(1))
+    live(site, learner, 30)
+    assert {role for role, _ in site.handed} == {"in_force"}
+
+
+def test_after_its_promotion_the_learners_weights_go_in_force(site: Site) -> None:
+    """It recognises its own version."""
+    learner = site.learner()
+    live(site, learner, 30)
+    version = site.handed[-1][1]
+    site.commit(event(events.ModelInstalled("shadow", version)), event(events.ShadowPromoted(version)))
+    pupil = learner.follower.pupils["tanks"]
+    live(site, learner, 20)
+    assert learner.follower.pupils["tanks"] is pupil
+    assert site.handed[-1][0] == "in_force"
+
+
+@pytest.mark.parametrize(
+    "refusal", [Unreachable("the loop is down"), CommandRefused("ask again"), ModelError("poison")]
+)
+def test_a_hand_over_that_fails_is_counted_and_offered_again_later(site: Site, refusal: Exception) -> None:
+    """What was learned is not lost."""
+    learner = site.learner()
+    site.refusal = refusal
+    live(site, learner, 30)
+    pupil = learner.follower.pupils["tanks"]
+    assert pupil.failures_total > 0
+    assert pupil.handovers_total == 0
+    site.refusal = None
+    turns(site, learner, 3)
+    assert pupil.handovers_total == 1
+
+
+def test_a_full_disk_is_a_failed_hand_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The learner goes on learning, and hands over when there is room."""
+
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    learner = site.learner()
+    monkeypatch.setattr(site.store, "add", full)
+    live(site, learner, 30)
+    pupil = learner.follower.pupils["tanks"]
+    assert pupil.failures_total > 0
+    assert site.handed == []
+    monkeypatch.undo()
+
+
+def test_it_reports_once_a_second_what_the_metrics_show(site: Site) -> None:
+    """Updates, failures, drifts, hand-overs, rate and lag."""
+    learner = site.learner()
+    live(site, learner, 20)
+    reports = [one for one in site.asked if one["command"] == "learner"]
+    assert len(reports) >= 20
+    assert set(reports[-1]) == {
+        *("command", "fleet", "updates_total", "failures_total", "drift_total", "handovers_total", "rate", "lag_s")
+    }
+    assert reports[-1]["updates_total"] == learner.follower.pupils["tanks"].updates_total
+
+
+def test_the_rest_after_a_turn_pays_the_budget_back(tmp_path: Path) -> None:
+    """A fifth of a core: four times as much rest as work, but no compilation is paid back for ever."""
+    site = Site(tmp_path, cpu=0.2)
+    site.commit(configured())
+    spent = iter([0.0, 0.01, 1.0, 9.0, 9.0, 9.0])
+    learner = LearnerProcess(
+        site.settings,
+        reader=site.ledger,
+        restore=site.restore,
+        store=site.store,
+        ask=site.ask,
+        seconds=lambda: 0.0,
+        cpu_s=lambda: next(spent),
+    )
+    learner.follower.begin()
+    site.run(1)
+    assert learner.turn() == pytest.approx(0.04)
+    site.run(2)
+    assert learner.turn() == 0.25
+
+
+def test_far_behind_it_takes_large_slices_and_learns_from_some(site: Site) -> None:
+    """To be of today matters more than to learn from every step."""
+    learner = site.learner()
+    site.install(small_model(1))
+    site.run(300)
+    took = 0
+    while learner.follower.seq < site.ledger.last_seq:
+        turns(site, learner, 1)
+        took += 1
+    assert took < 20

@@ -1,0 +1,162 @@
+"""Files of weights live as long as anything names them, and no longer."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from gaugecast.errors import StorageError, Unreachable
+from gaugecast.ledger import checkpoints
+from gaugecast.ledger.checkpoint_format import MAGIC
+from gaugecast.model import Model
+from gaugecast.pipeline import events
+from gaugecast.service import sweep as sweeping
+from gaugecast.service.keeper import LEARNER
+from gaugecast.service.models import ModelStore
+from gaugecast.service.sweep import NEWEST, YOUNG_S, Roles, sweep
+from learning.worlds import event, shifted_model
+
+NOW_S = 1_800_000_000.0
+
+
+class Told:
+    """A ledger that has these events."""
+
+    def __init__(self, *told: events.Event) -> None:
+        self._told = told
+
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
+        return [(i + 1, "tanks", event(one).detail) for i, one in enumerate(self._told)]
+
+
+class Attic:
+    """A store with old versions of the learner's, and the newest few that stay anyway."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = ModelStore(directory)
+        self.old = [self.add(shifted_model(float(k), made_by=LEARNER), age_s=1e6 - k) for k in range(6)]
+        for k in range(NEWEST):
+            self.add(shifted_model(100.0 + k, made_by=LEARNER), age_s=1e5)
+
+    def add(self, model: Model, *, age_s: float) -> str:
+        version = self.store.add("tanks", model)
+        os.utime(self.store.place("tanks", version), (NOW_S - age_s, NOW_S - age_s))
+        return version
+
+    def sweep(self, *told: events.Event, held: tuple[str, ...] = ()) -> set[str]:
+        """Which versions went."""
+        before = set(self.store.versions("tanks"))
+        roles = Roles(frozenset(("tanks", version) for version in held))
+        count = sweep(self.directory, self.store, Told(*told), roles=lambda: roles, now_s=lambda: NOW_S)
+        gone = before - set(self.store.versions("tanks"))
+        assert count >= len(gone)
+        return gone
+
+
+@pytest.fixture
+def attic(tmp_path: Path) -> Attic:
+    """Six old versions and the newest few."""
+    return Attic(tmp_path)
+
+
+def write_checkpoint(place: Path, seq: int, version: str) -> Path:
+    """As much of a checkpoint as says which models it names."""
+    place.mkdir(parents=True, exist_ok=True)
+    header = {"fleets": {"tanks": {"models": {"in_force": version}}}}
+    text = json.dumps({"seq": seq, "header": header}).encode()
+    path = place / checkpoints.file_name(seq)
+    path.write_bytes(MAGIC + struct.pack("<I", len(text)) + text + b"rest")
+    return path
+
+
+def test_what_nothing_names_goes_whole(attic: Attic) -> None:
+    """Folder and files."""
+    assert attic.sweep() == set(attic.old)
+    assert not any(attic.store.place("tanks", version).exists() for version in attic.old)
+
+
+def test_what_a_kept_event_names_stays(attic: Attic) -> None:
+    """As weights with a role, as promoted, or as what a rollback would go back to."""
+    kept = attic.old[:3]
+    told = (
+        events.ModelInstalled("in_force", kept[0]),
+        events.ShadowPromoted(kept[1]),
+        events.ModelInstalled("in_force", "f" * 12, good=kept[2]),
+    )
+    assert attic.sweep(*told) == set(attic.old[3:])
+
+
+def test_what_a_checkpoint_names_stays_the_archived_ones_included(attic: Attic) -> None:
+    """A replay begins there."""
+    write_checkpoint(checkpoints.folder(attic.directory), 7, attic.old[0])
+    write_checkpoint(checkpoints.daily_folder(attic.directory), 3, attic.old[1])
+    assert attic.sweep() == set(attic.old[2:])
+
+
+def test_what_has_a_role_stays(attic: Attic) -> None:
+    """In force since before the oldest event."""
+    assert attic.sweep(held=(attic.old[4],)) == {*attic.old} - {attic.old[4]}
+
+
+def test_what_people_brought_stays(attic: Attic) -> None:
+    """Shipped or imported: not made by the learner."""
+    theirs = attic.add(shifted_model(0.25, made_by="a colleague"), age_s=1e6)
+    assert theirs not in attic.sweep()
+    assert theirs in attic.store.versions("tanks")
+
+
+def test_what_is_young_stays_for_its_event_may_be_on_its_way(attic: Attic) -> None:
+    """And so does an old one that a person has just asked for."""
+    attic.store.touch("tanks", attic.old[0])
+    os.utime(attic.store.place("tanks", attic.old[0]), (NOW_S - YOUNG_S + 1,) * 2)
+    gone = attic.sweep()
+    assert attic.old[0] not in gone
+    assert set(attic.old[1:]) <= gone
+
+
+def test_what_was_left_unfinished_goes_and_strange_folders_stay(attic: Attic) -> None:
+    """Weights without a manifest, of a learner that died between the two."""
+    unfinished = attic.store.place("tanks", "abcdef012345")
+    strange = attic.store.directory / "tanks" / "notes of mine"
+    for place in (unfinished, strange):
+        place.mkdir()
+        (place / "weights.npz.tmp").write_bytes(b"half")
+        os.utime(place, (NOW_S - 1e6,) * 2)
+    attic.sweep()
+    assert not unfinished.exists()
+    assert strange.exists()
+
+
+def test_where_it_is_not_known_what_is_named_nothing_goes(attic: Attic) -> None:
+    """A daemon that does not answer, a checkpoint that cannot be read."""
+
+    def unreachable() -> Roles:
+        raise Unreachable("nobody")
+
+    with pytest.raises(Unreachable):
+        sweep(attic.directory, attic.store, Told(), roles=unreachable, now_s=lambda: NOW_S)
+    write_checkpoint(checkpoints.folder(attic.directory), 7, attic.old[0]).write_bytes(b"torn")
+    with pytest.raises(StorageError):
+        attic.sweep()
+    assert set(attic.old) <= set(attic.store.versions("tanks"))
+
+
+def test_names_are_read_after_the_candidates_were_chosen(attic: Attic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is named between the two stays."""
+    order: list[str] = []
+    for name in ("candidates", "named_by_checkpoints", "named_by_events"):
+        real = getattr(sweeping, name)
+        monkeypatch.setattr(sweeping, name, lambda *words, _r=real, _n=name: (order.append(_n), _r(*words))[1])
+    attic.sweep()
+    assert order == ["candidates", "named_by_checkpoints", "named_by_events"]
+
+
+def test_the_roles_are_read_from_the_daemons_answer() -> None:
+    """In force, shadow, and good."""
+    entry = {"roles": {"in_force": {"version": "a"}, "shadow": {"version": "b"}}, "good": "c"}
+    assert Roles.of_answer({"fleets": {"tanks": entry}}).held == {("tanks", v) for v in "abc"}
