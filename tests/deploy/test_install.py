@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 
 from support.machine import ROOT, Machine, run_machine, why_not
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
+from support.wheels import package_wheel, wheelhouse
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"), pytest.mark.timeout(600)]
 
-WHEELHOUSE = ROOT / "build" / "wheelhouse"
 CONFIG = """
 [mqtt]
 host = "127.0.0.1"
@@ -38,26 +37,10 @@ PASSWORD = 'username = "u"\npassword_file = "$CREDENTIALS_DIRECTORY/mqtt-passwor
 ACCOUNTS = re.compile(r"/etc/(\.pwd\.lock|(group|gshadow|passwd|shadow|subgid|subuid)-?|machine-id)|/var/log/wtmp")
 
 
-def wheelhouse() -> Path:
-    """The slim requirements as wheels; fetched once."""
-    if not list(WHEELHOUSE.glob("numpy-*.whl")):
-        requirements = ROOT / "deploy" / "requirements-edge.txt"
-        command = [sys.executable, "-m", "pip", "download", "-q", "-d", str(WHEELHOUSE), "-r", str(requirements)]
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return WHEELHOUSE
-
-
-def build_wheel(directory: Path) -> Path:
-    """The package as it is now."""
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(directory), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
-    return next(directory.glob("gaugecast-*.whl"))
-
-
-def next_version(wheel: Path, version: str, *, daemon: str | None = None) -> Path:
+def next_version(directory: Path, wheel: Path, version: str, *, daemon: str | None = None) -> Path:
     """The same wheel under another version; `daemon` replaces the daemon's module."""
     old = wheel.name.split("-")[1]
-    place = wheel.with_name(wheel.name.replace(old, version))
+    place = directory / wheel.name.replace(old, version)
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(place, "w") as target:
         for name in source.namelist():
             body = source.read(name)
@@ -102,6 +85,7 @@ class Site:
 
     def exchange(self, client: RawClient) -> int:
         """Send one reading, and wait for its forecast; its step number."""
+        wait_until(lambda: "broker" not in self.unit("StatusText"), what="connected and subscribed", deadline_s=30)
         before = max((json.loads(m.payload)["step"] for m in client.heard), default=-1)
         self.at += 1
         client.publish([("tanks/a", json.dumps({"t": self.at, "pressure": 2.0}).encode())])
@@ -121,7 +105,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         shutil.copytree(ROOT / "deploy", machine.shared / "deploy")
         shutil.copytree(ROOT / "docs", machine.shared / "docs")
         shutil.copytree(wheelhouse(), machine.shared / "wheels", dirs_exist_ok=True)
-        yield Site(machine, broker, build_wheel(directory))
+        yield Site(machine, broker, package_wheel(directory))
 
 
 @pytest.fixture
@@ -200,11 +184,11 @@ def test_4_a_bad_configuration_is_final(site: Site, client: RawClient) -> None:
     site.exchange(client)
 
 
-def test_5_an_upgrade_keeps_state_and_configuration(site: Site, client: RawClient) -> None:
+def test_5_an_upgrade_keeps_state_and_configuration(site: Site, client: RawClient, tmp_path: Path) -> None:
     """The new version goes on at the next step; the old one's files are gone."""
     step = site.exchange(client)
     before = site.machine.run("cat /etc/gaugecast/gaugecast.toml /etc/gaugecast/mqtt-password").stdout
-    site.install_sh(f"upgrade --wheel {site.bring(next_version(site.wheel, '9.0.0'))}")
+    site.install_sh(f"upgrade --wheel {site.bring(next_version(tmp_path, site.wheel, '9.0.0'))}")
     assert site.machine.run("gaugecast version").stdout.strip() == "9.0.0"
     assert site.unit("ActiveState") == "active"
     assert site.exchange(client) == step + 1
@@ -212,10 +196,10 @@ def test_5_an_upgrade_keeps_state_and_configuration(site: Site, client: RawClien
     assert len(site.machine.run("ls /opt/gaugecast/versions").stdout.split()) == 1
 
 
-def test_6_a_version_that_does_not_get_ready_is_taken_back(site: Site, client: RawClient) -> None:
+def test_6_a_version_that_does_not_get_ready_is_taken_back(site: Site, client: RawClient, tmp_path: Path) -> None:
     """The upgrade fails and says so; the version before runs again, with all of its state."""
     step = site.exchange(client)
-    broken = next_version(site.wheel, "9.9.9", daemon="def run(settings):\n    raise SystemExit(70)\n")
+    broken = next_version(tmp_path, site.wheel, "9.9.9", daemon="def run(settings):\n    raise SystemExit(70)\n")
     said = site.install_sh(f"upgrade --wheel {site.bring(broken)}", check=False)
     assert said.returncode != 0
     assert "back to the old one" in said.stderr
