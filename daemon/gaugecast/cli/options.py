@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -71,16 +71,16 @@ def _sentence(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is None or field.default == []:
         return ""
-    return f" [default: {default_text(field).strip('[]') or 'none'}]".replace('"', "")
+    text = default_text(field).strip("[]").replace('"', "")
+    return f" \\[default: {text}]"  # a bracket alone would be markup
 
 
 def _metavar(field: FieldInfo) -> str:
-    for kind in kinds_of(field):
-        if get_origin(kind) is Literal:
-            return "|".join(map(str, get_args(kind)))
+    if any(get_origin(kind) is Literal for kind in kinds_of(field)):
+        return "WORD"
     if _is_list(field):
         return "N,N,…"
-    return "N" if int in kinds_of(field) else "NUMBER" if float in kinds_of(field) else "TEXT"
+    return "N" if int in kinds_of(field) else "X" if float in kinds_of(field) else "TEXT"
 
 
 def _is_list(field: FieldInfo) -> bool:

@@ -36,17 +36,18 @@ ConfigOption = Annotated[
 ]
 FleetOption = Annotated[str | None, typer.Option("--fleet", help="Which of the configuration's fleets.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")
+    Path | None, typer.Option("--out", "-o", help="New directory for the run. \\[default: runs/FLEET-TIME]")
 ]
 FeaturesOption = Annotated[
-    str, typer.Option("--features", help="Columns to forecast, comma between. [default: all numeric]")
+    str, typer.Option("--features", help="Columns to forecast, comma between. \\[default: all numeric]")
 ]
 TimeOption = Annotated[
-    str, typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. [default: t, time, date, …]")
+    str,
+    typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. \\[default: t, time, date, …]"),
 ]
 StreamOption = Annotated[str, typer.Option("--stream-column", help="Column that tells the streams of a file apart.")]
 ScratchOption = Annotated[
-    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. [default: the system's]")
+    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. \\[default: the system's]")
 ]
 
 

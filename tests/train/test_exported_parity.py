@@ -1,0 +1,114 @@
+"""What is exported is what Keras computes: the daemon's engine, step by step, against the `.keras` file."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gaugecast.engine import NumpyEngine
+from gaugecast.learn.keras_file import save_keras, to_keras
+from gaugecast.model import Layer, Manifest, Model, Recipe
+from gaugecast.records import Float32
+from support.models import draw_weights
+
+pytestmark = pytest.mark.keras
+STEPS = 10_000
+TOLERANCE = 1e-5
+
+STACKS = ((7,), (6, 4))
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid")
+COMBINATIONS = list(itertools.product(STACKS, ACTIVATIONS, ("dense", "none"), (False, True)))
+
+
+def make_model(units: tuple[int, ...], activation: Any, head: Any, norm: bool, **more: Any) -> Model:
+    """A joint model of `units[-1]` features, so that both heads fit; recurrences that neither die nor blow up."""
+    features = tuple((f"f{i}", "forecast") for i in range(units[-1]))
+    recipe = Recipe(100.0, kind="running", clock=False, squash=False)
+    manifest = Manifest(
+        fleet="plant", features=features, period_s=60.0, rows="joint", recipe=recipe,
+        layers=tuple(Layer(u, activation, "sigmoid", norm) for u in units),
+        input_size=units[-1], output_size=units[-1], head=head, **more,
+    )  # fmt: skip
+    weights = draw_weights(manifest, seed=5, gain=1.0, learned_initial=False)
+    if activation != "tanh":
+        weights = {name: 0.5 * w if name.endswith("recurrent") else w for name, w in weights.items()}
+    return Model(manifest, {name: w.astype(np.float32) for name, w in weights.items()})
+
+
+def reload(model: Model, directory: Path) -> Any:
+    """The network as somebody else would load it."""
+    import keras
+
+    return keras.saving.load_model(save_keras(model, directory / "model.keras"), safe_mode=True)
+
+
+def run_keras(net: Any, x: Float32) -> Float32:
+    """Outputs of the loaded network over one series (T, I), as a graph: 10,000 eager steps take minutes."""
+    import tensorflow as tf
+
+    call = tf.function(lambda series: net(series, training=False))
+    return np.asarray(call(tf.constant(x[None])))[0]
+
+
+def draw_inputs(model: Model, steps: int) -> Float32:
+    """A series of noise (T, I)."""
+    return np.random.default_rng(1).standard_normal((steps, model.manifest.input_size)).astype(np.float32)
+
+
+def step_engine(model: Model, x: Float32) -> Float32:
+    """Outputs (T, O) of the daemon's engine, one reading at a time."""
+    engine = NumpyEngine(model)
+    state, outputs = engine.initial_state(1), []
+    for row in x:
+        y, state = engine.step(row[None], state)
+        outputs.append(y[0])
+    return np.stack(outputs)
+
+
+@pytest.mark.parametrize(("units", "activation", "head", "norm"), COMBINATIONS)
+def test_ten_thousand_steps_equal_the_exported_keras_model(
+    tmp_path: Path, units: tuple[int, ...], activation: str, head: str, norm: bool
+) -> None:
+    """Each output of the engine, stepped through 10,000 readings, lies within 1e-5 of the `.keras` file's."""
+    model = make_model(units, activation, head, norm)
+    x = draw_inputs(model, STEPS)
+    expected = run_keras(reload(model, tmp_path), x)
+    np.testing.assert_allclose(step_engine(model, x), expected, atol=TOLERANCE, rtol=0)
+    assert np.ptp(expected, axis=0).max() > 0.1
+
+
+def test_one_wrong_gate_is_seen(tmp_path: Path) -> None:
+    """Mutant: forget and cell gate exchanged."""
+    model = make_model((7,), "tanh", "dense", False)
+    wrong = {n: w.copy() for n, w in model.weights.items()}
+    wrong["lstm0/kernel"][:, 7:14], wrong["lstm0/kernel"][:, 14:21] = (
+        model.weights["lstm0/kernel"][:, 14:21],
+        model.weights["lstm0/kernel"][:, 7:14],
+    )
+    x = draw_inputs(model, 50)
+    expected = run_keras(reload(model, tmp_path), x)
+    assert np.abs(step_engine(replace(model, weights=wrong), x) - expected).max() > 100 * TOLERANCE
+
+
+def test_a_repeat_decoder_gives_all_horizons_as_keras_does(tmp_path: Path) -> None:
+    """Encoder, RepeatVector, LSTM decoder and TimeDistributed(Dense), from the state after a whole series."""
+    more = {"decoder": (Layer(5), Layer(3)), "decode_steps": 4}
+    model = make_model((6, 4), "tanh", "dense", True, **more)
+    x = draw_inputs(model, 300)
+    expected = run_keras(reload(model, tmp_path), x)
+    got = step_engine(model, x)[-1].reshape(4, 4)
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_a_stateful_export_steps_as_the_engine_does() -> None:
+    """The literal `stateful=True` form, one reading a call."""
+    model = make_model((6, 4), "tanh", "dense", True)
+    x = draw_inputs(model, 40)
+    net = to_keras(model, stateful_rows=1)
+    expected = np.stack([net(row[None, None], training=False).numpy()[0, 0] for row in x])
+    np.testing.assert_allclose(step_engine(model, x), expected, atol=TOLERANCE, rtol=0)
