@@ -130,8 +130,7 @@ def test_1_installed_and_configured_it_forecasts(site: Site, client: RawClient) 
     assert site.machine.run(f"ps -o user= -p {pid} || stat -c %U /proc/{pid}").stdout.strip() == "gaugecast"
     environment = site.machine.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout
     assert "secret" not in environment
-    status = site.machine.run("systemctl show -p StatusText --value gaugecast").stdout
-    assert "1 streams" in status
+    wait_until(lambda: "1 streams" in site.unit("StatusText"), what="a status line worth reading")
 
 
 def test_2_a_good_reload_is_taken_and_a_bad_one_refused_by_systemctl(site: Site, client: RawClient) -> None:
