@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import gaugecast
-import gaugecast.engine.cells as cells
 from gaugecast.engine import NumpyEngine
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import Defect, ExitCode
 from gaugecast.records import Float32
 from support.models import random_model
+from support.plain_products import needs_kernel, run_mutant
 
 
 class LeakyEngine(NumpyEngine):
@@ -41,13 +41,12 @@ def test_an_engine_that_leaks_between_rows_ends_the_process_with_70() -> None:
     assert caught.value.exit_code == ExitCode.DEFECT == 70
 
 
-def test_plain_products_are_caught_by_the_built_in_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_kernel
+def test_plain_products_are_caught_by_the_built_in_probes() -> None:
     """Mutant: BLAS as it comes, no blocks of 8."""
-    monkeypatch.setattr(cells, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
-    monkeypatch.setattr(cells, "pad_size", lambda size: size)
-    monkeypatch.setattr(cells, "pad_columns", np.ascontiguousarray)
-    with pytest.raises(Defect):
-        check_batch_independence()
+    result = run_mutant("from gaugecast.engine.selftest import check_batch_independence as check; check()")
+    assert result.returncode == 1
+    assert "errors.Defect: self-test: expected the same bits" in result.stderr
 
 
 def test_the_fingerprint_names_what_bits_depend_on() -> None:

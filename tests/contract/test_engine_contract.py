@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gaugecast.engine.cells as cells
 from gaugecast.engine import Engine, NumpyEngine
 from gaugecast.errors import Defect
 from gaugecast.model import Model
 from gaugecast.records import Float32
 from support.engine_probe import ARCHITECTURES, differing_batches, draw_rows, same_bits
 from support.models import random_model
+from support.plain_products import needs_kernel, run_mutant
 
 ENGINES: dict[str, Callable[[Model], Engine]] = {"numpy": NumpyEngine}
 KERNELS = ("Haswell", "Zen", "SkylakeX", "Nehalem")
@@ -189,9 +189,9 @@ def test_rows_keep_their_bits_without_numpys_vector_loops() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_one_plain_product_over_all_rows_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_kernel
+def test_one_plain_product_over_all_rows_is_caught() -> None:
     """Mutant: neither blocks nor padding. This is why `product.py` exists."""
-    monkeypatch.setattr(cells, "multiply_rows", lambda a, b, out: np.matmul(a[np.newaxis], b, out=out))
-    monkeypatch.setattr(cells, "pad_size", lambda size: size)
-    monkeypatch.setattr(cells, "pad_columns", np.ascontiguousarray)
-    assert list(differing_batches(NumpyEngine(ARCHITECTURES["one feature, 64 units"]()))) != []
+    result = run_mutant("import sys, support.engine_probe as probe; sys.exit(probe.main())")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "differs: one feature, 64 units: batches" in result.stdout

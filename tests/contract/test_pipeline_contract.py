@@ -6,14 +6,13 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gaugecast.engine.cells as engine_cells
 from gaugecast.pipeline import Pipeline, events, state
 from gaugecast.records import Input
 from gaugecast.streams.snapshot import Slice
@@ -31,6 +30,7 @@ from support.pipelines import (
     timer,
     verdicts_of,
 )
+from support.plain_products import needs_kernel, run_mutant
 from support.state_bytes import differences
 
 KERNELS = ("Haswell", "Zen", "SkylakeX", "Nehalem")
@@ -228,10 +228,10 @@ def test_forecasts_keep_their_bytes_on_every_blas_kernel(kernel: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_plain_products_are_caught_through_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_kernel
+def test_plain_products_are_caught_through_advance() -> None:
     """Mutant: without blocks of eight rows the crowd shows in the published bytes, not in the engine only."""
-    plain: Callable[..., object] = lambda a, b, out: np.matmul(a[np.newaxis], b, out=out)  # noqa: E731
-    monkeypatch.setattr(engine_cells, "multiply_rows", plain)
-    monkeypatch.setattr(engine_cells, "pad_size", lambda size: size)
-    monkeypatch.setattr(engine_cells, "pad_columns", np.ascontiguousarray)
-    assert list(differing_streams(*FLEETS["1 feature, 64 units"])) != []
+    program = "import support.pipeline_probe as p; print([*p.differing_streams(*p.FLEETS['1 feature, 64 units'])])"
+    result = run_mutant(program)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() not in ("", "[]")
