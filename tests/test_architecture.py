@@ -64,7 +64,7 @@ NOT_IN_THE_MIDDLE = {
 MOST_LINES = 300
 #: Longer on purpose, with what they may grow to.
 LONGER = {
-    "service/loop.py": 340,  # the commit protocol stays in one module that can be read from top to bottom
+    "service/loop.py": 350,  # the commit protocol stays in one module that can be read from top to bottom
     "service/daemon.py": 330,  # the wiring and the four verbs of a daemon's life
     "mqtt/link.py": 330,  # everything that the loop sees of the broker
 }
