@@ -136,7 +136,7 @@ class Life:
         self._orders.append(events.event_input(event, received_at_ns=0, fleet=fleet, stream=stream))
 
     def turn(self) -> None:
-        """One round of `Daemon.main_loop`."""
+        """One round of `Life.main_loop`."""
         self.loop.turn()
         self.checkpointer.add_cost(0.06)
         if not self.loop.holding:
@@ -159,7 +159,7 @@ class Life:
                     raise Violation(f"{name}: a state of {role} is not finite")
 
     def prune(self) -> None:
-        """As `Daemon.on_tick` does."""
+        """As `Life.on_tick` does."""
         if not self.loop.holding:
             floor = checkpoints.floor_seq(self.directory)
             if floor:

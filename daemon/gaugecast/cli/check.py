@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.survey import SYS_DROPPED, SYS_VERSION, Survey, show_period
+from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings, load_settings, resolve_fleets
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Mqtt
@@ -23,6 +23,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
 from gaugecast.payloads import Decoder
 from gaugecast.topics import Pattern
+from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
 MOST_EXAMPLE_STREAMS = 5
 POLL_S = 0.2

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
 from gaugecast.pipeline import events
+from gaugecast.service.daemon import Daemon
 from gaugecast.service.keeper import measured
-
-if TYPE_CHECKING:
-    from gaugecast.service.daemon import Daemon
 
 
 def answer_command(daemon: Daemon, command: Command) -> None:

@@ -1,10 +1,8 @@
-"""The daemon's life: `startup`, `main_loop`, `on_tick`, `shutdown`."""
+"""The daemon's parts: put together at `startup`, let go at `shutdown`. Between the two, `life` turns it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,14 +31,11 @@ from gaugecast.service import reports
 from gaugecast.service.checkpointing import Checkpointer
 from gaugecast.service.child import LearnerChild
 from gaugecast.service.clock import ArrivalClock
-from gaugecast.service.commands import answer_command
 from gaugecast.service.keeper import ModelKeeper
 from gaugecast.service.loop import DataLoop
 from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
 from gaugecast.service.news import LearnerNews
 from gaugecast.service.recovery import Recovered, recover
-from gaugecast.service.reload import reload
-from gaugecast.service.reporter import Reporter
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED
 from gaugecast.web import Health, Web
@@ -71,8 +66,7 @@ class Daemon:
         self.columns: tuple[StreamColumns, ...] = ()
         self.news = LearnerNews()
         self._orders: list[Input] = []
-        self._ready = False
-        self._tick_at_s = self._prune_at_s = 0.0
+        self._prune_at_s = 0.0
 
     # -- startup
 
@@ -116,7 +110,6 @@ class Daemon:
         self.tallies = reports.Tallies(self.pipeline)
         self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
         self.keeper.remember((fleet, events.decode_event(detail)) for _, fleet, detail in self.ledger.events())
-        self.reporter = Reporter(self)
         self.child = LearnerChild(Path(self.settings.source)) if self.settings.learning.mode == "child" else None
         self._orders += self.keeper.loss_events(self.models.lost)
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
@@ -206,51 +199,12 @@ class Daemon:
         event = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="shipped")
         return [events.event_input(event, received_at_ns=now_ns, fleet=fleet.name)]
 
-    # -- the loop
+    # -- between two batches
 
-    def main_loop(self) -> None:
-        """Turn until asked to stop."""
-        while not self.stopping:
-            if self.reloading and not self.loop.holding:  # orders must be taken before the next ones are made
-                self.reloading = False
-                reload(self)
-            facts = self.loop.turn()
-            self.checkpointer.add_cost(facts.stage_s.get("advance", 0.0))
-            now_s = time.monotonic()
-            if not self.loop.holding:
-                self.checkpointer.turn(self.ledger.last_seq, now_s)
-            self.metrics.observe(self.tallies.take(facts))
-            self.reporter.note_latencies(facts.latencies_s)
-            for command in self.control.poll():
-                answer_command(self, command)
-            if now_s >= self._tick_at_s:
-                self._tick_at_s = now_s + _TICK_S
-                self.on_tick(now_s)
-            self.notifier.beat()
-
-    def on_tick(self, now_s: float) -> None:
-        """Once a second: publish snapshots for other threads, prune, say READY."""
-        self._orders += self.keeper.judge()
-        self.news.look(now_s)
-        if self.child is not None:
-            self.child.watch(now_s, self.news.heard_at_s)
-        state = self.reporter.state()
-        self.metrics.set_state(state)
-        self.columns = tuple(
-            reports.stream_columns(lane, self.settings.http.stream_series) for lane in self.pipeline.lanes.values()
-        )
-        self.status = self.reporter.status(state, now_s)
-        line = self.reporter.line(self.status)
-        self.notifier.status(line)
-        if not self._ready:
-            self._ready = True
-            self.notifier.ready(line)
-            log.info("ready", metrics=self.metrics_url, streams=self.pipeline.streams)
-        if now_s >= self._prune_at_s and not self.loop.holding:
-            self._prune(now_s)
-
-    def _prune(self, now_s: float) -> None:
-        """Let go of what is too old, a little at a time; a full or locked disk only puts it off."""
+    def prune(self, now_s: float) -> None:
+        """Let go of what is too old, if it is time, a little; a full or locked disk only puts it off."""
+        if now_s < self._prune_at_s or self.loop.holding:
+            return
         self._prune_at_s = now_s + _PRUNE_S
         floor = checkpoints.floor_seq(self.directory)
         with contextlib.suppress(StorageFull, StorageBusy):
@@ -298,23 +252,3 @@ class Daemon:
         self.ledger.close()
         self.lock.release()
         log.info("stopped", seq=self.ledger.last_seq)
-
-
-def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; a second signal ends at once."""
-    daemon = Daemon(settings)
-
-    def stop(number: int, _frame: object) -> None:
-        if daemon.stopping:
-            os._exit(128 + number)
-        daemon.stopping = True
-
-    def ask_reload(_number: int, _frame: object) -> None:
-        daemon.reloading = True
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    signal.signal(signal.SIGHUP, ask_reload)  # before READY, too: its default would end the process
-    daemon.startup()
-    daemon.main_loop()
-    daemon.shutdown()

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gaugecast.config import Settings, load_settings, resolve_fleets
 from gaugecast.config.schema import Table
@@ -20,9 +19,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.logs import get
 from gaugecast.payloads import Decoder
 from gaugecast.records import Input
-
-if TYPE_CHECKING:
-    from gaugecast.service.daemon import Daemon
+from gaugecast.service.daemon import Daemon
 
 log = get("gaugecast")
 

@@ -7,16 +7,13 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from gaugecast import __version__
 from gaugecast.control import StatusAnswer
 from gaugecast.ledger import checkpoints
 from gaugecast.metrics.facts import LearnerState, State
 from gaugecast.service import reports
-
-if TYPE_CHECKING:
-    from gaugecast.service.daemon import Daemon
+from gaugecast.service.daemon import Daemon
 
 #: Rates are means over so many seconds.
 _RATE_WINDOW = 10
