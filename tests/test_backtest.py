@@ -176,7 +176,6 @@ def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
 
 def test_pictures_and_page_need_nothing_from_elsewhere(tmp_path: Path) -> None:
     """The page has its pictures within itself."""
-    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     from gaugecast.learn.plots import draw_plots
     from gaugecast.learn.plots_page import write_page
 

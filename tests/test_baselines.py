@@ -115,7 +115,7 @@ def test_the_trace_is_bounded_for_whatever_excites_one_direction_only() -> None:
     layout = linear.LinearLayout.of(10**9)
     state, one = linear.initial_state(1, layout), np.ones(1, bool)
     phi = np.ones((1, layout.size))
-    for _ in range(6_000):
+    for _ in range(20_000):
         state = linear.learn(state, phi, np.ones(1), one)
     trace = float(np.trace(state.p[0]))
     assert linear.START_TRACE * layout.size < trace <= linear.MOST_TRACE * layout.size / linear.FORGETTING

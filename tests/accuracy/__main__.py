@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -13,28 +12,26 @@ from pathlib import Path
 
 from rich.console import Console
 
+from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.published import BOUNDS
 from accuracy.runs import RUNS, Rows
 from accuracy.table import show_commands, show_set, verdicts
 
-PLACE = Path("build/accuracy.json")
 SETS = ("ETTh1", "ETTh2")
-#: Rows of the same name are replaced, those of other programs (`accuracy.beside`) stay.
-_KEY = ("set", "protocol", "model", "start", "learning", "horizon")
 
 
 def main() -> int:
     """0 if every bound holds."""
     asked = _arguments()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    paths = [_find(name) for name in asked.set or SETS]
+    paths = [find_set(name) for name in asked.set or SETS]
     kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         pending = {pool.submit(RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs}
         for done in as_completed(pending):
             name, run = pending[done]
-            kept = _keep(done.result(), asked.out)
+            kept = keep_rows(done.result(), asked.out)
             console.print(f"{name}: {run} done after {time.monotonic() - begun:.0f} s", highlight=False)
     for path in paths:
         show_set(console, path.stem, [row for row in kept if row["set"] == path.stem])
@@ -44,27 +41,6 @@ def main() -> int:
     for verdict in found:
         console.print(verdict.text, style="green" if verdict.holds else "bold red")
     return 0 if all(verdict.holds for verdict in found) else 1
-
-
-def _find(name: str) -> Path:
-    """A file by path, or one of the public sets by name."""
-    root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("GAUGECAST_DATA") or root.parent / "shared" / "data")
-    for path in (Path(name), folder / "ETT" / f"{name}.csv", folder / name):
-        if path.is_file():
-            return path
-    sys.exit(
-        f"{name}: a CSV file, or a set in {folder} (GAUGECAST_DATA) expected; docs/accuracy.md says where to get it"
-    )
-
-
-def _keep(rows: Rows, path: Path) -> Rows:
-    """Merge into the file; all rows then."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(path.read_text()) if path.exists() else []
-    kept = {tuple(row[key] for key in _KEY): row for row in [*before, *rows]}
-    path.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
-    return list(kept.values())
 
 
 def _arguments() -> argparse.Namespace:

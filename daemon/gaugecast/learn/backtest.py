@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -198,6 +198,7 @@ def backtest(
     from gaugecast.learn.backtest_warmup import trained_on
 
     fleet = without_waiting(fleet)
+    split.borders(_most_steps(batches))  # what cannot be scored is not forecast for minutes first
     start, learn_after = "cold" if model is None else "given", 0
     if warm_up:
         model, learn_after = trained_on(fleet, batches, split, model=model, units=units, seed=seed)
@@ -272,6 +273,12 @@ def _one_row(trace: Trace, row: int) -> Trace:
         steps.fresh[at],
     )
     return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], one)
+
+
+def _most_steps(batches: Iterable[list[Input]]) -> int:
+    """Steps that the longest stream may have."""
+    counts = Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
+    return max(counts.values(), default=0)
 
 
 def _rows(amount: float, rows: int) -> int:
