@@ -45,6 +45,7 @@ class Pupil:
         self.streams: set[str] = set()
         self.versions: deque[str] = deque([self.model.manifest.version], maxlen=_REMEMBERED)
         self._next_at_s = float("-inf")
+        self._rate = LEARNING_RATE
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
         self._learned: Model | None = None
@@ -88,7 +89,8 @@ class Pupil:
         """One update; False where there is nothing new to learn from."""
         for loss in self.student.take_losses():
             self.rate.add(loss)
-        self.student.learner.learning_rate = self.rate.rate
+        if self.rate.rate != self._rate:
+            self._rate = self.student.learner.learning_rate = self.rate.rate
         learned = self.student.learner.update()
         if learned is None:
             return False
