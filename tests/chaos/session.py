@@ -8,6 +8,7 @@ acks the old batch on the new connection has told the broker to forget messages 
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def _play(broker: Mosquitto, daemon: DaemonProcess, plan: LoadPlan) -> None:
         shell.execute("COMMIT")
         wait_until(lambda: _last_seq(shell) > _BEFORE + 4, what="the held batch committed")
         shell.execute("BEGIN IMMEDIATE")  # nothing more is committed
-        time.sleep(_FLUSH_S)  # acks, right or wrong, leave
+        threading.Event().wait(_FLUSH_S)  # acks, right or wrong, leave
         daemon.kill()
     finally:
         shell.close()
@@ -98,7 +99,7 @@ def _settle(daemon: DaemonProcess, most: int) -> None:
             return
         if now != seen:
             seen, since = now, time.monotonic()
-        time.sleep(0.1)
+        threading.Event().wait(0.1)
 
 
 def _judge(daemon: DaemonProcess, plan: LoadPlan) -> Findings:

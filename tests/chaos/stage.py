@@ -129,9 +129,8 @@ class Stage:
 
     def _watch(self, done: Callable[[], bool]) -> None:
         """Wait until `done`, the daemon's end, or silence."""
-        silence_s = _SILENCE_S / 2 if self._scenario.hasty else _SILENCE_S
         progress, since = (-1, -1), time.monotonic()
-        while not done() and self._daemon.running and time.monotonic() - since < silence_s:
+        while not done() and self._daemon.running and time.monotonic() - since < _SILENCE_S:
             self.collector.drain()
             now = (self.collector.seen.distinct, self._daemon.status().get("readings_total", 0))
             if now != progress:
