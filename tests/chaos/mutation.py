@@ -14,7 +14,7 @@ from chaos.session import run_session_loss
 
 #: A mutant gets so many runs of so many kills; most are seen in the first.
 _ROUNDS, _KILLS = 4, 4
-_COMMAND = (sys.executable, "-m", "support.mutant_daemon")
+_COMMAND = (sys.executable, str(Path(__file__).resolve().parent.parent / "support" / "mutant_daemon.py"))
 #: Seen only where packet ids begin anew.
 _OF_SESSIONS = ("no_epoch",)
 
