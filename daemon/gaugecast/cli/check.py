@@ -76,13 +76,21 @@ def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
             continue
         if str(file).startswith("$"):
             notes.append(f"{key}: {file} is known only within the systemd unit (LoadCredential=)")
-        elif not file.exists():
+        elif _is_absent(file):
             raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} does not exist")
         elif not os.access(file, os.R_OK):
             notes.append(f"{key}: {file} cannot be read by this user; the daemon's must")
     if mqtt.password_file is not None and mqtt.username is None:
         raise ConfigError(f"{path}: [mqtt] password_file: set without `username`; a broker expects both")
     return notes
+
+
+def _is_absent(file: Path) -> bool:
+    """Whether it is surely not there; of what lies in a closed directory nothing is known."""
+    try:
+        return not file.exists()
+    except PermissionError:
+        return False
 
 
 def check_online(
