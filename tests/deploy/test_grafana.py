@@ -24,8 +24,8 @@ PAGES = {path.stem: json.loads(path.read_text()) for path in sorted((PLACE / "da
 #: What Grafana puts in place of its variables: one fleet, stream and feature, all instances.
 CHOSEN = {
     "instance": ".*",
-    "fleet": "tanks",
-    "stream": "demo/tank-01",
+    "fleet": "demo-tanks",
+    "stream": "tank-01",
     "feature": "temperature",
     "__rate_interval": "10s",
 }

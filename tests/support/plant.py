@@ -16,21 +16,24 @@ from support.daemon import DaemonProcess, run_daemon
 from support.mosquitto import Mosquitto, run_mosquitto, wait_until
 from support.prometheus import Prometheus, run_prometheus
 
-FLEET = "tanks"
-PERIOD_S = 0.25
+#: The fleet that the package has a model for, as the demo configures it.
+FLEET = "demo-tanks"
+PERIOD_S = 0.5
 CONFIG = """
+[loop]
+skill_half_life = 120
 [mqtt]
 host = "127.0.0.1"
 port = {port}
-[fleet.tanks]
-subscribe = ["plant/{{site}}/{{tank}}/telemetry"]
+[fleet.demo-tanks]
+subscribe = ["plant/demo/{{tank}}/telemetry"]
 time = "$.t"
-period = "250ms"
+period = "500ms"
 stale_after = "5s"
-[fleet.tanks.features.pressure]
+[fleet.demo-tanks.features.pressure]
 unit = "bar"
 valid = [0, 10]
-[fleet.tanks.features.temperature]
+[fleet.demo-tanks.features.temperature]
 unit = "°C"
 valid = [-40, 150]
 """
@@ -70,8 +73,8 @@ def run_plant(directory: Path, *, seconds: float = 30.0, tanks: int = 3) -> Iter
 
 
 def _start_tanks(port: int, tanks: int) -> subprocess.Popen[bytes]:
-    words = ["tanks", "--port", str(port), "--tanks", str(tanks), "--period", str(PERIOD_S), "--time-scale", "200"]
-    faults = ["--faults-per-hour", "1200", "--fault", "gap", "--fault", "spike", "--fault", "nan", "--seed", "3"]
+    words = ["tanks", "--port", str(port), "--tanks", str(tanks), "--period", str(PERIOD_S), "--time-scale", "120"]
+    faults = ["--faults-per-hour", "400", "--fault", "gap", "--fault", "nan", "--seed", "3"]
     return subprocess.Popen([sys.executable, "-m", "gaugecast_sim", *words, *faults], stdout=subprocess.DEVNULL)
 
 

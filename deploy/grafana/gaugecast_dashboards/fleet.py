@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaugecast_dashboards.parts import BAD, GOOD, UNSURE, Page, Panel, Query, Row, Style, Variable
+from gaugecast_dashboards.parts import BAD, GOOD, OBSERVED, UNSURE, Page, Panel, Query, Row, Style, Variable
 
 INSTANCE = 'job="gaugecast", instance=~"$instance"'
 FLEET = f'{INSTANCE}, fleet=~"$fleet"'
@@ -11,6 +11,7 @@ INSTANCES = Variable("instance", "Daemon", 'label_values(up{job="gaugecast"}, in
 FLEETS = Variable("fleet", "Fleet", 'label_values(gaugecast_streams{instance=~"$instance"}, fleet)')
 
 NO_YES = (("0", "no"), ("1", "yes"))
+OUTCOMES = (("stepped", GOOD), ("late", UNSURE), ("duplicate", OBSERVED), ("rejected", BAD))
 SKILL_STEPS = ((None, BAD), (0.0, UNSURE), (0.2, GOOD))
 
 GLANCE = Row(
@@ -160,7 +161,14 @@ FLOW = Row(
         Panel(
             "Readings by outcome",
             "Stepped, late, duplicate, rejected: every reading is exactly one of them, or waits in its tick.",
-            (Query(f"sum by (outcome) (rate(gaugecast_readings_total{{{FLEET}}}[$__rate_interval]))", "{{outcome}}"),),
+            tuple(
+                Query(
+                    f'sum(rate(gaugecast_readings_total{{{FLEET}, outcome="{outcome}"}}[$__rate_interval]))',
+                    outcome,
+                    Style(color),
+                )
+                for outcome, color in OUTCOMES
+            ),
             unit="cps",
             stacked=True,
         ),
