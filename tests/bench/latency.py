@@ -33,7 +33,6 @@ LEARNING = """
 mode = "child"
 cpu = 0.5
 every_s = 1.0
-rollback_skill = -10.0
 """
 HANDOVERS, HANDOVER_STREAMS = 40, 1000
 UPDATES = 200
@@ -63,7 +62,7 @@ def measure_latency() -> list[Result]:
 def _p99_ms(learning: str) -> float:
     with tempfile.TemporaryDirectory() as name, run_mosquitto(Path(name) / "b", conf=BROKER, log_all=False) as broker:
         config = prepare(Path(name) / "d", broker.port, qos=0, units=UNITS)
-        config.write_text(config.read_text() + learning)
+        config.write_text(config.read_text().replace("\n[learning]\n", learning or "\n[learning]\n"))
         with run_daemon(config) as daemon, Sink("127.0.0.1", broker.port, ["echo/#"], record=True) as sink:
             sender = Sender(broker.port)
             sender.send(2.0)

@@ -34,6 +34,8 @@ protocol = "{protocol}"
 directory = "{directory}"
 [http]
 port = {http}
+[learning]
+rollback_skill = -10
 [loop]
 new_streams_per_s = 1e6
 max_streams = 200_000

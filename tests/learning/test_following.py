@@ -106,6 +106,7 @@ def _plain_updates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
+    """With the fleet configured."""
     made = Site(tmp_path)
     made.commit(configured())
     return made

@@ -162,6 +162,18 @@ def test_bad_weights_are_rolled_back_within_some_steps_to_the_last_good_ones(hou
     assert house.in_force == version(good(1)), "expected the returned to stay: what the bad did says nothing of it"
 
 
+def test_weights_that_lost_a_little_are_not_what_a_rollback_goes_back_to(house: House) -> None:
+    """Too little to be rolled back themselves, but nothing to remember."""
+    with_good_in_force(house)
+    house.give(good(1), "in_force")
+    house.run(30)
+    house.give(shifted_model(-0.01, made_by=LEARNER), "in_force")
+    house.run(30)
+    house.give(bad(), "in_force")
+    house.run(60)
+    assert house.in_force == version(good(1))
+
+
 def test_weights_that_overflow_to_no_forecast_at_all_are_rolled_back(house: House) -> None:
     """Finite weights, infinite products: every state breaks, nothing is scored, and yet they must go."""
     with_good_in_force(house)

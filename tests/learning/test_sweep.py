@@ -41,7 +41,7 @@ class Attic:
         self.store = ModelStore(directory)
         self.old = [self.add(shifted_model(float(k), made_by=LEARNER), age_s=1e6 - k) for k in range(6)]
         for k in range(NEWEST):
-            self.add(shifted_model(100.0 + k, made_by=LEARNER), age_s=1e5)
+            self.add(shifted_model(100.0 + k, made_by=LEARNER), age_s=10)
 
     def add(self, model: Model, *, age_s: float) -> str:
         version = self.store.add("tanks", model)
