@@ -155,7 +155,7 @@ def read_table(
         text = explain(exc, table, f"[{name}]", {})
         for (key,), flag in origins.items():
             text = text.replace(f"[{name}]: {key}: ", f"{flag}: ")
-        raise ConfigError(text.replace(f"[{name}]: : ", "").replace("Value error, ", "")) from exc
+        raise ConfigError(text.replace(f"[{name}]: the table: ", "")) from exc
 
 
 def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:

@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         table = f"[{'.'.join(self.keys[:-1])}] " if len(self.keys) > 1 else ""
-        return table + self.keys[-1]
+        return table + self.keys[-1] if self.keys else "the table"
 
 
 def explain(
@@ -109,6 +109,8 @@ def _sentence(fault: ErrorDetails, place: Place) -> str:
     if place.inside and field is not None:
         example = f", for example {field.examples[0]}" if field.examples else ""
         return f"expected {field.description}{example}; got {got}"
+    if kind == "value_error" and isinstance(fault["input"], dict):  # keys that do not go together
+        return fault["msg"].removeprefix("Value error, ")
     expected = _EXPECTED.get(kind) or fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     default = "" if field is None or field.is_required() or field.default is None else f" (default {field.default})"
     return f"expected {expected}, got {got}{default}"

@@ -1,0 +1,87 @@
+"""One schema for command line and file; what does not go together is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import gaugecast.cli.train as cli
+from gaugecast.cli.main import app
+from gaugecast.config.training import Train
+from gaugecast.errors import ConfigError
+
+#: A value for each key that is not its default.
+OTHER: dict[str, Any] = {
+    "units": [5, 4], "activation": "relu", "recurrent_activation": "hard_sigmoid", "layer_norm": True, "head": "none",
+    "learn_initial": True, "dropout": 0.1, "recurrent_dropout": 0.2, "l2": 0.001, "rows": "joint",
+    "scaling": "minmax", "clock": True, "target": "last", "horizon": 3, "decoder": "repeat", "decoder_units": [6],
+    "stateful": True, "look_back": 12, "stride": 12, "shuffle": False, "segment": 30, "batch_size": 4, "epochs": 7,
+    "loss": "pinball", "quantile": 0.9, "huber_delta": 2.0, "optimizer": "rmsprop", "learning_rate": 0.01,
+    "weight_decay": 0.01, "clip_norm": 5.0, "clip_value": 0.5, "schedule": "plateau", "rate_factor": 0.3,
+    "rate_patience": 2, "rate_floor": 0.0001, "early_stop": 3, "validation": 0.2, "test": 0.1, "season": 24, "seed": 9,
+}  # fmt: skip
+NEEDS: dict[str, dict[str, Any]] = {"decoder_units": {"decoder": "repeat"}, "look_back": {"stateful": False}}
+
+
+def parse(tmp_path: Path, given: dict[str, Any], *, how: str) -> Train:
+    """The settings from options, or from the same keys in a file."""
+    if how == "options":
+        raw = {k: v if isinstance(v, bool) else str(v).strip("[]") for k, v in given.items()}
+        return cli.read_table(None, "train", Train, raw, None)[0]  # type: ignore[no-any-return]
+    path = tmp_path / "train.toml"
+    path.write_text("[train]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in given.items()) + "\n")
+    return cli.read_table(path, "train", Train, {}, None)[0]  # type: ignore[no-any-return]
+
+
+def test_every_key_has_a_trial_here() -> None:
+    """A new setting cannot be forgotten."""
+    assert set(OTHER) == set(Train.model_fields)
+
+
+@pytest.mark.parametrize("key", sorted(OTHER))
+def test_options_and_file_mean_the_same(tmp_path: Path, key: str) -> None:
+    """Each key, from the command line and from TOML, ends as the same value, and it is not the default."""
+    given = {**NEEDS.get(key, {}), key: OTHER[key]}
+    if key == "head":
+        given["units"] = [2]
+    one, other = (parse(tmp_path, given, how=how) for how in ("options", "file"))
+    assert one == other
+    assert getattr(one, key) == OTHER[key] != getattr(Train(), key)
+
+
+def test_help_explains_every_key() -> None:
+    """`--help` has each option with its description."""
+    text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+    flat = re.sub(r"[\s│]+", " ", text)
+    for key, field in Train.model_fields.items():
+        assert f"--{key.replace('_', '-')}" in flat
+        assert re.sub(r"\s+", " ", (field.description or "")[1:40]) in flat
+
+
+REFUSED = {
+    "overlap": ({"stateful": True, "look_back": 10}, r"overlapping windows.*share 9 steps.*stepped twice"),
+    "no window": ({"stateful": False}, r"needs windows: set `look_back`"),
+    "plateau floor": (
+        {"schedule": "plateau", "learning_rate": 0.001, "rate_floor": 0.001},
+        r"floor of 0.001 is not below the rate that training starts with, 0.001",
+    ),
+    "cosine floor": ({"rate_floor": 0.5}, r"must lie below"),
+    "no training part": ({"validation": 0.5, "test": 0.5}, r"leave nothing to train on"),
+    "decay": ({"weight_decay": 0.1, "optimizer": "rmsprop"}, r"AdamW's"),
+    "repeat without head": ({"decoder": "repeat", "head": "none"}, r"ends in a Dense layer"),
+    "no such loss": ({"loss": "mape"}, r"--loss: expected 'mse'.*got 'mape'"),
+    "not a number": ({"epochs": "many"}, r"--epochs: expected a whole number.*got 'many'"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(REFUSED))
+def test_what_does_not_go_together_is_refused(tmp_path: Path, case: str) -> None:
+    """Each with its reason."""
+    given, words = REFUSED[case]
+    with pytest.raises(ConfigError, match=words):
+        parse(tmp_path, given, how="options")
