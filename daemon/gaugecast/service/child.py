@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from gaugecast.config.schema import Settings
 from gaugecast.logs import get
 
 log = get("gaugecast")
@@ -88,3 +90,13 @@ class LearnerChild:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
+
+
+def learner_child(settings: Settings) -> LearnerChild | None:
+    """The child that the configuration asks for, if this installation can learn."""
+    if settings.learning.mode != "child":
+        return None
+    if importlib.util.find_spec("tensorflow") is None:
+        log.warning("not learning", why="learning.mode is child, and TensorFlow is not installed; forecasts go on")
+        return None
+    return LearnerChild(Path(settings.source))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -29,7 +28,7 @@ from gaugecast.pipeline import Pipeline, events
 from gaugecast.records import Input
 from gaugecast.service import reports
 from gaugecast.service.checkpointing import Checkpointer
-from gaugecast.service.child import LearnerChild
+from gaugecast.service.child import learner_child
 from gaugecast.service.clock import ArrivalClock
 from gaugecast.service.keeper import ModelKeeper
 from gaugecast.service.loop import DataLoop
@@ -110,7 +109,7 @@ class Daemon:
         self.tallies = reports.Tallies(self.pipeline)
         self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
         self.keeper.remember((fleet, events.decode_event(detail)) for _, fleet, detail in self.ledger.events())
-        self.child = LearnerChild(Path(self.settings.source)) if self.settings.learning.mode == "child" else None
+        self.child = learner_child(self.settings)
         self._orders += self.keeper.loss_events(self.models.lost)
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
