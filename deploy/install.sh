@@ -26,7 +26,7 @@ UNITS=/etc/systemd/system
 SYSUSERS=/usr/lib/sysusers.d/gaugecast.conf
 TMPFILES=/usr/lib/tmpfiles.d/gaugecast.conf
 COMMAND=/usr/local/bin/gaugecast
-READY_S=${GAUGECAST_READY_S:-60}
+READY_S=${READY_S:-60}
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }

@@ -171,6 +171,9 @@ QUIET: dict[str, dict[str, str]] = {
         **{name: _stopping(series, 100, 10) if _grows(name) else series for name, series in HEALTHY.items()},
         f'gaugecast_streams{{{FLEET},state="stale"}}': f"0x99 10x9 0x{MINUTES - 110}",
     },
+    "stopped: the process is held for a minute and goes on": {
+        name: f"1x99 0 1x{MINUTES - 101}" if name.startswith("up{") else series for name, series in HEALTHY.items()
+    },
     "restarting: away for a minute, once": {
         name: _restarted(name, series, 30) for name, series in HEALTHY.items() if "disk_free" not in name
     },

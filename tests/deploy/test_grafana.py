@@ -51,7 +51,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     """Three tanks at work for half a minute."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed")
-    with run_plant(tmp_path_factory.mktemp("plant"), seconds=25.0) as plant:
+    with run_plant(tmp_path_factory.mktemp("plant"), seconds=15.0) as plant:
         yield plant
 
 

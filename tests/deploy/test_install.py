@@ -61,7 +61,7 @@ class Site:
 
     def install_sh(self, words: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run deploy/install.sh there, with wheels from a folder instead of a network."""
-        offline = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/run/shared/wheels PIP_NO_COMPILE=1 GAUGECAST_READY_S=15"
+        offline = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/run/shared/wheels PIP_NO_COMPILE=1 READY_S=15"
         return self.machine.run(f"{offline} sh /run/shared/deploy/install.sh {words}", check=check, deadline_s=300)
 
     def configure(self, text: str) -> None:

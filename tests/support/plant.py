@@ -57,7 +57,9 @@ def run_plant(directory: Path, *, seconds: float = 30.0, tanks: int = 3) -> Iter
     """Everything, after it has been at work for so long; ended on leaving."""
     with ExitStack() as stack:
         broker = stack.enter_context(run_mosquitto(directory / "broker", log_all=False))
-        daemon = stack.enter_context(run_daemon(directory / "d", CONFIG.format(port=broker.port)))
+        daemon = stack.enter_context(
+            run_daemon(directory / "d", CONFIG.format(port=broker.port), storage="checkpoint_every_s = 5")
+        )
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", [f"127.0.0.1:{daemon.http_port}"]))
         sensors = _start_tanks(broker.port, tanks)
         stack.callback(_end, sensors)
