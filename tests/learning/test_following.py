@@ -309,6 +309,24 @@ def test_a_new_sample_comes_with_the_loops_states_and_is_learned_once(tmp_path: 
     assert all(tracks[s].runs == 1 for s in pupil.streams)
 
 
+def test_a_new_sample_of_one_fleet_teaches_no_other_anything_twice(tmp_path: Path) -> None:
+    """The fleet that is sampled whole only goes through the same inputs again."""
+    site = Site(tmp_path, streams=2)
+    site.commit(configured(), configured(Fleet(**{**_fields(FLEET), "name": "ships"})))
+    follower = site.follower()
+    site.run(6, "abcd")
+    site.run(6, "x", "ships")
+    site.checkpoint = len(site.inputs) - 4
+    follow_all(follower)
+    ships = follower.pupils["ships"].student
+    count = ships.learner._tracks["x"].count
+    follower.resample()
+    site.run(1, "x", "ships")
+    follow_all(follower)
+    assert ships.learner._tracks["x"].count == count + 1
+    assert follower.seq == site.ledger.last_seq
+
+
 def test_a_sample_is_half_kept_half_drawn_by_error() -> None:
     """Where one stream has all the error, it is drawn; those that are gone are dropped."""
     pupil = Pupil(FLEET, small_model(), Learning(streams=4), forced=True, compiled=False)

@@ -17,7 +17,7 @@ from gaugecast.service.keeper import LEARNER, ModelKeeper
 from gaugecast.service.models import LossyLoader, ModelStore
 from learning.worlds import climbing, configured, event, reading, shifted_model, small_model
 
-SETTINGS = Learning(promote_after=50)
+SETTINGS = Learning(mode="child", promote_after=50)
 
 
 class House:
@@ -167,7 +167,7 @@ def test_weights_that_lost_a_little_are_not_what_a_rollback_goes_back_to(house: 
     with_good_in_force(house)
     house.give(good(1), "in_force")
     house.run(30)
-    house.give(shifted_model(-0.01, made_by=LEARNER), "in_force")
+    house.give(shifted_model(-0.02, made_by=LEARNER), "in_force")
     house.run(30)
     house.give(bad(), "in_force")
     house.run(60)
@@ -354,3 +354,12 @@ def test_the_ledgers_events_are_found_among_its_readings(tmp_path: Path) -> None
     assert [(seq, fleet) for seq, fleet, _ in found] == [(1, "tanks"), (52, "tanks")]
     assert events.decode_event(found[1][2]) == events.ModelInstalled("shadow", "abc", good="def")
     assert "events" in plan[0][3]
+
+
+def test_nothing_is_rolled_back_while_nobody_learns(house: House) -> None:
+    """With learning off no event may depend on when somebody looks: forecasts equal an uninterrupted run's."""
+    with_good_in_force(house)
+    house.keeper = ModelKeeper(house.pipeline, house.store, Learning(mode="off", promote_after=50))
+    house.give(bad(), "in_force")
+    house.run(60)
+    assert house.in_force == version(bad())

@@ -16,7 +16,9 @@ from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
+from gaugecast.fleet import Fleet
 from gaugecast.model import Model, load_model, seal_model
+from gaugecast.model.manifest import encode_manifest
 from gaugecast.service.models import ModelStore, check_fits
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow, promote and roll back models.")
@@ -24,22 +26,39 @@ models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")]
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
 _DEFAULT = Path("gaugecast.toml")
+_NEWEST = 20
 
 
 @models_app.command("list")
-def list_models(config: Config = _DEFAULT) -> None:
-    """All weights on disk, newest last, and what role they have in the running daemon."""
+def list_models(
+    config: Config = _DEFAULT,
+    everything: Annotated[bool, typer.Option("--all", help=f"Not only a fleet's newest {_NEWEST}.")] = False,
+) -> None:
+    """Weights on disk, newest last, and what role they have in the running daemon."""
     settings = load_settings(config, os.environ)
     store, roles = ModelStore(settings.storage.directory), _roles(settings)
     table = Table("fleet", "version", "role", "skill", "made by", "units")
     for fleet in resolve_fleets(settings):
-        for version in store.versions(fleet.name):
-            manifest = store.load(fleet.name, version).manifest
+        versions = store.versions(fleet.name)
+        shown = versions if everything else [v for v in versions[:-_NEWEST] if (fleet.name, v) in roles]
+        for version in [*shown, *([] if everything else versions[-_NEWEST:])]:
             role, gained = roles.get((fleet.name, version), ("", None))
-            made_by = str(manifest.provenance.get("made_by", manifest.provenance.get("script", "")))
-            units = " + ".join(str(layer.units) for layer in manifest.layers)
-            table.add_row(fleet.name, version, role, show_skill(gained) if role else "", made_by, units)
+            table.add_row(
+                fleet.name, version, role, show_skill(gained) if role else "", *_origin(store, fleet, version)
+            )
+        if len(versions) > _NEWEST and not everything:
+            table.caption = f"the newest {_NEWEST} and those with a role; --all shows all"
     Console().print(table)
+
+
+def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
+    """Who made it, and its LSTM layers."""
+    try:
+        manifest = store.manifest(fleet.name, version)
+    except ModelError:
+        return "damaged", ""
+    made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
+    return str(made_by), " + ".join(str(layer.units) for layer in manifest.layers)
 
 
 @models_app.command("show")
@@ -47,7 +66,8 @@ def show_model(version: str, config: Config = _DEFAULT, fleet: FleetName = None)
     """The manifest of one version: shape, recipe, provenance."""
     settings = load_settings(config, os.environ)
     name = _fleet_name(settings, fleet)
-    Console().print_json((ModelStore(settings.storage.directory).place(name, version) / "model.json").read_text())
+    manifest = ModelStore(settings.storage.directory).manifest(name, version)
+    Console().print_json(encode_manifest(manifest).decode())
 
 
 @models_app.command("import")
@@ -65,7 +85,9 @@ def import_model(
         model: Model = import_keras(source, wanted)
     else:
         found = load_model(source)
-        model = seal_model(replace(found.manifest, fleet=wanted.name), dict(found.weights))
+        made_by = f"imported: {found.manifest.provenance.get('made_by', source.name)}"  # no longer the learner's
+        provenance = {**found.manifest.provenance, "made_by": made_by}
+        model = seal_model(replace(found.manifest, fleet=wanted.name, provenance=provenance), dict(found.weights))
     check_fits(model, wanted)
     version = ModelStore(settings.storage.directory).add(wanted.name, model)
     typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")

@@ -10,7 +10,8 @@ from pathlib import Path
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
-from gaugecast.model.weights import Model, load_model, save_model
+from gaugecast.model.manifest import Manifest, decode_manifest
+from gaugecast.model.weights import MANIFEST_NAME, Model, load_model, save_model
 
 log = get("gaugecast")
 
@@ -62,6 +63,17 @@ class ModelStore:
             del self._cache[next(iter(self._cache))]
         return known
 
+    def manifest(self, fleet: str, version: str) -> Manifest:
+        """What weights say of themselves; the weights are not looked at.
+
+        Raises:
+            ModelError: There are none, or it cannot be read.
+        """
+        try:
+            return decode_manifest((self.place(fleet, version) / MANIFEST_NAME).read_bytes())
+        except OSError as exc:
+            raise ModelError(f"weights {version} of fleet {fleet!r} expected, found nothing") from exc
+
     def add(self, fleet: str, model: Model) -> str:
         """Store weights durably, before any event may name them; their version.
 
@@ -69,7 +81,7 @@ class ModelStore:
             OSError: There is no room for them.
         """
         place = self.place(fleet, model.manifest.version)
-        if not (place / "model.json").exists():
+        if not (place / MANIFEST_NAME).exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             left = shutil.disk_usage(self.directory).free
             if left < self._reserve_bytes:
@@ -87,7 +99,7 @@ class ModelStore:
 
     def versions(self, fleet: str) -> list[str]:
         """Versions on disk, oldest first."""
-        folders = [p for p in (self.directory / fleet).glob("*") if (p / "model.json").exists()]
+        folders = [p for p in (self.directory / fleet).glob("*") if (p / MANIFEST_NAME).exists()]
         return [p.name for p in sorted(folders, key=lambda p: p.stat().st_mtime_ns)]
 
 
