@@ -19,6 +19,7 @@ from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
 from gaugecast.cli.train import train_command
+from gaugecast.cli.tune import tune_command
 from gaugecast.cli.watch import watch
 from gaugecast.errors import ExitCode, GaugecastError
 
@@ -50,6 +51,7 @@ app.command("backup")(backup_command)
 app.add_typer(models_app, name="models")
 app.command("learn")(learn_command)
 app.command("train")(train_command)
+app.command("tune")(tune_command)
 app.command("version")(_version)
 
 

@@ -153,6 +153,8 @@ def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Featur
         raise ConfigError(
             f"{place}: expected a name of 1 to 64 characters without `/`, `+`, `#` and control characters"
         )
+    if name == "for":
+        raise ConfigError(f"{place}: expected another name, for messages have the forecast's instant under `for`")
     low, high = table.valid or (-math.inf, math.inf)
     if not low < high:
         raise ConfigError(f"{place} valid: expected [min, max] with min < max, got [{low:g}, {high:g}]")

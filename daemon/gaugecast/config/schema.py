@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from gaugecast.config.table import Table as Table
 from gaugecast.config.training import Train
+from gaugecast.config.tuning import Tune
 
 
 class Tls(Table):
@@ -211,6 +212,7 @@ class Settings(Table):
     loop: Loop = Loop()
     learning: Learning = Learning()
     train: Train = Train()
+    tune: Tune = Tune()
     fleet: dict[str, FleetTable] = Field(min_length=1, description="the streams to forecast, a table for each kind")
     _source: str = PrivateAttr(default="configuration")
 

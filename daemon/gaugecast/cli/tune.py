@@ -1,0 +1,98 @@
+"""`gaugecast tune`: search for settings by many trainings."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import create_model
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+from gaugecast.cli.options import with_options
+from gaugecast.cli.train import (
+    ConfigOption,
+    FeaturesOption,
+    FleetOption,
+    History,
+    StreamOption,
+    TimeOption,
+    read_table,
+)
+from gaugecast.config.table import Table
+from gaugecast.config.training import Train
+from gaugecast.config.tuning import Tune
+
+if TYPE_CHECKING:
+    from gaugecast.learn.tuning import Tried
+
+#: Keys of `Train` that are options here, too: those that are not searched under the same name.
+FIXED = {name: (field.annotation, field) for name, field in Train.model_fields.items() if name not in Tune.model_fields}
+FixedOptions = create_model("FixedOptions", __base__=Table, **FIXED)  # type: ignore[call-overload]
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", help="Directory of the search; one that exists is gone on with. \\[default: runs/tune]"
+    ),
+]
+
+
+def _tune(
+    history: History,
+    config: ConfigOption = None,
+    fleet: FleetOption = None,
+    out: OutOption = None,
+    features: FeaturesOption = "",
+    time_column: TimeOption = "",
+    stream_column: StreamOption = "",
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Search for settings: train again and again, judge each on the validation part, show what units buy and cost.
+
+    The search lies in a file of the directory and goes on where it was ended. The test part is never looked at. What
+    is searched is given as lists; all else is as in \\[train], and each of its keys is an option here, too.
+
+    Examples: gaugecast tune ETTh2.csv --units 16,32,64 --learning-rate 0.001,0.01 --trials 12 --epochs 5 ·
+    gaugecast tune sine.csv --sampler grid --units 16,32,64 --look-back 10 --scaling minmax
+    """
+    given = options or {}
+    tuning, _ = read_table(config, "tune", Tune, {k: v for k, v in given.items() if k in Tune.model_fields}, None)
+    settings, known = read_table(
+        config, "train", Train, {k: v for k, v in given.items() if k not in Tune.model_fields}, fleet
+    )
+    from gaugecast.learn.train.job import Silent, Task
+    from gaugecast.learn.train.sources import Columns
+    from gaugecast.learn.tuning import tune
+    from gaugecast.learn.tuning_report import HEAD, table_rows, write_report
+
+    columns = Columns(time_column, stream_column, tuple(name.strip() for name in features.split(",") if name.strip()))
+    console = Console(soft_wrap=True)
+    directory = out or Path("runs/tune")
+    began = time.monotonic()
+    with Progress(
+        TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
+        shown = bar.add_task("trials", total=tuning.trials)
+
+        def note(tried: Tried) -> None:
+            bar.update(shown, completed=tried.number + 1)
+            bar.console.print("  ".join(table_rows([tried])[0][:5]), highlight=False)
+
+        trials = tune(Task(tuple(history), settings, known, columns), tuning, directory, Silent(), on_trial=note)
+    grid = Grid(*HEAD)
+    for row in table_rows(trials):
+        grid.add_row(*row)
+    console.print(grid)
+    written = write_report(trials, directory)
+    console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)
+
+
+class _Options(Tune, FixedOptions):  # type: ignore[misc, valid-type]
+    """All options of the command: what is searched, then what is fixed."""
+
+
+tune_command = with_options(_Options, _tune, panel="Search and training")

@@ -1,0 +1,216 @@
+"""`gaugecast tune`: many trainings, each judged by its prequential error on the validation part. Needs Optuna.
+
+The study lies in a SQLite file in the run directory, so that a search that was ended goes on where it was. The
+objective is the mean square error of next-step forecasts on the validation part, made by the daemon's own code.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from gaugecast.config.training import Train
+from gaugecast.config.tuning import SEARCHED, Tune
+from gaugecast.engine import NumpyEngine
+from gaugecast.errors import ConfigError
+from gaugecast.forecast.expert import Expert
+from gaugecast.learn.train.job import Listener, Task, Trained, run_training
+from gaugecast.learn.train.run_directory import write_run
+from gaugecast.model import Model
+
+STUDY_FILE = "study.db"
+BEST = "best"
+SHOWN_STEPS = 160
+_TIMED_ROWS, _TIMED_STEPS = 64, 40
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One finished trial, as the table and the pictures show it.
+
+    Attributes:
+        params: What was tried, by key; `units` as text, `32-16`.
+        train, validation: Mean square errors of the next step, in deviations of the training part.
+        step_us: Microseconds that the engine takes for one row of a batch.
+        stream_bytes: What one stream's row costs in memory.
+    """
+
+    number: int
+    params: dict[str, Any]
+    train: float
+    validation: float
+    skill: float | None
+    parameters: int
+    step_us: float
+    stream_bytes: int
+    seconds: float
+    forecast: list[float]
+    observed: list[float]
+
+
+def tune(
+    task: Task, tuning: Tune, directory: Path, listener: Listener, *, on_trial: Callable[[Tried], None] | None = None
+) -> list[Tried]:
+    """Search until `tuning.trials` are done, those of earlier runs in `directory` included.
+
+    Args:
+        task: What is trained; its settings hold for all that is not searched.
+        tuning: What is tried.
+        directory: Keeps the study, and the run directory of the best trial.
+        listener: Told of each training.
+        on_trial: Called after each trial.
+
+    Raises:
+        ConfigError: Optuna is absent; or what `run_training` raises of the first trial.
+    """
+    optuna = _load_optuna()
+    directory.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=f"sqlite:///{directory / STUDY_FILE}",
+        study_name="tune",
+        sampler=_sampler(optuna, tuning),
+        direction="minimize",
+        load_if_exists=True,
+    )
+    done = _tried(optuna, study)
+    total = tuning.trials
+    if tuning.sampler == "grid":
+        seen = [tried.params for tried in done]
+        wanted = [point for point in grid(tuning) if describe_point(point) not in seen]
+        total = min(tuning.trials, len(done) + len(wanted))
+        for point in wanted[: total - len(done)]:
+            study.enqueue_trial(point)
+    for _ in range(total - len(done)):
+        trial = study.ask()
+        tried = _try(trial, task, tuning, directory, listener, best=min((t.validation for t in done), default=np.inf))
+        study.tell(trial, tried.validation)
+        done.append(tried)
+        if on_trial is not None:
+            on_trial(tried)
+    return done
+
+
+def grid(tuning: Tune) -> Iterator[dict[str, Any]]:
+    """Every combination, by the names under which the study knows them."""
+    searched = {key: getattr(tuning, key) for key in SEARCHED if getattr(tuning, key)}
+    for layers in tuning.layers:
+        for units in itertools.product(tuning.units, repeat=layers):
+            for rest in itertools.product(*searched.values()):
+                point: dict[str, Any] = {"layers": layers} if len(tuning.layers) > 1 else {}
+                point |= {f"units{i}": u for i, u in enumerate(units)}
+                yield point | dict(zip(searched, rest, strict=True))
+
+
+def describe_point(params: dict[str, Any]) -> dict[str, Any]:
+    """A study's parameters as people read them: units of all layers together."""
+    units = [params[f"units{i}"] for i in range(8) if f"units{i}" in params]
+    rest = {k: v for k, v in params.items() if not k.startswith("units") and k != "layers"}
+    return ({"units": "-".join(map(str, units))} if units else {}) | rest
+
+
+def settings_of(train: Train, params: dict[str, Any]) -> Train:
+    """The settings of one trial.
+
+    Raises:
+        ConfigError: They do not go together.
+    """
+    point = describe_point(params)
+    changed = {key: value for key, value in point.items() if key != "units"}
+    if "units" in point:
+        changed["units"] = [int(u) for u in point["units"].split("-")]
+    try:
+        return Train.model_validate({**train.model_dump(exclude_unset=True), **changed})
+    except ValidationError as exc:
+        raise ConfigError(f"trial {point}: {exc.errors()[0]['msg'].removeprefix('Value error, ')}") from exc
+
+
+def _suggest(trial: Any, tuning: Tune) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    layers = trial.suggest_categorical("layers", tuning.layers) if len(tuning.layers) > 1 else tuning.layers[0]
+    for i in range(layers if tuning.units else 0):
+        params[f"units{i}"] = trial.suggest_categorical(f"units{i}", tuning.units)
+    for key in SEARCHED:
+        choices = getattr(tuning, key)
+        if not choices:
+            continue
+        ranged = key in ("learning_rate", "dropout") and len(choices) == 2 and tuning.sampler != "grid"
+        if ranged:
+            params[key] = trial.suggest_float(key, min(choices), max(choices), log=key == "learning_rate")
+        else:
+            params[key] = trial.suggest_categorical(key, choices)
+    return params
+
+
+def _try(trial: Any, task: Task, tuning: Tune, directory: Path, listener: Listener, *, best: float) -> Tried:
+    params = _suggest(trial, tuning)
+    train = settings_of(task.train, params)
+    began = time.monotonic()
+    trained = run_training(replace(task, train=train), listener)
+    tried = _measure(trial.number, params, trained, time.monotonic() - began)
+    trial.set_user_attr("tried", json.dumps({k: getattr(tried, k) for k in Tried.__slots__}))
+    if tried.validation < best:
+        write_run(trained, train, directory / BEST)
+    return tried
+
+
+def _measure(number: int, params: dict[str, Any], trained: Trained, seconds: float) -> Tried:
+    judged = trained.judged.get("validation") or trained.judged["train"]
+    overall = judged.horizons[0].overall
+    rows = slice(max(judged.counted.stop - SHOWN_STEPS, 1), judged.counted.stop)
+    before = slice(rows.start - 1, rows.stop - 1)
+    return Tried(
+        number=number,
+        params=describe_point(params),
+        train=trained.judged["train"].horizons[0].overall.mse,
+        validation=overall.mse,
+        skill=overall.skill,
+        parameters=sum(weight.size for weight in trained.model.weights.values()),
+        step_us=step_microseconds(trained.model),
+        stream_bytes=Expert(trained.fleet, trained.model, 1).columns.row_bytes,
+        seconds=round(seconds, 2),
+        forecast=[float(v) for v in judged.forecasts[before, 0, 0]],
+        observed=[float(v) for v in judged.course.observed[rows, 0]],
+    )
+
+
+def step_microseconds(model: Model) -> float:
+    """Time that the engine takes for one forecast of one row, in a batch of 64; a window's steps all count."""
+    engine = NumpyEngine(model)
+    steps = max(model.manifest.look_back, 1)
+    x = np.zeros((steps, _TIMED_ROWS, engine.input_size), np.float32)
+    state = engine.initial_state(_TIMED_ROWS)
+    engine.sequence(x, state)
+    times = []
+    for _ in range(max(_TIMED_STEPS // steps, 5)):
+        began = time.perf_counter()
+        engine.sequence(x, state)
+        times.append(time.perf_counter() - began)
+    return min(times) / _TIMED_ROWS * 1e6  # the least: what others did meanwhile is not ours
+
+
+def _tried(optuna: Any, study: Any) -> list[Tried]:
+    complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE and "tried" in t.user_attrs]
+    return [Tried(**json.loads(trial.user_attrs["tried"])) for trial in complete]
+
+
+def _sampler(optuna: Any, tuning: Tune) -> Any:
+    if tuning.sampler == "tpe":
+        return optuna.samplers.TPESampler(seed=tuning.tune_seed, n_startup_trials=min(10, max(tuning.trials // 3, 2)))
+    return optuna.samplers.RandomSampler(seed=tuning.tune_seed)
+
+
+def _load_optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as exc:
+        raise ConfigError("tune needs Optuna: pip install 'gaugecast[train]'") from exc
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

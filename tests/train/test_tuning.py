@@ -1,0 +1,63 @@
+"""`gaugecast tune`: the classic comparison of units, and a search that goes on where it was ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gaugecast.config.training import Train
+from gaugecast.config.tuning import Tune
+from gaugecast.learn.train.job import Silent, Task
+from gaugecast.learn.train.sources import Columns
+from gaugecast.learn.tuning import Tried, grid, tune
+from gaugecast.learn.tuning_report import write_report
+from gaugecast.model import load_model
+
+pytestmark = pytest.mark.keras
+
+
+def sine_file(directory: Path, rows: int) -> Path:
+    """sin(x) for x = 0, 0.1, 0.2, …"""
+    path = directory / "sine.csv"
+    path.write_text("x\n" + "\n".join(repr(float(np.sin(0.1 * i))) for i in range(rows)) + "\n")
+    return path
+
+
+def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> list[Tried]:
+    """Tune on one file whose rows are ticks."""
+    train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, **settings})
+    return tune(Task((path,), train, columns=Columns(time="none")), tuning, directory, Silent())
+
+
+def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
+    """The classic: 0…100 by 0.1, look-back 10, scored on held-out rows; more units cost more and all of them learn."""
+    tuning = Tune(sampler="grid", units=[16, 32, 64])
+    tried = search(sine_file(tmp_path, 1000), tuning, tmp_path / "out", look_back=10, epochs=6, learning_rate=0.01)
+    assert [t.params["units"] for t in tried] == ["16", "32", "64"]
+    assert all(t.validation < 0.01 for t in tried)
+    for one, other in zip(tried[:-1], tried[1:], strict=True):
+        assert (one.parameters, one.stream_bytes) < (other.parameters, other.stream_bytes)
+    report = write_report(tried, tmp_path / "out")
+    assert report.read_text().count("data:image/png;base64,") == 3
+    best = min(tried, key=lambda t: t.validation)
+    assert load_model(tmp_path / "out" / "best").manifest.layers[0].units == int(best.params["units"])
+
+
+def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
+    """Trials of an earlier run count, and are not done again."""
+    path, out = sine_file(tmp_path, 80), tmp_path / "out"
+    wide = {"units": [2, 3], "learning_rate": [0.001, 0.1], "segment": [8, 16]}
+    first = search(path, Tune(trials=2, **wide), out, epochs=1)
+    more = search(path, Tune(trials=4, **wide), out, epochs=1)
+    assert [t.number for t in more] == [0, 1, 2, 3]
+    assert more[:2] == first
+    write_report(more, out)
+    assert (out / "grid.png").exists() == (len({t.params["segment"] for t in more}) > 1)
+
+
+def test_a_grid_has_every_combination_once() -> None:
+    """Each layer's units on their own, for each number of layers."""
+    points = list(grid(Tune(sampler="grid", units=[8, 16], layers=[1, 2], epochs=[1, 2])))
+    assert len(points) == (2 + 4) * 2 == len({tuple(sorted(point.items())) for point in points})
