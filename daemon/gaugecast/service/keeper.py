@@ -150,14 +150,19 @@ class ModelKeeper:
         return self._order(fleet, events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version))
 
     def judge(self) -> list[Input]:
-        """Once a second: promote shadows that have proven themselves, roll back what loses to persistence."""
+        """Once a second: promote shadows that have proven themselves, roll back what loses to persistence.
+
+        Rollback only while we learn: else nothing may depend on when somebody looks, and what is in force was put
+        there by people.
+        """
+        learning = self._settings.mode != "off"
         made: list[Input] = []
         for fleet, lane in self._pipeline.lanes.items():
             if self.standing(fleet).ordered:
                 continue
             if lane.shadow is not None and self._has_proven(lane):
                 made.append(self.promote(fleet, "beat what is in force"))
-            elif lane.in_force is not None and (why := self._failing(lane)):
+            elif learning and lane.in_force is not None and (why := self._failing(lane)):
                 made.append(self.roll_back(fleet, why))
         return made
 
