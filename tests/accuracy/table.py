@@ -13,7 +13,7 @@ from accuracy.published import BOUNDS, PUBLISHED
 from accuracy.runs import Rows, split_of
 
 #: (model, start, learning) and what it is called, in the table's order.
-_NAMES = {
+NAMES = {
     ("lstm", "warm-up", "lockstep"): "gaugecast, stateful LSTM-64, online after warm-up",
     ("lstm", "cold", "lockstep"): "gaugecast, cold start: no warm-up at all",
     ("lstm", "cold", "beside"): "gaugecast, cold start, learner beside the loop, over a broker",
@@ -36,7 +36,7 @@ def show_set(console: Console, name: str, rows: Rows) -> None:
     """All figures of one set one step ahead, then by feature."""
     first = {(r["model"], r["start"], r["learning"]): r for r in rows if r["horizon"] == 1}
     table = Table("one step ahead", "MSE", "MAE", "skill")
-    for key, title in _NAMES.items():
+    for key, title in NAMES.items():
         if key in first:
             row = first[key]
             table.add_row(title, f"{row['mse']:.4f}", f"{row['mae']:.4f}", _percent(row["skill"]))
@@ -74,7 +74,7 @@ def verdicts(name: str, rows: Rows) -> list[Verdict]:
 
 
 def _show_features(console: Console, first: dict[tuple[str, str, str], dict[str, object]]) -> None:
-    shown: Sequence[tuple[str, str, str]] = [key for key in _NAMES if key in first]
+    shown: Sequence[tuple[str, str, str]] = [key for key in NAMES if first.get(key, {}).get("per_feature")]
     table = Table("MSE by feature", *(" ".join(part for part in key if part) for key in shown))
     per_feature = [first[key]["per_feature"] for key in shown]
     for feature in per_feature[0] if per_feature else ():  # type: ignore[union-attr]

@@ -20,7 +20,7 @@ from gaugecast.records import Bool, Float64, Int64
 
 ORDER = 6
 FORGETTING = 0.9995  # λ: half of the weight lies on the last 1,400 steps
-START_TRACE = 1.0  # of P, a coefficient: about as sure of persistence as one step of unit noise would make it
+START_TRACE = 0.01  # of P, a coefficient: about as sure of persistence as 100 steps of unit noise would make it
 MOST_TRACE = 1e3  # a coefficient
 CLIP = 8.0  # of regressors and targets, in scales
 _AROUND = (-1, 0, 1)
