@@ -41,7 +41,7 @@ def config_of(port: int) -> str:
 [mqtt]
 port = {port}
 [learning]
-rollback_skill = -10
+mode = "off"
 [fleet.plant]
 subscribe = ["in/{{site}}/t"]
 time = "$.t"

@@ -85,7 +85,7 @@ client_id = "chaos"
 reconnect_max_s = 0.5
 
 [learning]
-rollback_skill = -10  # random weights would be taken out of force, at a moment that depends on the clock
+mode = "off"
 
 [fleet.{FLEET}]
 subscribe = ["plant/load/{{stream}}/telemetry"]

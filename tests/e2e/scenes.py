@@ -30,7 +30,7 @@ port = {port}
 reconnect_max_s = 0.3
 {mqtt}
 [learning]
-rollback_skill = -10
+mode = "off"
 [loop]
 {loop}
 [fleet.tanks]

@@ -33,7 +33,7 @@ def config(port: int) -> str:
 [mqtt]
 port = {port}
 [learning]
-rollback_skill = -10
+mode = "off"
 [fleet.ett]
 subscribe = ["ett/{{station}}/telemetry"]
 time = "$.t"

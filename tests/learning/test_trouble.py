@@ -30,7 +30,7 @@ class Field:
     """A daemon with known weights in force, and tanks that climb."""
 
     def __init__(self, directory: Path, broker: Mosquitto) -> None:
-        config = tanks_config(broker.port).replace("rollback_skill = -10", "")
+        config = tanks_config(broker.port).replace('mode = "off"', 'mode = "unit"')
         self.daemon = DaemonProcess(directory, config)
         (fleet,) = resolve_fleets(load_settings(self.daemon.config_path, {}))
         features = [(f.name, f.role) for f in fleet.features]
@@ -131,6 +131,7 @@ def test_weights_that_are_huge_but_finite_are_rolled_back_and_replay_reproduces_
         field.run(client, 40)
         wait_until(lambda: field.roles.get("in_force") == good.manifest.version, what="a rollback to the good weights")
         field.run(client, 5)
+        field.daemon.wait_metric("gaugecast_rollbacks_total", 1)
     assert model_events(field.daemon)[-1] == ("in_force", good.manifest.version)
     assert field.daemon.stop() == 0
     found = run_command("replay", "-c", str(field.daemon.config_path))
