@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
 # program:package, as Debian has them
-TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus
+TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap
 
 ARGS ?=
 TESTS ?= tests

@@ -30,6 +30,7 @@ port = 0
 subscribe = ["tanks/{{tank}}"]
 time = "$.t"
 period = "1s"
+stale_after = "1d"
 [fleet.tanks.features.pressure]
 """
 PASSWORD = 'username = "u"\npassword_file = "$CREDENTIALS_DIRECTORY/mqtt-password"'

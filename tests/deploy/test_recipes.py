@@ -155,6 +155,7 @@ def test_nobody_writes_what_is_not_theirs(broker: SiteBroker, user: str, topic: 
     assert broker.publish(user, topic, reading(0)) != 0
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
 def test_old_tls_is_refused(broker: SiteBroker) -> None:
     """1.2 at least."""
     context = ssl.create_default_context(cafile=str(broker.certificates.ca))

@@ -54,7 +54,11 @@ def why_not() -> str:
     missing = [name for name in ("unshare", "nsenter", "chroot") if shutil.which(name) is None]
     if not (BASE / "usr").is_dir() and shutil.which("debootstrap") is None:
         missing.append("debootstrap")
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    probe = ["unshare", "--mount", "--pid", "--cgroup", "--fork", "mount", "--make-rprivate", "/"]
+    allowed = subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    return "" if allowed else "this machine allows no namespaces of our own"
 
 
 def make_base() -> None:
