@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
-Kind = Literal["timeseries", "stat", "table", "state-timeline", "bargauge", "text"]
+Kind = Literal["timeseries", "stat", "table", "state-timeline"]
 
 #: Grafana's grid has 24 columns.
 COLUMNS = 24
@@ -36,7 +36,6 @@ class Style:
     dashed: bool = False
     fill_below_to: str = ""
     points: bool = False
-    axis_right: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ class Panel:
         steps: Colours from a value on: `((None, "green"), (0.1, "yellow"))`.
         names: Words in place of values.
         instant: Ask for the last value only (tables, stats without a curve).
-        text: Markdown of a text panel.
         show_name: A stat that shows its series' name, not its value.
     """
 
@@ -75,7 +73,6 @@ class Panel:
     steps: tuple[tuple[float | None, str], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     instant: bool = False
-    text: str = ""
     show_name: bool = False
 
 
@@ -239,7 +236,7 @@ def _target(panel: Panel, query: Query, letter: str) -> Json:
 def _defaults(panel: Panel) -> Json:
     steps = [{"value": at, "color": color} for at, color in panel.steps or ((None, GOOD),)]
     defaults: Json = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}, "custom": _custom(panel)}
-    if panel.kind in ("stat", "bargauge", "state-timeline", "table"):
+    if panel.kind in ("stat", "state-timeline", "table"):
         defaults["color"] = {"mode": "thresholds"}
     for key, value in (("min", panel.lowest), ("max", panel.highest), ("decimals", panel.decimals)):
         if value is not None:
@@ -277,14 +274,10 @@ def _override(query: Query) -> list[Json]:
         made.append({"id": "custom.fillBelowTo", "value": style.fill_below_to})
     if style.points:
         made += [{"id": "custom.drawStyle", "value": "points"}, {"id": "custom.pointSize", "value": 9}]
-    if style.axis_right:
-        made.append({"id": "custom.axisPlacement", "value": "right"})
     return [{"matcher": {"id": "byName", "options": query.legend}, "properties": made}]
 
 
 def _options(panel: Panel) -> Json:
-    if panel.kind == "text":
-        return {"mode": "markdown", "content": panel.text}
     if panel.kind == "stat":
         return {
             "colorMode": "value" if panel.steps else "none",
@@ -292,8 +285,6 @@ def _options(panel: Panel) -> Json:
             "textMode": "name" if panel.show_name else "auto",
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         }
-    if panel.kind == "bargauge":
-        return {"displayMode": "basic", "orientation": "horizontal", "reduceOptions": {"calcs": ["lastNotNull"]}}
     if panel.kind == "state-timeline":
         return {"showValue": "never", "mergeValues": True, "legend": {"showLegend": False}}
     if panel.kind == "table":
