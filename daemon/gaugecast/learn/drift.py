@@ -23,7 +23,7 @@ class PageHinkley:
         threshold: λ, in deviations: how much evidence a drift takes; larger means later and surer.
     """
 
-    def __init__(self, *, delta: float = 0.2, threshold: float = 40.0) -> None:
+    def __init__(self, *, delta: float = 0.25, threshold: float = 50.0) -> None:
         self._delta, self._threshold = delta, threshold
         self._reset()
 
@@ -56,9 +56,9 @@ class RateControl:
     """
 
     #: Highest and least rate, as multiples of the base.
-    RAISED, LOWEST = 2.0, 0.5
+    RAISED, LOWEST = 1.5, 0.5
     #: Steps that a raised rate lasts; steps between two looks at the loss; what a look takes off a stalled rate.
-    RAISED_STEPS, LOOK_STEPS, LOWER = 300, 500, 0.8
+    RAISED_STEPS, LOOK_STEPS, LOWER = 200, 500, 0.8
 
     def __init__(self, base: float) -> None:
         self.rate = base

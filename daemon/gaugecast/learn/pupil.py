@@ -15,8 +15,9 @@ from gaugecast.learn.student import Student
 from gaugecast.learn.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Model, seal_model
 
-#: Windows in one update where there are many streams, and how many of them are new; where there are few.
-_MANY, _FEW = (8, 4), (4, 1)
+#: With more streams than that, batches are larger: windows in one update, and how many of them are new.
+_FEW_STREAMS = 4
+_SEGMENTS_MANY, _NEWEST_MANY = 8, 4
 #: Versions of ours that are recognised when the loop names them.
 _REMEMBERED = 1000
 _LEAST_WEIGHT = 1e-6
@@ -49,8 +50,8 @@ class Pupil:
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
         self._learned: Model | None = None
-        segments, newest = _MANY if settings.streams > _MANY[1] else _FEW
-        learner = OnlineLearner(self.model, seed=settings.seed, segments=segments, newest=newest, compiled=compiled)
+        self._many = False
+        learner = OnlineLearner(self.model, seed=settings.seed, compiled=compiled)
         self.student = Student(fleet, self.model, learner, streams=self.streams)
 
     def wants(self, stream: str) -> bool:
@@ -89,6 +90,9 @@ class Pupil:
         """One update; False where there is nothing new to learn from."""
         for loss in self.student.take_losses():
             self.rate.add(loss)
+        if len(self.streams) > _FEW_STREAMS and not self._many:
+            self._many = True
+            self.student.learner.resize(segments=_SEGMENTS_MANY, newest=_NEWEST_MANY)
         if self.rate.rate != self._rate:
             self._rate = self.student.learner.learning_rate = self.rate.rate
         learned = self.student.learner.update()

@@ -88,6 +88,10 @@ class OnlineLearner:
     def learning_rate(self, rate: float) -> None:
         self._descent.learning_rate = rate
 
+    def resize(self, *, segments: int, newest: int) -> None:
+        """Other batches from the next update on; each new size compiles once."""
+        self._segments, self._newest = segments, newest
+
     @property
     def due(self) -> bool:
         """Whether `update` has something new to learn from."""

@@ -79,6 +79,7 @@ STATED = (
     _counter("learner_updates", "Updates of the weights made by the learner", "fleet"),
     _counter("learner_failures", "Updates that failed or were thrown away", "fleet"),
     _counter("learner_handovers", "Weights that the learner put in force", "fleet"),
+    _counter("rollbacks", "Weights in force that were taken back, for good ones or for persistence", "fleet"),
     _counter("drift", "Drifts declared by the learner's detector", "fleet"),
     _gauge("learner_rate", "Learning rate in use", "fleet"),
     _gauge("learner_lag_seconds", "How far behind the newest reading the learner is", "fleet"),

@@ -114,6 +114,7 @@ class FleetState:
         held: Readings that wait in an open tick.
         held_at_start: Those that waited when this process began: received by an earlier one, settled by this.
         model: Version of the weights in force; `None` = persistence.
+        rollbacks_total: How often weights in force were taken back.
     """
 
     fleet: str
@@ -125,6 +126,7 @@ class FleetState:
     model: str | None = None
     features: tuple[FeatureScore, ...] = ()
     learner: LearnerState | None = None
+    rollbacks_total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

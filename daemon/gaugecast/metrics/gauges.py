@@ -46,6 +46,7 @@ def _read_fleet(state: FleetState) -> Iterator[Sample]:
     yield "gaugecast_readings_held", (fleet,), float(state.held)
     yield "gaugecast_readings_held_at_start", (fleet,), float(state.held_at_start)
     yield "gaugecast_model_in_force", (fleet, "persistence" if state.model is None else state.model), 1.0
+    yield "gaugecast_rollbacks_total", (fleet,), float(state.rollbacks_total)
     for score in state.features:
         yield from _read_score(fleet, score)
     if state.learner is not None:

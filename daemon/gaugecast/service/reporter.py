@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from gaugecast import __version__
 from gaugecast.control import StatusAnswer
 from gaugecast.ledger import checkpoints
-from gaugecast.metrics.facts import LearnerState, State
+from gaugecast.metrics.facts import FleetState, LearnerState, State
+from gaugecast.pipeline.lane import Lane
 from gaugecast.service import reports
 from gaugecast.service.daemon import Daemon
 
@@ -47,10 +48,7 @@ class Reporter:
         usage = os.statvfs(daemon.directory)
         counters = daemon.link.counters
         return State(
-            fleets=tuple(
-                reports.fleet_state(lane, self._learner(name), held_at_start=daemon.tallies.held_at_start.get(name, 0))
-                for name, lane in daemon.pipeline.lanes.items()
-            ),
+            fleets=tuple(self._fleet(name, lane) for name, lane in daemon.pipeline.lanes.items()),
             ready=daemon.link.connected,
             recovered=1.0,
             mqtt_connected=daemon.link.connected,
@@ -65,6 +63,15 @@ class Reporter:
             ledger_bytes=daemon.ledger.size_bytes,
             disk_free_bytes=usage.f_bavail * usage.f_frsize,
             degraded=frozenset(degraded),
+        )
+
+    def _fleet(self, name: str, lane: Lane) -> FleetState:
+        daemon = self._daemon
+        return reports.fleet_state(
+            lane,
+            self._learner(name),
+            held_at_start=daemon.tallies.held_at_start.get(name, 0),
+            rollbacks=daemon.keeper.standing(name).rollbacks_total,
         )
 
     def _learner(self, fleet: str) -> LearnerState | None:

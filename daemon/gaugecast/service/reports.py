@@ -79,7 +79,7 @@ class Tallies:
         return grown
 
 
-def fleet_state(lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0) -> FleetState:
+def fleet_state(lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0, rollbacks: int = 0) -> FleetState:
     """One fleet now, for the gauges."""
     table, live = lane.table, lane.table.live_slots()
     return FleetState(
@@ -92,6 +92,7 @@ def fleet_state(lane: Lane, learner: LearnerState | None = None, *, held_at_star
         model=None if lane.in_force is None else lane.in_force.version,
         features=_scores(lane),
         learner=learner,
+        rollbacks_total=rollbacks,
     )
 
 
