@@ -79,7 +79,9 @@ class Tallies:
         return grown
 
 
-def fleet_state(lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0, rollbacks: int = 0) -> FleetState:
+def fleet_state(
+    lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0, rollbacks: int = 0
+) -> FleetState:
     """One fleet now, for the gauges."""
     table, live = lane.table, lane.table.live_slots()
     return FleetState(
