@@ -48,12 +48,18 @@ class Bench:
         self.broker, self.manager, self.daemon, self.client = broker, manager, daemon, client
         self.at = 1_800_000_000 - 5 * 365 * 86_400
 
-    def reload(self, text: str) -> str:
-        """Write a configuration, send SIGHUP, wait until the service manager is told how it went."""
+    def reload(self, text: str, *, subscribes: bool = False) -> str:
+        """Write a configuration, send SIGHUP, wait until the service manager is told how it went.
+
+        READY says that it is in force here; if it `subscribes` anew, the broker is waited for, too.
+        """
+        granted = self.broker.count("Sending SUBACK to gaugecast")
         self.daemon.write_config(text)
         self.manager.forget()
         self.daemon.send(signal.SIGHUP)
         self.manager.wait_for("READY=1")
+        if subscribes:
+            self.broker.wait_for("Sending SUBACK to gaugecast", times=granted + 1)
         return "\n".join(self.manager.lines())
 
     def send(self, topic: str) -> None:
@@ -96,7 +102,7 @@ def test_a_new_fleet_is_forecast_after_a_reload_and_the_old_one_goes_on_where_it
     """The session, the process and the step numbers stay; the broker sends the new fleet's readings."""
     first = bench.exchange("tanks/a", "gaugecast/tanks/a")
     pid, connects = bench.daemon.pid, bench.broker.count("New client connected")
-    said = bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps")))
+    said = bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps")), subscribes=True)
     assert said.index("RELOADING=1") < said.index("MONOTONIC_USEC=") < said.index("READY=1")
     assert bench.exchange("pumps/p", "gaugecast/pumps/p")["stream"] == "p"
     second = bench.exchange("tanks/a", "gaugecast/tanks/a")
@@ -120,7 +126,7 @@ def test_a_changed_fleet_forecasts_by_its_new_settings_from_the_next_reading_on(
 def test_a_retired_fleet_is_let_go_at_the_broker(bench: Bench) -> None:
     """Its filter is unsubscribed: what is sent on it no longer reaches us."""
     bench.exchange("tanks/a", "gaugecast/tanks/a")
-    bench.reload(config(bench.broker, fleet("pumps")))
+    bench.reload(config(bench.broker, fleet("pumps")), subscribes=True)
     bench.broker.wait_for("UNSUBSCRIBE from gaugecast")
     taken = bench.daemon.metrics().total("gaugecast_messages_received_total")
     bench.send("tanks/a")
@@ -158,7 +164,7 @@ def test_a_bad_file_changes_nothing_and_says_why(bench: Bench, bad: str, named: 
 
 def test_what_only_a_restart_can_change_is_named_and_left(bench: Bench) -> None:
     """Another broker in the file: the key is logged, the connection stays, the fleets change all the same."""
-    bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps"), host="broker.invalid"))
+    bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps"), host="broker.invalid"), subscribes=True)
     assert "[mqtt] host" in bench.daemon.log_text()
     assert bench.exchange("pumps/p", "gaugecast/pumps/p")["stream"] == "p"
     assert bench.daemon.status()["broker"] == f"127.0.0.1:{bench.broker.port}"
@@ -168,9 +174,9 @@ def test_a_fleet_that_leaves_and_comes_back_begins_its_counts_anew(bench: Bench)
     """Counters never go down, whatever becomes of the fleet."""
     for _ in range(3):
         bench.exchange("tanks/a", "gaugecast/tanks/a")
-    bench.reload(config(bench.broker, fleet("pumps")))
+    bench.reload(config(bench.broker, fleet("pumps")), subscribes=True)
     bench.exchange("pumps/p", "gaugecast/pumps/p")
-    bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps")))
+    bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps")), subscribes=True)
     bench.exchange("tanks/b", "gaugecast/tanks/b")
     bench.daemon.wait_metric("gaugecast_forecasts_total", 4, fleet="tanks")
     assert bench.daemon.metrics().total("gaugecast_forecasts_total", fleet="tanks") == 4
