@@ -138,6 +138,7 @@ def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Le
     ledger.commit([], [], [], refused_outputs=[(2, "not_authorized")])
     assert [p.position for p in ledger.pending(0, 10)] == [1, 3]
     (kept,) = ledger.refused_outputs(0, 10)
+    assert ledger.refused_count == 1
     assert (kept.position, kept.reason, kept.body, kept.stream) == (
         2,
         "not_authorized",
@@ -146,6 +147,7 @@ def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Le
     )
     ledger.commit([], [], [], redelivered=[2])
     assert ledger.refused_outputs(0, 10) == []
+    assert ledger.refused_count == 0
 
 
 def test_the_table_of_refused_outputs_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,10 +161,14 @@ def test_the_table_of_refused_outputs_is_bounded(ledger: Ledger, monkeypatch: py
 def test_the_quarantine_keeps_the_newest_rows_only(ledger: Ledger) -> None:
     """At most `quarantine_rows`, whether they come at once or one by one."""
     rows = [Refused(T0 + i, "tanks", "a", "in/a", "not_json", "expected {", bytes([i])) for i in range(12)]
-    ledger.commit([], [], [], refused=rows[:9])
+    assert ledger.quarantine_count == 0
+    ledger.commit([], [], [], refused=rows[:2])
+    assert ledger.quarantine_count == 2
+    ledger.commit([], [], [], refused=rows[2:9])
     ledger.commit([], [], [], refused=rows[9:10])
     ledger.commit([], [], [], refused=rows[10:])
     assert [q.head[0] for q in ledger.quarantined(100)] == [11, 10, 9, 8, 7]
+    assert ledger.quarantine_count == 5
     assert ledger.quarantined(1)[0][1:] == rows[11]
 
 

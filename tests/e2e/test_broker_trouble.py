@@ -90,6 +90,8 @@ def test_a_refused_forecast_is_kept_and_delivered_once_the_acl_is_mended(tmp_pat
             daemon.wait_metric("gaugecast_outputs_refused_total", 160)
             with daemon.ledger() as ledger:
                 wait_until(lambda: len(ledger.refused_outputs(0, 1000)) == 160, what="refused forecasts kept")
+            daemon.wait_metric("gaugecast_refused_rows", 160)
+            daemon.wait_metric("gaugecast_degraded", 1, reason="refused")
             assert listener.count == 0
             broker.write_acl(OPEN_ACL)
             found = check_messages(sorted(listener.wait_distinct(160), key=lambda line: json.loads(line[1])["step"]))

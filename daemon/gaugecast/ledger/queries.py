@@ -131,6 +131,20 @@ def quarantined(connection: sqlite3.Connection, most: int) -> list[Quarantined]:
     return [Quarantined(*row) for row in rows]
 
 
+def quarantine_count(connection: sqlite3.Connection) -> int:
+    """How many refused messages are kept; their ids have no holes, since only the oldest ever go."""
+    count: int = connection.execute(
+        "SELECT coalesce((SELECT max(id) FROM quarantine) - (SELECT min(id) FROM quarantine) + 1, 0)"
+    ).fetchone()[0]
+    return count
+
+
+def refused_count(connection: sqlite3.Connection) -> int:
+    """How many outputs that the broker refused are kept."""
+    count: int = connection.execute("SELECT count(*) FROM refused_outputs").fetchone()[0]
+    return count
+
+
 def heads(connection: sqlite3.Connection) -> tuple[int, int, int, int]:
     """(last seq, last position, confirmed position, newest received_at_ns)."""
     row: tuple[int, int, int, int] = connection.execute(

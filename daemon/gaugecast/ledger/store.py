@@ -160,6 +160,18 @@ class Ledger:
         with translated(self.path):
             return queries.quarantined(self._connection, most)
 
+    @property
+    def quarantine_count(self) -> int:
+        """How many refused messages are kept."""
+        with translated(self.path):
+            return queries.quarantine_count(self._connection)
+
+    @property
+    def refused_count(self) -> int:
+        """How many refused outputs are kept, to be offered again."""
+        with translated(self.path):
+            return queries.refused_count(self._connection)
+
     def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
         """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
         with translated(self.path):

@@ -21,7 +21,7 @@ DEGRADED_REASONS = (
     "storage_busy",  # another process holds the ledger
     "lag",  # too many unconfirmed outputs: polling has stopped
     "checkpoint",  # the last checkpoint failed
-    "refused",  # the broker refuses some of our publishes
+    "refused",  # forecasts that the broker refused wait to be offered again
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
 )
 

@@ -45,6 +45,9 @@ class Reporter:
         degraded = set(daemon.loop.degraded)
         if daemon.writer.failure is not None:
             degraded.add("checkpoint")
+        refused_rows = daemon.ledger.refused_count
+        if refused_rows:
+            degraded.add("refused")
         usage = os.statvfs(daemon.directory)
         counters = daemon.link.counters
         return State(
@@ -57,6 +60,8 @@ class Reporter:
             broker_dropped_total=daemon.loop.broker_dropped_total,
             unconfirmed_outputs=daemon.loop.publisher.lag,
             outputs_refused_total=daemon.loop.publisher.refused_total,
+            refused_rows=refused_rows,
+            quarantine_rows=daemon.ledger.quarantine_count,
             checkpoint_failures_total=daemon.writer.failures_total,
             checkpoint_age_s=self._checkpoint_age_s(),
             checkpoints_total=self._checkpoints_total,
@@ -109,6 +114,7 @@ class Reporter:
             lag=state.unconfirmed_outputs,
             checkpoint_age_s=state.checkpoint_age_s,
             ledger_bytes=state.ledger_bytes,
+            quarantine_rows=state.quarantine_rows,
             degraded=sorted(state.degraded),
             metrics_url=daemon.metrics_url,
             fleets=[reports.fleet_status(f) for f in state.fleets],
