@@ -2,7 +2,8 @@
 
 The same by command:
 
-    gaugecast autoencoder waves.csv --time-column none --window 20 --encoder 16 --decoder 16 --epochs 40 --train-rows 600
+    gaugecast autoencoder waves.csv --time-column none --window 20 --encoder 16 --decoder 16 --epochs 40 \
+        --learning-rate 0.005 --early-stop 0 --validation 0 --train-rows 600
 """
 
 import keras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
     tried = search(sine_file(tmp_path, 1000), tuning, tmp_path / "out", look_back=10, epochs=6, learning_rate=0.01)
     assert [t.params["units"] for t in tried] == ["16", "32", "64"]
     assert all(t.validation < 0.01 for t in tried)
-    for one, other in zip(tried[:-1], tried[1:], strict=True):
+    for one, other in itertools.pairwise(tried):
         assert (one.parameters, one.stream_bytes) < (other.parameters, other.stream_bytes)
     report = write_report(tried, tmp_path / "out")
     assert report.read_text().count("data:image/png;base64,") == 3

@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from gaugecast import __version__
+from gaugecast.cli.autoencoder import autoencoder_command
 from gaugecast.cli.backtest import backtest_command
 from gaugecast.cli.backup import backup_command
 from gaugecast.cli.check import check_command
@@ -52,6 +53,7 @@ app.add_typer(models_app, name="models")
 app.command("learn")(learn_command)
 app.command("train")(train_command)
 app.command("tune")(tune_command)
+app.command("autoencoder")(autoencoder_command)
 app.command("version")(_version)
 
 

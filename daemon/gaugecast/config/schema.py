@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
+from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.config.table import Table as Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
@@ -213,6 +214,7 @@ class Settings(Table):
     learning: Learning = Learning()
     train: Train = Train()
     tune: Tune = Tune()
+    autoencoder: Autoencoder = Autoencoder()
     fleet: dict[str, FleetTable] = Field(min_length=1, description="the streams to forecast, a table for each kind")
     _source: str = PrivateAttr(default="configuration")
 

@@ -84,8 +84,8 @@ def draw_forecast(plt: Any, judged: Judged, fleet: Fleet, *, steps: int = SHOWN_
         _draw_paths(panel, judged, fleet, g, (start, stop))
         panel.set_title(feature.name + (f" [{feature.unit}]" if feature.unit else ""))
     axes[0, 0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1.02))
-    for label in axes[-1, 0].get_xticklabels():
-        label.set_rotation(0)
+    ticks = axes[-1, 0].xaxis
+    ticks.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(ticks.get_major_locator()))
     return figure
 
 
