@@ -11,8 +11,10 @@ import pytest
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.backtest import Recorder, Split, backtest, courses_of
+from gaugecast.learn.backtest import backtest, courses_of
 from gaugecast.learn.lockstep import Lockstep
+from gaugecast.learn.recorder import Recorder
+from gaugecast.learn.split import Split
 from gaugecast.records import Float64, Input, Kind
 
 pytestmark = pytest.mark.keras

@@ -60,7 +60,8 @@ def backtest_command(
 
     gaugecast backtest ETTh2.csv --train-rows 2880 --validation-rows 720 --test-rows 10800
     """
-    from gaugecast.learn.backtest import Split, backtest
+    from gaugecast.learn.backtest import backtest
+    from gaugecast.learn.split import Split
 
     source, batches = _history(file, ledger, config, fleet, features, time_column)
     if learning not in ("off", "lockstep"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,44 +12,16 @@ import numpy as np
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Steps, Trace
 from gaugecast.learn import baselines
+from gaugecast.learn.backtest_warmup import trained_on
 from gaugecast.learn.lockstep import Lockstep
+from gaugecast.learn.recorder import Recorder
 from gaugecast.learn.score import Course, Score, deviations, score
+from gaugecast.learn.split import Split
 from gaugecast.model import Model
-from gaugecast.pipeline import Outcome
 from gaugecast.records import Float64, Input, Kind
 
 Learning = Literal["off", "lockstep"]
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Which rows of each stream are trained on, validated on and scored; the rest is not looked at.
-
-    Attributes:
-        train, validation: Rows, or a share of all rows below 1.
-        test: The same; `None` = all that follow.
-        standardise: Errors in deviations of the train rows (of all scored rows without any), or in sensors' units.
-    """
-
-    train: float = 0.0
-    validation: float = 0.0
-    test: float | None = None
-    standardise: bool = True
-
-    def borders(self, rows: int) -> tuple[int, int, int]:
-        """First row after training, first scored row, and one past the last scored row.
-
-        Raises:
-            ConfigError: Nothing is left to score.
-        """
-        train, validation = _rows(self.train, rows), _rows(self.validation, rows)
-        begin = train + validation
-        end = rows if self.test is None else min(rows, begin + _rows(self.test, rows))
-        if not begin < end:
-            raise ConfigError(f"split: rows after {begin} expected to score, got {rows} in all")
-        return train, begin, end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,48 +76,6 @@ class Report:
         return made
 
 
-@dataclass(slots=True)
-class Recorder:
-    """Gathers steps and forecasts by stream from what `advance` gives. Owned by one thread."""
-
-    fleet: Fleet
-    keep_traces: bool = False
-    at: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    tick: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    observed: dict[str, list[Float64]] = field(default_factory=lambda: defaultdict(list))
-    forecast: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
-    traces: dict[str, list[Trace]] = field(default_factory=lambda: defaultdict(list))
-
-    def take(self, outcome: Outcome, names: Sequence[str | None]) -> None:
-        """One outcome; `names` are the streams by slot. A stream's steps and outputs come in the same order."""
-        said: dict[str, deque[bytes]] = defaultdict(deque)
-        for output in outcome.outputs:
-            said[output.stream].append(output.forecast)
-        for _, trace in outcome.traces:
-            steps = trace.steps
-            for row, slot in enumerate(trace.slots.tolist()):
-                stream = names[slot] or ""
-                ticks = self.tick[stream]
-                ticks.append(ticks[-1] + 1 + int(steps.gap[row]) if ticks else 0)
-                self.at[stream].append(int(steps.at[row]))
-                self.observed[stream].append(steps.values[row])
-                self.forecast[stream].append(said[stream].popleft())
-                if self.keep_traces:
-                    self.traces[stream].append(_one_row(trace, row))
-
-    def courses(self) -> tuple[list[Course], list[Float64]]:
-        """The streams in order of their names, and the forecasts made at each step of them (T, H, G)."""
-        chosen = [i for i, f in enumerate(self.fleet.features) if f.role == "forecast"]
-        courses, forecasts = [], []
-        for stream in sorted(self.at):
-            observed = np.array(self.observed[stream])[:, chosen]
-            at, tick = np.array(self.at[stream], np.int64), np.array(self.tick[stream], np.int64)
-            courses.append(Course(stream, at, tick, observed))
-            packed = np.frombuffer(b"".join(self.forecast[stream]), "<f8")
-            forecasts.append(packed.reshape(len(at), self.fleet.horizon, len(chosen)))
-        return courses, forecasts
-
-
 def without_waiting(fleet: Fleet) -> Fleet:
     """The same fleet with streams that are never called stale nor parked: history has no idle hours."""
     return replace(fleet, stale_after_ns=0, park_after_ns=0)
@@ -195,8 +125,6 @@ def backtest(
     Raises:
         ConfigError: The split leaves nothing to score, or nothing to train on.
     """
-    from gaugecast.learn.backtest_warmup import trained_on
-
     fleet = without_waiting(fleet)
     split.borders(_most_steps(batches))  # what cannot be scored is not forecast for minutes first
     start, learn_after = "cold" if model is None else "given", 0
@@ -260,26 +188,7 @@ def add_baselines(report: Report) -> None:
     report.add("rls", "lockstep", "", [baselines.rls(c, horizon, period_ns) for c in courses])
 
 
-def _one_row(trace: Trace, row: int) -> Trace:
-    at, steps = slice(row, row + 1), trace.steps
-    one = Steps(
-        steps.slots[at],
-        steps.values[at],
-        steps.last[at],
-        steps.seen[at],
-        steps.at[at],
-        steps.last_at[at],
-        steps.gap[at],
-        steps.fresh[at],
-    )
-    return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], one)
-
-
 def _most_steps(batches: Iterable[list[Input]]) -> int:
     """Steps that the longest stream may have."""
     counts = Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
     return max(counts.values(), default=0)
-
-
-def _rows(amount: float, rows: int) -> int:
-    return round(amount * rows) if 0 < amount < 1 else round(amount)
