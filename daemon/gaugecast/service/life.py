@@ -11,6 +11,7 @@ from gaugecast.logs import get
 from gaugecast.service import reports
 from gaugecast.service.commands import answer_command
 from gaugecast.service.daemon import Daemon
+from gaugecast.service.diary import Diary
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 
@@ -45,6 +46,7 @@ class Life:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._reporter = Reporter(daemon)
+        self._diary = Diary(f"{daemon.settings.mqtt.host}:{daemon.settings.mqtt.port}")
         self._ready = False
         self._tick_at_s = 0.0
 
@@ -79,6 +81,7 @@ class Life:
             daemon.child.watch(now_s, daemon.news.heard_at_s)
         state = self._reporter.state()
         daemon.metrics.set_state(state)
+        self._diary.look(state, fault=daemon.link.last_error, checkpoint_failure=daemon.writer.failure)
         most = daemon.settings.http.stream_series
         daemon.columns = tuple(reports.stream_columns(lane, most) for lane in daemon.pipeline.lanes.values())
         daemon.status = self._reporter.status(state, now_s)
