@@ -165,11 +165,12 @@ def test_new_weights_alone_do_not_give_a_snapshot_up() -> None:
     pipeline = new_pipeline()
     feed(pipeline, [reading(i, 20.0 + i % 3, 5.0, stream=s) for i in range(6) for s in "abc"])
     header, slices = state.begin_snapshot(pipeline)
-    later = [installed(OTHER), *(reading(6, 20.0, 5.0, stream=s) for s in "abc")]
+    learned = event(events.ModelInstalled("in_force", OTHER.manifest.version, reason=events.LEARNED))
+    later = [learned, *(reading(6, 20.0, 5.0, stream=s) for s in "abc")]
     outputs = pipeline.advance(later).outputs
+    assert pipeline.snapshot is not None
     while pipeline.snapshot is not None:
         slices += list(state.take_slices(pipeline, 100))
-    assert slices
     restored = pipeline_of(models=[MODEL, OTHER], max_streams=5)
     state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
     assert [o.body for o in restored.advance(later).outputs] == [o.body for o in outputs]
