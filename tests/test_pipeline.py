@@ -122,6 +122,18 @@ def test_a_reset_is_a_new_beginning_for_the_named_stream_only() -> None:
     assert b["quality"] == []
 
 
+@pytest.mark.parametrize("bridge", [0, 3])
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_reset_holds_for_a_reading_in_the_tick_of_the_last_one(bridge: int, timed: bool) -> None:
+    """A sensor that speaks again a tenth of a period later finds its state new, too, and bridges nothing."""
+    fleet = fleet_of("p", bridge=bridge, time_path=("t",) if timed else None)
+    pipeline = pipeline_of(fleet, models=[model_for(fleet)])
+    feed(pipeline, [reading(i, 20 + np.sin(i)) for i in range(6)])
+    order = events.event_input(events.StreamsReset(), received_at_ns=T0, fleet="tanks", stream="a")
+    (message,) = messages_of(feed(pipeline, [order, reading(5.1, 20.0)]))
+    assert message["quality"] == ["warming", "fallback"]
+
+
 # -- hostile values and bounds
 
 

@@ -70,7 +70,8 @@ class Lane:
         """Begin the state of a stream (empty: of all) anew; statistics and step numbers stay."""
         slot = self.table.slots.get(stream)
         slots = self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64)
-        self.table["tick"][slots] -= self.fleet.bridge + 1  # the next step then finds a gap too long to bridge
+        # The next step then finds a gap too long to bridge, even if it falls into the tick of the last one.
+        self.table["tick"][slots] -= self.fleet.bridge + 2
         self.totals.resets += len(slots)
 
     def shift_arrivals(self, step_ns: int) -> None:
@@ -83,7 +84,7 @@ class Lane:
     def succeed(self, old: Lane) -> None:
         """Take the place of a lane whose configuration has changed.
 
-        Where features, period and rows are the same, everything goes on. Else the old lane's open ticks are closed
+        Where features, period and keys are the same, everything goes on. Else the old lane's open ticks are closed
         already, and two things go on: step numbers, for they name messages for ever, and the keys of features that
         are still there, for what was taken may be delivered again.
         """
