@@ -89,7 +89,7 @@ $(VENV)/.stamp-tools: $(VENV)/.stamp-demo
 
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
-	@$(PY) $(PIP) install --editable '.[demo,train]'
+	@$(PY) $(PIP) install --editable '.[demo,plots,parquet,tune]'
 	@touch $@
 
 # The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need.
@@ -101,5 +101,5 @@ $(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
 	@rm -rf build/dist
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir build/dist .
 	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps build/dist/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls build/dist/gaugecast-*.whl)[demo,train]" --group dev
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls build/dist/gaugecast-*.whl)[demo,plots,parquet,tune]" --group dev
 	@touch $@

@@ -211,6 +211,6 @@ def _load_optuna() -> Any:
     try:
         import optuna
     except ImportError as exc:
-        raise ConfigError("tune needs Optuna: pip install 'gaugecast[train]'") from exc
+        raise ConfigError("tune needs Optuna: pip install 'gaugecast[tune]'") from exc
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

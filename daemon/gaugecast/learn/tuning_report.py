@@ -146,6 +146,7 @@ def _draw_history(plt: Any, trials: Sequence[Tried]) -> Any:
         where="post",
         label="best so far",
     )
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("trial")
     axes.set_ylabel("validation MSE")
     axes.legend(frameon=False)

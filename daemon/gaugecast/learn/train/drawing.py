@@ -26,7 +26,7 @@ def load_pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as exc:
-        raise ConfigError("pictures need matplotlib: pip install 'gaugecast[train]'") from exc
+        raise ConfigError("pictures need matplotlib: pip install 'gaugecast[plots]'") from exc
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 

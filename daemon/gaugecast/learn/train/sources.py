@@ -231,7 +231,7 @@ def _open_parquet(path: Path) -> Any:
     try:
         import pyarrow.parquet as parquet
     except ImportError as exc:
-        raise ConfigError(f"{path}: Parquet needs pyarrow: pip install 'gaugecast[train]'") from exc
+        raise ConfigError(f"{path}: Parquet needs pyarrow: pip install 'gaugecast[parquet]'") from exc
     try:
         return parquet.ParquetFile(path)
     except Exception as exc:  # pyarrow raises many kinds for damaged files
