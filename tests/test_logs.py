@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from gaugecast import logs
+from gaugecast.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_levels_below_the_wanted_are_not_written() -> None:
     stream, log = written("plain", "warning")
     log.info("chatter")
     assert stream.getvalue() == ""
-    with pytest.raises(ValueError, match="expected a level of critical, error"):
+    with pytest.raises(ConfigError, match="expected a log level of critical, error"):
         logs.configure("loud")
 
 

@@ -59,6 +59,12 @@ class SessionTaken(GaugecastError):
     exit_code = ExitCode.DEFECT
 
 
+class AddressTaken(GaugecastError):
+    """The address for HTTP is in use or not this machine's. The service manager tries again, as with `SessionTaken`."""
+
+    exit_code = ExitCode.DEFECT
+
+
 class Unreachable(GaugecastError):
     """No daemon answers where one was asked."""
 

@@ -20,6 +20,8 @@ from typing import Any, Literal, TextIO, cast
 import msgspec
 import structlog
 
+from gaugecast.errors import ConfigError
+
 Style = Literal["auto", "plain", "journal", "json"]
 
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
@@ -46,11 +48,11 @@ def configure(level: str = "info", style: Style = "auto", stream: TextIO | None 
         style: `auto` = `journal` where stderr is journald's (JOURNAL_STREAM), else `plain`.
 
     Raises:
-        ValueError: `level` is none of them.
+        ConfigError: `level` is none of them.
     """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None or level.lower() not in _PRIORITIES:
-        raise ValueError(f"expected a level of {', '.join(_PRIORITIES)}, got {level!r}")
+        raise ConfigError(f"expected a log level of {', '.join(_PRIORITIES)}, got {level!r}")
     target = sys.stderr if stream is None else stream
     if style == "auto":
         style = "journal" if is_journal(target, os.environ) else "plain"

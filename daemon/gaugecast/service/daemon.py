@@ -12,7 +12,7 @@ from gaugecast.config.resolve import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
-from gaugecast.errors import StorageBusy, StorageFull
+from gaugecast.errors import AddressTaken, StorageBusy, StorageError, StorageFull
 from gaugecast.fleet import Fleet
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_writer import CheckpointWriter
@@ -76,10 +76,8 @@ class Daemon:
             GaugecastError: With the exit code that the process ends with.
         """
         check_batch_independence()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.lock = StateLock(self.directory)
+        self._occupy()
         self.notifier = Notifier()
-        self.control = Control(self.directory / SOCKET_NAME)
         self.metrics = Metrics(
             [f.name for f in self.fleets],
             stream_series=self.settings.http.stream_series,
@@ -113,15 +111,31 @@ class Daemon:
         self._orders += self.keeper.loss_events(self.models.lost)
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
+    def _occupy(self) -> None:
+        """Take the state directory for us alone, and be found there."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.lock = StateLock(self.directory)
+            self.control = Control(self.directory / SOCKET_NAME)
+        except OSError as exc:
+            raise StorageError(
+                f"[storage] directory: expected one that we may make and write, {str(self.directory)!r} says: {exc}"
+            ) from exc
+
     def _open_web(self) -> Web:
         http = self.settings.http
-        web = Web(
-            http.host,
-            http.port,
-            metrics=self.metrics.render,
-            health=lambda: Health(self.metrics.round_age_s is None or self.metrics.round_age_s < 30, "loop is stuck"),
-            readiness=lambda: Health(self.status.ready, self.status.reason, msgspec.to_builtins(self.status)),
-        )
+        try:
+            web = Web(
+                http.host,
+                http.port,
+                metrics=self.metrics.render,
+                health=lambda: Health(
+                    self.metrics.round_age_s is None or self.metrics.round_age_s < 30, "loop is stuck"
+                ),
+                readiness=lambda: Health(self.status.ready, self.status.reason, msgspec.to_builtins(self.status)),
+            )
+        except OSError as exc:
+            raise AddressTaken(f"[http] expected {http.host}:{http.port} to be free and ours, got: {exc}") from exc
         web.start()
         self.metrics_url = f"http://{http.host}:{web.port}/metrics"
         return web

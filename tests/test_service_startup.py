@@ -1,0 +1,39 @@
+"""A daemon that cannot start says why in one line, with the exit code that its service manager needs."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gaugecast.config import load_settings
+from gaugecast.errors import AddressTaken, StorageError
+from gaugecast.service.daemon import Daemon
+
+
+def daemon(tmp_path: Path, *, state: Path, http_port: int = 0) -> Daemon:
+    """One that has not started."""
+    path = tmp_path / "gaugecast.toml"
+    path.write_text(
+        f'[storage]\ndirectory = "{state}"\n[http]\nport = {http_port}\n'
+        '[fleet.tanks]\nsubscribe = ["plant/{tank}"]\nperiod = "1s"\n[fleet.tanks.features.level]\nunit = "m"\n'
+    )
+    return Daemon(load_settings(path, {}))
+
+
+def test_an_http_port_in_use_is_named(tmp_path: Path) -> None:
+    """Most often another daemon's; a restart heals it once the other is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(AddressTaken, match=rf"\[http\].*127\.0\.0\.1:{port}.*in use"):
+            daemon(tmp_path, state=tmp_path / "s", http_port=port).startup()
+
+
+@pytest.mark.parametrize("name", ["file", "file/state"])
+def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path, name: str) -> None:
+    """As when the default is left and the user is not the service's."""
+    (tmp_path / "file").touch()
+    state = tmp_path / name
+    with pytest.raises(StorageError, match=r"\[storage\] directory: .*" + str(state)):
+        daemon(tmp_path, state=state).startup()
