@@ -7,12 +7,14 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gaugecast.model import Recipe
 from gaugecast.pipeline import Pipeline, events, state
 from gaugecast.records import Input
 from gaugecast.streams.snapshot import Slice
@@ -23,6 +25,7 @@ from support.pipelines import (
     feed,
     fleet_of,
     installed,
+    messages_of,
     model_for,
     outputs_of,
     pipeline_of,
@@ -208,6 +211,36 @@ def test_a_parked_stream_of_another_shape_keeps_counting_its_messages() -> None:
     back = event(events.StreamUnparked(), stream="a")._replace(values=aside.state)
     outcome = pipeline.advance([events.configured(wider, received_at_ns=T0), back, reading(100, 1.0, 2.0)])
     assert [o.step for o in outcome.outputs] == [8]
+
+
+@pytest.mark.parametrize("change", [{"names": "xy"}, {"period_ns": 60_000_000_000}, {"time_path": None}])
+def test_a_parked_stream_is_not_taken_for_one_of_other_features(change: dict[str, Any]) -> None:
+    """As many features, but other ones, or another period: what was remembered says nothing of them."""
+    kept = {"park_after_ns": 60_000_000_000, "bridge": 1000}
+    pipeline = pipeline_of(fleet_of(**kept))
+    feed(pipeline, [reading(i, 20.0, 5.0) for i in range(7)])
+    (aside,) = pipeline.advance([timer(90)]).parked
+    back = event(events.StreamUnparked(), stream="a")._replace(values=aside.state)
+    other = fleet_of(**kept | change)
+    (message,) = messages_of(
+        [pipeline.advance([events.configured(other, received_at_ns=T0), back, reading(100, 1, 2)])]
+    )
+    assert (message["step"], message["quality"]) == (8, ["warming", "fallback"])
+
+
+def test_a_parked_stream_does_not_bring_its_state_to_another_kind_of_model() -> None:
+    """Arrays of the same size that another recipe filled: the stream goes on, the model warms up."""
+    fleet = fleet_of(park_after_ns=60_000_000_000, bridge=1000)
+    before, after = model_for(fleet), model_for(fleet, seed=5, recipe=Recipe(half_life_steps=500.0))
+    pipeline = pipeline_of(fleet, models=[after, before])
+    feed(pipeline, [reading(i, 20 + np.sin(i), 5.0) for i in range(7)])
+    (aside,) = pipeline.advance([timer(90)]).parked
+    back = event(events.StreamUnparked(), stream="a")._replace(values=aside.state)
+    made = [
+        pipeline.advance([installed(after), back, reading(7, 20.0, 5.0)]),
+        pipeline.advance([reading(8, 20.1, 5.0)]),
+    ]
+    assert [m["quality"] for m in messages_of(made)] == [["warming", "fallback"], []]
 
 
 @pytest.mark.parametrize("name", sorted(FLEETS))

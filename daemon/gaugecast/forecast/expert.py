@@ -58,8 +58,12 @@ _SHAPE = ("layers", "recipe", "rows", "features", "head", "look_back", "decoder"
 
 def same_shape(one: Model, other: Model) -> bool:
     """Whether hidden states and statistics of the one go on under the other's weights."""
-    a, b = one.manifest, other.manifest
-    return all(getattr(a, name) == getattr(b, name) for name in _SHAPE)
+    return shape_of(one) == shape_of(other)
+
+
+def shape_of(model: Model) -> tuple[object, ...]:
+    """What hidden states and statistics mean under a model, its weights apart."""
+    return tuple(getattr(model.manifest, name) for name in _SHAPE)
 
 
 class Expert:

@@ -261,8 +261,12 @@ class Lane:
 
 def goes_on(old: Fleet, new: Fleet) -> bool:
     """Whether columns filled under one configuration mean the same under the other."""
-    names = [[(f.name, f.role, f.aggregate) for f in fleet.features] for fleet in (old, new)]
-    return names[0] == names[1] and _keyed(old) == _keyed(new) and old.period_ns == new.period_ns
+    return meaning_of(old) == meaning_of(new)
+
+
+def meaning_of(fleet: Fleet) -> tuple[object, ...]:
+    """What the columns of a fleet's streams mean: of which features, in which period, by which keys."""
+    return tuple((f.name, f.role, f.aggregate) for f in fleet.features), _keyed(fleet), fleet.period_ns
 
 
 def _keyed(fleet: Fleet) -> tuple[bool, bool]:
