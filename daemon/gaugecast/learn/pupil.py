@@ -49,7 +49,7 @@ class Pupil:
         self._rate = LEARNING_RATE
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
-        self._learned: Model | None = None
+        self._learned = False  # since the last hand-over
         self._many = False
         learner = OnlineLearner(self.model, seed=settings.seed, compiled=compiled)
         self.student = Student(fleet, self.model, learner, streams=self.streams)
@@ -95,10 +95,9 @@ class Pupil:
             self.student.learner.resize(segments=_SEGMENTS_MANY, newest=_NEWEST_MANY)
         if self.rate.rate != self._rate:
             self._rate = self.student.learner.learning_rate = self.rate.rate
-        learned = self.student.learner.update()
-        if learned is None:
+        if not self.student.learner.step():
             return False
-        self._learned = learned
+        self._learned = True
         self.updates_total += 1
         return True
 
@@ -109,13 +108,13 @@ class Pupil:
 
     def take_over(self, model: Model) -> None:
         """Other weights, of the same shape, are in force: go on from them."""
-        self._learned = None
+        self._learned = False
         self.model = model
         self.student.learner.load(model)
 
     def ready(self, now_s: float) -> bool:
         """Whether weights are due to be handed over."""
-        if self._learned is None or now_s < self._next_at_s:
+        if not self._learned or now_s < self._next_at_s:
             return False
         return self.forced or self.handovers_total > 0 or self.updates_total >= self._settings.shadow_after
 
@@ -125,7 +124,7 @@ class Pupil:
         Raises:
             ModelError: They are not finite.
         """
-        assert self._learned is not None
+        learned = self.student.learner.model()
         provenance: dict[str, str | int | float] = {
             "made_by": "gaugecast learn",
             "updates": self.updates_total,
@@ -133,11 +132,11 @@ class Pupil:
             "learning_rate": self.rate.rate,
             "seed": self._settings.seed,
         }
-        return seal_model(replace(self._learned.manifest, provenance=provenance), dict(self._learned.weights))
+        return seal_model(replace(learned.manifest, provenance=provenance), dict(learned.weights))
 
     def note_handed(self, model: Model, now_s: float) -> None:
         """The loop has taken these weights."""
-        self.model, self._learned, self._next_at_s = model, None, now_s + self._settings.every_s
+        self.model, self._learned, self._next_at_s = model, False, now_s + self._settings.every_s
         self.versions.append(model.manifest.version)
         self.handovers_total += 1
 

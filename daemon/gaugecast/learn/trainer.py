@@ -131,8 +131,20 @@ class OnlineLearner:
         Call it until it gives `None`, or as often as the budget allows: streams that wait are learned from
         their newest window when their turn comes. The model has no version before it is sealed.
         """
+        return self.model() if self.step() else None
+
+    def model(self) -> Model:
+        """The weights as they stand.
+
+        Raises:
+            ModelError: A weight is not finite.
+        """
+        return self._network.to_model()
+
+    def step(self) -> bool:
+        """`update` without reading the weights back, which takes a sixth of it; False where nothing new has come."""
         if not self._moved:
-            return None
+            return False
         newest = list(self._moved)[: self._newest]
         for stream in newest:
             del self._moved[stream]
@@ -140,7 +152,7 @@ class OnlineLearner:
         chosen += self._draw_replay(self._segments - len(chosen))
         self._learn([(track, start, weight) for track, start, weight in chosen if start is not None])
         self.updates_total += 1
-        return self._network.to_model()
+        return True
 
     def _like(self, x: Float32, state: Float32) -> Window:
         outputs = self._network.manifest.output_size
