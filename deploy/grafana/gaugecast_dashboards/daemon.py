@@ -204,10 +204,11 @@ LEARNER = Row(
         ),
         Panel(
             "Hand-overs and drift",
-            "Weights put in force, and changes of the plant that the learner declared.",
+            "Weights put in force and taken back, and changes of the plant that the learner declared.",
             (
                 Query(f"sum(increase(gaugecast_learner_handovers_total{{{FLEET}}}[$__rate_interval]))", "hand-overs"),
                 Query(f"sum(increase(gaugecast_drift_total{{{FLEET}}}[$__rate_interval]))", "drift"),
+                Query(f"sum(increase(gaugecast_rollbacks_total{{{FLEET}}}[$__rate_interval]))", "roll-backs"),
             ),
         ),
         Panel(
