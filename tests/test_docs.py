@@ -12,7 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
+from gaugecast.cli.main import app
 from gaugecast.cli.reference import BEGIN as COMMANDS_MARK
 from gaugecast.cli.reference import render_commands
 from gaugecast.config import resolve_fleets
@@ -98,6 +100,15 @@ def test_the_example_configuration_is_one() -> None:
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     """Every command and option, and no other; after a change: python -m gaugecast.cli.reference docs/commands.md."""
     assert page("commands.md").partition(COMMANDS_MARK)[2] == render_commands()
+
+
+def test_the_terminal_shows_the_brackets_that_the_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In rich's markup `[train]` is a style, which vanishes."""
+    monkeypatch.setenv("COLUMNS", "300")
+    shown = CliRunner().invoke(app, ["tune", "--help"]).output
+    for words in ("the seed in `[train]`", "as in [train]", "[default: 20]"):
+        assert words in shown
+        assert words in commands_section("tune")
 
 
 def test_commands_that_pages_tell_people_to_type_exist() -> None:

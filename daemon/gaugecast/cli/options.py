@@ -64,7 +64,7 @@ def _parameter(key: str, field: FieldInfo, panel: str) -> inspect.Parameter:
 
 
 def _sentence(field: FieldInfo) -> str:
-    text = field.description or ""
+    text = (field.description or "").replace("[", "\\[")  # else `[train]` would be taken for markup
     return text[:1].upper() + text[1:]
 
 
