@@ -60,7 +60,8 @@ def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> StatusAnswer
     except Unreachable as exc:
         answer = _ask_http(http, timeout_s) if http.port else None
         if answer is None:
-            raise Unreachable(f"{exc}; nor does http://{http.host}:{http.port}/readyz answer") from exc
+            nor = f"; nor does http://{http.host}:{http.port}/readyz answer" if http.port else ""
+            raise Unreachable(f"{exc}{nor}") from exc
         return answer
 
 
