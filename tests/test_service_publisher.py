@@ -217,6 +217,20 @@ def test_refused_outputs_are_offered_again_now_and_then() -> None:
     assert publisher.settled.redelivered == (1,)
 
 
+def test_outputs_that_stay_refused_hold_up_no_others() -> None:
+    """There is room for three at a time; each gets its turn, and then the first again."""
+    publisher, link, outbox = bench(0, window=3)
+    outbox.rows = [Row(1 + i, "t", b"") for i in range(8)]
+    outbox.refused, outbox.confirmed = list(outbox.rows), 8
+    offered = []
+    for turn in range(5):
+        publisher.retry(turn * RETRY_MAX_S)
+        offered.append(list(link.in_flight))
+        link.deny(*link.in_flight)
+        publisher.settle()
+    assert offered == [[1, 2, 3], [4, 5, 6], [7, 8], [1, 2, 3], [4, 5, 6]]
+
+
 def test_what_was_delivered_after_all_is_not_offered_again_before_it_is_noted() -> None:
     """Until the commit the table still has it; another copy would be one too many."""
     publisher, link, outbox = bench(1)

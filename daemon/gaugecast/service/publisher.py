@@ -52,6 +52,7 @@ class Publisher:
         self._redelivered: list[int] = []
         self._retrying: set[int] = set()
         self._retry_at_s, self._retry_s = 0.0, RETRY_S
+        self._retried = 0  # position up to which the table was offered in this pass
 
     @property
     def lag(self) -> int:
@@ -99,11 +100,19 @@ class Publisher:
         return latencies
 
     def retry(self, now_s: float) -> None:
-        """Offer refused outputs again, now and then: an ACL may have been mended."""
+        """Offer refused outputs again, now and then: an ACL may have been mended.
+
+        As many as there is room for, and the next time those after them: topics that stay refused hold up no others.
+        """
         if not self._link.connected or now_s < self._retry_at_s or self._retrying:
             return
+        room = self._link.room(1)
+        if room == 0:
+            return
         self._retry_at_s = now_s + self._retry_s
-        for row in self._outbox.refused_outputs(0, self._link.room(1)):
+        rows = self._outbox.refused_outputs(self._retried, room)
+        self._retried = rows[-1].position if rows and len(rows) == room else 0
+        for row in rows:
             if row.position in self._redelivered:
                 continue  # delivered just now; the next commit takes it out
             self._link.publish(row.position, row.topic, row.body, row.qos, row.retain)
