@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.ledger.rows import StoredOutput
 from gaugecast.ledger.store import Ledger
-from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline import Pipeline, events, state
 from gaugecast.records import Input
 from gaugecast.service.checkpointing import Checkpointer
 from gaugecast.service.recovery import count_differing, recover
+from gaugecast.streams.snapshot import Slice
 from support.pipelines import T0, fleet_of, installed, model_for, pipeline_of, reading
 from support.state_bytes import differences
 
@@ -120,6 +123,29 @@ def test_a_checkpoint_of_another_version_of_the_state_is_passed_over(
     assert report.from_seq == 0
     assert len(report.notes) == 2
     assert "state version 999 expected" in report.notes[0]
+
+
+@pytest.mark.parametrize("unknown", ["setting", "total", "column"])
+def test_a_checkpoint_that_names_what_we_do_not_know_is_passed_over(
+    past: Past, monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    """As a newer version left it, before people went back to this one: that is no defect to die of for ever."""
+    whole = state.restore
+
+    def of_the_future(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]) -> None:
+        entry = header["fleets"]["tanks"]
+        if unknown == "setting":
+            entry["spec"] = entry["spec"].replace('"bridge"', '"bridges"')
+        elif unknown == "total":
+            entry["totals"].append(1)
+        else:
+            slices = [s._replace(name=s.name.replace("streams/cell_n", "streams/cells")) for s in slices]
+        whole(pipeline, header, slices)
+
+    monkeypatch.setattr(state, "restore", of_the_future)
+    pipeline, report = recover(past.directory, past.ledger, new_pipeline)
+    assert differences(pipeline, past.pipeline) == []
+    assert (report.from_seq, len(report.notes)) == (0, 2)
 
 
 def test_a_pruned_ledger_without_a_checkpoint_is_an_error_that_says_what_to_do(

@@ -63,10 +63,17 @@ def restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice])
     """Put an empty pipeline into the state of a checkpoint.
 
     Raises:
-        StorageError: The checkpoint is of another version of the state.
+        StorageError: The checkpoint is of another version of the state, or names what this version does not know.
     """
     if header.get("state_version") != STATE_VERSION:
         raise StorageError(f"a checkpoint of state version {STATE_VERSION} expected, got {header.get('state_version')}")
+    try:
+        _restore(pipeline, header, slices)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StorageError(f"a checkpoint of this version's settings, totals and columns expected: {exc!r}") from exc
+
+
+def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]) -> None:
     pipeline.rejects = Counter({(fleet, reason): count for fleet, reason, count in header["rejects"]})
     pipeline.deliveries = Deliveries(header["deliveries"])
     pipeline.birth_tokens, pipeline.birth_at_ns = header["birth"]
