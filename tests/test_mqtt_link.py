@@ -42,9 +42,9 @@ def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
     links: list[Link] = []
 
     def make(**settings: Any) -> Link:
-        clock = settings.pop("clock", None)
+        own = {name: settings.pop(name) for name in ("clock", "resumed") if name in settings}
         mqtt = Mqtt(host="127.0.0.1", port=broker.port, reconnect_max_s=0.1, **settings)
-        links.append(Link(mqtt, [("in/#", 1)], **({} if clock is None else {"clock": clock})))
+        links.append(Link(mqtt, [("in/#", 1)], **own))
         return links[-1]
 
     yield make
@@ -88,6 +88,23 @@ def test_an_ack_of_the_old_connection_never_acks_a_new_message_with_its_id(
     said = broker.listen(turn(link), lambda said: b"\x40\x02\x00\x01" in said)
     assert said.count(b"\x40\x02\x00\x01") == 1
     assert link.counters.session_lost_total == 1
+
+
+@pytest.mark.parametrize(("resumed", "connack", "lost"), [
+    (False, CONNACK_V5, 0), (True, CONNACK_V5, 1), (True, CONNACK_V5_SESSION, 0),
+])  # fmt: skip
+def test_a_session_that_an_earlier_process_had_can_be_lost_at_the_first_connect(
+    broker: ScriptedBroker, make_link: Callable[..., Link], resumed: bool, connack: bytes, lost: int
+) -> None:
+    """The broker forgot it while we were away; the very first start has nothing to lose."""
+    link = make_link(resumed=resumed)
+    broker.accept(turn(link), connack)
+    for _ in range(2000):
+        if not link.connected:
+            turn(link)()
+    assert link.connected
+    assert link.counters.session_lost_total == lost
+    assert link.counters.reconnects_total == 0
 
 
 def test_acks_between_two_connections_are_dropped(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:

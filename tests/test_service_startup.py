@@ -9,7 +9,11 @@ import pytest
 
 from gaugecast.config import load_settings
 from gaugecast.errors import AddressTaken, StorageError
+from gaugecast.metrics.exporter import Metrics
+from gaugecast.metrics.facts import State
 from gaugecast.service.daemon import Daemon
+from support.models import random_model
+from support.seeding import seed_state
 
 
 def daemon(tmp_path: Path, *, state: Path, http_port: int = 0) -> Daemon:
@@ -37,3 +41,17 @@ def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path, name: st
     state = tmp_path / name
     with pytest.raises(StorageError, match=r"\[storage\] directory: .*" + str(state)):
         daemon(tmp_path, state=state).startup()
+
+
+def test_a_replay_at_the_start_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take minutes, while /metrics already answers."""
+    told: list[State] = []
+    monkeypatch.setattr(Metrics, "set_state", lambda _, state: told.append(state))
+    begun = daemon(tmp_path, state=tmp_path / "s")
+    (fleet,) = begun.fleets
+    seed_state(tmp_path / "s", fleet, random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1))
+    begun.startup()
+    begun.shutdown()
+    assert [state.recovered for state in told] == [0.0, 1.0]
+    assert not any(state.ready for state in told)
+    assert told[0].ledger_bytes

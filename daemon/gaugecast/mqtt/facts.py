@@ -18,7 +18,8 @@ class LinkCounters:
     """Totals since this process began.
 
     Attributes:
-        session_lost_total: On a reconnect the broker had forgotten our session; what it held for us is gone.
+        session_lost_total: On a reconnect, or after a restart of ours, the broker had forgotten our session; what it
+            held for us is gone.
         stale_acks_total: Acks for a connection that is gone; the broker will send these messages again.
         dropped_total: QoS 0 messages dropped to get at the PUBACKs behind them, while the caller took none.
         published_total: Handed over, repetitions after a reconnect included.

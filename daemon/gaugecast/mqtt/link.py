@@ -47,6 +47,7 @@ class Link:
         *,
         forget: Sequence[str] = (),
         retained: Sequence[str] = (),
+        resumed: bool = False,
         flap_limit: int = 20,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +57,7 @@ class Link:
             filters: `(topic filter, QoS)`; subscribed on every connect.
             forget: Filters of an earlier configuration, unsubscribed on every connect.
             retained: Those of `filters` for which retained messages are wanted, when the subscription is new.
+            resumed: An earlier process had a session: a broker that knows none at the first connect has lost it.
             flap_limit: Sessions of less than 3 s within 30 s that are taken for a fight over our client id.
 
         Raises:
@@ -69,6 +71,7 @@ class Link:
         self._filters = list(filters)
         self._forget = [name for name in forget if name not in {kept for kept, _ in filters}]
         self._retained = retained
+        self._resumed = resumed
         self._clock = clock
         self._status = ONLINE
         self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
@@ -231,6 +234,7 @@ class Link:
         counters.connects_total += 1
         if self.epoch:
             counters.reconnects_total += 1
+        if self.epoch or self._resumed:
             counters.session_lost_total += not accepted.session_present
         self.epoch, self.connected, self.last_error = connection.epoch, True, None
         connection.subscribe(self._filters, forget=self._forget, retained=self._retained)

@@ -20,7 +20,7 @@ from gaugecast.ledger.lock import StateLock
 from gaugecast.ledger.store import Ledger
 from gaugecast.logs import get
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import StreamColumns
+from gaugecast.metrics.facts import State, StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.payloads import Decoder
@@ -93,7 +93,13 @@ class Daemon:
         self.writer = CheckpointWriter(self.directory, self.settings.storage)
         self.checkpointer = Checkpointer(self.pipeline, self.writer, self.settings.storage, now_s=time.monotonic())
         self.clock = ArrivalClock(self.ledger.received_at_ns)
-        self.link = Link(self.settings.mqtt, self.filters(), forget=self._forget(), retained=self.retained_filters())
+        self.link = Link(
+            self.settings.mqtt,
+            self.filters(),
+            forget=self._forget(),
+            retained=self.retained_filters(),
+            resumed=self.ledger.last_position > 0,  # who has forecast has had a session
+        )
         self.loop = DataLoop(
             link=self.link,
             ledger=self.ledger,
@@ -151,11 +157,19 @@ class Daemon:
 
         def progress(share: float) -> None:
             self.status = StatusAnswer(ready=False, reason=f"recovering {100 * share:.0f} %")
+            self.metrics.set_state(
+                State(
+                    recovered=share,
+                    unconfirmed_outputs=self.ledger.last_position - self.ledger.confirmed,
+                    ledger_bytes=self.ledger.size_bytes,
+                )
+            )
             self.notifier.extend_timeout(30.0)
 
         def new_pipeline() -> Pipeline:
             return Pipeline(self.settings.loop, self.models)
 
+        progress(0.0)
         pipeline, report = recover(
             self.directory, self.ledger, new_pipeline, same_machine=same_machine, progress=progress
         )
