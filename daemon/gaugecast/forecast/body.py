@@ -40,7 +40,6 @@ class BodyWriter:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.names = tuple(f.name for f in fleet.features if f.role == "forecast")
-        self._retain, self._qos = fleet.retain, fleet.output_qos
 
     def topic(self, stream: str) -> str:
         """Where a stream's forecasts go."""

@@ -166,11 +166,6 @@ class CheckpointWriter:
         return self._inline.completed_seq
 
     @property
-    def wal_bytes(self) -> int:
-        """What waits in the WAL to be copied into the file, when last looked at."""
-        return self._wal.waiting_bytes
-
-    @property
     def wal_failures_total(self) -> int:
         """Attempts to copy the WAL that failed."""
         return self._wal.failures_total

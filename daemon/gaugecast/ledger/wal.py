@@ -42,7 +42,6 @@ class WalCopier:
     """A connection of its own, owned by the thread that calls it.
 
     Attributes:
-        waiting_bytes: What waits to be copied, when last looked at.
         failures_total: Attempts that failed.
     """
 
@@ -50,7 +49,6 @@ class WalCopier:
         self._ledger = ledger
         self._connection: sqlite3.Connection | None = None
         self._version = -1
-        self.waiting_bytes = 0
         self.failures_total = 0
 
     def copy(self) -> None:
@@ -79,9 +77,8 @@ class WalCopier:
         if version == self._version:
             return
         self._version = version
-        _, frames, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
         if frames * page_bytes > BOUND_BYTES:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            _, frames, copied = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-        self.waiting_bytes = max(0, frames - copied) * page_bytes
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

@@ -47,11 +47,10 @@ class Taken(NamedTuple):
 class CarefulReader:
     """Reads every payload of one fleet, or of one feature of it where the topic names the feature."""
 
-    __slots__ = ("_clock", "_features", "_fleet", "_max_bytes", "_max_readings", "_position", "_stream")
+    __slots__ = ("_clock", "_features", "_fleet", "_max_bytes", "_max_readings", "_stream")
 
     def __init__(self, fleet: Fleet, position: int | None, max_payload_bytes: int, max_readings: int) -> None:
         self._fleet = fleet
-        self._position = position
         self._features = list(enumerate(fleet.features))
         if position is not None:
             self._features = self._features[position : position + 1]
