@@ -260,3 +260,20 @@ def test_check_online_says_that_no_broker_answers(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=r"no connection with 127\.0\.0\.1:\d+: .*refused"):
         check_online(settings, resolve_fleets(settings), 0.5)
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("directory", ["file", "file/state"])
+def test_a_state_directory_that_cannot_be_written_is_noted(tmp_path: Path, directory: str) -> None:
+    """It may be right for the daemon's user; for who follows the first steps at home it is not."""
+    (tmp_path / "file").touch()
+    path = tmp_path / "gaugecast.toml"
+    path.write_text(_with_storage(tmp_path / directory))
+    (note,) = check_offline(path, {}).notes
+    assert note.startswith(f"[storage] directory: {tmp_path / 'file'} cannot be written")
+    path.write_text(_with_storage(tmp_path / "new" / "state"))
+    assert check_offline(path, {}).notes == ()
+
+
+def _with_storage(directory: Path) -> str:
+    fleet = '[fleet.tanks]\nsubscribe = ["tanks/{tank}"]\nperiod = "1s"\n[fleet.tanks.features.pressure]\n'
+    return f'[storage]\ndirectory = "{directory}"\n{fleet}'

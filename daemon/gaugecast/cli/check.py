@@ -62,7 +62,18 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
     """
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
-    return Plan(path, settings, fleets, tuple(_check_files(path, settings.mqtt)))
+    notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
+    return Plan(path, settings, fleets, tuple(notes))
+
+
+def _check_directory(directory: Path) -> list[str]:
+    """Note a state directory that this user could neither write nor make; the daemon's user may be another."""
+    if str(directory).startswith("$"):
+        return []
+    nearest = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+    if os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK):
+        return []
+    return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must"]
 
 
 def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
