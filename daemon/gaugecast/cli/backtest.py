@@ -64,14 +64,7 @@ def backtest_command(
     from gaugecast.learn.split import Split
 
     source, batches = _history(file, ledger, config, fleet, features, time_column)
-    if learning not in ("off", "lockstep"):
-        raise ConfigError(f"--learning: off or lockstep expected, got {learning!r}")
-    if learning == "off" and model is None and not warm_up:
-        raise ConfigError(
-            "--learning off: new weights that never learn only repeat the last value; add --warm-up "
-            "with --train-rows, or --model"
-        )
-    kind: Literal["off", "lockstep"] = "off" if learning == "off" else "lockstep"
+    kind = _learning(learning, taught=warm_up or model is not None)
     console = Console()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -94,6 +87,19 @@ def backtest_command(
         console.print(f"figures: {json_file}")
     if plots is not None:
         console.print(f"report: {_draw(report, plots)}")
+
+
+def _learning(asked: str, *, taught: bool) -> Literal["off", "lockstep"]:
+    if asked == "lockstep":
+        return "lockstep"
+    if asked != "off":
+        raise ConfigError(f"--learning: off or lockstep expected, got {asked!r}")
+    if not taught:
+        raise ConfigError(
+            "--learning off: new weights that never learn only repeat the last value; add --warm-up "
+            "with --train-rows, or --model"
+        )
+    return "off"
 
 
 def _history(
