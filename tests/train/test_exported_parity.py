@@ -22,7 +22,11 @@ TOLERANCE = 1e-5
 
 STACKS = ((7,), (6, 4))
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid")
-COMBINATIONS = list(itertools.product(STACKS, ACTIVATIONS, ("dense", "none"), (False, True)))
+#: Every combination; every fifth, so that each value of each choice comes, is enough for every day.
+COMBINATIONS = [
+    pytest.param(*combination, marks=[] if number % 5 == 0 else [pytest.mark.slow])
+    for number, combination in enumerate(itertools.product(STACKS, ACTIVATIONS, ("dense", "none"), (False, True)))
+]
 
 
 def make_model(units: tuple[int, ...], activation: Any, head: Any, norm: bool, **more: Any) -> Model:

@@ -1,0 +1,114 @@
+"""Where training gets its rows from: the ledger as the daemon left it, files of any length in little memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gaugecast.config.schema import Storage
+from gaugecast.errors import ConfigError
+from gaugecast.forecast.scaling import initial_stats, observe
+from gaugecast.learn.train.recording import Recording
+from gaugecast.learn.train.running import observe_rows
+from gaugecast.learn.train.sources import Columns, record
+from gaugecast.ledger import Ledger
+from gaugecast.model import Recipe
+from gaugecast.records import Input, Kind, Verdict
+from train.series import fleet_of, waves, write_csv
+
+FLEET = fleet_of("level", "heat")
+PEAK = """
+import sys
+from pathlib import Path
+from gaugecast.config.training import Train
+from gaugecast.learn.train.job import Task, peak_memory_mb, run_training
+run_training(Task((Path(sys.argv[1]),), Train(units=[2], epochs=1, segment=100, batch_size=64)))
+print(peak_memory_mb())
+"""
+
+
+def reading(stream: str, tick: int, values: tuple[float, float]) -> Input:
+    """One reading of the fleet, minutes apart."""
+    at = tick * FLEET.period_ns
+    return Input(Kind.READING, FLEET.name, stream, at, at, np.array(values, "<f8").tobytes(), at, 0, False, "")
+
+
+def test_a_ledger_gives_what_was_stepped(tmp_path: Path) -> None:
+    """Each stream's rows, features that came apart put together; what was refused stays out."""
+    nan = float("nan")
+    inputs = [
+        reading("a", 1, (1.0, 2.0)), reading("b", 1, (7.0, nan)), reading("b", 1, (nan, 8.0)),
+        reading("a", 2, (3.0, 4.0)), reading("a", 2, (9.0, 9.0)), reading("a", 4, (5.0, 6.0)),
+    ]  # fmt: skip
+    verdicts = [Verdict.STEPPED, Verdict.HELD, Verdict.STEPPED, Verdict.STEPPED, Verdict.LATE, Verdict.STEPPED]
+    ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
+    ledger.commit(inputs, verdicts, [])
+    ledger.close()
+    recording = record([tmp_path], FLEET, Columns(), tmp_path / "scratch")
+    assert recording.read("a", 0, 9)[1].tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    assert recording.read("b", 0, 9)[1].tolist() == [[7.0, 8.0]]
+    assert [(s.start, s.stop) for s in recording.stretches("a")] == [(0, 2), (2, 3)]
+
+
+def test_statistics_along_a_stream_are_those_of_the_daemon() -> None:
+    """Row after row on plain floats: the bits of `observe`, gaps, absent and absurd values included."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(400, 3)) * (1.0, 1e3, 1e-6)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[50] = (1e300, -1e200, 0.0)
+    consecutive = rng.random(400) > 0.05
+    recipe = Recipe(half_life_steps=40.0)
+    stats, expected = initial_stats(1, 3), []
+    before = np.concatenate([np.full((1, 3), np.nan), values[:-1]])
+    for row, previous, follows in zip(values, before, consecutive, strict=True):
+        stats = observe(stats, previous[None], row[None], np.array([follows]), recipe)
+        expected.append(stats[0])
+    got = observe_rows(initial_stats(1, 3)[0], np.full(3, np.nan), values, consecutive, recipe)
+    assert got.tobytes() == np.stack(expected).tobytes()
+
+
+def test_late_and_repeated_rows_are_left_out_and_counted(tmp_path: Path) -> None:
+    """However the rows are cut into slices."""
+    at = np.array([0, 1, 1, 3, 2, 4]) * FLEET.period_ns
+    values = np.arange(12.0).reshape(6, 2)
+    for cuts in ([6], [1, 2, 3], [3, 3]):
+        recording, start = Recording(tmp_path / str(cuts), 2, FLEET.period_ns), 0
+        for size in cuts:
+            recording.add("a", at[start : start + size], values[start : start + size])
+            start += size
+        assert recording.dropped == 2
+        assert recording.read("a", 0, 9)[1][:, 0].tolist() == [0.0, 2.0, 6.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,x\n1,abc\n", r"line 2: could not convert"),
+        ("x\n1\n", r"expected a time column .*--time-column none"),
+        ("time,y\n1,2\n", r"expected a column 'level', found time, y"),
+    ],
+)
+def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: str) -> None:
+    """File, line, and what was expected."""
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    fleet = FLEET if "y" in text else fleet_of("x")
+    with pytest.raises(ConfigError, match=words):
+        record([path], fleet, Columns(), tmp_path / "scratch")
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
+    """Fifteen times the rows, the same peak to within 60 MB; and far below 1.5 GB."""
+    peaks = []
+    for rows in (20_000, 300_000):
+        path = write_csv(tmp_path / f"{rows}.csv", {"x": waves(rows)["level"]})
+        ended = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+        peaks.append(float(ended.stdout.split()[-1]))
+    assert peaks[1] < peaks[0] + 60
+    assert max(peaks) < 1500
