@@ -163,7 +163,7 @@ def test_an_inline_password_is_refused_without_repeating_it() -> None:
         (b"[fleet]\nsubscribe = ['a']\n", "[fleet] subscribe: expected a table, got ['a']"),
         (b"mqtt = 5\n[fleet.a]\n", "mqtt: expected a table, got 5"),
         (b"[mqt]\n", "mqt: unknown table; did you mean 'mqtt'?"),
-        (b"[fleet.a]\nsubscribe = 'x'\n", "[fleet.a] subscribe: expected"),
+        (b"[fleet.a]\nsubscribe = 'x'\n", "[fleet.a] subscribe: expected a list in brackets, got 'x'"),
         (b"[fleet.a]\nperiod = []\n", "[fleet.a] period: expected distance of two readings"),
         (b"[fleet.a.features.b]\nvalid = [0]\n", "[fleet.a.features.b] valid: expected [min, max]"),
         (b"[fleet.a.features.b]\nrole = 'x'\n", "[fleet.a.features.b] role: expected 'forecast' or 'input', got 'x'"),

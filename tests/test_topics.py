@@ -69,7 +69,7 @@ def test_a_pattern_captures_whole_levels_by_name() -> None:
         ("plant/tank-{tank}", "whole level"),
         ("plant/{tank", "whole level"),
         ("plant/{tank}/{tank}", "once"),
-        ("plant/#/x", "whole last level"),
+        ("plant/#/x", "whole last level, got '#' as level 2 of 3"),
         ("plant/a#", "whole last level"),
         ("plant/a+", "whole level"),
         ("", "1 to 65535 bytes"),

@@ -25,6 +25,7 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
     "string_type": "a text in quotes",
+    "list_type": "a list in brackets",
     "string_too_short": "a text that is not empty",
     "too_short": "at least one entry",
 }

@@ -78,7 +78,10 @@ def check_filter(text: str) -> None:
         )
     for position, level in enumerate(levels):
         if "#" in level and (level != "#" or position != len(levels) - 1):
-            raise ConfigError(f"topic filter {text!r}: `#` must be the whole last level, got the level {level!r}")
+            raise ConfigError(
+                f"topic filter {text!r}: `#` must be the whole last level, got {level!r} as level {position + 1} of "
+                f"{len(levels)}"
+            )
         if "+" in level and level != "+":
             raise ConfigError(f"topic filter {text!r}: `+` must be a whole level, got the level {level!r}")
 
