@@ -29,6 +29,7 @@ from gaugecast.config.tuning import Tune
 if TYPE_CHECKING:
     from gaugecast.learn.tuning import Tried
 
+LEAST_WIDTH = 130
 #: Keys of `Train` that are options here, too: those that are not searched under the same name.
 FIXED = {name: (field.annotation, field) for name, field in Train.model_fields.items() if name not in Tune.model_fields}
 FixedOptions = create_model("FixedOptions", __base__=Table, **FIXED)  # type: ignore[call-overload]
@@ -70,7 +71,7 @@ def _tune(
     from gaugecast.learn.tuning_report import HEAD, table_rows, write_report
 
     columns = Columns(time_column, stream_column, tuple(name.strip() for name in features.split(",") if name.strip()))
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # cells that wrap cannot be read
     directory = out or Path("runs/tune")
     began = time.monotonic()
     with Progress(

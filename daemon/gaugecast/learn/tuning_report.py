@@ -99,7 +99,7 @@ def _draw_units(plt: Any, trials: Sequence[Tried]) -> Any:
         for x, (_, own) in zip(at, groups, strict=True):
             axes[0, 0].plot([x + shift] * len(own), [getattr(t, key) for t in own], ".", color="black", markersize=3)
     axes[0, 0].set_title("MSE, best trial (dots: all)")
-    axes[0, 0].legend(frameon=False)
+    axes[0, 0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))
     costs = (("parameters", "parameters"), ("step_us", "µs a step and row"), ("stream_bytes", "bytes a stream"))
     for panel, (key, title) in zip((axes[0, 1], axes[1, 0], axes[1, 1]), costs, strict=True):
         panel.bar(at, [np.median([getattr(t, key) for t in own]) for _, own in groups], 0.5, color=drawing.QUIET)
@@ -128,8 +128,10 @@ def _draw_grid(plt: Any, trials: Sequence[Tried]) -> Any:
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel(key)
     axes.set_ylabel("units")
+    middle = (np.nanmin(best) + np.nanmax(best)) / 2
     for (i, j), value in np.ndenumerate(best):
-        axes.text(j, i, report.show(value), ha="center", va="center", fontsize=8, color="white")
+        ink = "white" if value > middle else "black"  # the better, the lighter
+        axes.text(j, i, report.show(value), ha="center", va="center", fontsize=8, color=ink)
     figure.colorbar(drawn, label="validation MSE")
     return figure
 
