@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from e2e.scenes import START_NS, Listener, check_books, check_messages, check_tanks, send_tanks, tanks_config
@@ -73,6 +74,20 @@ def test_both_versions_of_the_protocol_forecast_each_reading_once(
         send_tanks(broker, 800)
         check_tanks(listener.wait_distinct(800), 800)
         check_books(daemon, stepped=800, late=0, duplicate=0, rejected=0)
+
+
+def test_who_comes_late_gets_the_last_forecast_of_each_stream(tmp_path: Path, broker: Mosquitto) -> None:
+    """`retain = true`: the broker keeps one message a stream, the newest."""
+    (tmp_path / "late").mkdir()
+    config = tanks_config(broker.port, fleet="retain = true")
+    with run_daemon(tmp_path / "d", config) as daemon:
+        with Listener(broker, tmp_path) as listener:
+            send_tanks(broker, 80)
+            listener.wait_distinct(80)
+        with Listener(broker, tmp_path / "late", ("gaugecast/+/+",), "-i", "late") as late:
+            kept = late.wait_distinct(8)
+        check_books(daemon, stepped=80, late=0, duplicate=0, rejected=0)
+    assert [msgspec.json.decode(body)["step"] for _, body in kept] == [10] * 8
 
 
 def test_tls_with_a_password_from_a_file(tmp_path: Path) -> None:
