@@ -48,7 +48,7 @@ OWNERS = {
     "keras": {"learn"},
     "matplotlib": {"learn", "demo"},
     "structlog": {"logs"},
-    "pydantic": {"config", "service", "cli"},
+    "pydantic": {"config", "service", "cli", "learn"},
     "pydantic_settings": {"config"},
     "typer": {"cli", "demo", "learn"},
     "gaugecast_sim": {"demo", "cli"},

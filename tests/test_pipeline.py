@@ -158,6 +158,17 @@ def test_absurd_values_break_no_state_and_no_neighbour(rows: str) -> None:
     assert all(m["forecast"]["p"] is not None for m in messages_of(mixed))
 
 
+def test_limits_are_those_of_the_event_and_not_of_who_replays() -> None:
+    """A replay under another configuration gives the verdicts that were given."""
+    began = events.event_input(events.LimitsSet(2, 100.0, 500.0), received_at_ns=T0)
+    verdicts = []
+    for most in (1, 2, 5):
+        pipeline = pipeline_of(fleet_of("p"), max_streams=most)
+        pipeline.advance([began])
+        verdicts.append(verdicts_of(feed(pipeline, [reading(0, 1.0, stream=name) for name in "abc"])))
+    assert verdicts == [[Verdict.STEPPED, Verdict.STEPPED, Verdict.REJECTED]] * 3
+
+
 def test_streams_beyond_the_cap_are_refused_and_the_rest_go_on() -> None:
     """Refused with a reason, a row for the quarantine, counted; known streams are not touched by it."""
     pipeline = pipeline_of(fleet_of("p"), max_streams=2)

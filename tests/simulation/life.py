@@ -14,6 +14,7 @@ from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.pipeline import Outcome, Pipeline, events
+from gaugecast.pipeline.intake import DELIVERIES
 from gaugecast.records import Input, Message
 from gaugecast.service.checkpointing import Checkpointer
 from gaugecast.service.clock import ArrivalClock
@@ -150,7 +151,7 @@ class Life:
             raise Violation(f"accounting: {self.loop.received_total} readings received, {grown} accounted for")
         if self.pipeline.streams > self._limits.max_streams:
             raise Violation(f"I8: {self.pipeline.streams} streams in memory, {self._limits.max_streams} allowed")
-        if len(self.pipeline.deliveries.as_list()) > 2048:
+        if len(self.pipeline.deliveries.as_list()) > DELIVERIES:
             raise Violation("I8: deliveries without bound")
         for name, lane in self.pipeline.lanes.items():
             live = lane.table.live_slots()

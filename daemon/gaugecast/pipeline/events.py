@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input, Kind
@@ -73,6 +74,14 @@ class ClockStepped(msgspec.Struct, tag_field="event", tag="clock", frozen=True):
     step_ns: int
 
 
+class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):
+    """From here on these settings of `[loop]`, which bear on results, are in force."""
+
+    max_streams: int
+    new_streams_per_s: float
+    skill_half_life: float
+
+
 Event = (
     FleetConfigured
     | FleetRetired
@@ -82,6 +91,7 @@ Event = (
     | StreamUnparked
     | SessionLost
     | ClockStepped
+    | LimitsSet
 )
 
 _decoder = msgspec.json.Decoder(Event)
@@ -102,6 +112,11 @@ def configured(fleet: Fleet, *, received_at_ns: int) -> Input:
     """The event row that puts a fleet's configuration in force."""
     event = FleetConfigured(fleet.to_json(), fleet.digest())
     return event_input(event, received_at_ns=received_at_ns, fleet=fleet.name)
+
+
+def limits_of(settings: Loop) -> LimitsSet:
+    """The event that puts settings in force."""
+    return LimitsSet(settings.max_streams, settings.new_streams_per_s, settings.skill_half_life)
 
 
 def decode_event(detail: str) -> Event:

@@ -10,8 +10,9 @@ import numpy as np
 from gaugecast.align.gates import Round, take_rows
 from gaugecast.records import Input
 
-#: So many deliveries without time and sequence are remembered: twice our Receive Maximum.
-DELIVERIES = 2048
+#: So many deliveries without time and sequence are remembered: more than can be read and not acked (mosquitto 2.0
+#: sends a backlog at once, whatever our Receive Maximum; the link reads on up to 8,192).
+DELIVERIES = 16_384
 
 
 class Deliveries:

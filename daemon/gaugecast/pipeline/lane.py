@@ -30,8 +30,12 @@ class Lane:
         self.speaker = Speaker(fleet, self.table, self.totals)
         self._forecast = np.array(forecast, np.int64)
         self._aggregated = any(f.aggregate != "last" for f in fleet.features)
-        self._decay = decay_of(skill_half_life)
+        self.set_half_life(skill_half_life)
         self._trace = trace
+
+    def set_half_life(self, steps: float) -> None:
+        """Over how many steps scores fade to a half."""
+        self._decay = decay_of(steps)
 
     # -- experts
 

@@ -58,13 +58,14 @@ class Pipeline:
     """All fleets. Owned by the thread that calls it.
 
     Args:
-        limits: `max_streams`, `new_streams_per_s`, `skill_half_life`.
+        limits: `max_streams`, `new_streams_per_s`, `skill_half_life`, until an event (`LimitsSet`) says otherwise.
         models: Loads the weights that events name.
         trace: Keep what is fed to the models, for the learner.
     """
 
     def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
-        self.limits = limits
+        self.limits = events.limits_of(limits)
+        self.limits_told = False  # by an event, so that a replay has them too
         self.lanes: dict[str, Lane] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
@@ -204,6 +205,9 @@ class Pipeline:
         if isinstance(event, events.SessionLost):
             self.deliveries.clear()
             return
+        if isinstance(event, events.LimitsSet):
+            self.set_limits(event)
+            return
         if isinstance(event, events.ClockStepped):
             for each in self.lanes.values():
                 each.shift_arrivals(event.step_ns)
@@ -237,6 +241,14 @@ class Pipeline:
             columns_stay = False
         if not columns_stay:
             self.snapshot = None
+
+    def set_limits(self, limits: events.LimitsSet) -> None:
+        """Put the settings of an event or a checkpoint in force."""
+        if not self.limits_told:
+            self.birth_tokens = limits.new_streams_per_s * _BURST_S
+        self.limits, self.limits_told = limits, True
+        for lane in self.lanes.values():
+            lane.set_half_life(limits.skill_half_life)
 
     def new_lane(self, fleet: Fleet) -> Lane:
         """An empty lane under this pipeline's limits."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
+from gaugecast.pipeline import events
 from gaugecast.pipeline.intake import Deliveries
 from gaugecast.pipeline.lane import Lane
 from gaugecast.pipeline.made import Totals
@@ -22,7 +23,7 @@ from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.streams.snapshot import Slice, Snapshot
 
 #: Raised when a column's meaning changes; an older checkpoint is then passed over and the ledger replayed.
-STATE_VERSION = 1
+STATE_VERSION = 2
 _NAMES = "names"
 
 
@@ -36,6 +37,7 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "state_version": STATE_VERSION,
         "rejects": [[fleet, reason, count] for (fleet, reason), count in sorted(pipeline.rejects.items())],
         "deliveries": pipeline.deliveries.as_list(),
+        "limits": msgspec.to_builtins(pipeline.limits) if pipeline.limits_told else None,
         "birth": [pipeline.birth_tokens, pipeline.birth_at_ns],
         "fleets": {name: _lane_header(lane) for name, lane in pipeline.lanes.items()},
     }
@@ -76,6 +78,8 @@ def restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice])
 def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]) -> None:
     pipeline.rejects = Counter({(fleet, reason): count for fleet, reason, count in header["rejects"]})
     pipeline.deliveries = Deliveries(header["deliveries"])
+    if header["limits"] is not None:
+        pipeline.set_limits(msgspec.convert(header["limits"], events.LimitsSet))
     pipeline.birth_tokens, pipeline.birth_at_ns = header["birth"]
     for name, entry in header["fleets"].items():
         pipeline.lanes[name] = _restore_lane(pipeline, entry)

@@ -206,6 +206,9 @@ class Daemon:
     def configuration_events(self, fleets: Sequence[Fleet], now_ns: int) -> list[Input]:
         """What these fleets change against what the ledger says is in force."""
         made: list[Input] = []
+        limits = events.limits_of(self.settings.loop)
+        if not self.pipeline.limits_told or self.pipeline.limits != limits:
+            made.append(events.event_input(limits, received_at_ns=now_ns))
         wanted = {f.name: f for f in fleets}
         for name in self.pipeline.lanes:
             if name not in wanted:
