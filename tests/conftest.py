@@ -12,3 +12,8 @@ if os.environ.get("GAUGECAST_TEST_INSTALLED") != "1":
     for source in ("daemon", "simulators"):
         sys.path.insert(0, str(ROOT / source))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "daemon"), str(ROOT / "simulators")])
+
+# The public series lie beside the repository, also where the tests run against an installed wheel.
+DATA = ROOT.parent / "shared" / "data"
+if DATA.is_dir():
+    os.environ.setdefault("GAUGECAST_DATA", str(DATA))

@@ -48,6 +48,7 @@ class Life:
         self._reporter = Reporter(daemon)
         self._diary = Diary(f"{daemon.settings.mqtt.host}:{daemon.settings.mqtt.port}")
         self._ready = False
+        self._connected = False  # as last published: /readyz must not lag behind by a second
         self._tick_at_s = 0.0
 
     def main_loop(self) -> None:
@@ -66,8 +67,8 @@ class Life:
             self._reporter.note_latencies(facts.latencies_s)
             for command in daemon.control.poll():
                 answer_command(daemon, command)
-            if now_s >= self._tick_at_s:
-                self._tick_at_s = now_s + _TICK_S
+            if now_s >= self._tick_at_s or daemon.link.connected != self._connected:
+                self._tick_at_s, self._connected = now_s + _TICK_S, daemon.link.connected
                 self.on_tick(now_s)
             daemon.notifier.beat()
 
