@@ -66,6 +66,10 @@ def shape_of(model: Model) -> tuple[object, ...]:
     return tuple(getattr(model.manifest, name) for name in _SHAPE)
 
 
+#: Columns that say how a model did, not what it knows.
+SCORES = ("square_error", "square_last", "scored")
+
+
 class Expert:
     """A model, and columns with what it remembers of each stream. Owned by the loop's thread.
 
@@ -129,7 +133,7 @@ class Expert:
     def forget_scores(self) -> None:
         """Begin to judge anew: what other weights did, and what they said of the coming step, says nothing of these."""
         self.columns["next"][:] = np.nan
-        for name in ("square_error", "square_last", "scored"):
+        for name in SCORES:
             self.columns[name][:] = 0.0
 
     def step(self, steps: Steps) -> tuple[Float64, Trace]:

@@ -53,6 +53,12 @@ class ShadowPromoted(msgspec.Struct, tag_field="event", tag="promoted", frozen=T
     good: str = ""
 
 
+class ShadowWarmed(msgspec.Struct, tag_field="event", tag="warmed", frozen=True):
+    """What the model in shadow remembers of some streams (`memories`); the row's `values` hold the chunk."""
+
+    version: str
+
+
 class StreamsReset(msgspec.Struct, tag_field="event", tag="reset", frozen=True):
     """The named stream, or all of the fleet, begins anew: state zero, statistics kept."""
 
@@ -87,6 +93,7 @@ Event = (
     | FleetRetired
     | ModelInstalled
     | ShadowPromoted
+    | ShadowWarmed
     | StreamsReset
     | StreamUnparked
     | SessionLost

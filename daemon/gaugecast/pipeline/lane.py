@@ -89,8 +89,8 @@ class Lane:
         """Take the place of a lane whose configuration has changed.
 
         Where features, period and keys are the same, everything goes on. Else the old lane's open ticks are closed
-        already, and two things go on: step numbers, for they name messages for ever, and the keys of features that
-        are still there, for what was taken may be delivered again.
+        already, and three things go on: step numbers, for they name messages for ever, the keys of features that
+        are still there, for what was taken may be delivered again, and since when a stream has been silent.
         """
         self.totals = old.totals
         if goes_on(old.fleet, self.fleet):
@@ -107,7 +107,8 @@ class Lane:
         places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
         for stream, slot in old.table.slots.items():
             mine = self.table.add(stream)
-            self.table["step"][mine] = old.table["step"][slot]
+            for name in ("step", "at", "received", "stale"):  # silence goes on to be counted from the last reading
+                self.table[name][mine] = old.table[name][slot]
             for new, before in places if same_keys else []:
                 self.table["key"][mine, new] = old.table["key"][slot, before]
 

@@ -6,7 +6,9 @@ import hashlib
 
 import msgspec
 
+from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
+from gaugecast.model import Model
 from gaugecast.pipeline.lane import Lane, meaning_of
 from gaugecast.records import Parked
 
@@ -46,4 +48,13 @@ def _meaning(lane: Lane, table: str) -> bytes:
     """Bytes that differ where rows of the same layout mean something else."""
     expert = lane.experts.get(table)
     meaning = meaning_of(lane.fleet) if expert is None else shape_of(expert.model)
+    return _digest(meaning)
+
+
+def meaning_of_columns(fleet: Fleet, model: Model) -> bytes:
+    """Bytes that differ where rows of a model's columns mean something else: other features, another shape."""
+    return _digest((meaning_of(fleet), shape_of(model)))
+
+
+def _digest(meaning: object) -> bytes:
     return hashlib.sha256(repr(meaning).encode()).digest()[:_MEANING_BYTES]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from gaugecast.config.schema import Loop
@@ -18,7 +19,7 @@ from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import events, parking, waiting
+from gaugecast.pipeline import events, memories, parking, waiting
 from gaugecast.pipeline.intake import Deliveries, Intake
 from gaugecast.pipeline.lane import Lane, goes_on
 from gaugecast.pipeline.made import Made
@@ -30,6 +31,9 @@ ModelLoader = Callable[[str, str], Model | None]
 
 #: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
 _BURST_S = 10
+
+#: Events after which a copy in the making is still that of the moment at which it began.
+_KEEP_A_SNAPSHOT = (events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed)
 
 #: Nobody needs a timer more often than this.
 _LOOK_NS = 50_000_000
@@ -200,7 +204,7 @@ class Pipeline:
     def _take_event(self, one: Input, cause: int, made: Made) -> None:
         event = events.decode_event(one.detail)
         self._due_ns = None
-        if not isinstance(event, events.SessionLost | events.StreamUnparked | events.ModelInstalled):
+        if not isinstance(event, _KEEP_A_SNAPSHOT):
             self.snapshot = None  # whole columns may change; whoever made the snapshot begins another
         if isinstance(event, events.SessionLost):
             self.deliveries.clear()
@@ -225,6 +229,8 @@ class Pipeline:
             self._install(lane, event)
         elif isinstance(event, events.ShadowPromoted):
             lane.promote()
+        elif isinstance(event, events.ShadowWarmed):
+            self._warm(lane, one.values)
         elif isinstance(event, events.StreamsReset):
             lane.reset(one.stream)
         elif one.stream not in lane.table.slots:
@@ -241,6 +247,13 @@ class Pipeline:
             columns_stay = False
         if not columns_stay:
             self.snapshot = None
+
+    def _warm(self, lane: Lane, chunk: bytes) -> None:
+        memory = msgspec.msgpack.decode(chunk, type=memories.Memory)
+        slots = memories.known(lane, memory)
+        if slots:
+            self._touch(lane.fleet.name, np.array([slot for slot in slots if slot >= 0], np.int64))
+            memories.recall(lane, slots, memory)
 
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""

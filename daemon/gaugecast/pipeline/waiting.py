@@ -35,12 +35,12 @@ def shortest_ns(fleet: Fleet) -> int:
 def next_due_ns(table: StreamTable, fleet: Fleet) -> int | None:
     """Earliest arrival time at which something is due; `None` = never."""
     live = table.live_slots()
-    waiting, stepped = live[table["open"][live]], live[table["started"][live]]
+    waiting, spoken = live[table["open"][live]], _spoken(table)
     due = []
     if len(waiting):
         due.append(int(table["open_received"][waiting].min()) + patience_ns(fleet))
-    talking = stepped[~table["stale"][stepped]]
-    quiet = stepped[~table["open"][stepped]]
+    talking = spoken[~table["stale"][spoken]]
+    quiet = spoken[~table["open"][spoken]]
     for slots, after in ((talking, fleet.stale_after_ns), (quiet, fleet.park_after_ns)):
         if after and len(slots):
             due.append(int(table["received"][slots].min()) + after)
@@ -51,13 +51,22 @@ def overdue(table: StreamTable, fleet: Fleet, now_ns: int) -> Overdue:
     """What is due at `now_ns`."""
     live = table.live_slots()
     waiting = live[table["open"][live] & (table["open_received"][live] + patience_ns(fleet) <= now_ns)]
-    stepped = live[table["started"][live]]
-    silence = now_ns - table["received"][stepped]
-    stale = stepped[(silence >= fleet.stale_after_ns) & ~table["stale"][stepped]]
+    spoken = _spoken(table)
+    silence = now_ns - table["received"][spoken]
+    stale = spoken[(silence >= fleet.stale_after_ns) & ~table["stale"][spoken]]
     # An open tick is closed before its stream is parked: readings that are held are held in memory only.
-    idle = stepped[(silence >= fleet.park_after_ns) & ~table["open"][stepped]]
+    idle = spoken[(silence >= fleet.park_after_ns) & ~table["open"][spoken]]
     return Overdue(
         waiting,
         stale if fleet.stale_after_ns else live[:0],
         idle if fleet.park_after_ns else live[:0],
     )
+
+
+def _spoken(table: StreamTable) -> Int64:
+    """Streams whose silence counts: stepped ones, and those that have been quiet since their fleet was configured anew.
+
+    A stream whose first tick is still open is waited for instead.
+    """
+    live = table.live_slots()
+    return live[(table["received"][live] >= 0) & (table["started"][live] | ~table["open"][live])]

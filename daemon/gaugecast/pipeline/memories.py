@@ -1,0 +1,87 @@
+"""What a newcomer brings along: state and statistics of each stream, from a run over the ledger's past elsewhere.
+
+A model that is put into shadow would begin with no state. Whoever proposes it has stepped it over the same readings
+in a pipeline of its own, and hands over what it remembers there, in chunks that are events: so that no batch is held
+up by all streams at once, and a replay has the very same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from gaugecast.forecast.expert import SCORES, Expert
+from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.parking import meaning_of_columns
+from gaugecast.streams.columns import Columns
+
+#: Of one chunk, about: some hundred streams, a millisecond or two of the loop.
+CHUNK_BYTES = 256 << 10
+
+
+class Remembered(msgspec.Struct, array_like=True, frozen=True):
+    """One stream, the event time of the last step that the model took with it, and its row (`Columns.pack`)."""
+
+    stream: str
+    at: int
+    row: bytes
+
+
+class Memory(msgspec.Struct, array_like=True, frozen=True):
+    """One chunk: what its rows mean (fleet, shape of the model), and the rows."""
+
+    meaning: bytes
+    streams: list[Remembered]
+
+
+def memories_of(lane: Lane, role: str) -> Iterator[bytes]:
+    """All that the model in this role remembers, in encoded chunks; streams in the order of their names."""
+    expert = lane.experts[role]
+    started = lane.table.live_slots()
+    started = lane.by_name(started[expert.columns["warm"][started] > 0])
+    per_chunk = max(1, CHUNK_BYTES // expert.columns.row_bytes)
+    meaning = meaning_of_columns(lane.fleet, expert.model)
+    for begin in range(0, len(started), per_chunk):
+        streams = [
+            Remembered(lane.table.names[slot] or "", int(lane.table["at"][slot]), expert.columns.pack(slot))
+            for slot in started[begin : begin + per_chunk].tolist()
+        ]
+        yield msgspec.msgpack.encode(Memory(meaning, streams))
+
+
+def recall(lane: Lane, slots: list[int], memory: Memory) -> None:
+    """Give the model in shadow what it remembers of these streams (`slots`, as `known` gave them).
+
+    How it did in the past does not count: it may have learned from that very past. Where a stream has been stepped
+    since, its state goes on from where it was, and the forecast for a step that is over is dropped.
+    """
+    expert = lane.shadow
+    assert expert is not None
+    scratch = Columns(expert.columns.spec, 1)
+    for slot, remembered in zip(slots, memory.streams, strict=True):
+        if slot < 0 or not scratch.unpack(0, remembered.row):
+            continue
+        if scratch["warm"][0] <= expert.columns["warm"][slot]:
+            continue  # it has seen more here
+        for name, row in scratch:
+            if name not in SCORES:
+                expert.columns[name][slot] = row[0]
+        if lane.table["at"][slot] != remembered.at:
+            _drop_forecast(expert, slot)
+
+
+def known(lane: Lane, memory: Memory) -> list[int]:
+    """Slot of each stream of a chunk, −1 where there is none; empty where nobody in shadow can use the chunk."""
+    if lane.shadow is None or memory.meaning != meaning_of_columns(lane.fleet, lane.shadow.model):
+        return []
+    slots = [lane.table.slots.get(remembered.stream, -1) for remembered in memory.streams]
+    started = lane.table["started"]
+    return [slot if slot >= 0 and started[slot] else -1 for slot in slots]
+
+
+def _drop_forecast(expert: Expert, slot: int) -> None:
+    for name, column in expert.columns:
+        if name in ("next", "ahead"):
+            column[slot] = np.nan
