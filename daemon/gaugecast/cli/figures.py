@@ -28,6 +28,12 @@ def show_name(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
 
 
+def show_bytes_of(payload: bytes) -> str:
+    r"""Bytes from outside as one line of text; what is no text or could move the cursor as `\xff`, `\n`."""
+    text = payload.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def show_skill(skill: float | None) -> Text:
     """`62 %`: green where the model earns its keep, yellow where it hardly does, red where persistence is better."""
     if skill is None or not math.isfinite(skill):

@@ -16,6 +16,7 @@ from gaugecast.cli.demo import demo_command
 from gaugecast.cli.init import init_command
 from gaugecast.cli.learn import learn_command
 from gaugecast.cli.models import models_app
+from gaugecast.cli.quarantine import quarantine_command
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
@@ -46,6 +47,7 @@ app.command("init")(init_command)
 app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)
+app.command("quarantine")(quarantine_command)
 app.command("replay")(replay_command)
 app.command("backtest")(backtest_command)
 app.command("backup")(backup_command)

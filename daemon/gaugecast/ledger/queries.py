@@ -121,12 +121,12 @@ def refused_outputs(connection: sqlite3.Connection, names: StreamNames, after: i
     return [RefusedOutput(row[0], *names.names[row[1]], row[2], row[3] == 1, *row[4:]) for row in rows]
 
 
-def quarantined(connection: sqlite3.Connection, most: int) -> list[Quarantined]:
-    """The newest refused messages, newest first."""
+def quarantined(connection: sqlite3.Connection, most: int, *, reason: str | None = None) -> list[Quarantined]:
+    """The newest refused messages (of one reason), newest first."""
     rows = connection.execute(
         "SELECT id, received_at_ns, fleet, stream, topic, reason, detail, head FROM quarantine"
-        " ORDER BY id DESC LIMIT ?",
-        (most,),
+        " WHERE ?1 IS NULL OR reason = ?1 ORDER BY id DESC LIMIT ?2",
+        (reason, most),
     )
     return [Quarantined(*row) for row in rows]
 

@@ -84,10 +84,10 @@ class LedgerReader:
         with translated(self.path):
             return queries.refused_outputs(self._connection, self._names, after, most)
 
-    def quarantined(self, most: int) -> list[Quarantined]:
-        """The newest refused messages, newest first."""
+    def quarantined(self, most: int, *, reason: str | None = None) -> list[Quarantined]:
+        """The newest refused messages (of one reason of `records.REJECT_REASONS`), newest first."""
         with translated(self.path):
-            return queries.quarantined(self._connection, most)
+            return queries.quarantined(self._connection, most, reason=reason)
 
     def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
         """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""

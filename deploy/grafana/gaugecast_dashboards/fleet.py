@@ -174,7 +174,7 @@ FLOW = Row(
         ),
         Panel(
             "Refused by reason",
-            "Readings, or messages that cannot be split. The quarantine table has their first bytes.",
+            "Readings, or messages that cannot be split. `gaugecast quarantine` lists them.",
             (
                 Query(
                     f"sum by (reason) (rate(gaugecast_rejects_total{{{INSTANCE}}}[$__rate_interval])) > 0"
