@@ -24,7 +24,7 @@ from gaugecast.model import Model, load_model, save_model, seal_model
 from support.models import random_model
 
 MODEL = random_model(units=(5, 3), layer_norm=True, learned_initial=True)
-PACKED = weights_module._pack(MODEL.weights)
+PACKED = weights_module.pack_weights(MODEL.weights)
 Members = dict[str, bytes]
 
 

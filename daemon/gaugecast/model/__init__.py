@@ -1,6 +1,16 @@
 """The model: its manifest and its weights, in a format that cannot run code (ground layer)."""
 
 from gaugecast.model.manifest import Layer, Manifest, Recipe
-from gaugecast.model.weights import Model, load_model, save_model, seal_model
+from gaugecast.model.weights import Model, load_model, pack_weights, save_model, seal_model, unpack_weights
 
-__all__ = ["Layer", "Manifest", "Model", "Recipe", "load_model", "save_model", "seal_model"]
+__all__ = [
+    "Layer",
+    "Manifest",
+    "Model",
+    "Recipe",
+    "load_model",
+    "pack_weights",
+    "save_model",
+    "seal_model",
+    "unpack_weights",
+]

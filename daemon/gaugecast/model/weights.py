@@ -12,6 +12,7 @@ import math
 import os
 import struct
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def load_model(path: Path) -> Model:
         raise ModelError(f"{WEIGHTS_NAME}: expected sha256 {manifest.sha256!r}, got {digest!r}")
     if manifest.version != digest[:VERSION_DIGITS]:
         raise ModelError(f"manifest: version: expected {digest[:VERSION_DIGITS]!r}, got {manifest.version!r}")
-    return Model(manifest, _unpack(packed, manifest))
+    return Model(manifest, unpack_weights(packed, _all_shapes(manifest)))
 
 
 def save_model(model: Model, directory: Path) -> Path:
@@ -83,7 +84,7 @@ def save_model(model: Model, directory: Path) -> Path:
     What is written carries the digest and version of these weights, whatever the manifest said.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    packed = _pack(model.weights)
+    packed = pack_weights(model.weights)
     _write_durably(directory / WEIGHTS_NAME, packed)
     path = directory / MANIFEST_NAME
     _write_durably(path, encode_manifest(_stamp(model.manifest, packed)))
@@ -97,7 +98,41 @@ def seal_model(manifest: Manifest, weights: dict[str, Float32]) -> Model:
         ModelError: As for `Model`.
     """
     checked = Model(manifest, weights)
-    return Model(_stamp(manifest, _pack(checked.weights)), checked.weights)
+    return Model(_stamp(manifest, pack_weights(checked.weights)), checked.weights)
+
+
+def pack_weights(weights: dict[str, Float32]) -> bytes:
+    """The bytes of `weights.npz`: the same weights always give the same bytes (no dates, fixed order)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(weights):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, weights[name].astype("<f4"), version=(1, 0), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    return buffer.getvalue()
+
+
+def unpack_weights(packed: bytes, shapes: Mapping[str, Shape]) -> dict[str, Float32]:
+    """Read such bytes, once every member's name and size are what `shapes` asks for; a name may be absent.
+
+    Raises:
+        ModelError: Anything else than arrays of these names and shapes.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            members = archive.infolist()
+            names = [_member_name(member, shapes) for member in members]
+            if len(set(names)) != len(names):
+                raise ModelError(f"{WEIGHTS_NAME}: a member comes twice among {sorted(names)}")
+            total = sum(member.file_size for member in members)
+            if total > len(packed):  # members that overlap would let a small file fill the memory
+                raise ModelError(f"{WEIGHTS_NAME}: expected at most {len(packed)} bytes in members, got {total}")
+            return {
+                name: _parse_member(name, archive.read(member), shapes[name])
+                for name, member in zip(names, members, strict=True)
+            }
+    except UNZIP_ERRORS as exc:
+        raise ModelError(f"{WEIGHTS_NAME}: expected an npz archive: {exc}") from exc
 
 
 def _stamp(manifest: Manifest, packed: bytes) -> Manifest:
@@ -131,38 +166,7 @@ def _freeze(name: str, array: Float32, shape: Shape) -> Float32:
     return frozen
 
 
-def _pack(weights: dict[str, Float32]) -> bytes:
-    """The bytes of `weights.npz`: the same weights always give the same bytes (no dates, fixed order)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(weights):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, weights[name].astype("<f4"), version=(1, 0), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
-    return buffer.getvalue()
-
-
-def _unpack(packed: bytes, manifest: Manifest) -> dict[str, Float32]:
-    """Read the archive, once every member's name and size are what the manifest needs."""
-    shapes = _all_shapes(manifest)
-    try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            members = archive.infolist()
-            names = [_member_name(member, shapes) for member in members]
-            if len(set(names)) != len(names):
-                raise ModelError(f"{WEIGHTS_NAME}: a member comes twice among {sorted(names)}")
-            total = sum(member.file_size for member in members)
-            if total > len(packed):  # members that overlap would let a small file fill the memory
-                raise ModelError(f"{WEIGHTS_NAME}: expected at most {len(packed)} bytes in members, got {total}")
-            return {
-                name: _parse_member(name, archive.read(member), shapes[name])
-                for name, member in zip(names, members, strict=True)
-            }
-    except UNZIP_ERRORS as exc:
-        raise ModelError(f"{WEIGHTS_NAME}: expected an npz archive: {exc}") from exc
-
-
-def _member_name(member: zipfile.ZipInfo, shapes: dict[str, Shape]) -> str:
+def _member_name(member: zipfile.ZipInfo, shapes: Mapping[str, Shape]) -> str:
     """The weight that a member holds; only the central directory is looked at, nothing is unpacked."""
     name = member.filename.removesuffix(".npy")
     if name not in shapes or name == member.filename:
