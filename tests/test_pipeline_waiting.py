@@ -131,6 +131,26 @@ def test_a_stream_with_an_open_tick_is_not_parked_over_its_readings() -> None:
     assert pipeline.lanes["tanks"].totals.held == 0
 
 
+def test_a_stream_that_never_speaks_after_another_configuration_is_called_stale_and_parked() -> None:
+    """Its silence is counted from its last reading; no forecast is left to be said again. Speaking ends it as ever."""
+    waits = {"stale_after_ns": 10 * SECOND, "park_after_ns": 30 * SECOND}
+    pipeline = pipeline_of(fleet_of("p", **waits))
+    feed(pipeline, [reading(0, 20.0), reading(1, 21.0), reading(1, 5.0, stream="b")])
+    other = events.configured(fleet_of("pq", **waits), received_at_ns=T0 + 5 * SECOND)
+    assert messages_of(feed(pipeline, [other, timer(10.9)])) == []
+    made = messages_of(feed(pipeline, [timer(11.0), timer(12.0)]))
+    assert [(m["stream"], m["step"], m["at"], m["quality"]) for m in made] == [
+        ("a", 3, T0 / 1e9 + 1, ["fallback", "stale"]),
+        ("b", 2, T0 / 1e9 + 1, ["fallback", "stale"]),
+    ]
+    assert made[0]["forecast"] == {"p": None, "q": None}
+    (back,) = messages_of(feed(pipeline, [reading(20.25, 7.0, 8.0, stream="b")]))
+    assert (back["step"], back["at"], back["quality"]) == (3, T0 / 1e9 + 20.25, ["warming", "fallback"])
+    outcome = pipeline.advance([timer(31)])
+    assert [p.stream for p in outcome.parked] == ["a"]
+    assert pipeline.streams == 1
+
+
 # -- aggregates
 
 

@@ -61,7 +61,7 @@ class Judged(NamedTuple):
 def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     """Verdict and tick of each reading. Writes nothing but the columns `late_*`."""
     verdict, values = _by_key(table, fleet, r)
-    spoken = table["received"][r.slots] >= 0
+    spoken = table["started"][r.slots] | table["open"][r.slots]
     phase = np.where(spoken, table["phase"][r.slots], r.at if _learns_phase(fleet) else 0)
     first_tick = tick_of(r.at, phase, fleet.period_ns) - 1
     closed = np.where(spoken, np.where(table["started"][r.slots], table["tick"][r.slots], NEVER), first_tick)
