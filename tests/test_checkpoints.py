@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import struct
 import threading
 from pathlib import Path
@@ -28,6 +29,7 @@ from gaugecast.ledger import (
     newest,
     oldest_exact,
 )
+from gaugecast.ledger.wal import WalCopier
 from ledger_rows import micro_batch
 
 DAY_S = 86_400
@@ -286,4 +288,29 @@ def test_the_writer_thread_copies_the_wal_so_that_the_loop_need_not(tmp_path: Pa
     assert ledger.path.stat().st_size > size + 100_000
     assert writer.wal_failures_total == 0
     assert writer.close()
+    ledger.close()
+
+
+def test_a_wal_that_cannot_be_copied_is_counted_and_tried_again(tmp_path: Path) -> None:
+    """Though nothing new was committed since; the reason is kept for the journal."""
+    ledger = Ledger.open(tmp_path, STORAGE)
+    ledger.commit(*micro_batch(0, 2000))
+    size = ledger.path.stat().st_size
+    copier = WalCopier(ledger.path)
+    copier.copy()
+    assert (copier.failures_total, copier.failure) == (0, None)
+    copied = ledger.path.stat().st_size
+    assert copied > size
+    ledger.commit(*micro_batch(2000, 2000))
+    assert copier._connection is not None
+    copier._connection.set_authorizer(lambda *asked: sqlite3.SQLITE_DENY if asked[1] == "wal_checkpoint" else 0)
+    copier.copy()
+    copier.copy()
+    assert copier.failures_total == 2
+    assert "not authorized" in str(copier.failure)
+    copier._connection.set_authorizer(None)
+    copier.copy()
+    assert copier.failures_total == 2
+    assert ledger.path.stat().st_size > copied
+    copier.close()
     ledger.close()

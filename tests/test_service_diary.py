@@ -92,6 +92,18 @@ def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     assert "no space left" in events(lines)[1]
 
 
+def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO) -> None:
+    """It is tried each second: a line at the first, second, fourth, … failure, with the reason."""
+    diary = Diary("localhost:1883")
+    for failures in (0, 1, 2, 3, 4, 5, 6, 7):
+        state = replace(WELL, wal_copy_failures_total=failures)
+        diary.look(state, fault=None, wal_failure=OSError("disk I/O error"))
+    told = [line for line in events(lines) if "write-ahead log not copied" in line]
+    assert ["failures=1" in told[0], "failures=2" in told[1], "failures=4" in told[2]] == [True] * 3
+    assert len(told) == 3
+    assert "disk I/O error" in told[0]
+
+
 def test_growth_of_the_brokers_drops_is_told_and_its_first_count_is_not(lines: io.StringIO) -> None:
     """It counts since its own start, for all its clients."""
     diary = Diary("localhost:1883")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaugecast.config import load_settings
+from gaugecast.ledger.wal import WalCopier
 from gaugecast.metrics.facts import State
 from gaugecast.records import Refused
 from gaugecast.service.daemon import Daemon
@@ -36,6 +37,14 @@ def test_no_gauge_of_a_running_daemon_is_left_unknown(daemon: Daemon) -> None:
     state = Reporter(daemon).state()
     unknown = {field.name for field in fields(State) if getattr(state, field.name) is None}
     assert unknown == {"checkpoint_age_s", "broker_dropped_total"}
+
+
+def test_wal_copies_that_fail_are_counted_in_the_state(daemon: Daemon) -> None:
+    """The writer's thread counts, the state carries it to /metrics, and the journal gets the reason."""
+    daemon.writer._wal = WalCopier(daemon.directory / "control.sock")
+    daemon.writer._wal.copy()
+    assert Reporter(daemon).state().wal_copy_failures_total == 1
+    assert daemon.writer.wal_failure is not None
 
 
 def test_rows_that_were_refused_are_counted_and_degrade(daemon: Daemon) -> None:

@@ -59,6 +59,7 @@ HEALTHY: dict[str, str] = {
     f"gaugecast_unconfirmed_outputs{{{TARGET}}}": constant(3),
     f"gaugecast_outputs_refused_total{{{TARGET}}}": constant(0),
     f"gaugecast_checkpoint_failures_total{{{TARGET}}}": constant(0),
+    f"gaugecast_wal_copy_failures_total{{{TARGET}}}": constant(0),
     f"gaugecast_checkpoint_age_seconds{{{TARGET}}}": "0+60x59 " * 8,
     f"gaugecast_disk_free_bytes{{{TARGET}}}": f"50000000000-1000000x{MINUTES}",
     f"gaugecast_learner_failures_total{{{FLEET}}}": f"0x120 1x{MINUTES - 121}",
@@ -119,6 +120,7 @@ CASES: dict[str, Case] = {
     "GaugecastCommitSlow": Case(histogram("gaugecast_commit_seconds", 60, COMMIT, 2), 15, 8),
     "GaugecastCheckpointFailing": Case(_named("gaugecast_checkpoint_failures_total", "0x10 1x100"), 12, 9),
     "GaugecastCheckpointOld": Case(_named("gaugecast_checkpoint_age_seconds", "0+60x300"), 140, 125),
+    "GaugecastWalFailing": Case(_named("gaugecast_wal_copy_failures_total", "0x10 0+60x100"), 20, 14),
     "GaugecastDiskLow": Case(_named("gaugecast_disk_free_bytes", "2e9x10 5e8x100"), 17, 14),
     "GaugecastDiskFilling": Case(_named("gaugecast_disk_free_bytes", f"15000000000-20000000x{MINUTES}"), 70, 40),
     "GaugecastLearnerFailing": Case(

@@ -170,6 +170,11 @@ class CheckpointWriter:
         """Attempts to copy the WAL that failed."""
         return self._wal.failures_total
 
+    @property
+    def wal_failure(self) -> Exception | None:
+        """What the newest of them was, or `None`."""
+        return self._wal.failure
+
     def begin(self, seq: int, header: dict[str, object]) -> None:
         """Begin the checkpoint that stands after input `seq`. Raises `Defect` while the one before is being written."""
         if self._writing or self._closing:

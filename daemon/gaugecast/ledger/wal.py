@@ -43,6 +43,7 @@ class WalCopier:
 
     Attributes:
         failures_total: Attempts that failed.
+        failure: What the newest failure was, or `None`; stays after it was mended.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -50,17 +51,19 @@ class WalCopier:
         self._connection: sqlite3.Connection | None = None
         self._version = -1
         self.failures_total = 0
+        self.failure: Exception | None = None
 
     def copy(self) -> None:
-        """Copy what was committed since the last call. Failures are counted: the WAL grows until they are mended."""
+        """Copy what was committed since the last copy. Failures are counted: the WAL grows until they are mended."""
         try:
             if self._connection is None:
                 if not self._ledger.exists():
                     return
                 self._connection = connect_wal(self._ledger, busy_ms=BUSY_MS)
             self._copy(self._connection)
-        except (sqlite3.Error, StorageError):
-            self.failures_total += 1  # a full disk, mostly
+        except (sqlite3.Error, StorageError) as exc:
+            self.failure = exc  # a full disk, mostly
+            self.failures_total += 1
 
     def close(self) -> None:
         """Close the connection."""
@@ -76,9 +79,9 @@ class WalCopier:
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return
-        self._version = version
         _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
         if frames * page_bytes > BOUND_BYTES:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        self._version = version  # only now, so that a copy that failed is tried again though nothing new came

@@ -64,6 +64,7 @@ STATED = (
     _gauge("quarantine_rows", "Rows in the table of refused readings"),
     _counter("checkpoints", "Checkpoints written"),
     _counter("checkpoint_failures", "Checkpoints that could not be written"),
+    _counter("wal_copy_failures", "Attempts to copy the write-ahead log into the ledger's file that failed"),
     _gauge("checkpoint_age_seconds", "Age of the newest valid checkpoint"),
     _gauge("ledger_bytes", "Size of the ledger with its write-ahead log"),
     _gauge("disk_free_bytes", "Free space where the state directory lies"),

@@ -154,6 +154,7 @@ class State:
     quarantine_rows: int | None = None
     checkpoints_total: int = 0
     checkpoint_failures_total: int = 0
+    wal_copy_failures_total: int = 0
     checkpoint_age_s: float | None = None
     ledger_bytes: int | None = None
     disk_free_bytes: int | None = None

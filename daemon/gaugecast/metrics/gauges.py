@@ -20,6 +20,7 @@ _PLAIN = (
     ("quarantine_rows", "quarantine_rows"),
     ("checkpoints_total", "checkpoints_total"),
     ("checkpoint_failures_total", "checkpoint_failures_total"),
+    ("wal_copy_failures_total", "wal_copy_failures_total"),
     ("checkpoint_age_s", "checkpoint_age_seconds"),
     ("ledger_bytes", "ledger_bytes"),
     ("disk_free_bytes", "disk_free_bytes"),

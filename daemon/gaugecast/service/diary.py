@@ -20,12 +20,16 @@ class Diary:
         self._before = State()
         self._fault = ""
 
-    def look(self, state: State, *, fault: str | None, checkpoint_failure: BaseException | None = None) -> None:
+    def look(
+        self, state: State, *, fault: str | None, checkpoint_failure: BaseException | None = None,
+        wal_failure: Exception | None = None,
+    ) -> None:  # fmt: skip
         """Write what is new.
 
         Args:
             fault: Why there is no connection, or what the broker did not grant; `None` if all is well.
             checkpoint_failure: What ended the newest checkpoint.
+            wal_failure: Why the write-ahead log was not copied when that was last tried in vain.
         """
         before, self._before = self._before, state
         self._look_at_connection(before, state, fault or "")
@@ -35,6 +39,9 @@ class Diary:
             log.info("no longer degraded", reason=reason)
         if state.checkpoint_failures_total > before.checkpoint_failures_total:
             log.error("checkpoint failed", why=str(checkpoint_failure))
+        vain, vain_before = state.wal_copy_failures_total, before.wal_copy_failures_total
+        if vain.bit_length() > vain_before.bit_length():  # tried each second: told at the first, second, fourth, …
+            log.error("write-ahead log not copied", why=str(wal_failure), failures=vain)
         dropped, dropped_before = state.broker_dropped_total, before.broker_dropped_total
         if dropped is not None and dropped_before is not None and dropped > dropped_before:
             log.warning("broker drops messages", more=dropped - dropped_before, total=dropped)

@@ -82,7 +82,12 @@ class Life:
             daemon.child.watch(now_s, daemon.news.heard_at_s)
         state = self._reporter.state()
         daemon.metrics.set_state(state)
-        self._diary.look(state, fault=daemon.link.last_error, checkpoint_failure=daemon.writer.failure)
+        self._diary.look(
+            state,
+            fault=daemon.link.last_error,
+            checkpoint_failure=daemon.writer.failure,
+            wal_failure=daemon.writer.wal_failure,
+        )
         most = daemon.settings.http.stream_series
         daemon.columns = tuple(reports.stream_columns(lane, most) for lane in daemon.pipeline.lanes.values())
         daemon.status = self._reporter.status(state, now_s)

@@ -63,6 +63,7 @@ class Reporter:
             refused_rows=refused_rows,
             quarantine_rows=daemon.ledger.quarantine_count,
             checkpoint_failures_total=daemon.writer.failures_total,
+            wal_copy_failures_total=daemon.writer.wal_failures_total,
             checkpoint_age_s=self._checkpoint_age_s(),
             checkpoints_total=self._checkpoints_total,
             ledger_bytes=daemon.ledger.size_bytes,

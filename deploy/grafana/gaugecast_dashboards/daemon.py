@@ -145,8 +145,12 @@ LEDGER = Row(
         ),
         Panel(
             "Checkpoints",
-            "Written, and failed.",
-            (total("checkpoints", "written"), total("checkpoint_failures", "failed")),
+            "Written, and failed; and copies of the write-ahead log that failed.",
+            (
+                total("checkpoints", "written"),
+                total("checkpoint_failures", "failed"),
+                total("wal_copy_failures", "WAL copies failed"),
+            ),
         ),
     ),
 )
