@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from gaugecast.cli.figures import show_skill
@@ -20,6 +21,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.model import Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.service.models import ModelStore, check_fits
+from gaugecast.service.warming import warm, write_memory
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow, promote and roll back models.")
 
@@ -27,6 +29,8 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's confi
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
 _DEFAULT = Path("gaugecast.toml")
 _NEWEST = 20
+#: About half a minute of stepping.
+_WARM_INPUTS = 500_000
 
 
 @models_app.command("list")
@@ -94,12 +98,45 @@ def import_model(
 
 
 @models_app.command("shadow")
-def shadow_model(version: str, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
-    """Let stored weights run beside what is in force, unpublished, and be judged."""
+def shadow_model(
+    version: str,
+    config: Config = _DEFAULT,
+    fleet: FleetName = None,
+    warm_inputs: Annotated[
+        int, typer.Option("--warm", min=0, help="Newest inputs of the ledger to warm it with; 0: it begins cold.")
+    ] = _WARM_INPUTS,
+) -> None:
+    """Let stored weights run beside what is in force, unpublished, and be judged.
+
+    First they go over the newest readings of the ledger, so that state and statistics of every stream are there
+    from the first step on. How they did on those does not count.
+    """
     settings = load_settings(config, os.environ)
     name = _fleet_name(settings, fleet)
+    _ask(settings, {"command": "models"})  # without a daemon there is nothing to warm for
+    if warm_inputs:
+        _warm(settings, next(f for f in resolve_fleets(settings) if f.name == name), version, warm_inputs)
     _ask(settings, {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"})
     typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
+
+
+def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
+    """Let the model remember the streams, with a bar that shows how far it is."""
+    directory = settings.storage.directory
+    store = ModelStore(directory)
+    model = store.load(fleet.name, version)
+    check_fits(model, fleet)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("warming up on the ledger", total=None)
+        chunks = warm(
+            directory,
+            settings.loop,
+            fleet,
+            model,
+            most=most,
+            progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    write_memory(store.place(fleet.name, version), chunks)
 
 
 @models_app.command("promote")

@@ -10,7 +10,8 @@ from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
 from gaugecast.pipeline import events
 from gaugecast.service.daemon import Daemon
-from gaugecast.service.keeper import measured
+from gaugecast.service.keeper import is_shadow, measured
+from gaugecast.service.warming import take_memory
 
 
 def answer_command(daemon: Daemon, command: Command) -> None:
@@ -45,11 +46,17 @@ def _reset(daemon: Daemon, command: Command) -> None:
 
 
 def _hand_over(daemon: Daemon, command: Command) -> None:
-    """From the learner, or from `gaugecast models shadow`: weights that the store has get a role."""
+    """From the learner, or from `gaugecast models shadow`: weights that the store has get a role.
+
+    Where they go into shadow with what they remember of the streams beside them, that follows, a chunk a batch.
+    """
     request = command.request
     fleet, version = str(request["fleet"]), str(request["version"])
     role, reason = str(request.get("role", "shadow")), str(request.get("reason", events.LEARNED))
-    daemon.order(daemon.keeper.hand_over(fleet, version, role, reason))
+    event = daemon.keeper.hand_over(fleet, version, role, reason)
+    daemon.order(event)
+    for chunk in take_memory(daemon.store.place(fleet, version)) if is_shadow(event) else ():
+        daemon.order(events.event_input(events.ShadowWarmed(version), received_at_ns=0, fleet=fleet, state=chunk))
     command.answer()
 
 

@@ -39,6 +39,8 @@ from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED
 from gaugecast.web import Health, Web
 
+#: What a newcomer remembers of thousands of streams is megabytes: so much of it goes into one batch.
+_ORDERED_BYTES = 512 << 10
 _TICK_S = 1.0
 _PRUNE_S = 10.0
 
@@ -242,8 +244,9 @@ class Daemon:
                 self._prune_at_s = now_s
 
     def _take_orders(self, _now_ns: int) -> list[Input]:
-        orders, self._orders = self._orders, []
-        if orders:
+        count = _affordable(self._orders)
+        orders, self._orders = self._orders[:count], self._orders[count:]
+        if orders and not self._orders:
             self.keeper.taken()
         now_ns = self.clock.latest
         return [order._replace(received_at_ns=now_ns, at_ns=now_ns) for order in orders]
@@ -282,3 +285,13 @@ class Daemon:
         self.ledger.close()
         self.lock.release()
         log.info("stopped", seq=self.ledger.last_seq)
+
+
+def _affordable(orders: Sequence[Input]) -> int:
+    """How many of the orders, from the first on, one batch can take; at least one."""
+    total = 0
+    for count, order in enumerate(orders):
+        total += len(order.values)
+        if count and total > _ORDERED_BYTES:
+            return count
+    return len(orders)

@@ -243,6 +243,12 @@ def _role_for(lane: Lane, model: Model, role: str, *, learned: bool) -> str:
     return role
 
 
+def is_shadow(one: Input) -> bool:
+    """Whether this is the event that puts weights on trial."""
+    event = events.decode_event(one.detail)
+    return isinstance(event, events.ModelInstalled) and event.role == "shadow"
+
+
 def measured(lane: Lane, expert: Expert) -> tuple[float, float]:
     """Steps (discounted, over all streams, mean over the features) and skill (mean over the features) of a model."""
     live = lane.table.live_slots()

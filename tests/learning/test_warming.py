@@ -1,0 +1,107 @@
+"""A stored model goes over the ledger's past before it goes on trial, and the loop takes what it remembers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from gaugecast.config.schema import Loop, Storage
+from gaugecast.fleet import Feature
+from gaugecast.ledger.store import Ledger
+from gaugecast.pipeline import Pipeline, events, memories
+from gaugecast.pipeline.rehearsal import begins_after
+from gaugecast.records import Input
+from gaugecast.service.warming import take_memory, warm, write_memory
+from learning.worlds import FLEET, configured, event, reading, small_model, timer
+
+OTHER = replace(FLEET, features=(*FLEET.features, Feature("level")))
+
+
+def write(directory: Path, *inputs: Input) -> None:
+    """A ledger that holds these inputs and was closed."""
+    ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+    ledger.commit(inputs, [0] * len(inputs), [])
+    ledger.close()
+
+
+def past(ticks: range, streams: str = "ab") -> list[Input]:
+    """Readings, and a timer a tick."""
+    made: list[Input] = []
+    for tick in ticks:
+        made += [reading(tick, [float(tick % 7), tick * 0.5], stream=stream) for stream in streams]
+        made.append(timer(tick + 0.9))
+    return made
+
+
+def loop_at_the_end(inputs: list[Input]) -> Pipeline:
+    """The loop's pipeline after the inputs, a newcomer just put on trial."""
+    loop = Pipeline(Loop(), lambda _fleet, _version: small_model())
+    loop.advance(inputs)
+    loop.advance([event(events.ModelInstalled("shadow", small_model().manifest.version))])
+    return loop
+
+
+def shadow_rows(loop: Pipeline) -> dict[str, dict[str, bytes]]:
+    """By stream and column, what the model on trial remembers."""
+    lane = loop.lanes["tanks"]
+    assert lane.shadow is not None
+    columns = [(name, column) for name, column in lane.shadow.columns if name in ("state", "stats", "next", "warm")]
+    return {name: {c: column[slot].tobytes() for c, column in columns} for name, slot in lane.table.slots.items()}
+
+
+def test_what_it_remembers_of_the_ledger_is_what_it_would_know_had_it_been_on_trial_all_along(tmp_path: Path) -> None:
+    """To the bit, for every stream."""
+    inputs = [configured(), *past(range(30))]
+    write(tmp_path, *inputs)
+    cold, always = loop_at_the_end(inputs), loop_at_the_end(inputs[:1])
+    always.advance(inputs[1:])
+    for chunk in warm(tmp_path, Loop(), FLEET, small_model(), most=10_000):
+        told = events.ShadowWarmed(small_model().manifest.version)
+        cold.advance([events.event_input(told, received_at_ns=0, fleet="tanks", state=chunk)])
+    assert shadow_rows(cold) == shadow_rows(always)
+
+
+def test_it_goes_back_no_further_than_asked(tmp_path: Path) -> None:
+    """The newest twelve inputs are four ticks: four timers and eight readings."""
+    write(tmp_path, configured(), *past(range(30)))
+    chunks = warm(tmp_path, Loop(), FLEET, small_model(), most=12)
+    loop = loop_at_the_end([configured(), *past(range(30))])
+    loop.advance([events.event_input(events.ShadowWarmed("x"), received_at_ns=0, fleet="tanks", state=chunks[0])])
+    lane = loop.lanes["tanks"]
+    assert lane.shadow is not None
+    assert lane.shadow.columns["warm"][lane.table.slots["a"]] == 4
+
+
+def test_more_streams_may_come_at_once_than_new_ones_are_let_in(tmp_path: Path) -> None:
+    """The bound on new streams a second was kept when they came; here they all come at once."""
+    streams = [f"s{i}" for i in range(40)]
+    write(tmp_path, configured(), *(reading(tick, [1.0, tick], stream=s) for tick in range(3) for s in streams))
+    chunks = warm(tmp_path, Loop(new_streams_per_s=1), FLEET, small_model(), most=1000)
+    kept = [msgspec.msgpack.decode(chunk, type=memories.Memory) for chunk in chunks]
+    assert sorted(r.stream for memory in kept for r in memory.streams) == sorted(streams)
+
+
+def test_readings_under_another_configuration_are_left_out(tmp_path: Path) -> None:
+    """They may have had other features; a change of topics alone does not count."""
+    topics = replace(FLEET, subscribe=("other/{tank}",))
+    told = [(1, configured(OTHER)), (5, configured(FLEET)), (9, configured(topics))]
+    kept = [(seq, "tanks", one.detail) for seq, one in told]
+    bounds = {"first_seq": 1, "upto_seq": 20}
+    assert begins_after(kept, {"tanks": topics}, most=100, **bounds) == 5
+    assert begins_after(kept, {"tanks": topics}, most=12, **bounds) == 8
+    assert begins_after([], {"tanks": topics}, most=100, **bounds) == 0
+
+
+def test_a_memory_is_taken_once_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+    """The newcomer then begins cold in shadow, as it did before there were memories."""
+    loop = loop_at_the_end([configured(), *past(range(5))])
+    loop.advance(past(range(5, 9)))
+    chunks = list(memories.memories_of(loop.lanes["tanks"], "shadow"))
+    write_memory(tmp_path, chunks)
+    assert take_memory(tmp_path) == chunks
+    assert take_memory(tmp_path) == []
+    write_memory(tmp_path, [chunks[0][:-3]])
+    assert take_memory(tmp_path) == []
+    assert not list(tmp_path.iterdir())
