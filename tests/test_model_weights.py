@@ -11,6 +11,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from hypothesis import strategies as st
 
 import gaugecast.model.weights as weights_module
 from gaugecast.errors import ExitCode, ModelError
-from gaugecast.model import Model, load_model, save_model, seal_model
+from gaugecast.model import Layer, Manifest, Model, Recipe, load_model, save_model, seal_model
+from gaugecast.model.weights import version_of
 from support.models import random_model
 
 MODEL = random_model(units=(5, 3), layer_norm=True, learned_initial=True)
@@ -93,10 +95,48 @@ def test_the_version_is_the_content(tmp_path: Path) -> None:
     assert same.manifest.version == MODEL.manifest.version != ""
     first = save_model(MODEL, tmp_path / "a").with_name("weights.npz").read_bytes()
     assert save_model(same, tmp_path / "b").with_name("weights.npz").read_bytes() == first
-    assert MODEL.manifest.version == hashlib.sha256(first).hexdigest()[:12]
     changed = {name: array.copy() for name, array in MODEL.weights.items()}
     changed["dense/bias"][0] = np.nextafter(changed["dense/bias"][0], np.float32(9))
     assert seal_model(MODEL.manifest, changed).manifest.version != MODEL.manifest.version
+
+
+def test_the_version_covers_what_the_weights_mean_and_nothing_else() -> None:
+    """Another recipe is another model; another name, or where it comes from, is not."""
+    manifest, weights = MODEL.manifest, dict(MODEL.weights)
+
+    def version(**changes: object) -> str:
+        return seal_model(replace(manifest, **changes), weights).manifest.version  # type: ignore[arg-type]
+
+    same = ({}, {"fleet": "ships"}, {"provenance": {"rows": 7}}, {"sha256": "ab", "version": "ab"}, {"period_s": 1})
+    assert {version(**changes) for changes in same} == {manifest.version}
+    recipe = manifest.recipe
+    others = (
+        *({"recipe": replace(recipe, half_life_steps=9.0)}, {"recipe": replace(recipe, floor=0.2)}),
+        *({"warmup_steps": 77}, {"look_back": 5}, {"period_s": 2.0}, {"rows": "joint"}),
+        {"layers": (replace(manifest.layers[0], activation="relu"), *manifest.layers[1:])},
+        {"features": (("x", "forecast"), *manifest.features[1:])},
+    )
+    assert len({manifest.version, *(version(**changes) for changes in others)}) == 1 + len(others)
+
+
+def test_versions_stay_what_they_were() -> None:
+    """They name folders and stand in ledgers: fields that come later must have a default, and be no part of these."""
+    layer, recipe = Layer(units=2), Recipe(half_life_steps=168.0)
+    features = (("pressure", "forecast"),)
+    sizes = {"input_size": 3, "output_size": 1}
+    manifest = Manifest("tanks", features, 60.0, "per_feature", recipe, (layer,), **sizes)  # type: ignore[arg-type]
+    assert version_of(manifest, "00" * 32) == "d0ddc0a3af99"
+
+
+def test_a_model_with_a_version_of_its_weights_alone_is_read_and_written_as_it_is(saved: Path, tmp_path: Path) -> None:
+    """As they were named before versions covered the manifest."""
+    manifest = json.loads((saved / "model.json").read_text())
+    manifest["version"] = manifest["sha256"][:12]
+    (saved / "model.json").write_text(json.dumps(manifest))
+    old = load_model(saved)
+    assert old.manifest.version == MODEL.manifest.sha256[:12] != MODEL.manifest.version
+    again = load_model(save_model(old, tmp_path / "again"))
+    assert again.manifest == old.manifest
 
 
 def test_the_archive_is_an_ordinary_npz(saved: Path) -> None:

@@ -82,16 +82,20 @@ def test_a_model_of_another_period_is_not_imported(place: DaemonProcess, tmp_pat
     assert "period_s 1.0 expected" in found.stderr
 
 
-def test_known_weights_with_another_recipe_are_not_said_to_be_stored(place: DaemonProcess, tmp_path: Path) -> None:
-    """A version names weights and never changes: the mended recipe would silently not be there."""
+def test_the_same_weights_with_another_recipe_are_another_version(place: DaemonProcess, tmp_path: Path) -> None:
+    """Else the mended recipe would silently not be there; the same model imported twice is stored once."""
     first = small_model()
     mended = replace(first.manifest.recipe, half_life_steps=123.0)
     for name, manifest in (("m", first.manifest), ("n", replace(first.manifest, recipe=mended))):
         save_model(seal_model(manifest, dict(first.weights)), tmp_path / name)
     assert models(place, "import", str(tmp_path / "m")) == models(place, "import", str(tmp_path / "m"))
-    found = run_command("models", "import", str(tmp_path / "n"), "-c", str(place.config_path))
-    assert found.returncode == 78
-    assert "stored with another recipe" in found.stderr
+    second = models(place, "import", str(tmp_path / "n")).split()[0]
+    store = ModelStore(place.state)
+    assert set(store.versions("tanks")) == {first.manifest.version, second}
+    assert [store.manifest("tanks", v).recipe.half_life_steps == 123.0 for v in (first.manifest.version, second)] == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("words", [("promote",), ("rollback",), ("shadow", "abcdef")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ MAX_SIZE = 65_536
 MAX_STEPS = 1_000_000
 MAX_DECODE_STEPS = 1000
 MAX_MANIFEST_BYTES = 1 << 20
+_NO_MEANING = ("fleet", "provenance", "sha256", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ class Manifest:
         look_back: 0 = stateful; else the state is that after the last `look_back` steps from the initial one.
         provenance: Whatever tells how it came to be: script, seed, rows, figures reached.
         sha256: Digest of the weights file, hexadecimal; empty before `weights.seal_model`.
-        version: The digest's first 12 digits.
+        version: Names weights and what they mean: `weights.version_of`. In older models: the first 12 digits
+            of `sha256`.
     """
 
     fleet: str
@@ -162,6 +164,27 @@ def decode_manifest(text: bytes) -> Manifest:
 def encode_manifest(manifest: Manifest) -> bytes:
     """Write `model.json`; inverse of `decode_manifest`."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def encode_meaning(manifest: Manifest) -> bytes:
+    """Whatever bears on forecasts, as bytes: all but where the model comes from, whose it is, and its digests.
+
+    What is at its default is left out, so that fields which come later change no version of today. A default,
+    once released, must never change.
+    """
+    plain = msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest)  # 168 becomes 168.0, as when read back
+    told = _unlike_default(plain)
+    return msgspec.json.encode({k: v for k, v in told.items() if k not in _NO_MEANING}, order="sorted")
+
+
+def _unlike_default(one: Any) -> Any:
+    """A dataclass as a dict, without what is at its default."""
+    if isinstance(one, tuple):
+        return [_unlike_default(each) for each in one]
+    if not hasattr(one, "__dataclass_fields__"):
+        return one
+    named = {f: getattr(one, f.name) for f in fields(one)}
+    return {f.name: _unlike_default(v) for f, v in named.items() if f.default is MISSING or v != f.default}
 
 
 def check_manifest(manifest: Manifest) -> None:

@@ -26,6 +26,7 @@ from gaugecast.model.manifest import (
     check_manifest,
     decode_manifest,
     encode_manifest,
+    encode_meaning,
 )
 from gaugecast.records import Float32
 
@@ -73,26 +74,27 @@ def load_model(path: Path) -> Model:
     digest = hashlib.sha256(packed).hexdigest()
     if digest != manifest.sha256:
         raise ModelError(f"{WEIGHTS_NAME}: expected sha256 {manifest.sha256!r}, got {digest!r}")
-    if manifest.version != digest[:VERSION_DIGITS]:
-        raise ModelError(f"manifest: version: expected {digest[:VERSION_DIGITS]!r}, got {manifest.version!r}")
+    if not _is_stamped(manifest, digest):
+        raise ModelError(f"manifest: version: expected {version_of(manifest, digest)!r}, got {manifest.version!r}")
     return Model(manifest, unpack_weights(packed, _all_shapes(manifest)))
 
 
 def save_model(model: Model, directory: Path) -> Path:
     """Write both files into `directory`, weights first, each fsynced; returns the path of `model.json`.
 
-    What is written carries the digest and version of these weights, whatever the manifest said.
+    What is written carries the digest and version of this model, whatever the manifest said.
     """
     directory.mkdir(parents=True, exist_ok=True)
     packed = pack_weights(model.weights)
     _write_durably(directory / WEIGHTS_NAME, packed)
     path = directory / MANIFEST_NAME
-    _write_durably(path, encode_manifest(_stamp(model.manifest, packed)))
+    known = _is_stamped(model.manifest, hashlib.sha256(packed).hexdigest())
+    _write_durably(path, encode_manifest(model.manifest if known else _stamp(model.manifest, packed)))
     return path
 
 
 def seal_model(manifest: Manifest, weights: dict[str, Float32]) -> Model:
-    """A model whose manifest names the digest and version of its weights, as `save_model` would write them.
+    """A model whose manifest names the digest of its weights and its version, as `save_model` would write them.
 
     Raises:
         ModelError: As for `Model`.
@@ -135,9 +137,22 @@ def unpack_weights(packed: bytes, shapes: Mapping[str, Shape]) -> dict[str, Floa
         raise ModelError(f"{WEIGHTS_NAME}: expected an npz archive: {exc}") from exc
 
 
+def version_of(manifest: Manifest, sha256: str) -> str:
+    """What names a model: the first 12 digits of a digest over its weights' digest and what the manifest means.
+
+    Where it comes from, and which fleet it is for, are no part of it: the same forecasts have the same version.
+    """
+    return hashlib.sha256(sha256.encode() + b"\n" + encode_meaning(manifest)).hexdigest()[:VERSION_DIGITS]
+
+
 def _stamp(manifest: Manifest, packed: bytes) -> Manifest:
     digest = hashlib.sha256(packed).hexdigest()
-    return replace(manifest, sha256=digest, version=digest[:VERSION_DIGITS])
+    return replace(manifest, sha256=digest, version=version_of(manifest, digest))
+
+
+def _is_stamped(manifest: Manifest, digest: str) -> bool:
+    """Whether digest and version are this model's; in older models it names the weights alone."""
+    return manifest.sha256 == digest and manifest.version in (version_of(manifest, digest), digest[:VERSION_DIGITS])
 
 
 def _all_shapes(manifest: Manifest) -> dict[str, Shape]:
