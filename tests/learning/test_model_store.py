@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gaugecast.errors import ModelError
 from gaugecast.model import weights as weights_file
-from gaugecast.service.models import ModelStore
-from learning.worlds import small_model
+from gaugecast.service import models
+from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
+from learning.worlds import FLEET, small_model
+
+_NOBODY = 65534
 
 
 def test_what_is_checked_before_an_event_is_not_read_again_at_it(tmp_path: Path) -> None:
@@ -64,3 +70,47 @@ def test_a_version_is_never_a_path(tmp_path: Path, name: str) -> None:
     """It comes through a socket."""
     with pytest.raises(ModelError, match="hexadecimal"):
         ModelStore(tmp_path).load("tanks", name)
+
+
+@contextmanager
+def forbidden(place: Path) -> Iterator[None]:
+    """A folder that we may not enter, whoever we are."""
+    mode, us = place.stat().st_mode, os.geteuid()
+    place.chmod(0)
+    if us == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(us)
+        place.chmod(mode)
+
+
+def test_weights_that_may_not_be_read_are_lost_not_an_end(tmp_path: Path) -> None:
+    """After a restore by another user, say: the role stays empty, and the daemon comes up on persistence."""
+    store = ModelStore(tmp_path)
+    version = store.add("tanks", small_model())
+    loader = LossyLoader(store)
+    with forbidden(store.directory):
+        assert loader("tanks", version) is None
+    assert loader.lost == [("tanks", version)]
+    assert loader("tanks", version) is not None
+
+
+def test_weights_under_another_name_are_refused(tmp_path: Path) -> None:
+    """Copied by hand into another version's folder: the event would name what it does not mean."""
+    store = ModelStore(tmp_path)
+    place = store.place("tanks", store.add("tanks", small_model()))
+    place.rename(place.with_name("ab" * 6))
+    with pytest.raises(ModelError, match="abababababab expected"):
+        store.load("tanks", "ab" * 6)
+
+
+def test_a_shipped_model_that_is_damaged_costs_the_model_not_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an installation."""
+    (tmp_path / "tanks").mkdir()
+    (tmp_path / "tanks" / "model.json").write_text("{")
+    monkeypatch.setattr(models, "SHIPPED", tmp_path)
+    assert shipped_model(FLEET) is None

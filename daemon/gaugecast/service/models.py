@@ -50,18 +50,27 @@ class ModelStore:
         """Read weights that an event or a checkpoint names.
 
         Raises:
-            ModelError: They are gone or damaged.
+            ModelError: They are gone or damaged, or we may not read them.
         """
         known = self._cache.pop((fleet, version), None)
         if known is None:
-            place = self.place(fleet, version)
-            if not place.is_dir():
-                raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
-            known = load_model(place)
+            known = self._read(fleet, version)
         self._cache[fleet, version] = known
         if len(self._cache) > _CACHED:
             del self._cache[next(iter(self._cache))]
         return known
+
+    def _read(self, fleet: str, version: str) -> Model:
+        place = self.place(fleet, version)
+        try:
+            if not place.is_dir():
+                raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
+            model = load_model(place)
+        except OSError as exc:  # a folder that we may not enter, a disk that fails
+            raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}: {exc}") from exc
+        if model.manifest.version != version:
+            raise ModelError(f"weights {version} expected in {place}, got {model.manifest.version}")
+        return model
 
     def manifest(self, fleet: str, version: str) -> Manifest:
         """What weights say of themselves; the weights are not looked at.
@@ -132,9 +141,13 @@ class LossyLoader:
 def shipped_model(fleet: Fleet) -> Model | None:
     """The model that comes with the package for this very fleet, if there is one and it fits."""
     place = SHIPPED / fleet.name
-    if not place.is_dir():
+    try:
+        if not place.is_dir():
+            return None
+        model = load_model(place)
+    except (ModelError, OSError) as exc:
+        log.error("shipped model not read", fleet=fleet.name, why=str(exc))
         return None
-    model = load_model(place)
     try:
         check_fits(model, fleet)
     except ModelError:
