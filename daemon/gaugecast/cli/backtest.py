@@ -58,7 +58,8 @@ def backtest_command(
     Each step is forecast before it is learned from. Beside the network stand persistence (the last value), the value
     a day ago, and a linear model that learns too. The figures of docs/accuracy.md, for instance:
 
-    gaugecast backtest ETTh2.csv --train-rows 2880 --validation-rows 720 --test-rows 10800
+        gaugecast backtest ETTh2.csv --train-rows 2880 --validation-rows 720 \\
+            --test-rows 10800
     """
     from gaugecast.learn.backtest import backtest
     from gaugecast.learn.split import Split

@@ -44,7 +44,11 @@ def check_command(
     online: Annotated[bool, typer.Option("--online", help="Connect, listen, and say what would be forecast.")] = False,
     seconds: Annotated[float, typer.Option(min=0.5, max=3600, help="How long to listen.")] = 10.0,
 ) -> None:
-    """Say whether the configuration is right; ends with 78 if it is not."""
+    """Say whether the configuration is right; ends with 78 if it is not.
+
+    With --online it also listens to the broker as a client of its own, so that the daemon may run meanwhile, and tells
+    which streams would be forecast, what would be refused and why, and which of the broker's limits are too small.
+    """
     console = Console(soft_wrap=True)
     plan = check_offline(config, os.environ)
     console.print(render_plan(plan))

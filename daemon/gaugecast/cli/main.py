@@ -13,6 +13,7 @@ from gaugecast.cli.backtest import backtest_command
 from gaugecast.cli.backup import backup_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
+from gaugecast.cli.help import use_our_help
 from gaugecast.cli.init import init_command
 from gaugecast.cli.learn import learn_command
 from gaugecast.cli.models import models_app
@@ -30,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     help="Forecast sensor streams where they flow: MQTT readings in, one stateful LSTM a stream, forecasts out.",
     epilog="Begin with: gaugecast init, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
 )
@@ -57,6 +58,7 @@ app.command("train")(train_command)
 app.command("tune")(tune_command)
 app.command("autoencoder")(autoencoder_command)
 app.command("version")(_version)
+use_our_help(app)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from gaugecast.service.warming import warm, write_memory
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow, promote and roll back models.")
 
+Version = Annotated[str, typer.Argument(help="As `gaugecast models list` shows it.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")]
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
 _DEFAULT = Path("gaugecast.toml")
@@ -66,7 +67,7 @@ def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
 
 
 @models_app.command("show")
-def show_model(version: str, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+def show_model(version: Version, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     """The manifest of one version: shape, recipe, provenance."""
     settings = load_settings(config, os.environ)
     name = _fleet_name(settings, fleet)
@@ -99,7 +100,7 @@ def import_model(
 
 @models_app.command("shadow")
 def shadow_model(
-    version: str,
+    version: Version,
     config: Config = _DEFAULT,
     fleet: FleetName = None,
     warm_inputs: Annotated[

@@ -64,7 +64,7 @@ def _parameter(key: str, field: FieldInfo, panel: str) -> inspect.Parameter:
 
 
 def _sentence(field: FieldInfo) -> str:
-    text = (field.description or "").replace("[", "\\[")  # else `[train]` would be taken for markup
+    text = field.description or ""
     return text[:1].upper() + text[1:]
 
 
@@ -72,7 +72,7 @@ def _default(field: FieldInfo) -> str:
     if field.default is None or field.default == []:
         return ""
     text = default_text(field).strip("[]").replace('"', "")
-    return f" \\[default: {text}]"  # a bracket alone would be markup
+    return f" [default: {text}]"
 
 
 def _metavar(field: FieldInfo) -> str:

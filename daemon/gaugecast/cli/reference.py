@@ -35,21 +35,16 @@ def _section(command: Any, words: Sequence[str]) -> Iterator[str]:
     options = [p for p in command.params if p.param_type_name == "option"]
     called = " ".join(p.name.upper() if p.required else f"[{p.name.upper()}]" for p in arguments)
     yield f"\n### `{' '.join(('gaugecast', *words, called)).strip()}`\n"
-    yield _plain(inspect.cleandoc(command.help or ""))
+    yield inspect.cleandoc(command.help or "")
     if not command.params:
         return
     yield "\n| | default | |"
     yield "|---|---|---|"
     for one in arguments:
-        yield f"| {one.name.upper()} | {_default(one)} | {_plain(one.help or '')} |"
+        yield f"| {one.name.upper()} | {_default(one)} | {one.help or ''} |"
     for one in options:
         names = ", ".join(f"`{name}`" for name in sorted(one.opts, key=len, reverse=True))
-        yield f"| {names} | {_default(one)} | {_plain(one.help or '')} |"
-
-
-def _plain(text: str) -> str:
-    """As a terminal shows it: brackets are escaped there against being taken for markup."""
-    return text.replace("\\[", "[")
+        yield f"| {names} | {_default(one)} | {one.help or ''} |"
 
 
 def _default(parameter: Any) -> str:

@@ -36,18 +36,18 @@ ConfigOption = Annotated[
 ]
 FleetOption = Annotated[str | None, typer.Option("--fleet", help="Which of the configuration's fleets.")]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", "-o", help="New directory for the run. \\[default: runs/FLEET-TIME]")
+    Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")
 ]
 FeaturesOption = Annotated[
-    str, typer.Option("--features", help="Columns to forecast, comma between. \\[default: all numeric]")
+    str, typer.Option("--features", help="Columns to forecast, comma between. [default: all numeric]")
 ]
 TimeOption = Annotated[
     str,
-    typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. \\[default: t, time, date, …]"),
+    typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. [default: t, time, date, …]"),
 ]
 StreamOption = Annotated[str, typer.Option("--stream-column", help="Column that tells the streams of a file apart.")]
 ScratchOption = Annotated[
-    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. \\[default: the system's]")
+    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. [default: the system's]")
 ]
 
 
@@ -101,10 +101,13 @@ def _train(
     back-propagation. With --look-back it learns from windows, each from zero state. Both can be served. The run
     directory has the model (`gaugecast models import`), the same as a .keras file, figures, pictures and a report.
 
-    Every option below is also a key of \\[train] in the configuration; an option wins.
+    Every option below is also a key of [train] in the configuration; an option wins.
 
-    Examples: gaugecast train ETTh2.csv --epochs 10 · gaugecast train -c gaugecast.toml --fleet tanks
-    /var/lib/gaugecast --units 64,32 · gaugecast train sine.csv --look-back 10 --scaling minmax --units 16
+    Examples:
+
+        gaugecast train ETTh2.csv --epochs 10
+        gaugecast train -c gaugecast.toml /var/lib/gaugecast --units 64,32
+        gaugecast train sine.csv --look-back 10 --scaling minmax --units 16
     """
     settings, known = read_table(config, "train", Train, options or {}, fleet)
     from gaugecast.learn.train.job import Task, run_training

@@ -36,9 +36,7 @@ FixedOptions = create_model("FixedOptions", __base__=Table, **FIXED)  # type: ig
 
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out", "-o", help="Directory of the search; one that exists is gone on with. \\[default: runs/tune]"
-    ),
+    typer.Option("--out", "-o", help="Directory of the search; one that exists is gone on with. [default: runs/tune]"),
 ]
 
 
@@ -55,10 +53,12 @@ def _tune(
     """Search for settings: train again and again, judge each on the validation part, show what units buy and cost.
 
     The search lies in a file of the directory and goes on where it was ended. The test part is never looked at. What
-    is searched is given as lists; all else is as in \\[train], and each of its keys is an option here, too.
+    is searched is given as lists; all else is as in [train], and each of its keys is an option here, too.
 
-    Examples: gaugecast tune ETTh2.csv --units 16,32,64 --learning-rate 0.001,0.01 --trials 12 --epochs 5 ·
-    gaugecast tune sine.csv --sampler grid --units 16,32,64 --look-back 10 --scaling minmax
+    Examples:
+
+        gaugecast tune ETTh2.csv --units 16,32,64 --learning-rate 0.001,0.01
+        gaugecast tune sine.csv --sampler grid --units 16,32,64 --look-back 10
     """
     given = options or {}
     tuning, _ = read_table(config, "tune", Tune, {k: v for k, v in given.items() if k in Tune.model_fields}, None)

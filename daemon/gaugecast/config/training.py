@@ -17,15 +17,17 @@ class Train(Table):
     units: list[int] = Field(
         default=[64], min_length=1, max_length=8, description="units of each LSTM layer, from the input on"
     )
-    activation: Words = Field(default="tanh", description="of cell and output: tanh, relu, sigmoid, …")
-    recurrent_activation: Words = Field(default="sigmoid", description="of the gates: sigmoid, hard_sigmoid, …")
+    activation: Words = Field(default="tanh", description="activation of candidate and output")
+    recurrent_activation: Words = Field(default="sigmoid", description="activation of the gates")
     layer_norm: bool = Field(default=False, description="whether each LSTM layer's output is normalised")
     head: Literal["dense", "none"] = Field(
         default="dense", description="`dense` after the last LSTM, or `none`: its units are the features"
     )
     learn_initial: bool = Field(default=False, description="whether the initial state is learned; else it is zero")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of a layer's inputs dropped in training")
-    recurrent_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of its state dropped in training")
+    recurrent_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of a layer's state dropped in training"
+    )
     l2: float = Field(default=0.0, ge=0, description="penalty on the squares of all kernels")
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,
@@ -70,16 +72,18 @@ class Train(Table):
         default=None, ge=1, description="streams (stateful, default 1) or windows (default 32) a batch", examples=["1"]
     )
     epochs: int = Field(default=30, ge=1, description="most passes over the training part")
-    loss: Literal["mse", "mae", "huber", "pinball"] = Field(default="mse", description="mse, mae, huber or pinball")
-    quantile: float = Field(default=0.5, gt=0, lt=1, description="that the pinball loss asks for")
+    loss: Literal["mse", "mae", "huber", "pinball"] = Field(
+        default="mse", description="what is made small: mse, mae, huber or pinball"
+    )
+    quantile: float = Field(default=0.5, gt=0, lt=1, description="the quantile that the pinball loss asks for")
     huber_delta: float = Field(default=1.0, gt=0, description="error above which huber is linear")
-    optimizer: Literal["adam", "rmsprop"] = Field(default="adam", description="adam (AdamW with decay) or rmsprop")
-    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="at the start")
+    optimizer: Literal["adam", "rmsprop"] = Field(default="adam", description="with `weight_decay`, adam is AdamW")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="learning rate at the start")
     weight_decay: float = Field(default=0.0, ge=0, description="share of a kernel that AdamW removes a step, × rate")
     clip_norm: float = Field(default=1.0, ge=0, description="largest norm of the whole gradient; 0 = any")
     clip_value: float = Field(default=0.0, ge=0, description="largest element of the gradient; 0 = any")
     schedule: Literal["constant", "cosine", "plateau"] = Field(
-        default="cosine", description="of the rate: constant, cosine to `rate_floor`, or lower on a plateau"
+        default="cosine", description="how the rate falls: constant, cosine to `rate_floor`, or lower on each plateau"
     )
     rate_factor: float = Field(default=0.5, gt=0, lt=1, description="plateau: the rate is multiplied by this")
     rate_patience: int = Field(default=5, ge=1, description="plateau: epochs without improvement before that")
@@ -88,11 +92,13 @@ class Train(Table):
         default=8, ge=0, description="epochs without improvement after which training ends; 0 = never"
     )
     validation: float = Field(default=0.15, ge=0, lt=1, description="share of each stream after the training part")
-    test: float = Field(default=0.15, ge=0, lt=1, description="share at its end, never looked at before the report")
+    test: float = Field(
+        default=0.15, ge=0, lt=1, description="share at each stream's end, never looked at before the report"
+    )
     season: int = Field(
         default=0, ge=0, description="steps of the seasonal naive forecast; 0 = a day's, where a day has whole steps"
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of first weights, dropout and shuffling")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of first weights, dropout and shuffling")
 
     @field_validator("units", "decoder_units")
     @classmethod
