@@ -10,7 +10,7 @@ import pytest
 from gaugecast.engine import NumpyEngine
 from gaugecast.engine.activations import ACTIVATIONS
 from gaugecast.model import Model
-from gaugecast.model.manifest import Activation
+from gaugecast.model.layers import Activation
 from gaugecast.records import Float64
 from support.engine_probe import draw_rows
 from support.models import random_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,22 +16,43 @@ from hypothesis import strategies as st
 
 from gaugecast.engine import Engine, NumpyEngine
 from gaugecast.errors import Defect
-from gaugecast.model import Model
+from gaugecast.model import Layer, Model
+from gaugecast.model.layers import Cell
 from gaugecast.records import Float32
-from support.engine_probe import ARCHITECTURES, differing_batches, draw_rows, same_bits
+from support.engine_probe import ARCHITECTURES, FURTHER, differing_batches, draw_rows, same_bits
 from support.models import random_model
 from support.plain_products import needs_kernel, run_mutant
 
-ENGINES: dict[str, Callable[[Model], Engine]] = {"numpy": NumpyEngine}
+
+def make_on_tensorflow(model: Model) -> Engine:
+    """The engine as it is made for a daemon; imported here, so that the other engine's tests need no TensorFlow."""
+    from gaugecast.engine.tensorflow import make_tensorflow_engine
+
+    return make_tensorflow_engine(model)
+
+
+ENGINES: dict[str, Callable[[Model], Engine]] = {"numpy": NumpyEngine, "tensorflow": make_on_tensorflow}
+MODELS = ARCHITECTURES | FURTHER
 KERNELS = ("Haswell", "Zen", "SkylakeX", "Nehalem")
 AVX512 = "avx512f"
 
 
-@pytest.fixture(params=[(engine, name) for engine in ENGINES for name in ARCHITECTURES], ids=lambda p: f"{p[0]}-{p[1]}")
+KERAS = {"numpy": (), "tensorflow": (pytest.mark.keras,)}
+CASES = [("numpy", name) for name in ARCHITECTURES] + [("tensorflow", name) for name in MODELS]
+
+every_engine = pytest.mark.parametrize("made", [pytest.param(name, marks=KERAS[name]) for name in ENGINES])
+
+
+@functools.cache
+def engine_of(made: str, model: str) -> Engine:
+    """Made once: a contract that held for the first caller only would be none."""
+    return ENGINES[made](MODELS[model]())
+
+
+@pytest.fixture(params=[pytest.param(case, marks=KERAS[case[0]], id="-".join(case)) for case in CASES])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Every engine with every architecture."""
-    made, architecture = request.param
-    return ENGINES[made](ARCHITECTURES[architecture]())
+    """Every engine with every model that it steps."""
+    return engine_of(*request.param)
 
 
 def test_rows_keep_their_bits_in_every_batch(engine: Engine) -> None:
@@ -126,17 +148,28 @@ def test_a_broken_promise_of_shape_is_a_defect(engine: Engine, wrong: str) -> No
         engine.step(*calls[wrong])
 
 
-def test_the_initial_state_is_the_learned_one_or_zeros() -> None:
+@every_engine
+def test_the_initial_state_is_the_learned_one_or_zeros(made: str) -> None:
     """Packed as [h1 c1 h2 c2 …], one copy a row, and new at every call."""
+    make = ENGINES[made]
     plain, learned = random_model(units=(3, 2)), random_model(units=(3, 2), learned_initial=True)
-    for make in ENGINES.values():
-        assert make(plain).initial_state(2).tolist() == [[0.0] * 10] * 2
-        names = [f"initial{i}/{part}" for i in (0, 1) for part in ("h", "c")]
-        row = np.concatenate([learned.weights[name] for name in names])
-        state = make(learned).initial_state(3)
-        assert state.tobytes() == np.tile(row, (3, 1)).tobytes()
-        state[:] = 9
-        assert make(learned).initial_state(1).tolist() == [row.tolist()]
+    assert make(plain).initial_state(2).tolist() == [[0.0] * 10] * 2
+    names = [f"initial{i}/{part}" for i in (0, 1) for part in ("h", "c")]
+    row = np.concatenate([learned.weights[name] for name in names])
+    engine = make(learned)
+    state = engine.initial_state(3)
+    assert state.tobytes() == np.tile(row, (3, 1)).tobytes()
+    state[:] = 9
+    assert engine.initial_state(1).tolist() == [row.tolist()]
+
+
+@pytest.mark.keras
+def test_both_engines_step_an_lstm_stack_alike() -> None:
+    """The one is the other's oracle, state after state."""
+    model = ARCHITECTURES["stack with norm"]()
+    x, state = draw_rows(ENGINES["numpy"](model), 70, steps=50)
+    for got, expected in zip(*(make(model).sequence(x, state) for make in ENGINES.values()), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -153,12 +186,39 @@ def test_any_architecture_gives_a_row_the_same_bits_alone_and_in_company(
 ) -> None:
     """Whatever the sizes: one row stepped alone equals that row of a batched sequence."""
     model = random_model(units=units, input_size=sizes[0], output_size=sizes[1], layer_norm=norm, seed=seed)
-    for make in ENGINES.values():
-        engine = make(model)
-        x, state = draw_rows(engine, rows, steps=steps, seed=seed)
-        y, after = engine.sequence(x, state)
-        one = slice(seed % rows, seed % rows + 1)
-        assert same_bits(engine.sequence(x[:, one], state[one]), (y[:, one].copy(), after[one]))
+    demand_one_row_alone(NumpyEngine(model), rows, steps, seed)
+
+
+@pytest.mark.keras
+@settings(max_examples=15, deadline=None)
+@given(
+    cells=st.lists(
+        st.tuples(st.integers(1, 20), st.sampled_from(["lstm", "gru", "simple_rnn"]), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=3,
+    ),
+    sizes=st.tuples(st.integers(1, 20), st.integers(1, 9)),
+    rows=st.integers(1, 80),
+    steps=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_any_mixture_of_cells_gives_a_row_the_same_bits_alone_and_in_company(
+    cells: list[tuple[int, Cell, bool, bool]], sizes: tuple[int, int], rows: int, steps: int, seed: int
+) -> None:
+    """The same of what TensorFlow steps, without the self-test that would look for smaller blocks."""
+    from gaugecast.engine.tensorflow import TensorflowEngine
+
+    layers = [Layer(units, layer_norm=norm, cell=cell, reset_after=after) for units, cell, norm, after in cells]
+    model = random_model(layers=layers, input_size=sizes[0], output_size=sizes[1], engine="tensorflow", seed=seed)
+    demand_one_row_alone(TensorflowEngine(model), rows, steps, seed)
+
+
+def demand_one_row_alone(engine: Engine, rows: int, steps: int, seed: int) -> None:
+    """One of the rows gets alone what it gets among the others."""
+    x, state = draw_rows(engine, rows, steps=steps, seed=seed)
+    y, after = engine.sequence(x, state)
+    one = slice(seed % rows, seed % rows + 1)
+    assert same_bits(engine.sequence(x[:, one], state[one]), (y[:, one].copy(), after[one]))
 
 
 def run_probe(**environment: str) -> subprocess.CompletedProcess[str]:

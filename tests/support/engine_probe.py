@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.engine import Engine, NumpyEngine
 from gaugecast.engine.selftest import fingerprint
-from gaugecast.model import Model
+from gaugecast.model import Layer, Model
 from gaugecast.records import Float32
 from support.models import random_model
 
@@ -32,6 +32,33 @@ ARCHITECTURES: dict[str, Callable[[], Model]] = {
     "wide output": lambda: random_model(rows="joint", units=(17,), input_size=50, output_size=23),
     "all units of a lane and one": lambda: random_model(units=(65,), input_size=31),
 }
+
+#: What only the TensorFlow engine steps.
+FURTHER: dict[str, Callable[[], Model]] = {
+    "gru": lambda: random_model(layers=[Layer(64, cell="gru")], input_size=16, engine="tensorflow"),
+    "gru, reset before, odd": lambda: random_model(
+        layers=[Layer(7, cell="gru", reset_after=False)], input_size=3, output_size=3, engine="tensorflow"
+    ),
+    "one unit of each": lambda: random_model(
+        layers=[Layer(1, cell="gru"), Layer(1, cell="simple_rnn"), Layer(1)],
+        input_size=1, output_size=1, engine="tensorflow",
+    ),
+    "mixed, with norm": lambda: random_model(
+        layers=[Layer(13, cell="gru", layer_norm=True), Layer(33), Layer(5, "relu", cell="simple_rnn")],
+        input_size=11, output_size=7, engine="tensorflow",
+    ),
+    "dense, affine, gelu, headless": lambda: random_model(
+        layers=[
+            Layer(9, "gelu", cell="dense"), Layer(9, "linear", cell="affine"), Layer(17, "softsign", "hard_tanh"),
+            Layer(3, "softplus", cell="dense"),
+        ],
+        input_size=4, head="none", engine="tensorflow",
+    ),
+    "three steps at once": lambda: random_model(
+        layers=[Layer(10, cell="gru")], decoder=[Layer(6, cell="gru"), Layer(5, cell="simple_rnn")], decode_steps=3,
+        input_size=5, output_size=2, engine="tensorflow",
+    ),
+}  # fmt: skip
 
 
 def draw_rows(engine: Engine, rows: int, *, steps: int = 0, seed: int = 7) -> tuple[Float32, Float32]:

@@ -9,7 +9,8 @@ import numpy as np
 from gaugecast.fleet import Feature, Role, Rows
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
-from gaugecast.model.manifest import Activation, Head
+from gaugecast.model.layers import Activation
+from gaugecast.model.manifest import EngineName, Head
 from gaugecast.records import Float32
 
 
@@ -18,11 +19,15 @@ def random_model(
     features: Sequence[tuple[str, Role]] = (("pressure", "forecast"), ("temperature", "forecast")),
     rows: Rows = "per_feature",
     *,
+    layers: Sequence[Layer] = (),
     units: Sequence[int] = (64,),
     activation: Activation = "tanh",
     recurrent_activation: Activation = "sigmoid",
     layer_norm: bool = False,
     head: Head = "dense",
+    decoder: Sequence[Layer] = (),
+    decode_steps: int = 1,
+    engine: EngineName = "numpy",
     learned_initial: bool = False,
     input_size: int | None = None,
     output_size: int | None = None,
@@ -35,21 +40,26 @@ def random_model(
     """A sealed model with random weights; sizes follow from the features unless they are given.
 
     Args:
+        layers: If given, instead of LSTM layers of `units`.
         gain: Factor on the Dense kernel; small = forecasts near persistence.
     """
     recipe = recipe or Recipe(half_life_steps=100.0)
     layout = InputLayout.of([Feature(name, role=role) for name, role in features], rows, recipe)
-    outputs = units[-1] if head == "none" else layout.output_size
+    layers = tuple(layers) or tuple(Layer(u, activation, recurrent_activation, layer_norm) for u in units)
+    outputs = layers[-1].units if head == "none" else layout.output_size
     manifest = Manifest(
         fleet=fleet_name,
         features=tuple(features),
         period_s=period_s,
         rows=rows,
         recipe=recipe,
-        layers=tuple(Layer(u, activation, recurrent_activation, layer_norm) for u in units),
+        layers=layers,
         input_size=layout.input_size if input_size is None else input_size,
         output_size=outputs if output_size is None else output_size,
         head=head,
+        decoder=tuple(decoder),
+        decode_steps=decode_steps,
+        engine=engine,
         warmup_steps=warmup_steps,
         provenance={"made_by": "tests", "seed": seed},
     )
@@ -64,7 +74,7 @@ def draw_weights(manifest: Manifest, *, seed: int, gain: float, learned_initial:
     for name, shape in shapes.items():
         limit = np.sqrt(6 / sum(shape)) if len(shape) == 2 else 0.1
         drawn = rng.uniform(-limit, limit, shape)
-        offset = 1.0 if name.endswith("/gamma") else 0.0
+        offset = 1.0 if name.endswith(("/gamma", "/scale")) else 0.0
         scale = gain if name == "dense/kernel" else 1.0
         weights[name] = (offset + scale * drawn).astype(np.float32)
     return weights

@@ -1,13 +1,17 @@
-"""Engines: what steps the LSTM. `numpy` is the default; whatever else comes keeps the same `Engine` contract."""
+"""Engines: what steps the networks. `numpy` is the default; `tensorflow` has what it lacks, under the same contract."""
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
 
 from gaugecast.engine.lstm import NumpyEngine
+from gaugecast.model import Model
 from gaugecast.records import Float32
 
-__all__ = ["Engine", "NumpyEngine"]
+__all__ = ["Engine", "NumpyEngine", "engine_for"]
+
+_KEPT = 4
 
 
 class Engine(Protocol):
@@ -19,7 +23,7 @@ class Engine(Protocol):
     Attributes:
         input_size: I, floats in a row of inputs.
         output_size: O, floats in a row of outputs; those of all horizons, one after the other, of a decoder.
-        state_size: S, floats of state a row, packed [h1 c1 h2 c2 …], one h and c of `units` floats a layer.
+        state_size: S, floats of state a row, packed [h1 c1 h2 c2 …]: `units` floats each, a c of LSTM layers only.
     """
 
     input_size: int
@@ -44,3 +48,20 @@ class Engine(Protocol):
         Raises:
             Defect: Shapes or types that are not these.
         """
+
+
+def engine_for(model: Model) -> Engine:
+    """The engine that a model's manifest asks for: the one place where engines come from.
+
+    Raises:
+        ModelError: This machine cannot run it.
+    """
+    return _tensorflow_engine(model) if model.manifest.engine == "tensorflow" else NumpyEngine(model)
+
+
+@functools.lru_cache(_KEPT)
+def _tensorflow_engine(model: Model) -> Engine:
+    """Kept for the models used last: whoever asks whether it runs here should not pay for it twice."""
+    from gaugecast.engine.tensorflow import make_tensorflow_engine  # only where such a model is in force or in shadow
+
+    return make_tensorflow_engine(model)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.engine.cells import CHUNK_ROWS, Cell, Dense
 from gaugecast.engine.product import pad_size
-from gaugecast.errors import Defect
+from gaugecast.engine.rows import check_arguments, initial_row
 from gaugecast.model import Model
 from gaugecast.records import Float32
 
@@ -47,13 +47,13 @@ class NumpyEngine:
         manifest, weights = model.manifest, model.weights
         self.input_size = manifest.input_size
         self.output_size = manifest.output_size * manifest.decode_steps
-        self.state_size = sum(2 * layer.units for layer in manifest.layers)
+        self.state_size = sum(layer.state_size for layer in manifest.layers)
         self._cells = [Cell(layer, i, weights) for i, layer in enumerate(manifest.layers)]
         self._dense: Dense | None = None
         if manifest.head == "dense":
             self._dense = Dense(weights["dense/kernel"], weights["dense/bias"])
         self._decoder = _Decoder(model) if manifest.decoder else None
-        self._initial = _initial_row(model)
+        self._initial = initial_row(model)
 
     def initial_state(self, rows: int) -> Float32:
         """The state (rows, state_size) of streams that have seen nothing yet."""
@@ -66,7 +66,7 @@ class NumpyEngine:
 
     def sequence(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
         """T steps: x (T, N, I), state (N, S) to (y (T, N, O), state' (N, S)); the bits of T single steps."""
-        self._check(x, state)
+        check_arguments(self, x, state)
         steps, n, _ = x.shape
         y = np.empty((steps, n, self.output_size), dtype=np.float32)
         after = np.empty((n, self.state_size), dtype=np.float32)
@@ -106,22 +106,3 @@ class NumpyEngine:
             parts.append((cell, state[:, start:middle], state[:, middle:end]))
             start = end
         return parts
-
-    def _check(self, x: Float32, state: Float32) -> None:
-        """Shapes and types are the caller's promise; a broken one is a defect, not bad input."""
-        if x.dtype != np.float32 or state.dtype != np.float32:
-            raise Defect(f"engine: expected float32, got inputs {x.dtype} and state {state.dtype}")
-        if x.ndim != 3 or x.shape[2] != self.input_size:
-            raise Defect(f"engine: expected inputs (…, rows, {self.input_size}), got {x.shape}")
-        if state.shape != (x.shape[1], self.state_size):
-            raise Defect(f"engine: expected state {(x.shape[1], self.state_size)}, got {state.shape}")
-
-
-def _initial_row(model: Model) -> Float32:
-    """The packed initial state (1, S): the learned one, zeros where nothing was learned."""
-    parts = [
-        model.weights.get(f"initial{i}/{part}", np.zeros(layer.units, dtype=np.float32))
-        for i, layer in enumerate(model.manifest.layers)
-        for part in ("h", "c")
-    ]
-    return np.concatenate(parts)[np.newaxis]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.engine.lstm import NumpyEngine
+from gaugecast.engine import engine_for
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, meaning, observe, to_forecast, widen
 from gaugecast.forecast.skill import discounted, skill, square
@@ -107,7 +107,7 @@ class Expert:
     def use(self, model: Model) -> None:
         """Take other weights of the same shape; hidden states stay."""
         self.model = model
-        self.engine = NumpyEngine(model)
+        self.engine = engine_for(model)
         self._since_use = np.zeros((3, len(self.layout.forecast)))  # Σ squares, Σ squares of persistence, steps
         self._begin = self.engine.initial_state(self.layout.row_count)
 

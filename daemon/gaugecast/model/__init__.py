@@ -1,6 +1,7 @@
 """The model: its manifest and its weights, in a format that cannot run code (ground layer)."""
 
-from gaugecast.model.manifest import Layer, Manifest, Recipe
+from gaugecast.model.layers import Layer
+from gaugecast.model.manifest import Manifest, Recipe
 from gaugecast.model.weights import Model, load_model, pack_weights, save_model, seal_model, unpack_weights
 
 __all__ = [

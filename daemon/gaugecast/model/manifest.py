@@ -10,11 +10,11 @@ import msgspec
 
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Role, Rows
+from gaugecast.model.layers import NUMPY_ACTIVATIONS, STATE_PARTS, Layer, Shape
 
-Activation = Literal["tanh", "relu", "sigmoid", "hard_sigmoid", "linear"]
+EngineName = Literal["numpy", "tensorflow"]
 Head = Literal["dense", "none"]
 RecipeKind = Literal["difference", "standard", "minmax", "running"]
-Shape = tuple[int, ...]
 
 FORMAT = 1
 MAX_UNITS = 4096
@@ -62,16 +62,6 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One LSTM layer, as Keras means it; `layer_norm` normalises its output sequence, not its state."""
-
-    units: int
-    activation: Activation = "tanh"
-    recurrent_activation: Activation = "sigmoid"
-    layer_norm: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything about a model but its weights; `model.json`.
 
@@ -82,12 +72,13 @@ class Manifest:
         rows: `per_feature` (one row a forecast feature) or `joint` (one row a stream).
         input_size: Floats in a row of inputs.
         output_size: Floats in a row of outputs, a horizon.
-        decoder: LSTM layers that are fed the last output of `layers` at each of `decode_steps` steps, from zero state
+        decoder: Layers that are fed the last output of `layers` at each of `decode_steps` steps, from zero state
             (RepeatVector), and give horizons 1 to `decode_steps` at once; empty = one output a step.
         decode_steps: Horizons that one step of the model gives.
         head: `dense`: a linear Dense layer after the last LSTM; `none`: its output itself.
         warmup_steps: Steps after a reset during which forecasts are marked `warming`.
         look_back: 0 = stateful; else the state is that after the last `look_back` steps from the initial one.
+        engine: Which engine steps it; `numpy` steps LSTM layers with its own activations only.
         provenance: Whatever tells how it came to be: script, seed, rows, figures reached.
         sha256: Digest of the weights file, hexadecimal; empty before `weights.seal_model`.
         version: Names weights and what they mean: `weights.version_of`. In older models: the first 12 digits
@@ -107,37 +98,35 @@ class Manifest:
     look_back: int = 0
     decoder: tuple[Layer, ...] = ()
     decode_steps: int = 1
+    engine: EngineName = "numpy"
     provenance: dict[str, str | int | float] = field(default_factory=dict)
     sha256: str = ""
     version: str = ""
     format: int = FORMAT
 
     def weight_shapes(self) -> dict[str, Shape]:
-        """Name and shape of each weight that must exist, in Keras order (gates i, f, c, o)."""
+        """Name and shape of each weight that must exist, `lstm0/kernel`: cell and place of the layer, and its own."""
         shapes: dict[str, Shape] = {}
         width = self.input_size
         for i, layer in enumerate(self.layers):
-            units = layer.units
-            shapes[f"lstm{i}/kernel"] = (width, 4 * units)
-            shapes[f"lstm{i}/recurrent"] = (units, 4 * units)
-            shapes[f"lstm{i}/bias"] = (4 * units,)
+            shapes |= {f"{layer.cell}{i}/{name}": shape for name, shape in layer.weight_shapes(width).items()}
+            width = layer.units
             if layer.layer_norm:
-                shapes[f"norm{i}/gamma"] = (units,)
-                shapes[f"norm{i}/beta"] = (units,)
-            width = units
+                shapes |= {f"norm{i}/gamma": (width,), f"norm{i}/beta": (width,)}
         for i, layer in enumerate(self.decoder):
-            shapes[f"decoder{i}/kernel"] = (width, 4 * layer.units)
-            shapes[f"decoder{i}/recurrent"] = (layer.units, 4 * layer.units)
-            shapes[f"decoder{i}/bias"] = (4 * layer.units,)
+            shapes |= {f"decoder{i}/{name}": shape for name, shape in layer.weight_shapes(width).items()}
             width = layer.units
         if self.head == "dense":
-            shapes["dense/kernel"] = (width, self.output_size)
-            shapes["dense/bias"] = (self.output_size,)
+            shapes |= {"dense/kernel": (width, self.output_size), "dense/bias": (self.output_size,)}
         return shapes
 
     def optional_shapes(self) -> dict[str, Shape]:
         """Name and shape of each weight that may exist: the learned initial states."""
-        return {f"initial{i}/{part}": (layer.units,) for i, layer in enumerate(self.layers) for part in ("h", "c")}
+        return {
+            f"initial{i}/{part}": (layer.units,)
+            for i, layer in enumerate(self.layers)
+            for part in STATE_PARTS[layer.cell]
+        }
 
 
 def decode_manifest(text: bytes) -> Manifest:
@@ -195,8 +184,7 @@ def check_manifest(manifest: Manifest) -> None:
     """
     _expect(manifest.format == FORMAT, "format", f"{FORMAT}", manifest.format)
     _expect(1 <= len(manifest.layers) <= MAX_LAYERS, "layers", f"1 to {MAX_LAYERS}", len(manifest.layers))
-    for layer in manifest.layers:
-        _expect(1 <= layer.units <= MAX_UNITS, "layers.units", f"1 to {MAX_UNITS}", layer.units)
+    _check_layers(manifest)
     _expect(1 <= manifest.input_size <= MAX_SIZE, "input_size", f"1 to {MAX_SIZE}", manifest.input_size)
     _expect(1 <= manifest.output_size <= MAX_SIZE, "output_size", f"1 to {MAX_SIZE}", manifest.output_size)
     if manifest.head == "none":
@@ -211,9 +199,27 @@ def check_manifest(manifest: Manifest) -> None:
     _check_recipe(manifest.recipe, len(names))
 
 
+def _check_layers(manifest: Manifest) -> None:
+    for layer in manifest.layers:
+        _expect(1 <= layer.units <= MAX_UNITS, "layers.units", f"1 to {MAX_UNITS}", layer.units)
+    cells = [layer.cell for layer in manifest.layers]
+    _expect(any(STATE_PARTS[cell] for cell in cells), "layers", "at least one recurrent layer", cells)
+    widths = [manifest.input_size, *(layer.units for layer in manifest.layers)]
+    for width, layer in zip(widths, manifest.layers, strict=False):
+        fits = layer.cell != "affine" or layer.units == width
+        _expect(fits, "layers.units", f"{width} of an affine layer, as many as it is fed", layer.units)
+    if manifest.engine == "numpy":
+        for layer in (*manifest.layers, *manifest.decoder):
+            _expect(layer.cell == "lstm", "layers.cell", "'lstm' for the engine 'numpy'", layer.cell)
+            for name in (layer.activation, layer.recurrent_activation):
+                wanted = f"one of {', '.join(NUMPY_ACTIVATIONS)} for the engine 'numpy'"
+                _expect(name in NUMPY_ACTIVATIONS, "layers.activation", wanted, name)
+
+
 def _check_decoder(manifest: Manifest) -> None:
     for layer in manifest.decoder:
         _expect(1 <= layer.units <= MAX_UNITS, "decoder.units", f"1 to {MAX_UNITS}", layer.units)
+        _expect(bool(STATE_PARTS[layer.cell]), "decoder.cell", "a recurrent cell", layer.cell)
         _expect(not layer.layer_norm, "decoder.layer_norm", "none", layer.layer_norm)
     _expect(len(manifest.decoder) <= MAX_LAYERS, "decoder", f"at most {MAX_LAYERS}", len(manifest.decoder))
     most = MAX_DECODE_STEPS if manifest.decoder else 1

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from gaugecast.errors import ModelError
+from gaugecast.model.layers import Shape
 from gaugecast.model.manifest import (
     MAX_MANIFEST_BYTES,
     Manifest,
-    Shape,
     check_manifest,
     decode_manifest,
     encode_manifest,

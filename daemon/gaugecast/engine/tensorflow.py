@@ -1,0 +1,91 @@
+"""The engine for what the NumPy engine lacks: GRU and simple recurrent layers, Dense stacks, further activations.
+
+One `tf.function` steps a block of rows whose size never varies, so that TensorFlow always takes the same way
+through its products; rows that are missing are zeros. A long batch is several calls, a sequence one call a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gaugecast.engine.rows import check_arguments, initial_row
+from gaugecast.engine.runtime import load_runtime
+from gaugecast.engine.selftest import check_engine
+from gaugecast.engine.tensorflow_network import Network
+from gaugecast.errors import Defect
+from gaugecast.model import Model
+from gaugecast.records import Float32
+
+#: Rows in a block, the best first; a block of one row cannot mix rows up on any machine.
+BLOCKS = (64, 8, 1)
+
+
+def make_tensorflow_engine(model: Model) -> TensorflowEngine:
+    """The engine with the largest blocks in which rows are found to be independent of each other on this machine.
+
+    Raises:
+        ModelError: There is no TensorFlow.
+    """
+    for block_rows in BLOCKS[:-1]:
+        engine = TensorflowEngine(model, block_rows=block_rows)
+        try:
+            check_engine(engine, rows=block_rows + 9)
+        except Defect:
+            continue
+        return engine
+    return TensorflowEngine(model, block_rows=BLOCKS[-1])
+
+
+class TensorflowEngine:
+    """An `Engine` on TensorFlow. One thread at a time may call it.
+
+    Args:
+        block_rows: Rows in a block.
+    """
+
+    def __init__(self, model: Model, *, block_rows: int = BLOCKS[0]) -> None:
+        manifest = model.manifest
+        self.input_size = manifest.input_size
+        self.output_size = manifest.output_size * manifest.decode_steps
+        self.state_size = sum(layer.state_size for layer in manifest.layers)
+        self._initial = initial_row(model)
+        self._block_rows = block_rows
+        self._tf = tf = load_runtime()
+        network = Network(tf, model)
+        signature = [tf.TensorSpec((block_rows, size), tf.float32) for size in (self.input_size, self.state_size)]
+        with tf.device("/CPU:0"):
+            compiled = tf.function(network.step, input_signature=signature, autograph=False)
+            self._step_block = compiled.get_concrete_function()
+
+    def initial_state(self, rows: int) -> Float32:
+        """The state (rows, state_size) of streams that have seen nothing yet."""
+        return np.repeat(self._initial, rows, axis=0)
+
+    def step(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
+        """One step: x (N, I), state (N, S) to (y (N, O), state' (N, S)), both new."""
+        y, after = self.sequence(x[np.newaxis], state)
+        return y[0], after
+
+    def sequence(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
+        """T steps: x (T, N, I), state (N, S) to (y (T, N, O), state' (N, S)); the bits of T single steps."""
+        check_arguments(self, x, state)
+        steps, n, _ = x.shape
+        y = np.empty((steps, n, self.output_size), dtype=np.float32)
+        after = np.empty((n, self.state_size), dtype=np.float32)
+        for start in range(0, n, self._block_rows):
+            rows = slice(start, min(start + self._block_rows, n))
+            count = rows.stop - start
+            current = self._to_block(state[rows])
+            for x_t, y_t in zip(x[:, rows], y[:, rows], strict=True):
+                outputs, current = self._step_block(self._to_block(x_t), current)
+                y_t[...] = outputs.numpy()[:count]
+            after[rows] = current.numpy()[:count]
+        return y, after
+
+    def _to_block(self, rows: Float32) -> Any:
+        """(n ≤ B, W) as a tensor (B, W), zeros below."""
+        block = np.zeros((self._block_rows, rows.shape[1]), dtype=np.float32)
+        block[: len(rows)] = rows
+        return self._tf.constant(block)
