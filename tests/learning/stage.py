@@ -83,13 +83,14 @@ def kill_learner(daemon: DaemonProcess) -> int:
 
 
 def model_events(daemon: DaemonProcess) -> list[tuple[str, str]]:
-    """(what, version) of the events that concern models, in order: a role, or `promoted`."""
+    """(what, version) of the events that concern models, in order: a role, `warmed` or `promoted`."""
     with daemon.ledger() as ledger:
         told = [events.decode_event(detail) for _, _, detail in ledger.events()]
+    words = {events.ShadowWarmed: "warmed", events.ShadowPromoted: "promoted"}
     return [
-        (event.role if isinstance(event, events.ModelInstalled) else "promoted", event.version)
+        (event.role if isinstance(event, events.ModelInstalled) else words[type(event)], event.version)
         for event in told
-        if isinstance(event, events.ModelInstalled | events.ShadowPromoted)
+        if isinstance(event, events.ModelInstalled | events.ShadowPromoted | events.ShadowWarmed)
     ]
 
 

@@ -30,6 +30,7 @@ def test_a_new_fleet_teaches_itself_and_kills_do_not_unteach_it(tmp_path: Path, 
             daemon.start()
             told = wait_events(daemon, "promoted", 1, deadline_s=180)
             assert told[0][0] == "shadow", "expected the first model on trial before it forecasts"
+            assert told[1][0] == "warmed", "expected it to come with what it remembers of the streams"
             wait_events(daemon, "in_force", 2, deadline_s=30)
             kill_learner(daemon)
             orphan = _kill_both(daemon)

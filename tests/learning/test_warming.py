@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Feature
 from gaugecast.ledger.store import Ledger
@@ -79,7 +77,7 @@ def test_more_streams_may_come_at_once_than_new_ones_are_let_in(tmp_path: Path) 
     streams = [f"s{i}" for i in range(40)]
     write(tmp_path, configured(), *(reading(tick, [1.0, tick], stream=s) for tick in range(3) for s in streams))
     chunks = warm(tmp_path, Loop(new_streams_per_s=1), FLEET, small_model(), most=1000)
-    kept = [msgspec.msgpack.decode(chunk, type=memories.Memory) for chunk in chunks]
+    kept = [memories.decode(chunk) for chunk in chunks]
     assert sorted(r.stream for memory in kept for r in memory.streams) == sorted(streams)
 
 

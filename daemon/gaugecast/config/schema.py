@@ -107,6 +107,9 @@ class Learning(Table):
     every_s: float = Field(default=60.0, ge=1, description="seconds between two hand-overs of weights of a fleet")
     streams: int = Field(default=64, ge=1, description="streams of a fleet that it samples")
     units: list[int] = Field(default=[64], min_length=1, max_length=8, description="LSTM layers of a first model")
+    history: int = Field(
+        default=300_000, ge=0, description="newest inputs of the ledger that a first model is learned from"
+    )
     shadow_after: int = Field(default=100, ge=1, description="updates before a first model goes into shadow")
     promote_after: int = Field(
         default=300, ge=1, description="steps, over all streams, in which a newcomer must beat what is in force"

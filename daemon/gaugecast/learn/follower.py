@@ -12,11 +12,12 @@ import numpy as np
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
+from gaugecast.learn.beginner import FirstLessons
 from gaugecast.learn.ports import History, RestoreNewest, Store
 from gaugecast.learn.pupil import Pupil, can_learn
 from gaugecast.logs import get
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline import Pipeline, events, memories
 from gaugecast.pipeline.lane import Lane
 from gaugecast.records import Input, Kind
 
@@ -39,6 +40,8 @@ class Follower:
         self._settings, self._reader, self._restore, self._store = settings, reader, restore, store
         self._private: tuple[str, Model] | None = None
         self._again = False  # what is taken now was taken before
+        self._lessons: FirstLessons | None = None
+        self._present = 0  # the ledger's end when we began
 
     @property
     def behind_s(self) -> float:
@@ -59,10 +62,22 @@ class Follower:
             else:
                 pupil.student.lose_place()
                 self._go_on(lane, pupil)
-        log.info("following", seq=self.seq, behind=self._reader.last_seq - self.seq)
+        self._present = self._reader.last_seq
+        log.info("following", seq=self.seq, behind=self._present - self.seq)
+        self._begin_lessons()
+
+    @property
+    def in_the_past(self) -> bool:
+        """Whether a fleet without a model is still learned from what was there before us."""
+        beginners = not self.pupils or any(not p.forced and not p.crowded for p in self.pupils.values())
+        return self._lessons is not None or (beginners and self.seq < self._present)
 
     def take_slice(self, most: int) -> bool:
         """Take at most so many inputs; whether there were any."""
+        if self._lessons is not None:
+            if self._lessons.take_slice(most):
+                return True
+            self._end_lessons()
         batch = next(iter(self._reader.replay(self.seq, most=most)), None)
         if batch is None:
             return False
@@ -102,6 +117,34 @@ class Follower:
         self._private = (model.manifest.version, model)
         event = events.ModelInstalled("in_force", model.manifest.version)
         self.pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
+
+    def memory(self, fleet: str) -> list[bytes]:
+        """What the model in force here remembers of the streams of the sample."""
+        return list(memories.memories_of(self.pipeline.lanes[fleet], "in_force"))
+
+    # -- the past
+
+    def _begin_lessons(self) -> None:
+        """What lies before the place where we follow from is for those that know nothing yet."""
+        beginners = {name: p for name, p in self.pupils.items() if not p.forced and p.updates_total == 0}
+        self._lessons = None
+        if beginners and self.seq >= self._reader.first_seq:
+            self._lessons = FirstLessons(beginners, self._settings, self._reader, upto_seq=self.seq)
+
+    def _end_lessons(self) -> None:
+        """The lessons end where we follow from, so what is remembered there is true here."""
+        lessons, self._lessons = self._lessons, None
+        if lessons is None:
+            return
+        for name, pupil in lessons.pupils.items():
+            if self.pupils.get(name) is not pupil or pupil.updates_total == 0:
+                continue
+            pupil.model, chunks = pupil.seal(), lessons.finish(name)
+            self.install(name, pupil.model)
+            lane = self.pipeline.lanes[name]
+            for memory in map(memories.decode, chunks):
+                memories.recall(lane, "in_force", memories.known(lane, "in_force", memory), memory)
+            log.info("first lessons over", fleet=name, updates=pupil.updates_total)
 
     # -- the pipeline
 

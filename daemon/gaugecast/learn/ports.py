@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from gaugecast.fleet import Fleet
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input
@@ -28,6 +29,7 @@ class History(Protocol):
     def last_seq(self) -> int: ...
     @property
     def received_at_ns(self) -> int: ...
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]: ...
     def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]: ...
 
 
@@ -46,3 +48,7 @@ RestoreNewest = Callable[[NewPipeline], tuple[Pipeline, int]]
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: Deletes weights that nothing names any more; how many.
 Sweep = Callable[[], int]
+#: Puts what a newcomer (fleet, version) remembers of the streams where the loop finds it.
+Remember = Callable[[str, str, list[bytes]], None]
+#: What a model remembers of all streams of a fleet, once it has gone over the ledger's past.
+Warm = Callable[[Fleet, Model], list[bytes]]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
 from gaugecast.learn.follower import Follower
-from gaugecast.learn.ports import Ask, History, RestoreNewest, Store, Sweep
+from gaugecast.learn.ports import Ask, History, Remember, RestoreNewest, Store, Sweep, Warm
 from gaugecast.learn.pupil import Pupil
 from gaugecast.logs import get
 
@@ -41,6 +41,8 @@ class LearnerProcess:
         store: Weights by fleet and version.
         ask: Sends a command to the loop.
         sweep: Deletes weights that nothing names.
+        remember: Puts what a newcomer remembers where the loop finds it.
+        warm: Has a newcomer go over the past of all streams, where there are more than are sampled.
         seconds, cpu_s, sleep: Clocks, and how to wait.
 
     Attributes:
@@ -56,6 +58,8 @@ class LearnerProcess:
         store: Store,
         ask: Ask,
         sweep: Sweep = lambda: 0,
+        remember: Remember = lambda _fleet, _version, _chunks: None,
+        warm: Warm = lambda _fleet, _model: [],
         seconds: Callable[[], float] = time.monotonic,
         cpu_s: Callable[[], float] = time.process_time,
         sleep: Callable[[float], None] = time.sleep,
@@ -64,6 +68,7 @@ class LearnerProcess:
         self.stopping = False
         self.follower = Follower(settings, reader=reader, restore=restore, store=store)
         self._store, self._ask, self._sweep = store, ask, sweep
+        self._remember, self._warm = remember, warm
         self._seconds, self._cpu_s, self._sleep = seconds, cpu_s, sleep
         self._report_at_s = 0.0
         self._resample_at_s, self._sweep_at_s = seconds() + _RESAMPLE_S, seconds() + _REPORT_S
@@ -80,7 +85,7 @@ class LearnerProcess:
         worked = self._follow()
         now_s = self._seconds()
         for fleet, pupil in self.follower.pupils.items():
-            if pupil.ready(now_s):
+            if pupil.ready(now_s) and (pupil.forced or not self.follower.in_the_past):
                 self._hand_over(fleet, pupil, now_s)
         self._report(now_s)
         if now_s >= self._resample_at_s:
@@ -96,7 +101,7 @@ class LearnerProcess:
     def _follow(self) -> bool:
         """Take a slice of the ledger and learn from it; whether there was any."""
         pupils = self.follower.pupils
-        hurry = self.follower.behind_s > _HURRY_S
+        hurry = self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
         steps = 2 * sum(len(pupil.streams) for pupil in pupils.values())
         if not self.follower.take_slice(_HURRY_SLICE if hurry else max(_SLICE_LEAST, min(_SLICE_MOST, steps))):
             return False
@@ -110,6 +115,9 @@ class LearnerProcess:
             model = pupil.seal()
             version = self._store.add(fleet, model)
             role = "in_force" if pupil.forced else "shadow"
+            if role == "shadow" and pupil.handovers_total == 0:
+                chunks = self._warm(pupil.fleet, model) if pupil.crowded else self.follower.memory(fleet)
+                self._remember(fleet, version, chunks)
             self._ask({"command": "hand_over", "fleet": fleet, "version": version, "role": role})
         except (GaugecastError, OSError) as exc:
             pupil.note_failure(now_s)

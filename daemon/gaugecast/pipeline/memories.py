@@ -36,6 +36,15 @@ class Memory(msgspec.Struct, array_like=True, frozen=True):
     streams: list[Remembered]
 
 
+def decode(chunk: bytes) -> Memory:
+    """Inverse of what `memories_of` gives.
+
+    Raises:
+        msgspec.MsgspecError: It is damaged.
+    """
+    return msgspec.msgpack.decode(chunk, type=Memory)
+
+
 def memories_of(lane: Lane, role: str) -> Iterator[bytes]:
     """All that the model in this role remembers, in encoded chunks; streams in the order of their names."""
     expert = lane.experts[role]
@@ -51,14 +60,13 @@ def memories_of(lane: Lane, role: str) -> Iterator[bytes]:
         yield msgspec.msgpack.encode(Memory(meaning, streams))
 
 
-def recall(lane: Lane, slots: list[int], memory: Memory) -> None:
-    """Give the model in shadow what it remembers of these streams (`slots`, as `known` gave them).
+def recall(lane: Lane, role: str, slots: list[int], memory: Memory) -> None:
+    """Give the model in a role what it remembers of these streams (`slots`, as `known` gave them).
 
     How it did in the past does not count: it may have learned from that very past. Where a stream has been stepped
     since, its state goes on from where it was, and the forecast for a step that is over is dropped.
     """
-    expert = lane.shadow
-    assert expert is not None
+    expert = lane.experts[role]
     scratch = Columns(expert.columns.spec, 1)
     for slot, remembered in zip(slots, memory.streams, strict=True):
         if slot < 0 or not scratch.unpack(0, remembered.row):
@@ -72,9 +80,10 @@ def recall(lane: Lane, slots: list[int], memory: Memory) -> None:
             _drop_forecast(expert, slot)
 
 
-def known(lane: Lane, memory: Memory) -> list[int]:
-    """Slot of each stream of a chunk, −1 where there is none; empty where nobody in shadow can use the chunk."""
-    if lane.shadow is None or memory.meaning != meaning_of_columns(lane.fleet, lane.shadow.model):
+def known(lane: Lane, role: str, memory: Memory) -> list[int]:
+    """Slot of each stream of a chunk, −1 where there is none; empty where nobody in the role can use the chunk."""
+    expert = lane.experts.get(role)
+    if expert is None or memory.meaning != meaning_of_columns(lane.fleet, expert.model):
         return []
     slots = [lane.table.slots.get(remembered.stream, -1) for remembered in memory.streams]
     started = lane.table["started"]

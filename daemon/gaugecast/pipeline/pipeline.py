@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 
 from gaugecast.config.schema import Loop
@@ -249,11 +248,11 @@ class Pipeline:
             self.snapshot = None
 
     def _warm(self, lane: Lane, chunk: bytes) -> None:
-        memory = msgspec.msgpack.decode(chunk, type=memories.Memory)
-        slots = memories.known(lane, memory)
+        memory = memories.decode(chunk)
+        slots = memories.known(lane, "shadow", memory)
         if slots:
             self._touch(lane.fleet.name, np.array([slot for slot in slots if slot >= 0], np.int64))
-            memories.recall(lane, slots, memory)
+            memories.recall(lane, "shadow", slots, memory)
 
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""

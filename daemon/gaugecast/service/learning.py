@@ -16,14 +16,17 @@ from typing import Any, TypeVar
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import ModelError, StorageError
+from gaugecast.fleet import Fleet
 from gaugecast.learn.ports import NewPipeline
 from gaugecast.learn.process import POLL_S, LearnerProcess
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
+from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.service.models import ModelStore
 from gaugecast.service.sweep import Roles, sweep
+from gaugecast.service.warming import warm, write_memory
 from gaugecast.streams.snapshot import Slice
 
 log = get("gaugecast.learn")
@@ -81,7 +84,22 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
     def tidy() -> int:
         return sweep(directory, store, reader, roles=lambda: Roles.of_answer(ask({"command": "models"})))
 
-    process = LearnerProcess(settings, reader=reader, restore=restore, store=store, ask=ask, sweep=tidy)
+    def remember(fleet: str, version: str, chunks: list[bytes]) -> None:
+        write_memory(store.place(fleet, version), chunks)
+
+    def warm_all(fleet: Fleet, model: Model) -> list[bytes]:
+        return warm(directory, settings.loop, fleet, model, most=settings.learning.history)
+
+    process = LearnerProcess(
+        settings,
+        reader=reader,
+        restore=restore,
+        store=store,
+        ask=ask,
+        sweep=tidy,
+        remember=remember,
+        warm=warm_all,
+    )
     stopping.process, process.stopping = process, stopping.asked
     process.run()
     log.info("stopped")

@@ -76,7 +76,7 @@ def take_memory(place: Path) -> list[bytes]:
     try:
         chunks = msgspec.msgpack.decode(file.read_bytes(), type=list[bytes])
         for chunk in chunks:
-            msgspec.msgpack.decode(chunk, type=memories.Memory)
+            memories.decode(chunk)
     except FileNotFoundError:
         return []
     except (OSError, msgspec.MsgspecError) as exc:

@@ -1,0 +1,137 @@
+"""The learner process: when it hands over, what it reports, how it rests and hurries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gaugecast.errors import CommandRefused, ModelError, Unreachable
+from gaugecast.learn.process import LearnerProcess
+from gaugecast.pipeline import events
+from learning.site import Site
+from learning.worlds import configured, event, small_model
+
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("plain_updates")]
+
+
+def turns(site: Site, learner: LearnerProcess, count: int) -> None:
+    """So many turns, each a second later."""
+    for _ in range(count):
+        site.now_s += 1.0
+        learner.turn()
+
+
+def live(site: Site, learner: LearnerProcess, ticks: int) -> None:
+    """A tick a second, and a turn after each."""
+    for _ in range(ticks):
+        site.run(1)
+        turns(site, learner, 1)
+
+
+def test_first_weights_go_on_trial_after_enough_updates_then_every_so_often(site: Site) -> None:
+    """Each is on the disk before the loop hears of it."""
+    learner = site.learner()
+    live(site, learner, 40)
+    assert learner.follower.pupils["tanks"].updates_total > 3
+    assert {role for role, _ in site.handed} == {"shadow"}
+    assert len(site.handed) > 2
+    for _, version in site.handed:
+        made = site.store.load("tanks", version).manifest
+        assert made.provenance["made_by"] == "gaugecast learn"
+
+
+def test_where_weights_are_in_force_the_next_go_in_force(site: Site) -> None:
+    """No trial for what goes on from them."""
+    learner = site.learner()
+    site.install(small_model(1))
+    live(site, learner, 30)
+    assert {role for role, _ in site.handed} == {"in_force"}
+
+
+def test_after_its_promotion_the_learners_weights_go_in_force(site: Site) -> None:
+    """It recognises its own version."""
+    learner = site.learner()
+    live(site, learner, 30)
+    version = site.handed[-1][1]
+    site.commit(event(events.ModelInstalled("shadow", version)), event(events.ShadowPromoted(version)))
+    pupil = learner.follower.pupils["tanks"]
+    live(site, learner, 20)
+    assert learner.follower.pupils["tanks"] is pupil
+    assert site.handed[-1][0] == "in_force"
+
+
+@pytest.mark.parametrize(
+    "refusal", [Unreachable("the loop is down"), CommandRefused("ask again"), ModelError("poison")]
+)
+def test_a_hand_over_that_fails_is_counted_and_offered_again_later(site: Site, refusal: Exception) -> None:
+    """What was learned is not lost."""
+    learner = site.learner()
+    site.refusal = refusal
+    live(site, learner, 30)
+    pupil = learner.follower.pupils["tanks"]
+    assert pupil.failures_total > 0
+    assert pupil.handovers_total == 0
+    site.refusal = None
+    turns(site, learner, 3)
+    assert pupil.handovers_total == 1
+
+
+def test_a_full_disk_is_a_failed_hand_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The learner goes on learning, and hands over when there is room."""
+
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    learner = site.learner()
+    monkeypatch.setattr(site.store, "add", full)
+    live(site, learner, 30)
+    pupil = learner.follower.pupils["tanks"]
+    assert pupil.failures_total > 0
+    assert site.handed == []
+    monkeypatch.undo()
+
+
+def test_it_reports_once_a_second_what_the_metrics_show(site: Site) -> None:
+    """Updates, failures, drifts, hand-overs, rate and lag."""
+    learner = site.learner()
+    live(site, learner, 20)
+    reports = [one for one in site.asked if one["command"] == "learner"]
+    assert len(reports) >= 20
+    assert set(reports[-1]) == {
+        *("command", "fleet", "updates_total", "failures_total", "drift_total", "handovers_total", "rate", "lag_s")
+    }
+    assert reports[-1]["updates_total"] == learner.follower.pupils["tanks"].updates_total
+
+
+def test_the_rest_after_a_turn_pays_the_budget_back(tmp_path: Path) -> None:
+    """A fifth of a core: four times as much rest as work, but no compilation is paid back for ever."""
+    site = Site(tmp_path, cpu=0.2)
+    site.commit(configured())
+    spent = iter([0.0, 0.01, 1.0, 9.0, 9.0, 9.0])
+    learner = LearnerProcess(
+        site.settings,
+        reader=site.ledger,
+        restore=site.restore,
+        store=site.store,
+        ask=site.ask,
+        seconds=lambda: 0.0,
+        cpu_s=lambda: next(spent),
+    )
+    learner.follower.begin()
+    site.run(1)
+    assert learner.turn() == pytest.approx(0.04)
+    site.run(2)
+    assert learner.turn() == 0.25
+
+
+def test_far_behind_it_takes_large_slices_and_learns_from_some(site: Site) -> None:
+    """To be of today matters more than to learn from every step."""
+    learner = site.learner()
+    site.install(small_model(1))
+    site.run(300)
+    took = 0
+    while learner.follower.seq < site.ledger.last_seq:
+        turns(site, learner, 1)
+        took += 1
+    assert took < 20
