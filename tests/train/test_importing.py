@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gaugecast.engine import engine_for
 from gaugecast.errors import ModelError
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.learn.importing import import_keras
@@ -63,6 +64,73 @@ def test_a_plain_stack_forecasts_what_keras_predicts(tmp_path: Path) -> None:
     np.testing.assert_allclose(forecast_rows(import_keras(path, FLEET), rows), expected, atol=1e-5)
 
 
+def taken_stacks() -> dict[str, Callable[[Any], list[Any]]]:
+    """Stacks by case, from the module `keras.layers`; NumPy steps those whose case says so, TensorFlow the others."""
+    ahead = {"return_sequences": True}
+    return {
+        "numpy: lstm without bias": lambda k: [k.LSTM(5, use_bias=False, unit_forget_bias=False, **ahead), k.Dense(2)],
+        "numpy: cell in an RNN": lambda k: [k.RNN(k.LSTMCell(5), **ahead), k.Dense(2, use_bias=False)],
+        "gru": lambda k: [k.GRU(6, dropout=0.3, recurrent_dropout=0.2, **ahead), k.Dropout(0.5), k.Dense(2)],
+        "gru, reset before": lambda k: [k.GRU(6, reset_after=False, **ahead), k.TimeDistributed(k.Dense(2))],
+        "gru without bias": lambda k: [k.GRU(6, use_bias=False, **ahead), k.Dense(2)],
+        "gru, no head": lambda k: [k.GRU(2, activation="linear", **ahead)],
+        "simple": lambda k: [k.SimpleRNN(6, activation="softsign", **ahead), k.Dense(2, use_bias=False)],
+        "lstm, other activations": lambda k: [
+            k.LSTM(5, activation="gelu", recurrent_activation="hard_tanh", **ahead), k.Dense(2, activation="selu"),
+        ],
+        "mixture": lambda k: [
+            k.Dense(4, activation="silu"), k.GRU(5, **ahead), k.LayerNormalization(), k.LSTM(4, **ahead),
+            k.SimpleRNN(3, **ahead), k.Dense(7, activation="elu"), k.Dense(2),
+        ],
+        "batch norm": lambda k: [
+            k.BatchNormalization(), k.LSTM(5, **ahead), k.BatchNormalization(center=False), k.Activation("tanh"),
+            k.TimeDistributed(k.BatchNormalization(scale=False)), k.ReLU(), k.TimeDistributed(k.Dense(2)),
+        ],
+        "cells in an RNN": lambda k: [
+            k.RNN([k.GRUCell(4), k.LSTMCell(5), k.SimpleRNNCell(3)], **ahead), k.Dense(2),
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", sorted(taken_stacks()))
+def test_each_causal_recurrent_stack_forecasts_what_keras_predicts(tmp_path: Path, case: str) -> None:
+    """Whatever the cells and whatever lies between them; by the NumPy engine wherever that can."""
+    from keras import layers, saving
+
+    path = build(tmp_path / "own.keras", *taken_stacks()[case](layers))
+    net = saving.load_model(path)
+    shake(net)
+    net.save(path)
+    rows = rows_of(60) / 10
+    model = import_keras(path, FLEET)
+    assert model.manifest.engine == ("numpy" if case.startswith("numpy") else "tensorflow")
+    expected = net(rows[None].astype(np.float32), training=False).numpy()[0]
+    assert np.ptp(expected, axis=0).min() > 0.01
+    np.testing.assert_allclose(forecast_rows(model, rows), expected, atol=1e-5)
+
+
+def shake(net: Any) -> None:
+    """Biases and moving means that are not 0, as after a training."""
+    rng = np.random.default_rng(1)
+    for layer in net.layers:
+        drawn = [w + 0.1 * np.abs(rng.standard_normal(w.shape)) for w in layer.get_weights()]
+        layer.set_weights(drawn)
+
+
+def test_a_gru_that_looks_back_and_decodes_gives_all_steps_at_once(tmp_path: Path) -> None:
+    """Encoder, RepeatVector, GRU and head over ten steps: three horizons, from the newest ten readings."""
+    from keras import layers, saving
+
+    stack = [layers.GRU(6), layers.RepeatVector(3), layers.GRU(4, return_sequences=True)]
+    path = build(tmp_path / "own.keras", *stack, layers.TimeDistributed(layers.Dense(2)), shape=(10, 2))
+    model = import_keras(path, FLEET)
+    assert (model.manifest.decode_steps, model.manifest.look_back) == (3, 10)
+    window = (rows_of(10) / 10).astype(np.float32)
+    engine = engine_for(model)
+    y, _ = engine.sequence(window[:, None], engine.initial_state(1))
+    np.testing.assert_allclose(y[-1].reshape(3, 2), saving.load_model(path)(window[None]).numpy()[0], atol=1e-5)
+
+
 def test_a_normalization_layer_becomes_the_scaling(tmp_path: Path) -> None:
     """Such a network takes and gives the sensors' units; the imported one forecasts the same."""
     from keras import layers, saving
@@ -112,19 +180,25 @@ def refused_layers() -> dict[str, tuple[Callable[[Any], list[Any]], str]]:
             lambda k: [k.LSTM(3, return_sequences=True), k.Dense(5)],
             r"expected 2 inputs and 2 outputs, for the features level, heat of fleet 'plant'.*found 2 inputs and 5",
         ),
-        "gru": (lambda k: [k.GRU(3, return_sequences=True), k.Dense(2)], r"GRU.*only LSTM stacks"),
+        "two steps at once": (lambda k: [k.Conv1D(3, 2), k.GRU(2, return_sequences=True)], r"Conv1D.*several steps"),
+        "masked": (lambda k: [k.Masking(), k.GRU(2, return_sequences=True)], r"Masking.*`bridge`; leave it out"),
         "backwards": (
             lambda k: [k.LSTM(3, return_sequences=True, go_backwards=True), k.Dense(2)],
             r"go_backwards.*needs the future",
         ),
         "activation": (
-            lambda k: [k.LSTM(3, return_sequences=True, activation="swish"), k.Dense(2)],
-            r"expected activation to be one of tanh.*found 'silu|swish'",
+            lambda k: [k.LSTM(3, return_sequences=True, activation="softmax"), k.Dense(2)],
+            r"expected activation to be one of tanh.*found 'softmax'",
         ),
         "open window": (lambda k: [k.LSTM(3), k.Dense(2)], r"the steps of a window are open"),
-        "curved head": (
-            lambda k: [k.LSTM(3, return_sequences=True), k.Dense(2, activation="relu")],
-            r"expected a linear Dense layer, found activation 'relu'",
+        "no memory": (lambda k: [k.Dense(2)], r"expected at least one recurrent layer \(LSTM, GRU, SimpleRNN\)"),
+        "curved head of a decoder": (
+            lambda k: [k.GRU(3), k.RepeatVector(2), k.GRU(3, return_sequences=True), k.Dense(2, activation="relu")],
+            r"expected a linear Dense or TimeDistributed\(Dense\) after the decoder",
+        ),
+        "cell that goes backwards": (
+            lambda k: [k.RNN([k.GRUCell(2)], return_sequences=True, go_backwards=True)],
+            r"go_backwards.*needs the future",
         ),
     }
 
@@ -144,7 +218,7 @@ def test_all_complaints_come_at_once(tmp_path: Path) -> None:
     """A list, so that nobody mends one fault a try."""
     from keras import layers
 
-    path = build(tmp_path / "own.keras", layers.GRU(3, return_sequences=True), layers.LSTM(4, activation="gelu"))
+    path = build(tmp_path / "own.keras", layers.Conv1D(3, 2), layers.LSTM(4, activation="softmax"))
     with pytest.raises(ModelError) as caught:
         import_keras(path, FLEET)
     assert str(caught.value).count("\n  - ") == 4

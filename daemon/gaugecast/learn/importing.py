@@ -1,4 +1,4 @@
-"""Bring your own: a user's trained `.keras` file as a model that the daemon's engine steps.
+"""Bring your own: a user's trained `.keras` file as a model that one of the daemon's engines steps.
 
 Offline only, and in two gates: `keras_config` refuses from the JSON alone whatever could run code or cannot be
 stepped; then Keras loads the rest in its safe mode, and only numbers are taken from it.
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,13 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
 from gaugecast.learn.backend import load_tensorflow
-from gaugecast.learn.keras_config import IDLE, SERVED, WHY, KerasLayer, check_lstm, read_layers, refusal
-from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
+from gaugecast.learn.keras_config import read_layers, refusal
+from gaugecast.learn.keras_plan import Plan, sort_layers
+from gaugecast.learn.keras_weights import take_weights
+from gaugecast.model import Manifest, Model, Recipe, seal_model
 from gaugecast.records import Float32, Float64
 
-NORM_EPSILON = 1e-3
 STATEFUL_WARMUP = 8
-
-
-@dataclass(slots=True)
-class _Plan:
-    """The chain, sorted into the manifest's places."""
-
-    layers: list[tuple[KerasLayer, KerasLayer | None]] = field(default_factory=list)  # LSTM, its norm
-    decoder: list[KerasLayer] = field(default_factory=list)
-    normalization: KerasLayer | None = None
-    head: KerasLayer | None = None
-    repeat: int = 0
-    shape: tuple[int | None, ...] = ()
-    complaints: list[str] = field(default_factory=list)
 
 
 def import_keras(path: Path, fleet: Fleet) -> Model:
@@ -50,8 +37,7 @@ def import_keras(path: Path, fleet: Fleet) -> Model:
     Raises:
         ModelError: A list of everything that stands against it, each with what was expected and what was found.
     """
-    plan = _sort(read_layers(path))
-    look_back = _look_back(plan)
+    plan = sort_layers(read_layers(path))
     rows, size = _fit_fleet(plan, fleet)
     if plan.complaints:
         raise refusal(path, plan.complaints)
@@ -63,132 +49,30 @@ def import_keras(path: Path, fleet: Fleet) -> Model:
         period_s=fleet.period_ns / 1e9,
         rows=rows,
         recipe=_recipe(fleet, centre, spread),
-        layers=tuple(_layer(lstm, norm is not None) for lstm, norm in plan.layers),
+        layers=tuple(replace(placed.layer, layer_norm=placed.norm is not None) for placed in plan.layers),
         input_size=size[0],
         output_size=size[1],
         head="none" if plan.head is None else "dense",
-        warmup_steps=look_back or STATEFUL_WARMUP,
-        look_back=look_back,
-        decoder=tuple(_layer(lstm, False) for lstm in plan.decoder),
+        warmup_steps=plan.look_back or STATEFUL_WARMUP,
+        look_back=plan.look_back,
+        decoder=tuple(placed.layer for placed in plan.decoder),
         decode_steps=plan.repeat or 1,
+        engine=plan.engine,
         provenance={
             "made_by": "gaugecast models import",
             "source": path.name,
             "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         },
     )
-    return seal_model(manifest, _weights(path, plan, net, fleet, (centre, spread)))
+    weights = take_weights(plan, net, size[0])
+    if plan.normalization is not None:
+        _to_scaled_outputs(path, weights, fleet, (centre, spread))
+    return seal_model(manifest, weights)
 
 
-def _sort(layers: list[KerasLayer]) -> _Plan:
-    """Put each layer in its place, and note what cannot be served."""
-    plan = _Plan()
-    for layer in layers:
-        complaint = _place(plan, layer)
-        if complaint is not None:
-            plan.complaints.append(complaint)
-    if not plan.layers:
-        plan.complaints.append("expected at least one LSTM layer, found none")
-    if plan.decoder and plan.head is None:
-        plan.complaints.append("expected TimeDistributed(Dense) after the decoder, found nothing")
-    if plan.repeat and not plan.decoder:
-        plan.complaints.append("expected an LSTM after RepeatVector, found none")
-    return plan
-
-
-def _place(plan: _Plan, layer: KerasLayer) -> str | None:
-    kind = layer.kind
-    if kind not in SERVED:
-        return f"{layer.name} ({kind}): {WHY.get(kind, 'not a layer that the engine steps; known are ' + _known())}"
-    if kind == "InputLayer":
-        plan.shape = tuple(layer.config.get("batch_shape") or layer.config.get("batch_input_shape") or ())
-        return (
-            None
-            if len(plan.shape) == 3
-            else f"{layer.name}: expected shape (batch, steps, features), found {plan.shape}"
-        )
-    if kind in IDLE:
-        return None
-    if plan.head is not None:
-        return f"{layer.name} ({kind}): expected nothing after the Dense head"
-    if kind == "Normalization":
-        if plan.layers or plan.normalization is not None or layer.config.get("invert"):
-            return f"{layer.name}: expected Normalization once, as the first layer"
-        plan.normalization = layer
-        return None
-    if kind == "LSTM":
-        plan.complaints += check_lstm(layer)
-        (plan.decoder.append(layer) if plan.repeat else plan.layers.append((layer, None)))
-        return None
-    if kind == "LayerNormalization":
-        return _place_norm(plan, layer)
-    if kind == "RepeatVector":
-        if not plan.layers or plan.repeat:
-            return f"{layer.name}: expected RepeatVector once, after the encoder's LSTM layers"
-        plan.repeat = int(layer.config["n"])
-        return None
-    return _place_head(plan, layer)
-
-
-def _place_norm(plan: _Plan, layer: KerasLayer) -> str | None:
-    if plan.repeat or not plan.layers or plan.layers[-1][1] is not None:
-        return f"{layer.name}: expected LayerNormalization right after an LSTM of the encoder"
-    config = layer.config
-    if not math.isclose(float(config.get("epsilon", NORM_EPSILON)), NORM_EPSILON):
-        return f"{layer.name}: expected epsilon {NORM_EPSILON}, found {config.get('epsilon')}"
-    if config.get("rms_scaling") or config.get("axis") not in ([-1], -1, [2], 2):
-        return f"{layer.name}: expected plain normalisation over the units"
-    plan.layers[-1] = (plan.layers[-1][0], layer)
-    return None
-
-
-def _place_head(plan: _Plan, layer: KerasLayer) -> str | None:
-    config = layer.config
-    if layer.kind == "TimeDistributed":
-        inner = config.get("layer", {})
-        if inner.get("class_name") != "Dense":
-            return f"{layer.name}: expected TimeDistributed(Dense), found {inner.get('class_name')}"
-        config = inner["config"]
-    if config.get("activation") not in (None, "linear"):
-        return f"{layer.name}: expected a linear Dense layer, found activation {config.get('activation')!r}"
-    plan.head = KerasLayer("Dense", layer.name, config)
-    return None
-
-
-def _known() -> str:
-    return "LSTM, LayerNormalization, RepeatVector, Dense, TimeDistributed(Dense), Normalization, Dropout"
-
-
-def _look_back(plan: _Plan) -> int:
-    """0 where the file's network carries its state, or gives an output at each step of a series of any length."""
-    if not plan.layers:
-        return 0
-    encoders = [lstm for lstm, _ in plan.layers]
-    stateful = [bool(lstm.config.get("stateful")) for lstm in encoders]
-    if any(stateful) and not all(stateful):
-        plan.complaints.append("expected all LSTM layers stateful, or none; found both")
-    inner = [lstm.name for lstm in encoders[:-1] if not lstm.config.get("return_sequences")]
-    if inner:
-        plan.complaints.append(f"{inner[0]}: expected return_sequences True before another LSTM")
-    steps = plan.shape[1] if len(plan.shape) == 3 else None
-    if all(stateful):
-        return 0
-    if steps is None and encoders[-1].config.get("return_sequences"):
-        return 0
-    if steps is None:
-        plan.complaints.append(
-            "the steps of a window are open (None): a many-to-one network is served with the look-back that it was "
-            "trained with; build it with Input((steps, features)), or make its LSTM layers stateful"
-        )
-        return 0
-    return int(steps)
-
-
-def _fit_fleet(plan: _Plan, fleet: Fleet) -> tuple[Rows, tuple[int, int]]:
+def _fit_fleet(plan: Plan, fleet: Fleet) -> tuple[Rows, tuple[int, int]]:
     """The rows of the fleet, and inputs and outputs a row; a complaint where the file has others."""
-    inputs = plan.shape[2] if len(plan.shape) == 3 else None
-    last = plan.decoder[-1] if plan.decoder else plan.layers[-1][0] if plan.layers else None
-    outputs = plan.head.config["units"] if plan.head else last.config.get("units") if last else None
+    inputs, outputs = plan.inputs, plan.width
     names = [feature.name for feature in fleet.features]
     found: dict[Rows, tuple[int, int]] = {}
     for rows in ("per_feature", "joint"):
@@ -213,11 +97,6 @@ def _recipe(fleet: Fleet, centre: Float64, spread: Float64) -> Recipe:
     )  # fmt: skip
 
 
-def _layer(lstm: KerasLayer, norm: bool) -> Layer:
-    config = lstm.config
-    return Layer(config["units"], config["activation"], config["recurrent_activation"], norm)
-
-
 def _load(path: Path) -> Any:
     _, keras = load_tensorflow()
     try:
@@ -226,7 +105,7 @@ def _load(path: Path) -> Any:
         raise refusal(path, [f"Keras cannot load it in safe mode: {exc}"]) from exc
 
 
-def _scaling(path: Path, fleet: Fleet, plan: _Plan, net: Any) -> tuple[Float64, Float64]:
+def _scaling(path: Path, fleet: Fleet, plan: Plan, net: Any) -> tuple[Float64, Float64]:
     """Centre and spread of each feature (F,), from the Normalization layer or the file beside; else 0 and 1."""
     features = len(fleet.features)
     beside = path.with_suffix(".scaling.json")
@@ -248,23 +127,6 @@ def _scaling(path: Path, fleet: Fleet, plan: _Plan, net: Any) -> tuple[Float64, 
     return centre, spread
 
 
-def _weights(path: Path, plan: _Plan, net: Any, fleet: Fleet, scaling: tuple[Float64, Float64]) -> dict[str, Float32]:
-    weights: dict[str, Float32] = {}
-    for i, (lstm, norm) in enumerate(plan.layers):
-        weights |= _lstm_weights(net, lstm, f"lstm{i}")
-        if norm is not None:
-            weights |= _norm_weights(net, norm, f"norm{i}", lstm.config["units"])
-    for i, lstm in enumerate(plan.decoder):
-        weights |= _lstm_weights(net, lstm, f"decoder{i}")
-    if plan.head is not None:
-        kernel, *bias = net.get_layer(plan.head.name).get_weights()
-        weights["dense/kernel"] = kernel
-        weights["dense/bias"] = bias[0] if bias else np.zeros(kernel.shape[1], np.float32)
-    if plan.normalization is not None:
-        _to_scaled_outputs(path, weights, fleet, scaling)
-    return weights
-
-
 def _to_scaled_outputs(path: Path, weights: dict[str, Float32], fleet: Fleet, scaling: tuple[Float64, Float64]) -> None:
     """A net that normalises its inputs itself gives outputs in the sensors' units: have its head give scaled ones."""
     outputs = [i for i, feature in enumerate(fleet.features) if feature.role == "forecast"]
@@ -278,16 +140,3 @@ def _to_scaled_outputs(path: Path, weights: dict[str, Float32], fleet: Fleet, sc
         centre, spread = centre[:1], spread[:1]
     weights["dense/kernel"] = (weights["dense/kernel"] / spread).astype(np.float32)
     weights["dense/bias"] = ((weights["dense/bias"] - centre) / spread).astype(np.float32)
-
-
-def _lstm_weights(net: Any, layer: KerasLayer, name: str) -> dict[str, Float32]:
-    kernel, recurrent, *bias = net.get_layer(layer.name).get_weights()
-    zero = np.zeros(kernel.shape[1], np.float32)
-    return {f"{name}/kernel": kernel, f"{name}/recurrent": recurrent, f"{name}/bias": bias[0] if bias else zero}
-
-
-def _norm_weights(net: Any, layer: KerasLayer, name: str, units: int) -> dict[str, Float32]:
-    found = list(net.get_layer(layer.name).get_weights())
-    gamma = found.pop(0) if layer.config.get("scale", True) else np.ones(units, np.float32)
-    beta = found.pop(0) if layer.config.get("center", True) else np.zeros(units, np.float32)
-    return {f"{name}/gamma": gamma, f"{name}/beta": beta}

@@ -15,23 +15,19 @@ from typing import Any
 import msgspec
 
 from gaugecast.errors import ModelError
+from gaugecast.model.layers import ACTIVATIONS, Cell
 from gaugecast.model.manifest import MAX_UNITS
 
 MAX_FILE_BYTES = 256 << 20
 MAX_CONFIG_BYTES = 4 << 20
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid", "linear")
 #: Layers that do nothing when forecasts are made.
 IDLE = ("Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
-SERVED = (
-    "InputLayer",
-    "Normalization",
-    "LSTM",
-    "LayerNormalization",
-    "RepeatVector",
-    "Dense",
-    "TimeDistributed",
-    *IDLE,
-)
+#: Recurrent layers, and what the manifest calls them.
+RECURRENT: dict[str, Cell] = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "simple_rnn"}
+RNN_CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
+#: Layers that look at one step only, so that TimeDistributed around them changes nothing.
+PER_STEP = ("Dense", "LayerNormalization", "BatchNormalization", "Activation", "ReLU")
+KNOWN = ("InputLayer", "Normalization", *RECURRENT, "RepeatVector", *PER_STEP, *IDLE)
 MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 MODELS = ("Sequential", "Functional", "Model")
 #: Classes of Keras that hold nothing but numbers, as they occur inside of a layer's configuration.
@@ -40,23 +36,27 @@ _INNER_MODULES = ("keras.initializers", "keras.regularizers", "keras.constraints
 WHY = {
     "Bidirectional": "it reads the series backwards as well, so it needs the future, which a stream does not have yet",
     "Lambda": "it carries code, and nothing from a model file is ever run",
-    "GRU": "only LSTM stacks are stepped by the daemon's engine; train it anew with LSTM layers",
-    "SimpleRNN": "only LSTM stacks are stepped by the daemon's engine; train it anew with LSTM layers",
-    "RNN": "only LSTM stacks are stepped by the daemon's engine, not cells of other kinds",
-    "ConvLSTM2D": "only LSTM stacks are stepped by the daemon's engine",
-    "Conv1D": "it looks at several steps at once; only LSTM stacks are stepped by the daemon's engine",
-    "Flatten": "it ties the forecast to a whole window; let the last LSTM return its last output instead",
-    "Attention": "it looks at a whole window at once; only LSTM stacks are stepped by the daemon's engine",
+    "RNN": "of an RNN only the cells LSTMCell, GRUCell and SimpleRNNCell are stepped, and stacks of these",
+    "Masking": "steps that are absent are bridged or begin the state anew, by the fleet's `bridge`; leave it out",
+    "ConvLSTM2D": "only stacks of LSTM, GRU and SimpleRNN layers are stepped",
+    "Conv1D": "it looks at several steps at once; only recurrent stacks are stepped, one step at a time",
+    "Flatten": "it ties the forecast to a whole window; let the last recurrent layer return its last output instead",
+    "Attention": "it looks at a whole window at once; only recurrent stacks are stepped, one step at a time",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class KerasLayer:
-    """One layer of the chain: class, name and configuration as the file has them."""
+    """One layer of the chain: class, name and configuration as the file has them.
+
+    Attributes:
+        part: Which of the cells of the layer `name` it is, where that is an RNN around cells.
+    """
 
     kind: str
     name: str
     config: dict[str, Any]
+    part: int | None = None
 
 
 def read_layers(path: Path) -> list[KerasLayer]:
@@ -164,16 +164,28 @@ def _histories(node: object) -> Iterator[str]:
             yield from _histories(one)
 
 
-def check_lstm(layer: KerasLayer) -> Iterator[str]:
-    """What keeps an LSTM layer from being stepped."""
+def check_recurrent(layer: KerasLayer) -> Iterator[str]:
+    """What keeps a recurrent layer from being stepped."""
     config = layer.config
-    units = config.get("units")
-    if not isinstance(units, int) or not 1 <= units <= MAX_UNITS:
-        yield f"{layer.name}: expected 1 to {MAX_UNITS} units, found {units!r}"
-    for key in ("activation", "recurrent_activation"):
-        if config.get(key) not in ACTIVATIONS:
-            yield f"{layer.name}: expected {key} to be one of {', '.join(ACTIVATIONS)}, found {config.get(key)!r}"
+    yield from check_units(layer)
+    yield from check_activation(layer, "activation")
+    if layer.kind != "SimpleRNN":
+        yield from check_activation(layer, "recurrent_activation")
     if config.get("go_backwards"):
         yield f"{layer.name}: go_backwards reads the series from its end, so it needs the future"
     if config.get("return_state"):
         yield f"{layer.name}: expected return_state False; the daemon keeps the state itself"
+
+
+def check_units(layer: KerasLayer) -> Iterator[str]:
+    """A layer of no known size cannot be built."""
+    units = layer.config.get("units")
+    if not isinstance(units, int) or not 1 <= units <= MAX_UNITS:
+        yield f"{layer.name}: expected 1 to {MAX_UNITS} units, found {units!r}"
+
+
+def check_activation(layer: KerasLayer, key: str) -> Iterator[str]:
+    """An activation has a name of Keras, and no parameters."""
+    found = layer.config.get(key) or "linear"
+    if found not in ACTIVATIONS:
+        yield f"{layer.name}: expected {key} to be one of {', '.join(ACTIVATIONS)}, found {found!r}"

@@ -204,12 +204,12 @@ def _check_layers(manifest: Manifest) -> None:
         _expect(1 <= layer.units <= MAX_UNITS, "layers.units", f"1 to {MAX_UNITS}", layer.units)
     cells = [layer.cell for layer in manifest.layers]
     _expect(any(STATE_PARTS[cell] for cell in cells), "layers", "at least one recurrent layer", cells)
-    widths = [manifest.input_size, *(layer.units for layer in manifest.layers)]
-    for width, layer in zip(widths, manifest.layers, strict=False):
+    chain = (*manifest.layers, *manifest.decoder)
+    for width, layer in zip([manifest.input_size, *(layer.units for layer in chain)], chain, strict=False):
         fits = layer.cell != "affine" or layer.units == width
         _expect(fits, "layers.units", f"{width} of an affine layer, as many as it is fed", layer.units)
     if manifest.engine == "numpy":
-        for layer in (*manifest.layers, *manifest.decoder):
+        for layer in chain:
             _expect(layer.cell == "lstm", "layers.cell", "'lstm' for the engine 'numpy'", layer.cell)
             for name in (layer.activation, layer.recurrent_activation):
                 wanted = f"one of {', '.join(NUMPY_ACTIVATIONS)} for the engine 'numpy'"
@@ -219,7 +219,6 @@ def _check_layers(manifest: Manifest) -> None:
 def _check_decoder(manifest: Manifest) -> None:
     for layer in manifest.decoder:
         _expect(1 <= layer.units <= MAX_UNITS, "decoder.units", f"1 to {MAX_UNITS}", layer.units)
-        _expect(bool(STATE_PARTS[layer.cell]), "decoder.cell", "a recurrent cell", layer.cell)
         _expect(not layer.layer_norm, "decoder.layer_norm", "none", layer.layer_norm)
     _expect(len(manifest.decoder) <= MAX_LAYERS, "decoder", f"at most {MAX_LAYERS}", len(manifest.decoder))
     most = MAX_DECODE_STEPS if manifest.decoder else 1
