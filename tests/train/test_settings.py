@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import gaugecast.cli.train as cli
 from gaugecast.cli.main import app
+from gaugecast.cli.sources import read_table
+from gaugecast.config.table import Table
 from gaugecast.config.training import Train
+from gaugecast.config.tuning import Tune
 from gaugecast.errors import ConfigError
+from gaugecast.learn.train.fitting import Fit
+from gaugecast.learn.train.job import Task, provenance_of
+from gaugecast.learn.train.recording import Recording
+from support.models import random_model
 
 #: A value for each key that is not its default.
 OTHER: dict[str, Any] = {
@@ -25,22 +31,31 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.01, "clip_norm": 5.0, "clip_value": 0.5, "schedule": "plateau", "rate_factor": 0.3,
     "rate_patience": 2, "rate_floor": 0.0001, "early_stop": 3, "validation": 0.2, "test": 0.1, "season": 24, "seed": 9,
 }  # fmt: skip
+SEARCHES: dict[str, Any] = {
+    "trials": 3, "sampler": "grid", "units": [8], "layers": [1, 2], "learning_rate": [0.001, 0.01],
+    "dropout": [0.0, 0.3], "segment": [8, 16], "look_back": [4, 8], "epochs": [2, 4], "batch_size": [1, 2],
+    "tune_seed": 5,
+}  # fmt: skip
 NEEDS: dict[str, dict[str, Any]] = {"decoder_units": {"decoder": "repeat"}, "look_back": {"stateful": False}}
 
 
-def parse(tmp_path: Path, given: dict[str, Any], *, how: str) -> Train:
+TABLES: dict[str, type[Table]] = {"train": Train, "tune": Tune}
+
+
+def parse(tmp_path: Path, given: dict[str, Any], *, how: str, table: str = "train") -> Any:
     """The settings from options, or from the same keys in a file."""
     if how == "options":
         raw = {k: v if isinstance(v, bool) else str(v).strip("[]") for k, v in given.items()}
-        return cli.read_table(None, "train", Train, raw, None)[0]  # type: ignore[no-any-return]
-    path = tmp_path / "train.toml"
-    path.write_text("[train]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in given.items()) + "\n")
-    return cli.read_table(path, "train", Train, {}, None)[0]  # type: ignore[no-any-return]
+        return read_table(None, table, TABLES[table], raw, None)[0]
+    path = tmp_path / f"{table}.toml"
+    path.write_text(f"[{table}]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in given.items()) + "\n")
+    return read_table(path, table, TABLES[table], {}, None)[0]
 
 
 def test_every_key_has_a_trial_here() -> None:
     """A new setting cannot be forgotten."""
     assert set(OTHER) == set(Train.model_fields)
+    assert set(SEARCHES) == set(Tune.model_fields)
 
 
 @pytest.mark.parametrize("key", sorted(OTHER))
@@ -54,13 +69,38 @@ def test_options_and_file_mean_the_same(tmp_path: Path, key: str) -> None:
     assert getattr(one, key) == OTHER[key] != getattr(Train(), key)
 
 
-def test_help_explains_every_key() -> None:
-    """`--help` has each option with its description."""
-    text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+@pytest.mark.parametrize("key", sorted(SEARCHES))
+def test_options_and_file_search_the_same(tmp_path: Path, key: str) -> None:
+    """So it is with what is searched."""
+    one, other = (parse(tmp_path, {key: SEARCHES[key]}, how=how, table="tune") for how in ("options", "file"))
+    assert one == other
+    assert getattr(one, key) == SEARCHES[key] != getattr(Tune(), key)
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_help_explains_every_key(command: str) -> None:
+    """`--help` has each option with its description; `tune` has those of training too, but for what it searches."""
+    text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
     flat = re.sub(r"[\s│]+", " ", text)
-    for key, field in Train.model_fields.items():
+    for key, field in {**Train.model_fields, **TABLES[command].model_fields}.items():
         assert f"--{key.replace('_', '-')}" in flat
         assert re.sub(r"\s+", " ", (field.description or "")[1:40]) in flat
+
+
+@pytest.mark.keras
+def test_the_manifest_records_every_key(tmp_path: Path) -> None:
+    """Each setting under its own name, as it was and not as it is by default."""
+    recording = Recording(tmp_path, 1, 1)
+    for key, value in OTHER.items():
+        train = Train.model_construct(**{**Train().model_dump(), key: value})
+        found = provenance_of(Task((tmp_path,), train), recording, Fit(random_model()), {})
+        assert {name for name in found if name.startswith("train.")} == {f"train.{name}" for name in Train.model_fields}
+        assert found[f"train.{key}"] == as_recorded(value)
+
+
+def as_recorded(value: object) -> object:
+    """A setting as a manifest can hold it: numbers and text."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, list) else value
 
 
 REFUSED = {

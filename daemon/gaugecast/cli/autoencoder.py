@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from gaugecast.cli.options import with_options
-from gaugecast.cli.train import FeaturesOption, TimeOption, read_table
+from gaugecast.cli.sources import FeaturesOption, TimeOption, read_table
 from gaugecast.config.autoencoding import Autoencoder
 
 if TYPE_CHECKING:

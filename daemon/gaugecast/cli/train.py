@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import time
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from gaugecast.cli.options import parse_options, with_options
-from gaugecast.config import load_settings, resolve_fleets
-from gaugecast.config.explain import explain
-from gaugecast.config.table import Table
+from gaugecast.cli.options import with_options
+from gaugecast.cli.sources import (
+    ConfigOption,
+    FeaturesOption,
+    FleetOption,
+    History,
+    ScratchOption,
+    StreamOption,
+    TimeOption,
+    read_task,
+)
 from gaugecast.config.training import Train
-from gaugecast.errors import ConfigError
-from gaugecast.fleet import Fleet
 
 if TYPE_CHECKING:
     from gaugecast.learn.train.fitting import Epoch
     from gaugecast.learn.train.job import Trained
 
-History = Annotated[
-    list[Path], typer.Argument(help="CSV or Parquet files, each a stream; or a state directory with a ledger.")
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Configuration: its fleet says features and period, its table the rest."),
-]
-FleetOption = Annotated[str | None, typer.Option("--fleet", help="Which of the configuration's fleets.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")
-]
-FeaturesOption = Annotated[
-    str, typer.Option("--features", help="Columns to forecast, comma between. [default: all numeric]")
-]
-TimeOption = Annotated[
-    str,
-    typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. [default: t, time, date, …]"),
-]
-StreamOption = Annotated[str, typer.Option("--stream-column", help="Column that tells the streams of a file apart.")]
-ScratchOption = Annotated[
-    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. [default: the system's]")
 ]
 
 
@@ -109,64 +92,22 @@ def _train(
         gaugecast train -c gaugecast.toml /var/lib/gaugecast --units 64,32
         gaugecast train sine.csv --look-back 10 --scaling minmax --units 16
     """
-    settings, known = read_table(config, "train", Train, options or {}, fleet)
-    from gaugecast.learn.train.job import Task, run_training
+    task = read_task(
+        history, options or {}, config=config, fleet=fleet, features=features, time_column=time_column,
+        stream_column=stream_column, scratch=scratch,
+    )  # fmt: skip
+    from gaugecast.learn.train.job import run_training
     from gaugecast.learn.train.run_directory import check_free, write_run
-    from gaugecast.learn.train.sources import Columns
 
     if out is not None:
         check_free(out)
-    columns = Columns(time_column, stream_column, tuple(name.strip() for name in features.split(",") if name.strip()))
-    task = Task(tuple(history), settings, known, columns, scratch)
     terminal = Terminal(Console(soft_wrap=True))
     with terminal.bar:
         trained = run_training(task, terminal)
     directory = out or Path("runs") / f"{trained.fleet.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     check_free(directory)
-    written = write_run(trained, settings, directory)
+    written = write_run(trained, task.train, directory)
     _show(terminal.console, trained, written)
-
-
-def read_table(
-    config: Path | None, name: str, table: type[Table], options: dict[str, Any], fleet: str | None
-) -> tuple[Any, Fleet | None]:
-    """A table of settings from file and options, and the fleet if the file has one.
-
-    The file may be the daemon's, or hold nothing but training tables.
-
-    Raises:
-        ConfigError: The file or an option is wrong; the message names it.
-    """
-    given: dict[str, Any] = {}
-    known: Fleet | None = None
-    if config is not None:
-        try:
-            raw = tomllib.loads(config.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-            raise ConfigError(f"{config}: expected a TOML file: {exc}") from exc
-        given = dict(raw.get(name, {}))
-        if "fleet" in raw:
-            settings = load_settings(config, os.environ)
-            known = _fleet_called(resolve_fleets(settings), fleet)
-            given = getattr(settings, name).model_dump(exclude_unset=True)
-    if fleet is not None and known is None:
-        raise ConfigError(f"--fleet {fleet}: expected a configuration (-c) with [fleet.{fleet}]")
-    try:
-        return table.model_validate({**given, **parse_options(table, options)}), known
-    except ValidationError as exc:
-        origins = {(key,): f"--{key.replace('_', '-')}" for key in options}
-        text = explain(exc, table, f"[{name}]", {})
-        for (key,), flag in origins.items():
-            text = text.replace(f"[{name}]: {key}: ", f"{flag}: ")
-        raise ConfigError(text.replace(f"[{name}]: the table: ", "")) from exc
-
-
-def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
-    for fleet in fleets:
-        if name == fleet.name or (name is None and len(fleets) == 1):
-            return fleet
-    known = ", ".join(fleet.name for fleet in fleets)
-    raise ConfigError(f"--fleet: expected one of {known}, got {name or 'none'}")
 
 
 def _show(console: Console, trained: Trained, written: Path) -> None:

@@ -13,14 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as Grid
 
 from gaugecast.cli.options import with_options
-from gaugecast.cli.train import (
+from gaugecast.cli.sources import (
     ConfigOption,
     FeaturesOption,
     FleetOption,
     History,
+    ScratchOption,
     StreamOption,
     TimeOption,
     read_table,
+    read_task,
 )
 from gaugecast.config.table import Table
 from gaugecast.config.training import Train
@@ -48,6 +50,7 @@ def _tune(
     features: FeaturesOption = "",
     time_column: TimeOption = "",
     stream_column: StreamOption = "",
+    scratch: ScratchOption = None,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Search for settings: train again and again, judge each on the validation part, show what units buy and cost.
@@ -61,16 +64,17 @@ def _tune(
         gaugecast tune sine.csv --sampler grid --units 16,32,64 --look-back 10
     """
     given = options or {}
-    tuning, _ = read_table(config, "tune", Tune, {k: v for k, v in given.items() if k in Tune.model_fields}, None)
-    settings, known = read_table(
-        config, "train", Train, {k: v for k, v in given.items() if k not in Tune.model_fields}, fleet
-    )
-    from gaugecast.learn.train.job import Silent, Task
-    from gaugecast.learn.train.sources import Columns
+    searched = {key: value for key, value in given.items() if key in Tune.model_fields}
+    fixed = {key: value for key, value in given.items() if key not in Tune.model_fields}
+    tuning, _ = read_table(config, "tune", Tune, searched, None)
+    task = read_task(
+        history, fixed, config=config, fleet=fleet, features=features, time_column=time_column,
+        stream_column=stream_column, scratch=scratch,
+    )  # fmt: skip
+    from gaugecast.learn.train.job import Silent
     from gaugecast.learn.tuning import tune
     from gaugecast.learn.tuning_report import HEAD, table_rows, write_report
 
-    columns = Columns(time_column, stream_column, tuple(name.strip() for name in features.split(",") if name.strip()))
     console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # cells that wrap cannot be read
     directory = out or Path("runs/tune")
     began = time.monotonic()
@@ -83,7 +87,7 @@ def _tune(
             bar.update(shown, completed=tried.number + 1)
             bar.console.print("  ".join(table_rows([tried])[0][:5]), highlight=False)
 
-        trials = tune(Task(tuple(history), settings, known, columns), tuning, directory, Silent(), on_trial=note)
+        trials = tune(task, tuning, directory, Silent(), on_trial=note)
     grid = Grid(*HEAD)
     for row in table_rows(trials):
         grid.add_row(*row)

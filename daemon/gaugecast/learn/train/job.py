@@ -137,7 +137,7 @@ def _run(task: Task, listener: Listener, directory: Path, began: float) -> Train
         listener.say(line)
     fitted = _fit(train, fleet, recording, manifest, listener)
     judged = _judge(train, fleet, recording, fitted.model, listener)
-    provenance = _provenance(task, recording, fitted, judged)
+    provenance = provenance_of(task, recording, fitted, judged)
     model = fitted.model
     sealed = seal_model(replace(model.manifest, provenance=provenance), model.weights)
     return Trained(sealed, fleet, fitted, judged, tuple(lines), time.monotonic() - began)
@@ -234,9 +234,10 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
     ]
 
 
-def _provenance(
+def provenance_of(
     task: Task, recording: Recording, fitted: Fit, judged: dict[str, Judged]
 ) -> dict[str, str | int | float]:
+    """For the manifest: rows, versions, every setting, and the figures reached."""
     import keras
     import tensorflow as tf
 

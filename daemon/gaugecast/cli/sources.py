@@ -1,0 +1,110 @@
+"""What the commands that train have in common: which history, which of its columns, which fleet, which settings."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from gaugecast.cli.options import parse_options
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.config.explain import explain
+from gaugecast.config.table import Table
+from gaugecast.config.training import Train
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+
+if TYPE_CHECKING:
+    from gaugecast.learn.train.job import Task
+
+Settings = TypeVar("Settings", bound=Table)
+
+History = Annotated[
+    list[Path], typer.Argument(help="CSV or Parquet files, each a stream; or a state directory with a ledger.")
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration: its fleet says features and period, its table the rest."),
+]
+FleetOption = Annotated[str | None, typer.Option("--fleet", help="Which of the configuration's fleets.")]
+FeaturesOption = Annotated[
+    str, typer.Option("--features", help="Columns to forecast, comma between. [default: all numeric]")
+]
+TimeOption = Annotated[
+    str,
+    typer.Option("--time-column", help="Where the time is; `none` = a row is a tick. [default: t, time, date, …]"),
+]
+StreamOption = Annotated[str, typer.Option("--stream-column", help="Column that tells the streams of a file apart.")]
+ScratchOption = Annotated[
+    Path | None, typer.Option("--scratch", help="Directory for the arrays meanwhile. [default: the system's]")
+]
+
+
+def read_task(
+    history: list[Path],
+    options: dict[str, Any],
+    *,
+    config: Path | None,
+    fleet: str | None,
+    features: str,
+    time_column: str,
+    stream_column: str,
+    scratch: Path | None,
+) -> Task:
+    """What is to be trained, on what: the options as they were given, and the configuration beneath them.
+
+    Raises:
+        ConfigError: As `read_table`.
+    """
+    from gaugecast.learn.train.job import Task
+    from gaugecast.learn.train.sources import Columns
+
+    settings, known = read_table(config, "train", Train, options, fleet)
+    names = tuple(name.strip() for name in features.split(",") if name.strip())
+    return Task(tuple(history), settings, known, Columns(time_column, stream_column, names), scratch)
+
+
+def read_table(
+    config: Path | None, name: str, table: type[Settings], options: dict[str, Any], fleet: str | None
+) -> tuple[Settings, Fleet | None]:
+    """A table of settings from file and options, and the fleet if the file has one.
+
+    The file may be the daemon's, or hold nothing but training tables.
+
+    Raises:
+        ConfigError: The file or an option is wrong; the message names it.
+    """
+    given, known = _read_file(config, name, fleet) if config is not None else ({}, None)
+    if fleet is not None and known is None:
+        raise ConfigError(f"--fleet {fleet}: expected a configuration (-c) with [fleet.{fleet}]")
+    try:
+        return table.model_validate({**given, **parse_options(table, options)}), known
+    except ValidationError as exc:
+        text = explain(exc, table, f"[{name}]", {})
+        for key in options:
+            text = text.replace(f"[{name}]: {key}: ", f"--{key.replace('_', '-')}: ")
+        raise ConfigError(text.replace(f"[{name}]: the table: ", "")) from exc
+
+
+def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, Any], Fleet | None]:
+    """The table as it stands in the file, and the fleet."""
+    try:
+        raw = tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"{config}: expected a TOML file: {exc}") from exc
+    if "fleet" not in raw:
+        return dict(raw.get(name, {})), None
+    settings = load_settings(config, os.environ)
+    return getattr(settings, name).model_dump(exclude_unset=True), _fleet_called(resolve_fleets(settings), fleet)
+
+
+def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
+    for fleet in fleets:
+        if name == fleet.name or (name is None and len(fleets) == 1):
+            return fleet
+    known = ", ".join(fleet.name for fleet in fleets)
+    raise ConfigError(f"--fleet: expected one of {known}, got {name or 'none'}")
