@@ -13,15 +13,16 @@ from gaugecast.errors import StorageBusy, StorageError, StorageFull
 from gaugecast.ledger import queries, retention, schema
 from gaugecast.ledger.connection import connect_writer, translated
 from gaugecast.ledger.faults import Faults, no_faults
-from gaugecast.ledger.rows import Batch, Committed, Pending, Quarantined, RefusedOutput, StoredOutput
-from gaugecast.ledger.streams import StreamIds, StreamNames
+from gaugecast.ledger.reads import LedgerReads
+from gaugecast.ledger.rows import Committed
+from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.trail import Trail
 from gaugecast.ledger.transaction import Changes, Heads, write_changes
 from gaugecast.ledger.wal import WalGuard
 from gaugecast.records import Input, Output, Parked, Refused
 
 
-class Ledger:
+class Ledger(LedgerReads):
     """The open ledger. Only one thread (the loop) may call it; only one `Ledger` may be open on a directory.
 
     `StateLock` sees to the second. All methods raise `StorageError` where the disk fails; after that only `close`
@@ -31,15 +32,13 @@ class Ledger:
     def __init__(
         self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, mark_every: int, faults: Faults
     ) -> None:
-        self.path = directory / schema.FILE_NAME
+        super().__init__(directory / schema.FILE_NAME, connection)
         self.trail = Trail(directory)
         self._storage = storage
-        self._connection = connection
         self._faults = faults
         self._mark_every = mark_every
         self._failed: StorageError | None = None
         self._ids = StreamIds(connection)
-        self._names = StreamNames(connection)
         self._heads = Heads.load(connection)
         self._wal_guard = WalGuard(self.path, connection)
         self._parked = queries.parked_count(connection)
@@ -71,26 +70,6 @@ class Ledger:
             except BaseException:
                 connection.close()
                 raise
-
-    @property
-    def last_seq(self) -> int:
-        """The newest durable input; 0 before the first."""
-        return self._heads.last_seq
-
-    @property
-    def last_position(self) -> int:
-        """The newest durable output; 0 before the first."""
-        return self._heads.last_position
-
-    @property
-    def confirmed(self) -> int:
-        """All outputs up to this position were delivered or given up, and this is durable."""
-        return self._heads.confirmed
-
-    @property
-    def received_at_ns(self) -> int:
-        """`received_at_ns` of the newest durable input; the loop's clock must not go below it. 0 before the first."""
-        return self._heads.received_at_ns
 
     def commit(
         self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], *,
@@ -130,36 +109,6 @@ class Ledger:
         self._guard_wal()
         return Committed(before.last_seq + 1, heads.last_seq, before.last_position + 1, heads.last_position)
 
-    def pending(self, after: int, most: int) -> list[Pending]:
-        """Unconfirmed outputs with position > `after`, in order, at most `most`."""
-        with translated(self.path):
-            return queries.pending(self._connection, self._names, max(after, self.confirmed), most)
-
-    def refused_outputs(self, after: int, most: int) -> list[RefusedOutput]:
-        """Outputs that the broker refused or that expired, with position > `after`, in order, at most `most`."""
-        with translated(self.path):
-            return queries.refused_outputs(self._connection, self._names, after, most)
-
-    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[Batch]:
-        """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
-        with translated(self.path):
-            yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
-
-    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
-        """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order."""
-        with translated(self.path):
-            return queries.events(self._connection, self._names, after_seq)
-
-    def outputs(self, after_seq: int, upto_seq: int) -> Iterator[StoredOutput]:
-        """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
-        with translated(self.path):
-            yield from queries.outputs(self._connection, self._names, after_seq, upto_seq)
-
-    def quarantined(self, most: int) -> list[Quarantined]:
-        """The newest refused messages, newest first."""
-        with translated(self.path):
-            return queries.quarantined(self._connection, most)
-
     @property
     def quarantine_count(self) -> int:
         """How many refused messages are kept."""
@@ -172,25 +121,9 @@ class Ledger:
         with translated(self.path):
             return queries.refused_count(self._connection)
 
-    def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
-        """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
-        with translated(self.path):
-            return queries.parked_state(self._connection, fleet, stream, at_seq=at_seq)
-
     def parked_count(self) -> int:
         """How many streams are parked now."""
         return self._parked
-
-    @property
-    def first_seq(self) -> int:
-        """The oldest kept input; one past the newest where none is kept."""
-        with translated(self.path):
-            return queries.first_seq(self._connection)
-
-    @property
-    def size_bytes(self) -> int:
-        """What the ledger takes on the disk, its WAL included."""
-        return queries.size_bytes(self.path)
 
     def begin_run(self) -> bool:
         """Mark durably that a run began; return whether the one before it ended cleanly (also if there was none)."""
@@ -210,11 +143,6 @@ class Ledger:
             known = queries.fingerprints(self._connection)
             if not known or known[-1][1] != text:
                 self._connection.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (self.last_seq + 1, text))
-
-    def fingerprints(self) -> list[tuple[int, str]]:
-        """(seq, fingerprint) in order: the fingerprint holds from this input on."""
-        with translated(self.path):
-            return queries.fingerprints(self._connection)
 
     def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
         """Delete what is older than `keep_days` or beyond `keep_gb`, at most `chunk` rows of a kind; return how many.
@@ -236,6 +164,10 @@ class Ledger:
         with translated(self.path):
             self._connection.close()
         self.trail.close()
+
+    def _ends(self) -> tuple[int, int, int, int]:
+        """As of our own last commit: nobody else writes."""
+        return self._heads[:4]
 
     def _guard_wal(self) -> None:
         """After a commit, which holds whatever becomes of this: a full disk or a lock only puts it off."""

@@ -1,0 +1,106 @@
+"""What can be asked of a ledger over one connection, by the loop that writes it or by anybody else."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from gaugecast.ledger import queries
+from gaugecast.ledger.connection import translated
+from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
+from gaugecast.ledger.streams import StreamNames
+
+
+class LedgerReads:
+    """The reading half of `Ledger` and of `LedgerReader`, whose thread it belongs to.
+
+    Raises:
+        StorageError: from all calls: the disk fails, or the ledger is damaged.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._names = StreamNames(connection)
+
+    @property
+    def last_seq(self) -> int:
+        """The newest durable input; 0 before the first."""
+        return self._ends()[0]
+
+    @property
+    def last_position(self) -> int:
+        """The newest durable output; 0 before the first."""
+        return self._ends()[1]
+
+    @property
+    def confirmed(self) -> int:
+        """All outputs up to this position were delivered or given up."""
+        return self._ends()[2]
+
+    @property
+    def received_at_ns(self) -> int:
+        """`received_at_ns` of the newest durable input; 0 before the first."""
+        return self._ends()[3]
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest kept input; one past the newest where none is kept."""
+        with translated(self.path):
+            return queries.first_seq(self._connection)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the ledger takes on the disk, its WAL included."""
+        return queries.size_bytes(self.path)
+
+    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[Batch]:
+        """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
+        with translated(self.path):
+            yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
+
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
+        """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order."""
+        with translated(self.path):
+            return queries.events(self._connection, self._names, after_seq)
+
+    def outputs(self, after_seq: int, upto_seq: int) -> Iterator[StoredOutput]:
+        """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
+        with translated(self.path):
+            yield from queries.outputs(self._connection, self._names, after_seq, upto_seq)
+
+    def pending(self, after: int, most: int) -> list[Pending]:
+        """Unconfirmed outputs with position > `after`, in order, at most `most`."""
+        with translated(self.path):
+            return queries.pending(self._connection, self._names, max(after, self.confirmed), most)
+
+    def refused_outputs(self, after: int, most: int) -> list[RefusedOutput]:
+        """Outputs that the broker refused or that expired, with position > `after`, in order, at most `most`."""
+        with translated(self.path):
+            return queries.refused_outputs(self._connection, self._names, after, most)
+
+    def quarantined(self, most: int, *, reason: str | None = None) -> list[Quarantined]:
+        """The newest refused messages (of one reason of `records.REJECT_REASONS`), newest first."""
+        with translated(self.path):
+            return queries.quarantined(self._connection, most, reason=reason)
+
+    def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
+        """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
+        with translated(self.path):
+            return queries.parked_state(self._connection, fleet, stream, at_seq=at_seq)
+
+    def parked_count(self) -> int:
+        """How many streams are parked now."""
+        with translated(self.path):
+            return queries.parked_count(self._connection)
+
+    def fingerprints(self) -> list[tuple[int, str]]:
+        """(seq, fingerprint) in order: the fingerprint holds from this input on."""
+        with translated(self.path):
+            return queries.fingerprints(self._connection)
+
+    def _ends(self) -> tuple[int, int, int, int]:
+        """Last seq, last position, confirmed position, newest `received_at_ns`."""
+        with translated(self.path):
+            return queries.heads(self._connection)
