@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.model import Recipe
-from gaugecast.pipeline import Pipeline, events, state
+from gaugecast.pipeline import Pipeline, events, memories, state
 from gaugecast.records import Input
 from gaugecast.streams.snapshot import Slice
 from support.pipeline_probe import FLEETS, differing_streams
@@ -63,7 +64,9 @@ def life_of(seed: int, length: int = 120) -> list[Input]:
         elif draw < 0.13:
             version = rng.choice((MODEL, OTHER)).manifest.version
             made.append(event(events.ModelInstalled(rng.choice(("in_force", "shadow")), version)))
-        elif draw < 0.15:
+        elif draw < 0.14:
+            made.append(event(events.ShadowWarmed(MODEL.manifest.version))._replace(values=memory()))
+        elif draw < 0.16:
             made.append(event(events.StreamsReset(), stream=rng.choice(("", "a", "b"))))
         else:
             ticks[stream] += rng.choice((0, 0, 1, 1, 1, 2, 6))
@@ -72,6 +75,15 @@ def life_of(seed: int, length: int = 120) -> list[Input]:
             noisy = [value + rng.random() for value in values]
             made.append(reading(ticks[stream] + late, *noisy, stream=stream, received_s=now, dup=late < 0))
     return made
+
+
+@functools.cache
+def memory() -> bytes:
+    """What the model remembers of some of the streams after twelve steps elsewhere."""
+    elsewhere = pipeline_of(JOINED, models=[MODEL])
+    feed(elsewhere, [reading(t, 20 + np.sin(t), t % 4, stream=stream) for t in range(12) for stream in "abcz"])
+    [chunk] = memories.memories_of(elsewhere.lanes["tanks"], "in_force")
+    return chunk
 
 
 def event(what: events.Event, stream: str = "") -> Input:
