@@ -94,7 +94,7 @@ def import_model(
         provenance = {**found.manifest.provenance, "made_by": made_by}
         model = seal_model(replace(found.manifest, fleet=wanted.name, provenance=provenance), dict(found.weights))
     check_fits(model, wanted)
-    version = _stored(ModelStore(settings.storage.directory), wanted.name, model)
+    version = ModelStore(settings.storage.directory).add(wanted.name, model)
     typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
 
 
@@ -154,22 +154,6 @@ def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     settings = load_settings(config, os.environ)
     _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)})
     typer.echo("rolled back")
-
-
-def _stored(store: ModelStore, fleet: str, model: Model) -> str:
-    """Store a model; its version, which names its weights.
-
-    Raises:
-        ModelError: The same weights are stored with another recipe or shape, and what is stored never changes.
-    """
-    version = store.add(fleet, model)
-    kept = store.manifest(fleet, version)
-    if replace(kept, provenance={}) != replace(model.manifest, provenance={}):
-        raise ModelError(
-            f"new weights expected, got those of {version}, stored with another recipe or shape: "
-            f"if nothing uses it, remove {store.place(fleet, version)} and import again"
-        )
-    return version
 
 
 def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
