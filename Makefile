@@ -52,8 +52,9 @@ bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.
 chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
 
-accuracy: $(VENV)/.stamp-all  ## forecasts of the shipped code on public series, beside simple forecasters and published figures
-	PYTHONPATH=tests $(PY) -m accuracy $(ARGS)
+accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 for one
+	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET)) $(ARGS)
+	$(if $(filter-out ETTh2,$(SET)),,PYTHONPATH=tests $(PY) -m accuracy.beside ETTh2)
 
 wheel: $(WHEEL_VENV)/.stamp-wheel
 
