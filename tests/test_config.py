@@ -209,6 +209,15 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
         ({"more": '[fleet."a b"]\nsubscribe=["x/{y}"]\nperiod=1\n[fleet."a b".features.z]'}, "expected a name of 1 to"),
         ({"more": '[fleet.b]\nsubscribe=["x"]\nperiod=1\n[fleet.b.features.z]'}, "capture nothing that names a stream"),
         ({"more": '[fleet.b]\nsubscribe=["x/{y}"]\nperiod=0\n[fleet.b.features.z]'}, "period: expected at least 1ms"),
+        ({"more": '[fleet.b]\nsubscribe=["x/{y}"]\nperiod="800d"\n[fleet.b.features.z]'}, "expected at most 366d"),
+        (
+            {"more": '[fleet.b]\nsubscribe=["x/{y}"]\nperiod="365d"\nhorizon=101\n[fleet.b.features.z]'},
+            "horizon: expected at most 100 years, got 101 periods of 365d",
+        ),
+        (
+            {"more": '[fleet.b]\nsubscribe=["x/{y}"]\nperiod="365d"\nbridge=101\n[fleet.b.features.z]'},
+            "bridge: expected at most 100 years",
+        ),
         (
             {"more": '[fleet.b]\nsubscribe=["x/{y}","z/{w}"]\nperiod=1\n[fleet.b.features.z]'},
             "all topics of a fleet capture the same names",

@@ -87,6 +87,9 @@ def test_absent_features_are_empty_cells_and_values_out_of_range(tmp_path: Path)
         ("t,flow\n1,2\n2,much\n", "line 3: could not convert string to float: 'much'"),
         ("t,flow\n1,2\nyesterday,3\n", "line 3: Invalid isoformat string"),
         ("t,flow\n1,2\n7\n", "line 3"),
+        ("t,flow\n1,2\n1e300,3\n", "line 3: expected a time between the years 1830 and 2110, got '1e300'"),
+        ("t,flow\n1,2\n1e999999999,3\n", "line 3: expected a time between"),
+        ("t,flow\n1677-09-22,2\n", "line 2: expected a time between"),
     ],
 )
 def test_what_is_no_history_is_refused_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:

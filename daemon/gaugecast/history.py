@@ -10,20 +10,21 @@ import statistics
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.records import Input, Kind
+from gaugecast.records import FIRST_NS, LAST_NS, Input, Kind
 
 SEPARATORS = ",;\t|"
 _CHUNK = 1000
 _SURVEYED = 200  # rows from which columns and period are inferred
 _TIME_NAMES = ("t", "time", "date", "datetime", "timestamp", "at")
 _MOST_PER_FEATURE = 8  # as the configuration's default for `rows`
+_WIDEST = Decimal(10) ** 20  # seconds beyond any year that is taken; bounds the digits of the int made of it
 _ABSENT = ("", "nan", "na", "null", "none", "-")
 
 
@@ -59,6 +60,8 @@ def read_csv(path: Path, fleet: Fleet, *, stream: str = "csv", time_column: str 
                     _valid(_number(cells[i], table.separator), f) for i, f in zip(places, fleet.features, strict=True)
                 ]
                 at_ns = parse_time(cells[when])
+                if not FIRST_NS <= at_ns <= LAST_NS:
+                    raise ValueError(f"expected a time between the years 1830 and 2110, got {cells[when]!r}")
             except (ValueError, IndexError) as exc:
                 raise ConfigError(f"{path}, line {number}: {exc}") from exc
             absent = sum(map(math.isnan, values))
@@ -126,8 +129,8 @@ def parse_time(text: str) -> int:
         ValueError: It is neither.
     """
     try:
-        return int(Decimal(text.strip()) * 10**9)  # a float would round nanoseconds
-    except (InvalidOperation, OverflowError, ValueError):
+        return int(min(max(Decimal(text.strip()), -_WIDEST), _WIDEST) * 10**9)  # a float would round nanoseconds
+    except (ArithmeticError, ValueError):
         at = datetime.datetime.fromisoformat(text.strip())
         at = at.replace(tzinfo=datetime.UTC) if at.tzinfo is None else at
         since = at - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)

@@ -19,6 +19,11 @@ Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 
+#: Event times lie between these, 1830 and 2110: any two are less than 2⁶³ ns apart, with room for forecasts.
+FIRST_NS = -4_417_977_600 * 10**9
+LAST_NS = 4_417_977_600 * 10**9
+
+
 class Message(NamedTuple):
     """One MQTT PUBLISH as it came.
 

@@ -19,6 +19,8 @@ FEATURE_CAPTURE = "feature"
 MOST_PER_FEATURE = 8  # forecast features above which one joint row a stream is the default
 PARK_AFTER_NS = 7 * 86_400 * 10**9
 STALE_LEAST_NS = 10 * 10**9
+_YEAR_NS = 366 * 86_400 * 10**9
+_REACH_NS = 36_525 * 86_400 * 10**9
 
 _FLEET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/+#]{1,64}")
@@ -58,6 +60,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     period_ns = _duration(name, "period", table.period)
     if period_ns < 1_000_000:
         raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
+    _check_reach(name, table, period_ns)
     stale_ns = _optional_duration(name, "stale_after", table.stale_after, max(10 * period_ns, STALE_LEAST_NS))
     return Fleet(
         name=name,
@@ -84,6 +87,17 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         stale_after_ns=stale_ns,
         park_after_ns=_optional_duration(name, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns)),
     )
+
+
+def _check_reach(name: str, table: FleetTable, period_ns: int) -> None:
+    """Refuse what would lead out of the years that instants can be counted in."""
+    if period_ns > _YEAR_NS:
+        raise ConfigError(f"[fleet.{name}] period: expected at most 366d, got {table.period!r}")
+    for key, periods in (("horizon", table.horizon), ("bridge", table.bridge)):
+        if periods * period_ns > _REACH_NS:
+            raise ConfigError(
+                f"[fleet.{name}] {key}: expected at most 100 years, got {periods} periods of {table.period}"
+            )
 
 
 def _read(fleet: str, key: str, parse: Callable[[str], _Read], text: str) -> _Read:

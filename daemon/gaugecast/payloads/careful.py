@@ -13,8 +13,8 @@ import msgspec
 
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.payloads.identity import Route, delivery_hash, stream_id
-from gaugecast.payloads.instants import LAST_NS, clock_of, latest_ns
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
+from gaugecast.payloads.instants import clock_of, latest_ns
 from gaugecast.records import Input, Kind, Message, Refused
 from gaugecast.topics import FieldPath, Template, path_text
 
@@ -137,7 +137,7 @@ class CarefulReader:
             return at_ns, at_ns, 0
         if fleet.sequence_path is not None:
             sequence = self._stamp(root, reading, fleet.sequence_path)
-            if type(sequence) is not int or not -LAST_NS <= sequence <= LAST_NS:
+            if type(sequence) is not int or abs(sequence) > LAST_SEQUENCE:
                 raise DecodeError("wrong_type", f"sequence: expected a whole number of 64 bits, got {_named(sequence)}")
             return received_at_ns, sequence, 0
         return received_at_ns, 0, delivery_hash(message, place) if message.qos else 0

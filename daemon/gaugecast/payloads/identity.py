@@ -11,6 +11,8 @@ from gaugecast.errors import DecodeError
 from gaugecast.records import Message
 from gaugecast.topics import Template, stream_fault
 
+LAST_SEQUENCE = 2**63 - 1  # of sequence numbers, and the first is as far below zero: what the ledger's integers hold
+
 
 class Route(NamedTuple):
     """What a topic says by itself.

@@ -10,13 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gaugecast.fleet import Fleet
+from gaugecast.records import FIRST_NS, LAST_NS
 
 #: Of a clock: takes the raw value, raises ValueError or ArithmeticError where it is no instant.
 Clock = Callable[[Any], int]
 
 SCALE_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FAR_FUTURE_NS = 300 * 10**9
-LAST_NS = 2**63 - 1  # what the ledger's integers hold: the years 1677 to 2262
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  datetime.UTC is the same object
 _FRACTION = re.compile(r"[.,](\d+)")
@@ -40,13 +40,9 @@ def _number_clock(scale_ns: int) -> Clock:
         """Integers exactly; decimals exactly to the nanosecond, then rounded half to even."""
         if type(stamp) is int:
             at_ns = stamp * scale_ns
-        elif -_WIDEST < stamp < _WIDEST:
-            at_ns = round(stamp * scale_ns)
         else:
-            raise ValueError(f"expected a time between the years 1677 and 2262, got {stamp}")
-        if not -LAST_NS <= at_ns <= LAST_NS:
-            raise ValueError(f"expected a time between the years 1677 and 2262, got {stamp}")
-        return at_ns
+            at_ns = round(stamp * scale_ns) if -_WIDEST < stamp < _WIDEST else LAST_NS + 1
+        return _within(at_ns, stamp)
 
     return read
 
@@ -66,11 +62,15 @@ def _iso_clock(zone: ZoneInfo) -> Clock:
         at_ns = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
         if len(text) > 26:  # longer than to the microsecond without offset
             at_ns += _below_microseconds(text)
-        if not -LAST_NS <= at_ns <= LAST_NS:
-            raise ValueError(f"expected a time between the years 1677 and 2262, got {text!r}")
-        return at_ns
+        return _within(at_ns, repr(text))
 
     return read
+
+
+def _within(at_ns: int, stamp: object) -> int:
+    if not FIRST_NS <= at_ns <= LAST_NS:
+        raise ValueError(f"expected a time between the years 1830 and 2110, got {stamp}")
+    return at_ns
 
 
 def _below_microseconds(text: str) -> int:

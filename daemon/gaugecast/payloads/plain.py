@@ -18,8 +18,8 @@ import msgspec
 
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.payloads.identity import Route, delivery_hash, stream_id
-from gaugecast.payloads.instants import LAST_NS, clock_of, latest_ns
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
+from gaugecast.payloads.instants import clock_of, latest_ns
 from gaugecast.records import Input, Kind, Message
 from gaugecast.topics import FieldPath, Template
 
@@ -91,7 +91,7 @@ class PlainReader:
                     key = at_ns = self._clock(key)
                     if at_ns > latest_ns(fleet, received_at_ns):
                         return None
-                elif not -LAST_NS <= key <= LAST_NS:
+                elif abs(key) > LAST_SEQUENCE:
                     return None
                 fields = fields[1:]
             elif message.qos:
