@@ -12,6 +12,8 @@ import numpy as np
 from gaugecast.records import Float64, Int64
 
 SLICE_ROWS = 65_536
+#: The share of a row's distance from its tick that the phase takes over, as in `align.ticks`.
+FOLLOW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,11 @@ class _Shelf:
     def __init__(self, place: Path) -> None:
         self.ticks, self.values = place.with_suffix(".ticks"), place.with_suffix(".values")
         self.rows = 0
-        self.origin = 0
+        self.origin = self.phase = 0
+        self.last_at = 0
         self.last_tick = -(2**62)
         self.breaks: list[int] = []
+        self.hashes = (hashlib.sha256(), hashlib.sha256())  # ticks, values: however the rows were cut
 
 
 class Recording:
@@ -46,12 +50,11 @@ class Recording:
         self.directory, self.features, self.period_ns = directory, features, period_ns
         self.dropped = 0
         self._shelves: dict[str, _Shelf] = {}
-        self._hash = hashlib.sha256()
 
     @property
     def streams(self) -> list[str]:
-        """Names, in the order in which they came."""
-        return list(self._shelves)
+        """Names, sorted: the order in which they came must not matter."""
+        return sorted(self._shelves)
 
     def rows(self, stream: str) -> int:
         """Rows of one stream."""
@@ -63,16 +66,21 @@ class Recording:
         return sum(shelf.rows for shelf in self._shelves.values())
 
     def digest(self) -> str:
-        """SHA-256 over everything that was added, in its order."""
-        return self._hash.hexdigest()
+        """SHA-256 over all rows: the same wherever they came from, in whatever order the streams did."""
+        total = hashlib.sha256()
+        for name in self.streams:
+            shelf = self._shelves[name]
+            parts = [shelf.origin.to_bytes(8, "little", signed=True), *(part.digest() for part in shelf.hashes)]
+            total.update(b"".join([name.encode(), b"\0", *parts]))
+        return total.hexdigest()
 
     def add(self, stream: str, at_ns: Int64, values: Float64) -> None:
         """Append rows of one stream: event times (n,) and values (n, F), NaN = absent; late ones are left out."""
         if stream not in self._shelves:
             self._shelves[stream] = _Shelf(self.directory / f"stream-{len(self._shelves)}")
-            self._shelves[stream].origin = int(at_ns[0])
+            self._shelves[stream].origin = self._shelves[stream].phase = int(at_ns[0])
         shelf = self._shelves[stream]
-        ticks = np.rint((at_ns - shelf.origin) / self.period_ns).astype(np.int64)
+        ticks = self._ticks(shelf, at_ns)
         newest = np.maximum.accumulate(np.concatenate([[shelf.last_tick], ticks]))[:-1]
         rising = ticks > newest
         self.dropped += int((~rising).sum())
@@ -83,9 +91,26 @@ class Recording:
         for path, block in ((shelf.ticks, ticks), (shelf.values, values)):
             with path.open("ab") as file:
                 file.write(block.tobytes())
-        self._hash.update(stream.encode() + ticks.tobytes() + values.tobytes())
+        for one, block in zip(shelf.hashes, (ticks, values), strict=True):
+            one.update(block.tobytes())
         shelf.rows += len(ticks)
         shelf.last_tick = int(ticks[-1])
+
+    def _ticks(self, shelf: _Shelf, at_ns: Int64) -> Int64:
+        """The tick of each row; its phase follows a sensor whose period is not quite ours, as the daemon's does."""
+        period, half = self.period_ns, self.period_ns // 2
+        ticks: Int64 = (at_ns - shelf.phase + half) // period
+        if np.array_equal(shelf.phase + ticks * period, at_ns):
+            shelf.last_at = int(at_ns[-1])
+            return ticks
+        phase, last_at = shelf.phase, shelf.last_at
+        for i, at in enumerate(at_ns.tolist()):
+            ticks[i] = tick = (at - phase + half) // period
+            if at - last_at > half:
+                phase += (at - phase - tick * period) // FOLLOW
+            last_at = max(last_at, at)
+        shelf.phase, shelf.last_at = phase, last_at
+        return ticks
 
     def read(self, stream: str, start: int, stop: int) -> tuple[Int64, Float64]:
         """Event times on the tick (n,), ns, and values (n, F) of rows `start` to `stop`, cut to what there is."""

@@ -15,8 +15,9 @@ import numpy as np
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.history import SEPARATORS, fleet_of_csv, parse_time
+from gaugecast.learn.train.ledger_rows import ledger_slices
 from gaugecast.learn.train.recording import Recording
-from gaugecast.records import Float64, Input, Int64, Kind, Verdict
+from gaugecast.records import Float64, Int64
 
 SLICE_ROWS = 20_000
 SECOND_NS = 10**9
@@ -99,7 +100,7 @@ def record(
 
 def _slices(path: Path, fleet: Fleet, columns: Columns) -> Iterator[tuple[str, Int64, Float64]]:
     if path.is_dir() or path.suffix == ".sqlite":
-        return _ledger_slices(path if path.is_dir() else path.parent, fleet)
+        return ledger_slices(path if path.is_dir() else path.parent, fleet)
     rows = _parquet_rows(path, fleet, columns) if path.suffix == ".parquet" else _csv_rows(path, fleet, columns)
     return _by_stream(rows, len(fleet.features))
 
@@ -153,59 +154,6 @@ def _parquet_rows(path: Path, fleet: Fleet, columns: Columns) -> Iterator[tuple[
         streams = batch.column(columns.stream).to_pylist() if columns.stream else [path.stem] * len(values)
         row += len(values)
         yield from zip(map(str, streams), times.tolist(), values.tolist(), strict=True)
-
-
-def _ledger_slices(directory: Path, fleet: Fleet) -> Iterator[tuple[str, Int64, Float64]]:
-    """Readings that were stepped or held; those of one tick are put together."""
-    from gaugecast.ledger import LedgerReader
-
-    open_rows: dict[str, tuple[int, list[float]]] = {}
-    rows: dict[str, list[tuple[int, list[float]]]] = {}
-    with LedgerReader(directory) as ledger:
-        for batch in ledger.replay(0):
-            for one, verdict in _readings(batch, fleet):
-                if verdict not in (Verdict.STEPPED, Verdict.HELD):
-                    continue
-                values = np.frombuffer(one.values, "<f8").tolist()
-                if len(values) != len(fleet.features):
-                    continue  # from a time when the fleet had other features
-                _join(one, values, fleet, open_rows, rows)
-            yield from _ripe(rows, SLICE_ROWS)
-    for stream, last in open_rows.items():
-        rows.setdefault(stream, []).append(last)
-    yield from _ripe(rows, 1)
-
-
-def _readings(batch: Any, fleet: Fleet) -> Iterator[tuple[Input, int]]:
-    for one, verdict in zip(batch.inputs, batch.verdicts, strict=True):
-        if one.kind == Kind.READING and one.fleet == fleet.name:
-            yield one, verdict
-
-
-def _join(
-    one: Input,
-    values: list[float],
-    fleet: Fleet,
-    open_rows: dict[str, tuple[int, list[float]]],
-    rows: dict[str, list[tuple[int, list[float]]]],
-) -> None:
-    """Put a reading with the others of its tick; a new tick closes the one before."""
-    before = open_rows.get(one.stream)
-    tick = round(one.at_ns / fleet.period_ns)
-    if before is not None and round(before[0] / fleet.period_ns) == tick:
-        merged = [new if new == new else old for old, new in zip(before[1], values, strict=True)]
-        open_rows[one.stream] = (before[0], merged)
-        return
-    if before is not None:
-        rows.setdefault(one.stream, []).append(before)
-    open_rows[one.stream] = (one.at_ns, values)
-
-
-def _ripe(rows: dict[str, list[tuple[int, list[float]]]], least: int) -> Iterator[tuple[str, Int64, Float64]]:
-    for stream, own in rows.items():
-        if len(own) >= least:
-            yield stream, np.array([at for at, _ in own], np.int64), np.array([v for _, v in own], np.float64)
-            own.clear()
 
 
 def _fleet_of_parquet(path: Path, columns: Columns) -> Fleet:
