@@ -54,7 +54,7 @@ def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
 
 def turn(link: Link) -> Callable[[], None]:
     """One short round of the link."""
-    return lambda: link.idle(0.002)
+    return lambda: link.poll(0, 0.002)
 
 
 def take_one(link: Link) -> Message:
@@ -115,7 +115,7 @@ def test_acks_between_two_connections_are_dropped(broker: ScriptedBroker, make_l
     message = take_one(link)
     broker.hang_up()
     while link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     assert link.ack([message]) == 0
     broker.accept(turn(link), CONNACK_V5_SESSION)
     assert broker.said[:1] == b"\x10"
@@ -127,7 +127,7 @@ def test_messages_read_before_a_cut_are_still_given(broker: ScriptedBroker, make
     link = make_link()
     broker.accept(turn(link))
     while not link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     broker.say(publish(1, b"a") + publish(2, b"b"))
     broker.hang_up()
     assert [take_one(link).payload, take_one(link).payload] == [b"a", b"b"]
@@ -148,7 +148,7 @@ def test_the_brokers_limits_are_kept(broker: ScriptedBroker, make_link: Callable
     limits = b"\x21\x00\x03" + b"\x27\x00\x00\x00\xc8" + b"\x24\x00" + b"\x25\x00"
     broker.accept(turn(link), b"\x20" + bytes((3 + len(limits), 0, 0, len(limits))) + limits)
     while not link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     assert link.room() == 3
     link.publish(0, "out", b"x", 1, True)
     link.publish(1, "out", bytes(300), 1, False)
@@ -162,13 +162,13 @@ def test_pubacks_settle_positions_whatever_their_order(broker: ScriptedBroker, m
     link = make_link(publish_window=3)
     broker.accept(turn(link))
     while not link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     for position in (70, 71, 72):
         link.publish(position, "out", b"x", 1, False)
     broker.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 3)
     broker.say(b"\x40\x02\x04\x02" + b"\x40\x03\x04\x00\x87" + b"\x40\x02\x77\x77")
     while link.room() < 2:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     assert link.take_confirmed() == [72]
     assert link.take_refused() == [(70, "Not authorized (135)")]
 
@@ -194,7 +194,7 @@ def test_a_broker_that_accepts_and_says_nothing_is_given_up(
     link = make_link(clock=clock)
     broker.accept(turn(link), b"")
     clock.now += 11.0
-    link.idle(0.002)
+    link.poll(0, 0.002)
     assert "CONNACK" in str(link.last_error)
     assert link.counters.failed_dials_total == 1
 
@@ -204,11 +204,11 @@ def test_a_refused_connection_is_a_state(broker: ScriptedBroker, make_link: Call
     link = make_link()
     broker.accept(turn(link), b"\x20\x03\x00\x86\x00")
     while not link.counters.failed_dials_total:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     assert "Bad user name or password" in str(link.last_error)
     broker.accept(turn(link), CONNACK_V5)
     while not link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
 
 
 def test_malformed_bytes_end_the_connection_and_not_the_process(
@@ -218,7 +218,7 @@ def test_malformed_bytes_end_the_connection_and_not_the_process(
     link = make_link()
     broker.accept(turn(link))
     while not link.connected:
-        link.idle(0.002)
+        link.poll(0, 0.002)
     broker.say(b"\x36\x07\x00\x01a\x00\x01\x00x")
     while link.connected:
         link.poll(1, 0.002)
@@ -254,7 +254,7 @@ def test_a_name_that_does_not_resolve_is_a_state() -> None:
     """Resolving happens beside the loop, and its failure is an attempt like others."""
     link = Link(Mqtt(host="no-such-host.invalid", reconnect_max_s=0.1), [])
     for _ in range(500):
-        link.idle(0.02)
+        link.poll(0, 0.02)
         if link.counters.failed_dials_total:
             break
     link.close(0.0)

@@ -184,7 +184,6 @@ def test_a_lost_session_is_an_event_before_what_comes_next(scene: Scene) -> None
     kinds = scene.kinds[before:]
     assert kinds == [Kind.EVENT, Kind.READING]
     assert isinstance(events.decode_event(scene.journal.inputs[before].detail), events.SessionLost)
-    assert scene.life.loop.session_lost
 
 
 def test_a_clock_that_is_set_forward_is_an_event(scene: Scene) -> None:

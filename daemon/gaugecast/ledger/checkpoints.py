@@ -74,17 +74,6 @@ def oldest_exact(directory: Path, first_seq: int) -> int | None:
     return min(usable, default=None)
 
 
-def damaged(directory: Path) -> list[Path]:
-    """Recovery checkpoints that cannot be read. Reads all of them."""
-    bad = []
-    for _, path in kept_files(folder(directory)):
-        try:
-            Checkpoint(path).close()
-        except StorageError:
-            bad.append(path)
-    return bad
-
-
 def keep_two(directory: Path) -> None:
     """Archive or delete all but the two newest, and leftovers of unfinished ones. Only the writer calls it."""
     daily = daily_folder(directory)

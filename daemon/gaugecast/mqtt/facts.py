@@ -22,10 +22,8 @@ class LinkCounters:
             held for us is gone.
         stale_acks_total: Acks for a connection that is gone; the broker will send these messages again.
         dropped_total: QoS 0 messages dropped to get at the PUBACKs behind them, while the caller took none.
-        published_total: Handed over, repetitions after a reconnect included.
     """
 
-    connects_total: int = 0
     reconnects_total: int = 0
     failed_dials_total: int = 0
     session_lost_total: int = 0
@@ -33,6 +31,5 @@ class LinkCounters:
     acked_total: int = 0
     stale_acks_total: int = 0
     dropped_total: int = 0
-    published_total: int = 0
     confirmed_total: int = 0
     refused_total: int = 0

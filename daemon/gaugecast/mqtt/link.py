@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,12 +12,11 @@ from gaugecast.mqtt.facts import Connect, LinkCounters
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import write_ack
 from gaugecast.mqtt.redial import Redial
-from gaugecast.mqtt.session import OFFLINE
+from gaugecast.mqtt.session import OFFLINE, ONLINE
 from gaugecast.mqtt.surplus import Surplus
 from gaugecast.mqtt.waiting import Waiter
 from gaugecast.records import Message
 
-ONLINE = json.dumps({"status": "online"})
 FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
 LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
 RESOLVING_WAIT_S = 0.02  # a name that is being resolved has no descriptor to wait on
@@ -73,7 +71,6 @@ class Link:
         self._retained = retained
         self._resumed = resumed
         self._clock = clock
-        self._status = ONLINE
         self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
         self._waiter = Waiter()
         self._connection: Connection | None = None
@@ -110,10 +107,6 @@ class Link:
         self._news = False
         return self._surplus.take(most)
 
-    def idle(self, wait_s: float) -> None:
-        """Like `poll(0, wait_s)`."""
-        self.poll(0, wait_s)
-
     def ack(self, messages: Iterable[Message]) -> int:
         """Queue the acknowledgements, in the order given, which must be that of arrival; return how many.
 
@@ -142,7 +135,6 @@ class Link:
         outgoing = self._outgoing
         if outgoing is not None:
             outgoing.publish(position, topic, body, qos, retain)
-            self.counters.published_total += 1
 
     def take_confirmed(self) -> list[int]:
         """Positions confirmed since the last call: by PUBACK at QoS 1, by the kernel at QoS 0."""
@@ -160,12 +152,6 @@ class Link:
         """Connections made since the last call; after any, the publish cursor goes back to the confirmed position."""
         taken, self._connects = self._connects, []
         return taken
-
-    def publish_status(self, text: str) -> None:
-        """Publish `text` (JSON), retained, on the status topic: now, and after every connect."""
-        self._status = text
-        if self.connected and self._connection is not None:
-            self._connection.push_status(text)
 
     def resubscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
         """Change the subscriptions: now, as far as they differ, and whole after every connect."""
@@ -231,14 +217,13 @@ class Link:
         accepted = connection.accepted
         assert accepted is not None
         counters = self.counters
-        counters.connects_total += 1
         if self.epoch:
             counters.reconnects_total += 1
         if self.epoch or self._resumed:
             counters.session_lost_total += not accepted.session_present
         self.epoch, self.connected, self.last_error = connection.epoch, True, None
         connection.subscribe(self._filters, forget=self._forget, retained=self._retained)
-        connection.push_status(self._status)
+        connection.push_status(ONLINE)
         connection.wire.flush()
         self._connects.append(Connect(self.epoch, accepted.session_present))
         self._news = True

@@ -18,6 +18,7 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.errors import Defect
 from gaugecast.mqtt.wire import Wire
 
+ONLINE = json.dumps({"status": "online"})
 OFFLINE = json.dumps({"status": "offline"})
 SESSION_TAKEN_OVER = 0x8E
 PINGRESP = b"\xd0\x00"

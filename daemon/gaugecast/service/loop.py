@@ -99,13 +99,11 @@ class DataLoop:
         self.publisher = Publisher(link, ledger)
         self.degraded: set[str] = set()
         self.received_total = 0
-        self.session_lost = False
         self.broker_dropped_total: int | None = None
         self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
         self._caution = Caution(ledger.trail, over=not cautious)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
-        self._first_connect = True
         self._session_is_new = False  # and no event has said so yet
         self._settled_at_s = self._confirmed_at_s = monotonic()
         self._confirmed_seen = -1
@@ -240,9 +238,7 @@ class DataLoop:
             self._mark_storage(exc)
             return
         except Defect:
-            self._caution.note_batch(
-                batch.messages
-            )  # rows that cannot be stored: their messages must not come for ever
+            self._caution.note_batch(batch.messages)  # rows that cannot be stored must not come for ever
             raise
         self._mark_storage(None)
         facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
@@ -300,10 +296,7 @@ class DataLoop:
         """After each connect, what was not confirmed is published again."""
         for connect in self.link.take_connects():
             self.publisher.reset()
-            if not connect.session_present:
-                self.session_lost = not self._first_connect
-                self._session_is_new = True
-            self._first_connect = False
+            self._session_is_new |= not connect.session_present
 
     def _unpark(self, inputs: Sequence[Input], now_ns: int) -> list[Input]:
         """Events that bring back parked streams which speak again, as far as there is room for them."""
