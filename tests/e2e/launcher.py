@@ -2,6 +2,7 @@
 
 `poison`: the process dies, as of a segmentation fault, when it decodes a payload that contains `poison`.
 `quick_retry`: refused publishes are offered again after half a second, not after half a minute.
+`quick_sweep`: weights that nothing names are deleted at once, not after a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
-from gaugecast.service import publisher
+from gaugecast.service import publisher, sweep
 
 EXIT_CODE = 70
 
@@ -34,7 +35,12 @@ def quick_retry() -> None:
     publisher.RETRY_S = publisher.RETRY_MAX_S = 0.5
 
 
-CHANGES: dict[str, Callable[[], None]] = {"poison": poison, "quick_retry": quick_retry}
+def quick_sweep() -> None:
+    """Begin at once."""
+    sweep.FIRST_S = 0.1
+
+
+CHANGES: dict[str, Callable[[], None]] = {"poison": poison, "quick_retry": quick_retry, "quick_sweep": quick_sweep}
 
 
 def command(name: str) -> list[str]:

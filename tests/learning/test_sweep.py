@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 import os
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
-from gaugecast.errors import StorageError, Unreachable
+from e2e.launcher import command
+from e2e.scenes import check_books, seed_model, send_tanks, tanks_config
+from gaugecast.config.schema import Storage
+from gaugecast.errors import ModelError, StorageError, Unreachable
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.checkpoint_format import MAGIC
+from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
 from gaugecast.pipeline import events
+from gaugecast.records import Verdict
 from gaugecast.service import sweep as sweeping
 from gaugecast.service.keeper import LEARNER
 from gaugecast.service.models import ModelStore
-from gaugecast.service.sweep import NEWEST, YOUNG_S, Roles, sweep
+from gaugecast.service.sweep import NEWEST, YOUNG_S, Roles, remove, sweep
 from learning.worlds import event, shifted_model
+from support.daemon import DaemonProcess
+from support.mosquitto import Mosquitto, wait_until
 
 NOW_S = 1_800_000_000.0
 
@@ -36,8 +44,8 @@ class Told:
 class Attic:
     """A store with old versions of the learner's, and the newest few that stay anyway."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, now_s: float = NOW_S) -> None:
+        self.directory, self.now_s = directory, now_s
         self.store = ModelStore(directory)
         self.old = [self.add(shifted_model(float(k), made_by=LEARNER), age_s=1e6 - k) for k in range(6)]
         for k in range(NEWEST):
@@ -45,7 +53,7 @@ class Attic:
 
     def add(self, model: Model, *, age_s: float) -> str:
         version = self.store.add("tanks", model)
-        os.utime(self.store.place("tanks", version), (NOW_S - age_s, NOW_S - age_s))
+        os.utime(self.store.place("tanks", version), (self.now_s - age_s,) * 2)
         return version
 
     def sweep(self, *told: events.Event, held: tuple[str, ...] = ()) -> set[str]:
@@ -160,3 +168,55 @@ def test_the_roles_are_read_from_the_daemons_answer() -> None:
     """In force, shadow, and good."""
     entry = {"roles": {"in_force": {"version": "a"}, "shadow": {"version": "b"}}, "good": "c"}
     assert Roles.of_answer({"fleets": {"tanks": entry}}).held == {("tanks", v) for v in "abc"}
+
+
+# -- asked for
+
+
+def test_what_somebody_brought_goes_when_somebody_asks(attic: Attic) -> None:
+    """Before the daemon's first start there is not even a ledger."""
+    theirs = attic.add(shifted_model(0.25, made_by="a colleague"), age_s=10)
+    remove(attic.directory, attic.store, "tanks", theirs, roles=Roles(frozenset()))
+    assert not attic.store.place("tanks", theirs).exists()
+    with pytest.raises(ModelError, match="found nothing"):
+        remove(attic.directory, attic.store, "tanks", theirs, roles=Roles(frozenset()))
+
+
+def test_what_is_named_is_not_removed_and_it_is_said_by_what(attic: Attic) -> None:
+    """A role, a checkpoint, an event."""
+    held, kept, told = attic.old[:3]
+    write_checkpoint(checkpoints.folder(attic.directory), 7, kept)
+    ledger = Ledger.open(attic.directory, Storage(directory=attic.directory))
+    ledger.commit([event(events.ModelInstalled("shadow", told))], [Verdict.NONE], [])
+    ledger.close()
+    for version, why in ((held, "a role"), (kept, "a checkpoint"), (told, "an event")):
+        with pytest.raises(ModelError, match=why):
+            remove(attic.directory, attic.store, "tanks", version, roles=Roles(frozenset({("tanks", held)})))
+        assert version in attic.store.versions("tanks")
+
+
+# -- the daemon
+
+
+def test_the_daemon_sweeps_also_while_nobody_learns(tmp_path: Path, broker: Mosquitto) -> None:
+    """What a learner of former days left goes; what is in force, and what somebody brought, stays."""
+    daemon = DaemonProcess(tmp_path / "d", tanks_config(broker.port), command=command("quick_sweep"))
+    seed_model(daemon)
+    (in_force,) = ModelStore(daemon.state).versions("tanks")
+    attic = Attic(daemon.state, time.time())
+    theirs = attic.add(shifted_model(0.25, made_by="a colleague"), age_s=1e6)
+    os.utime(attic.store.place("tanks", in_force), (1e9, 1e9))
+    daemon.start()
+    try:
+        wait_until(lambda: "weights swept" in daemon.log_text(), what="a sweep")
+        send_tanks(broker, 80)
+        daemon.wait_metric("gaugecast_readings_total", 80, outcome="stepped")
+        check_books(daemon, stepped=80, late=0, duplicate=0, rejected=0)
+        assert daemon.stop() == 0
+    finally:
+        if daemon.running:
+            daemon.kill()
+    left = set(attic.store.versions("tanks"))
+    assert not left & {*attic.old}
+    assert {in_force, theirs} <= left
+    assert "not swept" not in daemon.log_text()

@@ -21,9 +21,10 @@ from gaugecast.fleet import Fleet
 from gaugecast.model import Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.service.models import ModelStore, check_fits
+from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm, write_memory
 
-models_app = typer.Typer(no_args_is_help=True, help="List, import, try in shadow, promote and roll back models.")
+models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
 
 Version = Annotated[str, typer.Argument(help="As `gaugecast models list` shows it.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")]
@@ -154,6 +155,19 @@ def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     settings = load_settings(config, os.environ)
     _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)})
     typer.echo("rolled back")
+
+
+@models_app.command("remove")
+def remove_model(version: Version, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+    """Delete weights that nothing needs; refused while a role, a checkpoint or a kept event names them."""
+    settings = load_settings(config, os.environ)
+    name, directory = _fleet_name(settings, fleet), settings.storage.directory
+    try:
+        roles = Roles.of_answer(_ask(settings, {"command": "models"}))
+    except Unreachable:
+        roles = Roles(frozenset())  # no daemon runs: the ledger and its checkpoints know
+    remove(directory, ModelStore(directory), name, version, roles=roles)
+    typer.echo(f"{version} is removed")
 
 
 def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:

@@ -46,8 +46,6 @@ NewPipeline = Callable[[], Pipeline]
 RestoreNewest = Callable[[NewPipeline], tuple[Pipeline, int]]
 #: Sends a command to the loop and gives its answer. Raises `GaugecastError` where it is refused or nobody answers.
 Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-#: Deletes weights that nothing names any more; how many.
-Sweep = Callable[[], int]
 #: Puts what a newcomer (fleet, version) remembers of the streams where the loop finds it.
 Remember = Callable[[str, str, list[bytes]], None]
 #: What a model remembers of all streams of a fleet, once it has gone over the ledger's past.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
 from gaugecast.learn.follower import Follower
-from gaugecast.learn.ports import Ask, History, Remember, RestoreNewest, Store, Sweep, Warm
+from gaugecast.learn.ports import Ask, History, Remember, RestoreNewest, Store, Warm
 from gaugecast.learn.pupil import Pupil
 from gaugecast.logs import get
 
@@ -24,7 +24,6 @@ _REPORT_S = 1.0
 #: The first update compiles for seconds; the budget is not paid back for that.
 _REST_MAX_S = 0.25
 _RESAMPLE_S = 600.0
-_SWEEP_S = 600.0
 #: Inputs a slice, least and most while at the tail: two steps of each stream, since an update takes the newest.
 _SLICE_LEAST, _SLICE_MOST = 2, 16
 #: While this far behind the ledger's end, an update is made a large slice only, and the rest is only stepped.
@@ -40,7 +39,6 @@ class LearnerProcess:
         restore: Gives a pipeline as of the newest checkpoint.
         store: Weights by fleet and version.
         ask: Sends a command to the loop.
-        sweep: Deletes weights that nothing names.
         remember: Puts what a newcomer remembers where the loop finds it.
         warm: Has a newcomer go over the past of all streams, where there are more than are sampled.
         seconds, cpu_s, sleep: Clocks, and how to wait.
@@ -57,7 +55,6 @@ class LearnerProcess:
         restore: RestoreNewest,
         store: Store,
         ask: Ask,
-        sweep: Sweep = lambda: 0,
         remember: Remember = lambda _fleet, _version, _chunks: None,
         warm: Warm = lambda _fleet, _model: [],
         seconds: Callable[[], float] = time.monotonic,
@@ -67,11 +64,11 @@ class LearnerProcess:
         self.settings = settings
         self.stopping = False
         self.follower = Follower(settings, reader=reader, restore=restore, store=store)
-        self._store, self._ask, self._sweep = store, ask, sweep
+        self._store, self._ask = store, ask
         self._remember, self._warm = remember, warm
         self._seconds, self._cpu_s, self._sleep = seconds, cpu_s, sleep
         self._report_at_s = 0.0
-        self._resample_at_s, self._sweep_at_s = seconds() + _RESAMPLE_S, seconds() + _REPORT_S
+        self._resample_at_s = seconds() + _RESAMPLE_S
 
     def run(self) -> None:
         """Learn until `stopping`."""
@@ -91,9 +88,6 @@ class LearnerProcess:
         if now_s >= self._resample_at_s:
             self._resample_at_s = now_s + _RESAMPLE_S
             self.follower.resample()
-        if now_s >= self._sweep_at_s:
-            self._sweep_at_s = now_s + _SWEEP_S
-            self._tidy()
         busy_s = self._cpu_s() - began
         rest_s = busy_s * max(0.0, 1.0 / self.settings.learning.cpu - 1.0)
         return min(rest_s, _REST_MAX_S) if worked else POLL_S
@@ -145,12 +139,3 @@ class LearnerProcess:
                 self._ask({"command": "learner", "fleet": fleet, **facts})
             except GaugecastError:
                 return  # the loop is down or busy; it will come back
-
-    def _tidy(self) -> None:
-        try:
-            gone = self._sweep()
-        except (GaugecastError, OSError) as exc:
-            log.info("weights not swept", why=str(exc))
-            return
-        if gone:
-            log.info("weights swept", versions=gone)

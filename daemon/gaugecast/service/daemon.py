@@ -35,13 +35,13 @@ from gaugecast.service.loop import DataLoop
 from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
 from gaugecast.service.news import LearnerNews
 from gaugecast.service.recovery import Recovered, recover
+from gaugecast.service.sweep import Sweeper
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED
 from gaugecast.web import Health, Web
 
 #: What a newcomer remembers of thousands of streams is megabytes: so much of it goes into one batch.
 _ORDERED_BYTES = 512 << 10
-_TICK_S = 1.0
 _PRUNE_S = 10.0
 
 log = get("gaugecast")
@@ -53,7 +53,6 @@ class Daemon:
 
     Args:
         settings: Validated.
-        fleets: Resolved from them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -116,6 +115,7 @@ class Daemon:
         self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
         self.keeper.remember((fleet, events.decode_event(detail)) for _, fleet, detail in self.ledger.events())
         self.child = learner_child(self.settings)
+        self.sweeper = Sweeper(self.directory)
         self._orders += self.keeper.loss_events(self.models.lost)
         self._orders += self.configuration_events(self.fleets, self.clock.stamp())
 
@@ -211,10 +211,8 @@ class Daemon:
         limits = events.limits_of(self.settings.loop)
         if not self.pipeline.limits_told or self.pipeline.limits != limits:
             made.append(events.event_input(limits, received_at_ns=now_ns))
-        wanted = {f.name: f for f in fleets}
-        for name in self.pipeline.lanes:
-            if name not in wanted:
-                made.append(events.event_input(events.FleetRetired(), received_at_ns=now_ns, fleet=name))
+        gone = [name for name in self.pipeline.lanes if name not in {f.name for f in fleets}]
+        made += [events.event_input(events.FleetRetired(), received_at_ns=now_ns, fleet=name) for name in gone]
         for fleet in fleets:
             lane = self.pipeline.lanes.get(fleet.name)
             if lane is None or lane.fleet.digest() != fleet.digest():
@@ -227,7 +225,11 @@ class Daemon:
         model = shipped_model(fleet)
         if model is None:
             return []
-        version = self.store.add(fleet.name, model)
+        try:
+            version = self.store.add(fleet.name, model)
+        except OSError as exc:  # no room, or no right: persistence beats an end
+            log.error("shipped model not stored", fleet=fleet.name, why=str(exc))
+            return []
         event = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="shipped")
         return [events.event_input(event, received_at_ns=now_ns, fleet=fleet.name)]
 
@@ -265,6 +267,7 @@ class Daemon:
     def shutdown(self) -> None:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self.notifier.stopping("draining")
+        self.sweeper.close()
         if self.child is not None:
             self.child.close()
         until = time.monotonic() + 5.0

@@ -25,7 +25,6 @@ from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.service.models import ModelStore
-from gaugecast.service.sweep import Roles, sweep
 from gaugecast.service.warming import warm, write_memory
 from gaugecast.streams.snapshot import Slice
 
@@ -81,9 +80,6 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
     def ask(request: Mapping[str, Any]) -> Mapping[str, Any]:
         return call(directory / SOCKET_NAME, request, timeout_s=_ASK_S)
 
-    def tidy() -> int:
-        return sweep(directory, store, reader, roles=lambda: Roles.of_answer(ask({"command": "models"})))
-
     def remember(fleet: str, version: str, chunks: list[bytes]) -> None:
         write_memory(store.place(fleet, version), chunks)
 
@@ -96,7 +92,6 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
         restore=restore,
         store=store,
         ask=ask,
-        sweep=tidy,
         remember=remember,
         warm=warm_all,
     )

@@ -6,21 +6,30 @@ that, so what is deleted are hand-overs whose rows have been pruned, and files w
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from gaugecast.errors import ModelError, StorageError
-from gaugecast.ledger import checkpoints
+from gaugecast.control import SOCKET_NAME, call
+from gaugecast.errors import GaugecastError, ModelError, StorageError
+from gaugecast.ledger import LedgerReader, checkpoints
 from gaugecast.ledger.checkpoint_format import read_header
+from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
+from gaugecast.logs import get
 from gaugecast.model.manifest import decode_manifest
 from gaugecast.model.weights import MANIFEST_NAME
 from gaugecast.pipeline import events
 from gaugecast.service.keeper import LEARNER
 from gaugecast.service.models import ModelStore, is_version
 
+log = get("gaugecast")
+
+#: How long after a start, and then how often.
+FIRST_S, EVERY_S = 60.0, 600.0
 #: Younger files may wait for their event.
 YOUNG_S = 600.0
 #: The newest stay, named or not.
@@ -81,11 +90,41 @@ def sweep(
     return len(gone)
 
 
+def remove(directory: Path, store: ModelStore, fleet: str, version: str, *, roles: Roles) -> None:
+    """Delete one version because somebody asks for it, whoever made it.
+
+    Raises:
+        ModelError: There is none, or something names it.
+        StorageError: Not known what is named.
+    """
+    place = store.place(fleet, version)
+    if not place.is_dir():
+        raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
+    by = {"a role": roles.held, "a checkpoint": named_by_checkpoints(directory)}
+    try:
+        with LedgerReader(directory) as ledger:
+            by["an event that the ledger keeps"] = named_by_events(ledger)
+    except StorageError:
+        if (directory / LEDGER_NAME).exists():
+            raise
+    for what, named in by.items():
+        if (fleet, version) in named:
+            raise ModelError(f"weights that nothing names expected, {version} has {what}: a replay needs it")
+    _delete(place)
+
+
 def candidates(store: ModelStore, fleet: str, oldest_s: float) -> list[str]:
     """Versions of before Unix time `oldest_s`, but for the newest few; and what was left unfinished."""
-    newest = store.versions(fleet)[-NEWEST:]
-    paths = [path for path in (store.directory / fleet).iterdir() if path.name not in newest]
-    return [p.name for p in paths if is_version(p.name) and p.is_dir() and p.stat().st_mtime < oldest_s]
+    with os.scandir(store.directory / fleet) as found:
+        folders = [(one.stat().st_mtime, one.name) for one in found if is_version(one.name) and one.is_dir()]
+    folders.sort(reverse=True)
+    newest: list[str] = []
+    for _, name in folders:
+        if len(newest) == NEWEST:
+            break
+        if (store.place(fleet, name) / MANIFEST_NAME).exists():
+            newest.append(name)
+    return [name for changed_s, name in folders if changed_s < oldest_s and name not in newest]
 
 
 def named_by_checkpoints(directory: Path) -> set[tuple[str, str]]:
@@ -131,3 +170,40 @@ def _delete(place: Path) -> None:
     for path in place.iterdir():
         path.unlink()
     place.rmdir()
+
+
+class Sweeper:
+    """Sweeps beside the loop, in a thread of its own that ends with the process.
+
+    It has its own connection to the ledger, and asks for the roles as anybody does, through the control socket.
+
+    Args:
+        directory: The state directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let it sweep no more."""
+        self._ended.set()
+
+    def _run(self) -> None:
+        wait_s = FIRST_S
+        while not self._ended.wait(wait_s):
+            wait_s = EVERY_S
+            try:
+                with LedgerReader(self._directory) as ledger:
+                    gone = sweep(self._directory, ModelStore(self._directory), ledger, roles=self._roles)
+            except (GaugecastError, OSError) as exc:
+                if not self._ended.is_set():
+                    log.warning("weights not swept", why=str(exc))
+                continue
+            if gone:
+                log.info("weights swept", versions=gone)
+
+    def _roles(self) -> Roles:
+        return Roles.of_answer(call(self._directory / SOCKET_NAME, {"command": "models"}))
