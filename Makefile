@@ -12,6 +12,7 @@ PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+LINTED := daemon simulators tests deploy docs
 SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
 # program:package, as Debian has them
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap
@@ -38,13 +39,13 @@ test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel 
 		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 $(TESTS)
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
-	$(PY) -m ruff check daemon simulators tests
-	$(PY) -m ruff format --check daemon simulators tests
+	$(PY) -m ruff check $(LINTED)
+	$(PY) -m ruff format --check $(LINTED)
 	$(PY) -m mypy
 
 fmt: $(VENV)/.stamp-tools  ## put the code into its form: ruff format, and what ruff can mend
-	$(PY) -m ruff format daemon simulators tests
-	$(PY) -m ruff check --fix daemon simulators tests
+	$(PY) -m ruff format $(LINTED)
+	$(PY) -m ruff check --fix $(LINTED)
 
 bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.json; BENCH=throughput for one group
 	PYTHONPATH=tests $(PY) -m bench $(BENCH)

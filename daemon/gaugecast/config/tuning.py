@@ -31,7 +31,9 @@ class Tune(Table):
     look_back: list[int] = Field(default=[], description="look-backs to try; 0 = stateful")
     epochs: list[int] = Field(default=[], description="numbers of epochs to try")
     batch_size: list[int] = Field(default=[], description="batch sizes to try")
-    tune_seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the search; trainings have the seed in `[train]`")
+    tune_seed: int = Field(
+        default=0, ge=0, lt=2**31, description="seed of the search; trainings have the seed in `[train]`"
+    )
 
     @model_validator(mode="after")
     def _check_layers(self) -> Tune:
