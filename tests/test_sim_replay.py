@@ -121,8 +121,16 @@ def test_errors_name_file_line_and_column(tmp_path: Path) -> None:
 
 
 def test_the_data_folder_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`GAUGECAST_DATA` wins."""
+    """`GAUGECAST_DATA` wins; without it, `data` where the program was started."""
     monkeypatch.setenv("GAUGECAST_DATA", str(tmp_path))
     path = write(tmp_path, "date,a\n")
     assert data_folder() == tmp_path
     assert find_csv("some.csv") == path
+    monkeypatch.delenv("GAUGECAST_DATA")
+    monkeypatch.chdir(tmp_path)
+    path.rename(tmp_path / "gone.csv")
+    with pytest.raises(ReplayError, match="here or in data/"):
+        find_csv("some.csv")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "gone.csv").rename(tmp_path / "data" / "some.csv")
+    assert find_csv("some.csv") == Path("data/some.csv")

@@ -122,7 +122,9 @@ def _faults(
 
 @app.command("replay")
 def run_replay(
-    csv: Annotated[Path, typer.Argument(help="A CSV with a header line; looked for here, then in `GAUGECAST_DATA`.")],
+    csv: Annotated[
+        Path, typer.Argument(help="A CSV with a header; looked for here, then in the folder named by GAUGECAST_DATA.")
+    ],
     topic: Annotated[str, typer.Option(help="May name columns: `plant/{site}/telemetry`.")] = "replay/csv/telemetry",
     host: Host = "127.0.0.1",
     port: Port = 1883,

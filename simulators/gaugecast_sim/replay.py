@@ -80,9 +80,8 @@ class ReplayPlan:
 
 
 def data_folder() -> Path:
-    """Where data sets lie: `GAUGECAST_DATA`, else `shared/data` beside the repository."""
-    named = os.environ.get("GAUGECAST_DATA")
-    return Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+    """Where data sets lie: the folder that `GAUGECAST_DATA` names, else `data` in the working directory."""
+    return Path(os.environ.get("GAUGECAST_DATA") or "data")
 
 
 def find_csv(name: str | Path) -> Path:
@@ -94,7 +93,7 @@ def find_csv(name: str | Path) -> Path:
     for path in (Path(name), data_folder() / name):
         if path.is_file():
             return path
-    raise ReplayError(f"expected a file {name} here or in {data_folder()} (GAUGECAST_DATA), found none")
+    raise ReplayError(f"expected a file {name} here or in {data_folder()}/ (GAUGECAST_DATA names it), found none")
 
 
 def guess_separator(header: str) -> str:

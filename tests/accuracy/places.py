@@ -18,12 +18,14 @@ _KEY = ("set", "protocol", "model", "start", "learning", "horizon")
 def find_set(name: str) -> Path:
     """A file by its path, or one of the public sets by its name; ends the program where there is none."""
     root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("GAUGECAST_DATA") or root.parent / "shared" / "data")
+    beside = root.parent / "shared" / "data"
+    folder = Path(os.environ.get("GAUGECAST_DATA") or (beside if beside.is_dir() else "data"))
     for path in (Path(name), folder / "ETT" / f"{name}.csv", folder / name):
         if path.is_file():
             return path
     sys.exit(
-        f"{name}: a CSV file, or a set in {folder} (GAUGECAST_DATA) expected; docs/accuracy.md says where to get it"
+        f"{name}: a CSV file, or a set in {folder}/ (GAUGECAST_DATA names it) expected; "
+        "docs/accuracy.md says where to get it"
     )
 
 
