@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 SEGMENT, TRAIN, HORIZON = 50, 600, 10
+ORIGINS = range(TRAIN, 800 - HORIZON, 20)  # rows after which is forecast
 
 
 def make_series() -> np.ndarray:
@@ -17,30 +18,36 @@ def make_series() -> np.ndarray:
     return np.sin(2 * np.pi * np.arange(800) / 25)
 
 
-def run(epochs: int = 40) -> float:
-    """Mean square error of the tenth step ahead, from origins in the last 200 rows, in squared deviations."""
+def make_network() -> keras.Model:
+    """One stream, any number of steps, the state kept between calls."""
     keras.utils.set_random_seed(0)
+    layers = [keras.layers.LSTM(24, stateful=True, return_sequences=True), keras.layers.Dense(1)]
+    return keras.Sequential([keras.Input(batch_shape=(1, None, 1)), *layers])
+
+
+def run(net: keras.Model, epochs: int = 40) -> float:
+    """Mean square error of the tenth step ahead, from origins in the last 200 rows, in squared deviations."""
     series = make_series()
-    mean, deviation = series[:TRAIN].mean(), series[:TRAIN].std()
-    scaled = ((series - mean) / deviation).astype("float32")
-    cell = keras.layers.LSTM(24, stateful=True, return_sequences=True)
-    head = keras.layers.Dense(1)
-    net = keras.Sequential([keras.Input(batch_shape=(1, None, 1)), cell, head])
+    scaled = ((series - series[:TRAIN].mean()) / series[:TRAIN].std()).astype("float32")
     net.compile(keras.optimizers.Adam(0.01, global_clipnorm=1.0), "mse")
     for _ in range(epochs):
-        cell.reset_states()
-        for start in range(0, TRAIN - SEGMENT, SEGMENT):
-            piece = scaled[None, start : start + SEGMENT + 1, None]
+        net.layers[0].reset_states()
+        for start in range(0, TRAIN - 1, SEGMENT):
+            piece = scaled[None, start : min(start + SEGMENT, TRAIN - 1) + 1, None]
             net.train_on_batch(piece[:, :-1], piece[:, 1:])
-    errors = []
-    for origin in range(TRAIN, 800 - HORIZON, 20):
-        cell.reset_states()
-        y = net(scaled[None, : origin + 1, None]).numpy()[0, -1, 0]  # adjusts the state, forecasts the first step
+    cell, known, errors = net.layers[0], 0, []
+    cell.reset_states()
+    for origin in ORIGINS:
+        y = net(scaled[None, known : origin + 1, None]).numpy()[:, -1:]  # adjusts the state, forecasts the first step
+        known = origin + 1
+        kept = [state.numpy() for state in cell.states]
         for _ in range(HORIZON - 1):
-            y = net(np.full((1, 1, 1), y, "float32")).numpy()[0, -1, 0]
-        errors.append((y - scaled[origin + HORIZON]) ** 2)
+            y = net(y).numpy()
+        for state, value in zip(cell.states, kept, strict=True):
+            state.assign(value)  # forecasts leave no trace
+        errors.append((y[0, 0, 0] - scaled[origin + HORIZON]) ** 2)
     return float(np.mean(errors))
 
 
 if __name__ == "__main__":
-    print(f"mean square error {HORIZON} steps ahead: {run():.4f} squared deviations")
+    print(f"mean square error {HORIZON} steps ahead: {run(make_network()):.4f} squared deviations")

@@ -18,25 +18,28 @@ def make_series() -> np.ndarray:
     return 20.0 + 3.0 * np.sin(2 * np.pi * t / 25) + np.sin(2 * np.pi * t / 60)
 
 
-def run(epochs: int = 15) -> float:
-    """Mean square error of next-step forecasts on the last 200 rows, in the series' unit."""
+def make_network() -> keras.Model:
+    """One stream, any number of steps, the state kept between calls."""
     keras.utils.set_random_seed(0)
+    layers = [keras.layers.LSTM(16, stateful=True, return_sequences=True), keras.layers.Dense(1)]
+    return keras.Sequential([keras.Input(batch_shape=(1, None, 1)), *layers])
+
+
+def run(net: keras.Model, epochs: int = 15) -> float:
+    """Mean square error of next-step forecasts on the last 200 rows, in the series' unit."""
     series = make_series()
     mean, deviation = series[:TRAIN].mean(), series[:TRAIN].std()
     scaled = ((series - mean) / deviation).astype("float32")[None, :, None]
-    layers = [keras.layers.LSTM(16, stateful=True, return_sequences=True), keras.layers.Dense(1)]
-    net = keras.Sequential([keras.Input(batch_shape=(1, SEGMENT, 1)), *layers])
     net.compile(keras.optimizers.Adam(0.01, global_clipnorm=1.0), "mse")
     for _ in range(epochs):
-        layers[0].reset_states()
-        for start in range(0, TRAIN - SEGMENT, SEGMENT):
-            stop = start + SEGMENT
+        net.layers[0].reset_states()
+        for start in range(0, TRAIN - 1, SEGMENT):
+            stop = min(start + SEGMENT, TRAIN - 1)
             net.train_on_batch(scaled[:, start:stop], scaled[:, start + 1 : stop + 1])
-    layers[0].reset_states()
-    pieces = [net(scaled[:, s : s + SEGMENT]).numpy()[0, :, 0] for s in range(0, 800 - SEGMENT + 1, SEGMENT)]
-    forecast = np.concatenate(pieces)[TRAIN - 1 : -1] * deviation + mean
+    net.layers[0].reset_states()
+    forecast = net(scaled[:, :-1]).numpy()[0, TRAIN - 1 :, 0] * deviation + mean
     return float(np.mean((forecast - series[TRAIN:]) ** 2))
 
 
 if __name__ == "__main__":
-    print(f"mean square error of the next step: {run():.4f}")
+    print(f"mean square error of the next step: {run(make_network()):.4f}")

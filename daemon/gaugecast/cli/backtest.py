@@ -1,4 +1,4 @@
-"""`gaugecast backtest`: how well would it have forecast this history, learning as it went?"""
+"""`gaugecast backtest`: how well would it have forecast this history, learning as it went? Or: alarmed?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.figures import show_skill
+from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input
@@ -28,7 +30,10 @@ _MOST_HORIZONS = 6  # rows of the table
 
 
 def backtest_command(
-    file: Annotated[Path | None, typer.Argument(help="A CSV with a header and a time column.")] = None,
+    given: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="A CSV with a header and a time column; of a detector several.")
+    ] = None,
     ledger: Annotated[Path | None, typer.Option(help="Instead: the state directory of a daemon.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Take the fleet from here, rather than from the file.")
@@ -38,7 +43,13 @@ def backtest_command(
     time_column: Annotated[str | None, typer.Option(help="Where the time is; default: time, date, t, …")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps ahead to forecast and score.")] = None,
     learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
-    model: Annotated[Path | None, typer.Option(help="Begin with these weights rather than new ones.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Begin with these weights rather than new ones; or the directory of detectors to score."),
+    ] = None,
+    label: Annotated[
+        str, typer.Option(help="Of a detector: column that is 1 where something was wrong, to score its alarms by.")
+    ] = "",
     warm_up: Annotated[bool, typer.Option("--warm-up", help="Train on the train rows before anything else.")] = False,
     train_rows: Annotated[float, typer.Option(min=0, help="Rows to train on; below 1: a share of all.")] = 0,
     validation_rows: Annotated[float, typer.Option(min=0, help="Rows after those, to stop the training by.")] = 0,
@@ -60,13 +71,27 @@ def backtest_command(
 
         gaugecast backtest ETTh2.csv --train-rows 2880 --validation-rows 720 \\
             --test-rows 10800
+
+    Where --model is a directory of `gaugecast autoencoder`, its detectors are scored instead: alarms against a label,
+    row by row, beside always alarming. Rows that a detector learned from do not count.
+
+        gaugecast backtest SKAB/valve1/*.csv --model runs/valve1 --label anomaly \\
+            --plots report/
     """
+    from gaugecast.learn.autoencoder.saved import holds_detector
     from gaugecast.learn.backtest import backtest
     from gaugecast.learn.split import Split
 
+    console = Console()
+    if label or (model is not None and holds_detector(model)):
+        backtest_alarms(
+            given, Terminal(console), files=files or [], model=model, label=label, time_column=time_column or "",
+            json_file=json_file, plots=plots,
+        )  # fmt: skip
+        return
+    file = _only(files or [])
     source, batches = _history(file, ledger, config, fleet, features, time_column)
     kind = _learning(learning, taught=warm_up or model is not None)
-    console = Console()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("training" if warm_up else "forecasting", total=sum(map(len, batches)))
@@ -88,6 +113,12 @@ def backtest_command(
         console.print(f"figures: {json_file}")
     if plots is not None:
         console.print(f"report: {_draw(report, plots)}")
+
+
+def _only(files: list[Path]) -> Path | None:
+    if len(files) > 1:
+        raise ConfigError(f"backtest: one file of forecasts expected, got {len(files)}: each is a history of its own")
+    return files[0] if files else None
 
 
 def _learning(asked: str, *, taught: bool) -> Literal["off", "lockstep"]:

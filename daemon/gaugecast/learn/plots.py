@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.errors import ConfigError
 from gaugecast.learn.backtest import Forecaster, Report
 from gaugecast.learn.score import Course, errors_ahead
+from gaugecast.learn.train import drawing
 from gaugecast.records import Float64
 
 SHOWN_STEPS = 240
@@ -24,7 +24,7 @@ def draw_plots(report: Report, directory: Path) -> list[Path]:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    plt = _pyplot()
+    plt = drawing.load_pyplot()
     directory.mkdir(parents=True, exist_ok=True)
     drawings = {
         "forecast.png": _draw_forecast,
@@ -33,10 +33,7 @@ def draw_plots(report: Report, directory: Path) -> list[Path]:
     }
     paths = []
     for name, draw in drawings.items():
-        figure = draw(plt, report)
-        figure.savefig(directory / name, dpi=110, metadata={"Software": None})
-        plt.close(figure)
-        paths.append(directory / name)
+        paths.append(drawing.save(plt, draw(plt, report), directory / name))
     return paths
 
 
@@ -47,17 +44,6 @@ def cumulative_skill(course: Course, forecaster: Forecaster, rows: slice, deviat
     own, base = (np.cumsum(np.where(known, np.square(e / deviation), 0.0).sum(axis=1)) for e in (error, last))
     skill: Float64 = np.divide(base - own, base, out=np.full(len(base), np.nan), where=base > 0.0)
     return skill
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError as exc:
-        raise ConfigError("plots: matplotlib expected: pip install 'gaugecast[plots]'") from exc
-    return pyplot
 
 
 def _draw_forecast(plt: Any, report: Report) -> Any:
@@ -74,11 +60,10 @@ def _draw_forecast(plt: Any, report: Report) -> Any:
     for g, (name, axis) in enumerate(zip(names, axes[:, 0], strict=True)):
         axis.plot(when, course.observed[shown, g], color="#222222", lw=1.0, label="observed")
         axis.plot(when, predicted[shown, g], color=_COLOURS["lstm"], lw=1.0, label="forecast one step earlier")
-        axis.set_ylabel(name, fontsize=8)
-    axes[0, 0].legend(loc="upper right", fontsize=7, ncols=2)
-    figure.suptitle(f"{report.fleet.name}: {course.stream}, last {len(shown)} scored steps", fontsize=10)
-    figure.autofmt_xdate()
-    figure.tight_layout()
+        axis.set_title(name)
+    axes[0, 0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1.02))
+    ticks = axes[-1, 0].xaxis
+    ticks.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(ticks.get_major_locator()))
     return figure
 
 
@@ -89,14 +74,13 @@ def _draw_cumulative_skill(plt: Any, report: Report) -> Any:
     low = 0.0
     for forecaster in _others(report):
         skill = cumulative_skill(course, forecaster, report.scored, report.deviation)
-        axis.plot(np.arange(len(skill)), skill, color=_COLOURS.get(forecaster.model), lw=1.2, label=_label(forecaster))
+        axis.plot(np.arange(len(skill)), skill, color=_COLOURS.get(forecaster.model), lw=1.2, label=label(forecaster))
         low = min(low, float(np.nan_to_num(skill[len(skill) // 20 :]).min(initial=0.0)))
     axis.axhline(0.0, color=_COLOURS["persistence"], lw=0.8)
     axis.set_ylim(max(low, -1.0) - 0.05, 1.0)
     axis.set_xlabel("scored steps")
     axis.set_ylabel("skill so far (persistence = 0)")
-    axis.legend(fontsize=8)
-    figure.tight_layout()
+    axis.legend(frameon=False)
     return figure
 
 
@@ -106,12 +90,11 @@ def _draw_horizons(plt: Any, report: Report) -> Any:
     for forecaster in report.forecasters:
         figures = [score.mse for score in forecaster.scores]
         horizons = range(1, len(figures) + 1)
-        axis.plot(horizons, figures, marker=".", color=_COLOURS.get(forecaster.model), lw=1.2, label=_label(forecaster))
+        axis.plot(horizons, figures, marker=".", color=_COLOURS.get(forecaster.model), lw=1.2, label=label(forecaster))
     axis.set_xlabel("steps ahead")
     axis.set_ylabel("mean square error")
     axis.set_ylim(bottom=0.0)
-    axis.legend(fontsize=8)
-    figure.tight_layout()
+    axis.legend(frameon=False)
     return figure
 
 
@@ -119,6 +102,7 @@ def _others(report: Report) -> Iterator[Forecaster]:
     return (f for f in report.forecasters if f.model != "persistence")
 
 
-def _label(forecaster: Forecaster) -> str:
+def label(forecaster: Forecaster) -> str:
+    """What it is called: model, start, whether it learns."""
     parts = (forecaster.start, f"learning {forecaster.learning}") if forecaster.model in ("lstm", "windowed") else ()
     return ", ".join(part for part in (forecaster.model, *parts) if part)

@@ -1,0 +1,122 @@
+"""Pictures and page of what detectors said: error over time, the threshold, what was labelled, where it alarmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gaugecast.learn.autoencoder.judging import Counts, Judgement, total_counts
+from gaugecast.learn.train import drawing, report
+
+HEAD = ("file", "rows judged", "labelled", "alarms", "F1", "false alarms", "missed")
+PICTURE_NAME, PAGE_NAME = "errors.png", "report.html"
+_WRONG, _ALARM = "#c2571a", "#a3123a"
+_ALARM_STRIP = (0.0, 0.06)  # of a panel's height
+_TICKS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+
+
+def write_page(judged: Sequence[Judgement], directory: Path, *, lead: str) -> Path:
+    """Draw, and write one HTML file that needs no network; its path.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    plt = drawing.load_pyplot()
+    directory.mkdir(parents=True, exist_ok=True)
+    picture = drawing.save(plt, draw_errors(plt, judged), directory / PICTURE_NAME)
+    parts = []
+    if labelled(judged):
+        total = total_counts(judged)
+        parts += [report.tiles(zip(HEAD[4:], figure_cells(total), strict=True)), report.paragraph(beside(total))]
+    parts += [report.table(HEAD, table_rows(judged), last_is_sum=True)]
+    parts += [
+        report.heading("Reconstruction error"),
+        report.paragraph(
+            "In units of the threshold, over time. What lies left of the line was learned, and is not judged; shaded "
+            "is what is labelled as wrong, the strip at the bottom is where the detector alarmed."
+        ),
+        report.picture(picture, "reconstruction error over time"),
+    ]
+    path = directory / PAGE_NAME
+    path.write_text(report.page("Anomalies by reconstruction", lead, parts), encoding="utf-8")
+    return path
+
+
+def labelled(judged: Sequence[Judgement]) -> bool:
+    """Whether any file has labels."""
+    return any(one.labels is not None for one in judged)
+
+
+def table_rows(judged: Sequence[Judgement]) -> list[list[str]]:
+    """Cells under `HEAD`: a row a file; where labelled one for always alarming; the last is the sum."""
+    rows = [[one.name, *_cells(one.judged, one.alarmed, one.counts, known=one.labels is not None)] for one in judged]
+    total, known = total_counts(judged), labelled(judged)
+    size, alarms = sum(one.judged for one in judged), sum(one.alarmed for one in judged)
+    if known:
+        rows.append(["always alarm", *_cells(size, size, total.always, known=True)])
+    return [*rows, ["all", *_cells(size, alarms, total, known=known)]]
+
+
+def beside(total: Counts) -> str:
+    """What always alarming has, in a sentence."""
+    f1, false_alarms, missed = figure_cells(total.always)
+    return f"Always alarming has F1 {f1}, false alarms {false_alarms}, missed {missed}: look at all three."
+
+
+def figure_cells(counts: Counts) -> list[str]:
+    """F1, false alarms, missed; – where there is none."""
+    return [
+        "–" if counts.f1 is None else f"{counts.f1:.3f}",
+        _percent(counts.false_alarm_share),
+        _percent(counts.missed_share),
+    ]
+
+
+def draw_errors(plt: Any, judged: Sequence[Judgement]) -> Any:
+    """A panel a file."""
+    figure, axes = plt.subplots(len(judged), 1, figsize=(9, 0.5 + 1.5 * len(judged)), squeeze=False)
+    for one, panel in zip(judged, axes[:, 0], strict=True):
+        _draw_file(plt, panel, one)
+    named = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in axes[:, 0])
+    handles = {name: handle for pairs in named for handle, name in pairs}
+    axes[0, 0].legend(
+        handles.values(), handles.keys(), frameon=False, ncols=len(handles), loc="lower right",
+        bbox_to_anchor=(1, 1.02), fontsize=8, columnspacing=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def _draw_file(plt: Any, panel: Any, one: Judgement) -> None:
+    when = one.at.astype("datetime64[ns]")
+    across = panel.get_xaxis_transform()
+    panel.plot(when, one.error / one.threshold, color=drawing.FORECAST, linewidth=0.9, label="error")
+    panel.axhline(1.0, color="#333333", linewidth=0.9, linestyle="--", label="threshold")
+    if 0 < one.learned < len(when):
+        panel.axvline(when[one.learned], color=drawing.QUIET, linewidth=1, label="training part ends")
+    if one.labels is not None:
+        panel.fill_between(
+            when, 0, 1, where=one.labels, transform=across, color=_WRONG, alpha=0.16, linewidth=0, label="labelled"
+        )
+    shown = one.alarms & (np.arange(len(when)) >= one.learned)
+    panel.fill_between(
+        when, *_ALARM_STRIP, where=shown, transform=across, color=_ALARM, linewidth=0, step="mid", label="alarm"
+    )
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(plt.matplotlib.ticker.FixedLocator(_TICKS))
+    panel.yaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%g"))
+    panel.yaxis.set_minor_formatter(plt.matplotlib.ticker.NullFormatter())
+    panel.set_title(one.name)
+    panel.xaxis.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(panel.xaxis.get_major_locator()))
+
+
+def _cells(size: int, alarms: int, counts: Counts, *, known: bool) -> list[str]:
+    if not known:
+        return [f"{size:,}", "–", f"{alarms:,}", "–", "–", "–"]
+    return [f"{size:,}", f"{counts.hit + counts.missed:,}", f"{alarms:,}", *figure_cells(counts)]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
