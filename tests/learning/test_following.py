@@ -12,10 +12,11 @@ from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
 from gaugecast.learn.follower import Follower
 from gaugecast.learn.pupil import Pupil, can_learn
-from gaugecast.model import Model
+from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline, events
 from learning.site import Site
 from learning.worlds import FLEET, configured, event, small_model
+from support.models import random_model
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("plain_updates")]
 
@@ -260,12 +261,13 @@ def test_every_stream_may_be_drawn_even_without_error() -> None:
     assert drawn == set(names)
 
 
-def test_what_has_a_look_back_is_not_learned_beside_the_loop() -> None:
-    """Truncated BPTT from a carried state would be another model."""
+def test_what_has_a_look_back_or_other_cells_is_not_learned_beside_the_loop() -> None:
+    """Truncated BPTT from a carried state would be another model; the learner's network has LSTM layers only."""
     model = small_model()
     windowed = type(model.manifest)(**{**_manifest(model), "look_back": 8})
     assert can_learn(model)
     assert not can_learn(Model(windowed, dict(model.weights)))
+    assert not can_learn(random_model("tanks", layers=[Layer(2, cell="gru")], engine="tensorflow"))
 
 
 def _manifest(model: Model) -> dict[str, Any]:

@@ -147,5 +147,6 @@ class Pupil:
 
 
 def can_learn(model: Model) -> bool:
-    """Whether these weights can go on learning beside the loop: those of a state that is carried, one step ahead."""
-    return not model.manifest.look_back and model.manifest.decode_steps == 1
+    """Whether these weights can go on learning beside the loop: LSTM stacks, the state carried, one step ahead."""
+    manifest = model.manifest
+    return manifest.engine == "numpy" and not manifest.look_back and manifest.decode_steps == 1
