@@ -1,4 +1,4 @@
-"""Parity with a literal Keras `LSTM(stateful=True)`, batch size 1, stepped one reading at a time."""
+"""Parity with literal Keras layers, `stateful=True`, batch size 1, stepped one reading at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gaugecast.engine import NumpyEngine
-from gaugecast.model import Model
+from gaugecast.engine import engine_for
+from gaugecast.model import Layer, Model
+from gaugecast.model.layers import STATE_PARTS
 from gaugecast.records import Float32
 from support.models import random_model
 
@@ -22,7 +23,19 @@ CASES: dict[str, dict[str, Any]] = {
     "headless hard sigmoid": {"units": (13,), "recurrent_activation": "hard_sigmoid", "head": "none", "input_size": 5},
     "relu": {"units": (8,), "activation": "relu", "input_size": 3},
     "sigmoid, learned start": {"units": (16,), "activation": "sigmoid", "input_size": 4, "learned_initial": True},
-}
+    "gru": {"layers": [Layer(32, cell="gru"), Layer(7, cell="simple_rnn")], "input_size": 9, "engine": "tensorflow"},
+    "gru, reset before": {
+        "layers": [Layer(17, cell="gru", reset_after=False)], "input_size": 4, "learned_initial": True,
+        "engine": "tensorflow",
+    },
+    "mixture": {
+        "layers": [
+            Layer(6, "gelu", cell="dense"), Layer(13, cell="gru", layer_norm=True), Layer(9, "softsign", "hard_tanh"),
+            Layer(5, cell="simple_rnn"), Layer(5, "elu", cell="dense"),
+        ],
+        "input_size": 3, "head": "none", "engine": "tensorflow",
+    },
+}  # fmt: skip
 
 
 def build_keras(model: Model) -> Any:
@@ -32,16 +45,10 @@ def build_keras(model: Model) -> Any:
     manifest, weights = model.manifest, model.weights
     net = keras.Sequential([keras.Input(batch_shape=(1, 1, manifest.input_size))])
     for i, layer in enumerate(manifest.layers):
-        cell = keras.layers.LSTM(
-            layer.units,
-            activation=layer.activation,
-            recurrent_activation=layer.recurrent_activation,
-            stateful=True,
-            return_sequences=True,
-        )
+        cell = build_layer(keras.layers, layer)
         net.add(cell)
-        cell.set_weights([weights[f"lstm{i}/{part}"] for part in ("kernel", "recurrent", "bias")])
-        for part, variable in zip(("h", "c"), cell.states, strict=True):
+        cell.set_weights([weights[f"{layer.cell}{i}/{part}"] for part in layer.weight_shapes(1)])
+        for part, variable in zip(STATE_PARTS[layer.cell], getattr(cell, "states", None) or (), strict=True):
             variable.assign(weights.get(f"initial{i}/{part}", np.zeros(layer.units, np.float32))[np.newaxis])
         if layer.layer_norm:
             norm = keras.layers.LayerNormalization(epsilon=1e-3)
@@ -52,6 +59,19 @@ def build_keras(model: Model) -> Any:
         net.add(dense)
         dense.set_weights([weights["dense/kernel"], weights["dense/bias"]])
     return net
+
+
+def build_layer(layers: Any, layer: Layer) -> Any:
+    """One layer as Keras has it."""
+    if layer.cell == "dense":
+        return layers.Dense(layer.units, activation=layer.activation)
+    settings: dict[str, Any] = {"activation": layer.activation, "stateful": True, "return_sequences": True}
+    if layer.cell == "simple_rnn":
+        return layers.SimpleRNN(layer.units, **settings)
+    settings["recurrent_activation"] = layer.recurrent_activation
+    if layer.cell == "gru":
+        return layers.GRU(layer.units, reset_after=layer.reset_after, **settings)
+    return layers.LSTM(layer.units, **settings)
 
 
 def run_keras(model: Model, x: Float32) -> Float32:
@@ -65,12 +85,12 @@ def run_keras(model: Model, x: Float32) -> Float32:
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
-def test_ten_thousand_steps_equal_a_stateful_keras_lstm(case: str) -> None:
+def test_ten_thousand_steps_equal_stateful_keras_layers(case: str) -> None:
     """Every one of 10,000 outputs, state carried all the way, lies within 1e-5 of Keras."""
     model = random_model(**CASES[case], seed=3)
     x = np.random.default_rng(5).standard_normal((STEPS, model.manifest.input_size)).astype(np.float32)
     expected = run_keras(model, x)
-    engine = NumpyEngine(model)
+    engine = engine_for(model)
     state = engine.initial_state(1)
     outputs = []
     for row in x:

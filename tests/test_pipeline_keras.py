@@ -9,7 +9,7 @@ import pytest
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats, observe, scale, to_forecast
-from gaugecast.model import Model
+from gaugecast.model import Layer, Model
 from gaugecast.records import Float64, Input
 from support.pipelines import SECOND, T0, feed, fleet_of, messages_of, model_for, outputs_of, pipeline_of, reading
 from test_engine_keras import build_keras
@@ -90,7 +90,17 @@ def wave(seed: int, steps: int) -> tuple[list[Input], list[tuple[int, list[float
 
 
 @pytest.mark.parametrize(
-    "architecture", [{"units": (16,)}, {"units": (9, 5), "layer_norm": True}], ids=["one", "stack"]
+    "architecture",
+    [
+        {"units": (16,)},
+        {"units": (9, 5), "layer_norm": True},
+        {"layers": [Layer(16, cell="gru")], "engine": "tensorflow"},
+        {
+            "layers": [Layer(9, cell="gru", reset_after=False), Layer(5), Layer(4, cell="simple_rnn")],
+            "engine": "tensorflow",
+        },
+    ],
+    ids=["one", "stack", "gru", "mixture"],
 )
 def test_advance_equals_a_literal_stateful_keras_loop(architecture: dict[str, Any]) -> None:
     """300 readings, gaps bridged and gaps that reset, four horizons in closed loop after each."""

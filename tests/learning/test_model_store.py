@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import ModelError
+from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
 from gaugecast.service import models
-from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
+from gaugecast.service.models import LossyLoader, ModelStore, check_fits, shipped_model
 from learning.worlds import FLEET, small_model
+from support.models import random_model
 
 _NOBODY = 65534
 
@@ -94,6 +96,27 @@ def test_weights_that_may_not_be_read_are_lost_not_an_end(tmp_path: Path) -> Non
     with forbidden(store.directory):
         assert loader("tanks", version) is None
     assert loader.lost == [("tanks", version)]
+    assert loader("tanks", version) is not None
+
+
+def test_weights_whose_engine_is_missing_are_lost_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow was uninstalled, say: persistence beats silence, and no event ever names what cannot run here."""
+    store, loader = ModelStore(tmp_path), LossyLoader(ModelStore(tmp_path))
+    model = random_model("tanks", layers=[Layer(2, cell="gru")], engine="tensorflow")
+    version = store.add("tanks", model)
+
+    def fail(_: Model) -> None:
+        raise ModelError("this model needs the TensorFlow engine")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(models, "engine_for", fail)
+        assert loader("tanks", version) is None
+        with pytest.raises(ModelError, match="needs the TensorFlow engine"):
+            check_fits(model, FLEET)
+    assert loader.lost == [("tanks", version)]
+    monkeypatch.setattr(models, "engine_for", lambda _: None)
     assert loader("tanks", version) is not None
 
 

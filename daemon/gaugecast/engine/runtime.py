@@ -18,8 +18,12 @@ from typing import Any
 from gaugecast.errors import ModelError
 
 DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu")
-#: How TensorFlow, XLA and CUDA begin what they write to stderr past every log level: `E0000 00:00:17… cuda.cc] …`.
-_GREETING = re.compile(rb"[IWE]\d{4} \d\d:|WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IWE] ")
+#: How TensorFlow, XLA and CUDA begin what they write to stderr past every log level, `E0000 00:00:17… cuda.cc] …`, and
+#: Matplotlib, which Keras imports, where it finds no home.
+_GREETING = re.compile(
+    rb"[IWE]\d{4} \d\d:|WARNING: All log messages before absl|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
+    rb"|mkdir -p failed for path .*matplotlib|Matplotlib created a temporary cache"
+)
 
 _QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -41,7 +41,7 @@ def make_tensorflow_engine(model: Model) -> TensorflowEngine:
 class TensorflowEngine:
     """An `Engine` on TensorFlow. One thread at a time may call it.
 
-    Args:
+    Attributes:
         block_rows: Rows in a block.
     """
 
@@ -51,7 +51,7 @@ class TensorflowEngine:
         self.output_size = manifest.output_size * manifest.decode_steps
         self.state_size = sum(layer.state_size for layer in manifest.layers)
         self._initial = initial_row(model)
-        self._block_rows = block_rows
+        self.block_rows = block_rows
         self._tf = tf = load_runtime()
         network = Network(tf, model)
         signature = [tf.TensorSpec((block_rows, size), tf.float32) for size in (self.input_size, self.state_size)]
@@ -74,8 +74,8 @@ class TensorflowEngine:
         steps, n, _ = x.shape
         y = np.empty((steps, n, self.output_size), dtype=np.float32)
         after = np.empty((n, self.state_size), dtype=np.float32)
-        for start in range(0, n, self._block_rows):
-            rows = slice(start, min(start + self._block_rows, n))
+        for start in range(0, n, self.block_rows):
+            rows = slice(start, min(start + self.block_rows, n))
             count = rows.stop - start
             current = self._to_block(state[rows])
             for x_t, y_t in zip(x[:, rows], y[:, rows], strict=True):
@@ -86,6 +86,6 @@ class TensorflowEngine:
 
     def _to_block(self, rows: Float32) -> Any:
         """(n ≤ B, W) as a tensor (B, W), zeros below."""
-        block = np.zeros((self._block_rows, rows.shape[1]), dtype=np.float32)
+        block = np.zeros((self.block_rows, rows.shape[1]), dtype=np.float32)
         block[: len(rows)] = rows
         return self._tf.constant(block)

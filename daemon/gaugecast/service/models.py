@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from gaugecast.engine import engine_for
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
@@ -118,7 +119,7 @@ def is_version(name: str) -> bool:
 
 
 class LossyLoader:
-    """Loads weights for a pipeline; where they cannot be read the role stays empty, since persistence beats silence.
+    """Loads weights for a pipeline; where they cannot be read, or run, the role stays empty, since persistence beats silence.
 
     Attributes:
         lost: (fleet, version) of those.
@@ -131,7 +132,9 @@ class LossyLoader:
     def __call__(self, fleet: str, version: str) -> Model | None:
         """The weights, or `None`."""
         try:
-            return self._store.load(fleet, version)
+            model = self._store.load(fleet, version)
+            engine_for(model)
+            return model
         except ModelError as exc:
             log.error("weights lost", fleet=fleet, version=version, why=str(exc))
             self.lost.append((fleet, version))
@@ -156,10 +159,10 @@ def shipped_model(fleet: Fleet) -> Model | None:
 
 
 def check_fits(model: Model, fleet: Fleet) -> None:
-    """Hold a model against the fleet that it is to forecast.
+    """Hold a model against the fleet that it is to forecast, and against this machine.
 
     Raises:
-        ModelError: Names what was expected and what the manifest says.
+        ModelError: Names what was expected and what the manifest says; or its engine cannot be had here.
     """
     manifest = model.manifest
     wanted = (
@@ -171,3 +174,4 @@ def check_fits(model: Model, fleet: Fleet) -> None:
     for key, expected, got in wanted:
         if expected != got:
             raise ModelError(f"model {manifest.version}: {key} {expected!r} expected by the fleet, got {got!r}")
+    engine_for(model)
