@@ -31,6 +31,8 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's confi
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
 _DEFAULT = Path("gaugecast.toml")
 _NEWEST = 20
+#: How long a daemon may take to answer that has to load TensorFlow first.
+_LOADING_S = 60.0
 #: About half a minute of stepping.
 _WARM_INPUTS = 500_000
 
@@ -58,7 +60,7 @@ def list_models(
 
 
 def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
-    """Who made it, and its LSTM layers."""
+    """Who made it, and the units of its layers."""
     try:
         manifest = store.manifest(fleet.name, version)
     except ModelError:
@@ -118,7 +120,8 @@ def shadow_model(
     _ask(settings, {"command": "models"})  # without a daemon there is nothing to warm for
     if warm_inputs:
         _warm(settings, next(f for f in resolve_fleets(settings) if f.name == name), version, warm_inputs)
-    _ask(settings, {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"})
+    request = {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"}
+    _ask(settings, request, timeout_s=_LOADING_S)
     typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
 
 
@@ -170,8 +173,8 @@ def remove_model(version: Version, config: Config = _DEFAULT, fleet: FleetName =
     typer.echo(f"{version} is removed")
 
 
-def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
-    return call(settings.storage.directory / SOCKET_NAME, request)
+def _ask(settings: Settings, request: dict[str, Any], *, timeout_s: float = 5.0) -> dict[str, Any]:
+    return call(settings.storage.directory / SOCKET_NAME, request, timeout_s)
 
 
 def _fleet_name(settings: Settings, wanted: str | None) -> str:

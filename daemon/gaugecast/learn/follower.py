@@ -252,7 +252,8 @@ class Follower:
             lane.promote()
         model = None if lane.in_force is None else lane.in_force.model
         if model is not None and not can_learn(model):
-            log.warning("not learned", fleet=name, version=model.manifest.version, why="look-back, decoder or layers that only TensorFlow steps")
+            why = "look-back, decoder, or layers other than LSTM"
+            log.warning("not learned", fleet=name, version=model.manifest.version, why=why)
             return
         pupil = self.pupils[name] = Pupil(lane.fleet, model, self._settings.learning, forced=forced)
         if model is None:
