@@ -5,6 +5,7 @@ import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Trace, warm_up
+from gaugecast.learn.warm_up import PATIENCE
 from support.models import random_model
 
 pytestmark = pytest.mark.keras
@@ -18,14 +19,14 @@ def model():
     return random_model(units=(8,), gain=0.1)
 
 
-def echo_of(model, steps, seed=0):
+def echo_of(model, steps, seed=0, learned=0.8):
     """A stream whose target is its first input three steps ago: only a state can know it."""
     rng = np.random.default_rng(seed)
     x = np.zeros((steps, ROWS, model.manifest.input_size), np.float32)
     x[:, :, 0] = rng.choice([-1.0, 1.0], size=(steps, ROWS))
     target = np.roll(x[:, :, :1], 3, axis=0)
     target[:3] = np.nan
-    return Trace(x, target)
+    return Trace(x, target, round(learned * steps))
 
 
 def error_of(model, trace):
@@ -37,7 +38,7 @@ def error_of(model, trace):
 
 def test_a_stream_with_memory_is_learned(model):
     """What was three steps ago is known afterwards, on a stream that was not shown."""
-    trained = warm_up(model, [echo_of(model, 1500)], learning_rate=0.02, passes=12, compiled=False)
+    trained = warm_up(model, [echo_of(model, 1500)], learning_rate=0.02, passes=30, compiled=False)
     unseen = echo_of(model, 500, seed=9)
     assert error_of(model, unseen) > 0.9
     assert error_of(trained.model, unseen) < 0.2
@@ -48,7 +49,7 @@ def test_the_best_pass_is_kept(model):
     """The model that comes back has the least error that was seen on what was held out, as the engine sees it."""
     trace = echo_of(model, 240)
     trained = warm_up(model, [trace], learning_rate=0.05, passes=6, compiled=False)
-    tail = Trace(trace.x, trace.target.copy())
+    tail = Trace(trace.x, trace.target.copy(), 0)
     tail.target[:192] = np.nan
     assert error_of(trained.model, tail) == pytest.approx(min(trained.errors), rel=1e-3)
 
@@ -56,18 +57,18 @@ def test_the_best_pass_is_kept(model):
 def test_training_that_never_helps_changes_nothing(model):
     """Noise cannot be learned: after some passes without a better one the weights are those begun with."""
     trace, rng = echo_of(model, 200), np.random.default_rng(5)
-    noise = Trace(trace.x, np.where(np.arange(200)[:, None, None] < 160, 8.0, 0.01 * rng.normal(size=(200, ROWS, 1))))
-    noise = Trace(noise.x, noise.target.astype(np.float32))
+    target = np.where(np.arange(200)[:, None, None] < 160, 8.0, 0.01 * rng.normal(size=(200, ROWS, 1)))
+    noise = Trace(trace.x, target.astype(np.float32), 160)
     trained = warm_up(model, [noise], learning_rate=0.05, passes=12, compiled=False)
-    assert len(trained.errors) == 1 + 4
+    assert len(trained.errors) == 1 + PATIENCE
     for name, weight in model.weights.items():
         np.testing.assert_array_equal(trained.model.weights[name], weight)
 
 
 def test_the_state_begins_anew_with_each_trace(model):
     """Errors are those of each trace from the initial state, however many share a lane, padding not counted."""
-    traces = [echo_of(model, steps, seed=steps) for steps in (50, 31, 24, 90, 7)]
-    trained = warm_up(model, traces, held_out=1.0, passes=1, lanes=2, compiled=False)
+    traces = [echo_of(model, steps, seed=steps, learned=0.0) for steps in (50, 31, 24, 90, 7)]
+    trained = warm_up(model, traces, passes=1, lanes=2, compiled=False)
     engine = NumpyEngine(model)
     errors = [engine.sequence(t.x, engine.initial_state(ROWS))[0] - t.target for t in traces]
     expected = np.nanmean(np.concatenate([e.ravel() for e in errors]) ** 2)
@@ -76,5 +77,5 @@ def test_the_state_begins_anew_with_each_trace(model):
 
 def test_what_is_held_out_is_not_learned(model):
     """With everything held out no pass moves a weight."""
-    trained = warm_up(model, [echo_of(model, 100)], held_out=1.0, passes=2, compiled=False)
+    trained = warm_up(model, [echo_of(model, 100, learned=0.0)], passes=2, compiled=False)
     assert trained.errors[0] == trained.errors[1] == trained.errors[2]

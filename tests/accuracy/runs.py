@@ -58,7 +58,7 @@ def run_windowed(path: Path, seed: int) -> Rows:
     first = initial_model(manifest_for(fleet), seed=seed)
     (fed,) = record(fleet, batches, first).values()
     train, begin, _ = split.borders(len(fed))
-    warmed: Model = warm_windows(first, unbroken(fed[:begin], first.manifest, fleet))
+    warmed: Model = warm_windows(first, unbroken(fed[:begin], first.manifest, fleet, train))
     report = report_on(fleet, courses_of(fleet, batches), split)
     report.add("windowed", "lockstep", "warm-up", [windowed(fed, fleet, warmed, seed=seed, learn_after=train)])
     return result_rows(report, path.stem)

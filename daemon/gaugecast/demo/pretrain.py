@@ -92,7 +92,8 @@ def recorded(traces: list[Trace], manifest: Manifest) -> list[Recorded]:
             for before, after in itertools.pairwise(traces)
         ]
     )
-    return [Recorded(inputs[:, tank], targets[:, tank]) for tank in range(inputs.shape[1])]
+    learned = round(0.8 * len(inputs))  # the rest decides which pass is kept
+    return [Recorded(inputs[:, tank], targets[:, tank], learned) for tank in range(inputs.shape[1])]
 
 
 def train(start: Model, traces: list[Trace]) -> Model:

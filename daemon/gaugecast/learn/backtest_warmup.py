@@ -40,8 +40,11 @@ def trained_on(
         raise ConfigError("warm-up: train rows expected (--train-rows), got none")
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
     taken = record(fleet, first_of(batches, begin), first)
-    traces = [t for stream in sorted(taken) for t in unbroken(taken[stream], first.manifest, fleet)]
-    warmed = warm_up(first, traces, held_out=(begin - train) / begin, compiled=compiled)
+    streams = [taken[stream] for stream in sorted(taken)]
+    traces = [
+        trace for fed in streams for trace in unbroken(fed, first.manifest, fleet, round(len(fed) * train / begin))
+    ]
+    warmed = warm_up(first, traces, seed=seed, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
 
 
@@ -66,18 +69,22 @@ def first_of(batches: Sequence[list[Input]], count: int) -> list[list[Input]]:
     return out
 
 
-def unbroken(fed: list[Fed], manifest: Manifest, fleet: Fleet) -> list[Trace]:
-    """One stream's steps as stretches that follow each other, each step with the target that came after it."""
+def unbroken(fed: list[Fed], manifest: Manifest, fleet: Fleet, learned: int) -> list[Trace]:
+    """One stream's steps as stretches that follow each other, each step with the target that came after it.
+
+    Targets up to step `learned` are to be learned, those after it are held out.
+    """
     layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
     breaks = [i for i, step in enumerate(fed) if step.steps.fresh[0] or step.steps.gap[0] != 0]
-    stretches = [fed[a:b] for a, b in zip([*breaks], [*breaks[1:], len(fed)], strict=True)]
+    stretches = zip(breaks, [*breaks[1:], len(fed)], strict=True)
     out = []
-    for stretch in stretches:
-        if len(stretch) < 2:
+    for begin, end in stretches:
+        if end - begin < 2:
             continue
+        stretch = fed[begin:end]
         x = np.concatenate([step.inputs for step in stretch[:-1]])
         values = np.concatenate([step.steps.values for step in stretch[1:]])
         last = np.concatenate([step.x for step in stretch[:-1]])
         scales = np.concatenate([step.scale for step in stretch[:-1]])
-        out.append(Trace(x, to_target(values, last, scales, layout, manifest.recipe)))
+        out.append(Trace(x, to_target(values, last, scales, layout, manifest.recipe), max(0, learned - begin - 1)))
     return out

@@ -21,11 +21,22 @@ class Descent:
     no weight. One thread's at a time.
     """
 
-    def __init__(self, network: Network, *, learning_rate: float, compiled: bool = True) -> None:
+    def __init__(
+        self, network: Network, *, learning_rate: float, weight_decay: float | None = None, compiled: bool = True
+    ) -> None:
+        """Begin with empty moments.
+
+        Args:
+            network: What learns.
+            learning_rate: Adam's.
+            weight_decay: Share of each weight, times the rate, lost a step (AdamW; not of biases and norms).
+            compiled: Use XLA.
+        """
         tf, keras = load_tensorflow()
         self.network = network
         self._tf = tf
-        self._adam = keras.optimizers.Adam(learning_rate)
+        self._adam = keras.optimizers.Adam(learning_rate, weight_decay=weight_decay)
+        self._adam.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         self._adam.build(network.variables)
         self._step = tf.function(self._descend, jit_compile=compiled)
         self._measure = tf.function(self._loss, jit_compile=compiled)

@@ -57,13 +57,13 @@ def windowed(
 
 
 def warm_windows(model: Model, traces: Sequence[Trace], *, look_back: int = LOOK_BACK) -> Model:
-    """`warm_up` on windows that begin from zero instead of on whole streams: as many steps of descent a pass.
+    """`warm_up` on windows that begin from zero instead of on whole streams: the same steps, learned as often.
 
-    The last fifth of each window is held out; there its context is longest.
+    The steps that the traces hold out are held out here too.
     """
     pieces = [
-        Trace(trace.x[a : a + look_back], trace.target[a : a + look_back])
+        Trace(trace.x[a : a + look_back], trace.target[a : a + look_back], max(0, trace.learned - a))
         for trace in traces
         for a in range(0, len(trace.x) - look_back + 1, look_back)
     ]
-    return warm_up(model, pieces, held_out=0.2, lanes=1).model
+    return warm_up(model, pieces).model
