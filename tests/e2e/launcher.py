@@ -3,17 +3,25 @@
 `poison`: the process dies, as of a segmentation fault, when it decodes a payload that contains `poison`.
 `quick_retry`: refused publishes are offered again after half a second, not after half a minute.
 `quick_sweep`: weights that nothing names are deleted at once, not after a minute.
+`crashing_learner`: the learner ends as soon as it starts, with exit code 3.
+`hanging_learner`: the learner never says a word, and is waited for only a second and a half.
+`plain_learner`: the learner is not nice, does not compile its updates, and counts as silent after two seconds.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from gaugecast.config.schema import Settings
+from gaugecast.learn import pupil
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
-from gaugecast.service import publisher, sweep
+from gaugecast.service import daemon, learning, news, publisher, sweep
+from gaugecast.service.child import LearnerChild
 
 EXIT_CODE = 70
 
@@ -40,7 +48,41 @@ def quick_sweep() -> None:
     sweep.FIRST_S = 0.1
 
 
-CHANGES: dict[str, Callable[[], None]] = {"poison": poison, "quick_retry": quick_retry, "quick_sweep": quick_sweep}
+def crashing_learner() -> None:
+    """As where TensorFlow cannot be loaded."""
+    _learner_is("-S", "-c", "raise SystemExit(3)", silent_s=300.0)
+
+
+def hanging_learner() -> None:
+    """As where its disk never answers; it does not listen to SIGTERM either."""
+    deaf = "import signal; signal.signal(15, signal.SIG_IGN); [signal.pause() for _ in iter(int, 1)]"
+    _learner_is("-S", "-c", deaf, silent_s=1.5)
+
+
+def plain_learner() -> None:
+    """XLA takes longer than all else; this changes the learner's process as well."""
+    news._SILENT_S, learning._NICE = 2.0, 0
+    learner = functools.partial(pupil.OnlineLearner, every=2, window=4)
+    pupil.OnlineLearner = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # type: ignore
+    _learner_is(os.path.abspath(__file__), "plain_learner", "learn", "-c", "{source}", "--parent", "{pid}")
+
+
+def _learner_is(*words: str, silent_s: float = 300.0) -> None:
+    """Start this interpreter with `words` in the learner's place."""
+
+    def made(settings: Settings) -> LearnerChild | None:
+        if settings.learning.mode != "child":
+            return None
+        named = [word.replace("{source}", str(settings.source)).replace("{pid}", str(os.getpid())) for word in words]
+        return LearnerChild(Path(settings.source), silent_s=silent_s, command=(sys.executable, *named))
+
+    daemon.learner_child = made  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, Callable[[], None]] = {
+    change.__name__: change
+    for change in (poison, quick_retry, quick_sweep, crashing_learner, hanging_learner, plain_learner)
+}
 
 
 def command(name: str) -> list[str]:

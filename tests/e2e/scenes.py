@@ -22,7 +22,7 @@ from support.seeding import seed_state
 START_NS = 1_767_225_600 * 10**9  # 2026-01-01: long past, so that event times are never far in the future
 
 
-def tanks_config(port: int, *, mqtt: str = "", fleet: str = "", loop: str = "") -> str:
+def tanks_config(port: int, *, mqtt: str = "", fleet: str = "", loop: str = "", learning: str = 'mode = "off"') -> str:
     """A fleet `tanks` of JSON messages with event times, as `send_tanks` sends them."""
     return f"""
 [mqtt]
@@ -30,7 +30,7 @@ port = {port}
 reconnect_max_s = 0.3
 {mqtt}
 [learning]
-mode = "off"
+{learning}
 [loop]
 {loop}
 [fleet.tanks]
@@ -46,12 +46,12 @@ unit = "°C"
 """
 
 
-def seed_model(daemon: DaemonProcess) -> None:
+def seed_model(daemon: DaemonProcess, *, units: Sequence[int] = (16,)) -> None:
     """Put a small random LSTM in force for the daemon's only fleet, before its first start."""
     (fleet,) = resolve_fleets(load_settings(daemon.config_path, {}))
     features = [(f.name, f.role) for f in fleet.features]
     model = random_model(
-        fleet.name, features, fleet.rows, units=(16,), period_s=fleet.period_ns / 1e9, seed=3, gain=0.05
+        fleet.name, features, fleet.rows, units=units, period_s=fleet.period_ns / 1e9, seed=3, gain=0.05
     )
     seed_state(daemon.state, fleet, model)
 

@@ -97,6 +97,16 @@ def test_a_child_that_hangs_is_killed_and_one_that_speaks_is_not() -> None:
     assert child.failures_total == 1
 
 
+def test_a_child_that_hangs_before_its_first_word_is_killed_too() -> None:
+    """Nothing was ever heard: that is longer ago than any number says."""
+    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child.watch(1000.0, heard_at_s=float("-inf"))
+    child.watch(1300.0, heard_at_s=float("-inf"))
+    wait_end(child)
+    child.watch(1301.0, heard_at_s=float("-inf"))
+    assert child.failures_total == 1
+
+
 def test_what_cannot_be_started_is_a_failure_not_an_end() -> None:
     """The loop goes on."""
     child = LearnerChild(Path(), command=("/nonexistent/python",))

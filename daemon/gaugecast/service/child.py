@@ -56,8 +56,9 @@ class LearnerChild:
         """
         if self._child is not None and self._child.poll() is not None:
             self._note_end(self._child.returncode, now_s)
-        if self._child is not None and now_s - max(heard_at_s, self._started_at_s) >= self._silent_s:
-            log.warning("learner hangs", pid=self._child.pid, silent_s=round(now_s - heard_at_s))
+        silent_s = now_s - max(heard_at_s, self._started_at_s)  # one that has never spoken was heard at -inf
+        if self._child is not None and silent_s >= self._silent_s:
+            log.warning("learner hangs", pid=self._child.pid, silent_s=round(silent_s))
             self._child.kill()
         if self._child is None and now_s >= self._start_at_s:
             self._start(now_s)
