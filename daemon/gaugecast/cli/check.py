@@ -14,10 +14,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gaugecast.cli.quarantine import render_refused
 from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings, load_settings, resolve_fleets
 from gaugecast.config.duration import duration_text
-from gaugecast.config.schema import Mqtt
+from gaugecast.config.schema import Http, Mqtt
 from gaugecast.errors import ConfigError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
@@ -179,13 +180,13 @@ def render_plan(plan: Plan) -> RenderableType:
         ("configuration", f"{plan.path} is right"),
         ("broker", f"{mqtt.host}:{mqtt.port}, {secure}MQTT {mqtt.protocol}, client id {mqtt.client_id}"),
         ("state", str(plan.settings.storage.directory)),
-        ("metrics", f"http://{plan.settings.http.host}:{plan.settings.http.port}/metrics"),
+        ("metrics", _metrics_text(plan.settings.http)),
     ]
     for fleet in plan.fleets:
         rows += [
             ("", ""),
             (f"fleet {fleet.name}", "reads " + ", ".join(fleet.subscribe)),
-            ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}, {fleet.rows} rows"),
+            ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}"),
             ("", "features " + ", ".join(_feature_text(fleet))),
             ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
         ]
@@ -194,6 +195,10 @@ def render_plan(plan: Plan) -> RenderableType:
     for name, text in rows:
         lines.add_row(Text(name, style="dim"), Text(text))  # Text: no markup, units stand in brackets
     return lines
+
+
+def _metrics_text(http: Http) -> str:
+    return f"http://{http.host}:{http.port}/metrics" if http.port else f"on a free port of {http.host}"
 
 
 def _feature_text(fleet: Fleet) -> list[str]:
@@ -212,22 +217,23 @@ def render_survey(survey: Survey, elapsed_s: float) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"\n{survey.messages_total} messages in {elapsed_s:.0f} s ({survey.messages_total / elapsed_s:.1f}/s)")
     ]
-    table = Table("fleet", "streams", "for example", "readings a feature", "period", "configured")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("fleet", "streams", "for example", "feature", "readings", "every", "configured"):
+        table.add_column(title, no_wrap=title != "for example", justify="right" if title == "readings" else "left")
     for name, seen in survey.fleets.items():
         examples = ", ".join(sorted(seen.streams)[:MOST_EXAMPLE_STREAMS])
-        readings = "\n".join(f"{feature.name} {seen.readings[feature.name]}" for feature in seen.fleet.features)
+        names = "\n".join(feature.name for feature in seen.fleet.features)
+        readings = "\n".join(str(seen.readings[feature.name]) for feature in seen.fleet.features)
         period = "?" if seen.period_ns is None else show_period(seen.period_ns)
-        row = (name, str(len(seen.streams)), examples, readings, period, show_period(seen.fleet.period_ns))
+        row = (name, str(len(seen.streams)), examples, names, readings, period, show_period(seen.fleet.period_ns))
         table.add_row(*(Text(cell) for cell in row))
     parts.append(table)
     if survey.refused:
-        refusals = Table("refused", "fleet", "reason", "for example", "payload")
+        refusals = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for title in ("refused", "reason", "for example"):
+            refusals.add_column(title, no_wrap=title != "for example", overflow="fold")
         for (fleet, reason), count in survey.refused.most_common():
-            example = survey.examples[fleet, reason]
-            head = example.head[:60].decode(errors="backslashreplace")
-            cells = (str(count), fleet, reason, f"{example.topic}: {example.detail}", head)
-            refusals.add_row(*(Text(cell) for cell in cells))
-        parts.append(refusals)
-    for warning in survey.faults + survey.warnings(elapsed_s):
-        parts.append(Text(f"warning: {warning}", style="yellow"))
-    return Group(*parts)
+            refusals.add_row(Text(str(count)), Text(reason, "yellow"), render_refused(survey.examples[fleet, reason]))
+        parts += [Text(), refusals]
+    warnings = survey.faults + survey.warnings(elapsed_s)
+    return Group(*parts, *(Text(f"\nwarning: {warning}", style="yellow") for warning in warnings))

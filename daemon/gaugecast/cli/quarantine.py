@@ -20,7 +20,7 @@ from gaugecast.config.load import load_settings
 from gaugecast.errors import ConfigError
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import Quarantined
-from gaugecast.records import REJECT_REASONS
+from gaugecast.records import REJECT_REASONS, Refused
 
 _SHOWN = 100  # characters of a payload on the screen; --json has all that was kept
 
@@ -78,19 +78,19 @@ def render_quarantine(rows: Sequence[Quarantined], zone: tzinfo | None) -> Rende
     table.add_column("what came", overflow="fold")
     for row in rows:
         at = datetime.fromtimestamp(row.received_at_ns / 1e9, zone)
-        table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", row.reason, Group(*_lines(row)))
+        table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", row.reason, render_refused(row))
     return table
 
 
-def _lines(row: Quarantined) -> list[Text]:
-    """Where it came from, what was wrong, its first bytes; nothing that is not known."""
+def render_refused(row: Quarantined | Refused) -> RenderableType:
+    """Where it came from, what was wrong, its first bytes, each on its line; nothing that is not known."""
     stream = " ".join(filter(None, (row.fleet, row.stream)))
     where = Text(show_name(row.topic), style="bold")
     if stream:
         where.append(f"{'  ' if row.topic else ''}{show_name(stream)}", style="dim" if row.topic else "bold")
     payload = show_bytes_of(row.head)
     lines = [where, Text(show_name(row.detail)), Text(_cut(payload), style="dim")]
-    return [line for line in lines if line.plain]
+    return Group(*(line for line in lines if line.plain))
 
 
 def _cut(text: str) -> str:

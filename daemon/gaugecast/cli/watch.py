@@ -24,7 +24,7 @@ from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswe
 from gaugecast.errors import Unreachable
 
 TRAIL_LENGTH = 60  # observations kept for the trend
-_FRAME_LINES = 7  # head, column titles, foot and the blank lines between
+_FRAME_LINES = 8  # head, column titles, foot and the blank lines between
 _DOTS = {"ok": ("●", "green"), "unsure": ("◐", "yellow"), "stale": ("○", "dim")}
 
 Key = tuple[str, str, str]
@@ -207,7 +207,8 @@ def _trend(observed: Sequence[float | None], forecast: float | None, width: int)
 def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow]) -> Text:
     shown = len({(row.fleet, row.stream) for row in rows})
     count = show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams"
-    text = Text("● sure ", style="dim").append("◐ warming, bridged, partial or fallback ○ stale · ").append(count)
+    text = Text(f"● sure · ◐ warming, bridged, partial or fallback · ○ stale · {count}", style="dim")
+    text.append("\nresidual: observed − its forecast · skill: 0 % = no better than the last value")
     if answer.status.metrics_url:
         text.append(f"\nmetrics at {answer.status.metrics_url}")
     return text

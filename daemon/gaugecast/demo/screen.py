@@ -70,7 +70,9 @@ def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: 
         .append(f"{status.forecasts_total} forecasts", style="bold")
         .append(f" of {status.readings_total} readings from {show_count(streams, 'tank')}"),
         Text("      ", style="dim").append(_quickness(status)),
-        Text("      skill over persistence: ").append(skill_words(status.fleets), style="bold"),
+        Text("      skill over persistence: ")
+        .append(skill_words(status.fleets), style="bold")
+        .append(" (0 % = no better than the last value)", style="dim"),
         Text(f"      {_fault_words(troubles)}"),
     ]
     return Group(*lines)
