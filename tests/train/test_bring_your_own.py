@@ -1,4 +1,7 @@
-"""A user's `.keras` file, from plain Keras to a live fleet: imported, in shadow, promoted, published, replayed."""
+"""A user's `.keras` file, from plain Keras to a live fleet: imported, in shadow, promoted, published, replayed.
+
+Once for each engine: LSTM layers go to NumPy, GRU layers to TensorFlow in the daemon's own process.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,16 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
         yield running
 
 
-def fit_plain_keras(path: Path) -> None:
-    """What a user has: a Normalization layer, LSTMs and a Dense layer, fitted to what the tanks send."""
+def fit_plain_keras(path: Path, cells: str) -> None:
+    """What a user has: a Normalization layer, a recurrent and a Dense layer, fitted to what the tanks send."""
     import keras
 
     plan = tanks_plan(STREAMS)
     rows = np.array([[plan.values(0, f, r) / 1000 for f in range(2)] for r in range(200)], np.float32)
     norm = keras.layers.Normalization()
     norm.adapt(rows)
-    net = keras.Sequential(
-        [keras.Input((None, 2)), norm, keras.layers.LSTM(8, return_sequences=True), keras.layers.Dense(2)]
-    )
+    recurrent = getattr(keras.layers, cells)(8, return_sequences=True)
+    net = keras.Sequential([keras.Input((None, 2)), norm, recurrent, keras.layers.Dense(2)])
     net.compile("adam", "mse")
     net.fit(rows[None, :-1], rows[None, 1:], epochs=3, verbose=0)
     net.save(path)
@@ -47,11 +49,13 @@ def ask(daemon: DaemonProcess, *words: str) -> str:
     return ended.stdout
 
 
-def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquitto) -> None:
+@pytest.mark.parametrize(("cells", "engine"), [("LSTM", "numpy"), ("GRU", "tensorflow")])
+def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquitto, cells: str, engine: str) -> None:
     """Forecasts carry its version after the promotion, and the ledger reproduces them byte for byte."""
-    fit_plain_keras(tmp_path / "own.keras")
+    fit_plain_keras(tmp_path / "own.keras", cells)
     daemon = DaemonProcess(tmp_path / "daemon", tanks_config(broker.port, fleet='rows = "joint"\nhorizon = 3'))
     version = ask(daemon, "import", str(tmp_path / "own.keras")).split()[0]
+    assert f'"engine": "{engine}"' in ask(daemon, "show", version)
     with Listener(broker, tmp_path) as listener:
         daemon.start()
         try:
