@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +18,8 @@ from e2e.scenes import tanks_config
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import CommandRefused
-from gaugecast.model import Model, seal_model
+from gaugecast.model import Model, pack_weights, seal_model
+from gaugecast.model.manifest import encode_manifest
 from gaugecast.service import learning
 from gaugecast.service.models import ModelStore
 from learning.stage import model_events
@@ -85,6 +88,50 @@ def damaged(field: Field) -> str:
     return version
 
 
+def cut_off(field: Field) -> str:
+    """As a copy that was interrupted leaves them."""
+    version = field.store.add("tanks", biased(field.model, 0.8))
+    path = field.store.place("tanks", version) / "weights.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    return version
+
+
+def without_manifest(field: Field) -> str:
+    """As a learner leaves them that died between the two files."""
+    version = field.store.add("tanks", biased(field.model, 0.9))
+    (field.store.place("tanks", version) / "model.json").unlink()
+    return version
+
+
+def vouched(field: Field, packed: bytes) -> str:
+    """Any bytes as weights, with a manifest that has their digest: whoever can write files can do that."""
+    digest = hashlib.sha256(packed).hexdigest()
+    place = field.store.place("tanks", digest[:12])
+    place.mkdir()
+    (place / "weights.npz").write_bytes(packed)
+    (place / "model.json").write_bytes(
+        encode_manifest(replace(field.model.manifest, sha256=digest, version=digest[:12]))
+    )
+    return digest[:12]
+
+
+def not_finite(field: Field) -> str:
+    """One NaN among them."""
+    kernel = field.model.weights["dense/kernel"].copy()
+    kernel[0, 0] = np.nan
+    return vouched(field, pack_weights({**field.model.weights, "dense/kernel": kernel}))
+
+
+def of_a_wrong_shape(field: Field) -> str:
+    """One more bias than the manifest says."""
+    return vouched(field, pack_weights({**field.model.weights, "dense/bias": np.zeros(2, np.float32)}))
+
+
+def no_archive(field: Field) -> str:
+    """A pickle, say."""
+    return vouched(field, pickle.dumps({"dense/bias": 1.0}))
+
+
 def of_another_shape(field: Field) -> str:
     """Fit for the fleet, but not to go on from what is in force."""
     return field.store.add("tanks", random_model(units=(6,)))
@@ -96,36 +143,50 @@ def of_another_fleet(field: Field) -> str:
     return field.store.add("tanks", seal_model(replace(other.manifest, fleet="ships"), dict(other.weights)))
 
 
-@pytest.mark.parametrize("poison", [damaged, of_another_shape, of_another_fleet, lambda _: "../../x", lambda _: "ab12"])
-def test_poisoned_weights_are_refused_and_the_loop_goes_on(
-    field: Field, broker: Mosquitto, poison: Callable[[Field], str]
-) -> None:
-    """Counted; the forecasts are still those of the model in force."""
+POISONS: dict[str, Callable[[Field], str]] = {
+    "expected sha256": damaged,
+    "weights.npz: expected sha256": cut_off,
+    "model.json: expected a readable file": without_manifest,
+    "expected finite numbers": not_finite,
+    "dense/bias": of_a_wrong_shape,
+    "expected an npz archive": no_archive,
+    "of the shape of those in force": of_another_shape,
+    "fleet 'tanks' expected": of_another_fleet,
+    "hexadecimal": lambda _: "../../x",
+    "found nothing": lambda _: "ab12",
+}
+
+
+def test_poisoned_weights_are_refused_and_the_loop_goes_on(field: Field, broker: Mosquitto) -> None:
+    """Each with its reason, counted and logged; the forecasts are still those of the model in force."""
     with RawClient(broker, subscribe="gaugecast/tanks/+") as client:
         field.run(client, 20)
-        with pytest.raises(CommandRefused):
-            field.hand_over(poison(field))
-        field.daemon.wait_metric("gaugecast_learner_failures_total", 1)
-        field.run(client, 5)
-        last = client.heard[-1].payload
+        for count, (why, poison) in enumerate(POISONS.items(), start=1):
+            with pytest.raises(CommandRefused, match=why):
+                field.hand_over(poison(field))
+            field.run(client, 2)
+            assert field.model.manifest.version.encode() in client.heard[-1].payload
+            field.daemon.wait_metric("gaugecast_learner_failures_total", count)
     assert field.roles == {"in_force": field.model.manifest.version}
-    assert field.model.manifest.version.encode() in last
-    assert "weights refused" in field.daemon.log_text()
+    assert field.daemon.log_text().count("weights refused") == len(POISONS)
+    assert field.daemon.settled_unaccounted() == 0
+    assert field.daemon.stop() == 0
 
 
-def test_weights_that_are_huge_but_finite_are_rolled_back_and_replay_reproduces_it(
-    field: Field, broker: Mosquitto
+@pytest.mark.parametrize("bias", [-5 * 0.9, 1e30])
+def test_finite_weights_that_forecast_nonsense_are_rolled_back_and_replay_reproduces_it(
+    field: Field, broker: Mosquitto, bias: float
 ) -> None:
-    """To the last good ones, although the daemon was killed in between."""
-    good, huge = biased(field.model, 0.9), biased(field.model, 1e30)
-    for model in (good, huge):
+    """To the last good ones, within 40 readings and although the daemon was killed in between."""
+    good, bad = biased(field.model, 0.9), biased(field.model, bias)
+    for model in (good, bad):
         field.store.add("tanks", model)
     with RawClient(broker, subscribe="gaugecast/tanks/+") as client:
         field.run(client, 30)
         field.hand_over(good.manifest.version)
         field.run(client, 40)
-        field.hand_over(huge.manifest.version)
-        wait_until(lambda: field.roles["in_force"] == huge.manifest.version, what="the huge weights in force")
+        field.hand_over(bad.manifest.version)
+        wait_until(lambda: field.roles["in_force"] == bad.manifest.version, what="the bad weights in force")
         field.daemon.kill()
         field.daemon.start()
         field.run(client, 40)
