@@ -260,9 +260,9 @@ def first_forecasts(child: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_stop_the_demo_takes_its_children_with_it(number: signal.Signals, tmp_path: Path) -> None:
-    """Ctrl-C or SIGTERM: exit 0 and the summary; broker and daemon are gone, and so is the temporary directory."""
+    """Ctrl-C, SIGTERM or a closed terminal: exit 0 and the summary; broker and daemon are gone, and so is the temporary directory."""
     with demo(tmp_path, "--tanks", "2") as child:
         first_forecasts(child)
         assert len(processes_of(tmp_path)) == 3

@@ -62,9 +62,11 @@ def demo_command(
 
 @contextmanager
 def until_asked() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; a second one acts as it would have without us."""
+    """An event that the first SIGINT, SIGTERM or SIGHUP (a closed terminal) sets; a second acts as without us."""
     asked = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def restore() -> None:
         for number, action in before.items():
