@@ -14,7 +14,6 @@ from gaugecast.demo.tanks import PLAIN_WORDS
 from gaugecast_sim.faults import Injected
 
 _FOOT_LINES = 2
-_FAULTS_TOLD = 2
 _ONE_FAULT_NS = 3 * 10**9  # no fault lasts longer
 
 
@@ -33,7 +32,7 @@ def _last_trouble(troubles: Sequence[Injected], now_ns: int, width: int) -> Text
     last = troubles[-1]
     age_s = max(0.0, (now_ns - last.at_ns) / 1e9)
     style = "bold yellow" if age_s < 4 else "yellow" if age_s < 12 else "dim"
-    text = Text(f"{tank_of(last)} {PLAIN_WORDS[last.kind]}", style=style, no_wrap=True, overflow="ellipsis")
+    text = Text(no_wrap=True, overflow="ellipsis").append(f"{tank_of(last)} {PLAIN_WORDS[last.kind]}", style=style)
     text.append(f" ({age_s:.0f} s ago)", style="dim")
     gap = width - text.cell_len - hint.cell_len - 1
     return text.append(" " * gap).append_text(hint) if gap > 1 else text
@@ -70,9 +69,7 @@ def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: 
         .append(f"{status.forecasts_total} forecasts", style="bold")
         .append(f" of {status.readings_total} readings from {show_count(streams, 'tank')}"),
         Text("      ", style="dim").append(_quickness(status)),
-        Text("      skill over persistence: ")
-        .append(skill_words(status.fleets), style="bold")
-        .append(" (0 % = no better than the last value)", style="dim"),
+        Text("      skill over persistence: ").append(skill_words(status.fleets), style="bold"),
         Text(f"      {_fault_words(troubles)}"),
     ]
     return Group(*lines)
@@ -85,11 +82,11 @@ def _quickness(status: StatusAnswer) -> str:
 
 
 def _fault_words(troubles: Sequence[Injected]) -> str:
-    """`5 faults, the last: tank-02 falls silent, tank-06 sends NaN`; a fault may tamper with several messages."""
+    """`5 faults, the last: tank-06 sends NaN`; a fault may tamper with several messages."""
     struck: list[Injected] = []
     for one in troubles:
         same = [other for other in struck if (other.kind, other.topic) == (one.kind, one.topic)]
         if not same or one.at_ns - same[-1].at_ns > _ONE_FAULT_NS:
             struck.append(one)
-    last = ", ".join(f"{tank_of(one)} {PLAIN_WORDS[one.kind]}" for one in struck[-_FAULTS_TOLD:])
-    return f"{show_count(len(struck), 'fault')}{', the last: ' if last else ''}{last}"
+    last = "".join(f", the last: {tank_of(one)} {PLAIN_WORDS[one.kind]}" for one in struck[-1:])
+    return f"{show_count(len(struck), 'fault')}{last}"
