@@ -75,10 +75,10 @@ def test_blocks_shrink_until_rows_are_independent(monkeypatch: pytest.MonkeyPatc
             return y + 1e-6 * self._tf.reduce_sum(x, axis=0, keepdims=True)[:, :1], after
 
     sound = tensorflow.make_tensorflow_engine(FURTHER[GRU]())
-    assert sound.block_rows == tensorflow.BLOCKS[0]
+    assert sound.blocks == tensorflow.BLOCKS[0]
     monkeypatch.setattr(tensorflow, "Network", Leaky)
     leaky: Engine = tensorflow.make_tensorflow_engine(FURTHER[GRU]())
-    assert leaky.block_rows == 1  # type: ignore[attr-defined]
+    assert leaky.blocks == (1,)  # type: ignore[attr-defined]
     x, state = draw_rows(leaky, 5)
     y, after = leaky.step(x, state)
     assert same_bits(leaky.step(x[3:4], state[3:4]), (y[3:4].copy(), after[3:4].copy()))

@@ -198,19 +198,17 @@ def test_any_architecture_gives_a_row_the_same_bits_alone_and_in_company(
         max_size=3,
     ),
     sizes=st.tuples(st.integers(1, 20), st.integers(1, 9)),
-    rows=st.integers(1, 80),
+    rows=st.integers(1, 330),
     steps=st.integers(1, 3),
     seed=st.integers(0, 99),
 )
 def test_any_mixture_of_cells_gives_a_row_the_same_bits_alone_and_in_company(
     cells: list[tuple[int, Cell, bool, bool]], sizes: tuple[int, int], rows: int, steps: int, seed: int
 ) -> None:
-    """The same of what TensorFlow steps, without the self-test that would look for smaller blocks."""
-    from gaugecast.engine.tensorflow import TensorflowEngine
-
+    """The same of what TensorFlow steps."""
     layers = [Layer(units, layer_norm=norm, cell=cell, reset_after=after) for units, cell, norm, after in cells]
     model = random_model(layers=layers, input_size=sizes[0], output_size=sizes[1], engine="tensorflow", seed=seed)
-    demand_one_row_alone(TensorflowEngine(model), rows, steps, seed)
+    demand_one_row_alone(make_on_tensorflow(model), rows, steps, seed)
 
 
 def demand_one_row_alone(engine: Engine, rows: int, steps: int, seed: int) -> None:

@@ -1,7 +1,8 @@
 """The engine for what the NumPy engine lacks: GRU and simple recurrent layers, Dense stacks, further activations.
 
-One `tf.function` steps a block of rows whose size never varies, so that TensorFlow always takes the same way
-through its products; rows that are missing are zeros. A long batch is several calls, a sequence one call a step.
+A `tf.function` steps a block of rows whose size never varies, so that TensorFlow always takes the same way through
+its products; rows that are missing are zeros. There is one for few rows, and one for many where it is found to give
+the same bits. A long batch is several calls, a sequence one call a step.
 """
 
 from __future__ import annotations
@@ -18,46 +19,48 @@ from gaugecast.errors import Defect
 from gaugecast.model import Model
 from gaugecast.records import Float32
 
-#: Rows in a block, the best first; a block of one row cannot mix rows up on any machine.
-BLOCKS = (64, 8, 1)
+#: Rows in the blocks of an engine, the best first; a block of one row cannot mix rows up on any machine.
+BLOCKS = ((64, 256), (64,), (8,), (1,))
 
 
 def make_tensorflow_engine(model: Model) -> TensorflowEngine:
-    """The engine with the largest blocks in which rows are found to be independent of each other on this machine.
+    """The engine with the best blocks in which rows are found to be independent of each other on this machine.
 
     Raises:
         ModelError: There is no TensorFlow.
     """
-    for block_rows in BLOCKS[:-1]:
-        engine = TensorflowEngine(model, block_rows=block_rows)
+    for blocks in BLOCKS[:-1]:
+        engine = TensorflowEngine(model, blocks=blocks)
         try:
-            check_engine(engine, rows=block_rows + 9)
+            check_engine(engine, rows=blocks[-1] + 9)
         except Defect:
             continue
         return engine
-    return TensorflowEngine(model, block_rows=BLOCKS[-1])
+    return TensorflowEngine(model, blocks=BLOCKS[-1])
 
 
 class TensorflowEngine:
     """An `Engine` on TensorFlow. One thread at a time may call it.
 
     Attributes:
-        block_rows: Rows in a block.
+        blocks: Rows in a block, rising.
     """
 
-    def __init__(self, model: Model, *, block_rows: int = BLOCKS[0]) -> None:
+    def __init__(self, model: Model, *, blocks: tuple[int, ...] = BLOCKS[0]) -> None:
         manifest = model.manifest
         self.input_size = manifest.input_size
         self.output_size = manifest.output_size * manifest.decode_steps
         self.state_size = sum(layer.state_size for layer in manifest.layers)
         self._initial = initial_row(model)
-        self.block_rows = block_rows
+        self.blocks = blocks
         self._tf = tf = load_runtime()
         network = Network(tf, model)
-        signature = [tf.TensorSpec((block_rows, size), tf.float32) for size in (self.input_size, self.state_size)]
-        with tf.device("/CPU:0"):
-            compiled = tf.function(network.step, input_signature=signature, autograph=False)
-            self._step_block = compiled.get_concrete_function()
+        self._step_block = {}
+        for rows in blocks:
+            signature = [tf.TensorSpec((rows, size), tf.float32) for size in (self.input_size, self.state_size)]
+            with tf.device("/CPU:0"):
+                compiled = tf.function(network.step, input_signature=signature, autograph=False)
+                self._step_block[rows] = compiled.get_concrete_function()
 
     def initial_state(self, rows: int) -> Float32:
         """The state (rows, state_size) of streams that have seen nothing yet."""
@@ -74,18 +77,24 @@ class TensorflowEngine:
         steps, n, _ = x.shape
         y = np.empty((steps, n, self.output_size), dtype=np.float32)
         after = np.empty((n, self.state_size), dtype=np.float32)
-        for start in range(0, n, self.block_rows):
-            rows = slice(start, min(start + self.block_rows, n))
-            count = rows.stop - start
-            current = self._to_block(state[rows])
-            for x_t, y_t in zip(x[:, rows], y[:, rows], strict=True):
-                outputs, current = self._step_block(self._to_block(x_t), current)
-                y_t[...] = outputs.numpy()[:count]
-            after[rows] = current.numpy()[:count]
+        start = 0
+        while start < n:
+            size = next((size for size in self.blocks if size >= n - start), self.blocks[-1])
+            rows = slice(start, min(start + size, n))
+            self._run_block(size, x[:, rows], state[rows], y[:, rows], after[rows])
+            start = rows.stop
         return y, after
 
-    def _to_block(self, rows: Float32) -> Any:
+    def _run_block(self, size: int, x: Float32, state: Float32, y: Float32, after: Float32) -> None:
+        step, count = self._step_block[size], len(state)
+        current = self._to_block(size, state)
+        for x_t, y_t in zip(x, y, strict=True):
+            outputs, current = step(self._to_block(size, x_t), current)
+            y_t[...] = outputs.numpy()[:count]
+        after[...] = current.numpy()[:count]
+
+    def _to_block(self, size: int, rows: Float32) -> Any:
         """(n ≤ B, W) as a tensor (B, W), zeros below."""
-        block = np.zeros((self.block_rows, rows.shape[1]), dtype=np.float32)
+        block = np.zeros((size, rows.shape[1]), dtype=np.float32)
         block[: len(rows)] = rows
         return self._tf.constant(block)
