@@ -31,7 +31,8 @@ _QUIET = {
     "KERAS_BACKEND": "tensorflow",
 }
 #: Products by Eigen's compiled code alone. What oneDNN generates at run time sums in an order that hangs on the
-#: processor, and on whether the process may execute what it writes: systemd's MemoryDenyWriteExecute changed bits.
+#: processor, and on whether the process may execute what it writes: systemd's MemoryDenyWriteExecute changed bits
+#: (docs/decisions/0005).
 _COMPILED_ONLY = {"TF_ENABLE_ONEDNN_OPTS": "0", "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL": "0"}
 
 
