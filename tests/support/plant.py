@@ -12,30 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaugecast.control import SOCKET_NAME, call
+from gaugecast.demo.tanks import FLEET, FLEET_CONFIG, PERIOD_S, TIME_SCALE
 from support.daemon import DaemonProcess, run_daemon
 from support.mosquitto import Mosquitto, run_mosquitto, wait_until
 from support.prometheus import Prometheus, run_prometheus
 
-#: The fleet that the package has a model for, as the demo configures it.
-FLEET = "demo-tanks"
-PERIOD_S = 0.5
+#: The demo's fleet, for which the package has a model, with a silence that is soon noticed.
 CONFIG = """
 [loop]
 skill_half_life = 120
 [mqtt]
 host = "127.0.0.1"
 port = {port}
-[fleet.demo-tanks]
-subscribe = ["plant/demo/{{tank}}/telemetry"]
-time = "$.t"
-period = "500ms"
-stale_after = "5s"
-[fleet.demo-tanks.features.pressure]
-unit = "bar"
-valid = [0, 10]
-[fleet.demo-tanks.features.temperature]
-unit = "°C"
-valid = [-40, 150]
+{fleet}stale_after = "5s"
 """
 #: What a learner reports once a second.
 LEARNER = {"updates_total": 3, "failures_total": 0, "drift_total": 0, "handovers_total": 1, "rate": 1e-3, "lag_s": 0.5}
@@ -58,7 +47,9 @@ def run_plant(directory: Path, *, seconds: float = 30.0, tanks: int = 3) -> Iter
     with ExitStack() as stack:
         broker = stack.enter_context(run_mosquitto(directory / "broker", log_all=False))
         daemon = stack.enter_context(
-            run_daemon(directory / "d", CONFIG.format(port=broker.port), storage="checkpoint_every_s = 5")
+            run_daemon(
+                directory / "d", CONFIG.format(port=broker.port, fleet=FLEET_CONFIG), storage="checkpoint_every_s = 5"
+            )
         )
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", [f"127.0.0.1:{daemon.http_port}"]))
         sensors = _start_tanks(broker.port, tanks)
@@ -75,8 +66,19 @@ def run_plant(directory: Path, *, seconds: float = 30.0, tanks: int = 3) -> Iter
 
 
 def _start_tanks(port: int, tanks: int) -> subprocess.Popen[bytes]:
-    words = ["tanks", "--port", str(port), "--tanks", str(tanks), "--period", str(PERIOD_S), "--time-scale", "120"]
-    faults = ["--faults-per-hour", "400", "--fault", "gap", "--fault", "nan", "--seed", "3"]
+    words = ["tanks", "--port", str(port), "--tanks", str(tanks), "--period", str(PERIOD_S)]
+    faults = [
+        "--time-scale",
+        str(TIME_SCALE),
+        "--faults-per-hour",
+        "400",
+        "--fault",
+        "gap",
+        "--fault",
+        "nan",
+        "--seed",
+        "3",
+    ]
     return subprocess.Popen([sys.executable, "-m", "gaugecast_sim", *words, *faults], stdout=subprocess.DEVNULL)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import typer.main
 
 from gaugecast.cli.main import app
+from gaugecast.config.reference import write_after
 
 BEGIN = "<!-- from here on written by `python -m gaugecast.cli.reference docs/commands.md` -->\n"
 
@@ -54,13 +55,5 @@ def _default(parameter: Any) -> str:
     return "–" if absent else f"`{parameter.default}`"
 
 
-def write_commands(file: Path) -> None:
-    """Replace what follows the mark in `file`; what people wrote before it stays."""
-    written, mark, _ = file.read_text().partition(BEGIN)
-    if not mark:
-        raise SystemExit(f"{file}: expected the line {BEGIN!r}, found none")
-    file.write_text(written + mark + render_commands())
-
-
 if __name__ == "__main__":
-    write_commands(Path(sys.argv[1]))
+    write_after(Path(sys.argv[1]), BEGIN, render_commands())

@@ -52,13 +52,13 @@ def _default(field: FieldInfo) -> str:
     return "–" if field.default is None else f"`{default_text(field)}`"
 
 
-def write_reference(file: Path) -> None:
-    """Replace what follows the mark in `file`; what people wrote before it stays."""
-    written, mark, _ = file.read_text().partition(BEGIN)
+def write_after(file: Path, begin: str, text: str) -> None:
+    """Replace what follows the mark `begin` in `file`; what people wrote before it stays."""
+    written, mark, _ = file.read_text().partition(begin)
     if not mark:
-        raise SystemExit(f"{file}: expected the line {BEGIN!r}, found none")
-    file.write_text(written + mark + render_reference())
+        raise SystemExit(f"{file}: expected the line {begin!r}, found none")
+    file.write_text(written + mark + text)
 
 
 if __name__ == "__main__":
-    write_reference(Path(sys.argv[1]))
+    write_after(Path(sys.argv[1]), BEGIN, render_reference())

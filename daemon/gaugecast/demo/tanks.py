@@ -59,11 +59,10 @@ port = {http_port}
 [loop]
 skill_half_life = 120  # a minute, so that the skill shows the last minute's forecasts
 
-[fleet.demo-tanks]
-subscribe = ["plant/demo/{{tank}}/telemetry"]
-time = "$.t"
-period = "500ms"
+"""
 
+#: What the packaged model was trained for.
+FLEET_CONFIG = """\
 [fleet.demo-tanks.features.pressure]
 unit = "bar"
 valid = [0, 10]
@@ -71,6 +70,11 @@ valid = [0, 10]
 [fleet.demo-tanks.features.temperature]
 unit = "°C"
 valid = [-40, 150]
+
+[fleet.demo-tanks]
+subscribe = ["plant/demo/{tank}/telemetry"]
+time = "$.t"
+period = "500ms"
 """
 
 
@@ -78,7 +82,7 @@ def render_config(
     file: Path, *, host: str, port: int, protocol: str, client_id: str = "gaugecast-demo", http_port: int = 0
 ) -> str:
     """The daemon's configuration, to be written to `file`; its state goes beside it."""
-    return CONFIG.format(
+    head = CONFIG.format(
         file=file,
         host=json.dumps(host),
         port=port,
@@ -86,6 +90,7 @@ def render_config(
         client_id=json.dumps(client_id),
         http_port=http_port,
     )
+    return head + FLEET_CONFIG
 
 
 def demo_fleet() -> Fleet:
