@@ -75,7 +75,7 @@ def test_three_steps_forecast_the_fourth(tmp_path: Path) -> None:
     )  # fmt: skip
     recording = Recording(tmp_path / "again", 1, trained.fleet.period_ns)
     recording.add("one", np.arange(9) * trained.fleet.period_ns, example.SERIES[:9, None])
-    _, forecasts = walk(trained.model, trained.fleet, recording, "one", 0, 9, horizon=1)
+    ((_, forecasts),) = walk(trained.model, trained.fleet, recording, "one", [(0, 9)], horizon=1)
     ours = float(forecasts[-1, 0, 0])
     assert ours == pytest.approx(100.0, abs=8.0)
     assert ours == pytest.approx(example.run(begin_alike(example.make_network(), trained)), abs=0.1)

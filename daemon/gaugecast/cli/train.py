@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")
 ]
+
+
+_TITLE = "means over the features, in deviations of the training part"
 
 
 class Terminal:
@@ -115,8 +119,10 @@ def _show(console: Console, trained: Trained, written: Path) -> None:
     from gaugecast.learn.train.verdict import verdict
 
     grid = Grid(
-        "part", "steps ahead", *FIGURE_HEAD, title="means over the features, in deviations of the training part"
+        "part", "steps ahead", *FIGURE_HEAD, title=_TITLE, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
+    for column in grid.columns:
+        column.min_width = 10 if column.header == "part" else 5
     for part, judged in trained.judged.items():
         shown = {1, trained.fleet.horizon} if len(judged.horizons) > 6 else {h.horizon for h in judged.horizons}
         for one in judged.horizons:

@@ -85,7 +85,9 @@ def _tune(
 
         def note(tried: Tried) -> None:
             bar.update(shown, completed=tried.number + 1)
-            bar.console.print("  ".join(table_rows([tried])[0][:5]), highlight=False)
+            number, what, *figures = table_rows([tried])[0]
+            told = ", ".join(f"{name} {figure}" for name, figure in zip(HEAD[2:5], figures, strict=False))
+            bar.console.print(f"trial {number}: {what}: {told}", highlight=False)
 
         trials = tune(task, tuning, directory, Silent(), on_trial=note)
     grid = Grid(*HEAD)

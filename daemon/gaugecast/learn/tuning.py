@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from gaugecast.config.tuning import SEARCHED, Tune
 from gaugecast.engine import NumpyEngine
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
-from gaugecast.learn.train.job import Listener, Task, Trained, run_training
+from gaugecast.learn.train.job import Listener, Task, Trained, as_recorded, run_training
 from gaugecast.learn.train.run_directory import write_run
 from gaugecast.model import Model
 
 STUDY_FILE = "study.db"
 BEST = "best"
 SHOWN_STEPS = 160
-_TIMED_ROWS, _TIMED_STEPS = 64, 40
+_TIMED_ROWS, _TIMED_S = 64, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,31 @@ def tune(
         load_if_exists=True,
     )
     done = _tried(optuna, study)
-    total = tuning.trials
-    if tuning.sampler == "grid":
-        seen = [tried.params for tried in done]
-        wanted = [point for point in grid(tuning) if describe_point(point) not in seen]
-        total = min(tuning.trials, len(done) + len(wanted))
-        for point in wanted[: total - len(done)]:
-            study.enqueue_trial(point)
+    untried = [point for point in grid(tuning) if describe_point(point) not in [tried.params for tried in done]]
+    endless = any(_is_range(key, tuning) for key in SEARCHED)
+    total = tuning.trials if endless else min(tuning.trials, len(done) + len(untried))
     for _ in range(total - len(done)):
-        trial = study.ask()
-        tried = _try(trial, task, tuning, directory, listener, best=min((t.validation for t in done), default=np.inf))
+        trial = _ask(study, tuning, done, [] if endless else untried)
+        tried = _try(trial, task, tuning, directory, listener, done=done)
         study.tell(trial, tried.validation)
         done.append(tried)
         if on_trial is not None:
             on_trial(tried)
     return done
+
+
+def _ask(study: Any, tuning: Tune, done: Sequence[Tried], untried: list[dict[str, Any]]) -> Any:
+    """The next trial: the sampler's choice, or where that was tried before (and in a grid) the next that was not."""
+    if tuning.sampler != "grid":
+        trial = study.ask()
+        point = describe_point(_suggest(trial, tuning))
+        known = next((tried.validation for tried in done if tried.params == point), None)
+        if known is None or not untried:
+            untried[:] = [other for other in untried if describe_point(other) != point]
+            return trial
+        study.tell(trial, known)
+    study.enqueue_trial(untried.pop(0))
+    return study.ask()
 
 
 def grid(tuning: Tune) -> Iterator[dict[str, Any]]:
@@ -141,23 +151,30 @@ def _suggest(trial: Any, tuning: Tune) -> dict[str, Any]:
         choices = getattr(tuning, key)
         if not choices:
             continue
-        ranged = key in ("learning_rate", "dropout") and len(choices) == 2 and tuning.sampler != "grid"
-        if ranged:
+        if _is_range(key, tuning):
             params[key] = trial.suggest_float(key, min(choices), max(choices), log=key == "learning_rate")
         else:
             params[key] = trial.suggest_categorical(key, choices)
     return params
 
 
-def _try(trial: Any, task: Task, tuning: Tune, directory: Path, listener: Listener, *, best: float) -> Tried:
+def _is_range(key: str, tuning: Tune) -> bool:
+    """Whether the two numbers of a key are the ends of a range."""
+    return key in ("learning_rate", "dropout") and len(getattr(tuning, key)) == 2 and tuning.sampler != "grid"
+
+
+def _try(trial: Any, task: Task, tuning: Tune, directory: Path, listener: Listener, *, done: Sequence[Tried]) -> Tried:
     params = _suggest(trial, tuning)
     train = settings_of(task.train, params)
     began = time.monotonic()
     trained = run_training(replace(task, train=train), listener)
-    tried = _measure(trial.number, params, trained, time.monotonic() - began)
+    tried = _measure(len(done), params, trained, time.monotonic() - began)
     trial.set_user_attr("tried", json.dumps({k: getattr(tried, k) for k in Tried.__slots__}))
-    if tried.validation < best:
-        write_run(trained, train, directory / BEST)
+    if tried.validation < min((t.validation for t in done), default=np.inf):
+        model = trained.model
+        search = {f"tune.{name}": as_recorded(value) for name, value in tuning.model_dump().items()}
+        manifest = replace(model.manifest, provenance={**model.manifest.provenance, "trial": tried.number, **search})
+        write_run(replace(trained, model=Model(manifest, model.weights)), train, directory / BEST)
     return tried
 
 
@@ -188,8 +205,8 @@ def step_microseconds(model: Model) -> float:
     x = np.zeros((steps, _TIMED_ROWS, engine.input_size), np.float32)
     state = engine.initial_state(_TIMED_ROWS)
     engine.sequence(x, state)
-    times = []
-    for _ in range(max(_TIMED_STEPS // steps, 5)):
+    times: list[float] = []
+    while sum(times) < _TIMED_S:
         began = time.perf_counter()
         engine.sequence(x, state)
         times.append(time.perf_counter() - began)

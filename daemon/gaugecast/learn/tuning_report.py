@@ -19,17 +19,20 @@ def table_rows(trials: Sequence[Tried]) -> list[list[str]]:
     """A row a trial, the best first."""
     return [
         [
-            str(t.number), show_params(t), report.show(t.train), report.show(t.validation), report.show_share(t.skill),
-            f"{t.parameters:,}", f"{t.step_us:.2f}", f"{t.stream_bytes:,}", f"{t.seconds:.1f}",
+            str(t.number), show_params(t, trials), report.show(t.train), report.show(t.validation),
+            report.show_share(t.skill), f"{t.parameters:,}", f"{t.step_us:.2f}", f"{t.stream_bytes:,}",
+            f"{t.seconds:.1f}",
         ]
         for t in sorted(trials, key=lambda t: t.validation)
     ]  # fmt: skip
 
 
-def show_params(tried: Tried) -> str:
-    """`units 32, learning_rate 0.003`."""
-    shown = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in tried.params.items())
-    return ", ".join(shown)
+def show_params(tried: Tried, trials: Sequence[Tried]) -> str:
+    """`units 32, learning_rate 0.003`: what is not the same in all `trials`, if anything is."""
+    varied = {key for t in trials for key, value in t.params.items() if value != tried.params.get(key)}
+    keys = [key for key in tried.params if key in varied or len(trials) == 1 or not varied]
+    shown = ((key, tried.params[key]) for key in keys)
+    return ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown)
 
 
 def write_report(trials: Sequence[Tried], directory: Path) -> Path:
@@ -48,7 +51,7 @@ def write_report(trials: Sequence[Tried], directory: Path) -> Path:
                 ("trials", str(len(trials))),
             ]
         ),
-        report.quote(f"Best: {show_params(best)} (trial {best.number}); its run lies in best/."),
+        report.quote(f"Best: {show_params(best, trials)} (trial {best.number}); its run lies in best/."),
         report.heading("What units buy and cost"),
         report.picture(
             drawing.save(plt, _draw_units(plt, trials), directory / "units.png"), "errors and costs by units"
@@ -102,7 +105,7 @@ def _draw_units(plt: Any, trials: Sequence[Tried]) -> Any:
     axes[0, 0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))
     costs = (("parameters", "parameters"), ("step_us", "µs a step and row"), ("stream_bytes", "bytes a stream"))
     for panel, (key, title) in zip((axes[0, 1], axes[1, 0], axes[1, 1]), costs, strict=True):
-        panel.bar(at, [np.median([getattr(t, key) for t in own]) for _, own in groups], 0.5, color=drawing.QUIET)
+        panel.bar(at, [min(getattr(t, key) for t in own) for _, own in groups], 0.5, color=drawing.QUIET)
         panel.set_title(title)
     for panel in axes[1]:
         panel.set_xticks(at, [name for name, _ in groups])
@@ -162,6 +165,8 @@ def _draw_paths(plt: Any, trials: Sequence[Tried]) -> Any:
     for tried, panel in zip(shown, axes[:, 0], strict=True):
         panel.plot(tried.observed, color=drawing.OBSERVED, linewidth=2.2)
         panel.plot(tried.forecast, color=drawing.FORECAST, linewidth=1.1)
-        panel.set_title(f"trial {tried.number}: {show_params(tried)}; MSE {report.show(tried.validation)}", fontsize=8)
+        panel.set_title(
+            f"trial {tried.number}: {show_params(tried, trials)}; MSE {report.show(tried.validation)}", fontsize=8
+        )
     axes[-1, 0].set_xlabel("last steps of the validation part")
     return figure

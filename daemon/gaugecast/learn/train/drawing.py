@@ -33,7 +33,7 @@ def load_pyplot() -> Any:
     plt.rcParams.update(
         {
             "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-            "grid.alpha": 0.25, "axes.titlelocation": "left", "axes.titlesize": 10,
+            "grid.alpha": 0.25, "axes.axisbelow": True, "axes.titlelocation": "left", "axes.titlesize": 10,
             "figure.constrained_layout.use": True,
         }
     )  # fmt: skip

@@ -21,7 +21,7 @@ from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.keras_file import describe
 from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
 from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
-from gaugecast.learn.train.judging import Judged, judge, yardstick
+from gaugecast.learn.train.judging import MOST_STREAMS, Judged, judge, yardstick
 from gaugecast.learn.train.prepared import Prepared
 from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.sources import NO_TIME, Columns, fleet_of_file, record
@@ -197,16 +197,13 @@ def sources_of(train: Train, prepared: Prepared) -> tuple[Source, Source | None]
 
 def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, Judged]:
     layout = InputLayout.of(fleet.features, model.manifest.rows, model.manifest.recipe)
-    spans = spans_of(train)
-    measure = yardstick(recording, spans[0], layout.forecast)
-    judged = {}
-    listener.begin("judging", len(PARTS))
-    for number, (part, span) in enumerate(zip(PARTS, spans, strict=True), 1):
-        found = judge(model, fleet, recording, part, span, horizon=train.horizon, season=train.season, measure=measure)
-        if found is not None:
-            judged[part] = found
-        listener.advance(number)
-    return judged
+    spans = dict(zip(PARTS, spans_of(train), strict=True))
+    measure = yardstick(recording, spans["train"], layout.forecast)
+    listener.begin("judging", min(len(recording.streams), MOST_STREAMS))
+    return judge(
+        model, fleet, recording, spans, horizon=train.horizon, season=train.season, measure=measure,
+        tick=listener.advance,
+    )  # fmt: skip
 
 
 def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest) -> list[str]:
@@ -217,8 +214,8 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
     rows = train.batch * layout.row_count
     kind = "segment" if train.carries_state else "window"
     cut = (
-        f"each stream is cut into {train.segment} steps after {train.segment} steps, in order; the state goes on from "
-        f"one {kind} to the next and begins anew at each stream's start and after a gap"
+        f"each stream is cut into {kind}s of {train.window} steps, in order; the state goes on from one to the next "
+        "and begins anew at each stream's start and after a gap"
         if train.carries_state
         else f"a window of {train.look_back} rows begins every {train.stride} rows, each from the initial state"
     )
@@ -227,11 +224,15 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
         ("last", 1): "the row after the last step",
     }.get(("last" if train.last_only else "sequence", manifest.decode_steps), f"the next {train.horizon} rows at once")
     return [
-        f"{recording.total_rows:,} rows of {len(recording.streams)} streams, features {features}"
+        f"{recording.total_rows:,} rows of {_count(len(recording.streams), 'stream')}, features {features}"
         + (f"; {recording.dropped:,} late or repeated rows left out" if recording.dropped else ""),
         f"network: {describe(manifest)}, {manifest.rows} rows ({per}), scaling {manifest.recipe.kind}",
         f"array (streams, steps, features) = ({rows}, {train.window}, {manifest.input_size}): {cut}; target: {target}",
     ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def provenance_of(
@@ -241,7 +242,7 @@ def provenance_of(
     import keras
     import tensorflow as tf
 
-    settings = {f"train.{name}": _plain(value) for name, value in task.train.model_dump().items()}
+    settings = {f"train.{name}": as_recorded(value) for name, value in task.train.model_dump().items()}
     figures: dict[str, str | int | float] = {}
     for part, found in judged.items():
         overall = found.horizons[0].overall
@@ -252,6 +253,8 @@ def provenance_of(
     return {
         "made_by": "gaugecast train",
         "sources": ", ".join(map(_source_name, task.sources)),
+        "time_column": task.columns.time,
+        "stream_column": task.columns.stream,
         "data_sha256": recording.digest(),
         "data_rows": recording.total_rows,
         "data_streams": len(recording.streams),
@@ -268,7 +271,8 @@ def provenance_of(
     }
 
 
-def _plain(value: object) -> str | int | float:
+def as_recorded(value: object) -> str | int | float:
+    """A setting as a manifest can hold it: a number or text."""
     if isinstance(value, bool) or value is None or isinstance(value, (list, tuple)):
         return "" if value is None else str(value).lower() if isinstance(value, bool) else str(list(value))
     return value if isinstance(value, (int, float)) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -95,87 +95,117 @@ def judge(
     model: Model,
     fleet: Fleet,
     recording: Recording,
-    part: str,
-    span: Span,
+    spans: Mapping[str, Span],
     *,
     horizon: int,
     season: int,
     measure: Yardstick,
-    tick: Callable[[], None] | None = None,
-) -> Judged | None:
-    """Step one part of each stream through the daemon's expert; `None` where it has no row.
+    tick: Callable[[int], None] = lambda _: None,
+) -> dict[str, Judged]:
+    """Step the parts of each stream through the daemon's expert; a part without rows is left out.
 
     Args:
         model: Weights.
         fleet: What they forecast.
         recording: The history.
-        part: Its name.
-        span: Rows that are scored; some before them warm up.
+        spans: Rows that are scored, by the part's name; some before them warm up.
         horizon: Steps ahead.
         season: Steps of the seasonal naive forecast; 0 = a day's.
         measure: Units of the overall figures.
-        tick: Called after each stream.
+        tick: Called after each stream with how many are done.
     """
     season = season or season_of_day(fleet.period_ns) or 0
-    pairs: list[list[tuple[Float64, Float64, Float64]]] = [[] for _ in range(horizon)]
-    shown: tuple[Course, Float64, slice] | None = None
-    rows = 0
-    for stream in recording.streams[:MOST_STREAMS]:
-        low, high = span.rows(recording.rows(stream))
-        if high - low > MOST_ROWS:
-            low, high = (high - MOST_ROWS, high) if part == "train" else (low, low + MOST_ROWS)
-        if high <= max(low, 1):
-            continue
-        first = max(low - WARM_ROWS, 0)
-        course, forecasts = walk(model, fleet, recording, stream, first, high, horizon=horizon)
-        counted = slice(low - first, high - first)
-        shown = shown or (course, forecasts, counted)
-        rows += high - low
-        base = seasonal(course, horizon, season) if season else persistence(course, horizon)
-        for h in range(1, horizon + 1):
-            error, last = errors_ahead(course, forecasts, h, counted)
-            pairs[h - 1].append((error, last, errors_ahead(course, base, h, counted)[0]))
-        if tick is not None:
-            tick()
-    if shown is None:
-        return None
+    tallies = {part: _Tally([[] for _ in range(horizon)]) for part in spans}
+    for number, stream in enumerate(recording.streams[:MOST_STREAMS], 1):
+        bounds = {part: _scored(part, span.rows(recording.rows(stream))) for part, span in spans.items()}
+        bounds = {part: (low, high) for part, (low, high) in bounds.items() if high > max(low, 1)}
+        pieces = [(max(low - WARM_ROWS, 0), high) for low, high in bounds.values()]
+        walked = walk(model, fleet, recording, stream, pieces, horizon=horizon)
+        for (part, (low, high)), (first, _), (course, forecasts) in zip(bounds.items(), pieces, walked, strict=True):
+            base = seasonal(course, horizon, season) if season else persistence(course, horizon)
+            tallies[part].add(course, forecasts, base, slice(low - first, high - first))
+        tick(number)
     names = [feature.name for feature in fleet.features if feature.role == "forecast"]
-    by_horizon = [
-        _figures(h + 1, [np.concatenate(p) for p in zip(*own, strict=True)], names, measure, bool(season))
-        for h, own in enumerate(pairs)
-    ]
-    return Judged(part, rows, by_horizon, *shown)
+    return {
+        part: tally.judged(part, names, measure, has_season=bool(season))
+        for part, tally in tallies.items()
+        if tally.shown is not None
+    }
+
+
+def _scored(part: str, rows: tuple[int, int]) -> tuple[int, int]:
+    """Rows of a part that are scored: of many, those next to what the part borders on."""
+    low, high = rows
+    if high - low <= MOST_ROWS:
+        return low, high
+    return (high - MOST_ROWS, high) if part == "train" else (low, low + MOST_ROWS)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Errors of one part, by horizon: of the model, of the last value, of the base forecast."""
+
+    pairs: list[list[tuple[Float64, Float64, Float64]]]
+    shown: tuple[Course, Float64, slice] | None = None
+    rows: int = 0
+
+    def add(self, course: Course, forecasts: Float64, base: Float64, counted: slice) -> None:
+        self.shown = self.shown or (course, forecasts, counted)
+        self.rows += counted.stop - counted.start
+        for h, own in enumerate(self.pairs, 1):
+            error, last = errors_ahead(course, forecasts, h, counted)
+            own.append((error, last, errors_ahead(course, base, h, counted)[0]))
+
+    def judged(self, part: str, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> Judged:
+        assert self.shown is not None
+        by_horizon = [
+            _figures(h, [np.concatenate(p) for p in zip(*own, strict=True)], names, measure, has_season)
+            for h, own in enumerate(self.pairs, 1)
+        ]
+        return Judged(part, self.rows, by_horizon, *self.shown)
 
 
 def walk(
-    model: Model, fleet: Fleet, recording: Recording, stream: str, first: int, stop: int, *, horizon: int
-) -> tuple[Course, Float64]:
-    """One stream's rows through `Expert`: its course, and the forecasts made after each row (T, H, G).
+    model: Model, fleet: Fleet, recording: Recording, stream: str, pieces: Sequence[tuple[int, int]], *, horizon: int
+) -> list[tuple[Course, Float64]]:
+    """Pieces of one stream through `Expert`, side by side: of each its course, and the forecasts after each row.
 
-    Farther horizons are forecast at some origins only where there are many; the others are NaN.
+    Args:
+        model: Weights.
+        fleet: What they forecast.
+        recording: The history.
+        stream: Whose rows.
+        pieces: First row and last but one of each.
+        horizon: H; forecasts are (T, H, G). Farther ones are made at some origins only where there are many; the
+            others are NaN.
     """
-    at, values = recording.read(stream, first, stop)
-    expert = Expert(fleet, model, 1)
+    read = [recording.read(stream, first, stop) for first, stop in pieces]
+    expert = Expert(fleet, model, max(len(read), 1))
     columns = expert.layout.forecast
-    out = np.full((len(at), horizon, len(columns)), np.nan)
-    every = max(1, -(-len(at) * (horizon - 1) // MOST_PEEKS))
-    slots = np.zeros(1, np.int64)
-    last, seen = np.full((1, values.shape[1]), np.nan), np.zeros((1, values.shape[1]), bool)
-    for t in range(len(at)):
-        gap = 0 if t == 0 else int((at[t] - at[t - 1]) // fleet.period_ns) - 1
-        fresh = t == 0 or gap > fleet.bridge
-        steps = Steps(
-            slots, values[t : t + 1], last, seen, at[t : t + 1], at[max(t - 1, 0) : max(t - 1, 0) + 1],
-            np.array([gap]), np.array([fresh]),
-        )  # fmt: skip
-        x, _ = expert.step(steps)
-        if horizon > 1 and t % every == 0:
-            out[t] = expert.peek(slots, x, last, at[t : t + 1], horizon)[0]
-        else:
-            out[t, 0] = expert.columns["next"][0]
-        last, seen = x, ~np.isnan(values[t : t + 1])
-    tick = (at - at[0]) // fleet.period_ns
-    return Course(stream, at, tick, values[:, columns]), out
+    out = [np.full((len(at), horizon, len(columns)), np.nan) for at, _ in read]
+    every = np.array([max(1, -(-len(at) * (horizon - 1) // MOST_PEEKS)) for at, _ in read])
+    width = recording.features
+    last, seen = np.full((len(read), width), np.nan), np.zeros((len(read), width), bool)
+    for t in range(max((len(at) for at, _ in read), default=0)):
+        slots = np.array([i for i, (at, _) in enumerate(read) if t < len(at)], np.int64)
+        at = np.array([read[i][0][t] for i in slots])
+        before = np.array([read[i][0][max(t - 1, 0)] for i in slots])
+        values = np.stack([read[i][1][t] for i in slots])
+        gap = np.maximum((at - before) // fleet.period_ns - 1, 0)
+        fresh = (gap > fleet.bridge) | (t == 0)
+        x, _ = expert.step(Steps(slots, values, last[slots], seen[slots], at, before, gap, fresh))
+        far = (t % every[slots] == 0) & (horizon > 1)
+        ahead = expert.peek(slots[far], x[far], last[slots[far]], at[far], horizon) if far.any() else ()
+        following = expert.columns["next"]
+        for i in slots.tolist():
+            out[i][t, 0] = following[i]
+        for i, made in zip(slots[far].tolist(), ahead, strict=True):
+            out[i][t] = made
+        last[slots], seen[slots] = x, ~np.isnan(values)
+    return [
+        (Course(stream, at, (at - at[:1]) // fleet.period_ns, values[:, columns]), made)
+        for (at, values), made in zip(read, out, strict=True)
+    ]
 
 
 def _figures(

@@ -91,8 +91,8 @@ class Recording:
         for path, block in ((shelf.ticks, ticks), (shelf.values, values)):
             with path.open("ab") as file:
                 file.write(block.tobytes())
-        for one, block in zip(shelf.hashes, (ticks, values), strict=True):
-            one.update(block.tobytes())
+        shelf.hashes[0].update(ticks.tobytes())
+        shelf.hashes[1].update(values.tobytes())
         shelf.rows += len(ticks)
         shelf.last_tick = int(ticks[-1])
 

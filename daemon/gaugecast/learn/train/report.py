@@ -21,10 +21,10 @@ h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2.2
 p.lead { color: var(--quiet); margin: 0 0 1.2rem; } img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; color: var(--quiet); }
+th:first-child, td:first-child, .words { text-align: left; } th { font-weight: 600; color: var(--quiet); }
 tr.sum td { font-weight: 600; }
 .wide { overflow-x: auto; } .tiles { display: flex; gap: .8rem; flex-wrap: wrap; margin: 1rem 0; }
-.tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem 1rem; min-width: 7.5rem; }
+.tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .8rem; min-width: 5rem; }
 .tile b { display: block; font-size: 1.35rem; font-weight: 600; } .tile span { color: var(--quiet); font-size: .85rem; }
 blockquote { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid var(--mark); }
 details { margin-top: 2rem; } summary { cursor: pointer; color: var(--quiet); }
@@ -47,14 +47,20 @@ def picture(path: Path, alt: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, last_is_sum: bool = False) -> str:
-    """An HTML table; cells are text."""
+    """An HTML table; cells are text, and columns of words stand to the left."""
     lines = [[html.escape(cell) for cell in row] for row in rows]
+    words = [bool(lines) and all(line[i][:1].isalpha() for line in lines) for i in range(len(head))]
+    kinds = [" class=words" if column else "" for column in words]
     body = []
     for number, line in enumerate(lines):
         kind = " class=sum" if last_is_sum and number == len(lines) - 1 else ""
-        body.append(f"<tr{kind}>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>")
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+        body.append(f"<tr{kind}>" + "".join(map(_cell, line, kinds)) + "</tr>")
+    top = "".join(f"<th{kind}>{html.escape(cell)}</th>" for cell, kind in zip(head, kinds, strict=True))
     return f"<div class=wide><table><tr>{top}</tr>{''.join(body)}</table></div>"
+
+
+def _cell(text: str, kind: str) -> str:
+    return f"<td{kind}>{text}</td>"
 
 
 def tiles(pairs: Iterable[tuple[str, str]]) -> str:
@@ -94,7 +100,7 @@ def figure_cells(figures: Figures) -> list[str]:
 
 def show(number: float | None) -> str:
     """Four digits, or – for nothing."""
-    return "–" if number is None or number != number else f"{number:.4g}"
+    return "–" if number is None or number != number else f"{number:#.4g}".removesuffix(".")
 
 
 def show_share(number: float | None) -> str:
