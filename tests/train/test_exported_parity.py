@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from gaugecast.engine import NumpyEngine
+from gaugecast.errors import ModelError
+from gaugecast.learn.importing import import_keras
 from gaugecast.learn.keras_file import save_keras, to_keras
 from gaugecast.model import Layer, Manifest, Model, Recipe
 from gaugecast.records import Float32, Float64
 from support.models import draw_weights
+from train.series import fleet_of
 
 pytestmark = pytest.mark.keras
 STEPS = 10_000
@@ -30,7 +33,9 @@ COMBINATIONS = [
 ]
 
 
-def make_model(units: tuple[int, ...], activation: Any, head: Any, norm: bool, **more: Any) -> Model:
+def make_model(
+    units: tuple[int, ...], activation: Any, head: Any, norm: bool, *, learned_initial: bool = False, **more: Any
+) -> Model:
     """A joint model of `units[-1]` features, so that both heads fit; recurrences that neither die nor blow up."""
     features = tuple((f"f{i}", "forecast") for i in range(units[-1]))
     recipe = Recipe(100.0, kind="running", clock=False, squash=False)
@@ -39,7 +44,7 @@ def make_model(units: tuple[int, ...], activation: Any, head: Any, norm: bool, *
         layers=tuple(Layer(u, activation, "sigmoid", norm) for u in units),
         input_size=units[-1], output_size=units[-1], head=head, **more,
     )  # fmt: skip
-    weights = draw_weights(manifest, seed=5, gain=1.0, learned_initial=False)
+    weights = draw_weights(manifest, seed=5, gain=1.0, learned_initial=learned_initial)
     if activation != "tanh":
         weights = {name: 0.5 * w if name.endswith("recurrent") else w for name, w in weights.items()}
     return Model(manifest, {name: w.astype(np.float32) for name, w in weights.items()})
@@ -146,9 +151,41 @@ def test_a_repeat_decoder_gives_all_horizons_as_keras_does(tmp_path: Path) -> No
     np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
 
 
-def test_a_stateful_export_steps_as_the_engine_does() -> None:
+@pytest.mark.parametrize("look_back", [0, 6])
+def test_a_learned_initial_state_goes_with_the_file(tmp_path: Path, look_back: int) -> None:
+    """The `.keras` file forecasts from it as the engine does, and an import gives it back, number for number."""
+    model = make_model((6, 4), "tanh", "dense", False, learned_initial=True, look_back=look_back)
+    model = Model(model.manifest, {n: 5 * w if n.startswith("initial") else w for n, w in model.weights.items()})
+    x = draw_inputs(model, look_back or 30)
+    net = reload(model, tmp_path)
+    expected = net(x[None], training=False).numpy()[0]
+    got = step_engine(model, x)
+    np.testing.assert_allclose(got[-1] if look_back else got, expected, atol=TOLERANCE, rtol=0)
+    forgotten = {n: w for n, w in model.weights.items() if not n.startswith("initial")}
+    zero = step_engine(Model(model.manifest, forgotten), x)
+    assert np.abs(got[:6] - zero[:6]).max() > 100 * TOLERANCE
+    names = [name for name, _ in model.manifest.features]
+    again = import_keras(tmp_path / "model.keras", fleet_of(*names))
+    assert again.weights.keys() == model.weights.keys()
+    for name, weight in model.weights.items():
+        np.testing.assert_array_equal(again.weights[name], weight)
+
+
+def test_an_initial_state_that_hangs_on_the_inputs_is_refused(tmp_path: Path) -> None:
+    """Somebody has trained the export on, initial states included: the daemon has no window to take the mean of."""
+    model = make_model((4,), "tanh", "dense", False, learned_initial=True)
+    net = to_keras(model)
+    kernel, bias = net.get_layer("initial0_h").get_weights()
+    net.get_layer("initial0_h").set_weights([kernel + 0.1, bias])
+    net.save(tmp_path / "own.keras")
+    with pytest.raises(ModelError, match="lstm0: expected an initial state that is a constant"):
+        import_keras(tmp_path / "own.keras", fleet_of("f0", "f1", "f2", "f3"))
+
+
+@pytest.mark.parametrize("learned_initial", [False, True])
+def test_a_stateful_export_steps_as_the_engine_does(learned_initial: bool) -> None:
     """The literal `stateful=True` form, one reading a call."""
-    model = make_model((6, 4), "tanh", "dense", True)
+    model = make_model((6, 4), "tanh", "dense", True, learned_initial=learned_initial)
     x = draw_inputs(model, 40)
     net = to_keras(model, stateful_rows=1)
     expected = np.stack([net(row[None, None], training=False).numpy()[0, 0] for row in x])

@@ -64,7 +64,10 @@ def import_keras(path: Path, fleet: Fleet) -> Model:
             "source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         },
     )
-    weights = take_weights(plan, net, size[0])
+    try:
+        weights = take_weights(plan, net, size[0])
+    except ValueError as exc:
+        raise refusal(path, [str(exc)]) from exc
     if plan.normalization is not None:
         _to_scaled_outputs(path, weights, fleet, (centre, spread))
     return seal_model(manifest, weights)

@@ -51,12 +51,14 @@ class KerasLayer:
 
     Attributes:
         part: Which of the cells of the layer `name` it is, where that is an RNN around cells.
+        start: Names of the layers that give the state which a recurrent layer begins with; empty = zero.
     """
 
     kind: str
     name: str
     config: dict[str, Any]
     part: int | None = None
+    start: tuple[str, ...] = ()
 
 
 def read_layers(path: Path) -> list[KerasLayer]:
@@ -73,12 +75,14 @@ def read_layers(path: Path) -> list[KerasLayer]:
         raise refusal(path, [f"expected a Sequential or functional model, found {config.get('class_name')!r}"])
     inner = config["config"]
     layers = inner.get("layers", []) if isinstance(inner, dict) else []
+    layers, starts = take_starts(layers)
     _check_chain(path, inner, layers)
-    return [
-        KerasLayer(layer["class_name"], str(layer["config"].get("name", "?")), layer["config"])
-        for layer in layers
-        if isinstance(layer, dict) and isinstance(layer.get("config"), dict)
-    ]
+    found = []
+    for layer in layers:
+        if isinstance(layer, dict) and isinstance(layer.get("config"), dict):
+            name = str(layer["config"].get("name", "?"))
+            found.append(KerasLayer(layer["class_name"], name, layer["config"], start=starts.get(name, ())))
+    return found
 
 
 def refusal(path: Path, complaints: list[str]) -> ModelError:
@@ -132,6 +136,35 @@ def _unsafe(node: object) -> Iterator[str]:
 
 def _of_keras(module: str) -> bool:
     return module in _INNER_MODULES or module.startswith(("keras.src.models.", "keras.layers", "keras.dtype_policies"))
+
+
+def take_starts(layers: Any) -> tuple[Any, dict[str, tuple[str, ...]]]:
+    """A functional model's layers without those that only give initial states, and the names of these by layer.
+
+    Such a state is a linear Dense layer over the mean of the inputs: whether it is a constant, its kernel tells.
+    """
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+        return layers, {}
+    starts: dict[str, tuple[str, ...]] = {}
+    chain = []
+    for layer in layers:
+        nodes = layer.get("inbound_nodes") or [{}]
+        state = nodes[0].get("kwargs", {}).get("initial_state") if isinstance(nodes[0], dict) else None
+        if state and layer.get("class_name") in RECURRENT:
+            starts[str(layer.get("name"))] = tuple(_histories(state))
+            layer = {**layer, "inbound_nodes": [{"args": nodes[0].get("args", [])}]}
+        chain.append(layer)
+    states = {name for names in starts.values() for name in names}
+    beside = [layer for layer in chain if layer.get("name") in states and _is_linear(layer)]
+    fed_by = {name for layer in beside for name in _histories(layer.get("inbound_nodes", []))}
+    beside += [
+        layer for layer in chain if layer.get("name") in fed_by and layer["class_name"] == "GlobalAveragePooling1D"
+    ]
+    return [layer for layer in chain if layer not in beside], starts
+
+
+def _is_linear(layer: dict[str, Any]) -> bool:
+    return layer.get("class_name") == "Dense" and layer.get("config", {}).get("activation") in (None, "linear")
 
 
 def _check_chain(path: Path, inner: object, layers: object) -> None:

@@ -5,41 +5,64 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gaugecast.learn.backend import load_tensorflow
 from gaugecast.model import Layer, Manifest, Model
 
 
 def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
-    """The network as a `keras.Model` over (rows, steps, inputs); a learned initial state has no place in it.
+    """The network as a `keras.Model` over (rows, steps, inputs).
+
+    A learned initial state is a Dense layer over the inputs' mean for each of its parts, whose kernel is zero and
+    whose bias is the state: nothing but Keras' own layers, and one input.
 
     Args:
         model: Weights.
-        stateful_rows: 0 = from zero state at each call; else stateful layers for so many rows, fed one step a call.
+        stateful_rows: 0 = from the initial state at each call; else stateful layers for so many rows, fed one step a
+            call, which begin from the initial state (and from zero after Keras' own `reset_states`).
     """
     _, keras = load_tensorflow()
     manifest = model.manifest
     shape = (manifest.look_back or None, manifest.input_size)
-    net = keras.Sequential(name=_safe(manifest.fleet))
     if stateful_rows:
-        net.add(keras.Input(batch_shape=(stateful_rows, 1, manifest.input_size)))
+        entry = keras.Input(batch_shape=(stateful_rows, 1, manifest.input_size))
     else:
-        net.add(keras.Input(shape))
+        entry = keras.Input(shape)
+    top, begin = entry, {} if stateful_rows else _initial_states(keras, model, entry)
     collapse = bool(manifest.decoder) or bool(manifest.look_back)
     for i, layer in enumerate(manifest.layers):
         last = i == len(manifest.layers) - 1
         sequences = not (last and collapse)
-        net.add(_lstm(keras, layer, f"lstm{i}", sequences=sequences, stateful=bool(stateful_rows)))
+        lstm = _lstm(keras, layer, f"lstm{i}", sequences=sequences, stateful=bool(stateful_rows))
+        top = lstm(top, initial_state=begin[i]) if i in begin else lstm(top)
         if layer.layer_norm:
-            net.add(keras.layers.LayerNormalization(epsilon=1e-3, name=f"norm{i}"))
+            top = keras.layers.LayerNormalization(epsilon=1e-3, name=f"norm{i}")(top)
     if manifest.decoder:
-        net.add(keras.layers.RepeatVector(manifest.decode_steps, name="repeat"))
+        top = keras.layers.RepeatVector(manifest.decode_steps, name="repeat")(top)
     for i, layer in enumerate(manifest.decoder):
-        net.add(_lstm(keras, layer, f"decoder{i}", sequences=True, stateful=False))
+        top = _lstm(keras, layer, f"decoder{i}", sequences=True, stateful=False)(top)
     if manifest.head == "dense":
         dense = keras.layers.Dense(manifest.output_size, name="dense")
-        net.add(keras.layers.TimeDistributed(dense, name="each_step") if manifest.decoder else dense)
+        top = (keras.layers.TimeDistributed(dense, name="each_step") if manifest.decoder else dense)(top)
+    net = keras.Model(entry, top, name=_safe(manifest.fleet))
     _fill(net, model)
     return net
+
+
+def _initial_states(keras: Any, model: Model, entry: Any) -> dict[int, list[Any]]:
+    """Tensors h and c that each layer begins with, where they are learned; they hang on the inputs in form only."""
+    layers = [i for i in range(len(model.manifest.layers)) if f"initial{i}/h" in model.weights]
+    if not layers:
+        return {}
+    mean = keras.layers.GlobalAveragePooling1D(name="begin")(entry)
+    return {
+        i: [
+            keras.layers.Dense(model.manifest.layers[i].units, trainable=False, name=f"initial{i}_{part}")(mean)
+            for part in "hc"
+        ]
+        for i in layers
+    }
 
 
 def save_keras(model: Model, path: Path) -> Path:
@@ -68,6 +91,12 @@ def _fill(net: Any, model: Model) -> None:
             layer.set_weights([weights[f"{layer.name}/{part}"] for part in ("gamma", "beta")])
         elif layer.name in ("dense", "each_step"):
             layer.set_weights([weights["dense/kernel"], weights["dense/bias"]])
+        elif layer.name.startswith("initial"):
+            layer.set_weights([np.zeros_like(layer.kernel), weights[layer.name.replace("_", "/")]])
+        if getattr(layer, "stateful", False):
+            for part, state in zip("hc", layer.states, strict=True):
+                start = weights.get(f"initial{layer.name[4:]}/{part}", np.zeros(state.shape[1], np.float32))
+                state.assign(np.tile(start, (state.shape[0], 1)))
 
 
 def _safe(name: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gaugecast.learn.keras_config import KerasLayer
 from gaugecast.learn.keras_plan import Placed, Plan
-from gaugecast.model.layers import Shape
+from gaugecast.model.layers import STATE_PARTS, Shape
 from gaugecast.records import Float32
 
 
@@ -18,6 +18,7 @@ def take_weights(plan: Plan, net: Any, inputs: int) -> dict[str, Float32]:
     width = inputs
     for i, placed in enumerate(plan.layers):
         weights |= _named(net, placed, f"{placed.layer.cell}{i}", width)
+        weights |= _initial_state(net, placed, i)
         width = placed.layer.units
         if placed.norm is not None:
             weights |= _norm_weights(net, placed.norm, f"norm{i}", width)
@@ -25,6 +26,28 @@ def take_weights(plan: Plan, net: Any, inputs: int) -> dict[str, Float32]:
         weights |= _named(net, placed, f"decoder{i}", width)
         width = placed.layer.units
     return weights if plan.head is None else weights | _named(net, plan.head, "dense", width)
+
+
+def _initial_state(net: Any, placed: Placed, number: int) -> dict[str, Float32]:
+    """What the layer begins with, where that is a constant other than zero.
+
+    Raises:
+        ValueError: It hangs on the inputs.
+    """
+    found = {}
+    parts = STATE_PARTS[placed.layer.cell]
+    if len(placed.source.start) not in (0, len(parts)):
+        raise ValueError(
+            f"{placed.source.name}: expected {len(parts)} initial states, found {len(placed.source.start)}"
+        )
+    for part, name in zip(parts, placed.source.start, strict=False):
+        kernel, *bias = net.get_layer(name).get_weights()
+        if kernel.any():
+            raise ValueError(
+                f"{placed.source.name}: expected an initial state that is a constant, found it fed by inputs"
+            )
+        found[f"initial{number}/{part}"] = bias[0] if bias else np.zeros(placed.layer.units, np.float32)
+    return found
 
 
 def layer_of(net: Any, source: KerasLayer) -> Any:
