@@ -1,0 +1,56 @@
+"""Verbs of the link's tests: turn, take, publish; and the makers of brokers and links that their fixtures give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gaugecast.mqtt import Link
+from gaugecast.records import Message
+from support.mosquitto import Mosquitto, wait_until
+
+Reach = Callable[..., Link]
+Serve = Callable[..., Mosquitto]
+
+
+def turn_until(link: Link, condition: Callable[[], Any], *, what: str = "condition") -> Any:
+    """Turn the link without taking messages until the condition holds."""
+
+    def turned() -> Any:
+        link.poll(0, 0.01)
+        return condition()
+
+    return wait_until(turned, what=f"{what}; last error {link.last_error}")
+
+
+def take(link: Link, count: int, *, most: int = 1000, ack: bool = False) -> list[Message]:
+    """Take messages until there are `count`; without `ack` a default broker sends no more than 20 on 3.1.1."""
+    taken: list[Message] = []
+
+    def enough() -> bool:
+        batch = link.poll(most, 0.05)
+        taken.extend(batch)
+        if ack:
+            link.ack(batch)
+        return len(taken) >= count
+
+    wait_until(enough, what=f"{count} messages; last error {link.last_error}")
+    return taken
+
+
+def publish_all(link: Link, bodies: list[tuple[str, bytes]], *, qos: int) -> list[int]:
+    """Publish as a caller does, within the room; return the confirmed positions in order of confirmation."""
+    confirmed: list[int] = []
+    position = 0
+
+    def all_confirmed() -> bool:
+        nonlocal position
+        for _ in range(min(link.room(qos), len(bodies) - position)):
+            link.publish(position, *bodies[position], qos, False)
+            position += 1
+        link.poll(0, 0.05)
+        confirmed.extend(link.take_confirmed())
+        return len(confirmed) == len(bodies)
+
+    wait_until(all_confirmed, what=f"{len(bodies)} publishes confirmed; last error {link.last_error}")
+    return confirmed
