@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,14 @@ def test_a_daemon_that_does_not_forecast_says_why() -> None:
     assert "not connected" in text
     assert "storage_full" in text
     assert "–/s" in text
+
+
+def test_a_model_that_is_left_unlearned_is_named_with_the_reason() -> None:
+    """And only where there is one: everybody else's screen has no such line."""
+    spared = FleetStatus(fleet="tanks", spared="a look-back of 10 steps")
+    assert "not learned" not in screen(render_status(STATUS))
+    shown = screen(render_status(msgspec.structs.replace(STATUS, fleets=[spared])))
+    assert re.search(r"not learned\s+tanks: a look-back of 10 steps", shown)
 
 
 def test_the_control_socket_is_asked_first(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
 from gaugecast.learn.follower import Follower
-from gaugecast.learn.pupil import Pupil, can_learn
+from gaugecast.learn.pupil import Pupil, why_spared
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline, events
 from learning.site import Site
@@ -265,9 +265,12 @@ def test_what_has_a_look_back_or_other_cells_is_not_learned_beside_the_loop() ->
     """Truncated BPTT from a carried state would be another model; the learner's network has LSTM layers only."""
     model = small_model()
     windowed = type(model.manifest)(**{**_manifest(model), "look_back": 8})
-    assert can_learn(model)
-    assert not can_learn(Model(windowed, dict(model.weights)))
-    assert not can_learn(random_model("tanks", layers=[Layer(2, cell="gru")], engine="tensorflow"))
+    repeated = type(model.manifest)(**{**_manifest(model), "decoder": (Layer(3),), "decode_steps": 4})
+    assert why_spared(model.manifest) == ""
+    assert why_spared(windowed) == "a look-back of 8 steps"
+    assert why_spared(repeated) == "a repeat decoder of 4 steps"
+    other = random_model("tanks", layers=[Layer(2, cell="gru")], engine="tensorflow")
+    assert "tensorflow" in why_spared(other.manifest)
 
 
 def _manifest(model: Model) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gaugecast.errors import CommandRefused, ModelError, Unreachable
 from gaugecast.learn.process import LearnerProcess
+from gaugecast.metrics.facts import LearnerState
+from gaugecast.model import seal_model
 from gaugecast.pipeline import events
 from learning.site import Site
 from learning.worlds import configured, event, small_model
@@ -59,6 +62,25 @@ def test_after_its_promotion_the_learners_weights_go_in_force(site: Site) -> Non
     live(site, learner, 20)
     assert learner.follower.pupils["tanks"] is pupil
     assert site.handed[-1][0] == "in_force"
+
+
+def test_a_model_that_cannot_be_learned_is_left_in_peace_and_spoken_of(site: Site) -> None:
+    """No hand-over; a report all the same, so that the loop does not take the learner for hung; until another comes."""
+    learner = site.learner()
+    windowed = small_model(1)
+    site.install(seal_model(replace(windowed.manifest, look_back=5), dict(windowed.weights)))
+    live(site, learner, 20)
+    assert site.handed == []
+    assert learner.follower.pupils == {}
+    reports = [one for one in site.asked if one["command"] == "learner"]
+    assert len(reports) >= 15
+    assert LearnerState(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
+        "a look-back of 5 steps"
+    )
+    site.install(small_model(2))
+    live(site, learner, 20)
+    assert {role for role, _ in site.handed} == {"in_force"}
+    assert "spared" not in site.asked[-1]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,7 @@ def _facts(answer: StatusAnswer) -> list[tuple[str, Text]]:
         ),
         ("kept", _kept(answer)),
     ]
+    facts += [("not learned", Text(f"{fleet.fleet}: {fleet.spared}")) for fleet in answer.fleets if fleet.spared]
     if answer.degraded:
         facts.append(("degraded", Text(", ".join(answer.degraded), style="bold red")))
     if answer.metrics_url:

@@ -15,13 +15,14 @@ class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One fleet; `model` is the version in force, null = persistence."""
+    """One fleet; `model` is the version in force, null = persistence; `spared`: why the learner leaves it as it is."""
 
     fleet: str
     active: int = 0
     parked: int = 0
     stale: int = 0
     model: str | None = None
+    spared: str = ""
     features: list[FeatureStatus] = []
 
 

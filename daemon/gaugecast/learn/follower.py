@@ -14,7 +14,7 @@ from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
 from gaugecast.learn.beginner import FirstLessons
 from gaugecast.learn.ports import History, RestoreNewest, Store
-from gaugecast.learn.pupil import Pupil, can_learn
+from gaugecast.learn.pupil import Pupil, why_spared
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, events, memories
@@ -29,12 +29,14 @@ class Follower:
 
     Attributes:
         pupils: By fleet.
+        spared: Why the others' weights in force are left as they are, by fleet.
         seq: The newest input taken.
         newest_ns: When the loop had received it.
     """
 
     def __init__(self, settings: Settings, *, reader: History, restore: RestoreNewest, store: Store) -> None:
         self.pupils: dict[str, Pupil] = {}
+        self.spared: dict[str, str] = {}
         self.seq = 0
         self.newest_ns = 0
         self._settings, self._reader, self._restore, self._store = settings, reader, restore, store
@@ -55,6 +57,7 @@ class Follower:
         self._open()
         for name in self.pupils.keys() - self.pipeline.lanes.keys():
             del self.pupils[name]
+        self.spared.clear()
         for name, lane in self.pipeline.lanes.items():
             pupil = self.pupils.get(name)
             if pupil is None or pupil.fleet.digest() != lane.fleet.digest():
@@ -208,6 +211,7 @@ class Follower:
             return
         if isinstance(event, events.FleetRetired):
             self.pupils.pop(one.fleet, None)
+            self.spared.pop(one.fleet, None)
         elif isinstance(event, events.FleetConfigured) and lane is not None:
             self._enrol(lane)
         elif isinstance(event, events.ModelInstalled) and lane is not None:
@@ -247,12 +251,14 @@ class Follower:
         """Begin to learn a fleet: from its model in force, its shadow, or nothing."""
         name = lane.fleet.name
         self.pupils.pop(name, None)
+        self.spared.pop(name, None)
         forced = lane.in_force is not None
         if not forced and lane.shadow is not None:
             lane.promote()
         model = None if lane.in_force is None else lane.in_force.model
-        if model is not None and not can_learn(model):
-            why = "look-back, decoder, or layers other than LSTM"
+        why = "" if model is None else why_spared(model.manifest)
+        if model is not None and why:
+            self.spared[name] = why
             log.warning("not learned", fleet=name, version=model.manifest.version, why=why)
             return
         pupil = self.pupils[name] = Pupil(lane.fleet, model, self._settings.learning, forced=forced)

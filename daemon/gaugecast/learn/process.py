@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
@@ -125,17 +126,22 @@ class LearnerProcess:
         if now_s < self._report_at_s:
             return
         self._report_at_s = now_s + _REPORT_S
-        behind_s = self.follower.behind_s
-        for fleet, pupil in self.follower.pupils.items():
-            facts = {
+        for fleet, facts in self._facts().items():
+            try:
+                self._ask({"command": "learner", "fleet": fleet, "lag_s": self.follower.behind_s, **facts})
+            except GaugecastError:
+                return  # the loop is down or busy; it will come back
+
+    def _facts(self) -> dict[str, dict[str, Any]]:
+        """What is told of each fleet, of those too that are left in peace: else the loop would take us for hung."""
+        learned = {
+            fleet: {
                 "updates_total": pupil.updates_total,
                 "failures_total": pupil.failures_total,
                 "drift_total": pupil.rate.drifts_total,
                 "handovers_total": pupil.handovers_total,
                 "rate": pupil.rate.rate,
-                "lag_s": behind_s,
             }
-            try:
-                self._ask({"command": "learner", "fleet": fleet, **facts})
-            except GaugecastError:
-                return  # the loop is down or busy; it will come back
+            for fleet, pupil in self.follower.pupils.items()
+        }
+        return {**learned, **{fleet: {"spared": why} for fleet, why in self.follower.spared.items()}}

@@ -13,7 +13,7 @@ from gaugecast.learn.drift import RateControl
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.student import Student
 from gaugecast.learn.trainer import LEARNING_RATE, OnlineLearner
-from gaugecast.model import Model, seal_model
+from gaugecast.model import Manifest, Model, seal_model
 
 #: With more streams than that, batches are larger: windows in one update, and how many of them are new.
 _FEW_STREAMS = 4
@@ -146,7 +146,10 @@ class Pupil:
         self._next_at_s = now_s + self._settings.every_s
 
 
-def can_learn(model: Model) -> bool:
-    """Whether these weights can go on learning beside the loop: LSTM stacks, the state carried, one step ahead."""
-    manifest = model.manifest
-    return manifest.engine == "numpy" and not manifest.look_back and manifest.decode_steps == 1
+def why_spared(manifest: Manifest) -> str:
+    """What keeps such weights from learning beside the loop; empty for LSTM stacks, state carried, one step ahead."""
+    if manifest.engine != "numpy":
+        return f"layers of the {manifest.engine} engine"
+    if manifest.look_back:
+        return f"a look-back of {manifest.look_back} steps"
+    return f"a repeat decoder of {manifest.decode_steps} steps" if manifest.decode_steps > 1 else ""

@@ -95,6 +95,7 @@ class LearnerState:
         rate: Learning rate in use.
         drift_total: Drifts that its detector has declared.
         handovers_total: Weights put in force.
+        spared: What in the model in force keeps it from being learned; empty = it is.
     """
 
     updates_total: int = 0
@@ -103,6 +104,7 @@ class LearnerState:
     handovers_total: int = 0
     rate: float | None = None
     lag_s: float | None = None
+    spared: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

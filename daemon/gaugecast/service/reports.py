@@ -135,6 +135,7 @@ def fleet_status(state: FleetState) -> FleetStatus:
         parked=state.parked,
         stale=state.stale,
         model=state.model,
+        spared="" if state.learner is None else state.learner.spared,
         features=features,
     )
 
