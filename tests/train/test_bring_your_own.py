@@ -51,7 +51,7 @@ def ask(daemon: DaemonProcess, *words: str) -> str:
 
 @pytest.mark.parametrize(("cells", "engine"), [("LSTM", "numpy"), ("GRU", "tensorflow")])
 def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquitto, cells: str, engine: str) -> None:
-    """Forecasts carry its version after the promotion, and the ledger reproduces them byte for byte."""
+    """Forecasts carry its version after the promotion and across a kill -9; the ledger reproduces them to the byte."""
     fit_plain_keras(tmp_path / "own.keras", cells)
     daemon = DaemonProcess(tmp_path / "daemon", tanks_config(broker.port, fleet='rows = "joint"\nhorizon = 3'))
     version = ask(daemon, "import", str(tmp_path / "own.keras")).split()[0]
@@ -66,7 +66,11 @@ def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquit
             listener.wait_distinct(2 * ROUND)
             ask(daemon, "promote")
             send_tanks(broker, ROUND, first=2 * ROUND, streams=STREAMS)
-            found = check_messages(listener.wait_distinct(3 * ROUND))
+            listener.wait_distinct(3 * ROUND)
+            assert daemon.kill() == -9
+            daemon.start(deadline_s=90)
+            send_tanks(broker, ROUND, first=3 * ROUND, streams=STREAMS)
+            found = check_messages(listener.wait_distinct(4 * ROUND), copies=True)
             assert daemon.stop() == 0
         finally:
             if daemon.running:
@@ -77,4 +81,4 @@ def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquit
         assert all(np.isfinite(h["pressure"]) for m in messages[50:] for h in m["horizons"])
     replayed = run_command("replay", "-c", str(daemon.config_path))
     assert replayed.returncode == 0, replayed.stderr
-    assert f"{3 * ROUND} messages reproduced byte for byte" in replayed.stdout
+    assert f"{4 * ROUND} messages reproduced byte for byte" in replayed.stdout
