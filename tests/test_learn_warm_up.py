@@ -5,7 +5,8 @@ import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Trace, warm_up
-from gaugecast.learn.warm_up import PATIENCE
+from gaugecast.learn.warm_up import PATIENCE, Caution
+from gaugecast.learn.windowed import warm_windows
 from support.models import random_model
 
 pytestmark = pytest.mark.keras
@@ -38,7 +39,7 @@ def error_of(model, trace):
 
 def test_a_stream_with_memory_is_learned(model):
     """What was three steps ago is known afterwards, on a stream that was not shown."""
-    trained = warm_up(model, [echo_of(model, 1500)], learning_rate=0.02, passes=30, compiled=False)
+    trained = warm_up(model, [echo_of(model, 1500)], learning_rate=0.02, passes=12, compiled=False)
     unseen = echo_of(model, 500, seed=9)
     assert error_of(model, unseen) > 0.9
     assert error_of(trained.model, unseen) < 0.2
@@ -79,3 +80,25 @@ def test_what_is_held_out_is_not_learned(model):
     """With everything held out no pass moves a weight."""
     trained = warm_up(model, [echo_of(model, 100, learned=0.0)], passes=2, compiled=False)
     assert trained.errors[0] == trained.errors[1] == trained.errors[2]
+
+
+def test_windows_hold_out_what_the_stream_holds_out(model):
+    """No window of held-out steps moves a weight; one that lies before them does."""
+    trace = echo_of(model, 96, learned=0.0)
+    still = warm_windows(model, [trace], look_back=24)
+    for name, weight in model.weights.items():
+        np.testing.assert_array_equal(still.weights[name], weight)
+    moved = warm_windows(model, [Trace(trace.x, trace.target, 24)], look_back=24)
+    assert any((moved.weights[name] != weight).any() for name, weight in model.weights.items())
+
+
+def test_caution_draws_by_the_seed(model):
+    """The same seed gives the same bits; another gives others."""
+    first, again, other = (
+        warm_up(model, [echo_of(model, 240)], caution=Caution(), passes=2, seed=seed, compiled=False).model.weights[
+            "lstm0/kernel"
+        ]
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()

@@ -129,7 +129,8 @@ def backtest(
     split.borders(_most_steps(batches))  # what cannot be scored is not forecast for minutes first
     start, learn_after = "cold" if model is None else "given", 0
     if warm_up:
-        model, learn_after = trained_on(fleet, batches, split, model=model, units=units, seed=seed)
+        goes_on = learning != "off"
+        model, learn_after = trained_on(fleet, batches, split, model=model, units=units, seed=seed, goes_on=goes_on)
         start = "warm-up"
     lockstep = Lockstep(
         fleet,

@@ -14,7 +14,7 @@ from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.lockstep import Lockstep
 from gaugecast.learn.recorder import Recorder
 from gaugecast.learn.split import Split
-from gaugecast.learn.warm_up import Trace, warm_up
+from gaugecast.learn.warm_up import Caution, Trace, warm_up
 from gaugecast.model import Manifest, Model, seal_model
 from gaugecast.records import Input
 
@@ -27,9 +27,12 @@ def trained_on(
     model: Model | None,
     units: tuple[int, ...],
     seed: int,
+    goes_on: bool = True,
     compiled: bool = True,
 ) -> tuple[Model, int]:
     """A model trained on the train rows, stopped by the validation rows; and how many readings it learned from.
+
+    Weights that learning does not go on from (`goes_on`) are trained with caution: what they know must last.
 
     Raises:
         ConfigError: There are no train rows.
@@ -44,7 +47,8 @@ def trained_on(
     traces = [
         trace for fed in streams for trace in unbroken(fed, first.manifest, fleet, round(len(fed) * train / begin))
     ]
-    warmed = warm_up(first, traces, seed=seed, compiled=compiled)
+    caution = None if goes_on else Caution()
+    warmed = warm_up(first, traces, caution=caution, seed=seed, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
 
 

@@ -66,4 +66,4 @@ def warm_windows(model: Model, traces: Sequence[Trace], *, look_back: int = LOOK
         for trace in traces
         for a in range(0, len(trace.x) - look_back + 1, look_back)
     ]
-    return warm_up(model, pieces).model
+    return warm_up(model, pieces, lanes=1).model
