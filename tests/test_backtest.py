@@ -162,6 +162,22 @@ def test_warm_weights_come_from_the_train_rows_alone() -> None:
     assert found[0][1] == 80
 
 
+def test_train_rows_are_rows_of_each_stream_however_their_readings_lie_among_each_other() -> None:
+    """Two streams, one after the other or in turn: the same weights; neither's rows count for the other."""
+    from gaugecast.learn.backtest_warmup import trained_on
+
+    fleet = fleet_of(1, period_s=3600)
+    one, two = (readings(fleet, wandering(120, 1, seed), stream=name) for seed, name in enumerate(("one", "two")))
+    mixed = [reading for pair in zip(one, two, strict=True) for reading in pair]
+    later = [*readings(fleet, np.full((120, 1), 7.0), stream="one")[80:], *two[80:]]
+    found = [
+        trained_on(fleet, [batch], Split(60, 20), model=None, units=(4,), seed=0, compiled=False)
+        for batch in (mixed, [*one, *two], [*one[:80], *two[:80], *later])
+    ]
+    assert {rows for _, rows in found} == {60}
+    assert len({model.manifest.version for model, _ in found}) == 1
+
+
 def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
     """Cut as one likes, the course and its forecasts are the same."""
     fleet = fleet_of(1, horizon=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from gaugecast.learn.recorder import Recorder
 from gaugecast.learn.split import Split
 from gaugecast.learn.warm_up import Caution, Trace, warm_up
 from gaugecast.model import Manifest, Model, seal_model
-from gaugecast.records import Input
+from gaugecast.records import Input, Kind
 
 
 def trained_on(
@@ -30,23 +31,22 @@ def trained_on(
     goes_on: bool = True,
     compiled: bool = True,
 ) -> tuple[Model, int]:
-    """A model trained on the train rows, stopped by the validation rows; and how many readings it learned from.
+    """A model trained on the train rows, stopped by the validation rows; and how many rows of a stream those were.
 
-    Weights that learning does not go on from (`goes_on`) are trained with caution: what they know must last.
+    A row is a step of one stream, as in `Split`: of each stream the first ones, however the streams' readings lie
+    among each other. Weights that learning does not go on from (`goes_on`) are trained with caution: what they know
+    must last.
 
     Raises:
         ConfigError: There are no train rows.
     """
-    readings = sum(map(len, batches))
-    train, begin, _ = split.borders(readings)
+    counts = Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
+    train, begin, _ = split.borders(max(counts.values(), default=0))
     if train == 0:
         raise ConfigError("warm-up: train rows expected (--train-rows), got none")
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
-    taken = record(fleet, first_of(batches, begin), first)
-    streams = [taken[stream] for stream in sorted(taken)]
-    traces = [
-        trace for fed in streams for trace in unbroken(fed, first.manifest, fleet, round(len(fed) * train / begin))
-    ]
+    taken = record(fleet, first_rows(batches, begin), first)
+    traces = [trace for name in sorted(taken) for trace in unbroken(taken[name][:begin], first.manifest, fleet, train)]
     caution = None if goes_on else Caution()
     warmed = warm_up(first, traces, caution=caution, seed=seed, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
@@ -70,6 +70,22 @@ def first_of(batches: Sequence[list[Input]], count: int) -> list[list[Input]]:
             break
         out.append(batch[:count])
         count -= len(batch)
+    return out
+
+
+def first_rows(batches: Sequence[list[Input]], rows: int) -> list[list[Input]]:
+    """Inputs until each stream has spoken so often."""
+    left = Counter({one.stream: rows for batch in batches for one in batch if one.kind == Kind.READING})
+    out: list[list[Input]] = []
+    waiting = len(left)
+    for batch in batches:
+        for i, one in enumerate(batch):
+            if one.kind == Kind.READING:
+                left[one.stream] -= 1
+                waiting -= left[one.stream] == 0
+                if not waiting:
+                    return [*out, batch[: i + 1]]
+        out.append(batch)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -24,8 +25,8 @@ class Lockstep:
         fleet: Its `horizon` is how far is forecast.
         model: Weights to begin with; `None` = a new model, that knows nothing.
         learning: Learn on the way, or only forecast.
-        learn_after: So many readings are forecast and remembered before the first update: those that `model` has
-            been trained on already.
+        learn_after: So many rows of a stream are forecast and remembered before the first update: those that
+            `model` has been trained on already.
         units: LSTM layers of a new model.
         seed: Of the first weights and of the replay draws.
         limits: Bounds of the pipeline, as the daemon has them.
@@ -47,7 +48,9 @@ class Lockstep:
         self.fleet = fleet
         self._model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._models = {self._model.manifest.version: self._model}
-        self._waiting = learn_after
+        self._learn_after = learn_after
+        self._rows: Counter[int] = Counter()  # steps by slot
+        self._longest = 0
         self.pipeline = Pipeline(limits or Loop(), lambda _fleet, version: self._models[version], trace=True)
         self.learner: OnlineLearner | None = None
         self.student: Student | None = None
@@ -81,8 +84,10 @@ class Lockstep:
         table = self.pipeline.lanes[self.fleet.name].table
         for _, trace in outcome.traces:
             self.student.take(trace, table)
-        self._waiting -= len(outcome.verdicts)
-        if self._waiting > 0:
+            slots = trace.slots.tolist()
+            self._rows.update(slots)
+            self._longest = max(self._longest, *(self._rows[slot] for slot in slots))
+        if self._longest < self._learn_after:
             return
         while (learned := self.learner.update()) is not None:
             # A number instead of a digest: nothing is stored here, and sealing costs more than the update.
