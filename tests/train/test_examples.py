@@ -1,7 +1,8 @@
 """The classic programs of docs/examples, each held against `gaugecast train` with its settings, rows and first weights.
 
-From the same first weights both take the same steps of descent but for roundings, which grow on the way: the
-programs' scores on held-out rows must agree within `TOLERANCE`, and be scores of something learned.
+From the same first weights both take the same steps of descent but for roundings: the scores on held-out rows differ by
+a hundred-thousandth. They must agree within `TOLERANCE`, and be scores of something learned. Fewer epochs than the
+programs run by themselves are enough for that.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from gaugecast.learn.autoencoder.fitting import fit_files
 from gaugecast.learn.autoencoder.judging import judge_files
 from gaugecast.learn.keras_file import to_keras
 from gaugecast.learn.train.job import Task, Trained, run_training
-from gaugecast.learn.train.judging import walk
-from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.sources import Columns
 from gaugecast.learn.train.start import first_model
 from gaugecast.records import Float64
@@ -28,7 +27,7 @@ from gaugecast.records import Float64
 pytestmark = pytest.mark.keras
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 #: Most that two scores may differ by, as a share.
-TOLERANCE = 0.05
+TOLERANCE = 1e-3
 CLASSIC: dict[str, Any] = {"schedule": "constant", "early_stop": 0, "validation": 0.0, "test": 0.25}
 
 
@@ -70,25 +69,22 @@ def test_three_steps_forecast_the_fourth(tmp_path: Path) -> None:
     """After 70, 80, 90 comes the same from both, about 100."""
     example = load_example("windowed_regression")
     trained = train_series(
-        tmp_path, example.SERIES, look_back=3, units=[50], activation="relu", scaling="minmax", epochs=300,
+        tmp_path, example.SERIES, look_back=3, units=[50], activation="relu", scaling="minmax", epochs=150,
         batch_size=6, learning_rate=0.001, test=0.1, clip_norm=0.0,
     )  # fmt: skip
-    recording = Recording(tmp_path / "again", 1, trained.fleet.period_ns)
-    recording.add("one", np.arange(9) * trained.fleet.period_ns, example.SERIES[:9, None])
-    ((_, forecasts),) = walk(trained.model, trained.fleet, recording, "one", [(0, 9)], horizon=1)
-    ours = float(forecasts[-1, 0, 0])
+    ours = float(trained.judged["test"].forecasts[8, 0, 0])  # made at 90, of the row that was held out
     assert ours == pytest.approx(100.0, abs=8.0)
-    assert ours == pytest.approx(example.run(begin_alike(example.make_network(), trained)), abs=0.1)
+    assert ours == pytest.approx(example.run(begin_alike(example.make_network(), trained), epochs=150), rel=TOLERANCE)
 
 
 def test_stateful_with_resets(tmp_path: Path) -> None:
     """Batch size 1, the state carried through each epoch."""
     example = load_example("stateful_resets")
     series = example.make_series()
-    trained = train_series(tmp_path, series, units=[16], scaling="standard", segment=25, epochs=15, learning_rate=0.01)
+    trained = train_series(tmp_path, series, units=[16], scaling="standard", segment=25, epochs=5, learning_rate=0.01)
     ours = trained.judged["test"].horizons[0].per_feature["x0"].mse
     persistence = float(np.mean(np.diff(series[599:]) ** 2))
-    check_alike(ours, example.run(begin_alike(example.make_network(), trained)), persistence)
+    check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=5), persistence)
 
 
 def test_next_step_of_two_features(tmp_path: Path) -> None:
@@ -97,11 +93,11 @@ def test_next_step_of_two_features(tmp_path: Path) -> None:
     series = example.make_series()
     trained = train_series(
         tmp_path, series, look_back=20, stride=20, shuffle=False, target="sequence", units=[16], scaling="minmax",
-        epochs=30, batch_size=8, learning_rate=0.01,
+        epochs=10, batch_size=8, learning_rate=0.01,
     )  # fmt: skip
     ours = trained.judged["test"].horizons[0].overall.mse
     persistence = float(np.mean((np.diff(series[599:], axis=0) / series[:600].std(axis=0)) ** 2))
-    check_alike(ours, example.run(begin_alike(example.make_network(), trained)), persistence)
+    check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), persistence)
 
 
 def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
@@ -109,13 +105,13 @@ def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
     example = load_example("closed_loop")
     series = example.make_series()
     trained = train_series(
-        tmp_path, series, units=[24], scaling="standard", segment=50, epochs=40, horizon=10, learning_rate=0.01
+        tmp_path, series, units=[24], scaling="standard", segment=50, epochs=10, horizon=10, learning_rate=0.01
     )
     origins = np.array(example.ORIGINS)
     judged = trained.judged["test"]
     tenth = judged.forecasts[origins, 9, 0] - judged.course.observed[origins + 10, 0]
     ours = float(np.mean(np.square(tenth / series[:600].std())))
-    check_alike(ours, example.run(begin_alike(example.make_network(), trained)), 0.1)
+    check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), 0.1)
 
 
 @pytest.mark.parametrize("units", [16, 32, 64])
@@ -123,11 +119,11 @@ def test_sine_with_units_16_32_and_64(tmp_path: Path, units: int) -> None:
     """Each number of units, on rows that were held out."""
     example = load_example("sine_units")
     trained = train_series(
-        tmp_path, example.make_series(), look_back=10, shuffle=False, units=[units], scaling="minmax", epochs=6,
+        tmp_path, example.make_series(), look_back=10, shuffle=False, units=[units], scaling="minmax", epochs=3,
         learning_rate=0.01, test=0.2,
     )  # fmt: skip
     ours = trained.judged["test"].horizons[0].overall.mse
-    check_alike(ours, example.run(begin_alike(example.make_network(units), trained)), 0.02)
+    check_alike(ours, example.run(begin_alike(example.make_network(units), trained), epochs=3), 0.02)
 
 
 def test_autoencoder_finds_the_standstill(tmp_path: Path) -> None:
@@ -136,12 +132,12 @@ def test_autoencoder_finds_the_standstill(tmp_path: Path) -> None:
     path = tmp_path / "waves.csv"
     path.write_text("x\n" + "\n".join(map(repr, example.make_series().tolist())) + "\n")
     settings = Autoencoder(
-        window=20, encoder=[16], decoder=[16], error="squared", epochs=40, learning_rate=0.005, early_stop=0,
+        window=20, encoder=[16], decoder=[16], error="squared", epochs=20, learning_rate=0.005, early_stop=0,
         validation=0.0, train_rows=600,
     )  # fmt: skip
     fit_files([path], settings, Columns(time="none"), tmp_path / "out")
     (judged,) = judge_files([path], tmp_path / "out", time="none")
-    theirs = example.run(example.make_network())
+    theirs = example.run(example.make_network(), epochs=20)
     np.testing.assert_allclose(judged.error[19:], theirs, rtol=TOLERANCE)
     assert judged.error[715:730].mean() > 10 * judged.error[600:700].mean()
     assert judged.alarms[720:730].all()

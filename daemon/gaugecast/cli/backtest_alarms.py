@@ -76,9 +76,9 @@ def _show(terminal: Terminal, judged: list[Judgement]) -> None:
     from gaugecast.learn.autoencoder.judging import total_counts
     from gaugecast.learn.autoencoder.page import HEAD, beside, labelled, table_rows
 
-    grid = Table(HEAD[0])
-    for head in HEAD[1:]:
-        grid.add_column(head, justify="right")
+    grid = Table()
+    for number, head in enumerate(HEAD):
+        grid.add_column(head, justify="right" if number else "left", no_wrap=True)
     *rows, total = table_rows(judged)
     for row in rows:
         grid.add_row(*row)

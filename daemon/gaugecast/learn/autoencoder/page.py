@@ -11,11 +11,11 @@ import numpy as np
 from gaugecast.learn.autoencoder.judging import Counts, Judgement, total_counts
 from gaugecast.learn.train import drawing, report
 
-HEAD = ("file", "rows judged", "labelled", "alarms", "F1", "false alarms", "missed")
+HEAD = ("file", "rows", "labelled", "alarms", "F1", "false alarms", "missed")
 PICTURE_NAME, PAGE_NAME = "errors.png", "report.html"
 _WRONG, _ALARM = "#c2571a", "#a3123a"
 _ALARM_STRIP = (0.0, 0.06)  # of a panel's height
-_TICKS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+_TICKS = tuple(digit * 10.0**power for power in range(-4, 5) for digit in (1, 2, 5))
 
 
 def write_page(judged: Sequence[Judgement], directory: Path, *, lead: str) -> Path:
