@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gaugecast.engine import NumpyEngine
+from gaugecast.errors import ModelError
+from gaugecast.model import Layer
 from support.models import random_model
 
 pytestmark = pytest.mark.keras
@@ -46,3 +48,11 @@ def test_weights_come_back_as_they_went_in(case):
         np.testing.assert_array_equal(back.weights[name], weight)
     assert (back.manifest.version, back.manifest.sha256) == ("", "")
     assert back.manifest.layers == model.manifest.layers
+
+
+def test_layers_that_are_not_trained_are_refused_in_words():
+    """A backtest that was to learn with an imported GRU says what to do instead."""
+    from gaugecast.learn.network import Network
+
+    with pytest.raises(ModelError, match="expected LSTM layers to go on learning with.*scored with learning off"):
+        Network(random_model(layers=[Layer(3, cell="gru")], engine="tensorflow"))

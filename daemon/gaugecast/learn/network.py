@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gaugecast.errors import ModelError
 from gaugecast.learn.backend import load_tensorflow
 from gaugecast.model import Manifest, Model
 
@@ -17,9 +18,17 @@ class Network:
     """LSTM cells, layer norms and head of one model, holding its weights as Keras variables.
 
     T steps, B rows, I inputs, O outputs; a state row is packed [h1 c1 h2 c2 …], S floats.
+
+    Raises:
+        ModelError: It has layers that are not trained here.
     """
 
     def __init__(self, model: Model) -> None:
+        if model.manifest.engine != "numpy":
+            raise ModelError(
+                f"model {model.manifest.version}: expected LSTM layers to go on learning with, found layers that only "
+                "the TensorFlow engine steps; it can be served, and scored with learning off"
+            )
         tf, keras = load_tensorflow()
         self._tf = tf
         self.manifest = model.manifest
