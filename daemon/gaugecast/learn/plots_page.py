@@ -31,26 +31,30 @@ def write_page(report: Report, pictures: Sequence[Path], path: Path) -> None:
         ),
         parts.heading("Beside simple forecasters"),
         _overall(report),
-        parts.heading("Mean square error by feature, one step ahead"),
         _by_feature(report),
     ]
     for picture in pictures:
         heading = HEADINGS[picture.stem]
         body += [parts.heading(heading), parts.picture(picture, heading)]
+    if report.fleet.horizon > 1:
+        body.append(parts.folded("In figures", _by_horizon(report)))
     page = parts.page(f"Backtest of {report.fleet.name}", protocol_of(report), body)
     path.write_text(page, encoding="utf-8")
 
 
 def _overall(report: Report) -> str:
-    rows = [
-        (label(made), str(s.horizon), parts.show(s.mse), parts.show(s.mae), parts.show_share(s.skill))
-        for made in report.forecasters
-        for s in made.scores
-    ]
-    return parts.table(("forecaster", "steps ahead", "MSE", "MAE", "skill"), rows)
+    first = [(label(made), made.scores[0]) for made in report.forecasters]
+    rows = [(name, parts.show(s.mse), parts.show(s.mae), parts.show_share(s.skill)) for name, s in first]
+    return parts.table(("one step ahead", "MSE", "MAE", "skill"), rows)
+
+
+def _by_horizon(report: Report) -> str:
+    by_step = zip(*(made.scores for made in report.forecasters), strict=True)
+    rows = [(str(scores[0].horizon), *(parts.show(s.mse) for s in scores)) for scores in by_step]
+    return parts.table(("MSE, steps ahead", *map(label, report.forecasters)), rows)
 
 
 def _by_feature(report: Report) -> str:
     first = [made.scores[0] for made in report.forecasters]
     rows = [(name, *(parts.show(s.per_feature[name].mse) for s in first)) for name in report.names]
-    return parts.table(("feature", *map(label, report.forecasters)), rows)
+    return parts.table(("MSE, one step ahead", *map(label, report.forecasters)), rows)
