@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from gaugecast.cli.figures import show_age, show_bytes, show_rate, show_skill, show_value, sparkline
 from gaugecast.cli.status import ask_status, render_status
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, Control, FeatureStatus, FleetStatus, StatusAnswer
+from gaugecast.control import SOCKET_NAME, Control, FeatureStatus, FleetStatus, LearnerStatus, StatusAnswer
 from gaugecast.errors import Unreachable
 from gaugecast.web import Health, Web
 
@@ -81,6 +81,18 @@ def daemon(directory: Path, answer: StatusAnswer) -> Iterator[None]:
         ended.set()
         thread.join()
         control.close()
+
+
+def test_the_learner_has_a_line_of_its_own_with_drifts_and_failures_where_there_were_any() -> None:
+    """How much, how fast, how far behind."""
+    quiet = LearnerStatus(updates_total=1200, handovers_total=1, rate=1e-3, lag_s=0.2)
+    loud = LearnerStatus(rate=1.5e-3, drift_total=2, rollbacks_total=1, failures_total=3, lag_s=75.0)
+    fleets = [FleetStatus(fleet="tanks", learner=quiet), FleetStatus(fleet="pumps", learner=loud)]
+    text = screen(render_status(msgspec.structs.replace(STATUS, fleets=fleets)), width=120)
+    assert "tanks: 1,200 updates · 1 hand-over · rate 0.001\n" in re.sub(" +\n", "\n", text)
+    wanted = "pumps: 0 updates · 0 hand-overs · rate 0.0015 · 2 drifts · 1 roll-back · 1 min 15 s behind · 3 failures"
+    assert wanted in text
+    assert "learner" not in screen(render_status(STATUS))
 
 
 def test_the_screen_answers_what_an_operator_asks() -> None:

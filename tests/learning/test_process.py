@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gaugecast.errors import CommandRefused, ModelError, Unreachable
 from gaugecast.learn.process import LearnerProcess
+from gaugecast.learn.trainer import LEARNING_RATE
 from gaugecast.metrics.facts import LearnerState
 from gaugecast.model import seal_model
 from gaugecast.pipeline import events
@@ -112,6 +114,29 @@ def test_a_full_disk_is_a_failed_hand_over(site: Site, monkeypatch: pytest.Monke
     assert pupil.failures_total > 0
     assert site.handed == []
     monkeypatch.undo()
+
+
+def test_the_rate_that_is_reported_is_the_one_that_is_learned_with(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that leap raise it, and the drift is counted; losses that stand still lower it."""
+    learner = site.learner()
+    site.install(small_model(1))
+    live(site, learner, 12)
+    pupil = learner.follower.pupils["tanks"]
+
+    def after(losses: list[float]) -> dict[str, Any]:
+        told = iter([losses])
+        monkeypatch.setattr(pupil.student, "take_losses", lambda: next(told, []))
+        live(site, learner, 3)
+        report = [one for one in site.asked if one["command"] == "learner"][-1]
+        assert report["rate"] == pupil.rate.rate == pytest.approx(pupil.student.learner.learning_rate)
+        return dict(report)
+
+    calm = after([1.0, 0.9, 1.1] * 100)
+    assert calm["drift_total"] == 0
+    raised = after([20.0, 21.0] * 50)
+    assert raised["drift_total"] >= 1
+    assert raised["rate"] == pytest.approx(1.5 * LEARNING_RATE)
+    assert after([5.0] * 3000)["rate"] < LEARNING_RATE
 
 
 def test_it_reports_once_a_second_what_the_metrics_show(site: Site) -> None:

@@ -27,8 +27,11 @@ from gaugecast.cli.figures import (
 )
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, FleetStatus, StatusAnswer, call
+from gaugecast.control import SOCKET_NAME, FleetStatus, LearnerStatus, StatusAnswer, call
 from gaugecast.errors import Unreachable
+
+#: A learner that is further behind than that is said in yellow; the alert waits for longer.
+_BEHIND_S = 60.0
 
 
 def status(
@@ -140,6 +143,7 @@ def _facts(answer: StatusAnswer) -> list[tuple[str, Text]]:
         ),
         ("kept", _kept(answer)),
     ]
+    facts += [("learner", _learner(fleet.fleet, fleet.learner)) for fleet in answer.fleets if fleet.learner is not None]
     facts += [("not learned", Text(f"{fleet.fleet}: {fleet.spared}")) for fleet in answer.fleets if fleet.spared]
     if answer.degraded:
         facts.append(("degraded", Text(", ".join(answer.degraded), style="bold red")))
@@ -154,6 +158,21 @@ def _kept(answer: StatusAnswer) -> Text:
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
         None if size is None else (f"ledger {show_bytes(size)}", ""),
         None if not rows else (f"{rows:,} in quarantine", "yellow"),
+    )
+
+
+def _learner(fleet: str, learner: LearnerStatus) -> Text:
+    """Of one fleet; drifts, roll-backs and failures only where there were any."""
+    rate, lag_s = learner.rate, learner.lag_s
+    drifts, rollbacks, failures = learner.drift_total, learner.rollbacks_total, learner.failures_total
+    return _join(
+        (f"{fleet}: {show_count(learner.updates_total, 'update')}", ""),
+        (f"{show_count(learner.handovers_total, 'hand-over')}", ""),
+        None if rate is None else (f"rate {rate:.2g}", ""),
+        None if not drifts else (show_count(drifts, "drift"), "yellow"),
+        None if not rollbacks else (show_count(rollbacks, "roll-back"), "yellow"),
+        None if lag_s is None or lag_s < 1 else (f"{show_age(lag_s)} behind", "yellow" if lag_s >= _BEHIND_S else ""),
+        None if not failures else (show_count(failures, "failure"), "yellow"),
     )
 
 

@@ -3,7 +3,15 @@
 `server` is polled by the loop thread, `client` is what the command line calls, `answers` are the formats of both.
 """
 
-from gaugecast.control.answers import FeatureStatus, FleetStatus, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery
+from gaugecast.control.answers import (
+    FeatureStatus,
+    FleetStatus,
+    LearnerStatus,
+    StatusAnswer,
+    StreamRow,
+    StreamsAnswer,
+    StreamsQuery,
+)
 from gaugecast.control.client import call
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
@@ -13,6 +21,7 @@ __all__ = [
     "Control",
     "FeatureStatus",
     "FleetStatus",
+    "LearnerStatus",
     "StatusAnswer",
     "StreamRow",
     "StreamsAnswer",

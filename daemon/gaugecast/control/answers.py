@@ -14,6 +14,18 @@ class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
     skill: float | None = None
 
 
+class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner said last of one fleet, and how often its weights were taken back; `lag_s`: behind the loop."""
+
+    updates_total: int = 0
+    handovers_total: int = 0
+    drift_total: int = 0
+    rollbacks_total: int = 0
+    failures_total: int = 0
+    rate: float | None = None
+    lag_s: float | None = None
+
+
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fleet; `model` is the version in force, null = persistence; `spared`: why the learner leaves it as it is."""
 
@@ -23,6 +35,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     stale: int = 0
     model: str | None = None
     spared: str = ""
+    learner: LearnerStatus | None = None
     features: list[FeatureStatus] = []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.control import FeatureStatus, FleetStatus, StreamRow, StreamsQuery
+from gaugecast.control import FeatureStatus, FleetStatus, LearnerStatus, StreamRow, StreamsQuery
 from gaugecast.forecast.body import QUALITY
 from gaugecast.forecast.skill import skill
 from gaugecast.metrics.facts import FeatureScore, FleetState, LearnerState, Round, StreamColumns
@@ -131,12 +131,28 @@ def fleet_status(state: FleetState) -> FleetStatus:
     ]
     return FleetStatus(
         fleet=state.fleet,
+        learner=_learner_status(state),
         active=state.active,
         parked=state.parked,
         stale=state.stale,
         model=state.model,
         spared="" if state.learner is None else state.learner.spared,
         features=features,
+    )
+
+
+def _learner_status(state: FleetState) -> LearnerStatus | None:
+    told = state.learner
+    if told is None:
+        return None
+    return LearnerStatus(
+        updates_total=told.updates_total,
+        handovers_total=told.handovers_total,
+        drift_total=told.drift_total,
+        rollbacks_total=state.rollbacks_total,
+        failures_total=told.failures_total,
+        rate=told.rate,
+        lag_s=told.lag_s,
     )
 
 
