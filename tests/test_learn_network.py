@@ -54,5 +54,5 @@ def test_layers_that_are_not_trained_are_refused_in_words():
     """A backtest that was to learn with an imported GRU says what to do instead."""
     from gaugecast.learn.network import Network
 
-    with pytest.raises(ModelError, match="expected LSTM layers to go on learning with.*scored with learning off"):
+    with pytest.raises(ModelError, match=r"expected LSTM layers to go on learning with.*scored with learning off"):
         Network(random_model(layers=[Layer(3, cell="gru")], engine="tensorflow"))

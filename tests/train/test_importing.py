@@ -236,6 +236,23 @@ def test_a_file_with_code_is_refused_before_keras_sees_it(tmp_path: Path, monkey
         import_keras(path, FLEET)
 
 
+def test_without_tensorflow_the_import_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slim install serves models; to read a `.keras` file takes Keras."""
+    from keras import layers
+
+    import gaugecast.learn.importing as importing
+
+    def fail() -> None:
+        raise ImportError("No module named 'tensorflow'")
+
+    path = build(tmp_path / "own.keras", layers.GRU(3, return_sequences=True), layers.Dense(2))
+    monkeypatch.setattr(importing, "load_tensorflow", fail)
+    with pytest.raises(
+        ModelError, match=r"cannot be served:.*\n.*No module named 'tensorflow'.*pip install tensorflow"
+    ):
+        import_keras(path, FLEET)
+
+
 def test_a_class_of_another_module_is_refused(tmp_path: Path) -> None:
     """Whatever a file names outside of Keras is not imported."""
     from keras import layers

@@ -18,7 +18,7 @@ from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
-from gaugecast.model import Model, load_model, seal_model
+from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.service.models import ModelStore, check_fits
 from gaugecast.service.sweep import Roles, remove
@@ -66,7 +66,11 @@ def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
     except ModelError:
         return "damaged", ""
     made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
-    return str(made_by), " + ".join(str(layer.units) for layer in manifest.layers)
+    return str(made_by), " + ".join(map(_units, manifest.layers))
+
+
+def _units(layer: Layer) -> str:
+    return str(layer.units) if layer.cell == "lstm" else f"{layer.units} {layer.cell}"
 
 
 @models_app.command("show")

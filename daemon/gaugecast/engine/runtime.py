@@ -46,10 +46,13 @@ def load_runtime() -> Any:
     try:
         return load_tensorflow()
     except ImportError as exc:
-        raise ModelError(
-            "this model needs the TensorFlow engine: expected TensorFlow in this Python, found none that can be "
-            f"imported ({exc}); mend: {sys.executable} -m pip install tensorflow"
-        ) from exc
+        raise ModelError(f"this model needs the TensorFlow engine: {say_missing(exc)}") from exc
+
+
+def say_missing(exc: ImportError) -> str:
+    """What to do where TensorFlow cannot be imported."""
+    found = f"expected TensorFlow in this Python, found none that can be imported ({exc})"
+    return f"{found}; mend: {sys.executable} -m pip install tensorflow"
 
 
 @functools.cache

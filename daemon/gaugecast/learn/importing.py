@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from gaugecast.engine.runtime import say_missing
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
@@ -101,7 +102,10 @@ def _recipe(fleet: Fleet, centre: Float64, spread: Float64) -> Recipe:
 
 
 def _load(path: Path) -> Any:
-    _, keras = load_tensorflow()
+    try:
+        _, keras = load_tensorflow()
+    except ImportError as exc:
+        raise refusal(path, [say_missing(exc)]) from exc
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as exc:  # whatever Keras and h5py may raise on a damaged file
