@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gaugecast.cli.main import app
+from gaugecast.cli.sources import read_table
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, Rebuilder, weight_shapes
@@ -233,6 +234,16 @@ def test_a_damaged_detector_is_refused(
     (place / name).write_bytes(content.replace(before, after, 1))
     with pytest.raises(ModelError, match=complaint):
         load_detector(place)
+
+
+def test_settings_come_from_a_file_and_options_win(tmp_path: Path) -> None:
+    """The table `[autoencoder]` has the same keys; a row is held for all windows with it unless said otherwise."""
+    (tmp_path / "own.toml").write_text("[autoencoder]\nwindow = 12\nencoder = [32, 16, 8]\nhold = 4\n")
+    settings, _ = read_table(tmp_path / "own.toml", "autoencoder", Autoencoder, {"hold": "2", "error": "squared"}, None)
+    assert settings == Autoencoder(window=12, encoder=[32, 16, 8], hold=2, error="squared")
+    assert (settings.windows_held, Autoencoder(window=12).windows_held) == (2, 11)
+    with pytest.raises(ConfigError, match="--encoder"):
+        read_table(None, "autoencoder", Autoencoder, {"encoder": "0"}, None)
 
 
 def test_files_that_cannot_be_fitted_are_refused(tmp_path: Path) -> None:
