@@ -30,6 +30,7 @@ OTHER: dict[str, Any] = {
     "loss": "pinball", "quantile": 0.9, "huber_delta": 2.0, "optimizer": "rmsprop", "learning_rate": 0.01,
     "weight_decay": 0.01, "clip_norm": 5.0, "clip_value": 0.5, "schedule": "plateau", "rate_factor": 0.3,
     "rate_patience": 2, "rate_floor": 0.0001, "early_stop": 3, "validation": 0.2, "test": 0.1, "season": 24, "seed": 9,
+    "bridge": 2,
 }  # fmt: skip
 SEARCHES: dict[str, Any] = {
     "trials": 3, "sampler": "grid", "units": [8], "layers": [1, 2], "learning_rate": [0.001, 0.01],
@@ -105,7 +106,7 @@ def as_recorded(value: object) -> object:
 
 REFUSED = {
     "overlap": ({"stateful": True, "look_back": 10}, r"overlapping windows.*share 9 steps.*stepped twice"),
-    "no window": ({"stateful": False}, r"needs windows: set `look_back`"),
+    "no window": ({"stateful": False}, r"needs windows: set --look-back"),
     "plateau floor": (
         {"schedule": "plateau", "learning_rate": 0.001, "rate_floor": 0.001},
         r"floor of 0.001 is not below the rate that training starts with, 0.001",

@@ -12,6 +12,8 @@ import pytest
 from gaugecast.config.schema import Storage
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.scaling import initial_stats, observe
+from gaugecast.learn.initial import manifest_for
+from gaugecast.learn.train.prepared import Prepared
 from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.running import observe_rows
 from gaugecast.learn.train.sources import Columns, record
@@ -84,6 +86,26 @@ def test_late_and_repeated_rows_are_left_out_and_counted(tmp_path: Path) -> None
             start += size
         assert recording.dropped == 2
         assert recording.read("a", 0, 9)[1][:, 0].tolist() == [0.0, 2.0, 6.0, 10.0]
+
+
+def test_short_gaps_are_bridged_by_rows_that_teach_nothing(tmp_path: Path) -> None:
+    """Up to `bridge` ticks, also between two slices; the state goes on over them, the last value is fed, no target."""
+    ticks = np.array([0, 1, 3, 6, 7, 11, 12])
+    for cuts in ([7], [2, 1, 4], [3, 2, 2]):
+        recording = Recording(tmp_path / str(cuts), 2, FLEET.period_ns, bridge=2)
+        for cut in np.split(np.arange(7), np.cumsum(cuts)[:-1]):
+            recording.add("a", ticks[cut] * FLEET.period_ns, np.tile(ticks[cut, None] * 1.0, 2))
+        at, values = recording.read("a", 0, 99)
+        assert (at // FLEET.period_ns).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 11, 12]
+        nan = np.nan
+        np.testing.assert_array_equal(values[:, 0], [0, 1, nan, 3, nan, nan, 6, 7, 11, 12])
+        assert [(s.start, s.stop) for s in recording.stretches("a")] == [(0, 8), (8, 10)]
+        assert recording.bridged == 3
+        prepared = Prepared(recording, FLEET, manifest_for(FLEET))
+        prepared.build()
+        taught = np.isfinite(prepared.targets("a", 0, 10)).any(axis=(1, 2))
+        assert np.isfinite(prepared.inputs("a", 0, 10)).all()
+        assert taught.tolist() == [False, False, False, False, False, False, True, False, True, False]
 
 
 @pytest.mark.parametrize(

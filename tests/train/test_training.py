@@ -13,6 +13,7 @@ import pytest
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
+from gaugecast.learn.importing import import_keras
 from gaugecast.learn.train.job import Task, Trained, run_training
 from gaugecast.learn.train.run_directory import check_free, write_run
 from gaugecast.learn.train.sources import Columns
@@ -67,7 +68,7 @@ def test_scaling_is_fitted_on_the_training_part_only(tmp_path: Path) -> None:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "stack": {"units": [7, 5], "layer_norm": True, "activation": "relu", "scaling": "standard"},
-    "learned start": {"learn_initial": True},
+    "learned start": {"learn_initial": True, "scaling": "standard"},
     "headless": {"head": "none", "units": [2], "scaling": "standard", "activation": "linear"},
     "windowed": {"look_back": 8, "scaling": "minmax"},
     "windowed sequence": {"look_back": 8, "target": "sequence", "shuffle": False},
@@ -93,6 +94,11 @@ def test_each_form_trains_and_is_served(wave_file: Path, tmp_path: Path, name: s
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["parts"]["test"]["horizons"]
     assert [h["horizon"] for h in figures] == list(range(1, settings.horizon + 1))
     assert all(h["overall"]["count"] > 50 and np.isfinite(h["overall"]["mse"]) for h in figures)
+    if model.manifest.recipe.centre:  # such a file can be taken for a user's own: it is the same model
+        again = import_keras(tmp_path / "run" / "model.keras", replace(trained.fleet, rows=model.manifest.rows))
+        assert again.manifest.recipe.centre == model.manifest.recipe.centre
+        assert again.weights.keys() == model.weights.keys()
+        assert all(np.array_equal(again.weights[n], w) for n, w in model.weights.items())
 
 
 def test_a_run_directory_has_all_that_is_promised(wave_file: Path, tmp_path: Path) -> None:

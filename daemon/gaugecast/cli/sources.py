@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -87,7 +88,14 @@ def read_table(
         text = explain(exc, table, f"[{name}]", {})
         for key in options:
             text = text.replace(f"[{name}]: {key}: ", f"--{key.replace('_', '-')}: ")
-        raise ConfigError(text.replace(f"[{name}]: the table: ", "")) from exc
+        text = text.replace(f"[{name}]: the table: ", "")
+        if config is None:  # who has typed options is spoken to of options
+            text = re.sub(r"`([a-z0-9_]+)`", lambda found: _as_option(found[1], table), text)
+        raise ConfigError(text) from exc
+
+
+def _as_option(word: str, table: type[Table]) -> str:
+    return f"--{word.replace('_', '-')}" if word in table.model_fields else f"`{word}`"
 
 
 def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, Any], Fleet | None]:

@@ -91,6 +91,13 @@ class Train(Table):
     early_stop: int = Field(
         default=8, ge=0, description="epochs without improvement after which training ends; 0 = never"
     )
+    bridge: int | None = Field(
+        default=None,
+        ge=0,
+        description="longest gap, in ticks, over which the state is carried; a longer one begins anew; default: the "
+        "fleet's, 5 without one",
+        examples=["5"],
+    )
     validation: float = Field(default=0.15, ge=0, lt=1, description="share of each stream after the training part")
     test: float = Field(
         default=0.15, ge=0, lt=1, description="share at each stream's end, never looked at before the report"
@@ -144,10 +151,11 @@ def _complaints(train: Train) -> list[str]:
     found = []
     if train.carries_state and train.look_back and train.stride < train.look_back:
         found.append(
-            f"stateful training on overlapping windows is refused: windows of {train.look_back} steps that begin every "
-            f"{train.stride} share {train.look_back - train.stride} steps, and as the state is carried from window to "
-            f"window, those readings would be stepped twice and more. Leave out `look_back` (the state is the memory), "
-            f"or leave out `stateful` (each window from zero state), or set `stride` to {train.look_back}"
+            f"stateful training on overlapping windows is refused: windows of {train.look_back} steps, of which one "
+            f"begins every {train.stride}, share {train.look_back - train.stride} steps, and as the state is carried "
+            f"from window to window, those readings would be stepped twice and more. Leave out `look_back` (the state "
+            f"is the memory), or leave out `stateful` (each window from zero state), or set `stride` to "
+            f"{train.look_back}"
         )
     if not train.carries_state and not train.look_back:
         found.append("training without carried state needs windows: set `look_back`, the steps of each")

@@ -116,13 +116,14 @@ def load_history(task: Task, listener: Listener, directory: Path) -> tuple[Fleet
     """
     for source in task.sources:
         if not source.exists():
-            raise ConfigError(f"{source}: no such file")
+            raise ConfigError(f"{source}: no such file or directory")
     if task.fleet is None and task.sources[0].is_dir():
         raise ConfigError(f"{task.sources[0]}: a ledger needs the configuration (-c) that says what its fleets are")
     fleet = task.fleet or fleet_of_file(task.sources[0], task.columns)
     fleet = replace(fleet, horizon=task.train.horizon)
     listener.begin("reading", None)
-    recording = record(task.sources, fleet, task.columns, directory, tick=listener.advance)
+    bridge = fleet.bridge if task.train.bridge is None else task.train.bridge
+    recording = record(task.sources, fleet, task.columns, directory, bridge=bridge, tick=listener.advance)
     return fleet, recording
 
 
@@ -215,7 +216,7 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
     kind = "segment" if train.carries_state else "window"
     cut = (
         f"each stream is cut into {kind}s of {train.window} steps, in order; the state goes on from one to the next "
-        "and begins anew at each stream's start and after a gap"
+        "and begins anew at each stream's start and after a long gap"
         if train.carries_state
         else f"a window of {train.look_back} rows begins every {train.stride} rows, each from the initial state"
     )
@@ -225,7 +226,8 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
     }.get(("last" if train.last_only else "sequence", manifest.decode_steps), f"the next {train.horizon} rows at once")
     return [
         f"{recording.total_rows:,} rows of {_count(len(recording.streams), 'stream')}, features {features}"
-        + (f"; {recording.dropped:,} late or repeated rows left out" if recording.dropped else ""),
+        + (f"; {recording.dropped:,} late or repeated rows left out" if recording.dropped else "")
+        + (f"; {recording.bridged:,} missing ticks in short gaps bridged" if recording.bridged else ""),
         f"network: {describe(manifest)}, {manifest.rows} rows ({per}), scaling {manifest.recipe.kind}",
         f"array (streams, steps, features) = ({rows}, {train.window}, {manifest.input_size}): {cut}; target: {target}",
     ]
@@ -257,6 +259,7 @@ def provenance_of(
         "stream_column": task.columns.stream,
         "data_sha256": recording.digest(),
         "data_rows": recording.total_rows,
+        "data_bridged": recording.bridged,
         "data_streams": len(recording.streams),
         "gaugecast": gaugecast.__version__,
         "keras": keras.__version__,

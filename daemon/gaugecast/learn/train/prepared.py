@@ -115,10 +115,13 @@ class Prepared:
         n, period = len(held), self.fleet.period_ns
         origin, s = meaning(stats, held, self.recipe)
         parts = []
+        known = ~np.isnan(values).all(
+            axis=1
+        )  # from a bridged tick, whose value is an old one, nothing is to be learned
         for k in range(1, self.manifest.decode_steps + 1):
             following = np.full_like(held, np.nan)
             there = min(n, len(values) - k)
-            rows = np.flatnonzero(at[k : k + there] - at[:there] == k * period)
+            rows = np.flatnonzero((at[k : k + there] - at[:there] == k * period) & known[:there])
             following[rows] = values[rows + k]
             parts.append(to_target(following, origin, s, self.layout, widen(self.recipe, k)))
         return np.concatenate(parts, axis=2)

@@ -41,14 +41,22 @@ class _Shelf:
 class Recording:
     """Streams of F features, a row a tick. One thread's; its files lie in `directory` and are the caller's to remove.
 
+    Args:
+        directory: For the files.
+        features: F.
+        period_ns: Distance of two ticks.
+        bridge: Gaps of up to so many ticks become rows of which nothing is known; longer ones end a stretch.
+
     Attributes:
         dropped: Rows that came late or twice and were left out.
+        bridged: Rows that stand for ticks at which nothing came.
     """
 
-    def __init__(self, directory: Path, features: int, period_ns: int) -> None:
+    def __init__(self, directory: Path, features: int, period_ns: int, *, bridge: int = 0) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self.features, self.period_ns = directory, features, period_ns
-        self.dropped = 0
+        self.dropped = self.bridged = 0
+        self._bridge = bridge
         self._shelves: dict[str, _Shelf] = {}
 
     @property
@@ -87,6 +95,8 @@ class Recording:
         ticks, values, newest = ticks[rising], np.ascontiguousarray(values[rising], "<f8"), newest[rising]
         if not len(ticks):
             return
+        ticks, values = self._fill(ticks, values, ticks - newest - 1)
+        newest = np.concatenate([[shelf.last_tick], ticks[:-1]])
         shelf.breaks += [shelf.rows + int(i) for i in np.flatnonzero(ticks != newest + 1)]
         for path, block in ((shelf.ticks, ticks), (shelf.values, values)):
             with path.open("ab") as file:
@@ -95,6 +105,17 @@ class Recording:
         shelf.hashes[1].update(values.tobytes())
         shelf.rows += len(ticks)
         shelf.last_tick = int(ticks[-1])
+
+    def _fill(self, ticks: Int64, values: Float64, gap: Int64) -> tuple[Int64, Float64]:
+        """Rows for the ticks of short gaps; `gap` (n,) ticks are missing before each row."""
+        missing = np.where(gap <= self._bridge, gap, 0)
+        if not missing.any():
+            return ticks, values
+        self.bridged += int(missing.sum())
+        before = np.repeat(np.arange(len(ticks)), missing)
+        rank = np.arange(len(before)) - np.repeat(np.cumsum(missing) - missing, missing)
+        filled = ticks[before] - missing[before] + rank
+        return np.insert(ticks, before, filled), np.insert(values, before, np.nan, axis=0)
 
     def _ticks(self, shelf: _Shelf, at_ns: Int64) -> Int64:
         """The tick of each row; its phase follows a sensor whose period is not quite ours, as the daemon's does."""

@@ -38,6 +38,7 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     save_model(trained.model, directory)
     save_keras(trained.model, directory / KERAS_NAME)
+    _write_scaling(trained, directory)
     _write_figures(trained, directory)
     _write_curves(trained, directory)
     (directory / "settings.json").write_text(json.dumps(train.model_dump(), indent=2) + "\n")
@@ -45,6 +46,14 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     path = directory / REPORT_NAME
     path.write_text(_report(trained, train, pictures))
     return path
+
+
+def _write_scaling(trained: Trained, directory: Path) -> None:
+    """What the numbers of the `.keras` file mean, as `models import` reads it, where that was fitted once."""
+    recipe = trained.model.manifest.recipe
+    if recipe.centre:
+        path = (directory / KERAS_NAME).with_suffix(".scaling.json")
+        path.write_text(json.dumps({"centre": recipe.centre, "spread": recipe.spread}) + "\n")
 
 
 def _write_figures(trained: Trained, directory: Path) -> None:

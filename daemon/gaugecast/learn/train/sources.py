@@ -49,11 +49,11 @@ def fleet_of_file(path: Path, columns: Columns) -> Fleet:
     """
     if path.suffix == ".parquet":
         return _fleet_of_parquet(path, columns)
-    if columns.time != NO_TIME:
-        return fleet_of_csv(path, features=columns.features, time_column=columns.time or None)
     with _open_text(path) as file:
-        header = next(csv.reader(file, delimiter=_separator(path)), [])
-    names = columns.features or tuple(name.strip() for name in header if name != columns.stream)
+        header = [name.strip() for name in next(csv.reader(file, delimiter=_separator(path)), [])]
+    if _time_place(path, header, columns) is not None:
+        return fleet_of_csv(path, features=columns.features, time_column=columns.time or None)
+    names = columns.features or tuple(name for name in header if name != columns.stream)
     return untimed_fleet(path.stem, names)
 
 
@@ -70,7 +70,13 @@ def untimed_fleet(name: str, features: Sequence[str]) -> Fleet:
 
 
 def record(
-    paths: Sequence[Path], fleet: Fleet, columns: Columns, directory: Path, *, tick: Callable[[int], None] | None = None
+    paths: Sequence[Path],
+    fleet: Fleet,
+    columns: Columns,
+    directory: Path,
+    *,
+    bridge: int = 0,
+    tick: Callable[[int], None] | None = None,
 ) -> Recording:
     """Read all `paths` into a recording under `directory`.
 
@@ -79,12 +85,13 @@ def record(
         fleet: Whose features are read.
         columns: Which columns mean what.
         directory: For the scratch files.
+        bridge: As of `Recording`.
         tick: Called with the number of rows read so far.
 
     Raises:
         ConfigError: A file cannot be read, or lacks a column; or there is not a single row.
     """
-    recording = Recording(directory, len(fleet.features), fleet.period_ns)
+    recording = Recording(directory, len(fleet.features), fleet.period_ns, bridge=bridge)
     lowest = np.array([feature.valid_min for feature in fleet.features])
     highest = np.array([feature.valid_max for feature in fleet.features])
     for path in paths:

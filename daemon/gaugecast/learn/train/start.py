@@ -53,7 +53,8 @@ def check_rows(train: Train, recording: Recording) -> None:
         window = f"windows of {train.look_back}, " if train.look_back else ""
         raise ConfigError(
             f"too few rows: expected at least {least} in the longest stream ({window}horizon {train.horizon}, "
-            f"{train.validation:.0%} validation, {train.test:.0%} test), got {longest}"
+            f"{train.validation:.0%} validation, {train.test:.0%} test), got {longest}; "
+            "give it more rows, or hold out less with `validation` and `test`"
         )
 
 
