@@ -51,11 +51,17 @@ def _variables(found: Found) -> list[str]:
         if not models:
             continue
         per = [found[(name, *key)]["per_feature"] for key in models]
-        heads = [" ".join(part for part in key if part not in ("", "lockstep")) for key in models]
+        heads = [_head(*key) for key in models]
         lines += [f"| {name} | " + " | ".join(heads) + " |", "|---|" + "---|" * len(models)]
         lines += [f"| {feature} | {_cells([one[feature]['mse'] for one in per])} |" for feature in per[0]]
         lines.append("")
     return lines[:-1]
+
+
+def _head(model: str, start: str, learning: str) -> str:
+    """Column of one forecaster; that it does not learn is said only of those that can."""
+    said = {"off": "frozen", "beside": "beside"}.get(learning, "") if start else ""
+    return " ".join(part for part in (model, start, said) if part)
 
 
 def _cells(values: Sequence[float]) -> str:

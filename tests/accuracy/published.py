@@ -16,10 +16,10 @@ class Published(NamedTuple):
 
 PUBLISHED: dict[str, tuple[Published, ...]] = {
     "ETTh2": (
-        Published("FSNet", "ICLR 2023", 0.466),
-        Published("OneNet", "NeurIPS 2023; users reproduce 0.657", 0.380),
-        Published("LSTD", "AAAI 2025", 0.377, 0.347),
-        Published("DSOF, best, no leak", "ICLR 2025", 0.365),
+        Published("FSNet", "Pham et al., ICLR 2023", 0.466),
+        Published("OneNet", "Wen et al., NeurIPS 2023; users reproduce 0.657", 0.380),
+        Published("LSTD", "Cai et al., AAAI 2025", 0.377, 0.347),
+        Published("DSOF, best, no leak", "Lau et al., ICLR 2025", 0.365),
     ),
 }
 
