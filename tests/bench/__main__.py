@@ -1,4 +1,4 @@
-"""`python -m bench [throughput|rss|restart|scrape …]`; without a name, all."""
+"""`python -m bench [throughput|rss|restart|latency|learner …]`; without a name, all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from bench.results import keep
 
-GROUPS = ("throughput", "rss", "restart", "latency")
+GROUPS = ("throughput", "rss", "restart", "latency", "learner")
 
 
 def main() -> None:

@@ -1,0 +1,134 @@
+"""What the learner costs where streams are many: processor time a second of plant time, lag, memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.results import Result
+from gaugecast.config.schema import Learning, Settings, Storage
+from gaugecast.fleet import Feature, Fleet
+from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.process import LearnerProcess
+from gaugecast.ledger.store import Ledger
+from gaugecast.pipeline import events
+from gaugecast.records import Input, Kind, Verdict
+from gaugecast.service.models import ModelStore
+
+SECOND = 10**9
+START_NS = 1_767_225_600 * SECOND
+#: Streams, and how often each speaks, s.
+FLEETS = ((64, 1), (1_000, 1), (10_000, 5))
+UNITS, SAMPLED, CPU = 64, 64, 0.5
+#: Steps of each stream: the first to compile and to fill what is remembered.
+WARM_STEPS, HOLD_STEPS = 30, 30
+
+
+def measure() -> list[Result]:
+    """One figure a fleet, each in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return pool.starmap(measure_fleet, FLEETS, chunksize=1)
+
+
+def measure_fleet(streams: int, period_s: int) -> Result:
+    """Cores that the learner takes to keep up with so many streams, as it does in the daemon."""
+    with tempfile.TemporaryDirectory() as name:
+        plant = Plant(Path(name), streams, period_s)
+        for _ in range(WARM_STEPS * period_s):
+            plant.second()
+        before_cpu_s, before_updates = plant.cpu_s, plant.updates
+        hold_s = HOLD_STEPS * period_s
+        for _ in range(hold_s):
+            plant.second()
+        share = (plant.cpu_s - before_cpu_s) / hold_s
+        updates = (plant.updates - before_updates) / hold_s
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lag = "keeps up" if share <= CPU else f"falls behind by {1 - CPU / share:.1f} s a second"
+    note = f"{streams:,} streams, a reading each {period_s} s, {SAMPLED} sampled; {updates:.1f} updates/s"
+    note += f"; {lag} at cpu = {CPU}; peak {peak_mb:.0f} MB"
+    return Result(f"learner_{streams}_streams", share, "cores", bound=f"≤ {CPU}", note=note)
+
+
+class Plant:
+    """A ledger that grows by a second at a time, and the learner at its end."""
+
+    def __init__(self, directory: Path, streams: int, period_s: int) -> None:
+        self._period_s, self._names = period_s, [f"s{i}" for i in range(streams)]
+        fleet = _fleet(period_s)
+        self._store, self._ledger = ModelStore(directory), Ledger.open(directory, Storage(directory=directory))
+        model = initial_model(manifest_for(fleet, units=(UNITS,)), seed=0)
+        version = self._store.add(fleet.name, model)
+        installed = events.ModelInstalled("in_force", version)
+        self._commit(
+            [
+                events.configured(fleet, received_at_ns=START_NS),
+                events.event_input(installed, received_at_ns=START_NS, fleet=fleet.name),
+            ]
+        )
+        table = {"subscribe": ["load/{stream}"], "period": f"{period_s}s", "features": {"a": {}, "b": {}}}
+        settings = Settings(
+            learning=Learning(mode="unit", cpu=CPU, streams=SAMPLED),
+            fleet={"load": table},  # type: ignore[dict-item]
+        )
+        self._now_s, self.cpu_s = 0, 0.0
+        self._learner = LearnerProcess(
+            settings,
+            reader=self._ledger,
+            restore=lambda new: (new(), 0),
+            store=self._store,
+            ask=self._ask,
+            seconds=lambda: float(self._now_s),
+        )
+        self._learner.follower.begin()
+
+    @property
+    def updates(self) -> int:
+        """Made so far."""
+        return sum(pupil.updates_total for pupil in self._learner.follower.pupils.values())
+
+    def second(self) -> None:
+        """What comes in one second, and what the learner makes of it."""
+        at_ns = START_NS + self._now_s * SECOND
+        phase = 2 * np.pi * self._now_s / 40
+        self._commit(
+            [
+                _reading(name, at_ns, np.sin([phase + i, phase / 2 + i]))
+                for i, name in enumerate(self._names)
+                if i % self._period_s == self._now_s % self._period_s
+            ]
+        )
+        self._now_s += 1
+        began = time.process_time()
+        while self._learner.follower.seq < self._ledger.last_seq:
+            self._learner.turn()
+        self.cpu_s += time.process_time() - began
+
+    def _commit(self, inputs: list[Input]) -> None:
+        self._ledger.commit(inputs, [Verdict.NONE] * len(inputs), [])
+
+    def _ask(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {}
+
+
+def _reading(stream: str, at_ns: int, values: Any) -> Input:
+    return Input(Kind.READING, "load", stream, at_ns, at_ns, values.tobytes(), at_ns, 0, False, "")
+
+
+def _fleet(period_s: int) -> Fleet:
+    return Fleet(
+        name="load",
+        subscribe=("load/{stream}",),
+        stream="{stream}",
+        features=(Feature("a"), Feature("b")),
+        period_ns=period_s * SECOND,
+        time_path=("t",),
+        stale_after_ns=10**18,
+        park_after_ns=10**18,
+    )
