@@ -258,17 +258,52 @@ def test_a_class_of_another_module_is_refused(tmp_path: Path) -> None:
     from keras import layers
 
     path = build(tmp_path / "own.keras", layers.LSTM(3, return_sequences=True), layers.Dense(2))
+    forged = forge(path, lambda layer: layer | {"module": "subprocess", "class_name": "Popen"})
+    with pytest.raises(ModelError, match="unsafe: class 'Popen' of module 'subprocess'"):
+        import_keras(forged, FLEET)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"units": "many"}, {"units": None}, {"activation": {"class_name": "relu"}}, {"activation": ["tanh"]},
+        {"recurrent_activation": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_that_keras_does_not_write_are_refused_in_words(tmp_path: Path, change: dict[str, Any]) -> None:
+    """The file is anybody's: its JSON may have any shape."""
+    from keras import layers
+
+    path = build(tmp_path / "own.keras", layers.GRU(3, return_sequences=True), layers.Dense(2))
+    forged = forge(path, lambda layer: layer | {"config": layer["config"] | change})
+    with pytest.raises(ModelError, match=r"cannot be served:\n  - "):
+        import_keras(forged, FLEET)
+
+
+def test_cells_that_keras_does_not_write_are_refused_in_words(tmp_path: Path) -> None:
+    """An RNN around something without a configuration."""
+    from keras import layers
+
+    path = build(tmp_path / "own.keras", layers.GRU(3, return_sequences=True), layers.Dense(2))
+    cell = {"cell": {"class_name": "StackedRNNCells", "config": {}}}
+    forged = forge(path, lambda layer: layer | {"class_name": "RNN", "config": {"name": "own"} | cell})
+    with pytest.raises(ModelError, match="expected layers as Keras writes them"):
+        import_keras(forged, FLEET)
+
+
+def forge(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Path:
+    """A copy of the file in which the first layer after the input is another."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(parts["config.json"])
-    config["config"]["layers"][1] |= {"module": "subprocess", "class_name": "Popen"}
+    config["config"]["layers"][1] = change(config["config"]["layers"][1])
     parts["config.json"] = json.dumps(config).encode()
-    evil = tmp_path / "evil.keras"
-    with zipfile.ZipFile(evil, "w") as archive:
+    forged = path.with_name("forged.keras")
+    with zipfile.ZipFile(forged, "w") as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    with pytest.raises(ModelError, match="unsafe: class 'Popen' of module 'subprocess'"):
-        import_keras(evil, FLEET)
+    return forged
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x80\x04pickle"])
