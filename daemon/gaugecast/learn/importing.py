@@ -38,9 +38,8 @@ def import_keras(path: Path, fleet: Fleet) -> Model:
     Raises:
         ModelError: A list of everything that stands against it, each with what was expected and what was found.
     """
-    layers = read_layers(path)
     try:
-        plan = sort_layers(layers)
+        plan = sort_layers(read_layers(path))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:  # JSON of any shape
         raise refusal(path, [f"expected layers as Keras writes them: {exc!r}"]) from exc
     rows, size = _fit_fleet(plan, fleet)
