@@ -18,10 +18,10 @@ from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.config.training import Train
 from gaugecast.learn.autoencoder.fitting import fit_files
 from gaugecast.learn.autoencoder.judging import judge_files
+from gaugecast.learn.initial import initial_model
 from gaugecast.learn.keras_file import to_keras
 from gaugecast.learn.train.job import Task, Trained, run_training
 from gaugecast.learn.train.sources import Columns
-from gaugecast.learn.train.start import first_model
 from gaugecast.records import Float64
 
 pytestmark = pytest.mark.keras
@@ -53,7 +53,7 @@ def train_series(directory: Path, series: Float64, **settings: Any) -> Trained:
 
 def begin_alike(net: Any, trained: Trained) -> Any:
     """The program's network with the weights that `train` began with."""
-    first = first_model(trained.model.manifest, seed=0, learn_initial=False)
+    first = initial_model(trained.model.manifest, seed=0)
     assert [w.shape for w in net.get_weights()] == [w.shape for w in to_keras(first).get_weights()]
     net.set_weights(to_keras(first).get_weights())
     return net

@@ -15,9 +15,11 @@ from gaugecast.records import Float32
 HEAD_DEVIATION = 1e-3
 
 
-def manifest_for(fleet: Fleet, *, units: tuple[int, ...] = (64,), rows: Rows | None = None) -> Manifest:
+def manifest_for(
+    fleet: Fleet, *, units: tuple[int, ...] = (64,), rows: Rows | None = None, recipe: Recipe | None = None
+) -> Manifest:
     """The manifest of a new model for `fleet`: LSTM layers of so many units and a Dense head."""
-    recipe: Recipe = default_recipe(fleet.period_ns)
+    recipe = recipe or default_recipe(fleet.period_ns)
     rows = rows or fleet.rows
     layout = InputLayout.of(fleet.features, rows, recipe)
     return Manifest(
@@ -32,13 +34,23 @@ def manifest_for(fleet: Fleet, *, units: tuple[int, ...] = (64,), rows: Rows | N
     )
 
 
-def initial_model(manifest: Manifest, *, seed: int) -> Model:
-    """Weights as Keras begins an LSTM (Glorot, orthogonal, forget bias 1), and a head near zero.
+def initial_model(manifest: Manifest, *, seed: int, learn_initial: bool = False) -> Model:
+    """Weights as Keras begins an LSTM (Glorot, orthogonal, forget bias 1).
 
-    Drawn with NumPy, so that a seed means the same weights with every version of TensorFlow.
+    Where the difference is the target, the head is near zero, so that forecasts begin near persistence. Drawn with
+    NumPy, so that a seed means the same weights with every version of TensorFlow.
+
+    Args:
+        manifest: Shapes.
+        seed: Of the draws.
+        learn_initial: The initial state is among the weights, to be learned; it begins at zero.
     """
     rng = np.random.default_rng(seed)
     weights = {name: _draw(name, shape, rng) for name, shape in manifest.weight_shapes().items()}
+    if manifest.head == "dense" and manifest.recipe.kind != "difference":
+        weights["dense/kernel"] = _glorot(weights["dense/kernel"].shape, np.random.default_rng([seed, 1]))
+    if learn_initial:
+        weights |= {name: np.zeros(shape, np.float32) for name, shape in manifest.optional_shapes().items()}
     return seal_model(manifest, weights)
 
 
@@ -47,11 +59,15 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Float3
     if name == "dense/kernel":
         return (HEAD_DEVIATION * rng.standard_normal(shape)).astype(np.float32)
     if part == "kernel":
-        bound = math.sqrt(6.0 / sum(shape))
-        return rng.uniform(-bound, bound, shape).astype(np.float32)
+        return _glorot(shape, rng)
     if part == "recurrent":
         return np.ascontiguousarray(np.linalg.qr(rng.standard_normal(shape[::-1]))[0].T, dtype=np.float32)
     start = np.full(shape, 1.0 if part == "gamma" else 0.0, np.float32)
-    if name.startswith("lstm"):
+    if name.startswith(("lstm", "decoder")):
         start[shape[0] // 4 : shape[0] // 2] = 1.0  # gates i, f, c, o
     return start
+
+
+def _glorot(shape: tuple[int, ...], rng: np.random.Generator) -> Float32:
+    bound = math.sqrt(6.0 / sum(shape))
+    return rng.uniform(-bound, bound, shape).astype(np.float32)

@@ -18,6 +18,7 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
+from gaugecast.learn.initial import initial_model
 from gaugecast.learn.keras_file import describe
 from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
 from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
@@ -25,7 +26,7 @@ from gaugecast.learn.train.judging import MOST_STREAMS, Judged, judge, yardstick
 from gaugecast.learn.train.prepared import Prepared
 from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.sources import NO_TIME, Columns, fleet_of_file, record
-from gaugecast.learn.train.start import check_rows, first_model, manifest_of, recipe_of, spans_of
+from gaugecast.learn.train.start import check_rows, manifest_of, recipe_of, spans_of
 from gaugecast.model import Manifest, Model, seal_model
 
 PARTS = ("train", "validation", "test")
@@ -152,7 +153,7 @@ def _fit(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, l
     prepared.build(listener.advance)
     learned, held_out = sources_of(train, prepared)
     network = TrainingNetwork(
-        first_model(manifest, seed=train.seed, learn_initial=train.learn_initial),
+        initial_model(manifest, seed=train.seed, learn_initial=train.learn_initial),
         dropout=train.dropout,
         recurrent_dropout=train.recurrent_dropout,
         learn_initial=train.learn_initial,

@@ -115,9 +115,8 @@ class Prepared:
         n, period = len(held), self.fleet.period_ns
         origin, s = meaning(stats, held, self.recipe)
         parts = []
-        known = ~np.isnan(values).all(
-            axis=1
-        )  # from a bridged tick, whose value is an old one, nothing is to be learned
+        # From a bridged tick, whose value is an old one, nothing is to be learned.
+        known: Bool = np.asarray(np.isfinite(values).any(axis=1), bool)
         for k in range(1, self.manifest.decode_steps + 1):
             following = np.full_like(held, np.nan)
             there = min(n, len(values) - k)

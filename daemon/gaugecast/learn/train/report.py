@@ -23,9 +23,10 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child, .words { text-align: left; } th { font-weight: 600; color: var(--quiet); }
 tr.sum td { font-weight: 600; }
-.wide { overflow-x: auto; } .tiles { display: flex; gap: .8rem; flex-wrap: wrap; margin: 1rem 0; }
-.tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .8rem; min-width: 5rem; }
-.tile b { display: block; font-size: 1.35rem; font-weight: 600; } .tile span { color: var(--quiet); font-size: .85rem; }
+.wide { overflow-x: auto; } .wide + .wide { margin-top: 1.4rem; }
+.tiles { display: flex; gap: .6rem; flex-wrap: wrap; margin: 1rem 0; }
+.tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .7rem; min-width: 5rem; }
+.tile b { display: block; font-size: 1.35rem; font-weight: 600; } .tile span { color: var(--quiet); font-size: .78rem; }
 blockquote { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid var(--mark); }
 details { margin-top: 2rem; } summary { cursor: pointer; color: var(--quiet); }
 """

@@ -1,4 +1,4 @@
-"""What training begins with: the manifest that the settings mean, scaling as fitted, first weights by seed."""
+"""What training begins with: the least rows, the manifest that the settings mean, and scaling as fitted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
-from gaugecast.learn.initial import initial_model
+from gaugecast.learn.initial import manifest_for
 from gaugecast.learn.train.batches import Span
 from gaugecast.learn.train.recording import SLICE_ROWS, Recording
-from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
+from gaugecast.model import Layer, Manifest, Recipe
 from gaugecast.records import Float64
 
 STATEFUL_WARMUP = 8
@@ -72,20 +72,14 @@ def manifest_of(train: Train, fleet: Fleet, recipe: Recipe, *, configured: bool)
             f"({rows} rows), got {train.units[-1]}"
         )
     decoder = train.decoder_units or train.units[-1:]
-    cells = [Layer(u, train.activation, train.recurrent_activation) for u in decoder]
-    return Manifest(
-        fleet=fleet.name,
-        features=tuple((feature.name, feature.role) for feature in fleet.features),
-        period_s=fleet.period_ns / 1e9,
-        rows=rows,
-        recipe=recipe,
+    cells = tuple(Layer(u, train.activation, train.recurrent_activation) for u in decoder)
+    return replace(
+        manifest_for(fleet, rows=rows, recipe=recipe),
         layers=tuple(Layer(u, train.activation, train.recurrent_activation, train.layer_norm) for u in train.units),
-        input_size=layout.input_size,
-        output_size=layout.output_size,
         head=train.head,
         warmup_steps=STATEFUL_WARMUP if train.carries_state else train.look_back,
         look_back=0 if train.carries_state else train.look_back,
-        decoder=tuple(cells) if train.decoder == "repeat" else (),
+        decoder=cells if train.decoder == "repeat" else (),
         decode_steps=train.decode_steps,
     )
 
@@ -129,21 +123,3 @@ def fit_scaling(recording: Recording, span: Span, kind: str) -> tuple[Float64, F
         centre = mean + shift
         spread = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
     return centre, np.where(spread > 1e-12 * np.maximum(np.abs(centre), 1.0), spread, 1.0)
-
-
-def first_model(manifest: Manifest, *, seed: int, learn_initial: bool) -> Model:
-    """First weights, drawn with NumPy; as Keras draws them where the level is the target, else near persistence."""
-    begun = initial_model(manifest, seed=seed)
-    weights = dict(begun.weights)
-    rng = np.random.default_rng([seed, 1])
-    if manifest.head == "dense" and manifest.recipe.kind != "difference":
-        shape = weights["dense/kernel"].shape
-        bound = math.sqrt(6.0 / sum(shape))
-        weights["dense/kernel"] = rng.uniform(-bound, bound, shape).astype(np.float32)
-    for i, layer in enumerate(manifest.decoder):
-        bias = np.zeros(4 * layer.units, np.float32)
-        bias[layer.units : 2 * layer.units] = 1.0
-        weights[f"decoder{i}/bias"] = bias
-    if learn_initial:
-        weights |= {name: np.zeros(shape, np.float32) for name, shape in manifest.optional_shapes().items()}
-    return seal_model(manifest, weights)
