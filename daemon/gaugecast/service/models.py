@@ -119,7 +119,7 @@ def is_version(name: str) -> bool:
 
 
 class LossyLoader:
-    """Loads weights for a pipeline; where they cannot be read, or run, the role stays empty, since persistence beats silence.
+    """Loads weights for a pipeline; where they cannot be read or run, the role stays empty: persistence beats silence.
 
     Attributes:
         lost: (fleet, version) of those.
