@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.learn.train.job import Silent, Task
 from gaugecast.learn.train.sources import Columns
-from gaugecast.learn.tuning import Tried, grid, tune
+from gaugecast.learn.tuning import Tried, _suggest, describe_point, grid, tune
 from gaugecast.learn.tuning_report import write_report
 from gaugecast.model import load_model
 
@@ -43,7 +45,10 @@ def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
     report = write_report(tried, tmp_path / "out")
     assert report.read_text().count("data:image/png;base64,") == 3
     best = min(tried, key=lambda t: t.validation)
-    assert load_model(tmp_path / "out" / "best").manifest.layers[0].units == int(best.params["units"])
+    manifest = load_model(tmp_path / "out" / "best").manifest
+    assert manifest.layers[0].units == int(best.params["units"])
+    assert {f"tune.{key}" for key in Tune.model_fields} <= set(manifest.provenance)
+    assert manifest.provenance["trial"] == best.number
 
 
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
@@ -56,6 +61,28 @@ def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     assert more[:2] == first
     write_report(more, out)
     assert (out / "grid.png").exists() == (len({t.params["segment"] for t in more}) > 1)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_nothing_is_tried_twice_and_the_search_ends_when_all_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    """Trainings are costly, and the same one would say the same; resumed searches included."""
+
+    def no_training(trial: Any, task: Task, tuning: Tune, *_: object, done: list[Tried]) -> Tried:
+        params = describe_point(_suggest(trial, tuning))
+        tried = Tried(len(done), params, 1.0, float(len(done)), None, 1, 1.0, 1, 0.0, [], [])
+        trial.set_user_attr("tried", json.dumps({k: getattr(tried, k) for k in Tried.__slots__}))
+        return tried
+
+    monkeypatch.setattr("gaugecast.learn.tuning._try", no_training)
+    path = sine_file(tmp_path, 40)
+    for trials in (5, 99):
+        tuning = Tune(sampler=sampler, trials=trials, units=[2, 3], layers=[1, 2], segment=[8, 16])
+        tried = search(path, tuning, tmp_path / "out")
+    points = [tuple(sorted(t.params.items())) for t in tried]
+    assert len(points) == len(set(points)) == (2 + 4) * 2
+    assert [t.number for t in tried] == list(range(12))
 
 
 def test_a_grid_has_every_combination_once() -> None:
