@@ -1,11 +1,13 @@
 """Learning from what is recorded: it finds what is there to find, keeps the best pass, and crosses no reset."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Trace, warm_up
-from gaugecast.learn.warm_up import PATIENCE, Caution
+from gaugecast.learn.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from gaugecast.learn.windowed import warm_windows
 from support.models import random_model
 
@@ -102,3 +104,27 @@ def test_caution_draws_by_the_seed(model):
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+def test_weights_for_good_are_careful_unless_a_pattern_is_worth_knowing_by_heart(model, monkeypatch):
+    """Half the careful error decides; and what luck can do on few rows leaves the first weights in force."""
+    trace = echo_of(model, 100, learned=0.5)  # 100 errors held out: a tenth better may be luck
+
+    def chosen(careful, plain):
+        by_caution = {True: WarmUp(model, (1.0, careful)), False: WarmUp(model, (1.0, plain))}
+        module = importlib.import_module("gaugecast.learn.warm_up")
+        monkeypatch.setattr(module, "warm_up", lambda *_, caution=None, **__: by_caution[caution is not None])
+        return warm_up_for_good(model, [trace]).errors[1]
+
+    assert chosen(careful=0.8, plain=0.41) == 0.8
+    assert chosen(careful=0.8, plain=0.39) == 0.39
+
+
+def test_weights_for_good_are_those_begun_with_where_chance_explains_the_gain(model):
+    """A walk cannot be forecast; twenty held-out rows that happen to agree change nothing."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(100, ROWS, model.manifest.input_size)).astype(np.float32)
+    noise = Trace(x, rng.normal(size=(100, ROWS, 1)).astype(np.float32), 80)
+    kept = warm_up_for_good(model, [noise], compiled=False).model
+    for name, weight in model.weights.items():
+        np.testing.assert_array_equal(kept.weights[name], weight)

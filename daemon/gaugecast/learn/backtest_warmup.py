@@ -15,7 +15,7 @@ from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.lockstep import Lockstep
 from gaugecast.learn.recorder import Recorder
 from gaugecast.learn.split import Split
-from gaugecast.learn.warm_up import Caution, Trace, warm_up
+from gaugecast.learn.warm_up import Trace, warm_up, warm_up_for_good
 from gaugecast.model import Manifest, Model, seal_model
 from gaugecast.records import Input, Kind
 
@@ -47,8 +47,8 @@ def trained_on(
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
     taken = record(fleet, first_rows(batches, begin), first)
     traces = [trace for name in sorted(taken) for trace in unbroken(taken[name][:begin], first.manifest, fleet, train)]
-    caution = None if goes_on else Caution()
-    warmed = warm_up(first, traces, caution=caution, seed=seed, compiled=compiled)
+    train_with = warm_up if goes_on else warm_up_for_good
+    warmed = train_with(first, traces, seed=seed, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
 
 
