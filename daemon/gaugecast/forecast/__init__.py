@@ -1,1 +1,1 @@
-"""What turns rows into forecasts: input recipe, experts, intervals, skill and quality. Pure NumPy, no I/O."""
+"""What turns rows into forecasts: input recipe, experts, skill and message bodies. Pure NumPy, no I/O."""

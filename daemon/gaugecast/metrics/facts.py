@@ -76,7 +76,7 @@ class FeatureScore:
     Attributes:
         absolute_error: Exponentially discounted mean of |residual| over the fleet's streams, in `unit`.
         skill: 1 − Σ squared error / Σ squared error of persistence, discounted alike. 1 is perfect, 0 no better.
-        shadow_skill: The same of the model that the learner is about to hand over.
+        shadow_skill: The same of the model in shadow.
     """
 
     feature: str
