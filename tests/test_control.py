@@ -231,6 +231,22 @@ def test_clients_are_bounded_and_idle_ones_are_cut(tmp_path: Path) -> None:
         assert control._clients == {}
 
 
+def test_a_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
+    """An answer may take minutes; once it is given, silence counts again."""
+    now = [0.0]
+    with contextlib.closing(Control(tmp_path / "c", clock=lambda: now[0])) as control, connect(tmp_path / "c") as peer:
+        peer.sendall(b'{"command": "slow"}\n')
+        (command,) = next_commands(control)
+        now[0] = 2 * server.IDLE_S
+        control.poll()
+        command.answer()
+        control.poll()
+        assert peer.recv(100) == b'{"ok":true}\n'
+        now[0] += server.IDLE_S + 1
+        control.poll()
+        assert control._clients == {}
+
+
 def test_the_socket_is_for_its_owner_only(control: Control, path: Path) -> None:
     """Mode 0600 from the first moment, whatever the umask says."""
     mode = path.stat().st_mode

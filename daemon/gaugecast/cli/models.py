@@ -31,8 +31,8 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's confi
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
 _DEFAULT = Path("gaugecast.toml")
 _NEWEST = 20
-#: How long a daemon may take to answer that has to load TensorFlow first.
-_LOADING_S = 60.0
+#: How long a daemon may take to answer that has to load TensorFlow first, on a small device from a card.
+_LOADING_S = 300.0
 #: About half a minute of stepping.
 _WARM_INPUTS = 500_000
 
@@ -125,7 +125,8 @@ def shadow_model(
     if warm_inputs:
         _warm(settings, next(f for f in resolve_fleets(settings) if f.name == name), version, warm_inputs)
     request = {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"}
-    _ask(settings, request, timeout_s=_LOADING_S)
+    with Console().status("the daemon gets ready for it, and forecasts meanwhile"):
+        _ask(settings, request, timeout_s=_LOADING_S)
     typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
 
 

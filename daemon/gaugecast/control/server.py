@@ -22,14 +22,14 @@ SOCKET_NAME = "control.sock"
 MAX_CLIENTS = 16
 MAX_REQUEST_BYTES = 65_536
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-#: A client that neither asks nor reads for so long is cut.
+#: A client that neither asks nor reads for so long is cut, unless it waits for an answer.
 IDLE_S = 30.0
 
 _TRUSTED = frozenset({0, os.geteuid()})
 
 
 class Command:
-    """One request, to be answered once, before the next poll or after. Owner: the loop thread.
+    """One request, to be answered once, before the next poll or long after. Owner: the loop thread.
 
     Attributes:
         name: What is asked for: the request's `command`.
@@ -125,10 +125,10 @@ class Control:
             self._clients[connection.fileno()] = _Client(connection, self._epoll, self._clock)
 
     def _settle(self) -> None:
-        """Forget clients that are gone, or idle for too long."""
+        """Forget clients that are gone, or idle for too long; who waits for us is not idle."""
         horizon = self._clock() - IDLE_S
         for fd, client in list(self._clients.items()):
-            if client.gone or client.active_at < horizon:
+            if client.gone or (client.active_at < horizon and not client.waits):
                 client.socket.close()  # epoll forgets it by itself
                 del self._clients[fd]
 
@@ -149,6 +149,11 @@ class _Client:
     def gone(self) -> bool:
         """Whether nothing more can be read from it or sent to it."""
         return self._broken or (self._ended and self._unanswered == 0 and not self._outgoing)
+
+    @property
+    def waits(self) -> bool:
+        """Whether we owe it an answer."""
+        return self._unanswered > 0
 
     def read(self) -> list[Command]:
         """Commands of all complete lines; a line that is no request is answered here."""

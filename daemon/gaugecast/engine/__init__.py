@@ -18,7 +18,7 @@ class Engine(Protocol):
     """A network with its weights. Rows (N) are independent: a row's bits depend on that row alone.
 
     Arguments are never written to and results never alias them or each other. Not finite in, not finite out,
-    in that row only and without a warning. One thread at a time may call an engine (the one that made it).
+    in that row only and without a warning. One thread at a time may call an engine.
 
     Attributes:
         input_size: I, floats in a row of inputs.

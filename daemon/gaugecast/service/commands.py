@@ -10,20 +10,24 @@ from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
 from gaugecast.pipeline import events
 from gaugecast.service.daemon import Daemon
+from gaugecast.service.engines import EngineLoading
 from gaugecast.service.keeper import is_shadow, measured
 from gaugecast.service.warming import take_memory
 
 
-def answer_command(daemon: Daemon, command: Command) -> None:
-    """Do what is asked, or say why not."""
+def answer_command(daemon: Daemon, command: Command) -> bool:
+    """Do what is asked, or say why not. False where neither can be done yet: it is to be asked again."""
     action = _ACTIONS.get(command.name)
     if action is None:
         command.refuse(f"one of {', '.join(sorted(_ACTIONS))} expected, got {command.name!r}")
-        return
+        return True
     try:
         action(daemon, command)
+    except EngineLoading:
+        return False
     except (msgspec.ValidationError, KeyError, TypeError, ValueError, ModelError) as exc:
         command.refuse(f"{command.name}: {exc}")
+    return True
 
 
 def _status(daemon: Daemon, command: Command) -> None:

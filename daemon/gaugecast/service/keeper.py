@@ -6,6 +6,7 @@ checked before it is ordered.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, events
 from gaugecast.pipeline.lane import Lane
 from gaugecast.records import Input
-from gaugecast.service.models import ModelStore, check_fits
+from gaugecast.service.engines import EngineLoader, EngineLoading
+from gaugecast.service.models import ModelStore, check_meaning
 
 log = get("gaugecast")
 
@@ -55,10 +57,16 @@ class Standing:
 
 
 class ModelKeeper:
-    """Owned by the loop's thread. Its verbs give events for the next batch."""
+    """Owned by the loop's thread. Its verbs give events for the next batch.
 
-    def __init__(self, pipeline: Pipeline, store: ModelStore, settings: Learning) -> None:
+    No event may name weights whose engine is not there: the loop would load it when it takes the event.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, store: ModelStore, settings: Learning, engines: EngineLoader | None = None
+    ) -> None:
         self._pipeline, self._store, self._settings = pipeline, store, settings
+        self._engines = engines or EngineLoader()
         self.standings: dict[str, Standing] = {}
 
     def standing(self, fleet: str) -> Standing:
@@ -99,13 +107,15 @@ class ModelKeeper:
 
         Raises:
             ModelError: They are damaged, do not fit the fleet, or may not have that role; counted, nothing changes.
+            EngineLoading: Nothing speaks against them so far, but their engine is not there yet.
         """
         lane, standing = self.lane(fleet), self.standing(fleet)
         try:
             self._check_quiet(fleet)
             model = self._store.load(fleet, version)
-            check_fits(model, lane.fleet)
+            check_meaning(model, lane.fleet)
             role = _role_for(lane, model, role, learned=reason == events.LEARNED)
+            self._engines.demand(model)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
             standing.refused_total += 1
@@ -138,6 +148,7 @@ class ModelKeeper:
 
         Raises:
             ModelError: Nothing is in force, or something is under way.
+            EngineLoading: What it goes back to needs an engine that is not there yet.
         """
         lane, standing = self.lane(fleet), self.standing(fleet)
         self._check_quiet(fleet)
@@ -163,7 +174,8 @@ class ModelKeeper:
             if lane.shadow is not None and self._has_proven(lane):
                 made.append(self.promote(fleet, "beat what is in force"))
             elif learning and lane.in_force is not None and (why := self._failing(lane)):
-                made.append(self.roll_back(fleet, why))
+                with contextlib.suppress(EngineLoading):  # in the next second, then
+                    made.append(self.roll_back(fleet, why))
         return made
 
     def taken(self) -> None:
@@ -186,7 +198,9 @@ class ModelKeeper:
         if version in ("", lane.in_force.version):
             return ""
         try:
-            check_fits(self._store.load(fleet, version), lane.fleet)
+            model = self._store.load(fleet, version)
+            check_meaning(model, lane.fleet)
+            self._engines.demand(model)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
             log.warning("good weights gone", fleet=fleet, version=version, why=str(exc))

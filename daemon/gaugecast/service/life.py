@@ -7,6 +7,7 @@ import signal
 import time
 
 from gaugecast.config.schema import Settings
+from gaugecast.control import Command
 from gaugecast.logs import get
 from gaugecast.service import reports
 from gaugecast.service.commands import answer_command
@@ -50,6 +51,7 @@ class Life:
         self._ready = False
         self._connected = False  # as last published: /readyz must not lag behind by a second
         self._tick_at_s = 0.0
+        self._waiting: list[Command] = []  # one at most, for an engine that is being loaded
 
     def main_loop(self) -> None:
         """Turn until asked to stop."""
@@ -65,12 +67,18 @@ class Life:
                 daemon.checkpointer.turn(daemon.ledger.last_seq, now_s)
             daemon.metrics.observe(daemon.tallies.take(facts))
             self._reporter.note_latencies(facts.latencies_s)
-            for command in daemon.control.poll():
-                answer_command(daemon, command)
+            self._answer_commands()
             if now_s >= self._tick_at_s or daemon.link.connected != self._connected:
                 self._tick_at_s, self._connected = now_s + _TICK_S, daemon.link.connected
                 self.on_tick(now_s)
             daemon.notifier.beat()
+
+    def _answer_commands(self) -> None:
+        commands = [*self._waiting, *self._daemon.control.poll()]
+        waiting = [command for command in commands if not answer_command(self._daemon, command)]
+        self._waiting = waiting[:1]
+        for late in waiting[1:]:
+            late.refuse(f"{late.name}: an engine is being loaded for another command; ask again")
 
     def on_tick(self, now_s: float) -> None:
         """Once a second: judge the models, publish snapshots for other threads, prune, say READY."""

@@ -164,6 +164,16 @@ def check_fits(model: Model, fleet: Fleet) -> None:
     Raises:
         ModelError: Names what was expected and what the manifest says; or its engine cannot be had here.
     """
+    check_meaning(model, fleet)
+    engine_for(model)
+
+
+def check_meaning(model: Model, fleet: Fleet) -> None:
+    """Hold a model against the fleet that it is to forecast; whether it runs here is not asked.
+
+    Raises:
+        ModelError: Names what was expected and what the manifest says.
+    """
     manifest = model.manifest
     wanted = (
         ("fleet", fleet.name, manifest.fleet),
@@ -174,4 +184,3 @@ def check_fits(model: Model, fleet: Fleet) -> None:
     for key, expected, got in wanted:
         if expected != got:
             raise ModelError(f"model {manifest.version}: {key} {expected!r} expected by the fleet, got {got!r}")
-    engine_for(model)

@@ -1,0 +1,202 @@
+"""A model whose engine takes seconds to load: the loop turns meanwhile, and answers once it is there."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.scenes import Listener, send_tanks, tanks_config
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.config.schema import Learning, Loop
+from gaugecast.control import SOCKET_NAME, call
+from gaugecast.errors import CommandRefused, GaugecastError, ModelError
+from gaugecast.model import Layer, Model
+from gaugecast.pipeline import Pipeline, events
+from gaugecast.service.engines import EngineLoader, EngineLoading
+from gaugecast.service.keeper import ModelKeeper
+from gaugecast.service.models import ModelStore
+from learning.stage import model_events
+from learning.worlds import configured
+from support.daemon import DaemonProcess
+from support.models import random_model
+from support.mosquitto import Mosquitto, wait_until
+
+#: Takes TensorFlow's place until the test says go; then it is broken, or steps aside for the real one.
+SLOW_TENSORFLOW = """
+import pathlib, sys, time
+place = pathlib.Path(__file__).parent.parent
+(place / "begun").touch()
+while not (place / "go").exists():
+    time.sleep(0.01)
+(place / "go").unlink()
+if (place / "broken").exists():
+    raise ImportError("libtensorflow.so: no room for it")
+sys.path.remove(str(place))
+del sys.modules["tensorflow"]
+import tensorflow
+"""
+
+
+class SlowBuild:
+    """An engine's maker that waits for the test, then fails if it is told to."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.failure: Exception | None = None
+        self.threads: list[str] = []
+
+    def __call__(self, model: Model) -> None:
+        self.threads.append(threading.current_thread().name)
+        if model.manifest.engine == "tensorflow":
+            assert self.go.wait(10)
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+def build() -> Iterator[SlowBuild]:
+    """Lets go of what still waits."""
+    made = SlowBuild()
+    yield made
+    made.go.set()
+
+
+def gru(seed: int = 0) -> Model:
+    """For the TensorFlow engine."""
+    return random_model("tanks", layers=[Layer(2, cell="gru")], engine="tensorflow", seed=seed)
+
+
+def demand(loader: EngineLoader, model: Model) -> None:
+    """Ask, round after round, until the engine is there or is known not to come."""
+
+    def there() -> bool:
+        try:
+            loader.demand(model)
+        except EngineLoading:
+            return False
+        return True
+
+    wait_until(there, what="the engine")
+
+
+def test_an_engine_that_is_slow_to_load_is_loaded_in_one_thread_of_its_own(build: SlowBuild) -> None:
+    """Whoever asks meanwhile is told to ask again, for whatever model; NumPy's are made where they are asked for."""
+    loader = EngineLoader(build)
+    model = gru()
+    for other in (model, model, gru(1)):
+        with pytest.raises(EngineLoading):
+            loader.demand(other)
+    loader.demand(random_model("tanks"))
+    build.go.set()
+    demand(loader, model)
+    demand(loader, gru(1))
+    assert build.threads == ["engine", "MainThread", "engine"]
+
+
+def test_an_engine_that_does_not_load_is_refused_and_tried_again_when_asked_again(build: SlowBuild) -> None:
+    """Whatever the foreign library raises; the next try may find it mended."""
+    loader, model = EngineLoader(build), gru()
+    build.go.set()
+    for build.failure, words in (
+        (ModelError("no TensorFlow here"), "^no TensorFlow here$"),
+        (MemoryError("all gone"), r"cannot be loaded: MemoryError\('all gone'\)"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            demand(loader, model)
+    build.failure = None
+    demand(loader, model)
+
+
+def test_weights_get_their_role_once_their_engine_is_there(tmp_path: Path, build: SlowBuild) -> None:
+    """Until then nothing is on its way; that it cannot be had is a refusal like any other."""
+    store = ModelStore(tmp_path)
+    pipeline = Pipeline(Loop(), store.load)
+    pipeline.advance([configured()])
+    keeper = ModelKeeper(pipeline, store, Learning(), EngineLoader(build))
+    version = store.add("tanks", gru())
+
+    def attempt() -> events.Event | None:
+        try:
+            return events.decode_event(keeper.hand_over("tanks", version, "shadow", "asked").detail)
+        except EngineLoading:
+            return None
+
+    assert attempt() is None
+    assert not keeper.standing("tanks").ordered
+    build.failure = ModelError("broken")
+    build.go.set()
+    with pytest.raises(ModelError, match="broken"):
+        wait_until(attempt, what="the refusal")
+    assert keeper.standing("tanks").refused_total == 1
+    build.failure = None
+    assert wait_until(attempt, what="the event") == events.ModelInstalled(
+        "shadow", version, sha256=gru().manifest.sha256, reason="asked"
+    )
+    assert keeper.standing("tanks").handovers_total == 1
+
+
+class Asked(threading.Thread):
+    """`models shadow` as the command line asks for it, beside the test."""
+
+    def __init__(self, daemon: DaemonProcess, version: str) -> None:
+        super().__init__(daemon=True)
+        self._daemon, self._version = daemon, version
+        self.outcome: dict[str, Any] | GaugecastError | None = None
+        self.start()
+
+    def run(self) -> None:
+        request = {"command": "hand_over", "fleet": "tanks", "version": self._version, "role": "shadow"}
+        try:
+            self.outcome = call(self._daemon.state / SOCKET_NAME, {**request, "reason": "asked"}, timeout_s=60)
+        except GaugecastError as exc:
+            self.outcome = exc
+
+
+@pytest.mark.keras
+def test_readings_are_forecast_while_tensorflow_is_imported(tmp_path: Path, broker: Mosquitto) -> None:
+    """A first import fails, and the command says why; a second is slow, and its model is in shadow in the end."""
+    place = tmp_path / "slow"
+    (place / "tensorflow").mkdir(parents=True)
+    (place / "tensorflow" / "__init__.py").write_text(SLOW_TENSORFLOW)
+    (place / "broken").touch()
+    path = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
+    daemon = DaemonProcess(tmp_path / "d", tanks_config(broker.port), environment={"PYTHONPATH": path})
+    (fleet,) = resolve_fleets(load_settings(daemon.config_path, {}))
+    features = [(f.name, f.role) for f in fleet.features]
+    model = random_model(fleet.name, features, fleet.rows, layers=[Layer(2, cell="gru")], engine="tensorflow")
+    version = ModelStore(daemon.state).add("tanks", model)
+    with Listener(broker, tmp_path) as listener:
+        daemon.start()
+        try:
+            for turn in range(2):
+                asked = Asked(daemon, version)
+                wait_until((place / "begun").exists, what="the import")
+                send_tanks(broker, 20, first=20 * turn, streams=4)
+                listener.wait_distinct(20 * (turn + 1))
+                late = Asked(daemon, version)
+                late.join(10)
+                assert isinstance(late.outcome, CommandRefused)
+                assert "being loaded for another command; ask again" in str(late.outcome)
+                assert asked.outcome is None
+                assert model_events(daemon) == []
+                (place / "begun").unlink()
+                (place / "go").touch()
+                asked.join(60)
+                if turn == 0:
+                    assert isinstance(asked.outcome, CommandRefused)
+                    assert "needs the TensorFlow engine" in str(asked.outcome)
+                    assert "no room for it" in str(asked.outcome)
+                    (place / "broken").unlink()
+            assert asked.outcome == {}, daemon.log_tail()
+            send_tanks(broker, 20, first=40, streams=4)
+            listener.wait_distinct(60)
+            assert model_events(daemon) == [("shadow", version)]
+            assert daemon.stop() == 0
+        finally:
+            if daemon.running:
+                daemon.kill()
