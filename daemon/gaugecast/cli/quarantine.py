@@ -6,7 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Sequence
-from datetime import datetime, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +54,7 @@ def quarantine_command(
 
 def to_json(row: Quarantined) -> dict[str, Any]:
     """One refused reading for a script; `payload_base64` is exact, at most the first 256 bytes."""
-    at = datetime.fromtimestamp(row.received_at_ns / 1e9, timezone.utc)  # noqa: UP017  datetime.UTC is the same object
+    at = datetime.fromtimestamp(row.received_at_ns / 1e9, UTC)
     return {
         "number": row.number,
         "received_at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

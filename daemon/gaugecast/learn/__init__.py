@@ -1,6 +1,9 @@
 """The learner: trains the fleets' models with TensorFlow, in a process of its own. Importing it does not import that.
 
-`initial` begins a model, `warm_up` trains one on what is recorded, `trainer` goes on while it serves.
+Beside the loop: `process` is its life, `follower` its own pipeline at the ledger's tail, `first_lessons` the past of a
+fleet without a model; `pupil` is a fleet, `student` and `memory` what it is shown, `trainer` and `descent` the updates.
+Over history: `warm_up`, `lockstep`, and `backtest` with `baselines`, `windowed`, `score` and `plots`.
+By hand: `train/`, `tuning`, `autoencoder/`. From and to Keras: `importing`, `keras_*`, `network`.
 """
 
 from gaugecast.learn.initial import initial_model, manifest_for

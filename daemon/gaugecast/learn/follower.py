@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
-from gaugecast.learn.beginner import FirstLessons
+from gaugecast.learn.first_lessons import FirstLessons
 from gaugecast.learn.ports import History, RestoreNewest, Store
 from gaugecast.learn.pupil import Pupil, why_spared
 from gaugecast.logs import get
@@ -54,7 +54,7 @@ class Follower:
 
     def begin(self) -> None:
         """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost."""
-        self._open()
+        self.pipeline, self.seq = self._restore(self._new_pipeline)
         for name in self.pupils.keys() - self.pipeline.lanes.keys():
             del self.pupils[name]
         self.spared.clear()
@@ -100,7 +100,7 @@ class Follower:
         """
         crowded = [name for name, pupil in self.pupils.items() if pupil.crowded]
         reached = self.seq
-        if not crowded or self._restore_point() is None:
+        if not crowded or not self._go_back():
             return
         self._again = True
         try:
@@ -116,7 +116,7 @@ class Follower:
                 pupil.student.streams = pupil.streams
 
     def install(self, fleet: str, model: Model) -> None:
-        """Put weights in force here, that the loop does not have in force."""
+        """Put weights in force here that the loop does not have in force."""
         self._private = (model.manifest.version, model)
         event = events.ModelInstalled("in_force", model.manifest.version)
         self.pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
@@ -151,16 +151,13 @@ class Follower:
 
     # -- the pipeline
 
-    def _open(self) -> None:
-        self.pipeline, self.seq = self._restore(self._new_pipeline)
-
-    def _restore_point(self) -> int | None:
-        """Go back to the newest checkpoint; `None`, and nothing is done, where it is not behind us."""
+    def _go_back(self) -> bool:
+        """Go back to the newest checkpoint; False, and nothing is done, where it is not behind us."""
         pipeline, seq = self._restore(self._new_pipeline)
         if not 0 < seq <= self.seq:
-            return None
+            return False
         self.pipeline, self.seq = pipeline, seq
-        return seq
+        return True
 
     def _new_pipeline(self) -> Pipeline:
         return Pipeline(self._settings.loop, self._load, trace=True)

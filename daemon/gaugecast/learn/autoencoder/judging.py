@@ -153,8 +153,7 @@ def result_rows(judged: Sequence[Judgement]) -> list[dict[str, Any]]:
         for one in judged
     ]
     labelled = any(one.labels is not None for one in judged)
-    size = sum(one.judged for one in judged)
-    said = sum(one.alarmed for one in judged)
+    size, said = sum(one.judged for one in judged), sum(one.alarmed for one in judged)
     both = [("autoencoder", said, total), ("always alarm", size, total.always)]
     return rows + [
         {"set": "all", "model": model, "rows": size, "alarms": alarms, **_figures(counts, labelled=labelled)}
