@@ -122,7 +122,7 @@ def _show(console: Console, trained: Trained, written: Path) -> None:
         "part", "steps ahead", *FIGURE_HEAD, title=_TITLE, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
     for column in grid.columns:
-        column.min_width = 10 if column.header == "part" else 5
+        column.min_width = max(10 if column.header == "part" else 5, *map(len, str(column.header).split()))
     for part, judged in trained.judged.items():
         shown = {1, trained.fleet.horizon} if len(judged.horizons) > 6 else {h.horizon for h in judged.horizons}
         for one in judged.horizons:
