@@ -214,6 +214,19 @@ def test_what_cannot_be_stepped_is_refused_with_the_reason(tmp_path: Path, case:
         import_keras(path, FLEET)
 
 
+def test_a_refused_recurrent_layer_is_not_said_to_be_missing_as_well(tmp_path: Path) -> None:
+    """The layer itself is the one reason, in the encoder and in the decoder; nothing that follows from it."""
+    from keras import layers
+
+    both = layers.Bidirectional(layers.LSTM(3)), layers.Bidirectional(layers.LSTM(3, return_sequences=True))
+    path = build(tmp_path / "own.keras", both[0], layers.RepeatVector(2), both[1], layers.Dense(2))
+    with pytest.raises(ModelError) as caught:
+        import_keras(path, FLEET)
+    complaints = str(caught.value).split("\n  - ")[1:]
+    assert len(complaints) == 2
+    assert all("Bidirectional): it reads the series backwards" in one for one in complaints)
+
+
 def test_all_complaints_come_at_once(tmp_path: Path) -> None:
     """A list, so that nobody mends one fault a try."""
     from keras import layers

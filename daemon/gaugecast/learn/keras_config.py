@@ -28,6 +28,8 @@ RNN_CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
 #: Layers that look at one step only, so that TimeDistributed around them changes nothing.
 PER_STEP = ("Dense", "LayerNormalization", "BatchNormalization", "Activation", "ReLU")
 KNOWN = ("InputLayer", "Normalization", *RECURRENT, "RepeatVector", *PER_STEP, *IDLE)
+#: Layers that have a memory, but not one that is stepped: where one is refused, none is missing.
+REFUSED_MEMORIES = ("Bidirectional", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 MODELS = ("Sequential", "Functional", "Model")
 #: Classes of Keras that hold nothing but numbers, as they occur inside of a layer's configuration.

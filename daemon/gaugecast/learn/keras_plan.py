@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from gaugecast.learn.keras_config import (
     IDLE,
     KNOWN,
     PER_STEP,
     RECURRENT,
+    REFUSED_MEMORIES,
     RNN_CELLS,
     WHY,
     KerasLayer,
@@ -42,6 +43,7 @@ class Plan:
     Attributes:
         shape: Of the input, (batch, steps, features), `None` where it is open.
         repeat: Steps of the RepeatVector; 0 = there is none.
+        recurrent: Which parts of the file have a recurrent layer, be it one that is refused.
         look_back: 0 where the network carries its state, or gives an output at each step of a series of any length.
     """
 
@@ -53,6 +55,7 @@ class Plan:
     shape: tuple[int | None, ...] = ()
     look_back: int = 0
     complaints: list[str] = field(default_factory=list)
+    recurrent: set[Literal["encoder", "decoder"]] = field(default_factory=set)
 
     @property
     def chain(self) -> list[Placed]:
@@ -85,11 +88,11 @@ def sort_layers(layers: list[KerasLayer]) -> Plan:
         for one in _unfold(layer):
             plan.complaints += _place(plan, one)
     _take_head(plan)
-    if not any(_remembers(placed) for placed in plan.layers):
+    if "encoder" not in plan.recurrent:
         plan.complaints.append(f"expected at least one recurrent layer ({', '.join(RECURRENT)}), found none")
     if plan.decoder and plan.head is None:
         plan.complaints.append("expected a linear Dense or TimeDistributed(Dense) after the decoder, found none")
-    if plan.repeat and not any(_remembers(placed) for placed in plan.decoder):
+    if plan.repeat and "decoder" not in plan.recurrent:
         plan.complaints.append("expected a recurrent layer after RepeatVector, found none")
     plan.look_back = _look_back(plan)
     return plan
@@ -124,6 +127,8 @@ def _unfold(layer: KerasLayer) -> Iterator[KerasLayer]:
 
 def _place(plan: Plan, layer: KerasLayer) -> Iterator[str]:
     kind = layer.kind
+    if kind in RECURRENT or kind in REFUSED_MEMORIES:
+        plan.recurrent.add("decoder" if plan.repeat else "encoder")
     if kind not in KNOWN:
         known = f"not a layer that the daemon steps; known are {', '.join(KNOWN)}"
         yield f"{layer.name} ({kind}): {WHY.get(kind, known)}"
@@ -136,7 +141,7 @@ def _place(plan: Plan, layer: KerasLayer) -> Iterator[str]:
             yield f"{layer.name}: expected Normalization once, as the first layer"
         plan.normalization = layer
     elif kind == "RepeatVector":
-        if plan.repeat or not any(_remembers(placed) for placed in plan.layers):
+        if plan.repeat or "encoder" not in plan.recurrent:
             yield f"{layer.name}: expected RepeatVector once, after the encoder's recurrent layers"
         plan.repeat = int(layer.config["n"])
     elif kind == "LayerNormalization":
