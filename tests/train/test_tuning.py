@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from gaugecast.cli.tune import show_trials
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.learn.train.job import Silent, Task
 from gaugecast.learn.train.sources import Columns
 from gaugecast.learn.tuning import Tried, _suggest, describe_point, grid, tune
-from gaugecast.learn.tuning_report import write_report
+from gaugecast.learn.tuning_report import table_rows, write_report
 from gaugecast.model import load_model
 
 pytestmark = pytest.mark.keras
@@ -83,6 +86,40 @@ def test_nothing_is_tried_twice_and_the_search_ends_when_all_is_tried(
     points = [tuple(sorted(t.params.items())) for t in tried]
     assert len(points) == len(set(points)) == (2 + 4) * 2
     assert [t.number for t in tried] == list(range(12))
+
+
+def shown(trials: list[Tried]) -> list[str]:
+    """The lines of the table on a terminal of 80 columns."""
+    console = Console(width=80, file=io.StringIO())
+    show_trials(console, trials)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_the_table_in_the_terminal_fits_80_columns_with_every_figure_whole() -> None:
+    """The widest that a search gives; what was tried is wrapped, a figure never is."""
+    trials = [
+        Tried(
+            100 + k, {"units": f"128-{64 + k}", "learning_rate": 0.00123 * (k + 1), "dropout": 0.1 * k, "look_back": k},
+            1.234e-5 / (k + 1), 0.0001234 * (k + 1), -0.2345 * k, 123_456 + k, 12.45 + k, 10_000 + k, 10.0, [], [],
+        )
+        for k in range(3)
+    ]  # fmt: skip
+    lines = shown(trials)
+    assert max(map(len, lines)) <= 80
+    for row in table_rows(trials):
+        (line,) = (line for line in lines if line.split()[:1] == row[:1])
+        assert set(line.split()) >= {row[0], *row[2:8]}
+    for whole in ("units 128-66,", "learning_rate", "0.00369,", "dropout 0.2,", "look_back 2"):
+        assert any(whole in line for line in lines)
+
+
+def test_what_all_trials_share_stands_beneath_the_table() -> None:
+    """A column of one figure tells nothing; of a single trial all is told."""
+    trials = [Tried(k, {"epochs": k + 1}, 0.5, 0.25, 0.1 * k, 4321, 1.0 + k, 987, 1.0, [], []) for k in range(2)]
+    lines = shown(trials)
+    assert lines[-1].strip() == "the same in all trials: parameters 4,321, bytes a stream 987"
+    assert "987" not in "".join(lines[:-1])
+    assert not any("the same" in line for line in shown(trials[:1]))
 
 
 def test_a_grid_has_every_combination_once() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import create_model
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
@@ -31,7 +33,12 @@ from gaugecast.config.tuning import Tune
 if TYPE_CHECKING:
     from gaugecast.learn.tuning import Tried
 
-LEAST_WIDTH = 130
+LEAST_WIDTH = 80
+#: Narrow heads for those columns of the report's table that 80 columns have room for.
+_HEADS = ("trial", "tried", "train\nMSE", "validation\nMSE", "skill", "para-\nmeters", "µs a\nstep", "bytes a\nstream")
+_ALWAYS = 4
+#: Of what was tried; where it is longer, each setting has a line of its own.
+_TRIED_WIDTH = 21
 #: Keys of `Train` that are options here, too: those that are not searched under the same name.
 FIXED = {name: (field.annotation, field) for name, field in Train.model_fields.items() if name not in Tune.model_fields}
 FixedOptions = create_model("FixedOptions", __base__=Table, **FIXED)  # type: ignore[call-overload]
@@ -75,7 +82,7 @@ def _tune(
     from gaugecast.learn.tuning import tune
     from gaugecast.learn.tuning_report import HEAD, table_rows, write_report
 
-    console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # cells that wrap cannot be read
+    console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # figures cut short cannot be read
     directory = out or Path("runs/tune")
     began = time.monotonic()
     with Progress(
@@ -90,12 +97,30 @@ def _tune(
             bar.console.print(f"trial {number}: {what}: {told}", highlight=False)
 
         trials = tune(task, tuning, directory, Silent(), on_trial=note)
-    grid = Grid(*HEAD)
-    for row in table_rows(trials):
-        grid.add_row(*row)
-    console.print(grid)
+    show_trials(console, trials)
     written = write_report(trials, directory)
     console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)
+
+
+def show_trials(console: Console, trials: Sequence[Tried]) -> None:
+    """The best trial first, 80 columns wide: costs that all trials share are said once, beneath."""
+    from gaugecast.learn.tuning_report import HEAD, table_rows
+
+    rows = table_rows(trials)
+    columns = list(zip(*rows, strict=True))[: len(_HEADS)]
+    shared = [i for i, cells in enumerate(columns) if i >= _ALWAYS and len(rows) > 1 and len(set(cells)) == 1]
+    grid = Grid(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for i, head in enumerate(_HEADS):
+        if i not in shared:
+            grid.add_column(head, no_wrap=head != "tried", overflow="fold")
+    long = any(len(row[1]) > _TRIED_WIDTH for row in rows)
+    for row in rows:
+        row[1] = row[1].replace(", ", ",\n") if long else row[1]
+        grid.add_row(*(row[i] for i in range(len(_HEADS)) if i not in shared))
+    console.print(grid)
+    if shared:
+        told = ", ".join(f"{HEAD[i]} {rows[0][i]}" for i in shared)
+        console.print(f"the same in all trials: {told}", highlight=False)
 
 
 class _Options(Tune, FixedOptions):  # type: ignore[misc, valid-type]
