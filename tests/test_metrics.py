@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import ROOT
 from gaugecast.metrics import (
     DEGRADED_REASONS,
     STAGES,
@@ -28,6 +28,8 @@ from gaugecast.metrics import (
 from gaugecast.metrics.catalogue import CATALOGUE
 from gaugecast.metrics.tally import Histogram
 from gaugecast.records import REJECT_REASONS, Verdict
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -114,17 +114,21 @@ def step_exactly(model: Model, x: Float32) -> Float64:
 def test_ten_thousand_steps_equal_the_exported_keras_model(
     tmp_path: Path, units: tuple[int, ...], activation: str, head: str, norm: bool
 ) -> None:
-    """Each output of the engine, stepped through 10,000 readings, lies within 1e-5 of the `.keras` file's.
+    """Each output of the engine, stepped through 10,000 readings, lies within 1e-5 of what the network is in float64.
 
-    And of the same network in float64, for both round. Two norms after each other multiply roundings by up to a
-    thousand where a layer's outputs hardly differ: there the engine is at most 5.4e-6 off, Keras 7.7e-6, and the two
-    9.7e-6 from each other; without norms each is within 3e-7.
+    And of what the `.keras` file gives. A layer norm multiplies roundings by thirty, and float32 Keras is then the
+    less exact of the two, by more on one processor than on another: two norms after each other leave the engine
+    5.4e-6 off at most and Keras 7.7e-6 on one, so there each is held against the exact network alone. Without norms
+    all are within 3e-7.
     """
     model = make_model(units, activation, head, norm)
     x = draw_inputs(model, STEPS)
     expected, got = run_keras(reload(model, tmp_path), x), step_engine(model, x)
-    np.testing.assert_allclose(got, step_exactly(model, x), atol=TOLERANCE, rtol=0)
-    np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+    exact = step_exactly(model, x)
+    np.testing.assert_allclose(got, exact, atol=TOLERANCE, rtol=0)
+    np.testing.assert_allclose(expected, exact, atol=2 * TOLERANCE if norm else TOLERANCE, rtol=0)
+    if not norm:
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
     assert np.ptp(expected, axis=0).max() > 1000 * TOLERANCE
 
 

@@ -28,10 +28,11 @@ import sys
 from pathlib import Path
 from gaugecast.config.training import Train
 from gaugecast.learn.train import judging
-from gaugecast.learn.train.job import Task, peak_memory_mb, run_training
+from gaugecast.learn.train.job import Task, run_training
 judging.MOST_ROWS = 200  # what is judged is bounded; it is the rows read, prepared and trained on that are many
 run_training(Task((Path(sys.argv[1]),), Train(units=[2], epochs=1, segment=100, batch_size=64)))
-print(peak_memory_mb())
+status = Path("/proc/self/status").read_text()  # getrusage would tell of the process that started this one, too
+print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
 
 
