@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import shutil
 import tempfile
 import time
@@ -284,8 +283,3 @@ def as_recorded(value: object) -> str | int | float:
 
 def _source_name(path: Path) -> str:
     return path.name or str(path)
-
-
-def peak_memory_mb() -> float:
-    """The most that this process has held, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

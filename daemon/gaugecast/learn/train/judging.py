@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,6 @@ class Judged:
     course: Course
     forecasts: Float64
     counted: slice
-    microseconds_per_step: float = field(default=0.0)
 
     def to_json(self) -> dict[str, Any]:
         """For metrics.json."""
