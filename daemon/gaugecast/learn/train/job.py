@@ -218,7 +218,7 @@ def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifes
         f"each stream is cut into {kind}s of {train.window} steps, in order; the state goes on from one to the next "
         "and begins anew at each stream's start and after a long gap"
         if train.carries_state
-        else f"a window of {train.look_back} rows begins every {train.stride} rows, each from the initial state"
+        else f"windows of {train.look_back} rows, each {train.stride} after the one before, from the initial state"
     )
     target = {
         ("sequence", 1): "the series itself, one step later, at every step",

@@ -34,7 +34,7 @@ class Figures:
     Attributes:
         mase: MAE over that of repeating the last value within the training part.
         skill: 1 − MSE / MSE of persistence; `None` where nothing moved.
-        skill_seasonal: The same against the value a season ago; `None` without a season.
+        skill_seasonal: The same against the value a season ago; `None` where no rows are so far apart.
     """
 
     count: int
@@ -115,6 +115,7 @@ def judge(
     """
     season = season or season_of_day(fleet.period_ns) or 0
     tallies = {part: _Tally([[] for _ in range(horizon)]) for part in spans}
+    with_season: set[str] = set()
     for number, stream in enumerate(recording.streams[:MOST_STREAMS], 1):
         bounds = {part: _scored(part, span.rows(recording.rows(stream))) for part, span in spans.items()}
         bounds = {part: (low, high) for part, (low, high) in bounds.items() if high > max(low, 1)}
@@ -123,10 +124,12 @@ def judge(
         for (part, (low, high)), (first, _), (course, forecasts) in zip(bounds.items(), pieces, walked, strict=True):
             base = seasonal(course, horizon, season) if season else persistence(course, horizon)
             tallies[part].add(course, forecasts, base, slice(low - first, high - first))
+            if 0 < season <= course.tick[-1]:
+                with_season.add(part)
         tick(number)
     names = [feature.name for feature in fleet.features if feature.role == "forecast"]
     return {
-        part: tally.judged(part, names, measure, has_season=bool(season))
+        part: tally.judged(part, names, measure, has_season=part in with_season)
         for part, tally in tallies.items()
         if tally.shown is not None
     }

@@ -106,7 +106,7 @@ def show(number: float | None) -> str:
 
 def show_share(number: float | None) -> str:
     """Per cent, or – for nothing."""
-    return "–" if number is None or number != number else f"{number:+.1%}"
+    return "–" if number is None or number != number else f"{round(number, 3) + 0.0:+.1%}"  # no −0.0 %
 
 
 def feature_table(judged: Judged, units: dict[str, str]) -> str:
