@@ -21,7 +21,7 @@ from gaugecast.service.engines import EngineLoader, EngineLoading
 from gaugecast.service.keeper import ModelKeeper
 from gaugecast.service.models import ModelStore
 from learning.stage import model_events
-from learning.worlds import configured
+from learning.worlds import configured, event
 from support.daemon import DaemonProcess
 from support.models import random_model
 from support.mosquitto import Mosquitto, wait_until
@@ -95,7 +95,7 @@ def test_an_engine_that_is_slow_to_load_is_loaded_in_one_thread_of_its_own(build
     build.go.set()
     demand(loader, model)
     demand(loader, gru(1))
-    assert build.threads == ["engine", "MainThread", "engine"]
+    assert sorted(build.threads) == ["MainThread", "engine", "engine"]
 
 
 def test_an_engine_that_does_not_load_is_refused_and_tried_again_when_asked_again(build: SlowBuild) -> None:
@@ -138,6 +138,27 @@ def test_weights_get_their_role_once_their_engine_is_there(tmp_path: Path, build
         "shadow", version, sha256=gru().manifest.sha256, reason="asked"
     )
     assert keeper.standing("tanks").handovers_total == 1
+
+
+def test_a_rollback_waits_for_the_engine_of_what_it_goes_back_to(
+    tmp_path: Path, build: SlowBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart the good weights may be the only ones that need TensorFlow; the keeper judges again later."""
+    store = ModelStore(tmp_path)
+    bad, good = (store.add("tanks", model) for model in (random_model("tanks"), gru()))
+    pipeline = Pipeline(Loop(), store.load)
+    pipeline.advance([configured(), event(events.ModelInstalled("in_force", bad))])
+    keeper = ModelKeeper(pipeline, store, Learning(mode="child"), EngineLoader(build))
+    keeper.remember([("tanks", events.ModelInstalled("in_force", bad, good=good))])
+    monkeypatch.setattr(keeper, "_failing", lambda _: "lost to persistence")
+    assert keeper.judge() == keeper.judge() == []
+    assert keeper.standing("tanks").rollbacks_total == 0
+    build.go.set()
+    (order,) = wait_until(keeper.judge, what="the rollback")
+    assert events.decode_event(order.detail) == events.ModelInstalled(
+        "in_force", good, reason=events.ROLLBACK, good=good
+    )
+    assert build.threads == ["engine"]
 
 
 class Asked(threading.Thread):

@@ -161,7 +161,7 @@ def promote_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
 def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     """Put the last good weights in force again; persistence where there are none."""
     settings = load_settings(config, os.environ)
-    _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)})
+    _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)}, timeout_s=_LOADING_S)
     typer.echo("rolled back")
 
 
