@@ -10,7 +10,7 @@
 #                                                              also configuration, secrets, ledger and the user
 #
 # --wheel FILE   the package; default: the newest gaugecast-*.whl here, in ../dist or in ./
-# --learner      with TensorFlow (some 2 GB), for the learner's unit; without it models forecast but do not learn
+# --learner      with TensorFlow (some 2 GB), for the learner's unit and for imported models that NumPy cannot step
 #
 # pip's own settings hold, so PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/wheels installs without a network.
 # What it writes: /opt/gaugecast, /usr/local/bin/gaugecast, /etc/gaugecast, /etc/systemd/system/gaugecast*.service,
