@@ -13,8 +13,8 @@ from accuracy import page
 from accuracy.places import keep_rows
 from accuracy.runs import ETT, load, split_of
 from accuracy.table import verdicts
-from gaugecast.learn.backtest import backtest
-from gaugecast.learn.split import Split
+from gaugecast.learn.backtest.run import backtest
+from gaugecast.learn.backtest.split import Split
 from gaugecast_sim.replay import ReplayError, find_csv
 
 

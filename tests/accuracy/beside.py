@@ -18,8 +18,8 @@ from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.runs import Rows, load, split_of
 from accuracy.table import show_set
 from gaugecast.fleet import Fleet
-from gaugecast.learn.backtest import courses_of, report_on
-from gaugecast.learn.score_rows import result_rows
+from gaugecast.learn.backtest.run import courses_of, report_on
+from gaugecast.learn.backtest.score_rows import result_rows
 from gaugecast.records import Float64
 from gaugecast_sim.link import PublishLink
 from gaugecast_sim.replay import ReplayPlan, replay

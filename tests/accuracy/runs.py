@@ -8,12 +8,12 @@ from typing import Any
 
 from gaugecast.fleet import Fleet
 from gaugecast.history import fleet_of_csv, read_csv
-from gaugecast.learn.backtest import Learning, add_baselines, backtest, courses_of, report_on, without_waiting
-from gaugecast.learn.backtest_warmup import first_of, record, unbroken
+from gaugecast.learn.backtest.run import Learning, add_baselines, backtest, courses_of, report_on, without_waiting
+from gaugecast.learn.backtest.score_rows import result_rows
+from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.warmup import first_of, record, unbroken
+from gaugecast.learn.backtest.windowed import warm_windows, windowed
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.score_rows import result_rows
-from gaugecast.learn.split import Split
-from gaugecast.learn.windowed import warm_windows, windowed
 from gaugecast.model import Model
 from gaugecast.records import Input
 

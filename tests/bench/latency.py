@@ -16,7 +16,7 @@ from bench.rig import BROKER, DaemonRun, prepare, run_daemon, start_ns
 from gaugecast.config.schema import Learning, Loop
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.pupil import Pupil
+from gaugecast.learn.online.pupil import Pupil
 from gaugecast.model import Model, seal_model
 from gaugecast.pipeline import Pipeline, events
 from gaugecast.records import Input, Kind

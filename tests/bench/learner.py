@@ -16,7 +16,7 @@ from bench.results import Result
 from gaugecast.config.schema import Learning, Settings, Storage
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.process import LearnerProcess
+from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import events
 from gaugecast.records import Input, Kind, Verdict

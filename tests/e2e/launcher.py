@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gaugecast.config.schema import Settings
-from gaugecast.learn import pupil
+from gaugecast.learn.online import pupil
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
 from gaugecast.service import daemon, learning, news, publisher, sweep

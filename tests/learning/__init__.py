@@ -1,1 +1,1 @@
-"""The learner beside the daemon: units, keeper, and end to end."""
+"""The learner: its parts, the daemon beside it, and both end to end."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import broker
-from gaugecast.learn import pupil as pupils
+from gaugecast.learn.online import pupil as pupils
 from learning.site import Site
 from learning.worlds import configured
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gaugecast.config.schema import Learning, Loop, Settings, Storage
-from gaugecast.learn.follower import Follower
-from gaugecast.learn.process import LearnerProcess
+from gaugecast.learn.online.follower import Follower
+from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, events

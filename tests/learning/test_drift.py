@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gaugecast.learn.drift import PageHinkley, RateControl
+from gaugecast.learn.online.drift import PageHinkley, RateControl
 
 BASE = 1e-3
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gaugecast.learn.process import LearnerProcess
+from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.pipeline import memories
 from learning.site import Site
 from learning.worlds import configured, small_model

@@ -10,8 +10,8 @@ import pytest
 
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
-from gaugecast.learn.follower import Follower
-from gaugecast.learn.pupil import Pupil, why_spared
+from gaugecast.learn.online.follower import Follower
+from gaugecast.learn.online.pupil import Pupil, why_spared
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline, events
 from learning.site import Site

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gaugecast.errors import CommandRefused, ModelError, Unreachable
-from gaugecast.learn.process import LearnerProcess
-from gaugecast.learn.trainer import LEARNING_RATE
+from gaugecast.learn.online.process import LearnerProcess
+from gaugecast.learn.online.trainer import LEARNING_RATE
 from gaugecast.metrics.facts import LearnerState
 from gaugecast.model import seal_model
 from gaugecast.pipeline import events

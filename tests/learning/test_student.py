@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gaugecast.learn.student import Student
+from gaugecast.learn.online.student import Student
 from gaugecast.pipeline import Pipeline, events
 from gaugecast.records import Input
 from learning.worlds import FLEET, NAN, event, pipeline_with, reading, small_model, timer

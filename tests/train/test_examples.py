@@ -19,7 +19,7 @@ from gaugecast.config.training import Train
 from gaugecast.learn.autoencoder.fitting import fit_files
 from gaugecast.learn.autoencoder.judging import judge_files
 from gaugecast.learn.initial import initial_model
-from gaugecast.learn.keras_file import to_keras
+from gaugecast.learn.keras_models.file import to_keras
 from gaugecast.learn.train.job import Task, Trained, run_training
 from gaugecast.learn.train.sources import Columns
 from gaugecast.records import Float64

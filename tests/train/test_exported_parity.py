@@ -13,8 +13,8 @@ import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.errors import ModelError
-from gaugecast.learn.importing import import_keras
-from gaugecast.learn.keras_file import save_keras, to_keras
+from gaugecast.learn.keras_models.file import save_keras, to_keras
+from gaugecast.learn.keras_models.importing import import_keras
 from gaugecast.model import Layer, Manifest, Model, Recipe
 from gaugecast.records import Float32, Float64
 from support.models import draw_weights

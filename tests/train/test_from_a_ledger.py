@@ -14,7 +14,7 @@ from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.backtest import courses_of
+from gaugecast.learn.backtest.run import courses_of
 from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.sources import Columns, record
 from gaugecast.ledger import Ledger

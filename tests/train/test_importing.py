@@ -14,7 +14,7 @@ import pytest
 from gaugecast.engine import engine_for
 from gaugecast.errors import ModelError
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.learn.importing import import_keras
+from gaugecast.learn.keras_models.importing import import_keras
 from gaugecast.model import Model
 from gaugecast.records import Float64
 from train.series import fleet_of
@@ -241,7 +241,7 @@ def test_a_file_with_code_is_refused_before_keras_sees_it(tmp_path: Path, monkey
     """A Lambda layer's code never runs: the file is refused from its JSON."""
     from keras import layers
 
-    import gaugecast.learn.importing as importing
+    import gaugecast.learn.keras_models.importing as importing
 
     path = build(tmp_path / "own.keras", layers.Lambda(lambda x: x), layers.LSTM(3, return_sequences=True))
     monkeypatch.setattr(importing, "_load", lambda _: pytest.fail("the file was loaded"))
@@ -253,7 +253,7 @@ def test_without_tensorflow_the_import_says_what_to_install(tmp_path: Path, monk
     """A slim install serves models; to read a `.keras` file takes Keras."""
     from keras import layers
 
-    import gaugecast.learn.importing as importing
+    import gaugecast.learn.keras_models.importing as importing
 
     def fail() -> None:
         raise ImportError("No module named 'tensorflow'")

@@ -13,7 +13,7 @@ import pytest
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
-from gaugecast.learn.importing import import_keras
+from gaugecast.learn.keras_models.importing import import_keras
 from gaugecast.learn.train.job import Task, Trained, run_training
 from gaugecast.learn.train.run_directory import check_free, write_run
 from gaugecast.learn.train.sources import Columns

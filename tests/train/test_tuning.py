@@ -17,8 +17,8 @@ from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.learn.train.job import Silent, Task
 from gaugecast.learn.train.sources import Columns
-from gaugecast.learn.tuning import Tried, _suggest, describe_point, grid, tune
-from gaugecast.learn.tuning_report import table_rows, write_report
+from gaugecast.learn.tune.report import table_rows, write_report
+from gaugecast.learn.tune.search import Tried, _suggest, describe_point, grid, tune
 from gaugecast.model import load_model
 
 pytestmark = pytest.mark.keras
@@ -78,7 +78,7 @@ def test_nothing_is_tried_twice_and_the_search_ends_when_all_is_tried(
         trial.set_user_attr("tried", json.dumps({k: getattr(tried, k) for k in Tried.__slots__}))
         return tried
 
-    monkeypatch.setattr("gaugecast.learn.tuning._try", no_training)
+    monkeypatch.setattr("gaugecast.learn.tune.search._try", no_training)
     path = sine_file(tmp_path, 40)
     for trials in (5, 99):
         tuning = Tune(sampler=sampler, trials=trials, units=[2, 3], layers=[1, 2], segment=[8, 16])

@@ -22,7 +22,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.records import Input
 
 if TYPE_CHECKING:
-    from gaugecast.learn.backtest import Report
+    from gaugecast.learn.backtest.run import Report
     from gaugecast.model import Model
 
 History = tuple[Fleet, list[list[Input]]]
@@ -79,8 +79,8 @@ def backtest_command(
             --plots report/
     """
     from gaugecast.learn.autoencoder.saved import holds_detector
-    from gaugecast.learn.backtest import backtest
-    from gaugecast.learn.split import Split
+    from gaugecast.learn.backtest.run import backtest
+    from gaugecast.learn.backtest.split import Split
 
     console = Console()
     if label or (model is not None and holds_detector(model)):
@@ -165,7 +165,7 @@ def _configured(config: Path, name: str | None) -> Fleet:
 
 def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
     """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
-    from gaugecast.learn.backtest import replayable
+    from gaugecast.learn.backtest.run import replayable
     from gaugecast.ledger.reader import LedgerReader
     from gaugecast.pipeline.events import FleetConfigured, decode_event
     from gaugecast.records import Kind
@@ -205,7 +205,7 @@ def _units(text: str) -> tuple[int, ...]:
 
 
 def _show(console: Console, report: Report, name: str) -> None:
-    from gaugecast.learn.score_rows import protocol_of
+    from gaugecast.learn.backtest.score_rows import protocol_of
 
     console.print(f"[bold]{name}[/bold]: {protocol_of(report)}")
     console.print(_overall(report))
@@ -246,15 +246,15 @@ def _by_feature(report: Report) -> Table:
 
 
 def _write_json(path: Path, report: Report, name: str) -> None:
-    from gaugecast.learn.score_rows import result_rows
+    from gaugecast.learn.backtest.score_rows import result_rows
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result_rows(report, name), indent=1) + "\n", encoding="utf-8")
 
 
 def _draw(report: Report, directory: Path) -> Path:
-    from gaugecast.learn.plots import draw_plots
-    from gaugecast.learn.plots_page import write_page
+    from gaugecast.learn.backtest.plots import draw_plots
+    from gaugecast.learn.backtest.plots_page import write_page
 
     page = directory / "report.html"
     pictures: Sequence[Path] = draw_plots(report, directory)

@@ -92,7 +92,7 @@ def import_model(
     settings = load_settings(config, os.environ)
     wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, fleet))
     if source.suffix == ".keras":
-        from gaugecast.learn.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
+        from gaugecast.learn.keras_models.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
 
         model: Model = import_keras(source, wanted)
     else:

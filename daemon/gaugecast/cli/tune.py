@@ -31,7 +31,7 @@ from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 
 if TYPE_CHECKING:
-    from gaugecast.learn.tuning import Tried
+    from gaugecast.learn.tune.search import Tried
 
 LEAST_WIDTH = 80
 #: Narrow heads for those columns of the report's table that 80 columns have room for.
@@ -79,8 +79,8 @@ def _tune(
         stream_column=stream_column, scratch=scratch,
     )  # fmt: skip
     from gaugecast.learn.train.job import Silent
-    from gaugecast.learn.tuning import tune
-    from gaugecast.learn.tuning_report import HEAD, table_rows, write_report
+    from gaugecast.learn.tune.report import HEAD, table_rows, write_report
+    from gaugecast.learn.tune.search import tune
 
     console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # figures cut short cannot be read
     directory = out or Path("runs/tune")
@@ -104,7 +104,7 @@ def _tune(
 
 def show_trials(console: Console, trials: Sequence[Tried]) -> None:
     """The best trial first, 80 columns wide: costs that all trials share are said once, beneath."""
-    from gaugecast.learn.tuning_report import HEAD, table_rows
+    from gaugecast.learn.tune.report import HEAD, table_rows
 
     rows = table_rows(trials)
     columns = list(zip(*rows, strict=True))[: len(_HEADS)]

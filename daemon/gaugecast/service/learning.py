@@ -17,8 +17,8 @@ from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import ModelError, StorageError
 from gaugecast.fleet import Fleet
-from gaugecast.learn.ports import NewPipeline
-from gaugecast.learn.process import POLL_S, LearnerProcess
+from gaugecast.learn.online.ports import NewPipeline
+from gaugecast.learn.online.process import POLL_S, LearnerProcess
 from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get

@@ -18,7 +18,7 @@ from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.initial import initial_model
-from gaugecast.learn.keras_file import describe
+from gaugecast.learn.keras_models.file import describe
 from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
 from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
 from gaugecast.learn.train.judging import MOST_STREAMS, Judged, judge, yardstick

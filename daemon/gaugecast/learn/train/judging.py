@@ -11,8 +11,8 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.learn.baselines import persistence, season_of_day, seasonal
-from gaugecast.learn.score import Course, errors_ahead
+from gaugecast.learn.backtest.baselines import persistence, season_of_day, seasonal
+from gaugecast.learn.backtest.score import Course, errors_ahead
 from gaugecast.learn.train.batches import Span
 from gaugecast.learn.train.recording import Recording
 from gaugecast.model import Model

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
-from gaugecast.learn.keras_file import describe, save_keras
+from gaugecast.learn.keras_models.file import describe, save_keras
 from gaugecast.learn.train import drawing, report
 from gaugecast.learn.train.job import Trained
 from gaugecast.learn.train.verdict import verdict

@@ -11,10 +11,10 @@ import pytest
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.backtest import backtest, courses_of
-from gaugecast.learn.lockstep import Lockstep
-from gaugecast.learn.recorder import Recorder
-from gaugecast.learn.split import Split
+from gaugecast.learn.backtest.lockstep import Lockstep
+from gaugecast.learn.backtest.recorder import Recorder
+from gaugecast.learn.backtest.run import backtest, courses_of
+from gaugecast.learn.backtest.split import Split
 from gaugecast.records import Float64, Input, Kind
 
 pytestmark = pytest.mark.keras
@@ -149,7 +149,7 @@ def test_a_split_that_leaves_nothing_to_score_is_refused(split: Split) -> None:
 
 def test_warm_weights_come_from_the_train_rows_alone() -> None:
     """What lies after the validation rows bears on nothing, not even on how long was trained."""
-    from gaugecast.learn.backtest_warmup import trained_on
+    from gaugecast.learn.backtest.warmup import trained_on
 
     fleet, values = fleet_of(1, period_s=3600), wandering(160, 1)
     other = values.copy()
@@ -164,7 +164,7 @@ def test_warm_weights_come_from_the_train_rows_alone() -> None:
 
 def test_train_rows_are_rows_of_each_stream_however_their_readings_lie_among_each_other() -> None:
     """Two streams, one after the other or in turn: the same weights; neither's rows count for the other."""
-    from gaugecast.learn.backtest_warmup import trained_on
+    from gaugecast.learn.backtest.warmup import trained_on
 
     fleet = fleet_of(1, period_s=3600)
     one, two = (readings(fleet, wandering(120, 1, seed), stream=name) for seed, name in enumerate(("one", "two")))
@@ -194,8 +194,8 @@ def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
 
 def test_pictures_and_page_need_nothing_from_elsewhere(tmp_path: Path) -> None:
     """The page has its pictures within itself."""
-    from gaugecast.learn.plots import draw_plots
-    from gaugecast.learn.plots_page import write_page
+    from gaugecast.learn.backtest.plots import draw_plots
+    from gaugecast.learn.backtest.plots_page import write_page
 
     fleet = fleet_of(2, period_s=3600, horizon=2)
     report = backtest(fleet, [readings(fleet, wandering(120, 2))], Split(), learning="off", units=(8,))

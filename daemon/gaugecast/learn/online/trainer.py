@@ -12,8 +12,8 @@ from collections.abc import Hashable
 import numpy as np
 
 from gaugecast.learn.descent import Descent
-from gaugecast.learn.memory import Track, Window
 from gaugecast.learn.network import Network
+from gaugecast.learn.online.memory import Track, Window
 from gaugecast.model import Model
 from gaugecast.records import Float32
 

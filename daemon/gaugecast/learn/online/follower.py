@@ -12,9 +12,9 @@ import numpy as np
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
-from gaugecast.learn.first_lessons import FirstLessons
-from gaugecast.learn.ports import History, RestoreNewest, Store
-from gaugecast.learn.pupil import Pupil, why_spared
+from gaugecast.learn.online.first_lessons import FirstLessons
+from gaugecast.learn.online.ports import History, RestoreNewest, Store
+from gaugecast.learn.online.pupil import Pupil, why_spared
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, events, memories

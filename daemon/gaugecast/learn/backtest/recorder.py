@@ -10,7 +10,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Steps, Trace
-from gaugecast.learn.score import Course
+from gaugecast.learn.backtest.score import Course
 from gaugecast.pipeline import Outcome
 from gaugecast.records import Float64
 

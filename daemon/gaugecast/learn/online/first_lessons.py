@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gaugecast.config.schema import Settings
-from gaugecast.learn.ports import History
-from gaugecast.learn.pupil import Pupil
+from gaugecast.learn.online.ports import History
+from gaugecast.learn.online.pupil import Pupil
 from gaugecast.logs import get
 from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
 from gaugecast.records import Input

@@ -7,8 +7,8 @@ import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Trace, warm_up
+from gaugecast.learn.backtest.windowed import warm_windows
 from gaugecast.learn.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
-from gaugecast.learn.windowed import warm_windows
 from support.models import random_model
 
 pytestmark = pytest.mark.keras

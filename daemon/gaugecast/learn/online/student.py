@@ -10,7 +10,7 @@ import numpy as np
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace, same_shape
 from gaugecast.forecast.scaling import InputLayout, to_target
-from gaugecast.learn.trainer import OnlineLearner
+from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.records import Float32, Float64
 from gaugecast.streams.table import StreamTable

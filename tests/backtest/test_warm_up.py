@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from backtest.test_run import fleet_of, readings, wandering
 from gaugecast.learn import initial_model, manifest_for
-from gaugecast.learn.backtest import backtest
-from gaugecast.learn.backtest_warmup import record, trained_on, unbroken
-from gaugecast.learn.split import Split
-from test_backtest import fleet_of, readings, wandering
+from gaugecast.learn.backtest.run import backtest
+from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.warmup import record, trained_on, unbroken
 
 pytestmark = pytest.mark.keras
 
@@ -33,7 +33,7 @@ def test_weights_that_stay_frozen_are_trained_with_caution(monkeypatch):
         told.append(goes_on)
         return trained_on(*args, goes_on=goes_on, compiled=False, **options)
 
-    monkeypatch.setattr("gaugecast.learn.backtest.trained_on", noting)
+    monkeypatch.setattr("gaugecast.learn.backtest.run.trained_on", noting)
     backtest(fleet, batches, split, warm_up=True, learning="off", units=(4,), with_baselines=False)
     assert told == [False]
     careful, other = (

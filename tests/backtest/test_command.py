@@ -13,7 +13,7 @@ from e2e.scenes import seed_model
 from gaugecast.cli.main import app
 from gaugecast.errors import ConfigError
 from gaugecast.history import fleet_of_csv, read_csv
-from gaugecast.learn.lockstep import Lockstep
+from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.model import load_model
 from gaugecast_sim.link import PublishLink
 from gaugecast_sim.replay import ReplayPlan, replay

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.keras_config import KerasLayer
-from gaugecast.learn.keras_plan import Placed, Plan
+from gaugecast.learn.keras_models.config import KerasLayer
+from gaugecast.learn.keras_models.plan import Placed, Plan
 from gaugecast.model.layers import STATE_PARTS, Shape
 from gaugecast.records import Float32
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gaugecast.learn.train import drawing, report
-from gaugecast.learn.tuning import Tried
+from gaugecast.learn.tune.search import Tried
 
 HEAD = ("trial", "tried", "train MSE", "validation MSE", "skill", "parameters", "µs a step", "bytes a stream", "s")
 MOST_PATHS = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gaugecast.learn.backtest import Forecaster, Report
+from gaugecast.learn.backtest.run import Forecaster, Report
 
 
 def protocol_of(report: Report) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaugecast.learn.backtest import Report
-from gaugecast.learn.plots import SHOWN_STEPS, label
-from gaugecast.learn.score_rows import protocol_of
+from gaugecast.learn.backtest.plots import SHOWN_STEPS, label
+from gaugecast.learn.backtest.run import Report
+from gaugecast.learn.backtest.score_rows import protocol_of
 from gaugecast.learn.train import report as parts
 
 HEADINGS = {

@@ -9,10 +9,10 @@ import numpy as np
 
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
-from gaugecast.learn.drift import RateControl
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.student import Student
-from gaugecast.learn.trainer import LEARNING_RATE, OnlineLearner
+from gaugecast.learn.online.drift import RateControl
+from gaugecast.learn.online.student import Student
+from gaugecast.learn.online.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Manifest, Model, seal_model
 
 #: With more streams than that, batches are larger: windows in one update, and how many of them are new.

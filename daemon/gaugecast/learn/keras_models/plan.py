@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from gaugecast.learn.keras_config import (
+from gaugecast.learn.keras_models.config import (
     IDLE,
     KNOWN,
     PER_STEP,

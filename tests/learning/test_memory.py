@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaugecast.learn.memory import Track, Window
+from gaugecast.learn.online.memory import Track, Window
 
 ROWS, INPUTS, STATE, WINDOW, STRIDE = 2, 3, 4, 6, 2
 

@@ -11,10 +11,10 @@ from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace as Fed
 from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.learn.backtest.lockstep import Lockstep
+from gaugecast.learn.backtest.recorder import Recorder
+from gaugecast.learn.backtest.split import Split
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.lockstep import Lockstep
-from gaugecast.learn.recorder import Recorder
-from gaugecast.learn.split import Split
 from gaugecast.learn.warm_up import Trace, warm_up, warm_up_for_good
 from gaugecast.model import Manifest, Model, seal_model
 from gaugecast.records import Input, Kind

@@ -12,12 +12,12 @@ import numpy as np
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.learn import baselines
-from gaugecast.learn.backtest_warmup import trained_on
-from gaugecast.learn.lockstep import Lockstep
-from gaugecast.learn.recorder import Recorder
-from gaugecast.learn.score import Course, Score, deviations, score
-from gaugecast.learn.split import Split
+from gaugecast.learn.backtest.lockstep import Lockstep
+from gaugecast.learn.backtest.recorder import Recorder
+from gaugecast.learn.backtest import baselines
+from gaugecast.learn.backtest.score import Course, Score, deviations, score
+from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.warmup import trained_on
 from gaugecast.model import Model
 from gaugecast.records import Float64, Input, Kind
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.backtest import Forecaster, Report
-from gaugecast.learn.score import Course, errors_ahead
+from gaugecast.learn.backtest.run import Forecaster, Report
+from gaugecast.learn.backtest.score import Course, errors_ahead
 from gaugecast.learn.train import drawing
 from gaugecast.records import Float64
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
-from gaugecast.learn.follower import Follower
-from gaugecast.learn.ports import Ask, History, Remember, RestoreNewest, Store, Warm
-from gaugecast.learn.pupil import Pupil
+from gaugecast.learn.online.follower import Follower
+from gaugecast.learn.online.ports import Ask, History, Remember, RestoreNewest, Store, Warm
+from gaugecast.learn.online.pupil import Pupil
 from gaugecast.logs import get
 
 log = get("gaugecast.learn")

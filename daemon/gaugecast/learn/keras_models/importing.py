@@ -23,9 +23,9 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
 from gaugecast.learn.backend import load_tensorflow
-from gaugecast.learn.keras_config import read_layers, refusal
-from gaugecast.learn.keras_plan import Plan, sort_layers
-from gaugecast.learn.keras_weights import take_weights
+from gaugecast.learn.keras_models.config import read_layers, refusal
+from gaugecast.learn.keras_models.plan import Plan, sort_layers
+from gaugecast.learn.keras_models.weights import take_weights
 from gaugecast.model import Manifest, Model, Recipe, seal_model
 from gaugecast.records import Float32, Float64
 

@@ -11,8 +11,8 @@ import numpy as np
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.student import Student
-from gaugecast.learn.trainer import OnlineLearner
+from gaugecast.learn.online.student import Student
+from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.pipeline import Outcome, Pipeline, events
 from gaugecast.records import Float64, Input

@@ -14,7 +14,7 @@ from gaugecast.engine import NumpyEngine
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace as Fed
 from gaugecast.forecast.scaling import InputLayout, to_forecast, to_target
-from gaugecast.learn.trainer import OnlineLearner
+from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.learn.warm_up import Trace, warm_up
 from gaugecast.model import Model
 from gaugecast.records import Float64

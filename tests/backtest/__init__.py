@@ -1,0 +1,1 @@
+"""Over history: replay, baselines, scores, the command."""
