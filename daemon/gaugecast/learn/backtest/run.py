@@ -12,9 +12,9 @@ import numpy as np
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
+from gaugecast.learn.backtest import baselines
 from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.learn.backtest.recorder import Recorder
-from gaugecast.learn.backtest import baselines
 from gaugecast.learn.backtest.score import Course, Score, deviations, score
 from gaugecast.learn.backtest.split import Split
 from gaugecast.learn.backtest.warmup import trained_on
