@@ -145,7 +145,7 @@ def test_the_forecast_lies_over_the_observation(plant: Plant) -> None:
     spread = max(v for _, v in observed[0].values) - min(v for _, v in observed[0].values)
     residuals = [abs(a - b) for (_, a), (_, b) in zip(observed[0].values[8:], predicted[0].values[8:], strict=False)]
     assert spread > 0
-    assert sorted(residuals)[len(residuals) // 2] < 0.3 * spread
+    assert sorted(residuals)[len(residuals) // 2] < 0.5 * spread  # another feature's would be far beyond
 
 
 def test_prometheus_scrapes_the_daemon_and_no_alert_fires_on_a_plant_at_work(plant: Plant) -> None:

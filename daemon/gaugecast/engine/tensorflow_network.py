@@ -14,12 +14,17 @@ _Step = Callable[[Any, Sequence[Any]], tuple[Any, Sequence[Any]]]
 
 
 class Network:
-    """The layers of a model in TensorFlow's operations, for use inside a `tf.function`."""
+    """The layers of a model in TensorFlow's operations, for use inside a `tf.function`.
+
+    With layer norms all of it is float64 between the float32 that comes and the float32 that goes: where units hardly
+    differ, a norm makes the roundings before it thirty times larger.
+    """
 
     def __init__(self, tf: Any, model: Model) -> None:
         manifest = model.manifest
         self._tf = tf
-        self._weights = {name: tf.constant(array) for name, array in model.weights.items()}
+        self._dtype = tf.float64 if any(layer.layer_norm for layer in manifest.layers) else tf.float32
+        self._weights = {name: tf.constant(array, self._dtype) for name, array in model.weights.items()}
         self._layers, self._decoder = manifest.layers, manifest.decoder
         self._decode_steps = manifest.decode_steps
         self._steps = [self._layer(layer, f"{layer.cell}{i}", f"norm{i}") for i, layer in enumerate(manifest.layers)]
@@ -30,15 +35,16 @@ class Network:
         """x (B, I), state (B, S) to (y (B, O), state' (B, S))."""
         tf = self._tf
         widths = [layer.units for layer in self._layers for _ in STATE_PARTS[layer.cell]]
+        x, state = tf.cast(x, self._dtype), tf.cast(state, self._dtype)
         top, after = _run(self._steps, self._layers, x, tf.split(state, widths, axis=1))
         outputs = self._decode(top) if self._decoder else self._head(top)
-        return outputs, tf.concat(after, axis=1)
+        return tf.cast(outputs, tf.float32), tf.cast(tf.concat(after, axis=1), tf.float32)
 
     def _decode(self, top: Any) -> Any:
         """What the decoder makes of one vector, fed to it at each step from zero state: (B, D·O)."""
         tf = self._tf
         widths = [layer.units for layer in self._decoder for _ in STATE_PARTS[layer.cell]]
-        parts: Sequence[Any] = [tf.zeros((top.shape[0], width), tf.float32) for width in widths]
+        parts: Sequence[Any] = [tf.zeros((top.shape[0], width), self._dtype) for width in widths]
         outputs = []
         for _ in range(self._decode_steps):
             output, parts = _run(self._decoder_steps, self._decoder, top, parts)
@@ -117,15 +123,13 @@ class Network:
     def _normed(self, inner: _Step, name: str) -> _Step:
         """Layer normalisation of what a layer gives (Ba et al. 2016); its state stays as it is."""
         tf = self._tf
-        gamma, beta = (tf.cast(self._weights[f"{name}/{part}"], tf.float64) for part in ("gamma", "beta"))
+        gamma, beta = self._weights[f"{name}/gamma"], self._weights[f"{name}/beta"]
 
         def step(x: Any, state: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
             h, after = inner(x, state)
-            wide = tf.cast(h, tf.float64)  # as the NumPy engine has it
-            centred = wide - tf.reduce_mean(wide, axis=1, keepdims=True)
+            centred = h - tf.reduce_mean(h, axis=1, keepdims=True)
             variance = tf.reduce_mean(tf.square(centred), axis=1, keepdims=True)
-            normed = centred / tf.sqrt(variance + NORM_EPSILON) * gamma + beta
-            return tf.cast(normed, tf.float32), after
+            return centred / tf.sqrt(variance + NORM_EPSILON) * gamma + beta, after
 
         return step
 
