@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast.engine.cells import CHUNK_ROWS, Cell, Dense
 from gaugecast.engine.product import pad_size
-from gaugecast.engine.rows import check_arguments, initial_row
+from gaugecast.engine.rows import RowEngine
 from gaugecast.model import Model
 from gaugecast.records import Float32
 
@@ -40,36 +40,22 @@ class _Decoder:
         return y
 
 
-class NumpyEngine:
+class NumpyEngine(RowEngine):
     """An `Engine` in plain NumPy. Results never alias scratch; scratch makes it one thread's at a time."""
 
     def __init__(self, model: Model) -> None:
+        super().__init__(model)
         manifest, weights = model.manifest, model.weights
-        self.input_size = manifest.input_size
-        self.output_size = manifest.output_size * manifest.decode_steps
-        self.state_size = sum(layer.state_size for layer in manifest.layers)
         self._cells = [Cell(layer, i, weights) for i, layer in enumerate(manifest.layers)]
         self._dense: Dense | None = None
         if manifest.head == "dense":
             self._dense = Dense(weights["dense/kernel"], weights["dense/bias"])
         self._decoder = _Decoder(model) if manifest.decoder else None
-        self._initial = initial_row(model)
-
-    def initial_state(self, rows: int) -> Float32:
-        """The state (rows, state_size) of streams that have seen nothing yet."""
-        return np.repeat(self._initial, rows, axis=0)
-
-    def step(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
-        """One step: x (N, I), state (N, S) to (y (N, O), state' (N, S)), both new."""
-        y, after = self.sequence(x[np.newaxis], state)
-        return y[0], after
 
     def sequence(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
         """T steps: x (T, N, I), state (N, S) to (y (T, N, O), state' (N, S)); the bits of T single steps."""
-        check_arguments(self, x, state)
-        steps, n, _ = x.shape
-        y = np.empty((steps, n, self.output_size), dtype=np.float32)
-        after = np.empty((n, self.state_size), dtype=np.float32)
+        y, after = self._prepare(x, state)
+        n = len(state)
         with np.errstate(all="ignore"):  # rows that are not finite are the caller's to find
             for start in range(0, n, CHUNK_ROWS):
                 chunk = slice(start, start + CHUNK_ROWS)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.engine.rows import check_arguments, initial_row
+from gaugecast.engine.rows import RowEngine
 from gaugecast.engine.runtime import load_runtime
 from gaugecast.engine.selftest import check_engine
 from gaugecast.engine.tensorflow_network import Network
@@ -39,7 +39,7 @@ def make_tensorflow_engine(model: Model) -> TensorflowEngine:
     return TensorflowEngine(model, blocks=BLOCKS[-1])
 
 
-class TensorflowEngine:
+class TensorflowEngine(RowEngine):
     """An `Engine` on TensorFlow. One thread at a time may call it.
 
     Attributes:
@@ -47,11 +47,7 @@ class TensorflowEngine:
     """
 
     def __init__(self, model: Model, *, blocks: tuple[int, ...] = BLOCKS[0]) -> None:
-        manifest = model.manifest
-        self.input_size = manifest.input_size
-        self.output_size = manifest.output_size * manifest.decode_steps
-        self.state_size = sum(layer.state_size for layer in manifest.layers)
-        self._initial = initial_row(model)
+        super().__init__(model)
         self.blocks = blocks
         self._tf = tf = load_runtime()
         network = Network(tf, model)
@@ -62,21 +58,10 @@ class TensorflowEngine:
                 compiled = tf.function(network.step, input_signature=signature, autograph=False)
                 self._step_block[rows] = compiled.get_concrete_function()
 
-    def initial_state(self, rows: int) -> Float32:
-        """The state (rows, state_size) of streams that have seen nothing yet."""
-        return np.repeat(self._initial, rows, axis=0)
-
-    def step(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
-        """One step: x (N, I), state (N, S) to (y (N, O), state' (N, S)), both new."""
-        y, after = self.sequence(x[np.newaxis], state)
-        return y[0], after
-
     def sequence(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
         """T steps: x (T, N, I), state (N, S) to (y (T, N, O), state' (N, S)); the bits of T single steps."""
-        check_arguments(self, x, state)
-        steps, n, _ = x.shape
-        y = np.empty((steps, n, self.output_size), dtype=np.float32)
-        after = np.empty((n, self.state_size), dtype=np.float32)
+        y, after = self._prepare(x, state)
+        n = len(state)
         start = 0
         while start < n:
             size = next((size for size in self.blocks if size >= n - start), self.blocks[-1])
