@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaugecast.config.schema import Loop
@@ -46,11 +46,9 @@ class Rehearsal:
         event = events.ModelInstalled("in_force", version)
         self._pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
 
-    def take(
-        self, inputs: Iterable[Input], *, wanted: Callable[[Input], bool] = lambda _: True
-    ) -> list[tuple[str, Trace]]:
+    def take(self, inputs: Iterable[Input]) -> list[tuple[str, Trace]]:
         """Step the models; what was fed to them, by fleet."""
-        return self._pipeline.advance([one for one in inputs if self.concerns(one) and wanted(one)]).traces
+        return self._pipeline.advance([one for one in inputs if self.concerns(one)]).traces
 
     def concerns(self, one: Input) -> bool:
         """Whether an input bears on the fleets' steps: their readings and resets, timers, sessions, the clock."""

@@ -80,7 +80,7 @@ class Follower:
         if self._lessons is not None:
             if self._lessons.take_slice(most):
                 return True
-            self._end_lessons()
+            self._end_lessons(self._lessons)
         batch = next(iter(self._reader.replay(self.seq, most=most)), None)
         if batch is None:
             return False
@@ -134,11 +134,9 @@ class Follower:
         if beginners and self.seq >= self._reader.first_seq:
             self._lessons = FirstLessons(beginners, self._settings, self._reader, upto_seq=self.seq)
 
-    def _end_lessons(self) -> None:
+    def _end_lessons(self, lessons: FirstLessons) -> None:
         """The lessons end where we follow from, so what is remembered there is true here."""
-        lessons, self._lessons = self._lessons, None
-        if lessons is None:
-            return
+        self._lessons = None
         for name, pupil in lessons.pupils.items():
             if self.pupils.get(name) is not pupil or pupil.updates_total == 0:
                 continue
