@@ -18,7 +18,7 @@ _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 def reading(number: int, *, stream: str = "hall/boiler", at_ns: int | None = None) -> Input:
     """The `number`-th reading of a stream of fleet `tanks`, one a second."""
     at = T0 + number * SECOND if at_ns is None else at_ns
-    return Input(Kind.READING, "tanks", stream, at, at, struct.pack("<2d", number, -number), at, 0, False, "")
+    return Input.reading("tanks", stream, at, at, struct.pack("<2d", number, -number))
 
 
 def forecast(cause: int, step: int, *, stream: str = "hall/boiler") -> Output:

@@ -15,10 +15,10 @@ import numpy as np
 
 from gaugecast.align import gates
 from gaugecast.forecast import expert, scaling
+from gaugecast.loop import protocol, publisher
 from gaugecast.mqtt.link import Link
 from gaugecast.pipeline import intake, parking
 from gaugecast.records import Kind, Message, Output, Verdict
-from gaugecast.service import loop, publisher
 from gaugecast.streams import snapshot
 
 #: Replaces an attribute until the mutant is taken back.
@@ -59,28 +59,28 @@ def applied(name: str) -> Iterator[Mutant]:
 
 
 def _ack_on_receipt(patch: Patch) -> None:
-    poll = loop.DataLoop._poll
+    poll = protocol.DataLoop._poll
 
-    def eager(self: loop.DataLoop, facts: loop.RoundFacts) -> list[Message]:
+    def eager(self: protocol.DataLoop, facts: protocol.RoundFacts) -> list[Message]:
         messages = poll(self, facts)
         self.link.ack(messages)
         self.link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
         return [message._replace(epoch=-1) for message in messages]  # not acked again after the commit
 
-    patch(loop.DataLoop, "_poll", eager)
+    patch(protocol.DataLoop, "_poll", eager)
 
 
 def _ack_without_commit(patch: Patch) -> None:
-    commit = loop.DataLoop._commit
+    commit = protocol.DataLoop._commit
 
-    def careless(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+    def careless(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
         before = self._held
         commit(self, batch, facts)
         if self._held is batch and before is None:
             self.link.ack(batch.messages)
             batch.messages = ()
 
-    patch(loop.DataLoop, "_commit", careless)
+    patch(protocol.DataLoop, "_commit", careless)
 
 
 def _no_dedupe(patch: Patch) -> None:
@@ -102,10 +102,10 @@ def _no_delivery_ring(patch: Patch) -> None:
 
 
 def _publish_without_ledger(patch: Patch) -> None:
-    commit = loop.DataLoop._commit
+    commit = protocol.DataLoop._commit
     waiting: dict[int, list[Output]] = {}
 
-    def forgetful(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+    def forgetful(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
@@ -115,7 +115,7 @@ def _publish_without_ledger(patch: Patch) -> None:
             one = queue.pop(0)
             self.link.publish(0, one.topic, one.body, one.qos, one.retain)
 
-    patch(loop.DataLoop, "_commit", forgetful)
+    patch(protocol.DataLoop, "_commit", forgetful)
 
 
 def _no_epoch(patch: Patch) -> None:
@@ -163,48 +163,48 @@ def _no_preserve(patch: Patch) -> None:
 
 
 def _step_again(patch: Patch) -> None:
-    commit = loop.DataLoop._commit
+    commit = protocol.DataLoop._commit
 
-    def stepping(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+    def stepping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
         if self._held is batch:
             batch.outcome = self.pipeline.advance(batch.inputs)
         commit(self, batch, facts)
 
-    patch(loop.DataLoop, "_commit", stepping)
+    patch(protocol.DataLoop, "_commit", stepping)
 
 
 def _drop_held(patch: Patch) -> None:
-    commit = loop.DataLoop._commit
+    commit = protocol.DataLoop._commit
 
-    def dropping(self: loop.DataLoop, batch: loop.Batch, facts: loop.RoundFacts) -> None:
+    def dropping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
         commit(self, batch, facts)
         self._held = None
 
-    patch(loop.DataLoop, "_commit", dropping)
+    patch(protocol.DataLoop, "_commit", dropping)
 
 
 def _checkpoint_while_holding(patch: Patch) -> None:
-    patch(loop.DataLoop, "holding", property(lambda _: False))
+    patch(protocol.DataLoop, "holding", property(lambda _: False))
 
 
 def _timer_first(patch: Patch) -> None:
-    gather = loop.DataLoop._gather
+    gather = protocol.DataLoop._gather
 
-    def impatient(self: loop.DataLoop, facts: loop.RoundFacts) -> loop.Batch:
+    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.Batch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
         batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]
         return batch
 
-    patch(loop.DataLoop, "_gather", impatient)
+    patch(protocol.DataLoop, "_gather", impatient)
 
 
 def _steps_forgotten(patch: Patch) -> None:
     unpark = parking.unpark
 
-    def forgetting(lane: Any, stream: str, state: bytes) -> None:
-        unpark(lane, stream, state)
-        lane.table["step"][lane.table.slots[stream]] = 0
+    def forgetting(part: Any, stream: str, state: bytes) -> None:
+        unpark(part, stream, state)
+        part.table["step"][part.table.slots[stream]] = 0
 
     patch(parking, "unpark", forgetting)
 

@@ -42,7 +42,7 @@ def test_a_sensor_that_runs_slow_or_fast_neither_doubles_nor_skips(ratio: float,
     inputs = [reading(i * ratio + 0.37 + float(rng.uniform(-jitter, jitter)), i) for i in range(10_000)]
     outcomes = feed(pipeline, inputs, 1000)
     assert set(verdicts_of(outcomes)) == {STEPPED}
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.forecasts, totals.gaps, totals.late) == (10_000, 0, 0)
 
 
@@ -51,7 +51,7 @@ def test_a_real_gap_is_seen_for_what_it_is() -> None:
     pipeline = pipeline_of(fleet_of("p", bridge=5))
     feed(pipeline, [reading(i * 1.0003, 1.0) for i in range(2000)])
     feed(pipeline, [reading(2003 * 1.0003, 1.0)])
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.gaps, totals.bridged_steps) == (1, 3)
 
 
@@ -67,7 +67,7 @@ def test_a_second_reading_of_a_closed_tick_is_late() -> None:
     """A sensor that is twice too fast gives one step a period."""
     pipeline = pipeline_of(fleet_of("p"))
     outcomes = feed(pipeline, [reading(i / 2, 1.0) for i in range(200)])
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert 90 <= totals.forecasts <= 110
     assert totals.gaps == 0
     assert set(verdicts_of(outcomes)) == {STEPPED, LATE}
@@ -87,7 +87,7 @@ def test_a_clock_that_was_set_back_is_believed_after_twenty_readings() -> None:
     feed(pipeline, [reading(1000 + i, 1.0) for i in range(10)])
     back = [reading(i, 1.0, received_s=1010 + i) for i in range(30)]
     assert verdicts_of(feed(pipeline, back)) == [LATE] * 19 + [STEPPED] * 11
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.reanchored, totals.resets, totals.gaps) == (1, 1, 1)
 
 
@@ -100,7 +100,7 @@ def test_a_joined_stream_whose_clock_was_set_back_gets_all_its_features_back() -
     verdicts = verdicts_of(feed(pipeline, back))
     assert set(verdicts[:38]) == {LATE}
     assert verdicts[38:] == [HELD, STEPPED] * 11
-    assert pipeline.lanes["tanks"].totals.reanchored == 1
+    assert pipeline.parts["tanks"].totals.reanchored == 1
 
 
 @pytest.mark.parametrize("dup", [True, False])
@@ -111,7 +111,7 @@ def test_redelivery_and_old_buffers_never_re_anchor_a_stream(dup: bool) -> None:
     pace = 1.0 if dup else 0.01
     old = [reading(i, 1.0, received_s=1010 + pace * i, dup=dup) for i in range(400)]
     assert set(verdicts_of(feed(pipeline, old, 50))) == {LATE}
-    assert pipeline.lanes["tanks"].totals.reanchored == 0
+    assert pipeline.parts["tanks"].totals.reanchored == 0
     assert verdicts_of(feed(pipeline, [reading(1010, 1.0, received_s=1500)])) == [STEPPED]
 
 
@@ -123,7 +123,7 @@ def test_late_readings_that_are_not_in_order_or_not_alone_never_re_anchor() -> N
     assert set(verdicts_of(feed(pipeline, jumping))) == {LATE}
     mixed = [one for i in range(60) for one in (reading(i, 1.0, received_s=1100 + i), reading(1101 + i, 1.0))]
     assert set(verdicts_of(feed(pipeline, mixed))[::2]) == {LATE}
-    assert pipeline.lanes["tanks"].totals.reanchored == 0
+    assert pipeline.parts["tanks"].totals.reanchored == 0
 
 
 def test_a_stuck_gateway_never_re_anchors_a_stream() -> None:
@@ -161,9 +161,9 @@ def test_any_times_keep_the_books_and_the_ticks_in_order(moves: list[tuple[float
         inputs.append(reading(at, *values, received_s=now, dup=dup))
     for one in inputs:
         pipeline.advance([one])
-        ticks.append(int(pipeline.lanes["tanks"].table["tick"][0]))
+        ticks.append(int(pipeline.parts["tanks"].table["tick"][0]))
     assert ticks == sorted(ticks)
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert totals.stepped + totals.held + totals.late + totals.duplicate == len(inputs)
 
 
@@ -171,7 +171,7 @@ def test_a_run_of_late_readings_is_counted_row_by_row() -> None:
     """What one stream does leaves no trace in the columns of another that travels along."""
     pipeline = pipeline_of(fleet_of("p"))
     feed(pipeline, [reading(10, 1.0, stream="good"), reading(10, 1.0, stream="bad")])
-    table = pipeline.lanes["tanks"].table
+    table = pipeline.parts["tanks"].table
     good = table.slots["good"]
     before = [table[name][good] for name in ("late_run", "late_at", "late_first_at", "late_received")]
     pipeline.advance([reading(11, 1.0, stream="good"), reading(3, 1.0, stream="bad")])

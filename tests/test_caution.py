@@ -9,11 +9,11 @@ import pytest
 
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.ledger.trail import Trail
+from gaugecast.loop.poison_guard import TOGETHER, PoisonGuard
 from gaugecast.payloads import Decoded, Decoder
-from gaugecast.pipeline import Outcome, Pipeline, events
-from gaugecast.records import Input, Message, Verdict
-from gaugecast.service.caution import TOGETHER, Caution
+from gaugecast.pipeline import Outcome, Pipeline
+from gaugecast.records import Input, Message, Order, Verdict
+from gaugecast.storage.crash_note import CrashNote
 
 TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
 NOW_NS = 10**18
@@ -33,11 +33,11 @@ class Process:
     """One life, with a decoder or a pipeline that dies of the number 666."""
 
     def __init__(self, directory: Path, dies_in: str) -> None:
-        self._trail = Trail(directory)
-        self.caution = Caution(self._trail, over=False)
+        self._trail = CrashNote(directory)
+        self.caution = PoisonGuard(self._trail, over=False)
         self._decoder = Decoder((TANKS,), Loop())
         self._pipeline = Pipeline(Loop(), lambda *_: pytest.fail("no model"))
-        self._pipeline.advance([events.configured(TANKS, received_at_ns=1)])
+        self._pipeline.advance([Order.configuring(TANKS).stamped(1)])
         self._dies_in = dies_in
         self.sizes: list[int] = []
 
@@ -111,7 +111,7 @@ def test_only_what_was_under_way_is_taken_one_by_one(tmp_path: Path) -> None:
 def test_a_kill_between_batches_leaves_no_suspects(tmp_path: Path) -> None:
     """Most kills hit commits, polls and publishes."""
     Process(tmp_path, "").take([message(i) for i in range(10)])
-    assert Trail(tmp_path).found == b""
+    assert CrashNote(tmp_path).found == b""
 
 
 def test_two_kills_in_the_same_alone_message_are_needed_to_blame_it(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from gaugecast.config.walk import table_of
 from gaugecast.errors import ConfigError, ExitCode, Unreachable
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoded, Decoder
-from gaugecast.records import Input, Kind, Message
+from gaugecast.records import Input, Message
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -135,7 +135,7 @@ def reading(stream: str, at_s: float, *values: float, fleet: str = "tanks", rece
     """A reading of the tanks."""
     packed = struct.pack(f"<{len(values)}d", *values)
     at_ns = int(at_s * 1e9)
-    return Input(Kind.READING, fleet, stream, at_ns, int(received_s * 1e9), packed, at_ns, 0, False, "")
+    return Input.reading(fleet, stream, at_ns, int(received_s * 1e9), packed)
 
 
 def survey_of(*readings: Input, messages: int = 0, fleet: Fleet = TANKS) -> Survey:

@@ -8,11 +8,11 @@ import numpy as np
 
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_writer import CheckpointWriter
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input, Kind
-from gaugecast.service.checkpointing import Checkpointer
+from gaugecast.loop.checkpointing import Checkpointer
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input, Order
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_writer import CheckpointWriter
 
 TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
 
@@ -21,8 +21,8 @@ def pipeline_of(streams: int) -> Pipeline:
     """Streams that have spoken once."""
     pipeline = Pipeline(Loop(), lambda *_: None)  # type: ignore[arg-type,return-value]
     value = np.array([1.0]).tobytes()
-    readings = [Input(Kind.READING, "tanks", f"s{i}", 10**18, 1, value, 10**18, 0, False, "") for i in range(streams)]
-    pipeline.advance([events.configured(TANKS, received_at_ns=1), *readings])
+    readings = [Input.reading("tanks", f"s{i}", 10**18, 1, value) for i in range(streams)]
+    pipeline.advance([Order.configuring(TANKS).stamped(1), *readings])
     return pipeline
 
 

@@ -30,6 +30,7 @@ from gaugecast.ledger import (
     oldest_exact,
 )
 from gaugecast.ledger.wal import WalCopier
+from gaugecast.records import Commit
 from ledger_rows import micro_batch
 
 DAY_S = 86_400
@@ -199,7 +200,7 @@ def test_the_writer_thread_writes_what_it_was_given(tmp_path: Path) -> None:
 
 def test_a_slow_disk_makes_put_say_no_instead_of_taking_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits is bounded; the loop tries again later, and one piece above the bound still gets through."""
-    monkeypatch.setattr("gaugecast.ledger.checkpoint_writer.QUEUED_BYTES", 1000)
+    monkeypatch.setattr("gaugecast.storage.checkpoint_writer.QUEUED_BYTES", 1000)
     disk = threading.Event()
 
     def faults(point: str) -> None:
@@ -279,7 +280,7 @@ def test_the_writer_thread_copies_the_wal_so_that_the_loop_need_not(tmp_path: Pa
     size = ledger.path.stat().st_size
     copied = threading.Event()
     writer = CheckpointWriter(tmp_path, STORAGE, wal_every_s=0.01)
-    ledger.commit(*micro_batch(0, 2000))
+    ledger.commit(Commit(*micro_batch(0, 2000)))
     for _ in range(1000):
         if ledger.path.stat().st_size > size + 100_000:
             break
@@ -293,14 +294,14 @@ def test_the_writer_thread_copies_the_wal_so_that_the_loop_need_not(tmp_path: Pa
 def test_a_wal_that_cannot_be_copied_is_counted_and_tried_again(tmp_path: Path) -> None:
     """Though nothing new was committed since; the reason is kept for the journal."""
     ledger = Ledger.open(tmp_path, STORAGE)
-    ledger.commit(*micro_batch(0, 2000))
+    ledger.commit(Commit(*micro_batch(0, 2000)))
     size = ledger.path.stat().st_size
     copier = WalCopier(ledger.path)
     copier.copy()
     assert (copier.failures_total, copier.failure) == (0, None)
     copied = ledger.path.stat().st_size
     assert copied > size
-    ledger.commit(*micro_batch(2000, 2000))
+    ledger.commit(Commit(*micro_batch(2000, 2000)))
     assert copier._connection is not None
     copier._connection.set_authorizer(lambda *asked: sqlite3.SQLITE_DENY if asked[1] == "wal_checkpoint" else 0)
     copier.copy()

@@ -28,9 +28,9 @@ from gaugecast.demo.tanks import (
     fault_schedule,
 )
 from gaugecast.errors import ConfigError
+from gaugecast.loop.models import shipped_model
 from gaugecast.model import Model
 from gaugecast.records import Float64
-from gaugecast.service.models import shipped_model
 from gaugecast_sim.faults import Injected, Kind
 from gaugecast_sim.tanks import Plant, tank_names
 

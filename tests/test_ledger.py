@@ -15,7 +15,7 @@ from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
 from gaugecast.ledger import Batch, Committed, Ledger, LedgerReader, Pending
 from gaugecast.ledger.connection import translated
-from gaugecast.records import Input, Kind, Output, Parked, Refused, Verdict
+from gaugecast.records import Commit, Input, Kind, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
 
 BatchArguments = tuple[list[Input], list[int], list[Output]]
@@ -50,7 +50,7 @@ def test_what_is_committed_comes_back_in_order(
     ledger = Ledger.open(directory, Storage(directory=directory), mark_every=2)
     seqs: list[int] = []
     for batch in batches:
-        done = ledger.commit(*batch)
+        done = ledger.commit(Commit(*batch))
         seqs.extend(done.first_seq + output.cause for output in batch[2])
     ledger.close()
     outputs = [output for batch in batches for output in batch[2]]
@@ -74,23 +74,23 @@ def test_what_is_committed_comes_back_in_order(
 def test_a_delivery_hash_may_use_all_64_bits(ledger: Ledger, delivery: int) -> None:
     """SQLite's integers are signed; a hash comes back as it was all the same."""
     rows = [reading(0)._replace(delivery=delivery), reading(1)]
-    ledger.commit(rows, [0, 0], [])
+    ledger.commit(Commit(rows, [0, 0], []))
     assert stored_inputs(ledger) == rows
 
 
 def test_seqs_and_positions_go_on_after_a_restart(ledger: Ledger) -> None:
     """Numbers continue where the last process stopped, and a batch knows its own."""
-    assert ledger.commit(*micro_batch(0, 3)) == Committed(1, 3, 1, 3)
+    assert ledger.commit(Commit(*micro_batch(0, 3))) == Committed(1, 3, 1, 3)
     ledger = reopened(ledger)
-    assert ledger.commit([reading(3)], [Verdict.HELD], []) == Committed(4, 4, 4, 3)
-    assert ledger.commit(*micro_batch(4, 2)) == Committed(5, 6, 4, 5)
+    assert ledger.commit(Commit([reading(3)], [Verdict.HELD], [])) == Committed(4, 4, 4, 3)
+    assert ledger.commit(Commit(*micro_batch(4, 2))) == Committed(5, 6, 4, 5)
     assert (ledger.last_seq, ledger.last_position, ledger.received_at_ns) == (6, 5, reading(5).received_at_ns)
     ledger.close()
 
 
 def test_replay_begins_after_the_given_input_and_ends_at_the_last_wanted(ledger: Ledger) -> None:
     """`after_seq` is exclusive, `upto_seq` inclusive."""
-    ledger.commit(*micro_batch(0, 10))
+    ledger.commit(Commit(*micro_batch(0, 10)))
     (batch,) = ledger.replay(4, upto_seq=7)
     assert batch == Batch(5, [reading(4), reading(5), reading(6)], [0, 0, 0])
 
@@ -100,7 +100,7 @@ def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:
     ledger.close()
     ledger = Ledger.open(ledger.path.parent, Storage(), mark_every=3)
     for first in range(0, 40, 4):
-        ledger.commit(*micro_batch(first, 4))
+        ledger.commit(Commit(*micro_batch(first, 4)))
     for after in range(0, 40, 3):
         for upto in range(after, 41, 5):
             assert [o.seq for o in ledger.outputs(after, upto)] == list(range(after + 1, min(upto, 40) + 1))
@@ -109,23 +109,23 @@ def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:
 
 def test_an_output_stays_pending_until_it_is_confirmed(ledger: Ledger) -> None:
     """The cursor sees unconfirmed outputs only, in order, after a restart as well."""
-    ledger.commit(*micro_batch(0, 5))
+    ledger.commit(Commit(*micro_batch(0, 5)))
     body = forecast(3, 3).body
-    ledger.commit([], [], [], confirmed=3)
+    ledger.commit(Commit([], [], [], confirmed=3))
     assert ledger.pending(0, 1) == [Pending(4, "tanks", "hall/boiler", body, False, 1, "out/hall/boiler")]
     ledger = reopened(ledger)
     assert ledger.confirmed == 3
     assert [p.position for p in ledger.pending(0, 10)] == [4, 5]
     assert [p.position for p in ledger.pending(4, 10)] == [5]
-    ledger.commit([], [], [], confirmed=2)
+    ledger.commit(Commit([], [], [], confirmed=2))
     assert ledger.confirmed == 3, "confirmed never goes back"
     ledger.close()
 
 
 def test_confirmed_bodies_are_dropped_but_their_checksums_stay(ledger: Ledger) -> None:
     """After many confirmed outputs their bodies are gone; what was published can still be verified."""
-    ledger.commit(*micro_batch(0, 3000))
-    ledger.commit([], [], [], confirmed=2500)
+    ledger.commit(Commit(*micro_batch(0, 3000)))
+    ledger.commit(Commit([], [], [], confirmed=2500))
     stored = list(ledger.outputs(0, 3000))
     assert [s.position for s in stored if s.body is not None] == list(range(2501, 3001))
     assert all(s.body_crc == crc32(forecast(0, s.step).body) for s in stored)
@@ -134,8 +134,8 @@ def test_confirmed_bodies_are_dropped_but_their_checksums_stay(ledger: Ledger) -
 
 def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Ledger) -> None:
     """It leaves the queue with its reason, and leaves the table when it was delivered after all."""
-    ledger.commit(*micro_batch(0, 3))
-    ledger.commit([], [], [], refused_outputs=[(2, "not_authorized")])
+    ledger.commit(Commit(*micro_batch(0, 3)))
+    ledger.commit(Commit([], [], [], refused_outputs=[(2, "not_authorized")]))
     assert [p.position for p in ledger.pending(0, 10)] == [1, 3]
     (kept,) = ledger.refused_outputs(0, 10)
     assert ledger.refused_count == 1
@@ -145,7 +145,7 @@ def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Le
         forecast(1, 1).body,
         "hall/boiler",
     )
-    ledger.commit([], [], [], redelivered=[2])
+    ledger.commit(Commit([], [], [], redelivered=[2]))
     assert ledger.refused_outputs(0, 10) == []
     assert ledger.refused_count == 0
 
@@ -153,8 +153,8 @@ def test_a_refused_output_moves_aside_and_does_not_hold_the_others_up(ledger: Le
 def test_the_table_of_refused_outputs_is_bounded(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go first."""
     monkeypatch.setattr("gaugecast.ledger.transaction.REFUSED_OUTPUTS_KEPT", 4)
-    ledger.commit(*micro_batch(0, 10))
-    ledger.commit([], [], [], refused_outputs=[(position, "quota") for position in range(1, 11)])
+    ledger.commit(Commit(*micro_batch(0, 10)))
+    ledger.commit(Commit([], [], [], refused_outputs=[(position, "quota") for position in range(1, 11)]))
     assert [r.position for r in ledger.refused_outputs(0, 100)] == [7, 8, 9, 10]
 
 
@@ -162,11 +162,11 @@ def test_the_quarantine_keeps_the_newest_rows_only(ledger: Ledger) -> None:
     """At most `quarantine_rows`, whether they come at once or one by one."""
     rows = [Refused(T0 + i, "tanks", "a", "in/a", "not_json", "expected {", bytes([i])) for i in range(12)]
     assert ledger.quarantine_count == 0
-    ledger.commit([], [], [], refused=rows[:2])
+    ledger.commit(Commit([], [], [], refused=rows[:2]))
     assert ledger.quarantine_count == 2
-    ledger.commit([], [], [], refused=rows[2:9])
-    ledger.commit([], [], [], refused=rows[9:10])
-    ledger.commit([], [], [], refused=rows[10:])
+    ledger.commit(Commit([], [], [], refused=rows[2:9]))
+    ledger.commit(Commit([], [], [], refused=rows[9:10]))
+    ledger.commit(Commit([], [], [], refused=rows[10:]))
     assert [q.head[0] for q in ledger.quarantined(100)] == [11, 10, 9, 8, 7]
     assert ledger.quarantine_count == 5
     assert ledger.quarantined(1)[0][1:] == rows[11]
@@ -175,7 +175,7 @@ def test_the_quarantine_keeps_the_newest_rows_only(ledger: Ledger) -> None:
 def test_no_quarantine_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     """`quarantine_rows = 0` is allowed."""
     ledger = Ledger.open(tmp_path, Storage(quarantine_rows=0))
-    ledger.commit([], [], [], refused=[Refused(T0, "", "", "t", "not_json", "", b"")])
+    ledger.commit(Commit([], [], [], refused=[Refused(T0, "", "", "t", "not_json", "", b"")]))
     assert ledger.quarantined(10) == []
     ledger.close()
 
@@ -185,7 +185,7 @@ def test_a_rejects_invented_name_is_kept_without_a_stream_of_its_own(ledger: Led
     rejects = [
         reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, detail="too_many_streams") for i in range(50)
     ]
-    ledger.commit([*rejects, reading(99)], [Verdict.REJECTED] * 50 + [Verdict.STEPPED], [])
+    ledger.commit(Commit([*rejects, reading(99)], [Verdict.REJECTED] * 50 + [Verdict.STEPPED], []))
     assert stored_inputs(ledger) == [*rejects, reading(99)]
     with sqlite3.connect(ledger.path) as other:
         assert other.execute("SELECT count(*) FROM streams").fetchone()[0] <= 2
@@ -194,20 +194,22 @@ def test_a_rejects_invented_name_is_kept_without_a_stream_of_its_own(ledger: Led
 
 def test_a_parked_stream_comes_back_as_it_was(ledger: Ledger) -> None:
     """Its state is there until it is unparked, over a restart."""
-    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"state a"), Parked("tanks", "b", b"state b")])
+    ledger.commit(
+        Commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"state a"), Parked("tanks", "b", b"state b")])
+    )
     ledger = reopened(ledger)
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (2, b"state a")
     assert ledger.parked_state("tanks", "never seen") is None
-    ledger.commit([reading(1)], [0], [], unparked=[("tanks", "a")])
+    ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
     assert reopened(ledger).parked_count() == 1
 
 
 def test_a_replay_finds_the_state_that_was_parked_then(ledger: Ledger) -> None:
     """A checkpoint from before a stream came back needs the state that it had while parked."""
-    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"first")])
-    ledger.commit([reading(1)], [0], [], unparked=[("tanks", "a")])
-    ledger.commit([reading(2)], [0], [], parked=[Parked("tanks", "a", b"second")])
+    ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"first")]))
+    ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
+    ledger.commit(Commit([reading(2)], [0], [], parked=[Parked("tanks", "a", b"second")]))
     states = [ledger.parked_state("tanks", "a", at_seq=seq) for seq in range(4)]
     assert states == [None, b"first", None, b"second"]
     assert ledger.parked_state("tanks", "a") == b"second"
@@ -219,8 +221,8 @@ def test_parked_and_unparked_in_one_commit_ends_where_it_must(
 ) -> None:
     """A parked stream that comes back and is parked again is parked; an active one that passes through is not."""
     if was_parked:
-        ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"old")])
-    ledger.commit([reading(1)], [0], [], parked=[Parked("tanks", "a", b"new")], unparked=[("tanks", "a")])
+        ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"old")]))
+    ledger.commit(Commit([reading(1)], [0], [], parked=[Parked("tanks", "a", b"new")], unparked=[("tanks", "a")]))
     assert ledger.parked_state("tanks", "a") == (b"new" if is_parked else None)
     assert ledger.parked_count() == int(is_parked)
 
@@ -239,7 +241,7 @@ def test_a_run_knows_whether_the_one_before_ended_cleanly(ledger: Ledger) -> Non
 def test_a_fingerprint_is_noted_where_it_changes(ledger: Ledger) -> None:
     """Each entry says from which input on it holds; the same again adds nothing."""
     ledger.note_fingerprint("numpy 2.3")
-    ledger.commit(*micro_batch(0, 3))
+    ledger.commit(Commit(*micro_batch(0, 3)))
     ledger.note_fingerprint("numpy 2.3")
     ledger.note_fingerprint("numpy 2.4")
     ledger.note_fingerprint("numpy 2.5")
@@ -252,7 +254,7 @@ def test_a_reader_follows_the_tail_while_the_loop_writes(ledger: Ledger) -> None
         tail = reader.replay(0, most=1)
         seen = 0
         for first in range(0, 20, 2):
-            ledger.commit(*micro_batch(first, 2), confirmed=ledger.last_position)
+            ledger.commit(Commit(*micro_batch(first, 2), confirmed=ledger.last_position))
             if first == 0:
                 next(tail)  # a generator left half-way must not pin anything
             for batch in reader.replay(seen):
@@ -266,7 +268,7 @@ def test_a_reader_follows_the_tail_while_the_loop_writes(ledger: Ledger) -> None
 
 def test_a_reader_opens_a_ledger_that_nobody_writes(ledger: Ledger) -> None:
     """After a clean stop there is no WAL; `status` and `replay` must work all the same."""
-    ledger.commit(*micro_batch(0, 2))
+    ledger.commit(Commit(*micro_batch(0, 2)))
     ledger.close()
     with LedgerReader(ledger.path.parent) as reader:
         assert stored_inputs(reader) == [reading(0), reading(1)]
@@ -322,7 +324,7 @@ def test_a_commit_that_contradicts_itself_stores_nothing(
 ) -> None:
     """A defect of the caller is told as one, and the ledger is as before and goes on."""
     with pytest.raises(Defect):
-        ledger.commit(inputs, verdicts, outputs, confirmed=confirmed)
+        ledger.commit(Commit(inputs, verdicts, outputs, confirmed=confirmed))
     assert stored_inputs(ledger) == []
-    assert ledger.commit(*micro_batch(0, 1)) == Committed(1, 1, 1, 1)
+    assert ledger.commit(Commit(*micro_batch(0, 1))) == Committed(1, 1, 1, 1)
     assert stored_inputs(ledger) == [reading(0)]

@@ -10,7 +10,9 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageError
-from gaugecast.ledger import Chunk, InlineCheckpointWriter, Ledger, LedgerReader, backup, newest
+from gaugecast.ledger import Chunk, InlineCheckpointWriter, Ledger, LedgerReader, newest
+from gaugecast.records import Commit
+from gaugecast.storage import backup
 from ledger_rows import micro_batch
 
 
@@ -36,7 +38,7 @@ def test_a_backup_under_load_has_a_checkpoint_that_its_ledger_can_go_on_from(tmp
         ledger = Ledger.open(source, Storage())
         first = 0
         while not stop.is_set():
-            ledger.commit(*micro_batch(first, 20))
+            ledger.commit(Commit(*micro_batch(first, 20)))
             first += 20
             if first % 200 == 0:
                 write_checkpoint(source, first)
@@ -83,7 +85,7 @@ def test_a_backup_whose_rows_do_not_reach_its_checkpoint_is_refused(tmp_path: Pa
     """A copy that could not recover is no backup: it says so at once, not on the day it is needed."""
     ledger = Ledger.open(tmp_path, Storage(keep_days=1e-6), mark_every=1)
     for first in range(0, 100, 10):
-        ledger.commit(*micro_batch(first, 10), confirmed=first)
+        ledger.commit(Commit(*micro_batch(first, 10), confirmed=first))
     write_checkpoint(tmp_path, 30)
     ledger.prune(80)
     with pytest.raises(StorageError, match="try again"):

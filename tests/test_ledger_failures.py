@@ -16,7 +16,7 @@ import pytest
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageBusy, StorageError, StorageFull
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending
-from gaugecast.records import Parked, Refused
+from gaugecast.records import Commit, Parked, Refused
 from ledger_rows import micro_batch, reading
 
 REFUSED = [Refused(1, "tanks", "a", "in/a", "not_json", "", b"x")]
@@ -35,8 +35,8 @@ def undisturbed(directory: Path) -> tuple[list[object], list[Pending]]:
     """What a ledger holds that never met a failure."""
     directory.mkdir()
     ledger = Ledger.open(directory, Storage())
-    ledger.commit(*micro_batch(0, 2))
-    ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)
+    ledger.commit(Commit(*micro_batch(0, 2)))
+    ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
     ledger.close()
     return rows_of(directory)
 
@@ -44,17 +44,17 @@ def undisturbed(directory: Path) -> tuple[list[object], list[Pending]]:
 def test_a_full_disk_stores_nothing_and_later_exactly_the_same(tmp_path: Path) -> None:
     """The same call, repeated until there is room, gives the rows and numbers of an undisturbed run."""
     ledger = Ledger.open(tmp_path, Storage())
-    ledger.commit(*micro_batch(0, 2))
+    ledger.commit(Commit(*micro_batch(0, 2)))
     pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
     ledger._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     before = rows_of(tmp_path)
     for _ in range(3):
         with pytest.raises(StorageFull):
-            ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)
+            ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
         assert rows_of(tmp_path) == before
         assert (ledger.last_seq, ledger.last_position, ledger.parked_count()) == (2, 2, 0)
     ledger._connection.execute("PRAGMA max_page_count = 1000000")
-    assert ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED) == Committed(3, 402, 3, 402)
+    assert ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)) == Committed(3, 402, 3, 402)
     ledger.close()
     assert rows_of(tmp_path) == undisturbed(tmp_path / "undisturbed")
 
@@ -77,7 +77,7 @@ def fill(ledger: Ledger) -> int:
     """Commit until the disk is full; return the number of the first reading that was not stored."""
     for first in range(0, 100_000, 500):
         try:
-            ledger.commit(*micro_batch(first, 500))
+            ledger.commit(Commit(*micro_batch(first, 500)))
         except StorageFull:
             return first
     raise AssertionError("the disk never got full")
@@ -89,7 +89,7 @@ def test_a_file_system_without_space_is_told_from_a_broken_one(small_disk: Path)
     first = fill(ledger)
     assert 0 < ledger.last_seq == first
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-    assert ledger.commit(*micro_batch(first, 500)) == Committed(first + 1, first + 500, first + 1, first + 500)
+    assert ledger.commit(Commit(*micro_batch(first, 500))) == Committed(first + 1, first + 500, first + 1, first + 500)
     assert sum(len(b.inputs) for b in ledger.replay(0)) == first + 500
     ledger.close()
 
@@ -97,17 +97,17 @@ def test_a_file_system_without_space_is_told_from_a_broken_one(small_disk: Path)
 def test_a_lock_held_by_another_is_busy_and_then_the_same_rows(tmp_path: Path) -> None:
     """Somebody's sqlite3 shell in a transaction delays a commit, and changes nothing in it."""
     ledger = Ledger.open(tmp_path, Storage())
-    ledger.commit(*micro_batch(0, 2))
+    ledger.commit(Commit(*micro_batch(0, 2)))
     before = rows_of(tmp_path)
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(2):
         with pytest.raises(StorageBusy):
-            ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)
+            ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
         assert rows_of(tmp_path) == before
     other.execute("ROLLBACK")
     other.close()
-    ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)
+    ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
     ledger.close()
     assert rows_of(tmp_path) == undisturbed(tmp_path / "undisturbed")
 
@@ -122,9 +122,9 @@ def test_new_streams_of_a_failed_commit_are_new_the_next_time(tmp_path: Path) ->
 
     ledger = Ledger.open(tmp_path, Storage(), faults=faults)
     with pytest.raises(StorageFull):
-        ledger.commit([reading(0, stream="a"), reading(0, stream="b")], [0, 0], [])
+        ledger.commit(Commit([reading(0, stream="a"), reading(0, stream="b")], [0, 0], []))
     failing = False
-    ledger.commit([reading(0, stream="b"), reading(0, stream="a")], [0, 0], [])
+    ledger.commit(Commit([reading(0, stream="b"), reading(0, stream="a")], [0, 0], []))
     assert [x.stream for batch in ledger.replay(0) for x in batch.inputs] == ["b", "a"]
     ledger.close()
 
@@ -142,11 +142,11 @@ def test_after_any_other_failure_the_ledger_is_never_tried_again(tmp_path: Path)
 
     ledger = Ledger.open(tmp_path, Storage(), faults=faults)
     with pytest.raises(StorageError) as failure:
-        ledger.commit(*micro_batch(0, 1))
+        ledger.commit(Commit(*micro_batch(0, 1)))
     assert not isinstance(failure.value, StorageFull | StorageBusy)
     failing = False
     with pytest.raises(StorageError, match="failed before"):
-        ledger.commit(*micro_batch(0, 1))
+        ledger.commit(Commit(*micro_batch(0, 1)))
     ledger.close()
 
 
@@ -189,7 +189,7 @@ def test_a_process_that_dies_in_a_commit_leaves_all_of_it_or_nothing(
     ledger = Ledger.open(directory, Storage())
     assert ledger.last_seq == ledger.last_position == (402 if durable else 2)
     if not durable:
-        ledger.commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED)
+        ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
     ledger.close()
     assert rows_of(directory) == undisturbed(tmp_path / "undisturbed")
 
@@ -201,7 +201,7 @@ def test_the_wal_is_bounded_without_anybody_copying_it(tmp_path: Path, monkeypat
     ledger = Ledger.open(tmp_path, Storage())
     longest = 0
     for first in range(0, 30_000, 300):
-        ledger.commit(*micro_batch(first, 300), confirmed=first)
+        ledger.commit(Commit(*micro_batch(first, 300), confirmed=first))
         longest = max(longest, ledger.path.with_name("ledger.sqlite-wal").stat().st_size)
     assert 1 << 20 <= longest < 3 << 20
     ledger.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gaugecast.config.schema import Storage
 from gaugecast.ledger import Ledger, LedgerReader
-from gaugecast.records import Parked
+from gaugecast.records import Commit, Parked
 from ledger_rows import SECOND, micro_batch, reading
 
 DAY_S = 86_400
@@ -39,7 +39,7 @@ def prune_all(ledger: Ledger, floor_seq: int, *, chunk: int = 7) -> None:
 
 def test_old_rows_go_in_bounded_chunks(ledger: Ledger) -> None:
     """A call takes at most `chunk` rows of each kind; in the end only the young ones are left, with their outputs."""
-    ledger.commit([], [], [], confirmed=100)
+    ledger.commit(Commit([], [], [], confirmed=100))
     assert 0 < ledger.prune(100, chunk=7) <= 14
     prune_all(ledger, 100)
     assert ledger.first_seq == 81, "the youngest border between commits that is ten seconds old"
@@ -48,7 +48,7 @@ def test_old_rows_go_in_bounded_chunks(ledger: Ledger) -> None:
 
 def test_pruning_stops_at_the_older_checkpoint(ledger: Ledger) -> None:
     """Recovery from it must find every input after it."""
-    ledger.commit([], [], [], confirmed=100)
+    ledger.commit(Commit([], [], [], confirmed=100))
     prune_all(ledger, 45)
     assert ledger.first_seq == 41
     prune_all(ledger, 0)
@@ -57,7 +57,7 @@ def test_pruning_stops_at_the_older_checkpoint(ledger: Ledger) -> None:
 
 def test_pruning_stops_at_unconfirmed_outputs(ledger: Ledger) -> None:
     """What was not delivered yet is still to be published, and its inputs stay with it."""
-    ledger.commit([], [], [], confirmed=29)
+    ledger.commit(Commit([], [], [], confirmed=29))
     prune_all(ledger, 100)
     assert ledger.first_seq == 21
     assert [p.position for p in ledger.pending(0, 3)] == [30, 31, 32]
@@ -86,9 +86,9 @@ def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
     ledger = Ledger.open(directory, Storage(keep_days=1 / DAY_S), mark_every=mark_every)
     total = 0
     for size in sizes:
-        ledger.commit(*micro_batch(total, size))
+        ledger.commit(Commit(*micro_batch(total, size)))
         total += size
-    ledger.commit([], [], [], confirmed=min(confirmed, total))
+    ledger.commit(Commit([], [], [], confirmed=min(confirmed, total)))
     for _ in range(calls):
         ledger.prune(floor, chunk=chunk)
     seqs = [b.first_seq + i for b in ledger.replay(0) for i in range(len(b.inputs))]
@@ -103,12 +103,12 @@ def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
 
 def test_numbers_are_not_used_again_after_pruning(ledger: Ledger) -> None:
     """Outputs may all be gone; the next one still gets the next position."""
-    ledger.commit([reading(i) for i in range(100, 150)], [0] * 50, [], confirmed=100)
+    ledger.commit(Commit([reading(i) for i in range(100, 150)], [0] * 50, [], confirmed=100))
     prune_all(ledger, 150)
     path = ledger.path.parent
     ledger.close()
     ledger = Ledger.open(path, OLD_AT_ONCE)
-    assert ledger.commit(*micro_batch(150, 1))[2:] == (101, 101)
+    assert ledger.commit(Commit(*micro_batch(150, 1)))[2:] == (101, 101)
     ledger.close()
 
 
@@ -116,7 +116,7 @@ def test_too_large_a_ledger_loses_its_oldest_rows_whatever_their_age(tmp_path: P
     """`keep_gb` bounds the rows; young ones go too, but never those after the floor."""
     ledger = Ledger.open(tmp_path, Storage(keep_gb=0.001), mark_every=100)
     for first in range(0, 20_000, 500):
-        ledger.commit(*micro_batch(first, 500), confirmed=first)
+        ledger.commit(Commit(*micro_batch(first, 500), confirmed=first))
     prune_all(ledger, 19_000, chunk=1000)
     assert 1 < ledger.first_seq <= 19_001
     with sqlite3.connect(ledger.path) as other:
@@ -130,7 +130,7 @@ def test_not_even_a_too_large_ledger_loses_rows_after_the_floor_or_unconfirmed(t
     """Better over `keep_gb` for a while than a recovery that finds no inputs."""
     ledger = Ledger.open(tmp_path, Storage(keep_gb=1e-6), mark_every=100)
     for first in range(0, 3000, 500):
-        ledger.commit(*micro_batch(first, 500), confirmed=min(first, 1700))
+        ledger.commit(Commit(*micro_batch(first, 500), confirmed=min(first, 1700)))
     prune_all(ledger, 1200, chunk=1000)
     assert ledger.first_seq == 1001
     prune_all(ledger, 3000, chunk=1000)
@@ -143,7 +143,7 @@ def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_PAGES", 8)
     ledger = Ledger.open(tmp_path, Storage(keep_days=1 / DAY_S))
     for first in range(0, 20_000, 1000):
-        ledger.commit(*micro_batch(first, 1000), confirmed=first)
+        ledger.commit(Commit(*micro_batch(first, 1000), confirmed=first))
     ledger._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = ledger.path.stat().st_size
     for _ in range(100):
@@ -156,11 +156,13 @@ def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pyt
 def test_names_that_no_kept_row_uses_are_forgotten(tmp_path: Path) -> None:
     """A stream that vanished long ago leaves the table; those in use and those parked stay."""
     ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
-    ledger.commit([reading(0, stream=f"gone/{i}") for i in range(30)], [0] * 30, [])
+    ledger.commit(Commit([reading(0, stream=f"gone/{i}") for i in range(30)], [0] * 30, []))
     ledger.prune(0)  # the first generation ends here
     for second in range(1, 60):
         rows = [reading(second, stream="alive"), reading(second, stream="rare")][: 2 if second % 25 == 0 else 1]
-        ledger.commit(rows, [0] * len(rows), [], parked=[Parked("tanks", "parked", b"s")] if second == 55 else [])
+        ledger.commit(
+            Commit(rows, [0] * len(rows), [], parked=[Parked("tanks", "parked", b"s")] if second == 55 else [])
+        )
         ledger.prune(ledger.last_seq)
         with LedgerReader(tmp_path) as reader:
             kept = {x.stream for b in reader.replay(0) for x in b.inputs}
@@ -178,9 +180,9 @@ def test_names_that_no_kept_row_uses_are_forgotten(tmp_path: Path) -> None:
 def test_streams_parked_for_longer_than_history_are_forgotten(tmp_path: Path) -> None:
     """Else a flood of streams that come once would grow the ledger for ever."""
     ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
-    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "old", b"1")])
-    ledger.commit([reading(50)], [0], [], parked=[Parked("tanks", "young", b"2")])
-    ledger.commit([reading(55)], [0], [])
+    ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "old", b"1")]))
+    ledger.commit(Commit([reading(50)], [0], [], parked=[Parked("tanks", "young", b"2")]))
+    ledger.commit(Commit([reading(55)], [0], []))
     ledger.prune(0)
     assert ledger.parked_count() == 1
     assert (ledger.parked_state("tanks", "old"), ledger.parked_state("tanks", "young")) == (None, b"2")
@@ -190,10 +192,10 @@ def test_streams_parked_for_longer_than_history_are_forgotten(tmp_path: Path) ->
 def test_a_state_that_came_back_is_kept_as_long_as_a_replay_may_need_it(tmp_path: Path) -> None:
     """It goes with the last input before which the stream was parked, not with the unparking."""
     ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
-    ledger.commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"1")])
-    ledger.commit([reading(1)], [0], [], unparked=[("tanks", "a")])
-    ledger.commit([reading(2)], [0], [])
-    ledger.commit([reading(3 + 10 * SECOND // SECOND)], [0], [])
+    ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"1")]))
+    ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
+    ledger.commit(Commit([reading(2)], [0], []))
+    ledger.commit(Commit([reading(3 + 10 * SECOND // SECOND)], [0], []))
     ledger.prune(1)
     assert ledger.parked_state("tanks", "a", at_seq=1) == b"1"
     prune_all(ledger, 4)

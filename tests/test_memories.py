@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.forecast.expert import SCORES
 from gaugecast.model import Model, seal_model
-from gaugecast.pipeline import Pipeline, events, memories, state
-from gaugecast.records import Input
+from gaugecast.pipeline import Pipeline, memories, state
+from gaugecast.records import Input, Order
 from support.pipelines import T0, feed, fleet_of, installed, model_for, pipeline_of, reading
 
 FLEET = fleet_of(bridge=3)
@@ -34,13 +35,13 @@ def elsewhere(model: Model, inputs: list[Input]) -> list[bytes]:
     """What a model remembers that was in force in a pipeline of its own."""
     other = pipeline_of(FLEET, models=[model])
     feed(other, inputs)
-    return list(memories.memories_of(other.lanes["tanks"], "in_force"))
+    return list(memories.memories_of(other.parts["tanks"], "in_force"))
 
 
 def warmed(version: str, chunks: list[bytes]) -> list[Input]:
     """The events that hand chunks over."""
     event = events.ShadowWarmed(version)
-    return [events.event_input(event, received_at_ns=T0, fleet="tanks", state=chunk) for chunk in chunks]
+    return [Order(event, "tanks", state=chunk).stamped(T0) for chunk in chunks]
 
 
 def loop_with_shadow(model: Model | None = None) -> tuple[Pipeline, str]:
@@ -55,10 +56,10 @@ def loop_with_shadow(model: Model | None = None) -> tuple[Pipeline, str]:
 
 def rows(loop: Pipeline, stream: str) -> dict[str, np.ndarray]:
     """What the shadow's columns hold of one stream, scores apart."""
-    lane = loop.lanes["tanks"]
-    assert lane.shadow is not None
-    slot = lane.table.slots[stream]
-    return {name: column[slot].copy() for name, column in lane.shadow.columns if name not in SCORES}
+    part = loop.parts["tanks"]
+    assert part.shadow is not None
+    slot = part.table.slots[stream]
+    return {name: column[slot].copy() for name, column in part.shadow.columns if name not in SCORES}
 
 
 @pytest.mark.parametrize("look_back", [0, 6], ids=["stateful", "windowed"])
@@ -73,10 +74,10 @@ def test_a_warmed_shadow_is_to_the_bit_what_it_would_be_had_it_been_there(look_b
         if upto == 60:
             feed(loop, readings(40, 60))
             feed(beside, readings(40, 60))
-        there = beside.lanes["tanks"].in_force
+        there = beside.parts["tanks"].in_force
         assert there is not None
         for stream in STREAMS:
-            slot = beside.lanes["tanks"].table.slots[stream]
+            slot = beside.parts["tanks"].table.slots[stream]
             for name, row in rows(loop, stream).items():
                 np.testing.assert_array_equal(row, there.columns[name][slot], err_msg=name)
 
@@ -85,7 +86,7 @@ def test_the_past_does_not_count_for_promotion() -> None:
     """A model may have learned from the very readings that warm it: its scores begin at nothing."""
     loop, version = loop_with_shadow()
     loop.advance(warmed(version, elsewhere(newcomer(), readings(0, 40))))
-    shadow = loop.lanes["tanks"].shadow
+    shadow = loop.parts["tanks"].shadow
     assert shadow is not None
     assert not any(shadow.columns[name].any() for name in SCORES)
     assert shadow.since_use[0] == 0.0
@@ -112,7 +113,7 @@ def test_streams_that_have_seen_more_in_shadow_or_are_unknown_are_left_alone() -
     for name, row in rows(loop, "a").items():
         np.testing.assert_array_equal(row, before[name], err_msg=name)
     assert rows(loop, "b")["warm"] == 10
-    assert "z" not in loop.lanes["tanks"].table.slots
+    assert "z" not in loop.parts["tanks"].table.slots
 
 
 def test_a_memory_of_another_shape_is_no_use() -> None:
@@ -120,9 +121,9 @@ def test_a_memory_of_another_shape_is_no_use() -> None:
     loop, version = loop_with_shadow()
     loop.advance(warmed(version, elsewhere(newcomer(units=5), readings(0, 40))))
     assert rows(loop, "a")["warm"] == 0
-    loop.advance([events.event_input(events.ModelInstalled("shadow", ""), received_at_ns=T0, fleet="tanks")])
+    loop.advance([Order(events.ModelInstalled("shadow", ""), "tanks").stamped(T0)])
     loop.advance(warmed(version, elsewhere(newcomer(), readings(0, 40))))
-    assert loop.lanes["tanks"].shadow is None
+    assert loop.parts["tanks"].shadow is None
 
 
 def test_many_streams_go_in_several_chunks_whose_cut_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

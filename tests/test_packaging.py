@@ -16,7 +16,7 @@ import pytest
 
 import gaugecast
 import gaugecast_sim
-from gaugecast.service.models import SHIPPED
+from gaugecast.loop.models import SHIPPED
 from support.mosquitto import MOSQUITTO, RawClient, run_mosquitto
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.errors import Defect
-from gaugecast.pipeline import events
-from gaugecast.records import Kind, Verdict
+from gaugecast.records import Kind, Order, Verdict
 from support.pipelines import (
     SECOND,
     T0,
@@ -82,7 +82,7 @@ def test_a_short_gap_is_bridged_by_the_models_own_forecasts() -> None:
     (message,) = messages_of(feed(pipeline, [reading(14, 20.5)]))
     assert message["quality"] == ["bridged"]
     assert message["predicted"] == {"p": None}
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.gaps, totals.bridged_steps, totals.resets) == (1, 2, 0)
     literal = pipeline_of(fleet, models=[model])
     state = feed(literal, warm)
@@ -106,7 +106,7 @@ def test_a_long_gap_begins_anew() -> None:
     made = messages_of(feed(pipeline, [reading(16, 20.5), reading(17, 20.7)]))
     assert [m["quality"] for m in made] == [["warming", "fallback"], []]
     assert [m["step"] for m in made] == [13, 14]
-    assert pipeline.lanes["tanks"].totals.resets == 1
+    assert pipeline.parts["tanks"].totals.resets == 1
 
 
 def test_a_reset_is_a_new_beginning_for_the_named_stream_only() -> None:
@@ -115,7 +115,7 @@ def test_a_reset_is_a_new_beginning_for_the_named_stream_only() -> None:
     model = model_for(fleet)
     pipeline = pipeline_of(fleet, models=[model])
     feed(pipeline, [reading(i, 20 + np.sin(i), stream=s) for i in range(6) for s in "ab"])
-    order = events.event_input(events.StreamsReset(), received_at_ns=T0, fleet="tanks", stream="a")
+    order = Order(events.StreamsReset(), "tanks", "a").stamped(T0)
     pipeline.advance([order, order._replace(stream="nobody")])
     a, b = messages_of(feed(pipeline, [reading(6, 20.0, stream="a"), reading(6, 20.0, stream="b")]))
     assert a["quality"] == ["warming", "fallback"]
@@ -129,7 +129,7 @@ def test_a_reset_holds_for_a_reading_in_the_tick_of_the_last_one(bridge: int, ti
     fleet = fleet_of("p", bridge=bridge, time_path=("t",) if timed else None)
     pipeline = pipeline_of(fleet, models=[model_for(fleet)])
     feed(pipeline, [reading(i, 20 + np.sin(i)) for i in range(6)])
-    order = events.event_input(events.StreamsReset(), received_at_ns=T0, fleet="tanks", stream="a")
+    order = Order(events.StreamsReset(), "tanks", "a").stamped(T0)
     (message,) = messages_of(feed(pipeline, [order, reading(5.1, 20.0)]))
     assert message["quality"] == ["warming", "fallback"]
 
@@ -152,7 +152,7 @@ def test_absurd_values_break_no_state_and_no_neighbour(rows: str) -> None:
     mixed = feed(pipeline, [one for pair in zip(absurd, sane, strict=True) for one in pair], 7)
     alone = feed(pipeline_of(fleet, models=[model]), sane)
     assert [o.body for o in outputs_of(mixed) if o.stream == "sane"] == [o.body for o in outputs_of(alone)]
-    columns = pipeline.lanes["tanks"].experts["in_force"].columns
+    columns = pipeline.parts["tanks"].experts["in_force"].columns
     assert np.isfinite(columns["state"][:2]).all()
     assert np.isfinite(columns["stats"][:2]).all()
     assert all(m["forecast"]["p"] is not None for m in messages_of(mixed))
@@ -160,7 +160,7 @@ def test_absurd_values_break_no_state_and_no_neighbour(rows: str) -> None:
 
 def test_limits_are_those_of_the_event_and_not_of_who_replays() -> None:
     """A replay under another configuration gives the verdicts that were given."""
-    began = events.event_input(events.LimitsSet(2, 100.0, 500.0), received_at_ns=T0)
+    began = Order(events.LimitsSet(2, 100.0, 500.0)).stamped(T0)
     verdicts = []
     for most in (1, 2, 5):
         pipeline = pipeline_of(fleet_of("p"), max_streams=most)
@@ -213,9 +213,9 @@ def test_new_weights_of_the_same_shape_take_over_the_state() -> None:
     pipeline = pipeline_of(fleet, models=[one])
     pipeline.load_model = lambda _fleet, _version: other
     feed(pipeline, [reading(i, 20 + np.sin(i)) for i in range(9)])
-    before = pipeline.lanes["tanks"].experts["in_force"].columns["state"][0].copy()
+    before = pipeline.parts["tanks"].experts["in_force"].columns["state"][0].copy()
     pipeline.advance([installed(other)])
-    assert np.array_equal(pipeline.lanes["tanks"].experts["in_force"].columns["state"][0], before)
+    assert np.array_equal(pipeline.parts["tanks"].experts["in_force"].columns["state"][0], before)
     (message,) = messages_of(feed(pipeline, [reading(9, 20.0)]))
     assert (message["model"], message["quality"]) == (other.manifest.version, [])
 
@@ -229,7 +229,7 @@ def test_a_shadow_is_warm_when_it_is_promoted() -> None:
     pipeline.advance([installed(other, "shadow")])
     made = messages_of(feed(pipeline, [reading(i, 20 + np.sin(i)) for i in range(9)]))
     assert made[-1]["model"] == one.manifest.version
-    promoted = events.event_input(events.ShadowPromoted(other.manifest.version), received_at_ns=T0, fleet="tanks")
+    promoted = Order(events.ShadowPromoted(other.manifest.version), "tanks").stamped(T0)
     (message,) = messages_of(feed(pipeline, [promoted, reading(9, 20.0)]))
     assert (message["model"], message["quality"]) == (other.manifest.version, [])
 
@@ -239,9 +239,9 @@ def test_a_changed_configuration_keeps_names_keys_and_held_readings() -> None:
     pipeline = pipeline_of(JOINED)
     feed(pipeline, [reading(0, 20.0, NAN), reading(0, NAN, 5.0), reading(1, 21.0, NAN)])
     wider = fleet_of("pqr", feature_capture="feature", grace_ns=2 * SECOND)
-    outcome = pipeline.advance([events.configured(wider, received_at_ns=T0)])
+    outcome = pipeline.advance([Order.configuring(wider).stamped(T0)])
     assert [(o.step, o.cause) for o in outcome.outputs] == [(2, 0)]
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.stepped, totals.held) == (3, 0)
     outcomes = feed(pipeline, [reading(1, 21.0, NAN, NAN, dup=True), reading(2, 1.0, 2.0, 3.0)])
     assert verdicts_of(outcomes) == [DUPLICATE, STEPPED]
@@ -252,6 +252,6 @@ def test_a_retired_fleet_publishes_what_it_held() -> None:
     """Its open ticks close; after that its streams are gone."""
     pipeline = pipeline_of(JOINED)
     feed(pipeline, [reading(0, 20.0, NAN)])
-    retired = events.event_input(events.FleetRetired(), received_at_ns=T0, fleet="tanks")
+    retired = Order(events.FleetRetired(), "tanks").stamped(T0)
     assert len(pipeline.advance([retired]).outputs) == 1
     assert pipeline.streams == 0

@@ -118,7 +118,7 @@ def test_advance_equals_a_literal_stateful_keras_loop(architecture: dict[str, An
         ours = np.frombuffer(output.forecast, "<f8").reshape(expected.shape)
         assert np.abs((ours - expected) / literal.scale).max() < TOLERANCE, (message["step"], ours, expected)
         compared += 1
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert compared > STEPS // 2
     assert totals.bridged_steps > 5
     assert totals.resets > 2

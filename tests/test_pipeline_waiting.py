@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gaugecast.pipeline import events
+from gaugecast import events
 from gaugecast.pipeline.intake import DELIVERIES
-from gaugecast.records import Verdict
+from gaugecast.records import Order, Verdict
 from support.pipelines import (
     SECOND,
     T0,
@@ -37,7 +37,7 @@ def test_features_in_separate_messages_are_one_step() -> None:
     (message,) = messages_of(outcomes)
     assert message["observed"] == {"p": 20.0, "q": 5.0}
     assert message["quality"] == ["warming", "fallback"]
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.held, totals.stepped, totals.forecasts) == (0, 2, 1)
 
 
@@ -60,9 +60,9 @@ def test_an_absent_feature_is_the_models_forecast() -> None:
     made = feed(pipeline, [reading(i, 20 + np.sin(i), 5 + i % 3) for i in range(9)])
     expected = messages_of(made)[-1]["forecast"]["q"]
     feed(pipeline, [reading(9, 20.1, NAN), timer(20)])
-    lane = pipeline.lanes["tanks"]
-    assert lane.table["x"][0][1] == pytest.approx(expected, rel=1e-8)
-    assert lane.table["seen"][0].tolist() == [True, False]
+    part = pipeline.parts["tanks"]
+    assert part.table["x"][0][1] == pytest.approx(expected, rel=1e-8)
+    assert part.table["seen"][0].tolist() == [True, False]
 
 
 def test_a_timer_closes_a_tick_after_its_grace_and_not_before() -> None:
@@ -112,7 +112,7 @@ def test_a_clock_that_is_set_forward_makes_no_stream_stale() -> None:
     """Remembered arrivals move along with the step."""
     pipeline = pipeline_of(fleet_of("p", stale_after_ns=10 * SECOND))
     feed(pipeline, [reading(0, 20.0)])
-    step = events.event_input(events.ClockStepped(3600 * SECOND), received_at_ns=T0 + 3601 * SECOND)
+    step = Order(events.ClockStepped(3600 * SECOND)).stamped(T0 + 3601 * SECOND)
     assert messages_of(feed(pipeline, [step, timer(3605)])) == []
     assert len(messages_of(feed(pipeline, [timer(3610)]))) == 1
 
@@ -124,11 +124,11 @@ def test_a_stream_with_an_open_tick_is_not_parked_over_its_readings() -> None:
     feed(pipeline, [reading(0, 1.0, 2.0), reading(1, 1.0, NAN)])
     assert pipeline.advance([timer(30)]).parked == []
     assert pipeline.due(T0 + 30 * SECOND + 1) is False
-    assert pipeline.lanes["tanks"].totals.held == 1
+    assert pipeline.parts["tanks"].totals.held == 1
     outcome = pipeline.advance([timer(61)])
     assert len(outcome.outputs) == 1
     assert [p.stream for p in pipeline.advance([timer(75)]).parked] == ["a"]
-    assert pipeline.lanes["tanks"].totals.held == 0
+    assert pipeline.parts["tanks"].totals.held == 0
 
 
 def test_a_stream_that_never_speaks_after_another_configuration_is_called_stale_and_parked() -> None:
@@ -136,7 +136,7 @@ def test_a_stream_that_never_speaks_after_another_configuration_is_called_stale_
     waits = {"stale_after_ns": 10 * SECOND, "park_after_ns": 30 * SECOND}
     pipeline = pipeline_of(fleet_of("p", **waits))
     feed(pipeline, [reading(0, 20.0), reading(1, 21.0), reading(1, 5.0, stream="b")])
-    other = events.configured(fleet_of("pq", **waits), received_at_ns=T0 + 5 * SECOND)
+    other = Order.configuring(fleet_of("pq", **waits)).stamped(T0 + 5 * SECOND)
     assert messages_of(feed(pipeline, [other, timer(10.9)])) == []
     made = messages_of(feed(pipeline, [timer(11.0), timer(12.0)]))
     assert [(m["stream"], m["step"], m["at"], m["quality"]) for m in made] == [
@@ -164,7 +164,7 @@ def test_aggregates_join_what_a_tick_brings() -> None:
     (message,) = messages_of(outcomes)
     assert message["observed"] == {"a": 3.0, "b": 1.0, "c": 5.0, "d": 9.0}
     assert message["at"] == T0 / 1e9 + 10
-    totals = pipeline.lanes["tanks"].totals
+    totals = pipeline.parts["tanks"].totals
     assert (totals.stepped, totals.held) == (3, 1)
 
 
@@ -187,7 +187,7 @@ def test_without_event_time_every_reading_is_a_step() -> None:
     outcomes = feed(pipeline, inputs, 4)
     assert verdicts_of(outcomes) == [STEPPED] * 9
     assert [m["observed"]["p"] for m in messages_of(outcomes)] == list(range(9))
-    assert pipeline.lanes["tanks"].totals.gaps == 0
+    assert pipeline.parts["tanks"].totals.gaps == 0
 
 
 def test_a_redelivery_without_time_counts_once() -> None:
@@ -200,7 +200,7 @@ def test_a_redelivery_without_time_counts_once() -> None:
 def test_a_lost_session_ends_what_deliveries_mean() -> None:
     """Packet ids begin anew: a DUP of an id that was used before is another message."""
     pipeline = pipeline_of(fleet_of("p", time_path=None))
-    lost = events.event_input(events.SessionLost(), received_at_ns=T0)
+    lost = Order(events.SessionLost()).stamped(T0)
     again = reading(1, 1.0, key=0, delivery=7, dup=True)
     assert verdicts_of(feed(pipeline, [reading(0, 1.0, key=0, delivery=7), lost, again])) == [STEPPED, NONE, STEPPED]
 

@@ -16,7 +16,7 @@ from gaugecast.config.schema import Storage
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.ledger import Ledger
 from gaugecast.ledger.rows import Quarantined
-from gaugecast.records import Refused
+from gaugecast.records import Commit, Refused
 from ledger_rows import SECOND, T0
 from test_status import screen
 
@@ -31,7 +31,7 @@ REFUSED = [
 def config(tmp_path: Path) -> Path:
     """The configuration of a daemon that has refused three readings and does not run."""
     ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
-    ledger.commit([], [], [], refused=REFUSED)
+    ledger.commit(Commit([], [], [], refused=REFUSED))
     ledger.close()
     file = tmp_path / "gaugecast.toml"
     fleet = "[fleet.tanks]\nsubscribe = ['t/{tank}']\nstream = '{tank}'\nperiod = '1s'\n[fleet.tanks.features.p]\n"

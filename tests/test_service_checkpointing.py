@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from gaugecast.config.schema import Storage
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_format import Chunk
-from gaugecast.ledger.checkpoint_writer import CheckpointWriter
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.service.checkpointing import Checkpointer
+from gaugecast.loop.checkpointing import Checkpointer
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Order
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import Chunk
+from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from support.pipelines import T0, feed, fleet_of, pipeline_of, reading
 
 
@@ -59,7 +60,7 @@ def bench(streams: int = 20, **storage: float) -> tuple[Pipeline, Writer, Checkp
     pipeline.advance([reading(0, 1.0, stream=f"s{i}") for i in range(streams)])
     writer = Writer()
     checkpointer = Checkpointer(pipeline, writer, Storage(directory=Path("/nowhere"), **storage), now_s=0.0)
-    checkpointer.slice_bytes = 2 * pipeline.lanes["tanks"].table.columns.row_bytes
+    checkpointer.slice_bytes = 2 * pipeline.parts["tanks"].table.columns.row_bytes
     return pipeline, writer, checkpointer
 
 
@@ -135,7 +136,7 @@ def test_one_that_an_event_spoils_is_given_up_and_taken_again() -> None:
     pipeline, writer, checkpointer = bench()
     checkpointer.add_cost(9.0)
     turns(checkpointer, 3)
-    wider = events.configured(fleet_of("pq"), received_at_ns=T0)
+    wider = Order.configuring(fleet_of("pq")).stamped(T0)
     pipeline.advance([wider])
     turns(checkpointer, 1, seq=2)
     assert (writer.abandoned, writer.finished) == (1, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaugecast.service.clock import STEP_NS, ArrivalClock
+from gaugecast.loop.clock import STEP_NS, ArrivalClock
 
 SECOND = 1_000_000_000
 YEAR = 365 * 86_400 * SECOND

@@ -11,7 +11,7 @@ import structlog
 
 from gaugecast import logs
 from gaugecast.metrics.facts import State
-from gaugecast.service.diary import Diary
+from gaugecast.service.transitions import TransitionLog
 
 WELL = State(ready=True, recovered=1.0, mqtt_connected=True)
 AWAY = replace(WELL, ready=False, mqtt_connected=False)
@@ -36,7 +36,7 @@ def events(stream: io.StringIO) -> list[str]:
 
 def test_a_broker_that_goes_and_comes_is_told_once_each(lines: io.StringIO) -> None:
     """An hour without a broker is two lines; another reason is a line more."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     diary.look(WELL, fault=None)
     (line,) = events(lines)
     assert "broker connected" in line
@@ -57,7 +57,7 @@ def test_a_broker_that_goes_and_comes_is_told_once_each(lines: io.StringIO) -> N
 
 def test_a_reconnect_between_two_looks_is_not_missed(lines: io.StringIO) -> None:
     """Connected before, connected now, and yet another connection."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     diary.look(WELL, fault=None)
     events(lines)
     diary.look(replace(WELL, mqtt_reconnects_total=1), fault=None)
@@ -67,7 +67,7 @@ def test_a_reconnect_between_two_looks_is_not_missed(lines: io.StringIO) -> None
 
 def test_what_the_broker_does_not_grant_is_told_while_connected(lines: io.StringIO) -> None:
     """A subscription that its ACL denies."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     diary.look(WELL, fault="plant/# was not granted")
     diary.look(WELL, fault="plant/# was not granted")
     _, line = events(lines)
@@ -76,7 +76,7 @@ def test_what_the_broker_does_not_grant_is_told_while_connected(lines: io.String
 
 def test_degradation_has_a_beginning_and_an_end(lines: io.StringIO) -> None:
     """One line each, with the reason."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     for state in (WELL, replace(WELL, degraded=frozenset({"lag"})), replace(WELL, degraded=frozenset({"lag"})), WELL):
         diary.look(state, fault=None)
     _, begins, ends = events(lines)
@@ -87,14 +87,14 @@ def test_degradation_has_a_beginning_and_an_end(lines: io.StringIO) -> None:
 
 def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     """The runbook sends people to the journal for it."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     diary.look(replace(WELL, checkpoint_failures_total=1), fault=None, checkpoint_failure=OSError("no space left"))
     assert "no space left" in events(lines)[1]
 
 
 def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO) -> None:
     """It is tried each second: a line at the first, second, fourth, … failure, with the reason."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     for failures in (0, 1, 2, 3, 4, 5, 6, 7):
         state = replace(WELL, wal_copy_failures_total=failures)
         diary.look(state, fault=None, wal_failure=OSError("disk I/O error"))
@@ -106,7 +106,7 @@ def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO
 
 def test_growth_of_the_brokers_drops_is_told_and_its_first_count_is_not(lines: io.StringIO) -> None:
     """It counts since its own start, for all its clients."""
-    diary = Diary("localhost:1883")
+    diary = TransitionLog("localhost:1883")
     for total in (None, 40, 40, 45):
         diary.look(replace(WELL, broker_dropped_total=total), fault=None)
     (line,) = events(lines)[1:]

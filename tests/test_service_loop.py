@@ -8,9 +8,9 @@ from random import Random
 import msgspec
 import pytest
 
+from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.payloads import Decoder
-from gaugecast.pipeline import events
 from gaugecast.records import Kind, Verdict
 from simulation.broker import Broker, Sent
 from simulation.fleets import ALL, SECOND, T0
@@ -248,7 +248,7 @@ def test_the_books_of_a_process_close_over_readings_that_were_held_before_it(sce
     scene.broker.cut()
     scene.begin()
     scene.turn(2)
-    totals = scene.life.pipeline.lanes["joined"].totals
+    totals = scene.life.pipeline.parts["joined"].totals
     assert (scene.life.loop.received_total, totals.held) == (0, 1)
     scene.broker.accept("joined/a/q", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
     scene.turn(2)  # `Life.turn` asserts the identity

@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, Publisher
 from gaugecast.records import Output
-from gaugecast.service.publisher import MEMORY, RETRY_MAX_S, RETRY_S, Publisher
 
 
 class Row(NamedTuple):

@@ -11,21 +11,21 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageError
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.ledger.rows import StoredOutput
 from gaugecast.ledger.store import Ledger
-from gaugecast.pipeline import Pipeline, events, state
-from gaugecast.records import Input
-from gaugecast.service.checkpointing import Checkpointer
-from gaugecast.service.recovery import count_differing, recover
+from gaugecast.loop.checkpointing import Checkpointer
+from gaugecast.loop.recovery import count_differing, recover
+from gaugecast.pipeline import Pipeline, state
+from gaugecast.records import Commit, Input, Order
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.streams.snapshot import Slice
 from support.pipelines import T0, fleet_of, installed, model_for, pipeline_of, reading
 from support.state_bytes import differences
 
 FLEET = fleet_of("pq")
 MODEL = model_for(FLEET)
-BEGINNING = [events.configured(FLEET, received_at_ns=T0), installed(MODEL)]
+BEGINNING = [Order.configuring(FLEET).stamped(T0), installed(MODEL)]
 
 
 def new_pipeline() -> Pipeline:
@@ -48,7 +48,7 @@ class Past:
     def take(self, inputs: list[Input]) -> None:
         """One commit."""
         outcome = self.pipeline.advance(inputs)
-        self.ledger.commit(inputs, outcome.verdicts, outcome.outputs)
+        self.ledger.commit(Commit(inputs, outcome.verdicts, outcome.outputs))
 
     def speak(self, first: int, count: int) -> None:
         """Readings of two streams."""

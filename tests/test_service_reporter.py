@@ -11,7 +11,7 @@ import pytest
 from gaugecast.config import load_settings
 from gaugecast.ledger.wal import WalCopier
 from gaugecast.metrics.facts import State
-from gaugecast.records import Refused
+from gaugecast.records import Commit, Refused
 from gaugecast.service.daemon import Daemon
 from gaugecast.service.reporter import Reporter
 from ledger_rows import T0, micro_batch
@@ -50,11 +50,11 @@ def test_wal_copies_that_fail_are_counted_in_the_state(daemon: Daemon) -> None:
 def test_rows_that_were_refused_are_counted_and_degrade(daemon: Daemon) -> None:
     """Refused readings are the sensors' matter; forecasts that the broker refuses are the daemon's."""
     reporter = Reporter(daemon)
-    daemon.ledger.commit([], [], [], refused=[Refused(T0, "tanks", "a", "plant/a", "not_json", "", b"?")])
+    daemon.ledger.commit(Commit([], [], [], refused=[Refused(T0, "tanks", "a", "plant/a", "not_json", "", b"?")]))
     state = reporter.state()
     assert (state.quarantine_rows, state.refused_rows, state.degraded) == (1, 0, frozenset())
     assert reporter.status(state, 0.0).quarantine_rows == 1
-    daemon.ledger.commit(*micro_batch(0, 3))
-    daemon.ledger.commit([], [], [], refused_outputs=[(2, "not_authorized")], confirmed=3)
+    daemon.ledger.commit(Commit(*micro_batch(0, 3)))
+    daemon.ledger.commit(Commit([], [], [], refused_outputs=[(2, "not_authorized")], confirmed=3))
     state = reporter.state()
     assert (state.refused_rows, state.degraded) == (1, frozenset({"refused"}))

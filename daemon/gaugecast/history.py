@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.records import FIRST_NS, LAST_NS, Input, Kind
+from gaugecast.records import FIRST_NS, LAST_NS, Input
 
 SEPARATORS = ",;\t|"
 _CHUNK = 1000
@@ -68,12 +68,10 @@ def read_csv(path: Path, fleet: Fleet, *, stream: str = "csv", time_column: str 
             if absent == len(values):
                 continue
             received_ns = max(received_ns, at_ns)
-            batch.append(
-                Input(Kind.READING, fleet.name, stream, at_ns, received_ns, pack(*values), at_ns, 0, False, "")
-            )
+            batch.append(Input.reading(fleet.name, stream, at_ns, received_ns, pack(*values)))
             if absent:
                 received_ns += fleet.grace_ns
-                batch.append(Input(Kind.TIMER, "", "", received_ns, received_ns, b"", 0, 0, False, ""))
+                batch.append(Input.timer(received_ns))
             if len(batch) >= _CHUNK:
                 yield batch
                 batch = []

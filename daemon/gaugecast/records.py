@@ -8,10 +8,15 @@ tuple goes into SQLite as it is.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from gaugecast.events import Event, FleetConfigured
+from gaugecast.fleet import Fleet
 
 Float64 = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -98,7 +103,8 @@ class Input(NamedTuple):
         delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence
             and came at QoS 1; else 0.
         dup: The message carried the DUP flag.
-        detail: Reason of a reject; JSON of an event (`{"event": …}`); else empty.
+        reason: Why a reject was refused, from `REJECT_REASONS`; else empty.
+        event: What an event row says; `None` in all other rows. The ledger writes it as JSON, and nobody else.
     """
 
     kind: Kind
@@ -110,7 +116,51 @@ class Input(NamedTuple):
     key: int
     delivery: int
     dup: bool
-    detail: str
+    reason: str = ""
+    event: Event | None = None
+
+    @classmethod
+    def reading(
+        cls, fleet: str, stream: str, at_ns: int, received_at_ns: int, values: bytes, *, key: int | None = None,
+        delivery: int = 0, dup: bool = False,
+    ) -> Input:  # fmt: skip
+        """What a sensor said; `key` is the event time where no other is given."""
+        key = at_ns if key is None else key
+        return cls(Kind.READING, fleet, stream, at_ns, received_at_ns, values, key, delivery, dup)
+
+    @classmethod
+    def reject(cls, reason: str, received_at_ns: int, *, fleet: str = "", stream: str = "", dup: bool = False) -> Input:
+        """A reading, or a whole message, that was refused before it could be taken."""
+        return cls(Kind.REJECT, fleet, stream, received_at_ns, received_at_ns, b"", 0, 0, dup, reason)
+
+    @classmethod
+    def timer(cls, received_at_ns: int) -> Input:
+        """It is now so late."""
+        return cls(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", 0, 0, False)
+
+
+class Order(NamedTuple):
+    """An event that is to be taken; it has no time until it is.
+
+    Attributes:
+        fleet, stream: Whom it concerns; empty = all.
+        state: Bytes that belong to it: of a stream that comes back, of a newcomer's memory.
+    """
+
+    event: Event
+    fleet: str = ""
+    stream: str = ""
+    state: bytes = b""
+
+    @classmethod
+    def configuring(cls, fleet: Fleet) -> Order:
+        """The order that puts a fleet's configuration in force."""
+        return cls(FleetConfigured(fleet.to_json(), fleet.digest()), fleet.name)
+
+    def stamped(self, received_at_ns: int) -> Input:
+        """The input that it becomes when it is taken. The only place where event rows are made."""
+        at = received_at_ns
+        return Input(Kind.EVENT, self.fleet, self.stream, at, at, self.state, 0, 0, False, "", self.event)
 
 
 class Output(NamedTuple):
@@ -155,3 +205,28 @@ class Parked(NamedTuple):
     fleet: str
     stream: str
     state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one transaction of the ledger makes durable: a micro-batch, what became of it, and what was published.
+
+    Attributes:
+        verdicts: One `Verdict` an input.
+        outputs: In the order of the inputs that made them.
+        refused: Rows for the quarantine table.
+        parked, unparked: Streams that were put aside, with their states, and (fleet, stream) of those that came back.
+        confirmed: All outputs up to this position need not be published again. Never goes back. `None` = as before.
+        refused_outputs: (position, reason) of outputs to move out of the queue into `refused_outputs`.
+        redelivered: Positions to take out of `refused_outputs`, since they were delivered after all.
+    """
+
+    inputs: Sequence[Input] = ()
+    verdicts: Sequence[int] = ()
+    outputs: Sequence[Output] = ()
+    refused: Sequence[Refused] = ()
+    parked: Sequence[Parked] = ()
+    unparked: Sequence[tuple[str, str]] = ()
+    confirmed: int | None = None
+    refused_outputs: Sequence[tuple[int, str]] = ()
+    redelivered: Sequence[int] = ()

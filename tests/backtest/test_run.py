@@ -15,7 +15,7 @@ from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.learn.backtest.recorder import Recorder
 from gaugecast.learn.backtest.run import backtest, courses_of
 from gaugecast.learn.backtest.split import Split
-from gaugecast.records import Float64, Input, Kind
+from gaugecast.records import Float64, Input
 
 pytestmark = pytest.mark.keras
 
@@ -33,10 +33,7 @@ def readings(fleet: Fleet, values: Float64, *, stream: str = "one", gap_at: int 
     pack = struct.Struct(f"<{values.shape[1]}d").pack
     ticks = np.arange(len(values)) + (0 if gap_at is None else np.arange(len(values)) >= gap_at)
     ats = [START_NS + int(tick) * fleet.period_ns for tick in ticks]
-    return [
-        Input(Kind.READING, fleet.name, stream, at, at, pack(*row), at, 0, False, "")
-        for at, row in zip(ats, values, strict=True)
-    ]
+    return [Input.reading(fleet.name, stream, at, at, pack(*row)) for at, row in zip(ats, values, strict=True)]
 
 
 def wandering(steps: int, features: int, seed: int = 0) -> Float64:
@@ -186,7 +183,7 @@ def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
     for batches in ([inputs], [[one] for one in inputs]):
         lockstep, recorder = Lockstep(fleet, learning=False, units=(8,)), Recorder(fleet)
         for outcome in lockstep.outcomes(batches):
-            recorder.take(outcome, lockstep.pipeline.lanes["plant"].table.names)
+            recorder.take(outcome, lockstep.pipeline.parts["plant"].table.names)
         (course,), (forecast,) = recorder.courses()
         found.append((course.observed.tobytes(), course.tick.tobytes(), forecast.tobytes()))
     assert found[0] == found[1]

@@ -13,15 +13,16 @@ import numpy as np
 
 from bench.results import Result
 from bench.rig import BROKER, DaemonRun, prepare, run_daemon, start_ns
+from gaugecast import events
 from gaugecast.config.schema import Learning, Loop
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.online.pupil import Pupil
+from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.model import Model, seal_model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input, Kind
-from gaugecast.service.keeper import ModelKeeper
-from gaugecast.service.models import ModelStore
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input, Order
+from gaugecast.storage.models import ModelStore
 from gaugecast_sim.link import PublishLink
 from gaugecast_sim.sink import Sink
 from support.mosquitto import run_mosquitto, wait_until
@@ -148,11 +149,11 @@ def measure_handover() -> Result:
     with tempfile.TemporaryDirectory() as name:
         store = ModelStore(Path(name))
         pipeline = Pipeline(Loop(new_streams_per_s=1e6), store.load)
-        pipeline.advance([events.configured(fleet, received_at_ns=1)])
+        pipeline.advance([Order.configuring(fleet).stamped(1)])
         versions = [store.add(fleet.name, model) for model in _models(fleet)]
-        keeper = ModelKeeper(pipeline, store, Learning())
+        keeper = ModelRoles(pipeline, store, Learning())
         first = events.ModelInstalled("in_force", versions[0])
-        pipeline.advance([events.event_input(first, received_at_ns=1, fleet=fleet.name)])
+        pipeline.advance([Order(first, fleet.name).stamped(1)])
         pipeline.advance(_readings(fleet, HANDOVER_STREAMS))
         pauses_ms = []
         for version in versions[1:]:
@@ -215,4 +216,4 @@ def _fleet(features: int) -> Fleet:
 def _readings(fleet: Fleet, streams: int) -> list[Input]:
     values = np.zeros(len(fleet.features)).tobytes()
     at_ns = 10**9
-    return [Input(Kind.READING, fleet.name, f"s{i}", at_ns, at_ns, values, at_ns, 0, False, "") for i in range(streams)]
+    return [Input.reading(fleet.name, f"s{i}", at_ns, at_ns, values) for i in range(streams)]

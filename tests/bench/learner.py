@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from bench.results import Result
+from gaugecast import events
 from gaugecast.config.schema import Learning, Settings, Storage
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
-from gaugecast.pipeline import events
-from gaugecast.records import Input, Kind, Verdict
-from gaugecast.service.models import ModelStore
+from gaugecast.records import Commit, Input, Order, Verdict
+from gaugecast.storage.models import ModelStore
 
 SECOND = 10**9
 START_NS = 1_767_225_600 * SECOND
@@ -68,8 +68,8 @@ class Plant:
         installed = events.ModelInstalled("in_force", version)
         self._commit(
             [
-                events.configured(fleet, received_at_ns=START_NS),
-                events.event_input(installed, received_at_ns=START_NS, fleet=fleet.name),
+                Order.configuring(fleet).stamped(START_NS),
+                Order(installed, fleet.name).stamped(START_NS),
             ]
         )
         table = {"subscribe": ["load/{stream}"], "period": f"{period_s}s", "features": {"a": {}, "b": {}}}
@@ -111,14 +111,14 @@ class Plant:
         self.cpu_s += time.process_time() - began
 
     def _commit(self, inputs: list[Input]) -> None:
-        self._ledger.commit(inputs, [Verdict.NONE] * len(inputs), [])
+        self._ledger.commit(Commit(inputs, [Verdict.NONE] * len(inputs), []))
 
     def _ask(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
 
 
 def _reading(stream: str, at_ns: int, values: Any) -> Input:
-    return Input(Kind.READING, "load", stream, at_ns, at_ns, values.tobytes(), at_ns, 0, False, "")
+    return Input.reading("load", stream, at_ns, at_ns, values.tobytes())
 
 
 def _fleet(period_s: int) -> Fleet:

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaugecast import events
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.ledger.store import Ledger
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.service.models import ModelStore
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Commit, Order
+from gaugecast.storage.models import ModelStore
 from gaugecast_sim.load import LoadGenerator, LoadReport
 from gaugecast_sim.packets import LoadPlan
 from gaugecast_sim.sink import Sink
@@ -92,12 +94,12 @@ def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, pro
     version = ModelStore(state).add(fleet.name, model)
     now = time.time_ns()
     inputs = [
-        events.configured(fleet, received_at_ns=now),
-        events.event_input(events.ModelInstalled("in_force", version), received_at_ns=now, fleet=fleet.name),
+        Order.configuring(fleet).stamped(now),
+        Order(events.ModelInstalled("in_force", version), fleet.name).stamped(now),
     ]
     verdicts = Pipeline(settings.loop, ModelStore(state).load).advance(inputs).verdicts
     ledger = Ledger.open(state, settings.storage)
-    ledger.commit(inputs, verdicts, [])
+    ledger.commit(Commit(inputs, verdicts, []))
     ledger.end_run()
     ledger.close()
     return config

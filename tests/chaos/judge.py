@@ -12,11 +12,11 @@ import numpy as np
 from chaos.collector import Seen
 from chaos.reference import Reference
 from chaos.scenario import FLEET
-from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline import state as pipeline_state
 from gaugecast.records import Kind, Verdict
+from gaugecast.storage import checkpoints
 from gaugecast.streams.snapshot import Slice
 
 #: Columns that hold arrival times, or what is only looked at beside them; all others must be equal to the bit.
@@ -143,7 +143,7 @@ def _judge_state(findings: Findings, state: Path, reference: Reference, last_seq
         pipeline = Pipeline(reference.pipeline.limits, reference.pipeline.load_model)
         pipeline_state.restore(pipeline, checkpoint.header, (Slice(*chunk) for chunk in checkpoint.chunks()))
     findings.differing += _count_differing_columns(findings, pipeline, reference.pipeline)
-    totals = pipeline.lanes[FLEET].totals
+    totals = pipeline.parts[FLEET].totals
     pairs = (
         (verdicts[Verdict.STEPPED], totals.stepped),
         (verdicts[Verdict.LATE], totals.late),
@@ -157,19 +157,19 @@ def _judge_state(findings: Findings, state: Path, reference: Reference, last_seq
 
 def _count_differing_columns(findings: Findings, ours: Pipeline, theirs: Pipeline) -> int:
     """(stream, column) pairs whose bytes differ."""
-    lane, expected = ours.lanes[FLEET], theirs.lanes[FLEET]
+    part, expected = ours.parts[FLEET], theirs.parts[FLEET]
     names = sorted(expected.table.slots)
-    if sorted(lane.table.slots) != names:
-        return findings.note(len(set(lane.table.slots) ^ set(names)), "streams in one state and not in the other")
-    rows = [np.array([table.slots[name] for name in names]) for table in (lane.table, expected.table)]
+    if sorted(part.table.slots) != names:
+        return findings.note(len(set(part.table.slots) ^ set(names)), "streams in one state and not in the other")
+    rows = [np.array([table.slots[name] for name in names]) for table in (part.table, expected.table)]
     off = 0
-    if set(lane.tables()) != set(expected.tables()):
-        return findings.note(1, f"models in force: {sorted(expected.tables())} expected, got {sorted(lane.tables())}")
+    if set(part.tables()) != set(expected.tables()):
+        return findings.note(1, f"models in force: {sorted(expected.tables())} expected, got {sorted(part.tables())}")
     for name, columns in expected.tables().items():
         for column, array in columns:
             if column in _OF_ARRIVAL:
                 continue
-            got, want = lane.tables()[name][column][rows[0]], array[rows[1]]
+            got, want = part.tables()[name][column][rows[0]], array[rows[1]]
             differing = sum(g.tobytes() != w.tobytes() for g, w in zip(got, want, strict=True))
             off += findings.note(differing, f"streams whose column {name}/{column} differs")
     return off

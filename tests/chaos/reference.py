@@ -12,7 +12,7 @@ from chaos.scenario import FLEET
 from gaugecast.config.schema import Loop
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
-from gaugecast.records import Input, Kind
+from gaugecast.records import Input
 from gaugecast_sim.packets import LoadPlan
 
 _BATCH = 997  # unlike any batch of the daemon's
@@ -58,6 +58,6 @@ def _batches(plan: LoadPlan, sent: int) -> Iterator[list[Input]]:
         values = np.stack(columns, axis=1).astype("<f8")
         at_ns = plan.start_ns + rounds * plan.period_ns
         yield [
-            Input(Kind.READING, FLEET, plan.stream_name(s), at, plan.start_ns, v.tobytes(), at, 0, False, "")
+            Input.reading(FLEET, plan.stream_name(s), at, plan.start_ns, v.tobytes())
             for s, at, v in zip(row.tolist(), at_ns.tolist(), values, strict=True)
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaos.collector import Collector
 from chaos.scenario import Life, Scenario
-from gaugecast.ledger import checkpoints
+from gaugecast.storage import checkpoints
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.sink import Sink
 from support.daemon import DaemonProcess

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gaugecast import events
 from gaugecast.model import Recipe
-from gaugecast.pipeline import Pipeline, events, memories, state
-from gaugecast.records import Input
+from gaugecast.pipeline import Pipeline, memories, state
+from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
 from support.pipeline_probe import FLEETS, differing_streams
 from support.pipelines import (
@@ -82,13 +83,13 @@ def memory() -> bytes:
     """What the model remembers of some of the streams after twelve steps elsewhere."""
     elsewhere = pipeline_of(JOINED, models=[MODEL])
     feed(elsewhere, [reading(t, 20 + np.sin(t), t % 4, stream=stream) for t in range(12) for stream in "abcz"])
-    [chunk] = memories.memories_of(elsewhere.lanes["tanks"], "in_force")
+    [chunk] = memories.memories_of(elsewhere.parts["tanks"], "in_force")
     return chunk
 
 
 def event(what: events.Event, stream: str = "") -> Input:
     """An event of the fleet."""
-    return events.event_input(what, received_at_ns=T0, fleet="tanks", stream=stream)
+    return Order(what, "tanks", stream).stamped(T0)
 
 
 def cut(inputs: Sequence[Input], sizes: Sequence[int]) -> list[list[Input]]:
@@ -204,12 +205,10 @@ def test_a_parked_stream_comes_back_as_it_was() -> None:
     outcome = parked.advance([timer(90)])
     (aside,) = outcome.parked
     assert parked.streams == 0
-    back = events.event_input(
-        events.StreamUnparked(), received_at_ns=T0, fleet="tanks", stream="a", state=aside.state
-    )  # fmt: skip
+    back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)  # fmt: skip
     again = feed(parked, [back, *after], 4)
     assert bodies_of(again) == bodies_of(feed(kept, after, 4))
-    kept.lanes["tanks"].totals.parked = kept.lanes["tanks"].totals.unparked = 1
+    kept.parts["tanks"].totals.parked = kept.parts["tanks"].totals.unparked = 1
     assert differences(kept, parked) == []
 
 
@@ -221,7 +220,7 @@ def test_a_parked_stream_of_another_shape_keeps_counting_its_messages() -> None:
     (aside,) = pipeline.advance([timer(90)]).parked
     wider = fleet_of("pq", park_after_ns=60_000_000_000)
     back = event(events.StreamUnparked(), stream="a")._replace(values=aside.state)
-    outcome = pipeline.advance([events.configured(wider, received_at_ns=T0), back, reading(100, 1.0, 2.0)])
+    outcome = pipeline.advance([Order.configuring(wider).stamped(T0), back, reading(100, 1.0, 2.0)])
     assert [o.step for o in outcome.outputs] == [8]
 
 
@@ -234,9 +233,7 @@ def test_a_parked_stream_is_not_taken_for_one_of_other_features(change: dict[str
     (aside,) = pipeline.advance([timer(90)]).parked
     back = event(events.StreamUnparked(), stream="a")._replace(values=aside.state)
     other = fleet_of(**kept | change)
-    (message,) = messages_of(
-        [pipeline.advance([events.configured(other, received_at_ns=T0), back, reading(100, 1, 2)])]
-    )
+    (message,) = messages_of([pipeline.advance([Order.configuring(other).stamped(T0), back, reading(100, 1, 2)])])
     assert (message["step"], message["quality"]) == (8, ["warming", "fallback"])
 
 

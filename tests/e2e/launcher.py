@@ -18,10 +18,11 @@ from pathlib import Path
 
 from gaugecast.config.schema import Settings
 from gaugecast.learn.online import pupil
+from gaugecast.loop import publisher
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
-from gaugecast.service import daemon, learning, news, publisher, sweep
-from gaugecast.service.child import LearnerChild
+from gaugecast.service import daemon, learner_monitor, learning, sweep
+from gaugecast.service.learner_child import LearnerChild
 
 EXIT_CODE = 70
 
@@ -61,7 +62,7 @@ def hanging_learner() -> None:
 
 def plain_learner() -> None:
     """XLA takes longer than all else; this changes the learner's process as well."""
-    news._SILENT_S, learning._NICE = 2.0, 0
+    learner_monitor._SILENT_S, learning._NICE = 2.0, 0
     learner = functools.partial(pupil.OnlineLearner, every=2, window=4)
     pupil.OnlineLearner = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # type: ignore
     _learner_is(os.path.abspath(__file__), "plain_learner", "learn", "-c", "{source}", "--parent", "{pid}")

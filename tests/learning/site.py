@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Learning, Loop, Settings, Storage
 from gaugecast.learn.online.follower import Follower
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input
-from gaugecast.service.models import ModelStore
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Commit, Input
+from gaugecast.storage.models import ModelStore
 from learning.worlds import event, reading
 
 
@@ -42,7 +43,7 @@ class Site:
 
     def commit(self, *inputs: Input) -> None:
         verdicts = self.loop.advance(inputs).verdicts
-        self.ledger.commit(inputs, verdicts, [])
+        self.ledger.commit(Commit(inputs, verdicts, []))
         self.inputs += inputs
 
     def run(self, ticks: int, streams: str = "a", fleet: str = "tanks") -> None:

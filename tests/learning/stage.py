@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaugecast.pipeline import events
+from gaugecast import events
 from support.daemon import DaemonProcess
 from support.mosquitto import Mosquitto, wait_until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gaugecast.service.child import LearnerChild
-from gaugecast.service.news import LearnerNews
+from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service.learner_monitor import LearnerMonitor
 from support.mosquitto import wait_until
 
 LASTING = (sys.executable, "-S", "-c", "import signal; signal.pause()")
@@ -120,7 +120,7 @@ def test_it_ends_when_it_is_closed_even_if_it_does_not_listen(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM, then SIGKILL."""
-    monkeypatch.setattr("gaugecast.service.child._STOP_S", 0.5)
+    monkeypatch.setattr("gaugecast.service.learner_child._STOP_S", 0.5)
     child = LearnerChild(Path(), command=command)
     child.watch(0.0)
     child.close()
@@ -130,7 +130,7 @@ def test_it_ends_when_it_is_closed_even_if_it_does_not_listen(
 
 def test_what_it_said_last_is_what_the_metrics_say_with_our_failures_added() -> None:
     """Its own count begins anew with each process; ours does not."""
-    news = LearnerNews()
+    news = LearnerMonitor()
     assert news.state("tanks", 0.0, failures=0) is None
     news.note("tanks", FACTS, 10.0)
     state = news.state("tanks", 11.0, failures=2)
@@ -140,14 +140,14 @@ def test_what_it_said_last_is_what_the_metrics_say_with_our_failures_added() -> 
 
 def test_a_learner_that_never_spoke_has_its_failures_counted() -> None:
     """TensorFlow is not installed: it ends at once, for ever."""
-    state = LearnerNews().state("tanks", 0.0, failures=4)
+    state = LearnerMonitor().state("tanks", 0.0, failures=4)
     assert state is not None
     assert state.failures_total == 4
 
 
 def test_the_lag_grows_while_it_is_silent() -> None:
     """A process that is stopped says nothing of its lag."""
-    news = LearnerNews()
+    news = LearnerMonitor()
     news.note("tanks", FACTS, 10.0)
     news.look(100.0)
     state = news.state("tanks", 110.0, failures=0)
@@ -162,4 +162,4 @@ def test_the_lag_grows_while_it_is_silent() -> None:
 def test_facts_that_are_not_expected_are_refused() -> None:
     """They come through a socket."""
     with pytest.raises(TypeError):
-        LearnerNews().note("tanks", {"nonsense": 1}, 0.0)
+        LearnerMonitor().note("tanks", {"nonsense": 1}, 0.0)

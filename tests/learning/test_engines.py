@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from e2e.scenes import Listener, send_tanks, tanks_config
+from gaugecast import events
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Learning, Loop
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import CommandRefused, GaugecastError, ModelError
+from gaugecast.loop.engines import EngineLoader, EngineLoading
+from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.model import Layer, Model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.service.engines import EngineLoader, EngineLoading
-from gaugecast.service.keeper import ModelKeeper
-from gaugecast.service.models import ModelStore
+from gaugecast.pipeline import Pipeline
+from gaugecast.storage.models import ModelStore
 from learning.stage import model_events
 from learning.worlds import configured, event
 from support.daemon import DaemonProcess
@@ -117,7 +118,7 @@ def test_weights_get_their_role_once_their_engine_is_there(tmp_path: Path, build
     store = ModelStore(tmp_path)
     pipeline = Pipeline(Loop(), store.load)
     pipeline.advance([configured()])
-    keeper = ModelKeeper(pipeline, store, Learning(), EngineLoader(build))
+    keeper = ModelRoles(pipeline, store, Learning(), EngineLoader(build))
     version = store.add("tanks", gru())
 
     def attempt() -> events.Event | None:
@@ -148,7 +149,7 @@ def test_a_rollback_waits_for_the_engine_of_what_it_goes_back_to(
     bad, good = (store.add("tanks", model) for model in (random_model("tanks"), gru()))
     pipeline = Pipeline(Loop(), store.load)
     pipeline.advance([configured(), event(events.ModelInstalled("in_force", bad))])
-    keeper = ModelKeeper(pipeline, store, Learning(mode="child"), EngineLoader(build))
+    keeper = ModelRoles(pipeline, store, Learning(mode="child"), EngineLoader(build))
     keeper.remember([("tanks", events.ModelInstalled("in_force", bad, good=good))])
     monkeypatch.setattr(keeper, "_failing", lambda _: "lost to persistence")
     assert keeper.judge() == keeper.judge() == []

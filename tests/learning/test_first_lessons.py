@@ -57,9 +57,9 @@ def test_the_states_at_the_end_of_the_past_are_those_of_all_of_it(tmp_path: Path
     site.run(3, "ab")
     for _ in range(5):
         learner.turn()
-    lane = learner.follower.pipeline.lanes["tanks"]
-    assert lane.in_force is not None
-    assert [int(lane.in_force.columns["warm"][lane.table.slots[s]]) for s in "ab"] == [103, 103]
+    part = learner.follower.pipeline.parts["tanks"]
+    assert part.in_force is not None
+    assert [int(part.in_force.columns["warm"][part.table.slots[s]]) for s in "ab"] == [103, 103]
 
 
 def test_the_first_model_goes_on_trial_with_what_it_remembers_once_and_not_before_the_present(tmp_path: Path) -> None:

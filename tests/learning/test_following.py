@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.follower import Follower
 from gaugecast.learn.online.pupil import Pupil, why_spared
 from gaugecast.model import Layer, Model
-from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline import Pipeline
 from learning.site import Site
 from learning.worlds import FLEET, configured, event, small_model
 from support.models import random_model
@@ -29,10 +30,10 @@ def follow_all(follower: Follower) -> None:
 
 def states(pipeline: Pipeline, stream: str) -> bytes:
     """Everything that the model in force remembers of a stream."""
-    lane = pipeline.lanes["tanks"]
-    assert lane.in_force is not None
-    slot = lane.table.slots[stream]
-    return b"".join(lane.in_force.columns[name][slot].tobytes() for name in ("state", "stats", "next", "warm"))
+    part = pipeline.parts["tanks"]
+    assert part.in_force is not None
+    slot = part.table.slots[stream]
+    return b"".join(part.in_force.columns[name][slot].tobytes() for name in ("state", "stats", "next", "warm"))
 
 
 def test_where_weights_are_in_force_the_states_are_the_loops_own(site: Site) -> None:
@@ -55,7 +56,7 @@ def test_a_new_fleet_begins_with_weights_of_its_own_that_the_loop_has_not(site: 
     follower = site.follower()
     site.run(5)
     follow_all(follower)
-    assert follower.pipeline.lanes["tanks"].in_force is not None
+    assert follower.pipeline.parts["tanks"].in_force is not None
     assert not follower.pupils["tanks"].forced
 
 
@@ -105,7 +106,7 @@ def test_a_model_that_somebody_else_put_in_force_is_learned_on_not_overwritten(s
     site.commit(event(events.ShadowPromoted(small_model(7).manifest.version)))
     follow_all(follower)
     assert network_equals(follower.pupils["tanks"], small_model(7))
-    assert follower.pipeline.lanes["tanks"].in_force.version == small_model(7).manifest.version  # type: ignore[union-attr]
+    assert follower.pipeline.parts["tanks"].in_force.version == small_model(7).manifest.version  # type: ignore[union-attr]
 
 
 def test_a_promoted_model_of_another_shape_gets_a_new_pupil(site: Site) -> None:
@@ -127,7 +128,7 @@ def test_weights_that_are_gone_do_not_stop_the_learner(site: Site) -> None:
     site.store._cache.clear()
     site.run(10)
     follow_all(follower)
-    assert follower.pipeline.lanes["tanks"].in_force.version == small_model(2).manifest.version  # type: ignore[union-attr]
+    assert follower.pipeline.parts["tanks"].in_force.version == small_model(2).manifest.version  # type: ignore[union-attr]
 
 
 def test_behind_retention_it_jumps_to_the_checkpoint_and_keeps_what_it_has_learned(site: Site) -> None:
@@ -173,7 +174,7 @@ def test_several_fleets_have_a_pupil_each(site: Site) -> None:
     assert set(follower.pupils) == {"tanks", "ships"}
     assert follower.pupils["tanks"].forced
     assert not follower.pupils["ships"].forced
-    assert set(follower.pipeline.lanes["ships"].table.slots) == {"a"}
+    assert set(follower.pipeline.parts["ships"].table.slots) == {"a"}
 
 
 def _fields(fleet: Fleet) -> dict[str, Any]:
@@ -187,7 +188,7 @@ def test_no_more_streams_are_stepped_than_are_sampled(tmp_path: Path) -> None:
     follower = site.follower()
     site.run(6, "abcdefgh")
     follow_all(follower)
-    assert set(follower.pipeline.lanes["tanks"].table.slots) == set("abc")
+    assert set(follower.pipeline.parts["tanks"].table.slots) == set("abc")
     assert follower.pupils["tanks"].crowded
 
 

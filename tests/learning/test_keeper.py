@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.errors import ModelError
 from gaugecast.ledger.store import Ledger
+from gaugecast.loop.model_roles import LEARNER, ModelRoles
+from gaugecast.loop.models import LossyLoader
 from gaugecast.model import Model, seal_model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input, Verdict
-from gaugecast.service.keeper import LEARNER, ModelKeeper
-from gaugecast.service.models import LossyLoader, ModelStore
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Commit, Input, Verdict
+from gaugecast.storage.models import ModelStore
 from learning.worlds import climbing, configured, event, reading, shifted_model, small_model
 
 SETTINGS = Learning(mode="child", promote_after=50)
@@ -35,7 +37,7 @@ class House:
     def open(self) -> None:
         """A new process."""
         self.pipeline = Pipeline(Loop(), LossyLoader(self.store))
-        self.keeper = ModelKeeper(self.pipeline, self.store, SETTINGS)
+        self.keeper = ModelRoles(self.pipeline, self.store, SETTINGS)
 
     def restart(self) -> None:
         """The same ledger, from its beginning."""
@@ -66,13 +68,13 @@ class House:
 
     @property
     def in_force(self) -> str | None:
-        lane = self.pipeline.lanes["tanks"]
-        return None if lane.in_force is None else lane.in_force.version
+        part = self.pipeline.parts["tanks"]
+        return None if part.in_force is None else part.in_force.version
 
     @property
     def shadow(self) -> str | None:
-        lane = self.pipeline.lanes["tanks"]
-        return None if lane.shadow is None else lane.shadow.version
+        part = self.pipeline.parts["tanks"]
+        return None if part.shadow is None else part.shadow.version
 
 
 @pytest.fixture
@@ -112,9 +114,9 @@ def test_a_newcomer_is_in_shadow_until_it_has_beaten_persistence_over_enough_ste
     assert (house.in_force, house.shadow) == (None, version(good()))
     house.run(20)
     assert (house.in_force, house.shadow) == (version(good()), None)
-    lane = house.pipeline.lanes["tanks"]
-    assert lane.in_force is not None
-    assert lane.in_force.columns["warm"][0] > 50
+    part = house.pipeline.parts["tanks"]
+    assert part.in_force is not None
+    assert part.in_force.columns["warm"][0] > 50
 
 
 def test_a_newcomer_that_loses_to_persistence_stays_in_shadow(house: House) -> None:
@@ -140,12 +142,12 @@ def test_a_newcomer_of_another_shape_must_beat_what_is_in_force(house: House) ->
 def test_weights_in_force_go_over_to_the_next_with_their_states(house: House) -> None:
     """Same shape: hidden states, statistics and the count of warm steps stay."""
     with_good_in_force(house)
-    lane = house.pipeline.lanes["tanks"]
-    assert lane.in_force is not None
-    before = lane.in_force.columns["state"].copy()
+    part = house.pipeline.parts["tanks"]
+    assert part.in_force is not None
+    before = part.in_force.columns["state"].copy()
     house.give(good(1), "in_force")
     assert house.in_force == version(good(1))
-    assert np.array_equal(lane.in_force.columns["state"], before)
+    assert np.array_equal(part.in_force.columns["state"], before)
 
 
 def test_bad_weights_are_rolled_back_within_some_steps_to_the_last_good_ones(house: House) -> None:
@@ -347,7 +349,7 @@ def test_the_ledgers_events_are_found_among_its_readings(tmp_path: Path) -> None
     """By an index of their own: no reading is looked at."""
     inputs = [configured(), *climbing(range(50)), event(events.ModelInstalled("shadow", "abc", good="def"))]
     ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
-    ledger.commit(inputs, [Verdict.NONE] * len(inputs), [])
+    ledger.commit(Commit(inputs, [Verdict.NONE] * len(inputs), []))
     found = ledger.events()
     plan = ledger._connection.execute("EXPLAIN QUERY PLAN SELECT seq FROM inputs WHERE kind = 2 AND seq > 0").fetchall()
     ledger.close()
@@ -359,7 +361,7 @@ def test_the_ledgers_events_are_found_among_its_readings(tmp_path: Path) -> None
 def test_nothing_is_rolled_back_while_nobody_learns(house: House) -> None:
     """With learning off no event may depend on when somebody looks: forecasts equal an uninterrupted run's."""
     with_good_in_force(house)
-    house.keeper = ModelKeeper(house.pipeline, house.store, Learning(mode="off", promote_after=50))
+    house.keeper = ModelRoles(house.pipeline, house.store, Learning(mode="off", promote_after=50))
     house.give(bad(), "in_force")
     house.run(60)
     assert house.in_force == version(bad())

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import ModelError
+from gaugecast.loop.models import LossyLoader, shipped_model
 from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
-from gaugecast.service import models
-from gaugecast.service.models import LossyLoader, ModelStore, check_fits, shipped_model
+from gaugecast.pipeline.fits import check_fits
+from gaugecast.storage import models
+from gaugecast.storage.models import ModelStore
 from learning.worlds import FLEET, small_model
 from support.models import random_model
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from e2e.scenes import tanks_config
+from gaugecast.loop.model_roles import LEARNER
 from gaugecast.model import load_model, save_model, seal_model
-from gaugecast.service.keeper import LEARNER
-from gaugecast.service.models import ModelStore
+from gaugecast.storage.models import ModelStore
 from learning.worlds import shifted_model, small_model
 from support.daemon import DaemonProcess, run_command
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from gaugecast import events
 from gaugecast.errors import CommandRefused, ModelError, Unreachable
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.learn.online.trainer import LEARNING_RATE
 from gaugecast.metrics.facts import LearnerState
 from gaugecast.model import seal_model
-from gaugecast.pipeline import events
 from learning.site import Site
 from learning.worlds import configured, event, small_model
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.learn.online.student import Student
-from gaugecast.pipeline import Pipeline, events
+from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input
 from learning.worlds import FLEET, NAN, event, pipeline_with, reading, small_model, timer
 
@@ -38,7 +39,7 @@ class Classroom:
     def take(self, *inputs: Input) -> None:
         for one in inputs:
             for _, trace in self.pipeline.advance([one]).traces:
-                self.student.take(trace, self.pipeline.lanes["tanks"].table)
+                self.student.take(trace, self.pipeline.parts["tanks"].table)
 
     def targets(self, stream: str = "a") -> list[np.ndarray | None]:
         return [None if target is None else target.ravel() for _, _, target, _ in self.notes.pages.get(stream, [])]
@@ -103,9 +104,9 @@ def test_the_state_that_is_shown_is_the_one_before_the_step() -> None:
     seen = []
     for one in walk(range(4)):
         room.take(one)
-        lane = room.pipeline.lanes["tanks"]
-        assert lane.in_force is not None
-        seen.append(lane.in_force.columns["state"][0].copy())
+        part = room.pipeline.parts["tanks"]
+        assert part.in_force is not None
+        seen.append(part.in_force.columns["state"][0].copy())
     shown = [state for _, state, _, _ in room.notes.pages["a"]]
     assert not shown[0].any()
     assert np.array_equal(shown[1], seen[0])

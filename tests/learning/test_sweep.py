@@ -12,18 +12,18 @@ import pytest
 
 from e2e.launcher import command
 from e2e.scenes import check_books, seed_model, send_tanks, tanks_config
+from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.errors import ModelError, StorageError, Unreachable
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_format import MAGIC
 from gaugecast.ledger.store import Ledger
+from gaugecast.loop.model_roles import LEARNER
 from gaugecast.model import Model
-from gaugecast.pipeline import events
-from gaugecast.records import Verdict
+from gaugecast.records import Commit, Verdict
 from gaugecast.service import sweep as sweeping
-from gaugecast.service.keeper import LEARNER
-from gaugecast.service.models import ModelStore
 from gaugecast.service.sweep import NEWEST, YOUNG_S, Roles, remove, sweep
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import MAGIC
+from gaugecast.storage.models import ModelStore
 from learning.worlds import event, shifted_model
 from support.daemon import DaemonProcess
 from support.mosquitto import Mosquitto, wait_until
@@ -187,7 +187,7 @@ def test_what_is_named_is_not_removed_and_it_is_said_by_what(attic: Attic) -> No
     held, kept, told = attic.old[:3]
     write_checkpoint(checkpoints.folder(attic.directory), 7, kept)
     ledger = Ledger.open(attic.directory, Storage(directory=attic.directory))
-    ledger.commit([event(events.ModelInstalled("shadow", told))], [Verdict.NONE], [])
+    ledger.commit(Commit([event(events.ModelInstalled("shadow", told))], [Verdict.NONE], []))
     ledger.close()
     for version, why in ((held, "a role"), (kept, "a checkpoint"), (told, "an event")):
         with pytest.raises(ModelError, match=why):

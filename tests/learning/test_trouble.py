@@ -21,7 +21,7 @@ from gaugecast.errors import CommandRefused
 from gaugecast.model import Model, pack_weights, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.service import learning
-from gaugecast.service.models import ModelStore
+from gaugecast.storage.models import ModelStore
 from learning.stage import model_events
 from support.daemon import DaemonProcess, run_command
 from support.models import random_model

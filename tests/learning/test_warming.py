@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from gaugecast import events
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Feature
 from gaugecast.ledger.store import Ledger
-from gaugecast.pipeline import Pipeline, events, memories
+from gaugecast.pipeline import Pipeline, memories
 from gaugecast.pipeline.rehearsal import begins_after
-from gaugecast.records import Input
+from gaugecast.records import Commit, Input, Order
 from gaugecast.service.warming import take_memory, warm, write_memory
 from learning.worlds import FLEET, configured, event, reading, small_model, timer
 
@@ -20,7 +21,7 @@ OTHER = replace(FLEET, features=(*FLEET.features, Feature("level")))
 def write(directory: Path, *inputs: Input) -> None:
     """A ledger that holds these inputs and was closed."""
     ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
-    ledger.commit(inputs, [0] * len(inputs), [])
+    ledger.commit(Commit(inputs, [0] * len(inputs), []))
     ledger.close()
 
 
@@ -43,10 +44,10 @@ def loop_at_the_end(inputs: list[Input]) -> Pipeline:
 
 def shadow_rows(loop: Pipeline) -> dict[str, dict[str, bytes]]:
     """By stream and column, what the model on trial remembers."""
-    lane = loop.lanes["tanks"]
-    assert lane.shadow is not None
-    columns = [(name, column) for name, column in lane.shadow.columns if name in ("state", "stats", "next", "warm")]
-    return {name: {c: column[slot].tobytes() for c, column in columns} for name, slot in lane.table.slots.items()}
+    part = loop.parts["tanks"]
+    assert part.shadow is not None
+    columns = [(name, column) for name, column in part.shadow.columns if name in ("state", "stats", "next", "warm")]
+    return {name: {c: column[slot].tobytes() for c, column in columns} for name, slot in part.table.slots.items()}
 
 
 def test_what_it_remembers_of_the_ledger_is_what_it_would_know_had_it_been_on_trial_all_along(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_what_it_remembers_of_the_ledger_is_what_it_would_know_had_it_been_on_tr
     always.advance(inputs[1:])
     for chunk in warm(tmp_path, Loop(), FLEET, small_model(), most=10_000):
         told = events.ShadowWarmed(small_model().manifest.version)
-        cold.advance([events.event_input(told, received_at_ns=0, fleet="tanks", state=chunk)])
+        cold.advance([Order(told, "tanks", state=chunk).stamped(0)])
     assert shadow_rows(cold) == shadow_rows(always)
 
 
@@ -66,10 +67,10 @@ def test_it_goes_back_no_further_than_asked(tmp_path: Path) -> None:
     write(tmp_path, configured(), *past(range(30)))
     chunks = warm(tmp_path, Loop(), FLEET, small_model(), most=12)
     loop = loop_at_the_end([configured(), *past(range(30))])
-    loop.advance([events.event_input(events.ShadowWarmed("x"), received_at_ns=0, fleet="tanks", state=chunks[0])])
-    lane = loop.lanes["tanks"]
-    assert lane.shadow is not None
-    assert lane.shadow.columns["warm"][lane.table.slots["a"]] == 4
+    loop.advance([Order(events.ShadowWarmed("x"), "tanks", state=chunks[0]).stamped(0)])
+    part = loop.parts["tanks"]
+    assert part.shadow is not None
+    assert part.shadow.columns["warm"][part.table.slots["a"]] == 4
 
 
 def test_more_streams_may_come_at_once_than_new_ones_are_let_in(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_memory_is_taken_once_and_a_damaged_one_is_none(tmp_path: Path) -> Non
     """The newcomer then begins cold in shadow, as it did before there were memories."""
     loop = loop_at_the_end([configured(), *past(range(5))])
     loop.advance(past(range(5, 9)))
-    chunks = list(memories.memories_of(loop.lanes["tanks"], "shadow"))
+    chunks = list(memories.memories_of(loop.parts["tanks"], "shadow"))
     write_memory(tmp_path, chunks)
     assert take_memory(tmp_path) == chunks
     assert take_memory(tmp_path) == []

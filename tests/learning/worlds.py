@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.model import Model, seal_model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input, Kind
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input, Order
 from support.models import random_model
 
 SECOND = 10**9
@@ -35,22 +36,22 @@ def reading(tick: int, values: Sequence[float], *, stream: str = "a", fleet: str
     """What a stream says at a tick."""
     at_ns = START_NS + tick * SECOND
     packed = np.array(values, "<f8").tobytes()
-    return Input(Kind.READING, fleet, stream, at_ns, at_ns + late_s * SECOND, packed, at_ns, 0, False, "")
+    return Input.reading(fleet, stream, at_ns, at_ns + late_s * SECOND, packed)
 
 
 def timer(tick: float) -> Input:
     """It is so late."""
-    return events.timer_input(START_NS + int(tick * SECOND))
+    return Input.timer(START_NS + int(tick * SECOND))
 
 
 def event(one: events.Event, *, fleet: str = "tanks") -> Input:
     """An event of the fleet."""
-    return events.event_input(one, received_at_ns=START_NS, fleet=fleet)
+    return Order(one, fleet).stamped(START_NS)
 
 
 def configured(fleet: Fleet = FLEET) -> Input:
     """The event that begins the fleet."""
-    return events.configured(fleet, received_at_ns=START_NS)
+    return Order.configuring(fleet).stamped(START_NS)
 
 
 def small_model(seed: int = 0, *, units: int = 4, gain: float = 0.05, fleet: str = "tanks") -> Model:

@@ -8,18 +8,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from gaugecast import events
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Fleet
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
+from gaugecast.loop.checkpointing import Checkpointer
+from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.protocol import DataLoop
+from gaugecast.loop.recovery import recover
 from gaugecast.payloads import Decoded, Decoder
-from gaugecast.pipeline import Outcome, Pipeline, events
+from gaugecast.pipeline import Outcome, Pipeline
 from gaugecast.pipeline.intake import DELIVERIES
-from gaugecast.records import Input, Message
-from gaugecast.service.checkpointing import Checkpointer
-from gaugecast.service.clock import ArrivalClock
-from gaugecast.service.loop import DataLoop
-from gaugecast.service.recovery import recover
+from gaugecast.records import Input, Message, Order
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from simulation.broker import Broker
 from simulation.fleets import MODELLED, model_of
 from simulation.journal import Journal, JournaledLedger
@@ -61,8 +62,8 @@ class _PointedPipeline(Pipeline):
 
 def counted(pipeline: Pipeline) -> int:
     """Readings that a pipeline has accounted for in its whole life; those that wait in open ticks included."""
-    lanes = [lane.totals for lane in pipeline.lanes.values()]
-    return sum(t.stepped + t.held + t.late + t.duplicate for t in lanes) + sum(pipeline.rejects.values())
+    parts = [part.totals for part in pipeline.parts.values()]
+    return sum(t.stepped + t.held + t.late + t.duplicate for t in parts) + sum(pipeline.rejects.values())
 
 
 class Life:
@@ -116,16 +117,16 @@ class Life:
         now_ns = self.arrivals.latest
         made: list[Input] = []
         for fleet in fleets:
-            lane = self.pipeline.lanes.get(fleet.name)
-            if lane is None or lane.fleet.digest() != fleet.digest():
-                made.append(events.configured(fleet, received_at_ns=now_ns))
-            if (lane is None or lane.in_force is None) and fleet.name in MODELLED:
+            part = self.pipeline.parts.get(fleet.name)
+            if part is None or part.fleet.digest() != fleet.digest():
+                made.append(Order.configuring(fleet).stamped(now_ns))
+            if (part is None or part.in_force is None) and fleet.name in MODELLED:
                 made.append(self._install(fleet.name, "1"))
         return made
 
     def _install(self, fleet: str, version: str) -> Input:
         event = events.ModelInstalled("in_force", version)
-        return events.event_input(event, received_at_ns=self.arrivals.latest, fleet=fleet)
+        return Order(event, fleet).stamped(self.arrivals.latest)
 
     def _take_orders(self, _now_ns: int) -> list[Input]:
         orders, self._orders = self._orders, []
@@ -134,7 +135,7 @@ class Life:
 
     def order(self, event: Any, fleet: str, stream: str = "") -> None:
         """Let an event be taken with the next batch."""
-        self._orders.append(events.event_input(event, received_at_ns=0, fleet=fleet, stream=stream))
+        self._orders.append(Order(event, fleet, stream).stamped(0))
 
     def turn(self) -> None:
         """One round of `Life.main_loop`."""
@@ -153,9 +154,9 @@ class Life:
             raise Violation(f"I8: {self.pipeline.streams} streams in memory, {self._limits.max_streams} allowed")
         if len(self.pipeline.deliveries.as_list()) > DELIVERIES:
             raise Violation("I8: deliveries without bound")
-        for name, lane in self.pipeline.lanes.items():
-            live = lane.table.live_slots()
-            for role, expert in lane.experts.items():
+        for name, part in self.pipeline.parts.items():
+            live = part.table.live_slots()
+            for role, expert in part.experts.items():
                 if not bool((abs(expert.columns["state"][live]) < 1e30).all()):
                     raise Violation(f"{name}: a state of {role} is not finite")
 

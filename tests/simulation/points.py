@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gaugecast.errors import StorageBusy, StorageFull
-from gaugecast.ledger.faults import FAULT_POINTS
+from gaugecast.faults import FAULT_POINTS
 
 #: Points of the loop itself, passed by the made link, decoder and pipeline.
 LOOP_POINTS = (

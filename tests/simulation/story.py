@@ -9,9 +9,10 @@ from random import Random
 
 import msgspec
 
+from gaugecast import events
 from gaugecast.payloads import Decoder
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Message
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Message, Order
 from simulation.broker import Broker
 from simulation.fleets import ALL, MEANS, SECOND, T0, TANKS, model_of
 from simulation.journal import Journal
@@ -212,8 +213,8 @@ class Story:
     def _check_against_uninterrupted(self) -> None:
         """Where every message has its time and all features, crashes leave no trace at all."""
         pipeline = Pipeline(LIMITS, model_of)
-        pipeline.advance([events.configured(TANKS, received_at_ns=T0)])
-        install = events.event_input(events.ModelInstalled("in_force", "1"), received_at_ns=T0, fleet="tanks")
+        pipeline.advance([Order.configuring(TANKS).stamped(T0)])
+        install = Order(events.ModelInstalled("in_force", "1"), "tanks").stamped(T0)
         pipeline.advance([install])
         decoder = Decoder((TANKS,), LIMITS)
         bodies: dict[str, list[bytes]] = {}

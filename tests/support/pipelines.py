@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Aggregate, Feature, Fleet
 from gaugecast.model import Model, Recipe
-from gaugecast.pipeline import Outcome, Pipeline, events
-from gaugecast.records import Input, Kind, Output
+from gaugecast.pipeline import Outcome, Pipeline
+from gaugecast.records import Input, Order, Output
 from support.models import random_model
 
 SECOND = 1_000_000_000
@@ -53,7 +54,7 @@ def pipeline_of(*fleets: Fleet, models: Sequence[Model] = (), trace: bool = Fals
         return by_name[fleet, version]
 
     pipeline = Pipeline(Loop(**{"new_streams_per_s": 1e6, **limits}), load, trace=trace)
-    pipeline.advance([events.configured(fleet, received_at_ns=T0) for fleet in fleets])
+    pipeline.advance([Order.configuring(fleet).stamped(T0) for fleet in fleets])
     pipeline.advance([installed(model) for model in models])
     return pipeline
 
@@ -61,7 +62,7 @@ def pipeline_of(*fleets: Fleet, models: Sequence[Model] = (), trace: bool = Fals
 def installed(model: Model, role: Any = "in_force") -> Input:
     """The event that puts a model in a role."""
     event = events.ModelInstalled(role, model.manifest.version)
-    return events.event_input(event, received_at_ns=T0, fleet=model.manifest.fleet)
+    return Order(event, model.manifest.fleet).stamped(T0)
 
 
 def reading(
@@ -72,12 +73,14 @@ def reading(
     at = T0 + round(at_s * 1e9)
     received = at if received_s is None else T0 + round(received_s * 1e9)
     packed = np.array(values, "<f8").tobytes()
-    return Input(Kind.READING, fleet, stream, at, received, packed, at if key is None else key, delivery, dup, "")
+    return Input.reading(
+        fleet, stream, at, received, packed, key=at if key is None else key, delivery=delivery, dup=dup
+    )
 
 
 def timer(at_s: float) -> Input:
     """It is now `at_s` seconds after T0."""
-    return events.timer_input(T0 + round(at_s * 1e9))
+    return Input.timer(T0 + round(at_s * 1e9))
 
 
 def feed(pipeline: Pipeline, inputs: Iterable[Input], size: int = 1) -> list[Outcome]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
-from gaugecast.pipeline import events
-from gaugecast.records import Input, Verdict
-from gaugecast.service.models import ModelStore
+from gaugecast.records import Commit, Input, Order, Verdict
+from gaugecast.storage.models import ModelStore
 
 
 def seed_state(directory: Path, fleet: Fleet, model: Model) -> list[Input]:
@@ -22,12 +22,12 @@ def seed_state(directory: Path, fleet: Fleet, model: Model) -> list[Input]:
     version = ModelStore(directory).add(fleet.name, model)
     installed = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="test")
     inputs = [
-        events.configured(fleet, received_at_ns=1),
-        events.event_input(installed, received_at_ns=1, fleet=fleet.name),
+        Order.configuring(fleet).stamped(1),
+        Order(installed, fleet.name).stamped(1),
     ]
     ledger = Ledger.open(directory, Storage(directory=directory))
     try:
-        ledger.commit(inputs, [Verdict.NONE] * len(inputs), [])
+        ledger.commit(Commit(inputs, [Verdict.NONE] * len(inputs), []))
     finally:
         ledger.close()
     return inputs

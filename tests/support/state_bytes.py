@@ -12,12 +12,12 @@ def state_of(pipeline: Pipeline) -> dict[str, object]:
         "deliveries": pipeline.deliveries.as_list(),
         "birth": (pipeline.birth_tokens, pipeline.birth_at_ns),
     }
-    for name, lane in pipeline.lanes.items():
-        state[f"{name}: totals"] = lane.totals.as_list()
-        state[f"{name}: spec"] = lane.fleet.to_json()
-        state[f"{name}: models"] = {role: expert.version for role, expert in lane.experts.items()}
-        for stream, slot in sorted(lane.table.slots.items()):
-            for table, columns in lane.tables().items():
+    for name, part in pipeline.parts.items():
+        state[f"{name}: totals"] = part.totals.as_list()
+        state[f"{name}: spec"] = part.fleet.to_json()
+        state[f"{name}: models"] = {role: expert.version for role, expert in part.experts.items()}
+        for stream, slot in sorted(part.table.slots.items()):
+            for table, columns in part.tables().items():
                 for column, array in columns:
                     state[f"{name}/{stream}: {table}.{column}"] = array[slot].tobytes()
     return state

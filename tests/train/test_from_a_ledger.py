@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from gaugecast import events
 from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop, Storage
@@ -18,8 +19,8 @@ from gaugecast.learn.backtest.run import courses_of
 from gaugecast.learn.train.recording import Recording
 from gaugecast.learn.train.sources import Columns, record
 from gaugecast.ledger import Ledger
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input, Kind, Verdict
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Commit, Input, Kind, Order, Verdict
 from support.pipelines import SECOND, T0, fleet_of, reading, timer
 
 TICKS = 300
@@ -60,7 +61,9 @@ def drive(pipeline: Pipeline, ledger: Ledger, inputs: Sequence[Input]) -> list[i
     outcome = pipeline.advance(inputs)
     unparked = [(one.fleet, one.stream) for one in inputs if one.detail and "unparked" in one.detail]
     ledger.commit(
-        inputs, outcome.verdicts, outcome.outputs, refused=outcome.refused, parked=outcome.parked, unparked=unparked
+        Commit(
+            inputs, outcome.verdicts, outcome.outputs, refused=outcome.refused, parked=outcome.parked, unparked=unparked
+        )
     )
     return list(outcome.verdicts)
 
@@ -71,14 +74,14 @@ def fill(directory: Path, fleets: tuple[Fleet, ...]) -> set[int]:
     ledger = Ledger.open(directory, Storage(directory=directory))
     pipeline = Pipeline(Loop(), lambda fleet, version: pytest.fail(f"{fleet} {version} asked for"))
     found: set[int] = set()
-    drive(pipeline, ledger, [events.configured(fleet, received_at_ns=T0) for fleet in fleets])
+    drive(pipeline, ledger, [Order.configuring(fleet).stamped(T0) for fleet in fleets])
     for tick in range(TICKS):
         batch = [reading(tick, *value_of("a", tick), stream="a"), reading(tick, 7.0 + tick % 3, fleet="boilers")]
         if tick not in GAP:
             state = ledger.parked_state("tanks", "b")
             if state is not None:
                 back = events.StreamUnparked()
-                batch.append(events.event_input(back, received_at_ns=T0, fleet="tanks", stream="b", state=state))
+                batch.append(Order(back, "tanks", "b", state=state).stamped(T0))
             batch.append(reading(tick, *value_of("b", tick), stream="b"))
         if tick % 10 == 5:
             batch += [reading(tick, 1e3, 1e3, stream="a"), reading(tick - 3, -1e3, 1e3, stream="a")]
@@ -130,7 +133,7 @@ def commit(directory: Path, fleet: Fleet, inputs: list[Input], *, batch: int = 7
     directory.mkdir()
     ledger = Ledger.open(directory, Storage(directory=directory))
     pipeline = Pipeline(Loop(), lambda name, version: pytest.fail(f"{name} {version} asked for"))
-    drive(pipeline, ledger, [events.configured(fleet, received_at_ns=T0)])
+    drive(pipeline, ledger, [Order.configuring(fleet).stamped(T0)])
     for start in range(0, len(inputs), batch):
         drive(pipeline, ledger, inputs[start : start + batch])
     ledger.close()
@@ -158,7 +161,7 @@ def test_rows_of_a_ledger_are_the_steps_of_the_daemon(tmp_path: Path, kind: str)
     fleet = fleet_of("pq", aggregates=("mean", "max") if kind == "mean" else (), grace_ns=10 * SECOND)
     inputs = messages(kind)
     commit(tmp_path / "state", fleet, inputs)
-    (course,) = courses_of(fleet, [[events.configured(fleet, received_at_ns=T0)], inputs])
+    (course,) = courses_of(fleet, [[Order.configuring(fleet).stamped(T0)], inputs])
     at, values = record([tmp_path / "state"], fleet, Columns(), tmp_path / "scratch").read("a", 0, len(course.at))
     np.testing.assert_array_equal(values, course.observed)
     np.testing.assert_array_equal(np.diff(at) // SECOND, np.diff(course.tick))

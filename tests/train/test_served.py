@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Float64, Input, Kind
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Float64, Input, Order
 from support.models import draw_weights
 from train.series import fleet_of
 
@@ -137,13 +138,13 @@ def test_the_pipeline_publishes_such_a_model(form: str) -> None:
     pipeline = Pipeline(Loop(), lambda _fleet, _version: model)
     installed = events.ModelInstalled("in_force", model.manifest.version)
     begin = [
-        events.configured(FLEET, received_at_ns=0),
-        events.event_input(installed, received_at_ns=0, fleet=FLEET.name),
+        Order.configuring(FLEET).stamped(0),
+        Order(installed, FLEET.name).stamped(0),
     ]
     pipeline.advance(begin)
     rows = np.nan_to_num(course(1, 30)[:, 0], nan=10.0)
     readings = [
-        Input(Kind.READING, FLEET.name, "a", at, at, row.astype("<f8").tobytes(), at, 0, False, "")
+        Input.reading(FLEET.name, "a", at, at, row.astype("<f8").tobytes())
         for at, row in zip(range(FLEET.period_ns, 40 * FLEET.period_ns, FLEET.period_ns), rows, strict=False)
     ]
     outputs = [o for one in readings for o in pipeline.advance([one]).outputs]

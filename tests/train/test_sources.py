@@ -19,7 +19,7 @@ from gaugecast.learn.train.running import observe_rows
 from gaugecast.learn.train.sources import Columns, record
 from gaugecast.ledger import Ledger
 from gaugecast.model import Recipe
-from gaugecast.records import Input, Kind, Verdict
+from gaugecast.records import Commit, Input, Verdict
 from train.series import fleet_of, waves, write_csv
 
 FLEET = fleet_of("level", "heat")
@@ -39,7 +39,7 @@ print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 def reading(stream: str, tick: int, values: tuple[float, float]) -> Input:
     """One reading of the fleet, minutes apart."""
     at = tick * FLEET.period_ns
-    return Input(Kind.READING, FLEET.name, stream, at, at, np.array(values, "<f8").tobytes(), at, 0, False, "")
+    return Input.reading(FLEET.name, stream, at, at, np.array(values, "<f8").tobytes())
 
 
 def test_a_ledger_gives_what_was_stepped(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_ledger_gives_what_was_stepped(tmp_path: Path) -> None:
     ]  # fmt: skip
     verdicts = [Verdict.STEPPED, Verdict.HELD, Verdict.STEPPED, Verdict.STEPPED, Verdict.LATE, Verdict.STEPPED]
     ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
-    ledger.commit(inputs, verdicts, [])
+    ledger.commit(Commit(inputs, verdicts, []))
     ledger.close()
     recording = record([tmp_path], FLEET, Columns(), tmp_path / "scratch")
     assert recording.read("a", 0, 9)[1].tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]

@@ -165,10 +165,9 @@ def _configured(config: Path, name: str | None) -> Fleet:
 
 def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
     """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
+    from gaugecast.events import FleetConfigured
     from gaugecast.learn.backtest.run import replayable
     from gaugecast.ledger.reader import LedgerReader
-    from gaugecast.pipeline.events import FleetConfigured, decode_event
-    from gaugecast.records import Kind
     from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
@@ -177,7 +176,7 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
         for batch in ledger.replay(0):
             taken.append(batch.inputs)
             for one in batch.inputs:
-                if one.kind == Kind.EVENT and isinstance(event := decode_event(one.detail), FleetConfigured):
+                if isinstance(event := one.event, FleetConfigured):
                     configured[one.fleet] = Fleet.from_json(event.spec)
     fleet = known or fleet_called(tuple(configured.values()), name)
     return fleet, [kept for inputs in taken if (kept := replayable(inputs, fleet.name))]
@@ -187,7 +186,7 @@ def _model(path: Path | None, fleet: Fleet) -> Model | None:
     if path is None:
         return None
     from gaugecast.model import load_model
-    from gaugecast.service.models import check_fits
+    from gaugecast.pipeline.fits import check_fits
 
     model = load_model(path)
     check_fits(model, fleet)

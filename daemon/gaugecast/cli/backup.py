@@ -10,7 +10,8 @@ import typer
 
 from gaugecast.cli.figures import show_bytes
 from gaugecast.config import load_settings
-from gaugecast.ledger.backup import backup
+from gaugecast.ledger import copying
+from gaugecast.storage.backup import backup
 
 
 def backup_command(
@@ -21,7 +22,7 @@ def backup_command(
 ) -> None:
     """Copy ledger, checkpoints and weights, verified, while the daemon runs. Restore: copy it back, then start."""
     settings = load_settings(config, os.environ)
-    report = backup(settings.storage.directory, target)
+    report = backup(settings.storage.directory, target, copying)
     typer.echo(
         f"{target}: inputs {report.first_seq} to {report.last_seq}, {report.models} models, "
         f"{show_bytes(report.size_bytes)}; "

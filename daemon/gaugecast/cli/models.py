@@ -20,9 +20,10 @@ from gaugecast.errors import ConfigError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
-from gaugecast.service.models import ModelStore, check_fits
+from gaugecast.pipeline.fits import check_fits
 from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm, write_memory
+from gaugecast.storage.models import ModelStore
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
 

@@ -70,9 +70,9 @@ def _replay_file(settings: Settings, path: Path, name: str | None, time_column: 
     fleet = fleet_called(resolve_fleets(settings), name)
     batches = read_csv(path, fleet, time_column=time_column)
     pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
-    lane = pipeline.lanes[fleet.name]
-    table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {lane.totals.forecasts} forecasts")
-    for score in fleet_state(lane).features:
+    part = pipeline.parts[fleet.name]
+    table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {part.totals.forecasts} forecasts")
+    for score in fleet_state(part).features:
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
         table.add_row(score.feature, error, show_skill(score.skill))
     Console().print(table)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaugecast import __version__
+from gaugecast import __version__, events
 from gaugecast.config.schema import Loop
 from gaugecast.demo.tanks import FLEET, PERIOD_S, TIME_SCALE, demo_fleet
 from gaugecast.forecast.expert import Trace
@@ -26,8 +26,8 @@ from gaugecast.learn.warm_up import Trace as Recorded
 from gaugecast.learn.warm_up import warm_up
 from gaugecast.model import Manifest, Model, Recipe, save_model, seal_model
 from gaugecast.payloads import Decoder
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Message
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Message, Order
 from gaugecast_sim.publish import tank_samples
 from gaugecast_sim.tanks import Plant
 
@@ -58,8 +58,8 @@ def run_tanks(model: Model, *, seed: int, tanks: int, steps: int) -> tuple[Pipel
     installed = events.ModelInstalled("in_force", model.manifest.version)
     pipeline.advance(
         [
-            events.configured(fleet, received_at_ns=BEGIN_NS),
-            events.event_input(installed, received_at_ns=BEGIN_NS, fleet=fleet.name),
+            Order.configuring(fleet).stamped(BEGIN_NS),
+            Order(installed, fleet.name).stamped(BEGIN_NS),
         ]
     )
     decoder = Decoder([fleet], limits)
@@ -107,7 +107,7 @@ def train(start: Model, traces: list[Trace]) -> Model:
 def judge(model: Model, *, seed: int, tanks: int = JUDGE_TANKS, steps: int = JUDGE_STEPS) -> dict[str, float]:
     """Skill over persistence by feature, on tanks of another seed, cold start included."""
     pipeline, _ = run_tanks(model, seed=seed, tanks=tanks, steps=steps)
-    table = pipeline.lanes[FLEET].table
+    table = pipeline.parts[FLEET].table
     live = table.live_slots()
     values = skill(table["square_error"][live].sum(axis=0), table["square_last"][live].sum(axis=0))
     return {f.name: float(v) for f, v in zip(demo_fleet().features, values, strict=True)}

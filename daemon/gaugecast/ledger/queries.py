@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from gaugecast.events import Event, decode_event
 from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
 from gaugecast.ledger.streams import StreamNames
 from gaugecast.records import Input, Kind
@@ -47,13 +48,13 @@ def replay(
         after_seq = rows[-1][0]
 
 
-def events(connection: sqlite3.Connection, names: StreamNames, after_seq: int = 0) -> list[tuple[int, str, str]]:
-    """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order. Reads nothing else."""
+def events(connection: sqlite3.Connection, names: StreamNames, after_seq: int = 0) -> list[tuple[int, str, Event]]:
+    """(seq, fleet, event) of the kept events with seq > `after_seq`, in order. Reads nothing else."""
     rows = connection.execute(
         "SELECT seq, stream_id, detail FROM inputs WHERE kind = 2 AND seq > ? ORDER BY seq", (after_seq,)
     ).fetchall()
     names.learn({row[1] for row in rows})
-    return [(seq, names.names[stream_id][0], detail) for seq, stream_id, detail in rows]
+    return [(seq, names.names[stream_id][0], decode_event(detail)) for seq, stream_id, detail in rows]
 
 
 def _to_input(
@@ -62,9 +63,10 @@ def _to_input(
     stream: str,
 ) -> Input:
     _, _, kind, _, at_ns, received_at_ns, key, delivery, dup, values, detail, name = row
+    event = decode_event(detail) if kind == Kind.EVENT else None
     return Input(
         _KINDS[kind], fleet, stream if name is None else name, at_ns, received_at_ns, values,
-        at_ns if key is None else key, unpack_wide(delivery), dup == 1, detail,
+        at_ns if key is None else key, unpack_wide(delivery), dup == 1, "" if event else detail, event,
     )  # fmt: skip
 
 

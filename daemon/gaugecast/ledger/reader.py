@@ -10,6 +10,16 @@ from gaugecast.ledger.connection import connect_reader, translated
 from gaugecast.ledger.reads import LedgerReads
 
 
+def oldest_input(directory: Path) -> int:
+    """The first seq that a state directory's ledger keeps. Any thread, any process.
+
+    Raises:
+        StorageError: As `LedgerReader`.
+    """
+    with LedgerReader(directory) as reader:
+        return reader.first_seq
+
+
 class LedgerReader(LedgerReads):
     """A read-only view of `directory`/ledger.sqlite. One thread at a time.
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from gaugecast.events import Event
 from gaugecast.ledger import queries
 from gaugecast.ledger.connection import translated
 from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
@@ -60,8 +61,8 @@ class LedgerReads:
         with translated(self.path):
             yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
 
-    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
-        """(seq, fleet, detail) of the kept events with seq > `after_seq`, in order."""
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, Event]]:
+        """(seq, fleet, event) of the kept events with seq > `after_seq`, in order."""
         with translated(self.path):
             return queries.events(self._connection, self._names, after_seq)
 

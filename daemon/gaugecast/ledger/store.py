@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageBusy, StorageError, StorageFull
+from gaugecast.faults import Faults, no_faults
 from gaugecast.ledger import queries, retention, schema
 from gaugecast.ledger.connection import connect_writer, translated
-from gaugecast.ledger.faults import Faults, no_faults
 from gaugecast.ledger.reads import LedgerReads
 from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.streams import StreamIds
-from gaugecast.ledger.trail import Trail
-from gaugecast.ledger.transaction import Changes, Heads, write_changes
+from gaugecast.ledger.transaction import Heads, check_commit, write_commit
 from gaugecast.ledger.wal import WalGuard
-from gaugecast.records import Input, Output, Parked, Refused
+from gaugecast.records import Commit
 
 
 class Ledger(LedgerReads):
@@ -33,7 +32,6 @@ class Ledger(LedgerReads):
         self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, mark_every: int, faults: Faults
     ) -> None:
         super().__init__(directory / schema.FILE_NAME, connection)
-        self.trail = Trail(directory)
         self._storage = storage
         self._faults = faults
         self._mark_every = mark_every
@@ -71,37 +69,24 @@ class Ledger(LedgerReads):
                 connection.close()
                 raise
 
-    def commit(
-        self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], *,
-        refused: Sequence[Refused] = (), parked: Sequence[Parked] = (), unparked: Sequence[tuple[str, str]] = (),
-        confirmed: int | None = None, refused_outputs: Sequence[tuple[int, str]] = (),
-        redelivered: Sequence[int] = (),
-    ) -> Committed:  # fmt: skip
+    def commit(self, commit: Commit) -> Committed:
         """Make all durable at once. The i-th input gets seq `first_seq + i`, the i-th output `first_position + i`.
 
-        Args:
-            verdicts: One an input.
-            refused: Rows for the quarantine table, which keeps the newest `storage.quarantine_rows`.
-            parked, unparked: Streams that were put aside, with their states, and streams that came back.
-            confirmed: All outputs up to this position need not be published again. Never goes back.
-            refused_outputs: (position, reason) of outputs to move out of the queue into `refused_outputs`.
-            redelivered: Positions to take out of `refused_outputs`, since they were delivered after all.
+        The quarantine table keeps the newest `storage.quarantine_rows`.
 
         Raises:
             StorageFull, StorageBusy: nothing was written; the same call later stores exactly the same rows.
             StorageError: it is unknown whether anything was written; end the process.
-            Defect: rows that cannot be stored, or arguments that contradict each other.
+            Defect: rows that cannot be stored, or that contradict each other or the ledger.
         """
-        changes = Changes(
-            inputs, verdicts, outputs, refused=refused, parked=parked, unparked=unparked, confirmed=confirmed,
-            refused_outputs=refused_outputs, redelivered=redelivered,
-            quarantine_rows=self._storage.quarantine_rows, mark_every=self._mark_every,
-        )  # fmt: skip
-        changes.check(self._heads)
+        check_commit(commit, self._heads)
         self._faults("commit:before")
         with self._transaction():
             self._faults("commit:begun")
-            heads, parked_change = write_changes(self._connection, self._ids, self._heads, changes)
+            heads, parked_change = write_commit(
+                self._connection, self._ids, self._heads, commit,
+                quarantine_rows=self._storage.quarantine_rows, mark_every=self._mark_every,
+            )  # fmt: skip
             self._faults("commit:inserted")
         before, self._heads = self._heads, heads
         self._parked += parked_change
@@ -163,7 +148,6 @@ class Ledger(LedgerReads):
         """Close the file. Does not mark the run as ended."""
         with translated(self.path):
             self._connection.close()
-        self.trail.close()
 
     def _ends(self) -> tuple[int, int, int, int]:
         """As of our own last commit: nobody else writes."""

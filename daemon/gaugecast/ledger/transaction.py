@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count, repeat
 from typing import NamedTuple
 from zlib import crc32
 
 from gaugecast.errors import Defect
+from gaugecast.events import encode_event
 from gaugecast.ledger.queries import heads as stored_heads
 from gaugecast.ledger.queries import pack_wide
 from gaugecast.ledger.streams import StreamIds
-from gaugecast.records import Input, Kind, Output, Parked, Refused
+from gaugecast.records import Commit, Input, Kind, Output, Refused
 
 MARK_NS = 3_600_000_000_000  # a slow ledger gets an entry in the sparse index at least once an hour
 DROP_CHUNK = 1024  # bodies are dropped when so many are confirmed, so that whole pages come free
@@ -45,68 +45,61 @@ class Heads(NamedTuple):
         return cls(last_seq, last_position, confirmed, received_at_ns, mark_seq, mark_at_ns, dropped)
 
 
-@dataclass(frozen=True, slots=True, kw_only=False)
-class Changes:
-    """The arguments of `Ledger.commit`."""
-
-    inputs: Sequence[Input]
-    verdicts: Sequence[int]
-    outputs: Sequence[Output]
-    refused: Sequence[Refused]
-    parked: Sequence[Parked]
-    unparked: Sequence[tuple[str, str]]
-    confirmed: int | None
-    refused_outputs: Sequence[tuple[int, str]]
-    redelivered: Sequence[int]
-    quarantine_rows: int
-    mark_every: int
-
-    def check(self, heads: Heads) -> None:
-        """Raise `Defect` where the arguments contradict each other or the ledger."""
-        if len(self.verdicts) != len(self.inputs):
-            raise Defect(f"expected a verdict for each of {len(self.inputs)} inputs, got {len(self.verdicts)}")
-        if self.outputs and not self.inputs:
-            raise Defect(f"expected inputs for {len(self.outputs)} outputs, got none")
-        if self.confirmed is not None and self.confirmed > heads.last_position:
-            raise Defect(f"expected a confirmed position ≤ {heads.last_position}, got {self.confirmed}")
+def check_commit(commit: Commit, heads: Heads) -> None:
+    """Raise `Defect` where the parts of a commit contradict each other or the ledger."""
+    if len(commit.verdicts) != len(commit.inputs):
+        raise Defect(f"expected a verdict for each of {len(commit.inputs)} inputs, got {len(commit.verdicts)}")
+    if commit.outputs and not commit.inputs:
+        raise Defect(f"expected inputs for {len(commit.outputs)} outputs, got none")
+    if commit.confirmed is not None and commit.confirmed > heads.last_position:
+        raise Defect(f"expected a confirmed position ≤ {heads.last_position}, got {commit.confirmed}")
 
 
-def write_changes(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, changes: Changes) -> tuple[Heads, int]:
-    """Fill the tables; return the new ends and by how many the parked streams have grown."""
+def write_commit(
+    connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit, *, quarantine_rows: int,
+    mark_every: int,
+) -> tuple[Heads, int]:  # fmt: skip
+    """Fill the tables; return the new ends and by how many the parked streams have grown.
+
+    Args:
+        quarantine_rows: So many refused messages are kept.
+        mark_every: Inputs between two entries of the sparse index.
+    """
     after = heads
-    if changes.inputs:
-        after = _add_mark(connection, after, changes)
-        after = _add_inputs(connection, ids, after, changes)
-        after = _add_outputs(connection, ids, heads.last_seq + 1, after, changes.outputs)
-    parked_change = _move_parked(connection, ids, after, changes)
-    _add_quarantine(connection, changes)
-    after = _settle_outputs(connection, after, changes)
+    if commit.inputs:
+        after = _add_mark(connection, after, commit.inputs[0].received_at_ns, mark_every)
+        after = _add_inputs(connection, ids, after, commit)
+        after = _add_outputs(connection, ids, heads.last_seq + 1, after, commit.outputs)
+    parked_change = _move_parked(connection, ids, after, commit)
+    _add_quarantine(connection, commit.refused, quarantine_rows)
+    after = _settle_outputs(connection, after, commit)
     connection.execute(
         "UPDATE heads SET last_seq = ?, last_position = ?, confirmed = ?, received_at_ns = ? WHERE id = 0", after[:4]
     )
     return after, parked_change
 
 
-def _add_mark(connection: sqlite3.Connection, heads: Heads, changes: Changes) -> Heads:
-    first, at_ns = heads.last_seq + 1, changes.inputs[0].received_at_ns
-    if heads.mark_seq and first - heads.mark_seq < changes.mark_every and at_ns - heads.mark_at_ns < MARK_NS:
+def _add_mark(connection: sqlite3.Connection, heads: Heads, at_ns: int, mark_every: int) -> Heads:
+    first = heads.last_seq + 1
+    if heads.mark_seq and first - heads.mark_seq < mark_every and at_ns - heads.mark_at_ns < MARK_NS:
         return heads
     connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (first, heads.last_position + 1, at_ns))
     return heads._replace(mark_seq=first, mark_at_ns=at_ns)
 
 
-def _add_inputs(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, changes: Changes) -> Heads:
+def _add_inputs(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
     """Column by column, since a Python expression per row and column would cost more than SQLite does."""
-    kind, fleet, stream, at_ns, received_at_ns, values, key, delivery, dup, detail = zip(*changes.inputs)  # noqa: B905
-    stream_ids, names = _input_streams(ids, changes.inputs, fleet, stream, heads.last_seq + 1)
+    kind, fleet, stream, at_ns, received_at_ns, values, key, delivery, dup, reason, event = zip(*commit.inputs)  # noqa: B905
+    detail = reason if not any(event) else [encode_event(e) if e else r for r, e in zip(reason, event, strict=True)]
+    stream_ids, names = _input_streams(ids, commit.inputs, fleet, stream, heads.last_seq + 1)
     rows = zip(
-        count(heads.last_seq + 1), stream_ids, map(_plain, kind), map(_plain, changes.verdicts),
+        count(heads.last_seq + 1), stream_ids, map(_plain, kind), map(_plain, commit.verdicts),
         at_ns, received_at_ns, [None if k == at else k for k, at in zip(key, at_ns, strict=True)],
         delivery if max(delivery) < _WIDE else map(pack_wide, delivery), map(_plain, dup), values, detail, names,
     )  # fmt: skip
     connection.executemany("INSERT INTO inputs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
     newest = max(heads.received_at_ns, received_at_ns[-1])
-    return heads._replace(last_seq=heads.last_seq + len(changes.inputs), received_at_ns=newest)
+    return heads._replace(last_seq=heads.last_seq + len(commit.inputs), received_at_ns=newest)
 
 
 def _input_streams(
@@ -145,15 +138,15 @@ def _add_outputs(
     return heads._replace(last_position=heads.last_position + len(outputs))
 
 
-def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, changes: Changes) -> int:
+def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> int:
     """Close the rows of streams that came back and add rows for those put aside; return the growth."""
-    if not changes.parked and not changes.unparked:
+    if not commit.parked and not commit.unparked:
         return 0
     seq, at_ns = heads.last_seq, heads.received_at_ns
-    ids.learn({(x.fleet, x.stream) for x in changes.parked} | set(changes.unparked), seq)
+    ids.learn({(x.fleet, x.stream) for x in commit.parked} | set(commit.unparked), seq)
     passing: set[int] = set()  # put aside and brought back within this very commit
     growth = 0
-    for fleet, stream in changes.unparked:
+    for fleet, stream in commit.unparked:
         stream_id = ids.ids[fleet][stream]
         closed = connection.execute(
             "UPDATE parked SET unparked_seq = ? WHERE stream_id = ? AND unparked_seq IS NULL", (seq, stream_id)
@@ -161,40 +154,37 @@ def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, c
         growth -= closed
         if not closed:
             passing.add(stream_id)
-    rows = {ids.ids[x.fleet][x.stream]: x.state for x in changes.parked}
+    rows = {ids.ids[x.fleet][x.stream]: x.state for x in commit.parked}
     kept = [(stream_id, seq, None, at_ns, state) for stream_id, state in rows.items() if stream_id not in passing]
     connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)", kept)
     return growth + len(kept)
 
 
-def _add_quarantine(connection: sqlite3.Connection, changes: Changes) -> None:
-    if not changes.refused:
+def _add_quarantine(connection: sqlite3.Connection, refused: Sequence[Refused], most: int) -> None:
+    if not refused:
         return
-    most = changes.quarantine_rows
-    connection.executemany(
-        "INSERT INTO quarantine VALUES (NULL,?,?,?,?,?,?,?)", changes.refused[-most:] if most else ()
-    )
+    connection.executemany("INSERT INTO quarantine VALUES (NULL,?,?,?,?,?,?,?)", refused[-most:] if most else ())
     connection.execute("DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (most,))
 
 
-def _settle_outputs(connection: sqlite3.Connection, heads: Heads, changes: Changes) -> Heads:
+def _settle_outputs(connection: sqlite3.Connection, heads: Heads, commit: Commit) -> Heads:
     """Move refused outputs aside, note the confirmed position, drop bodies that nobody needs."""
-    for position, reason in changes.refused_outputs:
+    for position, reason in commit.refused_outputs:
         connection.execute(
             "INSERT OR REPLACE INTO refused_outputs SELECT b.position, o.stream_id, b.topic, b.retain, b.qos, b.body, ?"
             " FROM outbox b JOIN outputs o ON o.position = b.position WHERE b.position = ?",
             (reason, position),
         )
         connection.execute("DELETE FROM outbox WHERE position = ?", (position,))
-    if changes.refused_outputs:
+    if commit.refused_outputs:
         connection.execute(
             "DELETE FROM refused_outputs WHERE position <="
             " (SELECT position FROM refused_outputs ORDER BY position DESC LIMIT 1 OFFSET ?)",
             (REFUSED_OUTPUTS_KEPT,),
         )
-    for position in changes.redelivered:
+    for position in commit.redelivered:
         connection.execute("DELETE FROM refused_outputs WHERE position = ?", (position,))
-    confirmed = heads.confirmed if changes.confirmed is None else max(heads.confirmed, changes.confirmed)
+    confirmed = heads.confirmed if commit.confirmed is None else max(heads.confirmed, commit.confirmed)
     dropped = heads.dropped
     if confirmed - dropped >= DROP_CHUNK:
         dropped = min(confirmed, dropped + 4 * DROP_CHUNK)

@@ -9,11 +9,11 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
 from gaugecast.mqtt.facts import Connect, LinkCounters
+from gaugecast.mqtt.inbound_buffer import InboundBuffer
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import write_ack
 from gaugecast.mqtt.redial import Redial
 from gaugecast.mqtt.session import OFFLINE, ONLINE
-from gaugecast.mqtt.surplus import Surplus
 from gaugecast.mqtt.waiting import Waiter
 from gaugecast.records import Message
 
@@ -74,7 +74,7 @@ class Link:
         self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
         self._waiter = Waiter()
         self._connection: Connection | None = None
-        self._surplus = Surplus()
+        self._surplus = InboundBuffer()
         self._connects: list[Connect] = []
         self._confirmed: list[int] = []
         self._refused: list[tuple[int, str]] = []

@@ -15,7 +15,7 @@ from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
 from gaugecast.payloads.instants import clock_of, latest_ns
-from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.records import Input, Message, Refused
 from gaugecast.topics import FieldPath, Template, path_text
 
 HEAD_BYTES = 256
@@ -110,8 +110,10 @@ class CarefulReader:
         except DecodeError as exc:
             return refuse(message, fleet.name, stream, received_at_ns, exc)
         refused = tuple(_refused(message, fleet.name, stream, received_at_ns, fault) for fault in faults)
-        row = (Kind.READING, fleet.name, stream, at_ns, received_at_ns, values, key, delivery, message.dup, "")
-        return Taken(Input(*row), refused)
+        one = Input.reading(
+            fleet.name, stream, at_ns, received_at_ns, values, key=key, delivery=delivery, dup=message.dup
+        )
+        return Taken(one, refused)
 
     def _stream_of(self, route: Route, root: Any, reading: Any) -> str:
         ids: list[str | int] = []
@@ -261,8 +263,8 @@ def parse_number(text: str) -> float:
 
 def refuse(message: Message, fleet: str, stream: str, received_at_ns: int, fault: DecodeError) -> Taken:
     """The reject that a message or reading becomes, and its row for the quarantine."""
-    row = (Kind.REJECT, fleet, stream, received_at_ns, received_at_ns, b"", 0, 0, message.dup, fault.reason)
-    return Taken(Input(*row), (_refused(message, fleet, stream, received_at_ns, fault),))
+    reject = Input.reject(fault.reason, received_at_ns, fleet=fleet, stream=stream, dup=message.dup)
+    return Taken(reject, (_refused(message, fleet, stream, received_at_ns, fault),))
 
 
 def _refused(message: Message, fleet: str, stream: str, received_at_ns: int, fault: DecodeError) -> Refused:

@@ -104,7 +104,7 @@ class PlainReader:
             return None
         if packed is None:
             return None
-        row = (Kind.READING, fleet.name, stream, at_ns, received_at_ns, packed, key, delivery, message.dup, "")
+        row = (Kind.READING, fleet.name, stream, at_ns, received_at_ns, packed, key, delivery, message.dup, "", None)
         return _new_input(Input, row)
 
     def _named(self, topic: str, route: Route, ids: tuple[str | int, ...]) -> str:

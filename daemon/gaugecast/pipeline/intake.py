@@ -64,7 +64,7 @@ class Intake:
 
     def rounds(self) -> list[Round]:
         """All readings, as rounds in which no stream comes twice."""
-        _, _, _, at, received, values, key, _, dup, _ = zip(*self._readings, strict=True)
+        _, _, _, at, received, values, key, _, dup, _, _ = zip(*self._readings, strict=True)
         rows = np.frombuffer(b"".join(values), "<f8").reshape(-1, self._features)
         whole = Round(
             slots=np.array(self._slots, np.int64),

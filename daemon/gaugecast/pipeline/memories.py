@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from gaugecast.forecast.expert import SCORES, Expert
-from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.parking import meaning_of_columns
 from gaugecast.streams.columns import Columns
 
@@ -45,28 +45,28 @@ def decode(chunk: bytes) -> Memory:
     return msgspec.msgpack.decode(chunk, type=Memory)
 
 
-def memories_of(lane: Lane, role: str) -> Iterator[bytes]:
+def memories_of(part: FleetPipeline, role: str) -> Iterator[bytes]:
     """All that the model in this role remembers, in encoded chunks; streams in the order of their names."""
-    expert = lane.experts[role]
-    started = lane.table.live_slots()
-    started = lane.by_name(started[expert.columns["warm"][started] > 0])
+    expert = part.experts[role]
+    started = part.table.live_slots()
+    started = part.by_name(started[expert.columns["warm"][started] > 0])
     per_chunk = max(1, CHUNK_BYTES // expert.columns.row_bytes)
-    meaning = meaning_of_columns(lane.fleet, expert.model)
+    meaning = meaning_of_columns(part.fleet, expert.model)
     for begin in range(0, len(started), per_chunk):
         streams = [
-            Remembered(lane.table.names[slot] or "", int(lane.table["at"][slot]), expert.columns.pack(slot))
+            Remembered(part.table.names[slot] or "", int(part.table["at"][slot]), expert.columns.pack(slot))
             for slot in started[begin : begin + per_chunk].tolist()
         ]
         yield msgspec.msgpack.encode(Memory(meaning, streams))
 
 
-def recall(lane: Lane, role: str, slots: list[int], memory: Memory) -> None:
+def recall(part: FleetPipeline, role: str, slots: list[int], memory: Memory) -> None:
     """Give the model in a role what it remembers of these streams (`slots`, as `known` gave them).
 
     How it did in the past does not count: it may have learned from that very past. Where a stream has been stepped
     since, its state goes on from where it was, and the forecast for a step that is over is dropped.
     """
-    expert = lane.experts[role]
+    expert = part.experts[role]
     scratch = Columns(expert.columns.spec, 1)
     for slot, remembered in zip(slots, memory.streams, strict=True):
         if slot < 0 or not scratch.unpack(0, remembered.row):
@@ -76,17 +76,17 @@ def recall(lane: Lane, role: str, slots: list[int], memory: Memory) -> None:
         for name, row in scratch:
             if name not in SCORES:
                 expert.columns[name][slot] = row[0]
-        if lane.table["at"][slot] != remembered.at:
+        if part.table["at"][slot] != remembered.at:
             _drop_forecast(expert, slot)
 
 
-def known(lane: Lane, role: str, memory: Memory) -> list[int]:
+def known(part: FleetPipeline, role: str, memory: Memory) -> list[int]:
     """Slot of each stream of a chunk, −1 where there is none; empty where nobody in the role can use the chunk."""
-    expert = lane.experts.get(role)
-    if expert is None or memory.meaning != meaning_of_columns(lane.fleet, expert.model):
+    expert = part.experts.get(role)
+    if expert is None or memory.meaning != meaning_of_columns(part.fleet, expert.model):
         return []
-    slots = [lane.table.slots.get(remembered.stream, -1) for remembered in memory.streams]
-    started = lane.table["started"]
+    slots = [part.table.slots.get(remembered.stream, -1) for remembered in memory.streams]
+    started = part.table["started"]
     return [slot if slot >= 0 and started[slot] else -1 for slot in slots]
 
 

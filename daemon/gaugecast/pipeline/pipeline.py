@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import events, memories, parking, waiting
+from gaugecast.pipeline import memories, parking, waiting
+from gaugecast.pipeline.batch_result import BatchResult, Totals
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.pipeline.intake import Deliveries, Intake
-from gaugecast.pipeline.lane import Lane, goes_on
-from gaugecast.pipeline.made import Made
 from gaugecast.records import Input, Int64, Kind, Output, Parked, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
@@ -64,12 +66,16 @@ class Pipeline:
         limits: `max_streams`, `new_streams_per_s`, `skill_half_life`, until an event (`LimitsSet`) says otherwise.
         models: Loads the weights that events name.
         trace: Keep what is fed to the models, for the learner.
+
+    Attributes:
+        retired: What fleets had counted that left while this process ran; no state, so in no checkpoint.
     """
 
     def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
         self.limits = events.limits_of(limits)
         self.limits_told = False  # by an event, so that a replay has them too
-        self.lanes: dict[str, Lane] = {}
+        self.parts: dict[str, FleetPipeline] = {}
+        self.retired: dict[str, Totals] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
         self.snapshot: Snapshot | None = None
@@ -84,12 +90,12 @@ class Pipeline:
     @property
     def streams(self) -> int:
         """Active streams of all fleets."""
-        return sum(len(lane.table) for lane in self.lanes.values())
+        return sum(len(part.table) for part in self.parts.values())
 
     def knows(self, fleet: str, stream: str) -> bool:
         """Whether a stream is active: one that is not may be parked in the ledger."""
-        lane = self.lanes.get(fleet)
-        return lane is not None and stream in lane.table.slots
+        part = self.parts.get(fleet)
+        return part is not None and stream in part.table.slots
 
     @property
     def look_again_ns(self) -> int:
@@ -100,10 +106,10 @@ class Pipeline:
         """Whether a timer input at `now_ns` would have an effect."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
-        due = [waiting.next_due_ns(lane.table, lane.fleet) for lane in self.lanes.values()]
+        due = [waiting.next_due_ns(part.table, part.fleet) for part in self.parts.values()]
         earliest = min((d for d in due if d is not None), default=None)
         # A reading may open a tick at any moment, and that one is due after the shortest patience.
-        patience = [waiting.shortest_ns(lane.fleet) for lane in self.lanes.values()]
+        patience = [waiting.shortest_ns(part.fleet) for part in self.parts.values()]
         soon = now_ns + max(_LOOK_NS, min(patience, default=_LOOK_NS))
         self._due_ns = soon if earliest is None else min(soon, max(earliest, now_ns + 1))
         return earliest is not None and now_ns >= earliest
@@ -112,7 +118,7 @@ class Pipeline:
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         """Take inputs in order; the results of a stream do not depend on what travels with it."""
-        made = Made([Verdict.NONE] * len(inputs))
+        made = BatchResult([Verdict.NONE] * len(inputs))
         outcome = Outcome(made.verdicts, made.outputs, traces=made.traces)
         begin = 0
         with np.errstate(all="ignore"):  # overflow of hostile values is met by checks, not by warnings
@@ -130,35 +136,37 @@ class Pipeline:
 
     # -- readings
 
-    def _take_readings(self, inputs: Sequence[Input], begin: int, end: int, made: Made, outcome: Outcome) -> None:
+    def _take_readings(
+        self, inputs: Sequence[Input], begin: int, end: int, made: BatchResult, outcome: Outcome
+    ) -> None:
         intakes: dict[str, Intake] = {}
         for i in range(begin, end):
             one = inputs[i]
             if one.kind == Kind.REJECT:
-                self._reject(one, one.detail, i, made)
+                self._reject(one, one.reason, i, made)
                 continue
-            lane = self.lanes.get(one.fleet)
-            if lane is None:
+            part = self.parts.get(one.fleet)
+            if part is None:
                 raise Defect(f"a reading of a configured fleet expected, got one of {one.fleet!r}")
-            slot = lane.table.slots.get(one.stream)
+            slot = part.table.slots.get(one.stream)
             if slot is None:
                 refusal = self._refusal(one)
                 if refusal:
                     self._reject(one, refusal, i, made)
                     outcome.refused.append(_refused(one, refusal))
                     continue
-                slot = self._add(lane, one.stream)
+                slot = self._add(part, one.stream)
             again = one.delivery != 0 and self.deliveries.seen(one.delivery, one.dup)
             intake = intakes.get(one.fleet)
             if intake is None:
-                intake = intakes[one.fleet] = Intake(len(lane.fleet.features))
+                intake = intakes[one.fleet] = Intake(len(part.fleet.features))
             intake.add(slot, i, one, again)
         for name, intake in intakes.items():
             self._touch(name, intake.slots())
             for turn in intake.rounds():
-                self.lanes[name].take(turn, made)
+                self.parts[name].take(turn, made)
 
-    def _reject(self, one: Input, reason: str, cause: int, made: Made) -> None:
+    def _reject(self, one: Input, reason: str, cause: int, made: BatchResult) -> None:
         made.verdicts[cause] = Verdict.REJECTED
         self.rejects[one.fleet, reason] += 1
 
@@ -175,9 +183,9 @@ class Pipeline:
         self.birth_tokens -= 1
         return ""
 
-    def _add(self, lane: Lane, stream: str) -> int:
-        self._touch(lane.fleet.name, np.array([lane.table.next_slot], np.int64))
-        return lane.table.add(stream)
+    def _add(self, part: FleetPipeline, stream: str) -> int:
+        self._touch(part.fleet.name, np.array([part.table.next_slot], np.int64))
+        return part.table.add(stream)
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""
@@ -186,94 +194,105 @@ class Pipeline:
 
     # -- timers and events
 
-    def _take_timer(self, timer: Input, cause: int, made: Made, outcome: Outcome) -> None:
-        for name, lane in self.lanes.items():
-            due = waiting.overdue(lane.table, lane.fleet, timer.received_at_ns)
+    def _take_timer(self, timer: Input, cause: int, made: BatchResult, outcome: Outcome) -> None:
+        for name, part in self.parts.items():
+            due = waiting.overdue(part.table, part.fleet, timer.received_at_ns)
             for slots in due:
                 self._touch(name, slots)
             if len(due.waiting):
-                slots = lane.by_name(due.waiting)
-                lane.close(slots, np.full(len(slots), cause), made)
+                slots = part.by_name(due.waiting)
+                part.close(slots, np.full(len(slots), cause), made)
             if len(due.stale):
-                lane.speaker.mark_stale(lane.by_name(due.stale), cause, made)
-            for slot in lane.by_name(due.idle).tolist():
-                outcome.parked.append(parking.park(lane, slot))
+                part.speaker.mark_stale(part.by_name(due.stale), cause, made)
+            for slot in part.by_name(due.idle).tolist():
+                outcome.parked.append(parking.park(part, slot))
         self._due_ns = None
 
-    def _take_event(self, one: Input, cause: int, made: Made) -> None:
-        event = events.decode_event(one.detail)
+    def _take_event(self, one: Input, cause: int, made: BatchResult) -> None:
+        event = one.event
+        if event is None:
+            raise Defect(f"an event row with an event expected, got {one}")
         self._due_ns = None
         if not isinstance(event, _KEEP_A_SNAPSHOT):
             self.snapshot = None  # whole columns may change; whoever made the snapshot begins another
-        if isinstance(event, events.SessionLost):
-            self.deliveries.clear()
-            return
-        if isinstance(event, events.LimitsSet):
-            self.set_limits(event)
-            return
-        if isinstance(event, events.ClockStepped):
-            for each in self.lanes.values():
-                each.shift_arrivals(event.step_ns)
-            return
-        if isinstance(event, events.FleetConfigured):
-            self._configure(Fleet.from_json(event.spec), cause, made)
-            return
-        lane = self.lanes.get(one.fleet)
-        if lane is None:
-            return  # an event for a fleet that left the configuration while it was under way
-        if isinstance(event, events.FleetRetired):
-            lane.close_all(cause, made)
-            del self.lanes[one.fleet]
-        elif isinstance(event, events.ModelInstalled):
-            self._install(lane, event)
-        elif isinstance(event, events.ShadowPromoted):
-            lane.promote()
-        elif isinstance(event, events.ShadowWarmed):
-            self._warm(lane, one.values)
-        elif isinstance(event, events.StreamsReset):
-            lane.reset(one.stream)
-        elif one.stream not in lane.table.slots:
-            self._touch(one.fleet, np.array([lane.table.next_slot], np.int64))
-            parking.unpark(lane, one.stream, one.values)
+        match event:
+            case events.SessionLost():
+                self.deliveries.clear()
+            case events.LimitsSet():
+                self.set_limits(event)
+            case events.ClockStepped():
+                for each in self.parts.values():
+                    each.shift_arrivals(event.step_ns)
+            case events.FleetConfigured():
+                self._configure(Fleet.from_json(event.spec), cause, made)
+            case _ if one.fleet in self.parts:  # else it left the configuration while the event was under way
+                self._take_fleet_event(self.parts[one.fleet], one, event, cause, made)
 
-    def _install(self, lane: Lane, event: events.ModelInstalled) -> None:
+    def _take_fleet_event(
+        self, part: FleetPipeline, one: Input, event: events.FleetEvent, cause: int, made: BatchResult
+    ) -> None:
+        match event:
+            case events.FleetRetired():
+                part.close_all(cause, made)
+                self._retire(part)
+            case events.ModelInstalled():
+                self._install(part, event)
+            case events.ShadowPromoted():
+                part.promote()
+            case events.ShadowWarmed():
+                self._warm(part, one.values)
+            case events.StreamsReset():
+                part.reset(one.stream)
+            case events.StreamUnparked():
+                if one.stream not in part.table.slots:
+                    self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
+                    parking.unpark(part, one.stream, one.values)
+            case _:
+                assert_never(event)
+
+    def _retire(self, part: FleetPipeline) -> None:
+        """What it has counted stays to be told, for as long as this process lives; its streams are forgotten."""
+        del self.parts[part.fleet.name]
+        self.retired.setdefault(part.fleet.name, Totals()).add(part.totals)
+
+    def _install(self, part: FleetPipeline, event: events.ModelInstalled) -> None:
         """Hand-overs of a learner may come every second: weights alone do not give a snapshot up."""
-        model = self.load_model(lane.fleet.name, event.version) if event.version else None
-        columns_stay = lane.install(event.role, model)
-        expert = lane.experts.get(event.role)
+        model = self.load_model(part.fleet.name, event.version) if event.version else None
+        columns_stay = part.install(event.role, model)
+        expert = part.experts.get(event.role)
         if event.reason != events.LEARNED and expert is not None:
             expert.forget_scores()
             columns_stay = False
         if not columns_stay:
             self.snapshot = None
 
-    def _warm(self, lane: Lane, chunk: bytes) -> None:
+    def _warm(self, part: FleetPipeline, chunk: bytes) -> None:
         memory = memories.decode(chunk)
-        slots = memories.known(lane, "shadow", memory)
+        slots = memories.known(part, "shadow", memory)
         if slots:
-            self._touch(lane.fleet.name, np.array([slot for slot in slots if slot >= 0], np.int64))
-            memories.recall(lane, "shadow", slots, memory)
+            self._touch(part.fleet.name, np.array([slot for slot in slots if slot >= 0], np.int64))
+            memories.recall(part, "shadow", slots, memory)
 
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""
         if not self.limits_told:
             self.birth_tokens = limits.new_streams_per_s * _BURST_S
         self.limits, self.limits_told = limits, True
-        for lane in self.lanes.values():
-            lane.set_half_life(limits.skill_half_life)
+        for part in self.parts.values():
+            part.set_half_life(limits.skill_half_life)
 
-    def new_lane(self, fleet: Fleet) -> Lane:
-        """An empty lane under this pipeline's limits."""
-        return Lane(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
+    def new_part(self, fleet: Fleet) -> FleetPipeline:
+        """An empty part under this pipeline's limits."""
+        return FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
 
-    def _configure(self, fleet: Fleet, cause: int, made: Made) -> None:
-        old = self.lanes.get(fleet.name)
-        lane = self.new_lane(fleet)
+    def _configure(self, fleet: Fleet, cause: int, made: BatchResult) -> None:
+        old = self.parts.get(fleet.name)
+        part = self.new_part(fleet)
         if old is not None:
             if not goes_on(old.fleet, fleet):
                 old.close_all(cause, made)
-            lane.succeed(old)
-        self.lanes[fleet.name] = lane
+            part.succeed(old)
+        self.parts[fleet.name] = part
 
 
 def _cause_of(output: Output) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.model import Model
-from gaugecast.pipeline import events, memories
-from gaugecast.pipeline.lane import goes_on
+from gaugecast.pipeline import memories
+from gaugecast.pipeline.fleet_pipeline import goes_on
 from gaugecast.pipeline.pipeline import Pipeline
-from gaugecast.records import Input, Kind
+from gaugecast.records import Input, Kind, Order
 from gaugecast.streams.table import StreamTable
 
 #: Streams all come at once here; that they were let in then is known.
@@ -33,7 +34,7 @@ class Rehearsal:
         self._models: dict[str, Model] = {}
         alone = limits.model_copy(update={"new_streams_per_s": _NO_LIMIT})
         self._pipeline = Pipeline(alone, lambda fleet, _version: self._models[fleet], trace=trace)
-        self._pipeline.advance([events.configured(fleet, received_at_ns=0) for fleet, _ in parts])
+        self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet, _ in parts])
         self._changes = 0
         for fleet, model in parts:
             self.use(fleet.name, model)
@@ -44,7 +45,7 @@ class Rehearsal:
         version = f"rehearsal-{self._changes}"
         self._models[fleet] = Model(replace(model.manifest, version=version), model.weights)
         event = events.ModelInstalled("in_force", version)
-        self._pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
+        self._pipeline.advance([Order(event, fleet).stamped(0)])
 
     def take(self, inputs: Iterable[Input]) -> list[tuple[str, Trace]]:
         """Step the models; what was fed to them, by fleet."""
@@ -54,29 +55,31 @@ class Rehearsal:
         """Whether an input bears on the fleets' steps: their readings and resets, timers, sessions, the clock."""
         if one.kind == Kind.READING:
             return one.fleet in self.fleets
-        if one.kind != Kind.EVENT:
-            return one.kind == Kind.TIMER
-        event = events.decode_event(one.detail)
-        if isinstance(event, events.StreamsReset):
+        if isinstance(one.event, events.StreamsReset):
             return one.fleet in self.fleets
-        return isinstance(event, events.SessionLost | events.ClockStepped)
+        return one.kind == Kind.TIMER or isinstance(one.event, events.SessionLost | events.ClockStepped)
 
     def table(self, fleet: str) -> StreamTable:
         """The fleet's streams, as they are here."""
-        return self._pipeline.lanes[fleet].table
+        return self._pipeline.parts[fleet].table
 
     def memories(self, fleet: str) -> list[bytes]:
         """What the fleet's model remembers of each stream."""
-        return list(memories.memories_of(self._pipeline.lanes[fleet], "in_force"))
+        return list(memories.memories_of(self._pipeline.parts[fleet], "in_force"))
 
 
 def begins_after(
-    told: Iterable[tuple[int, str, str]], fleets: Mapping[str, Fleet], *, first_seq: int, upto_seq: int, most: int
+    told: Iterable[tuple[int, str, events.Event]],
+    fleets: Mapping[str, Fleet],
+    *,
+    first_seq: int,
+    upto_seq: int,
+    most: int,
 ) -> int:
     """The input after which a rehearsal begins: not before the fleets had the features and the period they have now.
 
     Args:
-        told: (seq, fleet, detail) of the ledger's events.
+        told: (seq, fleet, event) of the ledger's events.
         fleets: Those that are rehearsed.
         first_seq: The oldest kept input.
         upto_seq: Where it ends.
@@ -84,9 +87,8 @@ def begins_after(
     """
     since = dict.fromkeys(fleets, 0)
     before: dict[str, Fleet] = {}
-    for seq, name, detail in told:
-        event = events.decode_event(detail) if name in fleets and seq <= upto_seq else None
-        if isinstance(event, events.FleetConfigured):
+    for seq, name, event in told:
+        if name in fleets and seq <= upto_seq and isinstance(event, events.FleetConfigured):
             configured = Fleet.from_json(event.spec)
             if name not in before or not goes_on(before[name], configured):
                 since[name] = seq

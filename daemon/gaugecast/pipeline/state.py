@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
-from gaugecast.pipeline import events
+from gaugecast.pipeline.batch_result import Totals
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
-from gaugecast.pipeline.lane import Lane
-from gaugecast.pipeline.made import Totals
 from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.streams.snapshot import Slice, Snapshot
 
@@ -39,15 +39,15 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "deliveries": pipeline.deliveries.as_list(),
         "limits": msgspec.to_builtins(pipeline.limits) if pipeline.limits_told else None,
         "birth": [pipeline.birth_tokens, pipeline.birth_at_ns],
-        "fleets": {name: _lane_header(lane) for name, lane in pipeline.lanes.items()},
+        "fleets": {name: _part_header(part) for name, part in pipeline.parts.items()},
     }
     names = [
-        Slice(f"{name}/{_NAMES}", 0, np.frombuffer(msgspec.json.encode(lane.table.names), np.uint8))
-        for name, lane in pipeline.lanes.items()
+        Slice(f"{name}/{_NAMES}", 0, np.frombuffer(msgspec.json.encode(part.table.names), np.uint8))
+        for name, part in pipeline.parts.items()
     ]
     pipeline.snapshot = Snapshot(
-        {name: lane.tables() for name, lane in pipeline.lanes.items()},
-        {name: lane.table.used for name, lane in pipeline.lanes.items()},
+        {name: part.tables() for name, part in pipeline.parts.items()},
+        {name: part.table.used for name, part in pipeline.parts.items()},
     )
     return header, names
 
@@ -82,35 +82,35 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
         pipeline.set_limits(msgspec.convert(header["limits"], events.LimitsSet))
     pipeline.birth_tokens, pipeline.birth_at_ns = header["birth"]
     for name, entry in header["fleets"].items():
-        pipeline.lanes[name] = _restore_lane(pipeline, entry)
+        pipeline.parts[name] = _restore_part(pipeline, entry)
     for name, start, rows in slices:
         _restore_slice(pipeline, name, start, rows)
 
 
-def _lane_header(lane: Lane) -> dict[str, object]:
+def _part_header(part: FleetPipeline) -> dict[str, object]:
     return {
-        "spec": lane.fleet.to_json(),
-        "models": {role: expert.version for role, expert in lane.experts.items()},
-        "totals": lane.totals.as_list(),
+        "spec": part.fleet.to_json(),
+        "models": {role: expert.version for role, expert in part.experts.items()},
+        "totals": part.totals.as_list(),
     }
 
 
-def _restore_lane(pipeline: Pipeline, entry: dict[str, Any]) -> Lane:
-    lane = pipeline.new_lane(Fleet.from_json(entry["spec"]))
+def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
+    part = pipeline.new_part(Fleet.from_json(entry["spec"]))
     for role, version in entry["models"].items():
-        lane.install(role, pipeline.load_model(lane.fleet.name, version))
+        part.install(role, pipeline.load_model(part.fleet.name, version))
     for field, count in zip(fields(Totals), entry["totals"], strict=True):
-        setattr(lane.totals, field.name, count)
-    return lane
+        setattr(part.totals, field.name, count)
+    return part
 
 
 def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> None:
     fleet, _, rest = name.partition("/")
-    lane = pipeline.lanes[fleet]
+    part = pipeline.parts[fleet]
     if rest == _NAMES:
-        lane.table.restore_names(msgspec.json.decode(bytes(rows), type=list[str | None]))
+        part.table.restore_names(msgspec.json.decode(bytes(rows), type=list[str | None]))
         return
     table, _, column = rest.partition("/")
-    columns = lane.tables().get(table)
+    columns = part.tables().get(table)
     if columns is not None:  # else of a model whose weights are lost
         columns[column][start : start + len(rows)] = rows

@@ -6,12 +6,13 @@ import time
 
 import msgspec
 
+from gaugecast import events
 from gaugecast.control import Command, StreamsQuery
 from gaugecast.errors import ModelError
-from gaugecast.pipeline import events
+from gaugecast.loop.engines import EngineLoading
+from gaugecast.loop.model_roles import is_shadow, measured
+from gaugecast.records import Order
 from gaugecast.service.daemon import Daemon
-from gaugecast.service.engines import EngineLoading
-from gaugecast.service.keeper import is_shadow, measured
 from gaugecast.service.warming import take_memory
 
 
@@ -41,11 +42,9 @@ def _streams(daemon: Daemon, command: Command) -> None:
 
 def _reset(daemon: Daemon, command: Command) -> None:
     fleet, stream = str(command.request["fleet"]), str(command.request.get("stream", ""))
-    if fleet not in daemon.pipeline.lanes:
-        raise ValueError(f"one of {', '.join(daemon.pipeline.lanes)} expected, got fleet {fleet!r}")
-    daemon.order(
-        events.event_input(events.StreamsReset(), received_at_ns=daemon.clock.latest, fleet=fleet, stream=stream)
-    )
+    if fleet not in daemon.pipeline.parts:
+        raise ValueError(f"one of {', '.join(daemon.pipeline.parts)} expected, got fleet {fleet!r}")
+    daemon.order(Order(events.StreamsReset(), fleet, stream).stamped(daemon.clock.latest))
     command.answer()
 
 
@@ -60,7 +59,7 @@ def _hand_over(daemon: Daemon, command: Command) -> None:
     event = daemon.keeper.hand_over(fleet, version, role, reason)
     daemon.order(event)
     for chunk in take_memory(daemon.store.place(fleet, version)) if is_shadow(event) else ():
-        daemon.order(events.event_input(events.ShadowWarmed(version), received_at_ns=0, fleet=fleet, state=chunk))
+        daemon.order(Order(events.ShadowWarmed(version), fleet, state=chunk).stamped(0))
     command.answer()
 
 
@@ -77,10 +76,10 @@ def _roll_back(daemon: Daemon, command: Command) -> None:
 def _models(daemon: Daemon, command: Command) -> None:
     """What is in force and in shadow, by fleet, with steps and skill."""
     fleets = {}
-    for name, lane in daemon.pipeline.lanes.items():
+    for name, part in daemon.pipeline.parts.items():
         roles = {}
-        for role, expert in lane.experts.items():
-            steps, gained = measured(lane, expert)
+        for role, expert in part.experts.items():
+            steps, gained = measured(part, expert)
             roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
         standing = daemon.keeper.standing(name)
         fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}

@@ -8,34 +8,39 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gaugecast import events
 from gaugecast.config.resolve import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageBusy, StorageError, StorageFull
 from gaugecast.fleet import Fleet
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_writer import CheckpointWriter
-from gaugecast.ledger.lock import StateLock
+from gaugecast.ledger.reader import oldest_input
+from gaugecast.ledger.schema import FILE_NAME
 from gaugecast.ledger.store import Ledger
+from gaugecast.ledger.wal import WalCopier
 from gaugecast.logs import get
+from gaugecast.loop.checkpointing import Checkpointer
+from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.model_roles import ModelRoles
+from gaugecast.loop.models import LossyLoader, shipped_model
+from gaugecast.loop.protocol import DataLoop
+from gaugecast.loop.recovery import Recovered, recover
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import State, StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.payloads import Decoder
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.records import Input
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input, Order
 from gaugecast.service import reports
-from gaugecast.service.checkpointing import Checkpointer
-from gaugecast.service.child import learner_child
-from gaugecast.service.clock import ArrivalClock
-from gaugecast.service.keeper import ModelKeeper
-from gaugecast.service.loop import DataLoop
-from gaugecast.service.models import LossyLoader, ModelStore, shipped_model
-from gaugecast.service.news import LearnerNews
-from gaugecast.service.recovery import Recovered, recover
+from gaugecast.service.learner_child import learner_child
+from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.sweep import Sweeper
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_writer import CheckpointWriter
+from gaugecast.storage.lock import StateLock
+from gaugecast.storage.models import ModelStore
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED
 from gaugecast.web import Health, Web
@@ -64,7 +69,7 @@ class Daemon:
         self.fault = ""  # what stays to be said in the status line
         self.status = StatusAnswer(ready=False, reason="starting")
         self.columns: tuple[StreamColumns, ...] = ()
-        self.news = LearnerNews()
+        self.news = LearnerMonitor()
         self._orders: list[Input] = []
         self._prune_at_s = 0.0
 
@@ -91,7 +96,12 @@ class Daemon:
         self.ledger = Ledger.open(self.directory, self.settings.storage)
         clean = self.ledger.begin_run()
         self.pipeline = self._recover()
-        self.writer = CheckpointWriter(self.directory, self.settings.storage)
+        self.writer = CheckpointWriter(
+            self.directory,
+            self.settings.storage,
+            lambda: oldest_input(self.directory),
+            WalCopier(self.directory / FILE_NAME),
+        )
         self.checkpointer = Checkpointer(self.pipeline, self.writer, self.settings.storage, now_s=time.monotonic())
         self.clock = ArrivalClock(self.ledger.received_at_ns)
         self.link = Link(
@@ -112,8 +122,8 @@ class Daemon:
             commands=self._take_orders,
         )
         self.tallies = reports.Tallies(self.pipeline)
-        self.keeper = ModelKeeper(self.pipeline, self.store, self.settings.learning)
-        self.keeper.remember((fleet, events.decode_event(detail)) for _, fleet, detail in self.ledger.events())
+        self.keeper = ModelRoles(self.pipeline, self.store, self.settings.learning)
+        self.keeper.remember((fleet, event) for _, fleet, event in self.ledger.events())
         self.child = learner_child(self.settings)
         self.sweeper = Sweeper(self.directory)
         self._orders += self.keeper.loss_events(self.models.lost)
@@ -202,7 +212,7 @@ class Daemon:
 
     def _forget(self) -> list[str]:
         """Filters of fleets as the ledger knows them: the broker may still hold our subscription to them."""
-        old = [lane.fleet for lane in self.pipeline.lanes.values()]
+        old = [part.fleet for part in self.pipeline.parts.values()]
         return [Pattern.parse(text).filter for f in old for text in f.subscribe]
 
     def configuration_events(self, fleets: Sequence[Fleet], now_ns: int) -> list[Input]:
@@ -210,14 +220,14 @@ class Daemon:
         made: list[Input] = []
         limits = events.limits_of(self.settings.loop)
         if not self.pipeline.limits_told or self.pipeline.limits != limits:
-            made.append(events.event_input(limits, received_at_ns=now_ns))
-        gone = [name for name in self.pipeline.lanes if name not in {f.name for f in fleets}]
-        made += [events.event_input(events.FleetRetired(), received_at_ns=now_ns, fleet=name) for name in gone]
+            made.append(Order(limits).stamped(now_ns))
+        gone = [name for name in self.pipeline.parts if name not in {f.name for f in fleets}]
+        made += [Order(events.FleetRetired(), name).stamped(now_ns) for name in gone]
         for fleet in fleets:
-            lane = self.pipeline.lanes.get(fleet.name)
-            if lane is None or lane.fleet.digest() != fleet.digest():
-                made.append(events.configured(fleet, received_at_ns=now_ns))
-            if lane is None or lane.in_force is None:
+            part = self.pipeline.parts.get(fleet.name)
+            if part is None or part.fleet.digest() != fleet.digest():
+                made.append(Order.configuring(fleet).stamped(now_ns))
+            if part is None or part.in_force is None:
                 made += self._shipped(fleet, now_ns)
         return made
 
@@ -231,7 +241,7 @@ class Daemon:
             log.error("shipped model not stored", fleet=fleet.name, why=str(exc))
             return []
         event = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="shipped")
-        return [events.event_input(event, received_at_ns=now_ns, fleet=fleet.name)]
+        return [Order(event, fleet.name).stamped(now_ns)]
 
     # -- between two batches
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -15,17 +14,18 @@ from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.errors import ModelError, StorageError
+from gaugecast.errors import AlreadyRunning, ModelError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
-from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, state
-from gaugecast.service.models import ModelStore
 from gaugecast.service.warming import warm, write_memory
+from gaugecast.storage import checkpoints
+from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
+from gaugecast.storage.models import ModelStore
 from gaugecast.streams.snapshot import Slice
 
 log = get("gaugecast.learn")
@@ -36,7 +36,6 @@ _ASK_S = 10.0
 _END_S = 3.0
 #: Weights are not written where less would be left for the ledger.
 _RESERVE_BYTES = 128 << 20
-_LOCK_NAME = "learner.lock"
 _PR_SET_PDEATHSIG = 1
 _T = TypeVar("_T")
 
@@ -135,15 +134,12 @@ def _open_ledger(directory: Path) -> LedgerReader | None:
         return None
 
 
-def _take_lock(directory: Path) -> int | None:
+def _take_lock(directory: Path) -> StateLock | None:
     """One learner for a state directory; the lock is held until the process ends, however it ends."""
-    file = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
+        return StateLock(directory, LEARNER_FILE_NAME)
+    except AlreadyRunning:
         return None
-    return file
 
 
 def _end_with(parent: int) -> bool:

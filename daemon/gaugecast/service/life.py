@@ -12,9 +12,9 @@ from gaugecast.logs import get
 from gaugecast.service import reports
 from gaugecast.service.commands import answer_command
 from gaugecast.service.daemon import Daemon
-from gaugecast.service.diary import Diary
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
+from gaugecast.service.transitions import TransitionLog
 
 _TICK_S = 1.0
 
@@ -47,7 +47,7 @@ class Life:
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._reporter = Reporter(daemon)
-        self._diary = Diary(f"{daemon.settings.mqtt.host}:{daemon.settings.mqtt.port}")
+        self._diary = TransitionLog(f"{daemon.settings.mqtt.host}:{daemon.settings.mqtt.port}")
         self._ready = False
         self._connected = False  # as last published: /readyz must not lag behind by a second
         self._tick_at_s = 0.0
@@ -97,7 +97,7 @@ class Life:
             wal_failure=daemon.writer.wal_failure,
         )
         most = daemon.settings.http.stream_series
-        daemon.columns = tuple(reports.stream_columns(lane, most) for lane in daemon.pipeline.lanes.values())
+        daemon.columns = tuple(reports.stream_columns(part, most) for part in daemon.pipeline.parts.values())
         daemon.status = self._reporter.status(state, now_s)
         line = self._reporter.line(daemon.status)
         daemon.notifier.status(line)

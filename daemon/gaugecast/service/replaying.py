@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaugecast import events
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
-from gaugecast.ledger import checkpoints
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.pipeline import Pipeline, events, state
-from gaugecast.records import Input, Output
-from gaugecast.service.models import ModelStore, shipped_model
-from gaugecast.service.recovery import count_differing
+from gaugecast.loop.models import shipped_model
+from gaugecast.loop.recovery import count_differing
+from gaugecast.pipeline import Pipeline, state
+from gaugecast.records import Input, Order, Output
+from gaugecast.storage import checkpoints
+from gaugecast.storage.models import ModelStore
 from gaugecast.streams.snapshot import Slice
 
 
@@ -90,12 +92,10 @@ def replay_inputs(
         return shipped if shipped is not None and version == shipped.manifest.version else store.load(name, version)
 
     pipeline = Pipeline(settings.loop, load)  # type: ignore[arg-type]
-    beginning = [events.configured(fleet, received_at_ns=0)]
+    beginning = [Order.configuring(fleet).stamped(0)]
     version = shipped.manifest.version if shipped is not None else next(iter(store.versions(fleet.name)[::-1]), "")
     if version:
-        beginning.append(
-            events.event_input(events.ModelInstalled("in_force", version), received_at_ns=0, fleet=fleet.name)
-        )
+        beginning.append(Order(events.ModelInstalled("in_force", version), fleet.name).stamped(0))
     pipeline.advance(beginning)
     for batch in batches:
         for output in pipeline.advance(batch).outputs:

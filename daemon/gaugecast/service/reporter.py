@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from gaugecast import __version__
 from gaugecast.control import StatusAnswer
-from gaugecast.ledger import checkpoints
 from gaugecast.metrics.facts import FleetState, LearnerState, State
-from gaugecast.pipeline.lane import Lane
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import reports
 from gaugecast.service.daemon import Daemon
+from gaugecast.storage import checkpoints
 
 #: Rates are means over so many seconds.
 _RATE_WINDOW = 10
@@ -51,7 +51,7 @@ class Reporter:
         usage = os.statvfs(daemon.directory)
         counters = daemon.link.counters
         return State(
-            fleets=tuple(self._fleet(name, lane) for name, lane in daemon.pipeline.lanes.items()),
+            fleets=tuple(self._fleet(name, part) for name, part in daemon.pipeline.parts.items()),
             ready=daemon.link.connected,
             recovered=1.0,
             mqtt_connected=daemon.link.connected,
@@ -71,10 +71,10 @@ class Reporter:
             degraded=frozenset(degraded),
         )
 
-    def _fleet(self, name: str, lane: Lane) -> FleetState:
+    def _fleet(self, name: str, part: FleetPipeline) -> FleetState:
         daemon = self._daemon
         return reports.fleet_state(
-            lane,
+            part,
             self._learner(name),
             held_at_start=daemon.tallies.held_at_start.get(name, 0),
             rollbacks=daemon.keeper.standing(name).rollbacks_total,
@@ -128,7 +128,7 @@ class Reporter:
         return f"{self._daemon.pipeline.streams} streams{rate}, {status.lag} unconfirmed{where}"
 
     def _forecasts(self) -> int:
-        return sum(lane.totals.forecasts for lane in self._daemon.pipeline.lanes.values())
+        return sum(part.totals.forecasts for part in self._daemon.pipeline.parts.values())
 
     def _checkpoint_age_s(self) -> float | None:
         daemon = self._daemon

@@ -13,12 +13,12 @@ import numpy as np
 from gaugecast.control import FeatureStatus, FleetStatus, LearnerStatus, StreamRow, StreamsQuery
 from gaugecast.forecast.body import QUALITY
 from gaugecast.forecast.skill import skill
+from gaugecast.loop.protocol import RoundFacts
 from gaugecast.metrics.facts import FeatureScore, FleetState, LearnerState, Round, StreamColumns
 from gaugecast.pipeline import Pipeline
-from gaugecast.pipeline.lane import Lane
-from gaugecast.pipeline.made import Totals
+from gaugecast.pipeline.batch_result import Totals
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Verdict
-from gaugecast.service.loop import RoundFacts
 
 
 class Tallies:
@@ -34,14 +34,14 @@ class Tallies:
         self._pipeline = pipeline
         self._before: dict[str, Totals] = {}
         self._rejects: Counter[tuple[str, str]] = Counter()
-        self.held_at_start = {name: lane.totals.held for name, lane in pipeline.lanes.items()}
+        self.held_at_start = {name: part.totals.held for name, part in pipeline.parts.items()}
         self.take(RoundFacts())
 
     def take(self, facts: RoundFacts) -> Round:
         """One round's facts for the metrics."""
-        for gone in self._before.keys() - self._pipeline.lanes.keys():
+        for gone in self._before.keys() - self._pipeline.parts.keys():
             del self._before[gone]  # should the fleet come back, it begins anew
-        grown = {name: self._growth(name, lane.totals) for name, lane in self._pipeline.lanes.items()}
+        grown = {name: self._growth(name, part.totals) for name, part in self._pipeline.parts.items()}
         rejects = self._pipeline.rejects - self._rejects
         if rejects:
             self._rejects = self._pipeline.rejects.copy()
@@ -80,37 +80,37 @@ class Tallies:
 
 
 def fleet_state(
-    lane: Lane, learner: LearnerState | None = None, *, held_at_start: int = 0, rollbacks: int = 0
+    part: FleetPipeline, learner: LearnerState | None = None, *, held_at_start: int = 0, rollbacks: int = 0
 ) -> FleetState:
     """One fleet now, for the gauges."""
-    table, live = lane.table, lane.table.live_slots()
+    table, live = part.table, part.table.live_slots()
     return FleetState(
-        fleet=lane.fleet.name,
+        fleet=part.fleet.name,
         active=len(live),
-        parked=lane.totals.parked - lane.totals.unparked,
+        parked=part.totals.parked - part.totals.unparked,
         stale=int(table["stale"][live].sum()),
-        held=lane.totals.held,
+        held=part.totals.held,
         held_at_start=held_at_start,
-        model=None if lane.in_force is None else lane.in_force.version,
-        features=_scores(lane),
+        model=None if part.in_force is None else part.in_force.version,
+        features=_scores(part),
         learner=learner,
         rollbacks_total=rollbacks,
     )
 
 
-def _scores(lane: Lane) -> tuple[FeatureScore, ...]:
+def _scores(part: FleetPipeline) -> tuple[FeatureScore, ...]:
     """Over all streams of the fleet, by forecast feature."""
-    table, live = lane.table, lane.table.live_slots()
+    table, live = part.table, part.table.live_slots()
     error, last, absolute, scored = (
         table[name][live].sum(axis=0) for name in ("square_error", "square_last", "absolute_error", "scored")
     )
     shadow = np.full(len(error), np.nan)
-    if lane.shadow is not None:
-        columns = lane.shadow.columns
+    if part.shadow is not None:
+        columns = part.shadow.columns
         shadow = skill(columns["square_error"][live].sum(axis=0), columns["square_last"][live].sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = absolute / scored
-    features = [f for f in lane.fleet.features if f.role == "forecast"]
+    features = [f for f in part.fleet.features if f.role == "forecast"]
     rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
     return tuple(
         FeatureScore(feature=f.name, unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
@@ -156,55 +156,55 @@ def _learner_status(state: FleetState) -> LearnerStatus | None:
     )
 
 
-def stream_columns(lane: Lane, most: int) -> StreamColumns:
+def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
     """Copies of the first `most` streams' columns, for their series."""
-    table = lane.table
+    table = part.table
     slots = table.live_slots()[:most]
-    forecast = [i for i, f in enumerate(lane.fleet.features) if f.role == "forecast"]
+    forecast = [i for i, f in enumerate(part.fleet.features) if f.role == "forecast"]
     observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, forecast]
     return StreamColumns(
-        fleet=lane.fleet.name,
+        fleet=part.fleet.name,
         streams=[table.names[slot] or "" for slot in slots.tolist()],
-        features=[lane.fleet.features[i].name for i in forecast],
+        features=[part.fleet.features[i].name for i in forecast],
         observed=observed,
         forecast=table["published"][slots],
         predicted=table["predicted"][slots],
-        skill=_stream_skill(lane, slots),
+        skill=_stream_skill(part, slots),
         quality=table["quality"][slots],
         at_s=table["at"][slots] / 1e9,
     )
 
 
-def _stream_skill(lane: Lane, slots: Any) -> Float64:
-    return skill(lane.table["square_error"][slots], lane.table["square_last"][slots])
+def _stream_skill(part: FleetPipeline, slots: Any) -> Float64:
+    return skill(part.table["square_error"][slots], part.table["square_last"][slots])
 
 
 def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow], int]:
     """Rows for `watch`, and how many streams match in all."""
     rows: list[StreamRow] = []
     total = 0
-    for name, lane in pipeline.lanes.items():
+    for name, part in pipeline.parts.items():
         if query.fleet is not None and query.fleet != name:
             continue
-        names = [(lane.table.names[s] or "", s) for s in lane.table.live_slots().tolist()]
+        names = [(part.table.names[s] or "", s) for s in part.table.live_slots().tolist()]
         found = [(n, s) for n, s in names if query.match == "*" or fnmatch.fnmatch(n, query.match)]
         total += len(found)
         for stream, slot in found[: max(0, query.limit - len(rows))]:
-            rows += _rows_of(lane, stream, slot)
+            rows += _rows_of(part, stream, slot)
     return rows, total
 
 
-def _rows_of(lane: Lane, stream: str, slot: int) -> list[StreamRow]:
-    table = lane.table
+def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
+    table = part.table
     quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
-    skills = _stream_skill(lane, [slot])[0]
+    skills = _stream_skill(part, [slot])[0]
     rows = []
-    forecast = [(i, f) for i, f in enumerate(lane.fleet.features) if f.role == "forecast"]
+    forecast = [(i, f) for i, f in enumerate(part.fleet.features) if f.role == "forecast"]
     for g, (i, feature) in enumerate(forecast):
         observed = float(table["x"][slot][i]) if table["seen"][slot][i] else math.nan
         rows.append(
             StreamRow(
-                fleet=lane.fleet.name,
+                fleet=part.fleet.name,
                 stream=stream,
                 feature=feature.name,
                 unit=feature.unit,

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from gaugecast import events
 from gaugecast.control import SOCKET_NAME, call
 from gaugecast.errors import GaugecastError, ModelError, StorageError
-from gaugecast.ledger import LedgerReader, checkpoints
-from gaugecast.ledger.checkpoint_format import read_header
+from gaugecast.ledger import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.logs import get
+from gaugecast.loop.model_roles import LEARNER
 from gaugecast.model.manifest import decode_manifest
 from gaugecast.model.weights import MANIFEST_NAME
-from gaugecast.pipeline import events
-from gaugecast.service.keeper import LEARNER
-from gaugecast.service.models import ModelStore, is_version
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import read_header
+from gaugecast.storage.models import ModelStore, is_version
 
 log = get("gaugecast")
 
@@ -41,8 +42,8 @@ _MOST = 1000
 class Events(Protocol):
     """The ledger, as far as it is needed here."""
 
-    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
-        """(seq, fleet, detail) of the kept ones."""
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, events.Event]]:
+        """(seq, fleet, event) of the kept ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,7 @@ def named_by_checkpoints(directory: Path) -> set[tuple[str, str]]:
 def named_by_events(ledger: Events) -> set[tuple[str, str]]:
     """(fleet, version) in the kept events."""
     named: set[tuple[str, str]] = set()
-    for _, fleet, detail in ledger.events():
-        event = events.decode_event(detail)
+    for _, fleet, event in ledger.events():
         if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
             named |= {(fleet, event.version), (fleet, event.good)}
     return named

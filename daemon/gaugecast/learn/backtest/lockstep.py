@@ -8,14 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.online.student import Student
 from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
-from gaugecast.pipeline import Outcome, Pipeline, events
-from gaugecast.records import Float64, Input
+from gaugecast.pipeline import Outcome, Pipeline
+from gaugecast.records import Float64, Input, Order
 
 
 class Lockstep:
@@ -57,7 +58,7 @@ class Lockstep:
         if learning:
             self.learner = OnlineLearner(self._model, seed=seed, compiled=compiled)
             self.student = Student(fleet, self._model, self.learner)
-        self.pipeline.advance([events.configured(fleet, received_at_ns=0)])
+        self.pipeline.advance([Order.configuring(fleet).stamped(0)])
         self._install(self._model)
 
     @property
@@ -81,7 +82,7 @@ class Lockstep:
     def _learn(self, outcome: Outcome) -> None:
         if self.student is None or self.learner is None:
             return
-        table = self.pipeline.lanes[self.fleet.name].table
+        table = self.pipeline.parts[self.fleet.name].table
         for _, trace in outcome.traces:
             self.student.take(trace, table)
             slots = trace.slots.tolist()
@@ -98,4 +99,4 @@ class Lockstep:
         self._models = {model.manifest.version: model}
         self._model = model
         event = events.ModelInstalled("in_force", model.manifest.version)
-        self.pipeline.advance([events.event_input(event, received_at_ns=0, fleet=self.fleet.name)])
+        self.pipeline.advance([Order(event, self.fleet.name).stamped(0)])

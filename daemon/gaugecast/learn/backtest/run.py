@@ -11,6 +11,7 @@ import numpy as np
 
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
+from gaugecast.events import ClockStepped, SessionLost, StreamsReset
 from gaugecast.fleet import Fleet
 from gaugecast.learn.backtest import baselines
 from gaugecast.learn.backtest.lockstep import Lockstep
@@ -83,13 +84,12 @@ def without_waiting(fleet: Fleet) -> Fleet:
 
 def replayable(inputs: Iterable[Input], fleet: str) -> list[Input]:
     """Of a ledger's inputs those that a backtest takes: the fleet's readings, timers, and what becomes of the clock."""
-    kept = ("clock", "session", "reset")
     return [
         one
         for one in inputs
         if one.kind == Kind.TIMER
         or (one.kind == Kind.READING and one.fleet == fleet)
-        or (one.kind == Kind.EVENT and one.fleet in ("", fleet) and any(f'"event":"{k}"' in one.detail for k in kept))
+        or (one.fleet in ("", fleet) and isinstance(one.event, ClockStepped | SessionLost | StreamsReset))
     ]
 
 
@@ -142,7 +142,7 @@ def backtest(
         limits=limits,
     )
     recorder = Recorder(fleet)
-    names = lockstep.pipeline.lanes[fleet.name].table.names
+    names = lockstep.pipeline.parts[fleet.name].table.names
     for outcome in lockstep.outcomes(batches):
         recorder.take(outcome, names)
         progress(len(outcome.verdicts))
@@ -157,7 +157,7 @@ def backtest(
 def courses_of(fleet: Fleet, batches: Iterable[list[Input]]) -> list[Course]:
     """What the pipeline makes of some history as such: its steps, in order of the streams' names."""
     lockstep, recorder = Lockstep(fleet, learning=False), Recorder(fleet)
-    names = lockstep.pipeline.lanes[fleet.name].table.names
+    names = lockstep.pipeline.parts[fleet.name].table.names
     for outcome in lockstep.outcomes(batches):
         recorder.take(outcome, names)
     return recorder.courses()[0]

@@ -56,7 +56,7 @@ def record(fleet: Fleet, batches: Sequence[list[Input]], model: Model) -> dict[s
     """What `model` would be fed, step by step, by stream. Inputs rest on the readings alone, not on the weights,
     as long as nothing is absent."""
     lockstep, recorder = Lockstep(fleet, model=model, learning=False), Recorder(fleet, keep_traces=True)
-    names = lockstep.pipeline.lanes[fleet.name].table.names
+    names = lockstep.pipeline.parts[fleet.name].table.names
     for outcome in lockstep.outcomes(batches):
         recorder.take(outcome, names)
     return recorder.traces

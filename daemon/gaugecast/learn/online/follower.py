@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
 from gaugecast.learn.online.first_lessons import FirstLessons
@@ -17,9 +18,9 @@ from gaugecast.learn.online.ports import History, RestoreNewest, Store
 from gaugecast.learn.online.pupil import Pupil, why_spared
 from gaugecast.logs import get
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, events, memories
-from gaugecast.pipeline.lane import Lane
-from gaugecast.records import Input, Kind
+from gaugecast.pipeline import Pipeline, memories
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.records import Input, Kind, Order
 
 log = get("gaugecast.learn")
 
@@ -55,16 +56,16 @@ class Follower:
     def begin(self) -> None:
         """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost."""
         self.pipeline, self.seq = self._restore(self._new_pipeline)
-        for name in self.pupils.keys() - self.pipeline.lanes.keys():
+        for name in self.pupils.keys() - self.pipeline.parts.keys():
             del self.pupils[name]
         self.spared.clear()
-        for name, lane in self.pipeline.lanes.items():
+        for name, part in self.pipeline.parts.items():
             pupil = self.pupils.get(name)
-            if pupil is None or pupil.fleet.digest() != lane.fleet.digest():
-                self._enrol(lane)
+            if pupil is None or pupil.fleet.digest() != part.fleet.digest():
+                self._enrol(part)
             else:
                 pupil.student.lose_place()
-                self._go_on(lane, pupil)
+                self._go_on(part, pupil)
         self._present = self._reader.last_seq
         log.info("following", seq=self.seq, behind=self._present - self.seq)
         self._begin_lessons()
@@ -104,10 +105,10 @@ class Follower:
             return
         self._again = True
         try:
-            for name in self.pupils.keys() & self.pipeline.lanes.keys():
-                pupil, lane = self.pupils[name], self.pipeline.lanes[name]
-                self._go_on(lane, pupil)
-                pupil.student.streams = pupil.resample(*errors_by_stream(lane)) if name in crowded else frozenset()
+            for name in self.pupils.keys() & self.pipeline.parts.keys():
+                pupil, part = self.pupils[name], self.pipeline.parts[name]
+                self._go_on(part, pupil)
+                pupil.student.streams = pupil.resample(*errors_by_stream(part)) if name in crowded else frozenset()
             for batch in self._reader.replay(self.seq, upto_seq=reached):
                 self._advance(batch.inputs)
         finally:
@@ -119,11 +120,11 @@ class Follower:
         """Put weights in force here that the loop does not have in force."""
         self._private = (model.manifest.version, model)
         event = events.ModelInstalled("in_force", model.manifest.version)
-        self.pipeline.advance([events.event_input(event, received_at_ns=0, fleet=fleet)])
+        self.pipeline.advance([Order(event, fleet).stamped(0)])
 
     def memory(self, fleet: str) -> list[bytes]:
         """What the model in force here remembers of the streams of the sample."""
-        return list(memories.memories_of(self.pipeline.lanes[fleet], "in_force"))
+        return list(memories.memories_of(self.pipeline.parts[fleet], "in_force"))
 
     # -- the past
 
@@ -142,9 +143,9 @@ class Follower:
                 continue
             pupil.model, chunks = pupil.seal(), lessons.finish(name)
             self.install(name, pupil.model)
-            lane = self.pipeline.lanes[name]
+            part = self.pipeline.parts[name]
             for memory in map(memories.decode, chunks):
-                memories.recall(lane, "in_force", memories.known(lane, "in_force", memory), memory)
+                memories.recall(part, "in_force", memories.known(part, "in_force", memory), memory)
             log.info("first lessons over", fleet=name, updates=pupil.updates_total)
 
     # -- the pipeline
@@ -168,7 +169,7 @@ class Follower:
     def _wanted(self, one: Input) -> bool:
         if one.kind == Kind.READING:
             pupil = self.pupils.get(one.fleet)
-            return pupil is not None and one.fleet in self.pipeline.lanes and pupil.wants(one.stream)
+            return pupil is not None and one.fleet in self.pipeline.parts and pupil.wants(one.stream)
         return one.kind != Kind.REJECT
 
     def _advance(self, inputs: Sequence[Input]) -> None:
@@ -185,12 +186,12 @@ class Follower:
         """Inputs between two events; which of them are wanted, the events before have decided."""
         wanted = [one for one in inputs if self._wanted(one)]
         for fleet, trace in self.pipeline.advance(wanted).traces if wanted else ():
-            self.pupils[fleet].student.take(trace, self.pipeline.lanes[fleet].table)
+            self.pupils[fleet].student.take(trace, self.pipeline.parts[fleet].table)
 
     # -- events
 
     def _take_event(self, one: Input) -> None:
-        event = events.decode_event(one.detail)
+        event = one.event
         if isinstance(event, events.ModelInstalled) and event.role == "shadow":
             return  # ours, on trial, is in force here already; somebody else's is not ours to learn
         if isinstance(event, events.ShadowPromoted):
@@ -201,33 +202,33 @@ class Follower:
         except ModelError as exc:  # weights that were deleted since: the next hand-over brings others
             log.warning("weights gone", fleet=one.fleet, why=str(exc))
             return
-        lane = self.pipeline.lanes.get(one.fleet)
+        part = self.pipeline.parts.get(one.fleet)
         if self._again:
             return
         if isinstance(event, events.FleetRetired):
             self.pupils.pop(one.fleet, None)
             self.spared.pop(one.fleet, None)
-        elif isinstance(event, events.FleetConfigured) and lane is not None:
-            self._enrol(lane)
-        elif isinstance(event, events.ModelInstalled) and lane is not None:
-            self._follow(lane, event)
+        elif isinstance(event, events.FleetConfigured) and part is not None:
+            self._enrol(part)
+        elif isinstance(event, events.ModelInstalled) and part is not None:
+            self._follow(part, event)
 
-    def _follow(self, lane: Lane, event: events.ModelInstalled) -> None:
+    def _follow(self, part: FleetPipeline, event: events.ModelInstalled) -> None:
         """Other weights are in force: ours, or a rollback, or a model that somebody imported."""
-        pupil = self.pupils.get(lane.fleet.name)
-        if pupil is None or lane.in_force is None or not pupil.student.fits(lane.in_force.model):
-            self._enrol(lane)
+        pupil = self.pupils.get(part.fleet.name)
+        if pupil is None or part.in_force is None or not pupil.student.fits(part.in_force.model):
+            self._enrol(part)
             return
         pupil.forced = True
         if event.reason == events.ROLLBACK:
-            pupil.take_back(lane.in_force.model)
+            pupil.take_back(part.in_force.model)
         elif event.version not in pupil.versions:
-            pupil.take_over(lane.in_force.model)
+            pupil.take_over(part.in_force.model)
 
     def _follow_promotion(self, fleet: str, event: events.ShadowPromoted) -> None:
         """The loop's shadow is in force: ours is so here already, another's is now."""
-        pupil, lane = self.pupils.get(fleet), self.pipeline.lanes.get(fleet)
-        if lane is None or (pupil is not None and event.version in pupil.versions):
+        pupil, part = self.pupils.get(fleet), self.pipeline.parts.get(fleet)
+        if part is None or (pupil is not None and event.version in pupil.versions):
             if pupil is not None:
                 pupil.forced = True
             return
@@ -238,43 +239,43 @@ class Follower:
             return
         self.install(fleet, model)
         if not self._again:
-            self._follow(lane, events.ModelInstalled("in_force", event.version))
+            self._follow(part, events.ModelInstalled("in_force", event.version))
 
     # -- pupils
 
-    def _enrol(self, lane: Lane) -> None:
+    def _enrol(self, part: FleetPipeline) -> None:
         """Begin to learn a fleet: from its model in force, its shadow, or nothing."""
-        name = lane.fleet.name
+        name = part.fleet.name
         self.pupils.pop(name, None)
         self.spared.pop(name, None)
-        forced = lane.in_force is not None
-        if not forced and lane.shadow is not None:
-            lane.promote()
-        model = None if lane.in_force is None else lane.in_force.model
+        forced = part.in_force is not None
+        if not forced and part.shadow is not None:
+            part.promote()
+        model = None if part.in_force is None else part.in_force.model
         why = "" if model is None else why_spared(model.manifest)
         if model is not None and why:
             self.spared[name] = why
             log.warning("not learned", fleet=name, version=model.manifest.version, why=why)
             return
-        pupil = self.pupils[name] = Pupil(lane.fleet, model, self._settings.learning, forced=forced)
+        pupil = self.pupils[name] = Pupil(part.fleet, model, self._settings.learning, forced=forced)
         if model is None:
             self.install(name, pupil.model)
 
-    def _go_on(self, lane: Lane, pupil: Pupil) -> None:
+    def _go_on(self, part: FleetPipeline, pupil: Pupil) -> None:
         """After a jump to a checkpoint: the pupil keeps what it has learned, if it still fits."""
-        if lane.in_force is None:
-            if lane.shadow is not None:
-                lane.promote()
-            self.install(lane.fleet.name, pupil.model)
-        elif pupil.student.fits(lane.in_force.model):
+        if part.in_force is None:
+            if part.shadow is not None:
+                part.promote()
+            self.install(part.fleet.name, pupil.model)
+        elif pupil.student.fits(part.in_force.model):
             pupil.forced = True
         elif not self._again:
-            self._enrol(lane)
+            self._enrol(part)
 
 
-def errors_by_stream(lane: Lane) -> tuple[list[str], np.ndarray]:
+def errors_by_stream(part: FleetPipeline) -> tuple[list[str], np.ndarray]:
     """Streams, and each one's squared error as a share of persistence's, mean over the features; 0 = unknown."""
-    table = lane.table
+    table = part.table
     slots = table.live_slots()
     error, last = table["square_error"][slots], table["square_last"][slots]
     with np.errstate(invalid="ignore", divide="ignore"):

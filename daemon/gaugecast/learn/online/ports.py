@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from gaugecast.events import Event
 from gaugecast.fleet import Fleet
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
@@ -29,7 +30,7 @@ class History(Protocol):
     def last_seq(self) -> int: ...
     @property
     def received_at_ns(self) -> int: ...
-    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]: ...
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, Event]]: ...
     def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]: ...
 
 

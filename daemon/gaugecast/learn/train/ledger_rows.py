@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.fleet import Fleet
 from gaugecast.ledger import LedgerReader
-from gaugecast.pipeline import events
 from gaugecast.records import Float64, Input, Int64, Kind, Verdict
 
 SLICE_ROWS = 20_000
@@ -61,7 +61,7 @@ def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[tuple[str, Int64, F
 
 def _places(one: Input, fleet: Fleet, before: list[int | None]) -> list[int | None]:
     """Where a reading has each of the fleet's features from here on; `None` = nowhere."""
-    event = events.decode_event(one.detail)
+    event = one.event
     if not isinstance(event, events.FleetConfigured):
         return before
     then = Fleet.from_json(event.spec)

@@ -7,12 +7,12 @@ import numpy as np
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, round_digits
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.pipeline.made import Closed, Made, Totals
+from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
 
 
-class Speaker:
+class ForecastWriter:
     """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
 
     def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals) -> None:
@@ -31,7 +31,7 @@ class Speaker:
         x: Float64,
         predicted: Float64,
         quality: Int64,
-        made: Made,
+        made: BatchResult,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
 
@@ -67,7 +67,7 @@ class Speaker:
             closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, made=made
         )
 
-    def mark_stale(self, slots: Int64, cause: int, made: Made) -> None:
+    def mark_stale(self, slots: Int64, cause: int, made: BatchResult) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
@@ -95,7 +95,7 @@ class Speaker:
         observed: Float64,
         predicted: Float64,
         quality: Int64,
-        made: Made,
+        made: BatchResult,
     ) -> None:
         fleet, names, writer = self.fleet, self._table.names, self._writer
         self._table["quality"][closed.slots] = quality

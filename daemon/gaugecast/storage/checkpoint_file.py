@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_format import ChecksummedFile, Chunk
-from gaugecast.ledger.faults import Faults
+from gaugecast.faults import Faults
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import ChecksummedFile, Chunk
 
 
 class CheckpointFile:

@@ -18,15 +18,16 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import TypeVar
 
+from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.poison_guard import PoisonGuard
+from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
+from gaugecast.loop.publisher import Publisher
 from gaugecast.payloads import Decoded
-from gaugecast.pipeline import Outcome, Pipeline, events
-from gaugecast.records import Input, Kind, Message, Refused
-from gaugecast.service.caution import Caution
-from gaugecast.service.clock import ArrivalClock
-from gaugecast.service.ports import Decodes, LoopLedger, LoopLink
-from gaugecast.service.publisher import Publisher
+from gaugecast.pipeline import Outcome, Pipeline
+from gaugecast.records import Commit, Input, Kind, Message, Order, Refused
 from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
@@ -101,7 +102,7 @@ class DataLoop:
         self.received_total = 0
         self.broker_dropped_total: int | None = None
         self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
-        self._caution = Caution(ledger.trail, over=not cautious)
+        self._caution = PoisonGuard(ledger.trail, over=not cautious)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
@@ -148,7 +149,7 @@ class DataLoop:
         pieces = self._pieces(messages, decoded, len(inputs)) if self._caution.suspicious else []
         inputs += decoded.inputs
         if self.pipeline.due(now_ns):
-            inputs.append(events.timer_input(now_ns))
+            inputs.append(Input.timer(now_ns))
             pieces.append((None, len(inputs)))
         return Batch(messages, inputs, list(decoded.refused), names, arrived_s, pieces)
 
@@ -164,9 +165,9 @@ class DataLoop:
         inputs: list[Input] = []
         if self._session_is_new:
             self._session_is_new = False
-            inputs.append(events.event_input(events.SessionLost(), received_at_ns=now_ns))
+            inputs.append(Order(events.SessionLost()).stamped(now_ns))
         if self._clock.stepped_ns:
-            inputs.append(events.event_input(events.ClockStepped(self._clock.stepped_ns), received_at_ns=now_ns))
+            inputs.append(Order(events.ClockStepped(self._clock.stepped_ns)).stamped(now_ns))
         inputs += self._commands(now_ns)
         return inputs
 
@@ -223,15 +224,17 @@ class DataLoop:
         began = self._monotonic()
         try:
             committed = self.ledger.commit(
-                batch.inputs,
-                outcome.verdicts,
-                outcome.outputs,
-                refused=[*batch.refused, *outcome.refused],
-                parked=outcome.parked,
-                unparked=batch.unparked,
-                confirmed=settled.confirmed,
-                refused_outputs=settled.refused,
-                redelivered=settled.redelivered,
+                Commit(
+                    batch.inputs,
+                    outcome.verdicts,
+                    outcome.outputs,
+                    refused=[*batch.refused, *outcome.refused],
+                    parked=outcome.parked,
+                    unparked=batch.unparked,
+                    confirmed=settled.confirmed,
+                    refused_outputs=settled.refused,
+                    redelivered=settled.redelivered,
+                )
             )
         except (StorageFull, StorageBusy) as exc:
             self._held = batch
@@ -312,9 +315,7 @@ class DataLoop:
                 continue
             state = self.ledger.parked_state(*name)
             if state is not None:
-                found[name] = events.event_input(
-                    events.StreamUnparked(), received_at_ns=now_ns, fleet=one.fleet, stream=one.stream, state=state
-                )
+                found[name] = Order(events.StreamUnparked(), one.fleet, one.stream, state=state).stamped(now_ns)
         return list(found.values())
 
     def _mark(self, reason: str, holds: bool) -> None:

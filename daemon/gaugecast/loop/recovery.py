@@ -11,11 +11,11 @@ from zlib import crc32
 import numpy as np
 
 from gaugecast.errors import ModelError, StorageError
-from gaugecast.ledger import checkpoints
 from gaugecast.ledger.rows import StoredOutput
 from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Output
+from gaugecast.storage import checkpoints
 from gaugecast.streams.snapshot import Slice
 
 #: What forecasts may differ by where they were first made on another machine, relative.

@@ -15,7 +15,7 @@ log = get("gaugecast")
 _SILENT_S = 30.0
 
 
-class LearnerNews:
+class LearnerMonitor:
     """Owned by the loop's thread. Times are the caller's monotonic seconds.
 
     Attributes:

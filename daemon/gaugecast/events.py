@@ -1,4 +1,4 @@
-"""Events: what bears on results and does not come from a sensor. Each is one input row of kind `EVENT`.
+"""Events: what bears on results and does not come from a sensor. In the ledger each is one input row of kind `EVENT`.
 
 The row's `fleet` and `stream` say whom it concerns; `detail` is the JSON of one of the structs below.
 """
@@ -11,8 +11,6 @@ import msgspec
 
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
-from gaugecast.fleet import Fleet
-from gaugecast.records import Input, Kind
 
 #: `ModelInstalled.reason` of weights that go on from those before: they are judged together.
 LEARNED = "learned"
@@ -88,37 +86,11 @@ class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):
     skill_half_life: float
 
 
-Event = (
-    FleetConfigured
-    | FleetRetired
-    | ModelInstalled
-    | ShadowPromoted
-    | ShadowWarmed
-    | StreamsReset
-    | StreamUnparked
-    | SessionLost
-    | ClockStepped
-    | LimitsSet
-)
+#: Of one fleet that is at work; the others concern all, or bring a fleet about.
+FleetEvent = FleetRetired | ModelInstalled | ShadowPromoted | ShadowWarmed | StreamsReset | StreamUnparked
+Event = FleetConfigured | SessionLost | ClockStepped | LimitsSet | FleetEvent
 
-_decoder = msgspec.json.Decoder(Event)
-
-
-def event_input(event: Event, *, received_at_ns: int, fleet: str = "", stream: str = "", state: bytes = b"") -> Input:
-    """The input row of an event."""
-    detail = msgspec.json.encode(event).decode()
-    return Input(Kind.EVENT, fleet, stream, received_at_ns, received_at_ns, state, 0, 0, False, detail)
-
-
-def timer_input(received_at_ns: int) -> Input:
-    """The input row that says: it is now so late."""
-    return Input(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", 0, 0, False, "")
-
-
-def configured(fleet: Fleet, *, received_at_ns: int) -> Input:
-    """The event row that puts a fleet's configuration in force."""
-    event = FleetConfigured(fleet.to_json(), fleet.digest())
-    return event_input(event, received_at_ns=received_at_ns, fleet=fleet.name)
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def limits_of(settings: Loop) -> LimitsSet:
@@ -126,14 +98,18 @@ def limits_of(settings: Loop) -> LimitsSet:
     return LimitsSet(settings.max_streams, settings.new_streams_per_s, settings.skill_half_life)
 
 
+def encode_event(event: Event) -> str:
+    """The JSON that the ledger keeps."""
+    return msgspec.json.encode(event).decode()
+
+
 def decode_event(detail: str) -> Event:
-    """Inverse of `event_input`'s detail.
+    """Inverse of `encode_event`.
 
     Raises:
         Defect: The ledger holds an event that this version does not know.
     """
     try:
-        event: Event = _decoder.decode(detail)
+        return _decoder.decode(detail)
     except msgspec.MsgspecError as exc:
         raise Defect(f"an event of this version expected in the ledger, got {detail[:200]}: {exc}") from exc
-    return event

@@ -29,6 +29,11 @@ class Totals:
     unparked: int = 0
     broken_states: int = 0
 
+    def add(self, other: Totals) -> None:
+        """Count what another counted, too."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
     def as_list(self) -> list[int]:
         """The counts in the order of the fields, for a checkpoint."""
         return [int(getattr(self, f.name)) for f in fields(self)]
@@ -45,7 +50,7 @@ class Closed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Made:
+class BatchResult:
     """What one `advance` has made so far."""
 
     verdicts: list[int]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gaugecast.errors import StorageError
-from gaugecast.ledger.checkpoint_format import Checkpoint
+from gaugecast.storage.checkpoint_format import Checkpoint
 
 SUFFIX = ".ckpt"
 TMP_SUFFIX = ".tmp"

@@ -10,14 +10,14 @@ from gaugecast.forecast.body import BRIDGED, PARTIAL
 from gaugecast.forecast.expert import Expert, Steps, same_shape
 from gaugecast.forecast.skill import decay_of, discounted, size, square
 from gaugecast.model.weights import Model
-from gaugecast.pipeline.made import Closed, Made, Totals
-from gaugecast.pipeline.speaker import Speaker
+from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
+from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
 from gaugecast.streams.table import StreamTable
 
 
-class Lane:
+class FleetPipeline:
     """A fleet's table, experts and totals. Owned by the loop's thread."""
 
     def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
@@ -27,7 +27,7 @@ class Lane:
         self.shadow: Expert | None = None
         forecast = [i for i, f in enumerate(fleet.features) if f.role == "forecast"]
         self.table = StreamTable(len(fleet.features), len(forecast))
-        self.speaker = Speaker(fleet, self.table, self.totals)
+        self.speaker = ForecastWriter(fleet, self.table, self.totals)
         self._forecast = np.array(forecast, np.int64)
         self._aggregated = any(f.aggregate != "last" for f in fleet.features)
         self.set_half_life(skill_half_life)
@@ -85,10 +85,10 @@ class Lane:
             known = self.table[name][slots]
             self.table[name][slots] = np.where(known >= 0, known + step_ns, known)
 
-    def succeed(self, old: Lane) -> None:
-        """Take the place of a lane whose configuration has changed.
+    def succeed(self, old: FleetPipeline) -> None:
+        """Take the place of a part whose configuration has changed.
 
-        Where features, period and keys are the same, everything goes on. Else the old lane's open ticks are closed
+        Where features, period and keys are the same, everything goes on. Else the old part's open ticks are closed
         already, and three things go on: step numbers, for they name messages for ever, the keys of features that
         are still there, for what was taken may be delivered again, and since when a stream has been silent.
         """
@@ -99,9 +99,9 @@ class Lane:
                 expert.fleet = self.fleet
         else:
             self._take_over_names(old)
-        self.speaker = Speaker(self.fleet, self.table, self.totals)
+        self.speaker = ForecastWriter(self.fleet, self.table, self.totals)
 
-    def _take_over_names(self, old: Lane) -> None:
+    def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
         same_keys = _keyed(old.fleet) == _keyed(self.fleet)
         places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
@@ -122,7 +122,7 @@ class Lane:
 
     # -- readings
 
-    def take(self, r: gates.Round, made: Made) -> None:
+    def take(self, r: gates.Round, made: BatchResult) -> None:
         """One round of readings: refuse, hold, or step each."""
         judged = gates.judge(self.table, self.fleet, r)
         taken = judged.verdict == gates.ACCEPTED
@@ -144,7 +144,7 @@ class Lane:
         if not whole.all():
             self._join(r, judged, ~whole, is_open, made)
 
-    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: Made) -> None:
+    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: BatchResult) -> None:
         for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
             made.verdicts[index] = verdict
         late = int((judged.verdict[rows] == Verdict.LATE).sum())
@@ -162,7 +162,7 @@ class Lane:
         table["stale"][r.slots] = False
         self.totals.reanchored += int(judged.reanchored.sum())
 
-    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, made: Made) -> None:
+    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, made: BatchResult) -> None:
         """Readings that bring a whole step with them never touch a cell."""
         count = int(whole.sum())
         if count == 0:
@@ -173,7 +173,7 @@ class Lane:
         rows = Closed(r.slots[whole], r.cause[whole], judged.values[whole], r.at[whole], judged.tick[whole])
         self._step(rows, made)
 
-    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, made: Made) -> None:
+    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, made: BatchResult) -> None:
         table = self.table
         opens = rows & ~is_open
         table["open"][r.slots[opens]] = True
@@ -188,14 +188,14 @@ class Lane:
         if done.any():
             self.close(slots[done], index[done], made)
 
-    def close_all(self, cause: int, made: Made) -> None:
+    def close_all(self, cause: int, made: BatchResult) -> None:
         """Close every open tick: what it holds cannot wait any longer."""
         live = self.table.live_slots()
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
             self.close(slots, np.full(len(slots), cause), made)
 
-    def close(self, slots: Int64, index: Int64, made: Made) -> None:
+    def close(self, slots: Int64, index: Int64, made: BatchResult) -> None:
         """Close the open ticks of `slots`, complete or not."""
         values, at, tick, held = cells.take(self.table, self.fleet, slots)
         count = int(held.sum())
@@ -205,7 +205,7 @@ class Lane:
 
     # -- steps
 
-    def _step(self, closed: Closed, made: Made) -> None:
+    def _step(self, closed: Closed, made: BatchResult) -> None:
         table, slots = self.table, closed.slots
         started, last = table["started"][slots], table["x"][slots]
         gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
@@ -230,7 +230,7 @@ class Lane:
         quality = bridged * BRIDGED | partial * PARTIAL
         self.speaker.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, made=made)
 
-    def _run_experts(self, steps: Steps, made: Made) -> Float64:
+    def _run_experts(self, steps: Steps, made: BatchResult) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""
         fed = np.where(np.isnan(steps.values), steps.last, steps.values)
         for role, expert in self.experts.items():

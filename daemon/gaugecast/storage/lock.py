@@ -1,4 +1,4 @@
-"""One daemon for a state directory."""
+"""One daemon, and one learner, for a state directory."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from types import TracebackType
 
 from gaugecast.errors import AlreadyRunning, StorageError
 
-FILE_NAME = "lock"
+#: Of the daemon, and of the learner.
+FILE_NAME, LEARNER_FILE_NAME = "lock", "learner.lock"
 
 
 class StateLock:
-    """Holds the state directory for this process until `release`, or until the process ends, however it ends.
+    """Holds a role in the state directory for this process until `release`, or until it ends, however it ends.
+
+    Args:
+        directory: The state directory.
+        file_name: Of the lock; one for each role.
 
     Raises:
         AlreadyRunning: another process holds it; at once, and without disturbing it. The message has its pid.
         StorageError: the lock file cannot be made.
     """
 
-    def __init__(self, directory: Path) -> None:
-        path = directory / FILE_NAME
+    def __init__(self, directory: Path, file_name: str = FILE_NAME) -> None:
+        path = directory / file_name
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:

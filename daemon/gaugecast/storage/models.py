@@ -7,18 +7,11 @@ import re
 import shutil
 from pathlib import Path
 
-from gaugecast.engine import engine_for
 from gaugecast.errors import ModelError
-from gaugecast.fleet import Fleet
-from gaugecast.logs import get
 from gaugecast.model.manifest import Manifest, decode_manifest
 from gaugecast.model.weights import MANIFEST_NAME, Model, load_model, save_model
 
-log = get("gaugecast")
-
 FOLDER = "models"
-#: Models that come with the package, each for the one fleet that its manifest names.
-SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
 #: Weights that were read are kept until as many others were: what is checked before an event is not read at it again.
 _CACHED = 4
 _VERSION = re.compile(r"[0-9a-f]{1,64}")
@@ -116,71 +109,3 @@ class ModelStore:
 def is_version(name: str) -> bool:
     """Whether this can be a version: the first digits of a digest."""
     return _VERSION.fullmatch(name) is not None
-
-
-class LossyLoader:
-    """Loads weights for a pipeline; where they cannot be read or run, the role stays empty: persistence beats silence.
-
-    Attributes:
-        lost: (fleet, version) of those.
-    """
-
-    def __init__(self, store: ModelStore) -> None:
-        self.lost: list[tuple[str, str]] = []
-        self._store = store
-
-    def __call__(self, fleet: str, version: str) -> Model | None:
-        """The weights, or `None`."""
-        try:
-            model = self._store.load(fleet, version)
-            engine_for(model)
-            return model
-        except ModelError as exc:
-            log.error("weights lost", fleet=fleet, version=version, why=str(exc))
-            self.lost.append((fleet, version))
-            return None
-
-
-def shipped_model(fleet: Fleet) -> Model | None:
-    """The model that comes with the package for this very fleet, if there is one and it fits."""
-    place = SHIPPED / fleet.name
-    try:
-        if not place.is_dir():
-            return None
-        model = load_model(place)
-    except (ModelError, OSError) as exc:
-        log.error("shipped model not read", fleet=fleet.name, why=str(exc))
-        return None
-    try:
-        check_fits(model, fleet)
-    except ModelError:
-        return None
-    return model
-
-
-def check_fits(model: Model, fleet: Fleet) -> None:
-    """Hold a model against the fleet that it is to forecast, and against this machine.
-
-    Raises:
-        ModelError: Names what was expected and what the manifest says; or its engine cannot be had here.
-    """
-    check_meaning(model, fleet)
-    engine_for(model)
-
-
-def check_meaning(model: Model, fleet: Fleet) -> None:
-    """Hold a model against the fleet that it is to forecast; whether it runs here is not asked.
-
-    Raises:
-        ModelError: Names what was expected and what the manifest says.
-    """
-    manifest = model.manifest
-    wanted = (
-        ("fleet", fleet.name, manifest.fleet),
-        ("features", tuple((f.name, f.role) for f in fleet.features), manifest.features),
-        ("period_s", fleet.period_ns / 1e9, manifest.period_s),
-        ("rows", fleet.rows, manifest.rows),
-    )
-    for key, expected, got in wanted:
-        if expected != got:
-            raise ModelError(f"model {manifest.version}: {key} {expected!r} expected by the fleet, got {got!r}")

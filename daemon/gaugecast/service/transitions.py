@@ -8,7 +8,7 @@ from gaugecast.metrics.facts import State
 log = get("gaugecast")
 
 
-class Diary:
+class TransitionLog:
     """Compares what the daemon says of itself with what it said a second ago; owned by the loop's thread.
 
     Args:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gaugecast.errors import StorageError
-from gaugecast.ledger import checkpoints, queries, schema
-from gaugecast.ledger.connection import connect_reader, translated
-
-MODELS = "models"
+from gaugecast.storage import checkpoints
+from gaugecast.storage.models import FOLDER as MODELS_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,17 @@ class BackupReport:
     size_bytes: int
 
 
-def backup(directory: Path, target: Path) -> BackupReport:
+class CopiesLedger(Protocol):
+    """What a backup needs of the ledger; `ledger.copying` has it."""
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy the ledger of a state directory, which a daemon may be writing, into another; consistent."""
+
+    def verify(self, directory: Path) -> tuple[int, int]:
+        """Whether a copy is whole: its first and last input. Raises `StorageError` where it is not."""
+
+
+def backup(directory: Path, target: Path, ledger: CopiesLedger) -> BackupReport:
     """Copy ledger, checkpoints and weights of `directory` into `target` (made; must be empty), and verify the copy.
 
     The order matters: checkpoints first (they stand at inputs that the ledger has already), then the ledger, then
@@ -46,12 +54,12 @@ def backup(directory: Path, target: Path) -> BackupReport:
     try:
         target.mkdir(parents=True, exist_ok=True)
         _copy_checkpoints(directory, target)
-        _copy_ledger(directory / schema.FILE_NAME, target / schema.FILE_NAME)
+        ledger.copy(directory, target)
         models = _copy_models(directory, target)
         _sync_tree(target)
     except OSError as exc:
         raise StorageError(f"backup to {target}: {exc}") from exc
-    return _verify(target, models)
+    return _verify(target, models, ledger)
 
 
 def _copy_checkpoints(directory: Path, target: Path) -> None:
@@ -68,25 +76,15 @@ def _copy_checkpoints(directory: Path, target: Path) -> None:
     raise StorageError(f"{directory}: checkpoints change faster than they can be copied")
 
 
-def _copy_ledger(source: Path, target: Path) -> None:
-    with translated(source):
-        reader = connect_reader(source)
-        copy = sqlite3.connect(target)
-        try:
-            # In one step: a copy in several steps begins anew whenever the daemon commits in between.
-            reader.backup(copy, pages=-1)
-        finally:
-            copy.close()
-            reader.close()
-
-
 def _copy_models(directory: Path, target: Path) -> int:
     """Copy weights files, which never change once they have their names."""
-    source = directory / MODELS
+    source = directory / MODELS_FOLDER
     if not source.is_dir():
         return 0
-    shutil.copytree(source, target / MODELS, ignore=shutil.ignore_patterns("*.tmp"), copy_function=shutil.copyfile)
-    return sum(1 for path in (target / MODELS).rglob("*") if path.is_file())
+    shutil.copytree(
+        source, target / MODELS_FOLDER, ignore=shutil.ignore_patterns("*.tmp"), copy_function=shutil.copyfile
+    )
+    return sum(1 for path in (target / MODELS_FOLDER).rglob("*") if path.is_file())
 
 
 def _sync_tree(target: Path) -> None:
@@ -98,18 +96,8 @@ def _sync_tree(target: Path) -> None:
             os.close(descriptor)
 
 
-def _verify(target: Path, models: int) -> BackupReport:
-    path = target / schema.FILE_NAME
-    with translated(path):
-        reader = connect_reader(path)
-        try:
-            schema.check_version(reader, path)
-            verdict = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
-            first, last = queries.first_seq(reader), queries.heads(reader)[0]
-        finally:
-            reader.close()
-    if verdict != "ok":
-        raise StorageError(f"{path}: expected a sound copy, got {verdict}")
+def _verify(target: Path, models: int, ledger: CopiesLedger) -> BackupReport:
+    first, last = ledger.verify(target)
     checkpoint = checkpoints.newest(target, upto_seq=last)
     seq = None if checkpoint is None else checkpoint.seq
     if checkpoint is not None:

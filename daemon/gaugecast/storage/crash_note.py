@@ -17,7 +17,7 @@ _HEAD = struct.Struct("<II")  # length and CRC-32 of the note
 _NOTHING = bytes(_HEAD.size)
 
 
-class Trail:
+class CrashNote:
     """The file. Owned by the loop's thread.
 
     Attributes:

@@ -7,7 +7,7 @@ from gaugecast.records import Message
 SURPLUS_MESSAGES = 8192
 
 
-class Surplus:
+class InboundBuffer:
     """Messages in arrival order. Owned by the loop's thread.
 
     As a rule nothing is read while there is enough to give: the kernel's buffer and the broker are the queue. But

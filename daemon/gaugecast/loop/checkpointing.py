@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gaugecast.config.schema import Storage
-from gaugecast.ledger.checkpoint_format import Chunk
+from gaugecast.loop.ports import Writer
 from gaugecast.pipeline import Pipeline, state
-from gaugecast.service.ports import Writer
+from gaugecast.storage.checkpoint_format import Chunk
 from gaugecast.streams.snapshot import Snapshot
 
 #: Reading an input back and taking it again costs about so much more than taking it did.

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gaugecast.loop.ports import Outbox, PublishLink
 from gaugecast.records import Output
-from gaugecast.service.ports import Outbox, PublishLink
 
 #: Outputs kept in memory between the ledger and the broker; the rest is read from the ledger when its turn comes.
 MEMORY = 20_000

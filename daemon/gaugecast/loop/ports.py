@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gaugecast.ledger.checkpoint_format import Chunk
 from gaugecast.ledger.rows import Committed
+from gaugecast.model import Model
 from gaugecast.payloads import Decoded
-from gaugecast.records import Input, Message, Output, Parked, Refused
+from gaugecast.records import Commit, Message
+from gaugecast.storage.checkpoint_format import Chunk
 
 
 class PublishLink(Protocol):
@@ -64,7 +65,7 @@ class Connected(Protocol):
 
 
 class Notes(Protocol):
-    """What caution needs of `ledger.trail.Trail`."""
+    """What caution needs of `storage.crash_note.CrashNote`."""
 
     @property
     def found(self) -> bytes: ...
@@ -75,23 +76,17 @@ class Notes(Protocol):
 class LoopLedger(Outbox, Protocol):
     """What the loop needs of `ledger.Ledger`."""
 
-    def commit(
-        self,
-        inputs: Sequence[Input],
-        verdicts: Sequence[int],
-        outputs: Sequence[Output],
-        *,
-        refused: Sequence[Refused] = (),
-        parked: Sequence[Parked] = (),
-        unparked: Sequence[tuple[str, str]] = (),
-        confirmed: int | None = None,
-        refused_outputs: Sequence[tuple[int, str]] = (),
-        redelivered: Sequence[int] = (),
-    ) -> Committed: ...
+    def commit(self, commit: Commit) -> Committed: ...
     def parked_count(self) -> int: ...
     def parked_state(self, fleet: str, stream: str) -> bytes | None: ...
-    @property
-    def trail(self) -> Notes: ...
+
+
+class Models(Protocol):
+    """What is needed of `storage.models.ModelStore`."""
+
+    def load(self, fleet: str, version: str) -> Model: ...
+    def add(self, fleet: str, model: Model) -> str: ...
+    def touch(self, fleet: str, version: str) -> None: ...
 
 
 class Decodes(Protocol):

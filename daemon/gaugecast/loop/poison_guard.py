@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from zlib import crc32
 
+from gaugecast.loop.ports import Decodes, Notes
 from gaugecast.payloads import Decoded
 from gaugecast.pipeline import Outcome, Pipeline
-from gaugecast.records import Input, Kind, Message, Refused
-from gaugecast.service.ports import Decodes, Notes
+from gaugecast.records import Input, Message, Refused
 
 #: A message on which so many processes died while they took it alone is not taken again.
 POISON_AFTER = 2
@@ -30,7 +30,7 @@ TOGETHER = 50
 _BATCH, _ALONE = b"B", b"A"
 
 
-class Caution:
+class PoisonGuard:
     """Stands around decode and advance. Owned by the loop's thread.
 
     Args:
@@ -178,6 +178,6 @@ def _joined(parts: Iterator[tuple[int, Outcome]]) -> Outcome:
 
 def _as_poison(message: Message, now_ns: int) -> Decoded:
     """A message that must not be looked at any more: one reject, and its first bytes for the quarantine."""
-    reject = Input(Kind.REJECT, "", "", now_ns, now_ns, b"", 0, 0, message.dup, "poison")
+    reject = Input.reject("poison", now_ns, dup=message.dup)
     row = Refused(now_ns, "", "", message.topic, "poison", "three processes died on it", message.payload[:256])
     return Decoded([reject], [row])

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import enum
-import sqlite3
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
-from gaugecast.ledger import checkpoints
-from gaugecast.ledger.checkpoint_file import CheckpointFile
-from gaugecast.ledger.checkpoint_format import Chunk
-from gaugecast.ledger.connection import connect_reader
-from gaugecast.ledger.faults import Faults, no_faults
-from gaugecast.ledger.queries import first_seq
-from gaugecast.ledger.schema import FILE_NAME
-from gaugecast.ledger.wal import WalCopier
+from gaugecast.faults import Faults, no_faults
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_file import CheckpointFile
+from gaugecast.storage.checkpoint_format import Chunk
 
 QUEUED_BYTES = 8 << 20  # copies of state that may wait for the disk
 DAILY_SHARE = 0.25  # of `keep_gb`, for archived checkpoints
@@ -39,17 +36,26 @@ _Piece = Chunk | tuple[int, dict[str, object]] | _End
 class InlineCheckpointWriter:
     """Writes checkpoints in the caller's thread, for simulations and tools that must do one thing at a time.
 
+    Args:
+        directory: The state directory.
+        storage: How much is kept.
+        oldest_input: Asked, in the writing thread, for the oldest input that the ledger keeps.
+        faults: Called with each point of a checkpoint that is passed.
+
     Attributes:
         completed_seq: What the newest durable checkpoint of this writer stands at; 0 before the first.
         failures_total: Checkpoints that could not be written.
         failure: What ended the newest one, or `None`.
     """
 
-    def __init__(self, directory: Path, storage: Storage, *, faults: Faults = no_faults) -> None:
+    def __init__(
+        self, directory: Path, storage: Storage, oldest_input: Callable[[], int], *, faults: Faults = no_faults
+    ) -> None:
         checkpoints.folder(directory).mkdir(parents=True, exist_ok=True)
         checkpoints.remove_unfinished(directory)
         self._directory = directory
         self._storage = storage
+        self._oldest_input = oldest_input
         self._faults = faults
         self._seq = 0
         self._open: CheckpointFile | None = None
@@ -86,7 +92,7 @@ class InlineCheckpointWriter:
             try:
                 self._open.finish()
                 self._prune_daily()
-            except (OSError, StorageError, sqlite3.Error) as exc:
+            except (OSError, StorageError) as exc:
                 self._fail(exc)
             else:
                 self._open, self.completed_seq = None, self._seq
@@ -111,15 +117,21 @@ class InlineCheckpointWriter:
         self._abandon()
 
     def _prune_daily(self) -> None:
-        path = self._directory / FILE_NAME
-        if not path.exists():
-            return
-        connection = connect_reader(path)
-        try:
-            oldest = first_seq(connection)
-        finally:
-            connection.close()
-        checkpoints.prune_daily(self._directory, oldest, int(self._storage.keep_gb * 1e9 * DAILY_SHARE))
+        most_bytes = int(self._storage.keep_gb * 1e9 * DAILY_SHARE)
+        checkpoints.prune_daily(self._directory, self._oldest_input(), most_bytes)
+
+
+class CopiesWal(Protocol):
+    """What the writer's thread does for the ledger once a second; `ledger.wal.WalCopier`."""
+
+    failures_total: int
+    failure: Exception | None
+
+    def copy(self) -> None:
+        """Copy what was committed since the last copy; failures are counted."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
 class CheckpointWriter:
@@ -129,13 +141,19 @@ class CheckpointWriter:
     that are not written yet take at most `QUEUED_BYTES` (or one piece, if that is larger).
 
     A disk that is full or fails costs this checkpoint and is counted, no more: the one before still stands.
+
+    Args:
+        directory, storage, oldest_input, faults: As of `InlineCheckpointWriter`.
+        wal: Belongs to the writer's thread from now on.
+        wal_every_s: How often it is asked to copy.
     """
 
     def __init__(
-        self, directory: Path, storage: Storage, *, faults: Faults = no_faults, wal_every_s: float = WAL_EVERY_S
-    ) -> None:
-        self._inline = InlineCheckpointWriter(directory, storage, faults=faults)
-        self._wal = WalCopier(directory / FILE_NAME)
+        self, directory: Path, storage: Storage, oldest_input: Callable[[], int], wal: CopiesWal, *,
+        faults: Faults = no_faults, wal_every_s: float = WAL_EVERY_S,
+    ) -> None:  # fmt: skip
+        self._inline = InlineCheckpointWriter(directory, storage, oldest_input, faults=faults)
+        self._wal = wal
         self._wal_every_s = wal_every_s
         self._wake = threading.Condition()
         self._queue: deque[_Piece] = deque()

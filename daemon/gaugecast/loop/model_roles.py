@@ -12,17 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.config.schema import Learning
 from gaugecast.errors import ModelError
 from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
+from gaugecast.loop.engines import EngineLoader, EngineLoading
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, events
-from gaugecast.pipeline.lane import Lane
-from gaugecast.records import Input
-from gaugecast.service.engines import EngineLoader, EngineLoading
-from gaugecast.service.models import ModelStore, check_meaning
+from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline.fits import check_meaning
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.records import Input, Order
+from gaugecast.storage.models import ModelStore
 
 log = get("gaugecast")
 
@@ -56,7 +58,7 @@ class Standing:
     broken: int = 0
 
 
-class ModelKeeper:
+class ModelRoles:
     """Owned by the loop's thread. Its verbs give events for the next batch.
 
     No event may name weights whose engine is not there: the loop would load it when it takes the event.
@@ -85,22 +87,22 @@ class ModelKeeper:
         From there on a replay is exact again.
         """
         made: list[Input] = []
-        for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.lanes.keys()):
-            empty = {"in_force", "shadow"} - self._pipeline.lanes[fleet].experts.keys()
+        for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.parts.keys()):
+            empty = {"in_force", "shadow"} - self._pipeline.parts[fleet].experts.keys()
             told = [events.ModelInstalled(role, "", reason="lost") for role in sorted(empty)]  # type: ignore[arg-type]
-            made += [events.event_input(event, received_at_ns=0, fleet=fleet) for event in told]
+            made += [Order(event, fleet).stamped(0) for event in told]
         return made
 
-    def lane(self, fleet: str) -> Lane:
-        """The lane of a configured fleet.
+    def part(self, fleet: str) -> FleetPipeline:
+        """The part of a configured fleet.
 
         Raises:
             ModelError: There is none.
         """
-        lane = self._pipeline.lanes.get(fleet)
-        if lane is None:
-            raise ModelError(f"one of the fleets {', '.join(self._pipeline.lanes)} expected, got {fleet!r}")
-        return lane
+        part = self._pipeline.parts.get(fleet)
+        if part is None:
+            raise ModelError(f"one of the fleets {', '.join(self._pipeline.parts)} expected, got {fleet!r}")
+        return part
 
     def hand_over(self, fleet: str, version: str, role: str, reason: str) -> Input:
         """Give weights from the store a role.
@@ -109,12 +111,12 @@ class ModelKeeper:
             ModelError: They are damaged, do not fit the fleet, or may not have that role; counted, nothing changes.
             EngineLoading: Nothing speaks against them so far, but their engine is not there yet.
         """
-        lane, standing = self.lane(fleet), self.standing(fleet)
+        part, standing = self.part(fleet), self.standing(fleet)
         try:
             self._check_quiet(fleet)
             model = self._store.load(fleet, version)
-            check_meaning(model, lane.fleet)
-            role = _role_for(lane, model, role, learned=reason == events.LEARNED)
+            check_meaning(model, part.fleet)
+            role = _role_for(part, model, role, learned=reason == events.LEARNED)
             self._engines.demand(model)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
@@ -122,7 +124,7 @@ class ModelKeeper:
             log.warning("weights refused", fleet=fleet, version=version, role=role, why=str(exc))
             raise ModelError(str(exc)) from exc
         if role == "in_force":
-            self._note_good(lane)
+            self._note_good(part)
         standing.handovers_total += 1
         sha256 = model.manifest.sha256
         event = events.ModelInstalled(role, version, sha256=sha256, reason=reason, good=standing.good)  # type: ignore[arg-type]
@@ -134,12 +136,12 @@ class ModelKeeper:
         Raises:
             ModelError: There is no shadow, or something is under way.
         """
-        lane = self.lane(fleet)
+        part = self.part(fleet)
         self._check_quiet(fleet)
-        if lane.shadow is None:
+        if part.shadow is None:
             raise ModelError(f"fleet {fleet!r}: a model in shadow expected, there is none")
-        self._note_good(lane)
-        version, good = lane.shadow.version, self.standing(fleet).good
+        self._note_good(part)
+        version, good = part.shadow.version, self.standing(fleet).good
         log.info("promote", fleet=fleet, version=version, reason=reason)
         return self._order(fleet, events.ShadowPromoted(version, reason=reason, good=good))
 
@@ -150,14 +152,14 @@ class ModelKeeper:
             ModelError: Nothing is in force, or something is under way.
             EngineLoading: What it goes back to needs an engine that is not there yet.
         """
-        lane, standing = self.lane(fleet), self.standing(fleet)
+        part, standing = self.part(fleet), self.standing(fleet)
         self._check_quiet(fleet)
-        if lane.in_force is None:
+        if part.in_force is None:
             raise ModelError(f"fleet {fleet!r}: a model in force expected, there is none")
-        version = self._good_version(lane)
+        version = self._good_version(part)
         standing.good = version
         standing.rollbacks_total += 1
-        log.warning("rollback", fleet=fleet, version=lane.in_force.version, to=version or "persistence", reason=reason)
+        log.warning("rollback", fleet=fleet, version=part.in_force.version, to=version or "persistence", reason=reason)
         return self._order(fleet, events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version))
 
     def judge(self) -> list[Input]:
@@ -168,12 +170,12 @@ class ModelKeeper:
         """
         learning = self._settings.mode != "off"
         made: list[Input] = []
-        for fleet, lane in self._pipeline.lanes.items():
+        for fleet, part in self._pipeline.parts.items():
             if self.standing(fleet).ordered:
                 continue
-            if lane.shadow is not None and self._has_proven(lane):
+            if part.shadow is not None and self._has_proven(part):
                 made.append(self.promote(fleet, "beat what is in force"))
-            elif learning and lane.in_force is not None and (why := self._failing(lane)):
+            elif learning and part.in_force is not None and (why := self._failing(part)):
                 with contextlib.suppress(EngineLoading):  # in the next second, then
                     made.append(self.roll_back(fleet, why))
         return made
@@ -189,17 +191,17 @@ class ModelKeeper:
 
     def _order(self, fleet: str, event: events.Event) -> Input:
         self.standing(fleet).ordered = True
-        return events.event_input(event, received_at_ns=0, fleet=fleet)
+        return Order(event, fleet).stamped(0)
 
-    def _good_version(self, lane: Lane) -> str:
+    def _good_version(self, part: FleetPipeline) -> str:
         """What to go back to; empty = persistence. Read here, for an event may name nothing that cannot be read."""
-        fleet, version = lane.fleet.name, self.standing(lane.fleet.name).good
-        assert lane.in_force is not None
-        if version in ("", lane.in_force.version):
+        fleet, version = part.fleet.name, self.standing(part.fleet.name).good
+        assert part.in_force is not None
+        if version in ("", part.in_force.version):
             return ""
         try:
             model = self._store.load(fleet, version)
-            check_meaning(model, lane.fleet)
+            check_meaning(model, part.fleet)
             self._engines.demand(model)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
@@ -207,37 +209,37 @@ class ModelKeeper:
             return ""
         return version
 
-    def _has_proven(self, lane: Lane) -> bool:
-        assert lane.shadow is not None
-        steps, gained = measured(lane, lane.shadow)
+    def _has_proven(self, part: FleetPipeline) -> bool:
+        assert part.shadow is not None
+        steps, gained = measured(part, part.shadow)
         if steps < self._settings.promote_after:
             return False
-        bar = 0.0 if lane.in_force is None else measured(lane, lane.in_force)[1]
+        bar = 0.0 if part.in_force is None else measured(part, part.in_force)[1]
         return gained >= max(0.0, bar) + self._settings.promote_skill
 
-    def _failing(self, lane: Lane) -> str:
+    def _failing(self, part: FleetPipeline) -> str:
         """Why the weights in force must go; empty while they may stay."""
-        expert, standing = lane.in_force, self.standing(lane.fleet.name)
+        expert, standing = part.in_force, self.standing(part.fleet.name)
         assert expert is not None
         if standing.version != expert.version:
             standing.version, standing.broken = expert.version, expert.broken_total
         if expert.broken_total - standing.broken >= _BROKEN_STATES:
             return "states not finite"
-        for (steps, gained), enough in ((measured(lane, expert), _GOOD_STEPS), (expert.since_use, _SURE_STEPS)):
+        for (steps, gained), enough in ((measured(part, expert), _GOOD_STEPS), (expert.since_use, _SURE_STEPS)):
             if steps >= enough and gained < self._settings.rollback_skill:
                 return "lost to persistence"
         return ""
 
-    def _note_good(self, lane: Lane) -> None:
+    def _note_good(self, part: FleetPipeline) -> None:
         """Weights that are about to be replaced: were they good?"""
-        if lane.in_force is None:
+        if part.in_force is None:
             return
-        steps, gained = lane.in_force.since_use
+        steps, gained = part.in_force.since_use
         if steps >= _GOOD_STEPS and gained > 0:
-            self.standing(lane.fleet.name).good = lane.in_force.version
+            self.standing(part.fleet.name).good = part.in_force.version
 
 
-def _role_for(lane: Lane, model: Model, role: str, *, learned: bool) -> str:
+def _role_for(part: FleetPipeline, model: Model, role: str, *, learned: bool) -> str:
     """The role that weights get: nothing begins cold in force, and the learner stays out of the way of people.
 
     Raises:
@@ -245,15 +247,15 @@ def _role_for(lane: Lane, model: Model, role: str, *, learned: bool) -> str:
     """
     if role not in ("in_force", "shadow"):
         raise ModelError(f"role in_force or shadow expected, got {role!r}")
-    goes_on = lane.in_force is not None and same_shape(lane.in_force.model, model)
+    goes_on = part.in_force is not None and same_shape(part.in_force.model, model)
     if role == "in_force" and not goes_on:
         raise ModelError("weights of the shape of those in force expected; others warm up in shadow first")
     if not learned or role == "in_force":
         return role
     if goes_on:
         return "in_force"  # its shadow was promoted before it heard of that
-    if lane.shadow is not None and lane.shadow.model.manifest.provenance.get("made_by") != LEARNER:
-        raise ModelError(f"{lane.shadow.version} is on trial, which the learner did not make")
+    if part.shadow is not None and part.shadow.model.manifest.provenance.get("made_by") != LEARNER:
+        raise ModelError(f"{part.shadow.version} is on trial, which the learner did not make")
     return role
 
 
@@ -263,9 +265,9 @@ def is_shadow(one: Input) -> bool:
     return isinstance(event, events.ModelInstalled) and event.role == "shadow"
 
 
-def measured(lane: Lane, expert: Expert) -> tuple[float, float]:
+def measured(part: FleetPipeline, expert: Expert) -> tuple[float, float]:
     """Steps (discounted, over all streams, mean over the features) and skill (mean over the features) of a model."""
-    live = lane.table.live_slots()
+    live = part.table.live_slots()
     error, last, scored = (expert.columns[n][live].sum(axis=0) for n in ("square_error", "square_last", "scored"))
     by_feature = skill(error, last)
     moving = ~np.isnan(by_feature)
