@@ -22,7 +22,7 @@ from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.service.sweep import Roles, remove
-from gaugecast.service.warming import warm, write_memory
+from gaugecast.service.warming import warm
 from gaugecast.storage.models import ModelStore
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
@@ -147,7 +147,7 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
             most=most,
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-    write_memory(store.place(fleet.name, version), chunks)
+    store.leave_memory(fleet.name, version, chunks)
 
 
 @models_app.command("promote")
