@@ -27,7 +27,7 @@ from gaugecast.cli.figures import (
 )
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, FleetStatus, LearnerStatus, StatusAnswer, call
+from gaugecast.control import SOCKET_NAME, FleetStatus, LearnerStatus, Status, StatusAnswer, call
 from gaugecast.errors import Unreachable
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
@@ -59,7 +59,7 @@ def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> StatusAnswer
         Unreachable: Neither answers; the message is the socket's.
     """
     try:
-        return msgspec.convert(call(socket, {"command": "status"}, timeout_s), StatusAnswer)
+        return msgspec.convert(call(socket, Status(), timeout_s), StatusAnswer)
     except Unreachable as exc:
         answer = _ask_http(http, timeout_s) if http.port else None
         if answer is None:

@@ -1,6 +1,7 @@
 """The control socket: commands for a running daemon, one JSON object a line, answered between two batches.
 
-`server` is polled by the loop thread, `client` is what the command line calls, `answers` are the formats of both.
+`server` is polled by the loop thread, `client` is what the command line calls; `requests` and `answers` are the
+formats of both.
 """
 
 from gaugecast.control.answers import (
@@ -10,9 +11,19 @@ from gaugecast.control.answers import (
     StatusAnswer,
     StreamRow,
     StreamsAnswer,
-    StreamsQuery,
 )
 from gaugecast.control.client import call
+from gaugecast.control.requests import (
+    HandOver,
+    Learner,
+    Models,
+    Promote,
+    Request,
+    Reset,
+    RollBack,
+    Status,
+    Streams,
+)
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
 __all__ = [
@@ -21,10 +32,18 @@ __all__ = [
     "Control",
     "FeatureStatus",
     "FleetStatus",
+    "HandOver",
+    "Learner",
     "LearnerStatus",
+    "Models",
+    "Promote",
+    "Request",
+    "Reset",
+    "RollBack",
+    "Status",
     "StatusAnswer",
     "StreamRow",
+    "Streams",
     "StreamsAnswer",
-    "StreamsQuery",
     "call",
 ]

@@ -11,7 +11,7 @@ import msgspec
 from gaugecast import events
 from gaugecast.config.resolve import resolve_fleets
 from gaugecast.config.schema import Settings
-from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, StreamsAnswer, StreamsQuery
+from gaugecast.control import SOCKET_NAME, Control, StatusAnswer, Streams, StreamsAnswer
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageBusy, StorageError, StorageFull
 from gaugecast.fleet import Fleet
@@ -267,7 +267,7 @@ class Daemon:
         """Let an event input be taken with the next batch."""
         self._orders.append(event)
 
-    def streams_answer(self, query: StreamsQuery) -> StreamsAnswer:
+    def streams_answer(self, query: Streams) -> StreamsAnswer:
         """Answer to `{"command": "streams"}`."""
         rows, total = reports.stream_rows(self.pipeline, query)
         return StreamsAnswer(rows=rows, total=total, status=self.status)

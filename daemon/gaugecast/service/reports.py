@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.control import FeatureStatus, FleetStatus, LearnerStatus, StreamRow, StreamsQuery
+from gaugecast.control import FeatureStatus, FleetStatus, LearnerStatus, StreamRow, Streams
 from gaugecast.forecast.body import QUALITY
 from gaugecast.forecast.skill import skill
 from gaugecast.loop.protocol import RoundFacts
@@ -179,7 +179,7 @@ def _stream_skill(part: FleetPipeline, slots: Any) -> Float64:
     return skill(part.table["square_error"][slots], part.table["square_last"][slots])
 
 
-def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow], int]:
+def stream_rows(pipeline: Pipeline, query: Streams) -> tuple[list[StreamRow], int]:
     """Rows for `watch`, and how many streams match in all."""
     rows: list[StreamRow] = []
     total = 0
