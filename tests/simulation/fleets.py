@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
+from gaugecast.config.schema import Loop
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.scaling import InputLayout
@@ -13,6 +14,8 @@ from support.models import random_model
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
+#: Room for every stream that there is.
+LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=17, new_streams_per_s=1000, skill_half_life=30)
 
 TANKS = Fleet(
     "tanks",

@@ -21,13 +21,11 @@ from gaugecast.records import Input, Message
 from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from simulation.broker import Broker
-from simulation.fleets import Weights, shipped
+from simulation.fleets import LIMITS, Weights, shipped
 from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
 from simulation.points import Clock, Points, Violation
 
-#: Room for every stream that there is.
-LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=17, new_streams_per_s=1000, skill_half_life=30)
 #: Of a story in which streams are refused for want of room.
 CRAMPED = LIMITS.model_copy(update={"max_streams": 7})
 #: Nothing is put in force or taken back by chance of when somebody looks: only by command.

@@ -91,7 +91,11 @@ class ModelRoles:
         made: list[Order] = []
         for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.parts.keys()):
             filled = self._pipeline.parts[fleet].experts
-            made += [Order(events.ModelInstalled(r, "", reason="lost"), fleet) for r in events.ROLES.values() if r not in filled]
+            made += [
+                Order(events.ModelInstalled(r, "", reason="lost"), fleet)
+                for r in events.ROLES.values()
+                if r not in filled
+            ]
         return made
 
     def part(self, fleet: str) -> FleetPipeline:
