@@ -161,7 +161,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     shadow_skill: float | None = None
 
 
-class Learner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Learner(msgspec.Struct, frozen=True, kw_only=True):
     """What the learner last told of one fleet; totals are of its process.
 
     Attributes:
@@ -294,3 +294,12 @@ def announcement(status: Status) -> str:
     """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
     told = {"status": "online", "doing": status.doing.verb, "why": status.doing.why}
     return msgspec.json.encode(told).decode()
+
+
+def line(status: Status) -> str:
+    """What systemd shows."""
+    active = sum(streams.active for _, _, streams in status.at_work())
+    rate = "" if status.rates.readings_per_s is None else f", {status.rates.readings_per_s:.0f} readings/s"
+    troubles = (None if status.ready else str(status.doing), status.reload_refused)
+    where = "".join(f"; {trouble}" for trouble in troubles if trouble is not None)
+    return f"{active} streams{rate}, {status.publishing.unconfirmed} unconfirmed{where}"

@@ -3,15 +3,7 @@
 `server` is polled by the loop thread, `client` is what the command line calls, `answers` are the formats of both.
 """
 
-from gaugecast.control.answers import (
-    FeatureStatus,
-    FleetStatus,
-    LearnerStatus,
-    StatusAnswer,
-    StreamRow,
-    StreamsAnswer,
-    StreamsQuery,
-)
+from gaugecast.control.answers import StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.control.client import call
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
@@ -19,10 +11,6 @@ __all__ = [
     "SOCKET_NAME",
     "Command",
     "Control",
-    "FeatureStatus",
-    "FleetStatus",
-    "LearnerStatus",
-    "StatusAnswer",
     "StreamRow",
     "StreamsAnswer",
     "StreamsQuery",
