@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.cli.watch import Trails, ask_streams, render_streams
-from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, Streams, StreamsAnswer
+from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsQuery, StreamsAnswer
 from gaugecast.errors import Unreachable
 from test_status import STATUS, screen
 
@@ -161,4 +161,4 @@ def test_the_table_fits_the_height() -> None:
 def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     """The command ends with a sentence, not with an empty table."""
     with pytest.raises(Unreachable):
-        ask_streams(tmp_path / SOCKET_NAME, Streams())
+        ask_streams(tmp_path / SOCKET_NAME, StreamsQuery())

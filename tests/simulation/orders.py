@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 from gaugecast.status import Status
 
-from gaugecast.control import HandOver, Models, Promote, Reset, RollBack
+from gaugecast.control import HandOver, ModelsQuery, Promote, Reset, RollBack
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core
@@ -36,7 +36,7 @@ def obey(core: Core, rng: Random, weights: Weights, journal: Journal) -> None:
             HandOver(fleet="joined", version=version, reason="asked"),
             Promote(fleet="joined"),
             RollBack(fleet="joined"),
-            Models(),
+            ModelsQuery(),
         )
     )
     if isinstance(request, Reset) and request.fleet == "tanks":

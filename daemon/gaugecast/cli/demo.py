@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from gaugecast.cli.watch import Trails, ask_streams
-from gaugecast.control import StatusAnswer, Streams, StreamsAnswer
+from gaugecast.control import StatusAnswer, StreamsAnswer, StreamsQuery
 from gaugecast.errors import CommandRefused, Unreachable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def demo_command(
     with until_asked() as asked:
         console.print("starting broker, daemon and tanks …", style="dim")
         with Stage(BrokerChoice(broker, mosquitto), tanks=tanks, seed=seed, http_port=http_port) as stage:
-            query = Streams(limit=max(tanks, console.height))
+            query = StreamsQuery(limit=max(tanks, console.height))
             if wait_for_daemon(stage, query, asked) is None:
                 return
             looks, trails = Looks(stage, query, asked, seconds=seconds, every_s=every), Trails()
@@ -84,7 +84,7 @@ def until_asked() -> Iterator[threading.Event]:
         restore()
 
 
-def wait_for_daemon(stage: Stage, query: Streams, asked: threading.Event) -> StreamsAnswer | None:
+def wait_for_daemon(stage: Stage, query: StreamsQuery, asked: threading.Event) -> StreamsAnswer | None:
     """The daemon's first answer; `None` if we are asked to stop before.
 
     Raises:
@@ -110,7 +110,7 @@ class Looks:
     """
 
     def __init__(
-        self, stage: Stage, query: Streams, asked: threading.Event, *, seconds: float | None, every_s: float
+        self, stage: Stage, query: StreamsQuery, asked: threading.Event, *, seconds: float | None, every_s: float
     ) -> None:
         self.stage, self.after_s = stage, 0.0
         self.answer = StreamsAnswer(rows=[], total=0, status=StatusAnswer(ready=False))

@@ -20,7 +20,7 @@ from rich.text import Text
 from gaugecast.cli.figures import NOTHING, show_count, show_name, show_rate, show_skill, show_value, sparkline
 from gaugecast.cli.status import render_headline
 from gaugecast.config.load import load_settings
-from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, Streams, StreamsAnswer, call
+from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable
 
 TRAIL_LENGTH = 60  # observations kept for the trend
@@ -57,17 +57,17 @@ def watch(
     socket = load_settings(config, os.environ).storage.directory / SOCKET_NAME
     console, trails = Console(), Trails()
     if once:
-        answer = ask_streams(socket, Streams(fleet=fleet, match=match))
+        answer = ask_streams(socket, StreamsQuery(fleet=fleet, match=match))
         trails.update(answer.rows)
         console.print(render_streams(answer, trails, width=console.width))
         return
     try:
-        _follow(console, socket, Streams(fleet=fleet, match=match, limit=console.height), trails, every)
+        _follow(console, socket, StreamsQuery(fleet=fleet, match=match, limit=console.height), trails, every)
     except KeyboardInterrupt:
         return
 
 
-def ask_streams(socket: Path, query: Streams, timeout_s: float = 5.0) -> StreamsAnswer:
+def ask_streams(socket: Path, query: StreamsQuery, timeout_s: float = 5.0) -> StreamsAnswer:
     """Ask the daemon for rows.
 
     Raises:
@@ -76,7 +76,7 @@ def ask_streams(socket: Path, query: Streams, timeout_s: float = 5.0) -> Streams
     return msgspec.convert(call(socket, query, timeout_s), StreamsAnswer)
 
 
-def _follow(console: Console, socket: Path, query: Streams, trails: Trails, every_s: float) -> None:
+def _follow(console: Console, socket: Path, query: StreamsQuery, trails: Trails, every_s: float) -> None:
     """Look again and again; a daemon that restarts is waited for, one that never was there is not."""
     shown = ask_streams(socket, query)
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:

@@ -11,7 +11,10 @@ from gaugecast.records import Float64, Int64, Output
 
 @dataclass(slots=True)
 class Totals:
-    """What a fleet has counted in its whole life; `held` alone goes down again."""
+    """What a fleet has counted in its whole life; `held` alone goes down again.
+
+    `late_ns`: by how much late readings were older than the newest that was taken of their streams, summed up.
+    """
 
     stepped: int = 0
     held: int = 0
@@ -28,6 +31,7 @@ class Totals:
     parked: int = 0
     unparked: int = 0
     broken_states: int = 0
+    late_ns: int = 0
 
     def add(self, other: Totals) -> None:
         """Count what another counted, too."""

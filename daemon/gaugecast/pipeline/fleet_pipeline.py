@@ -147,9 +147,12 @@ class FleetPipeline:
     def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: BatchResult) -> None:
         for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
             made.verdicts[index] = verdict
-        late = int((judged.verdict[rows] == Verdict.LATE).sum())
-        self.totals.late += late
-        self.totals.duplicate += int(rows.sum()) - late
+        late = rows & (judged.verdict == Verdict.LATE)
+        count = int(late.sum())
+        self.totals.late += count
+        self.totals.duplicate += int(rows.sum()) - count
+        if count and self.fleet.timed:  # else keys are no times, and nobody knows how late
+            self.totals.late_ns += int((self.table["key"][r.slots[late]].max(axis=1) - r.key[late]).sum())
 
     def _note(self, r: gates.Round, judged: gates.Judged) -> None:
         table, present = self.table, ~np.isnan(judged.values)

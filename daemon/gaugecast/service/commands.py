@@ -12,15 +12,15 @@ from gaugecast import events
 from gaugecast.control import (
     Command,
     HandOver,
-    Learner,
-    Models,
+    LearnerReport,
+    ModelsQuery,
     Promote,
     Request,
     Reset,
     RollBack,
-    Status,
-    Streams,
+    StatusQuery,
     StreamsAnswer,
+    StreamsQuery,
 )
 from gaugecast.errors import ModelError
 from gaugecast.loop.core import Core
@@ -29,7 +29,7 @@ from gaugecast.loop.model_roles import measured
 from gaugecast.records import Order
 from gaugecast.service import reports
 from gaugecast.service.learner_monitor import LearnerMonitor
-from gaugecast.status import Status as Tree
+from gaugecast.status import Status
 
 Answer = msgspec.Struct | dict[str, Any] | None
 
@@ -43,7 +43,7 @@ class Commands:
         status: The newest account of the daemon.
     """
 
-    def __init__(self, core: Core, monitor: LearnerMonitor, status: Callable[[], Tree]) -> None:
+    def __init__(self, core: Core, monitor: LearnerMonitor, status: Callable[[], Status]) -> None:
         self._core, self._monitor, self._status = core, monitor, status
         self._waiting: list[Command] = []  # one at most, for an engine that is being loaded
 
@@ -75,9 +75,9 @@ class Commands:
         """
         core = self._core
         match request:
-            case Status():
+            case StatusQuery():
                 return self._status()
-            case Streams():
+            case StreamsQuery():
                 rows, total = reports.stream_rows(core.pipeline, request)
                 return StreamsAnswer(rows=rows, total=total, status=self._status())
             case Reset():
@@ -90,9 +90,9 @@ class Commands:
                 core.order(core.roles.promote(request.fleet))
             case RollBack():
                 core.order(core.roles.roll_back(request.fleet))
-            case Models():
+            case ModelsQuery():
                 return self._models()
-            case Learner():
+            case LearnerReport():
                 self._monitor.note(request, time.monotonic())
             case _:
                 assert_never(request)
