@@ -84,8 +84,9 @@ def model_of(fleet: str, version: str) -> Model:
 
 
 def shipped(fleet: Fleet) -> Model | None:
-    """What comes with the package: the first weights of the fleets that have some."""
-    return model_of(fleet.name, "1") if fleet.name in MODELLED else None
+    """What comes with the package: the first weights of the fleets that have some, with the features they were for."""
+    known = {f.name: f.features for f in ALL if f.name in MODELLED}
+    return model_of(fleet.name, "1") if known.get(fleet.name) == fleet.features else None
 
 
 class Weights:

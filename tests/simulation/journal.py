@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -31,9 +32,11 @@ def identity_of(one: Input) -> Identity:
     return (one.fleet, one.stream, one.key, one.values)
 
 
-def _nameless(identity: Identity) -> Identity:
-    """The same under each name that its fleet has had: a reload gives fleets names with another number."""
-    return (identity[0].rstrip("0123456789"), *identity[1:])
+def _nameless(identity: Identity) -> tuple[object, ...]:
+    """The same under each configuration that its fleet has had: other numbers in its name, more features."""
+    fleet, stream, key, values = identity
+    said = [(place, value) for place, (value,) in enumerate(struct.iter_unpack("<d", values)) if value == value]
+    return fleet.rstrip("0123456789"), stream, key, tuple(said)
 
 
 class Journal:
@@ -45,7 +48,7 @@ class Journal:
         self.outputs: list[Kept] = []
         self.by_step: dict[tuple[str, str, int], Kept] = {}
         self.verdict_of: dict[Identity, int] = {}
-        self._durable: set[Identity] = set()
+        self._durable: set[tuple[object, ...]] = set()
         self.rejects = 0
         self.heard_since_commit = 0
         self.decoder: Decoder | None = None

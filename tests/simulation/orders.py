@@ -6,16 +6,16 @@ from dataclasses import replace
 from random import Random
 
 import msgspec
-from gaugecast.status import Status
 
 from gaugecast.control import HandOver, ModelsQuery, Promote, Reset, RollBack
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core
 from gaugecast.pipeline import memories
-from gaugecast.pipeline.rehearsal import Rehearsal
+from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.status import Status
 from simulation.fleets import JOINED, LIMITS, MEANS, SEQUENCED, Weights, model_of
 from simulation.journal import Journal
 from simulation.points import Violation
@@ -54,7 +54,10 @@ def obey(core: Core, rng: Random, weights: Weights, journal: Journal) -> None:
 def remembered(journal: Journal, version: str) -> list[bytes]:
     """What a newcomer remembers after it has stepped over all that is durable; a stream a chunk."""
     rehearsal = Rehearsal([(JOINED, model_of("joined", version))], LIMITS)
-    rehearsal.take(journal.inputs)
+    told = [(seq, one.fleet, one.event) for seq, one in enumerate(journal.inputs, 1) if one.event is not None]
+    last = len(journal.inputs)
+    begin = begins_after(told, rehearsal.fleets, first_seq=1, upto_seq=last, most=last)
+    rehearsal.take(one for one in journal.inputs[begin:] if len(one.values) in (0, 8 * len(JOINED.features)))
     chunks = [memories.decode(chunk) for chunk in rehearsal.memories("joined")]
     return [
         msgspec.msgpack.encode(memories.Memory(chunk.meaning, [stream])) for chunk in chunks for stream in chunk.streams
