@@ -244,6 +244,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "doing", _decide(self))
 
+    def __str__(self) -> str:
+        """One line, as systemd shows it."""
+        active = sum(streams.active for _, _, streams in self.at_work())
+        rate = "" if self.rates.readings_per_s is None else f", {self.rates.readings_per_s:.0f} readings/s"
+        troubles = (None if self.ready else str(self.doing), self.reload_refused)
+        where = "".join(f"; {trouble}" for trouble in troubles if trouble is not None)
+        return f"{active} streams{rate}, {self.publishing.unconfirmed} unconfirmed{where}"
+
     @property
     def ready(self) -> bool:
         """Whether it forecasts."""
@@ -294,12 +302,3 @@ def announcement(status: Status) -> str:
     """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
     told = {"status": "online", "doing": status.doing.verb, "why": status.doing.why}
     return msgspec.json.encode(told).decode()
-
-
-def line(status: Status) -> str:
-    """What systemd shows."""
-    active = sum(streams.active for _, _, streams in status.at_work())
-    rate = "" if status.rates.readings_per_s is None else f", {status.rates.readings_per_s:.0f} readings/s"
-    troubles = (None if status.ready else str(status.doing), status.reload_refused)
-    where = "".join(f"; {trouble}" for trouble in troubles if trouble is not None)
-    return f"{active} streams{rate}, {status.publishing.unconfirmed} unconfirmed{where}"

@@ -16,8 +16,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from gaugecast.cli.watch import Trails, ask_streams
-from gaugecast.control import StatusAnswer, StreamsAnswer, StreamsQuery
+from gaugecast.control import StreamsAnswer, StreamsQuery
 from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.status import Status
 
 if TYPE_CHECKING:
     from gaugecast.demo.stage import Stage
@@ -113,7 +114,7 @@ class Looks:
         self, stage: Stage, query: StreamsQuery, asked: threading.Event, *, seconds: float | None, every_s: float
     ) -> None:
         self.stage, self.after_s = stage, 0.0
-        self.answer = StreamsAnswer(rows=[], total=0, status=StatusAnswer(ready=False))
+        self.answer = StreamsAnswer(rows=[], total=0, status=Status())
         self._query, self._asked, self._seconds, self._every_s = query, asked, seconds, every_s
 
     def __iter__(self) -> Iterator[StreamsAnswer]:

@@ -29,10 +29,9 @@ def _no_columns() -> Sequence[StreamColumns]:
 class Metrics(Collector):
     """All metrics of one daemon, in a registry of their own.
 
-    `observe` belongs to the loop thread; `render` to any thread.
+    `observe` and `set_status` belong to the loop thread; `render` to any thread.
 
     Args:
-        status: Called at every scrape, in the scraping thread: the daemon's status as last published.
         stream_series: How many streams get series of their own.
         columns: Called at every scrape, in the scraping thread: the streams' columns as last published.
         fingerprint: Within which forecasts are equal to the bit.
@@ -41,14 +40,13 @@ class Metrics(Collector):
 
     def __init__(
         self,
-        status: Callable[[], Status],
         *,
         stream_series: int = 200,
         columns: Callable[[], Sequence[StreamColumns]] = _no_columns,
         fingerprint: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._status = status
+        self._status = Status()
         self._columns = columns
         self._fingerprint = fingerprint
         self._clock = clock
@@ -69,6 +67,10 @@ class Metrics(Collector):
         self._round_at_s = self._clock()
         self._histograms.observe(facts)
 
+    def set_status(self, status: Status) -> None:
+        """Publish what the daemon says of itself. Loop thread; one assignment."""
+        self._status = status
+
     @property
     def round_age_s(self) -> float | None:
         """Seconds since the loop last finished a round; `None` before the first. Any thread."""
@@ -85,7 +87,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The fixed part, for prometheus_client; every metric of the catalogue is there, with samples or without."""
-        status = self._status()
+        status = self._status
         own = self._own_samples()
         for definition in FIXED:
             if definition.kind == "histogram":

@@ -71,7 +71,8 @@ class Reporter:
     def look(self, now_s: float) -> Status:
         """The daemon at `now_s`, monotonic. Raises nothing that a disk or a lack of descriptors could cause."""
         fleets = self._fleets(now_s)
-        storage, publishing, broker = self._storage(), self._publishing(), self._broker()
+        broker, publishing = self._broker(), self._publishing()
+        storage = self._storage()  # the last: it takes the faults of all
         return Status(
             version=__version__,
             pid=os.getpid(),
