@@ -121,7 +121,6 @@ class Daemon:
         check_batch_independence()
         self._occupy(held)
         self._metrics = Metrics(
-            lambda: self.status,
             stream_series=self.settings.http.stream_series,
             columns=lambda: self.columns,
             fingerprint=fingerprint(),
@@ -201,6 +200,7 @@ class Daemon:
 
     def _tell_progress(self, share: float) -> None:
         self.status = Status(version=__version__, recovered=min(share, 0.999))
+        self._metrics.set_status(self.status)
         self._notifier.extend_timeout(_EXTEND_S)
 
     def _log_recovery(self) -> None:
@@ -244,6 +244,7 @@ class Daemon:
             self._child.watch(now_s, self._monitor.heard_at_s)
         before, status = self.status, self.reporter.look(now_s)
         self.status = status
+        self._metrics.set_status(status)
         self._transitions.look(status)
         most = self.settings.http.stream_series
         self.columns = tuple(reports.stream_columns(part, most) for part in self.core.pipeline.parts.values())
