@@ -49,8 +49,12 @@ def test_with_aggregates_the_newest_reading_counts_and_not_its_tick() -> None:
 
 def test_what_came_twice_and_what_has_no_event_time_add_nothing() -> None:
     """`p` of 5 s comes twice while `q` stands at 6 s; numbers as large as instants say nothing of time."""
-    twice = totals_of(JOINED, reading(5, 20.0, NAN), reading(6, NAN, 5.0), reading(5, 20.0, NAN), reading(4, 1.0, NAN))
-    assert (twice.duplicate, twice.late, twice.late_ns) == (1, 1, 2 * SECOND)
+    pipeline = pipeline_of(JOINED)
+    for stream in "ab":
+        feed(pipeline, [reading(5, 20.0, NAN, stream=stream), reading(6, NAN, 5.0, stream=stream)])
+    pipeline.advance([reading(5, 20.0, NAN, stream="a"), reading(4, 1.0, NAN, stream="b")])
+    counted = pipeline.totals()["tanks"]
+    assert (counted.duplicate, counted.late, counted.late_ns) == (1, 1, 2 * SECOND)
     numbered = fleet_of("p", time_path=None, sequence_path=("n",))
     counted = totals_of(numbered, reading(5, 20.0, key=2 * T0), reading(6, 20.0, key=2 * T0 - 9))
     assert (counted.late, counted.late_ns) == (1, 0)
