@@ -156,7 +156,7 @@ from pathlib import Path
 from ledger_rows import micro_batch
 from gaugecast.config.schema import Storage
 from gaugecast.ledger import Ledger
-from gaugecast.records import Parked, Refused
+from gaugecast.records import Commit, Parked, Refused
 
 directory, fatal, kill = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "kill"
 armed = False
@@ -164,10 +164,10 @@ def faults(point):
     if armed and point == fatal:
         os.kill(os.getpid(), 9) if kill else os._exit(9)
 ledger = Ledger.open(directory, Storage(), faults=faults)
-ledger.commit(*micro_batch(0, 2))
+ledger.commit(Commit(*micro_batch(0, 2)))
 armed = True
-ledger.commit(*micro_batch(2, 400), refused=[Refused(1, "tanks", "a", "in/a", "not_json", "", b"x")],
-              parked=[Parked("tanks", "parked", b"state")])
+ledger.commit(Commit(*micro_batch(2, 400), refused=[Refused(1, "tanks", "a", "in/a", "not_json", "", b"x")],
+              parked=[Parked("tanks", "parked", b"state")]))
 os._exit(3)
 """
 

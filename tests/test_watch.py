@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.cli.watch import Trails, ask_streams, render_streams
-from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsQuery, StreamsAnswer
+from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
 from test_status import STATUS, screen
 

@@ -18,6 +18,9 @@ from gaugecast.streams.table import NEVER, StreamTable
 #: So many late readings in order, in real time, mean that the sensor's clock was set back.
 REANCHOR_AFTER = 20
 
+#: More than this does not count as lateness: a single reading dated 1830 would otherwise outweigh all others.
+MOST_LATE_NS = 365 * 86_400 * 10**9
+
 #: In `Judged.verdict`: nothing against this reading.
 ACCEPTED = -1
 
@@ -83,6 +86,17 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         steady = r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2 if fleet.timed else ~forced
         phase = follow_phase(r.at, tick, phase, fleet.period_ns, steady & ~forced & spoken)
     return Judged(verdict, values, tick, phase, anchored)
+
+
+def lateness(table: StreamTable, fleet: Fleet, r: Round) -> Int64:
+    """How far the event time of each reading lies behind the newest that was taken of its stream, ns (N,).
+
+    From 0, which it is where payloads bring no event time, to `MOST_LATE_NS`.
+    """
+    if not fleet.timed:
+        return np.zeros(len(r.at), np.int64)
+    newest = table["key"][r.slots].max(axis=1)  # the key is the event time here
+    return np.where(newest > r.at, np.minimum(newest - r.at, MOST_LATE_NS), 0)
 
 
 def _learns_phase(fleet: Fleet) -> bool:

@@ -1,4 +1,4 @@
-"""One fleet at work: rounds of readings become closed steps, closed steps become forecasts."""
+"""The streams of one fleet: readings become steps, steps become forecasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaugecast.forecast.body import BRIDGED, PARTIAL
 from gaugecast.forecast.expert import Expert, Steps, same_shape
 from gaugecast.forecast.skill import decay_of, discounted, size, square
 from gaugecast.model.weights import Model
-from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
+from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
@@ -18,7 +18,12 @@ from gaugecast.streams.table import StreamTable
 
 
 class FleetPipeline:
-    """A fleet's table, experts and totals. Owned by the loop's thread."""
+    """A fleet's streams, its models at work (experts) and its totals. Owned by the loop's thread.
+
+    Attributes:
+        in_force: The model whose forecasts are published; `None` = the last value is repeated.
+        shadow: A model that is stepped beside it and only scored.
+    """
 
     def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
         self.fleet = fleet
@@ -84,11 +89,11 @@ class FleetPipeline:
             self.table[name][slots] = np.where(known >= 0, known + step_ns, known)
 
     def succeed(self, old: FleetPipeline) -> None:
-        """Take the place of a part whose configuration has changed.
+        """Take over from the pipeline of the same fleet as it was configured before.
 
-        Where features, period and keys are the same, everything goes on. Else the old part's open ticks are closed
-        already, and three things go on: step numbers, for they name messages for ever, the keys of features that
-        are still there, for what was taken may be delivered again, and since when a stream has been silent.
+        Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
+        closed already, and three things are taken over: step numbers, since they name messages for ever; the keys of
+        features that are still there, since what was taken may be delivered again; and since when a stream is silent.
         """
         self.totals = old.totals
         if goes_on(old.fleet, self.fleet):
@@ -120,7 +125,7 @@ class FleetPipeline:
 
     # -- readings
 
-    def take(self, r: gates.Round, result: BatchResult) -> None:
+    def take(self, r: gates.Round, result: Outcome) -> None:
         """One round of readings: refuse, hold, or step each."""
         judged = gates.judge(self.table, self.fleet, r)
         taken = judged.verdict == gates.ACCEPTED
@@ -142,15 +147,15 @@ class FleetPipeline:
         if not whole.all():
             self._join(r, judged, ~whole, is_open, result)
 
-    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, result: BatchResult) -> None:
+    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, result: Outcome) -> None:
         for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
             result.verdicts[index] = verdict
-        late = rows & (judged.verdict == Verdict.LATE)
-        count = int(late.sum())
-        self.totals.late += count
-        self.totals.duplicate += int(rows.sum()) - count
-        if count and self.fleet.timed:  # else keys are no times, and nobody knows how late
-            self.totals.late_ns += int((self.table["key"][r.slots[late]].max(axis=1) - r.key[late]).sum())
+        is_late = judged.verdict == Verdict.LATE
+        late = int(is_late.sum())
+        self.totals.late += late
+        self.totals.duplicate += int(rows.sum()) - late
+        if late:  # summed as Python's integers: a thousand readings a year late do not fit into 64 bits
+            self.totals.late_ns += sum(gates.lateness(self.table, self.fleet, r)[is_late].tolist())
 
     def _note(self, r: gates.Round, judged: gates.Judged) -> None:
         table, present = self.table, ~np.isnan(judged.values)
@@ -163,7 +168,7 @@ class FleetPipeline:
         table["stale"][r.slots] = False
         self.totals.reanchored += int(judged.reanchored.sum())
 
-    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, result: BatchResult) -> None:
+    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, result: Outcome) -> None:
         """Readings that bring a whole step with them never touch a cell."""
         count = int(whole.sum())
         if count == 0:
@@ -174,7 +179,7 @@ class FleetPipeline:
         rows = Closed(r.slots[whole], r.cause[whole], judged.values[whole], r.at[whole], judged.tick[whole])
         self._step(rows, result)
 
-    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, result: BatchResult) -> None:
+    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, result: Outcome) -> None:
         table = self.table
         opens = rows & ~is_open
         table["open"][r.slots[opens]] = True
@@ -189,14 +194,14 @@ class FleetPipeline:
         if done.any():
             self.close(slots[done], index[done], result)
 
-    def close_all(self, cause: int, result: BatchResult) -> None:
+    def close_all(self, cause: int, result: Outcome) -> None:
         """Close every open tick: what it holds cannot wait any longer."""
         live = self.table.live_slots()
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
             self.close(slots, np.full(len(slots), cause), result)
 
-    def close(self, slots: Int64, index: Int64, result: BatchResult) -> None:
+    def close(self, slots: Int64, index: Int64, result: Outcome) -> None:
         """Close the open ticks of `slots`, complete or not."""
         values, at, tick, held = cells.take(self.table, self.fleet, slots)
         count = int(held.sum())
@@ -206,7 +211,7 @@ class FleetPipeline:
 
     # -- steps
 
-    def _step(self, closed: Closed, result: BatchResult) -> None:
+    def _step(self, closed: Closed, result: Outcome) -> None:
         table, slots = self.table, closed.slots
         started, last = table["started"][slots], table["x"][slots]
         gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
@@ -231,7 +236,7 @@ class FleetPipeline:
         quality = bridged * BRIDGED | partial * PARTIAL
         self.writer.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, result=result)
 
-    def _run_experts(self, steps: Steps, result: BatchResult) -> Float64:
+    def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""
         fed = np.where(np.isnan(steps.values), steps.last, steps.values)
         for role, expert in self.experts.items():

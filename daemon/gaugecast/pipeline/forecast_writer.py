@@ -7,7 +7,7 @@ import numpy as np
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, round_digits
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
+from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
 
@@ -31,7 +31,7 @@ class ForecastWriter:
         x: Float64,
         predicted: Float64,
         quality: Int64,
-        result: BatchResult,
+        result: Outcome,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
 
@@ -67,7 +67,7 @@ class ForecastWriter:
             closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, result=result
         )
 
-    def mark_stale(self, slots: Int64, cause: int, result: BatchResult) -> None:
+    def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
@@ -95,7 +95,7 @@ class ForecastWriter:
         observed: Float64,
         predicted: Float64,
         quality: Int64,
-        result: BatchResult,
+        result: Outcome,
     ) -> None:
         fleet, names, writer = self.fleet, self._table.names, self._writer
         self._table["quality"][closed.slots] = quality

@@ -1,4 +1,4 @@
-"""What waiting brings about: open ticks that close without their last feature, silent streams, idle streams.
+"""What is due when time passes and no reading comes: open ticks are closed, silent streams marked, idle ones parked.
 
 The only clock is the inputs' own `received_at_ns`; the loop writes a timer input when something is due.
 """
