@@ -151,7 +151,7 @@ def test_streams_take_turns(model):
 
 @pytest.mark.parametrize("breaks", [1, 40])
 def test_a_break_after_the_newest_window_puts_the_update_off(model, breaks):
-    """Steps that do not follow may come before the update: a window that they cut is passed over, others are learned."""
+    """Steps that do not follow may come before the update: a window that they cut is passed over."""
     learner = learner_of(model)
     for x, state, target in steps_of(model, 4):
         learner.observe(x, state, target, stream="a")
