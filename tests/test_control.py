@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gaugecast.control import Command, Control, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery, call, server
+from gaugecast.control import Command, Control, StreamRow, StreamsAnswer, StreamsQuery, call, server
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
+from gaugecast.status import Status
 
 
 @pytest.fixture(params=["short", "long"])
@@ -123,7 +124,7 @@ def test_what_is_not_a_number_becomes_null(control: Control, path: Path) -> None
     """NaN in an answer is JSON's null, so that every client can read it."""
     caller = Caller(path, {"command": "streams"})
     row = StreamRow(fleet="tanks", stream="a", feature="p", observed=math.nan, skill=math.inf)
-    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=StatusAnswer(ready=True)))
+    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=Status()))
     answer = msgspec.convert(caller.result(control), StreamsAnswer)
     assert (answer.rows[0].observed, answer.rows[0].skill) == (None, None)
 
