@@ -76,7 +76,7 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         verdict = np.where(anchored, ACCEPTED, verdict)
         values = np.where(anchored[:, None], r.values, values)
         newest = np.maximum(closed, np.where(table["open"][r.slots], table["open_tick"][r.slots], closed))
-        tick = np.where(anchored, newest + fleet.bridge + 2, tick)
+        tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
     forced = anchored | (tick != tick_of(r.at, phase, fleet.period_ns))
     phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
     if _learns_phase(fleet):
@@ -87,7 +87,7 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
 
 def _learns_phase(fleet: Fleet) -> bool:
     """With aggregates the windows stay on the clock; there a sensor's own phase means nothing."""
-    return all(f.aggregate == "last" for f in fleet.features)
+    return not fleet.aggregated
 
 
 def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]:

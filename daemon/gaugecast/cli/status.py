@@ -28,7 +28,7 @@ from gaugecast.cli.figures import (
 )
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, call
+from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable
 from gaugecast.status import Fleet, Learner, Shadow, Status, Storage, Streams
 
@@ -61,7 +61,7 @@ def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> Status:
         Unreachable: Neither answers; the message is the socket's.
     """
     try:
-        return msgspec.convert(call(socket, {"command": "status"}, timeout_s), Status)
+        return msgspec.convert(call(socket, StatusQuery(), timeout_s), Status)
     except Unreachable as exc:
         answer = _ask_http(http, timeout_s) if http.port else None
         if answer is None:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -83,8 +83,7 @@ def ask_streams(socket: Path, query: StreamsQuery, timeout_s: float = 5.0) -> St
     Raises:
         Unreachable, CommandRefused: As `control.call`.
     """
-    request: dict[str, Any] = msgspec.to_builtins(query)
-    return msgspec.convert(call(socket, request, timeout_s), StreamsAnswer)
+    return msgspec.convert(call(socket, query, timeout_s), StreamsAnswer)
 
 
 def _follow(console: Console, socket: Path, query: StreamsQuery, trails: Trails, every_s: float) -> None:

@@ -7,20 +7,6 @@ import msgspec
 from gaugecast.status import Status
 
 
-class StreamsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="streams"):
-    """`{"command": "streams", …}`: which streams to tell of.
-
-    Attributes:
-        fleet: Only of this fleet; null = of all.
-        match: Shell pattern for the stream's id.
-        limit: At most so many streams, in the daemon's own order.
-    """
-
-    fleet: str | None = None
-    match: str = "*"
-    limit: int = 50
-
-
 class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     """One feature of one stream, in the sensor's unit.
 
@@ -52,7 +38,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to `StreamsQuery`: rows in stable order, a stream's features next to each other.
+    """Answer to `requests.Streams`: rows in stable order, a stream's features next to each other.
 
     Attributes:
         total: Streams that match, shown or not.

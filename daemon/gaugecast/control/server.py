@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from gaugecast.control.client import address_of
-from gaugecast.errors import AlreadyRunning, ConfigError
+from gaugecast.control.requests import Request, decode_request, name_of
+from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError
 
 SOCKET_NAME = "control.sock"
 MAX_CLIENTS = 16
@@ -32,14 +33,17 @@ class Command:
     """One request, to be answered once, before the next poll or long after. Owner: the loop thread.
 
     Attributes:
-        name: What is asked for: the request's `command`.
-        request: The whole request, JSON values; its keys are the caller's claims, not checked here.
+        request: What is asked for; the types of its keys hold, their values are the caller's claims.
     """
 
-    def __init__(self, name: str, request: Mapping[str, Any], reply: Callable[[bytes], None]) -> None:
-        self.name = name
+    def __init__(self, request: Request, reply: Callable[[bytes], None]) -> None:
         self.request = request
         self._reply: Callable[[bytes], None] | None = reply
+
+    @property
+    def name(self) -> str:
+        """The command's name."""
+        return name_of(self.request)
 
     def answer(self, content: msgspec.Struct | Mapping[str, Any] | None = None) -> None:
         """Say that it was done, with `content` beside `"ok": true`. NaN and infinities become null."""
@@ -59,9 +63,6 @@ class Command:
 class Control:
     """The listening socket and its clients. Owner: the loop thread.
 
-    `fileno` is an epoll descriptor that becomes readable when `poll` has something to do, so that the loop's own
-    selector can wait for commands too.
-
     Args:
         path: Of the socket, 0600; a stale one is replaced.
         clock: Monotonic seconds.
@@ -79,10 +80,6 @@ class Control:
         self._epoll = select.epoll()
         self._epoll.register(self._listener, select.EPOLLIN)
         self._clients: dict[int, _Client] = {}
-
-    def fileno(self) -> int:
-        """The epoll descriptor to wait for."""
-        return self._epoll.fileno()
 
     def poll(self) -> list[Command]:
         """Take what has come and send what can be sent, without waiting; the commands to be answered, in order."""
@@ -178,16 +175,12 @@ class _Client:
 
     def _parse(self, line: bytes) -> Command | None:
         try:
-            request = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as exc:
-            self._refuse(f"expected a JSON object on one line: {exc}")
-            return None
-        name = request.get("command")
-        if not isinstance(name, str) or not name:
-            self._refuse('expected a "command" with a name, such as {"command": "status"}')
+            request = decode_request(line)
+        except CommandRefused as exc:
+            self._refuse(str(exc))
             return None
         self._unanswered += 1
-        return Command(name, request, self._answer)
+        return Command(request, self._answer)
 
     def _answer(self, answer: bytes) -> None:
         self._unanswered -= 1

@@ -163,6 +163,11 @@ class Link:
         if self.connected and self._connection is not None:
             self._connection.subscribe(added, forget=gone, retained=retained)
 
+    def announce(self, text: str) -> None:
+        """Put `text` on the status topic, retained, while we are connected; on a connect that is `online` again."""
+        if self.connected and self._connection is not None:
+            self._connection.push_status(text)
+
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the kernel has not yet taken."""

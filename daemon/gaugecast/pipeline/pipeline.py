@@ -125,32 +125,32 @@ class Pipeline:
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         """Take inputs in order; the results of a stream do not depend on what travels with it."""
-        made = BatchResult([Verdict.NONE] * len(inputs))
-        outcome = Outcome(made.verdicts, made.outputs, traces=made.traces)
+        result = BatchResult([Verdict.NONE] * len(inputs))
+        outcome = Outcome(result.verdicts, result.outputs, traces=result.traces)
         begin = 0
         with np.errstate(all="ignore"):  # overflow of hostile values is met by checks, not by warnings
             for i, one in enumerate(inputs):
                 if one.kind in (Kind.TIMER, Kind.EVENT):
-                    self._take_readings(inputs, begin, i, made, outcome)
+                    self._take_readings(inputs, begin, i, result, outcome)
                     begin = i + 1
                     if one.kind == Kind.TIMER:
-                        self._take_timer(one, i, made, outcome)
+                        self._take_timer(one, i, result, outcome)
                     else:
-                        self._take_event(one, i, made)
-            self._take_readings(inputs, begin, len(inputs), made, outcome)
-        made.outputs.sort(key=_cause_of)
+                        self._take_event(one, i, result)
+            self._take_readings(inputs, begin, len(inputs), result, outcome)
+        result.outputs.sort(key=_cause_of)
         return outcome
 
     # -- readings
 
     def _take_readings(
-        self, inputs: Sequence[Input], begin: int, end: int, made: BatchResult, outcome: Outcome
+        self, inputs: Sequence[Input], begin: int, end: int, result: BatchResult, outcome: Outcome
     ) -> None:
         intakes: dict[str, Intake] = {}
         for i in range(begin, end):
             one = inputs[i]
             if one.kind == Kind.REJECT:
-                self._reject(one, one.reason, i, made)
+                self._reject(one, one.reason, i, result)
                 continue
             part = self.parts.get(one.fleet)
             if part is None:
@@ -159,7 +159,7 @@ class Pipeline:
             if slot is None:
                 refusal = self._refusal(one)
                 if refusal:
-                    self._reject(one, refusal, i, made)
+                    self._reject(one, refusal, i, result)
                     outcome.refused.append(_refused(one, refusal))
                     continue
                 slot = self._add(part, one.stream)
@@ -171,10 +171,10 @@ class Pipeline:
         for name, intake in intakes.items():
             self._touch(name, intake.slots())
             for turn in intake.rounds():
-                self.parts[name].take(turn, made)
+                self.parts[name].take(turn, result)
 
-    def _reject(self, one: Input, reason: str, cause: int, made: BatchResult) -> None:
-        made.verdicts[cause] = Verdict.REJECTED
+    def _reject(self, one: Input, reason: str, cause: int, result: BatchResult) -> None:
+        result.verdicts[cause] = Verdict.REJECTED
         self.rejects[one.fleet, reason] += 1
 
     def _refusal(self, one: Input) -> str:
@@ -201,21 +201,21 @@ class Pipeline:
 
     # -- timers and events
 
-    def _take_timer(self, timer: Input, cause: int, made: BatchResult, outcome: Outcome) -> None:
+    def _take_timer(self, timer: Input, cause: int, result: BatchResult, outcome: Outcome) -> None:
         for name, part in self.parts.items():
             due = waiting.overdue(part.table, part.fleet, timer.received_at_ns)
             for slots in due:
                 self._touch(name, slots)
             if len(due.waiting):
                 slots = part.by_name(due.waiting)
-                part.close(slots, np.full(len(slots), cause), made)
+                part.close(slots, np.full(len(slots), cause), result)
             if len(due.stale):
-                part.speaker.mark_stale(part.by_name(due.stale), cause, made)
+                part.writer.mark_stale(part.by_name(due.stale), cause, result)
             for slot in part.by_name(due.idle).tolist():
                 outcome.parked.append(parking.park(part, slot))
         self._due_ns = None
 
-    def _take_event(self, one: Input, cause: int, made: BatchResult) -> None:
+    def _take_event(self, one: Input, cause: int, result: BatchResult) -> None:
         event = one.event
         if event is None:
             raise Defect(f"an event row with an event expected, got {one}")
@@ -231,16 +231,16 @@ class Pipeline:
                 for each in self.parts.values():
                     each.shift_arrivals(event.step_ns)
             case events.FleetConfigured():
-                self._configure(Fleet.from_json(event.spec), cause, made)
+                self._configure(Fleet.from_json(event.spec), cause, result)
             case _ if one.fleet in self.parts:  # else it left the configuration while the event was under way
-                self._take_fleet_event(self.parts[one.fleet], one, event, cause, made)
+                self._take_fleet_event(self.parts[one.fleet], one, event, cause, result)
 
     def _take_fleet_event(
-        self, part: FleetPipeline, one: Input, event: events.FleetEvent, cause: int, made: BatchResult
+        self, part: FleetPipeline, one: Input, event: events.FleetEvent, cause: int, result: BatchResult
     ) -> None:
         match event:
             case events.FleetRetired():
-                part.close_all(cause, made)
+                part.close_all(cause, result)
                 self._retire(part)
             case events.ModelInstalled():
                 self._install(part, event)
@@ -292,12 +292,12 @@ class Pipeline:
         """An empty part under this pipeline's limits."""
         return FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
 
-    def _configure(self, fleet: Fleet, cause: int, made: BatchResult) -> None:
+    def _configure(self, fleet: Fleet, cause: int, result: BatchResult) -> None:
         old = self.parts.get(fleet.name)
         part = self.new_part(fleet)
         if old is not None:
             if not goes_on(old.fleet, fleet):
-                old.close_all(cause, made)
+                old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
+from gaugecast.control import LearnerReport
 from gaugecast.logs import get
 from gaugecast.status import Learner
 
@@ -28,12 +26,10 @@ class LearnerMonitor:
         self._told: dict[str, Learner] = {}
         self._silent = False
 
-    def note(self, fleet: str, facts: Mapping[str, Any], now_s: float) -> None:
-        """It has reported on a fleet.
-
-        Raises:
-            TypeError: Not the facts that are expected.
-        """
+    def note(self, report: LearnerReport, now_s: float) -> None:
+        """It has reported on a fleet."""
+        facts = msgspec.structs.asdict(report)
+        fleet = facts.pop("fleet")  # before the others are taken for the learner's
         self._told[fleet] = Learner(**facts)
         if self._silent:
             log.info("learner speaks again", silent_s=round(now_s - self.heard_at_s, 1))

@@ -12,12 +12,11 @@ from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
-from gaugecast.loop.recovery import count_differing
-from gaugecast.pipeline import Pipeline, state
+from gaugecast.loop.recovery import count_differing, restore_newest
+from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Order, Output
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
-from gaugecast.streams.snapshot import Slice
 
 
 @dataclass(slots=True)
@@ -62,12 +61,13 @@ def replay_ledger(
         if exact is None or (at is not None and at < exact):
             raise StorageError(f"a position from {exact if exact is not None else '(none)'} on expected, got {at}")
         wanted = exact if at is None else at
-        pipeline = Pipeline(limits, ModelStore(directory).load)
-        checkpoint = checkpoints.at_or_before(directory, wanted) if wanted else None
-        if checkpoint is not None:
-            with checkpoint:
-                state.restore(pipeline, checkpoint.header, (Slice(*c) for c in checkpoint.chunks()))
-        report = Replayed(0 if checkpoint is None else checkpoint.seq)
+        store = ModelStore(directory)
+        pipeline, seq, passed_over = restore_newest(
+            directory, lambda: Pipeline(limits, store.load), upto_seq=wanted, choose=checkpoints.at_or_before
+        )
+        if seq < exact:
+            raise StorageError("; ".join(passed_over) or f"{directory}: no checkpoint from {exact} on")
+        report = Replayed(seq)
         last = ledger.last_seq if upto is None else upto
         for batch in ledger.replay(report.from_seq, upto_seq=last):
             outcome = pipeline.advance(batch.inputs)

@@ -39,8 +39,7 @@ def scores_of(part: FleetPipeline) -> dict[str, Feature]:
         shadow = skill(columns["square_error"][live].sum(axis=0), columns["square_last"][live].sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = absolute / scored
-    features = [f for f in part.fleet.features if f.role == "forecast"]
-    rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
+    rows = zip(part.fleet.forecast_features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
     return {
         f.name: Feature(unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
         for f, m, s, other in rows
@@ -66,12 +65,11 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
     """Copies of the first `most` streams' columns, for their series."""
     table = part.table
     slots = table.live_slots()[:most]
-    forecast = [i for i, f in enumerate(part.fleet.features) if f.role == "forecast"]
-    observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, forecast]
+    observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, part.fleet.forecast_places]
     return StreamColumns(
         fleet=part.fleet.name,
         streams=[table.names[slot] or "" for slot in slots.tolist()],
-        features=[part.fleet.features[i].name for i in forecast],
+        features=[f.name for f in part.fleet.forecast_features],
         observed=observed,
         forecast=table["published"][slots],
         predicted=table["predicted"][slots],
@@ -105,8 +103,8 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
     quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
     skills = _stream_skill(part, [slot])[0]
     rows = []
-    forecast = [(i, f) for i, f in enumerate(part.fleet.features) if f.role == "forecast"]
-    for g, (i, feature) in enumerate(forecast):
+    for g, i in enumerate(part.fleet.forecast_places):
+        feature = part.fleet.features[i]
         observed = float(table["x"][slot][i]) if table["seen"][slot][i] else math.nan
         rows.append(
             StreamRow(

@@ -78,7 +78,7 @@ def test_a_message_that_kills_is_put_aside(tmp_path: Path, dies_in: str, count: 
         with pytest.raises(Death):
             Process(tmp_path, dies_in).take(messages)
     inputs, outcome = Process(tmp_path, dies_in).take(messages)
-    assert [i for i, one in enumerate(inputs) if one.detail == "poison"] == [7]
+    assert [i for i, one in enumerate(inputs) if one.reason == "poison"] == [7]
     assert [v for i, v in enumerate(outcome.verdicts) if i != 7] == [Verdict.STEPPED] * (count - 1)
     assert [o.cause for o in outcome.outputs] == [i for i in range(count) if i != 7]
 
@@ -121,7 +121,7 @@ def test_two_kills_in_the_same_alone_message_are_needed_to_blame_it(tmp_path: Pa
         with pytest.raises(Death):
             Process(tmp_path, "decode").take(messages)
     inputs, outcome = Process(tmp_path, "").take(messages)
-    assert not any(one.detail == "poison" for one in inputs)
+    assert not any(one.reason == "poison" for one in inputs)
     assert outcome.verdicts == [Verdict.STEPPED] * 8
 
 
@@ -134,4 +134,4 @@ def test_poison_that_the_broker_retained_stays_aside(tmp_path: Path) -> None:
     process = Process(tmp_path, "decode")
     process.take(messages)
     inputs, _ = process.take([message(2, poison=True)])
-    assert inputs[0].detail == "poison"
+    assert inputs[0].reason == "poison"
