@@ -17,7 +17,7 @@ PACKAGE = ROOT / "daemon" / "gaugecast"
 SIMULATORS = ROOT / "simulators" / "gaugecast_sim"
 
 #: From the ground up. A part may import what stands below it, in its own group only where named here.
-GROUND = ("errors", "records", "fleet", "topics", "history", "model", "config")
+GROUND = ("errors", "status", "records", "fleet", "topics", "history", "model", "config")
 MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "control", "metrics", "learn")
 WIRING = ("service", "demo", "cli", "__main__")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections import Counter
@@ -161,11 +162,11 @@ def test_late_and_doubled_readings_are_counted_with_how_late(scene: Scene) -> No
 
 def test_what_earlier_processes_counted_is_not_told_again(scene: Scene) -> None:
     """A process counts from its own start: totals now minus totals then."""
-    scene.hear(*(reading(i, 1.0, 2.0) for i in range(10)), Input.reject("tanks", T0, "not_json"))
+    scene.hear(*(reading(i, 1.0, 2.0) for i in range(10)), Input.reject("not_json", T0, fleet="tanks"))
     scene.loop.received = Counter()
     scene.reporter = scene.begin()
     assert scene.counts() == Counts()
-    scene.hear(reading(10, 1.0, 2.0), Input.reject("tanks", T0, "not_json"))
+    scene.hear(reading(10, 1.0, 2.0), Input.reject("not_json", T0, fleet="tanks"))
     counts = scene.counts()
     assert (counts.received, counts.stepped, counts.forecasts, counts.rejects) == (2, 1, 1, {"not_json": 1})
 
@@ -193,7 +194,7 @@ def test_a_fleet_that_leaves_takes_nothing_back_and_what_its_leaving_settles_cou
 
 def test_metrics_account_for_every_reading_through_a_retirement(scene: Scene) -> None:
     """By fleet, in what Prometheus is told; the counters of a fleet that left stay, its gauges go."""
-    scene.hear(*(reading(i, 1.0, 2.0) for i in range(5)), reading(2, 1.0, 2.0), Input.reject("", T0, "unknown_topic"))
+    scene.hear(*(reading(i, 1.0, 2.0) for i in range(5)), reading(2, 1.0, 2.0), Input.reject("unknown_topic", T0))
     scene.order(events.FleetRetired())
     metrics = Metrics()
     metrics.set_status(scene.look())
@@ -220,9 +221,8 @@ def test_how_late_readings_were_is_part_of_what_a_checkpoint_keeps(scene: Scene)
     """Else a restart would take back what it had counted."""
     scene.hear(reading(9, 1.0, 2.0), reading(5, 1.0, 2.0))
     header, due = state.begin_snapshot(scene.pipeline)
-    slices = [*due, *state.take_slices(scene.pipeline, 1 << 30)]
     restored = pipeline_of()
-    state.restore(restored, header, [(s.name, s.start, s.rows) for s in slices])  # type: ignore[misc]
+    state.restore(restored, header, [*due, *state.take_slices(scene.pipeline, 1 << 30)])
     assert restored.totals()["tanks"].late_ns == 4 * 10**9
 
 
@@ -261,8 +261,8 @@ def test_a_process_without_descriptors_goes_on_reporting(scene: Scene) -> None:
     held: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:
-        with pytest.raises(OSError, match="Too many open files"):
-            while True:
+        with contextlib.suppress(OSError):
+            while len(held) < 1000:
                 held.append(os.open(os.devnull, os.O_RDONLY))
         status = scene.look()
     finally:

@@ -6,6 +6,7 @@ nothing else. As JSON it is what `{"command": "status"}` answers. What cannot be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -275,7 +276,7 @@ def _decide(status: Status) -> Doing:
     if status.recovered is None:
         return Doing("starting")
     if status.recovered < 1:
-        return Doing("recovering", f"{100 * status.recovered:.0f} %")
+        return Doing("recovering", f"{int(100 * status.recovered)} %")
     if status.storage.holding is not None:
         return Doing("holding", status.storage.holding)
     if not broker.connected:
@@ -290,12 +291,11 @@ def _decide(status: Status) -> Doing:
 def add_up(counts: Iterable[Counts]) -> Counts:
     """The sum, count by count."""
     parts = list(counts)
-    reasons = dict.fromkeys(reason for part in parts for reason in part.rejects)
-    sums = {name: sum(getattr(part, name) for part in parts) for name in _SUMMED}
-    return Counts(rejects={r: sum(part.rejects.get(r, 0) for part in parts) for r in reasons}, **sums)
-
-
-_SUMMED = [name for name in Counts.__struct_fields__ if name != "rejects"]
+    rejects = Counter[str]()
+    for part in parts:
+        rejects.update(part.rejects)
+    numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
+    return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
 
 
 def announcement(status: Status) -> str:

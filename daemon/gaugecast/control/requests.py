@@ -70,7 +70,7 @@ class ModelsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"
 
 
 class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="learner"):
-    """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `metrics.LearnerState`."""
+    """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `status.Learner`."""
 
     fleet: str
     updates_total: Count = 0

@@ -29,7 +29,8 @@ class LearnerMonitor:
     def note(self, report: LearnerReport, now_s: float) -> None:
         """It has reported on a fleet."""
         facts = msgspec.structs.asdict(report)
-        self._told[facts.pop("fleet")] = Learner(**facts)
+        fleet = facts.pop("fleet")  # before the others are taken for the learner's
+        self._told[fleet] = Learner(**facts)
         if self._silent:
             log.info("learner speaks again", silent_s=round(now_s - self.heard_at_s, 1))
         self.heard_at_s, self._silent = now_s, False
