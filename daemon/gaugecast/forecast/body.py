@@ -10,6 +10,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.records import Float64
+from gaugecast.topics import output_topic
 
 #: Quality flags by bit, in the order in which they are printed.
 QUALITY = ("warming", "bridged", "partial", "fallback", "stale")
@@ -43,7 +44,7 @@ class BodyWriter:
 
     def topic(self, stream: str) -> str:
         """Where a stream's forecasts go."""
-        return self.fleet.output.replace("{fleet}", self.fleet.name).replace("{stream}", stream)
+        return output_topic(self.fleet.output, self.fleet.name, stream)
 
     def body(
         self,

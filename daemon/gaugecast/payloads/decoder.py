@@ -118,7 +118,7 @@ class Decoder:
                 known = ", ".join(list(readers)[:8])
                 fault = DecodeError("no_features", f"expected a topic of one of {known}, got {name[:64]!r}")
             try:
-                stream = "" if template.paths else stream_id(template, captures)
+                stream = "" if template.paths else stream_id(fleet, template, captures=captures)
             except DecodeError as exc:
                 fault = exc
             return Route(reader, stream, captures, fault)
