@@ -1,0 +1,1 @@
+"""Ledgers that earlier versions wrote, and what made them; see README.md."""
