@@ -21,22 +21,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
+from gaugecast.service.checkpointing import Checkpointer
+from gaugecast.service.clock import ArrivalClock
+from gaugecast.service.loop import DataLoop
+from gaugecast.service.models import ModelStore
+from gaugecast.service.recovery import recover
+
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.ledger.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Layer, Model
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline, events
 from gaugecast.pipeline.rehearsal import Rehearsal
 from gaugecast.records import Input
-from gaugecast.service.checkpointing import Checkpointer
-from gaugecast.service.clock import ArrivalClock
-from gaugecast.service.loop import DataLoop
-from gaugecast.service.models import ModelStore
-from gaugecast.service.recovery import recover
 from recorded.link import ScriptLink
 from recorded.plant import BEGIN_NS, Plant
 from simulation.points import Clock

@@ -45,6 +45,7 @@ class Publisher:
         self._link, self._outbox = link, outbox
         self.confirmed = outbox.confirmed
         self.refused_total = 0
+        self.mute: str | None = None
         self._tail = self.confirmed  # newest position that is queued or was handed over
         self._queue: deque[_Queued] = deque()
         self._done: set[int] = set()  # confirmed ahead of their turn

@@ -65,6 +65,8 @@ class Link:
         self.epoch = 0
         self.counters = LinkCounters()
         self.last_error: str | None = None
+        self.deaf: str | None = None
+        self.lowered: str | None = None
         self._settings = settings
         self._filters = list(filters)
         self._forget = [name for name in forget if name not in {kept for kept, _ in filters}]

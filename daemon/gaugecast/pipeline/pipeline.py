@@ -82,13 +82,6 @@ class Pipeline:
         """Active streams of all fleets."""
         return sum(len(part.table) for part in self.parts.values())
 
-    def totals(self) -> dict[str, Totals]:
-        """What each fleet has counted, those that left while this process ran included; copies."""
-        counted: dict[str, Totals] = {}
-        for name, totals in (*self.retired.items(), *((n, part.totals) for n, part in self.parts.items())):
-            counted.setdefault(name, Totals()).add(totals)
-        return counted
-
     def knows(self, fleet: str, stream: str) -> bool:
         """Whether a stream is active: one that is not may be parked in the ledger."""
         part = self.parts.get(fleet)
