@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
+
+
+class How(enum.Enum):
+    """How a connection ended."""
+
+    CLOSED = "closed"  # the broker closed it in order, without a word
+    BLAMED = "blamed"  # the broker ended it with a DISCONNECT that speaks of what we sent
+    RESET = "reset"  # RST: the network; or a broker that closed it with bytes of ours unread
+    OTHERWISE = "otherwise"  # silence, malformed bytes, a broker that goes down, ourselves
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a session (an accepted connection) ended.
+
+    Attributes:
+        lived_s: From CONNACK on.
+        since_publish_s: How long after the last publish was handed over; `None` if none was.
+    """
+
+    lived_s: float
+    how: How
+    since_publish_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A connection was made: publishes that were not confirmed must be handed over again."""
+    """A connection was made: publishes that were not confirmed must be handed over again.
+
+    Attributes:
+        ended: How the one before it ended; `None` = there was none.
+    """
 
     epoch: int
     session_present: bool
+    ended: SessionEnd | None = None
 
 
 @dataclass(slots=True)

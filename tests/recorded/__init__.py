@@ -1,1 +1,0 @@
-"""Ledgers that earlier versions wrote, and what made them; see README.md."""
