@@ -69,7 +69,7 @@ class Publishing(msgspec.Struct, frozen=True, kw_only=True):
         unconfirmed: Durable forecasts that the broker has not confirmed.
         refused_total: Those that it refused, or that expired, in this process.
         refused_rows: Those that wait to be offered again.
-        latency_s: Median from arrival to publish, lately.
+        latency_s: Median from arrival to publish.
     """
 
     mute: str | None = None
@@ -103,17 +103,15 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process has counted of one fleet. In every process, exactly:
-    received + held_at_start = stepped + held + late + duplicate + Σ rejects.
+    """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
+    rejected, exactly.
 
     Attributes:
-        received: Readings, whatever became of them.
-        held: Those that wait in an open tick now.
-        held_at_start: Those that an earlier process received and that waited when this one began.
+        held: Readings that wait in an open tick now.
+        held_at_start: Those of an earlier process that waited when this one began.
         late_ns: By how much the late ones were late, summed up.
-        rejects: Refused readings, or whole messages, by reason.
-        bridged_steps: Ticks rolled through in closed loop.
-        fallback_steps: Steps answered by persistence.
+        rejects: Refused readings or messages, by reason.
+        bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
     """
 
     received: int = 0
@@ -135,7 +133,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rejected(self) -> int:
-        """Readings, or whole messages, that were refused for any reason."""
+        """Refused for any reason."""
         return sum(self.rejects.values())
 
 
@@ -183,7 +181,7 @@ class Learner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shadow(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on trial: how many of the steps after which it may be put in force it has, and its skill so far."""
+    """A model on trial: its steps, those after which it may be put in force, its skill so far."""
 
     version: str
     steps: int = 0
@@ -210,7 +208,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Means over the last seconds."""
+    """Means over the last seconds; null before the second look."""
 
     readings_per_s: float | None = None
     forecasts_per_s: float | None = None
@@ -272,13 +270,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def _decide(status: Status) -> Doing:
     """What the daemon does. Whatever waits for the disk hides what the broker does, and so on downwards."""
-    broker = status.broker
     if status.recovered is None:
         return Doing("starting")
     if status.recovered < 1:
         return Doing("recovering", f"{int(100 * status.recovered)} %")
     if status.storage.holding is not None:
         return Doing("holding", status.storage.holding)
+    broker = status.broker
     if not broker.connected:
         return Doing("deaf", f"not connected to broker {broker.address}: {broker.error or 'connecting'}")
     if broker.deaf is not None:
@@ -291,14 +289,11 @@ def _decide(status: Status) -> Doing:
 def add_up(counts: Iterable[Counts]) -> Counts:
     """The sum, count by count."""
     parts = list(counts)
-    rejects = Counter[str]()
-    for part in parts:
-        rejects.update(part.rejects)
+    rejects = sum((Counter(part.rejects) for part in parts), Counter[str]())
     numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
     return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
 
 
 def announcement(status: Status) -> str:
     """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
-    told = {"status": "online", "doing": status.doing.verb, "why": status.doing.why}
-    return msgspec.json.encode(told).decode()
+    return msgspec.json.encode({"status": "online", "doing": status.doing.verb, "why": status.doing.why}).decode()

@@ -167,7 +167,9 @@ def _rates(status: Status) -> Text:
         parts.append(passed_over)
     if status.degraded:
         parts.append(f"degraded: {', '.join(status.degraded)}")
-    return Text("  " + " · ".join(parts), style="yellow" if status.degraded else "dim", no_wrap=True)
+    return Text(
+        "  " + " · ".join(parts), style="yellow" if status.degraded else "dim", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _table(rows: Sequence[StreamRow], trails: Trails, widths: _Widths) -> Table:
