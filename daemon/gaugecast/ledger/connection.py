@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.files import regular
 
 #: How long a commit waits for the file's write lock before it says busy, so that the loop can keep the link alive.
 BUSY_MS = 250
@@ -42,8 +43,11 @@ def connect_wal(path: Path, *, busy_ms: int) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; works while the daemon writes."""
-    if not path.exists():
-        raise StorageError(f"expected a ledger at {path}, found none")
+    try:
+        regular(path)
+    except OSError as exc:
+        found = "none" if isinstance(exc, FileNotFoundError) else exc.strerror
+        raise StorageError(f"expected a ledger at {path}, found {found}") from exc
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
