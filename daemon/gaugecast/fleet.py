@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: What `is_fleet_name` asks for, in words.
+NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.` nor `..`"
 
 Aggregate = Literal["last", "mean", "min", "max", "sum"]
 Role = Literal["forecast", "input"]
@@ -132,3 +137,14 @@ class Fleet:
         for key in ("time_path", "sequence_path"):
             raw[key] = None if raw[key] is None else tuple(raw[key])
         return cls(**raw)
+
+
+def is_fleet_name(name: str) -> bool:
+    """Whether a fleet may be called so: its name is a folder's name and part of topics, too."""
+    return _NAME.fullmatch(name) is not None and name not in (".", "..")
+
+
+def fleet_name_of(text: str) -> str:
+    """A fleet's name made from any text, such as a file's name."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:64]
+    return name if is_fleet_name(name) else "series"

@@ -31,6 +31,27 @@ def test_what_is_checked_before_an_event_is_not_read_again_at_it(tmp_path: Path)
     assert store.load("tanks", version) is first
 
 
+@pytest.mark.parametrize(
+    ("fleet", "version"),
+    [("../../x", "ab"), ("..", "ab"), (".", "ab"), ("", "ab"), ("a/b", "ab"), ("/etc", "ab"), ("tanks", ".."),
+     ("tanks", "../../ab"), ("tanks", ""), ("tanks", "/ab"), ("tanks", "ab\n")],
+)  # fmt: skip
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, fleet: str, version: str) -> None:
+    """Fleets' and versions' names come from manifests, events and callers, and are folders' names here."""
+    store = ModelStore(tmp_path)
+    for call in (store.place, store.load, store.manifest, store.touch):
+        with pytest.raises(ModelError, match="expected"):
+            call(fleet, version)
+
+
+def test_a_folder_that_no_fleet_can_have_is_nobodys(tmp_path: Path) -> None:
+    """A file system's own `lost+found`, say, is not swept."""
+    (tmp_path / "models" / "lost+found").mkdir(parents=True)
+    store = ModelStore(tmp_path)
+    store.add("tanks", small_model())
+    assert store.fleets() == ["tanks"]
+
+
 def test_memory_of_what_was_read_is_bounded(tmp_path: Path) -> None:
     """The fifth other pushes the first out."""
     store = ModelStore(tmp_path)

@@ -28,7 +28,7 @@ from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import CoreLedger, Decodes, LoopLink, Models, Notes, Writer
 from gaugecast.loop.protocol import DataLoop, RoundFacts
 from gaugecast.loop.publisher import Publisher
-from gaugecast.loop.recovery import Recovered, recover
+from gaugecast.loop.recovery import Recovered, machine_of, recover
 from gaugecast.model import Model
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
@@ -152,9 +152,10 @@ class Core:
             setup.storage.directory,
             ledger,
             lambda: ports.new_pipeline(setup.loop, lossy),
-            same_machine=_note_machine(ledger),
+            same_machine=machine_of(ledger, fingerprint()),
             progress=progress,
         )
+        ledger.note_fingerprint(fingerprint())
         core = cls(setup, ports, pipeline=pipeline, recovered=recovered, cautious=not clean)
         core.reconfigure(setup, before=core.roles.loss_orders(lossy.lost))
         return core
@@ -261,15 +262,3 @@ class Core:
             floor = checkpoints.floor_seq(self.directory)
             if floor and self.ledger.prune(floor):
                 self._prune_at_s = now_s
-
-
-def _note_machine(ledger: CoreLedger) -> Callable[[int], bool]:
-    """Note today's fingerprint; whether an input was first taken under it: then a replay must be equal to the bit."""
-    today, known = fingerprint(), ledger.fingerprints()
-    ledger.note_fingerprint(today)
-
-    def same_machine(seq: int) -> bool:
-        before = [text for first, text in known if first <= seq]
-        return not before or before[-1] == today
-
-    return same_machine

@@ -11,8 +11,9 @@ from zlib import crc32
 
 import numpy as np
 
+from gaugecast.engine.selftest import computes_alike
 from gaugecast.errors import ModelError, StorageError
-from gaugecast.loop.ports import History, StoredForecast
+from gaugecast.loop.ports import Fingerprinted, History, StoredForecast
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Output
 from gaugecast.storage import checkpoints
@@ -76,6 +77,17 @@ def recover(
         progress(report.inputs / max(1, last - report.from_seq))
     report.seconds = time.monotonic() - began
     return pipeline, report
+
+
+def machine_of(ledger: Fingerprinted, today: str) -> Callable[[int], bool]:
+    """Whether an input was first taken where bits come out as they do today: then a replay must be equal to the bit."""
+    known = ledger.fingerprints()
+
+    def same_machine(seq: int) -> bool:
+        before = [text for first, text in known if first <= seq]
+        return not before or computes_alike(before[-1], today)
+
+    return same_machine
 
 
 class Restored(NamedTuple):

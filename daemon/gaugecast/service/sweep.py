@@ -21,11 +21,11 @@ from gaugecast.ledger import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.logs import get
 from gaugecast.loop.model_roles import LEARNER
-from gaugecast.model.manifest import decode_manifest
+from gaugecast.model.manifest import decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import read_header
-from gaugecast.storage.models import ModelStore, is_version
+from gaugecast.storage.models import ModelStore
 
 log = get("gaugecast")
 

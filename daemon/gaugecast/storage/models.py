@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from gaugecast.errors import ModelError
-from gaugecast.model.manifest import Manifest, decode_manifest
+from gaugecast.fleet import NAME_RULE, is_fleet_name
+from gaugecast.model.manifest import Manifest, decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME, Model, load_model, save_model
 from gaugecast.pipeline import memories
 
@@ -21,7 +21,6 @@ FOLDER = "models"
 _CACHED = 4
 #: Beside the weights: written by whoever warmed them, read by the daemon and deleted.
 _MEMORY = "memory.msgpack"
-_VERSION = re.compile(r"[0-9a-f]{1,64}")
 
 
 class ModelStore:
@@ -38,11 +37,13 @@ class ModelStore:
         self._cache: dict[tuple[str, str], Model] = {}
 
     def place(self, fleet: str, version: str) -> Path:
-        """Folder of one version.
+        """Folder of one version, always below ours.
 
         Raises:
-            ModelError: That cannot be a version.
+            ModelError: That cannot be a fleet, or a version.
         """
+        if not is_fleet_name(fleet):
+            raise ModelError(f"a fleet expected, {NAME_RULE}; got {fleet[:64]!r}")
         if not is_version(version):
             raise ModelError(f"a version of hexadecimal digits expected, got {version[:64]!r}")
         return self.directory / fleet / version
@@ -132,14 +133,9 @@ class ModelStore:
 
     def fleets(self) -> list[str]:
         """Fleets that weights were stored for."""
-        return sorted(p.name for p in self.directory.glob("*") if p.is_dir())
+        return sorted(p.name for p in self.directory.glob("*") if p.is_dir() and is_fleet_name(p.name))
 
     def versions(self, fleet: str) -> list[str]:
         """Versions on disk, oldest first."""
         folders = [p for p in (self.directory / fleet).glob("*") if (p / MANIFEST_NAME).exists()]
         return [p.name for p in sorted(folders, key=lambda p: p.stat().st_mtime_ns)]
-
-
-def is_version(name: str) -> bool:
-    """Whether this can be a version: the first digits of a digest."""
-    return _VERSION.fullmatch(name) is not None
