@@ -129,7 +129,7 @@ def test_rounds_and_their_messages_are_counted() -> None:
     assert sample(metrics, "rounds_total") == 3
 
 
-def test_what_befalls_streams_has_a_counter_each() -> None:
+def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
     counts = Counts(gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7)
     metrics = metrics_of(tanks=Fleet(counts=counts))

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from gaugecast.mqtt.facts import Connect
+from gaugecast.mqtt.facts import Connect, LinkCounters
 from gaugecast.records import Message
 from simulation.broker import Broker, Delivery, PubAck, Published, Wire
 from simulation.points import Clock, Points, Violation
@@ -17,8 +17,11 @@ WINDOW = 6
 class SimLink:
     """One process's link; dies with it."""
 
+    last_error = deaf = lowered = None
+
     def __init__(self, broker: Broker, clock: Clock, points: Points, rng: Random) -> None:
         self.connected = False
+        self.counters = LinkCounters()
         self.epoch = 0
         self.reachable = True
         self._broker, self._clock, self._points, self._rng = broker, clock, points, rng

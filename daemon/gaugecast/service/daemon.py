@@ -37,7 +37,7 @@ from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
-from gaugecast.status import Status, announcement
+from gaugecast.status import Fleet, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
@@ -199,7 +199,9 @@ class Daemon:
         )
 
     def _tell_progress(self, share: float) -> None:
-        self.status = Status(version=__version__, recovered=min(share, 0.999))
+        self.status = Status(
+            version=__version__, recovered=min(share, 0.999), fleets={name: Fleet() for name in self.settings.fleet}
+        )
         self._metrics.set_status(self.status)
         self._notifier.extend_timeout(_EXTEND_S)
 

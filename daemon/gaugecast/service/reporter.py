@@ -8,11 +8,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gaugecast import __version__
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
+from gaugecast.loop.core import Core
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import reports
@@ -45,7 +46,7 @@ class Reporter:
 
     def __init__(
         self,
-        core: Any,
+        core: Core,
         *,
         settings: Settings,
         monitor: LearnerMonitor,

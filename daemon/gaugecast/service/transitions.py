@@ -1,4 +1,4 @@
-"""What befalls the daemon, for the log: told once when it changes, not every second while it lasts."""
+"""What happens to the daemon, for the log: told once when it changes, not every second while it lasts."""
 
 from __future__ import annotations
 
