@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import resource
 import select
 import socket
 import stat
@@ -351,6 +353,55 @@ def test_a_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
         now[0] += server.IDLE_S + 1
         control.poll()
         assert control._clients == {}
+
+
+@pytest.mark.parametrize("what", ["register", "trust"])
+def test_a_client_that_cannot_be_taken_on_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The kernel has no room to watch it, or it is gone before it is asked who it is: the loop goes on."""
+
+    class FullEpoll:
+        def register(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def gone(_connection: socket.socket) -> bool:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    with contextlib.closing(Control(tmp_path / "c")) as control, connect(tmp_path / "c") as peer:
+        with monkeypatch.context() as patched:
+            if what == "trust":
+                patched.setattr(server, "_is_trusted", gone)
+            else:
+                patched.setattr(control, "_epoll", FullEpoll())
+            control._accept()
+        assert peer.recv(1) == b""
+        assert control._clients == {}
+        caller = Caller(tmp_path / "c", Status())
+        next_commands(control)[0].answer()
+        assert caller.result(control) == {}
+
+
+def test_without_descriptors_the_loop_goes_on(tmp_path: Path) -> None:
+    """EMFILE: who waits is served once there are some again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(Control(tmp_path / "c")) as control, connect(tmp_path / "c") as peer:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno(), hard))
+        try:
+            assert control.poll() == []
+            assert control._clients == {}
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        control.poll()
+        assert len(control._clients) == 1
+
+
+def test_a_refusal_may_quote_what_is_no_text(control: Control, path: Path) -> None:
+    """A folder's name need not be UTF-8; the refusal must not end the loop."""
+    caller = Caller(path, Models())
+    next_commands(control)[0].refuse("expected weights in " + os.fsdecode(b"/var/\xff"))
+    with pytest.raises(CommandRefused, match="expected weights in /var/"):
+        caller.result(control)
 
 
 def test_the_socket_is_for_its_owner_only(control: Control, path: Path) -> None:

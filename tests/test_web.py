@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import http.client
 import json
@@ -10,6 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -170,6 +173,49 @@ def test_connections_beyond_the_bound_are_turned_away() -> None:
         gate.set()
         peer.recv(100)
         assert until(lambda: ask(server, "/healthz")[0].status == 200)
+
+
+def test_a_thread_that_cannot_be_had_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many failures as there are places, and the next peer is answered all the same."""
+    real, failures = threading.Thread.start, []
+
+    def start(self: threading.Thread) -> None:
+        if len(failures) < web.MAX_CONNECTIONS + 1:
+            failures.append(self)
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    with serving() as server:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        for _ in range(web.MAX_CONNECTIONS + 1):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as peer:
+                assert peer.recv(1) == b""
+        assert ask(server, "/healthz")[0].status == 200
+
+
+def test_without_descriptors_the_accepting_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMFILE is tried some times a second, not as often as a processor can; then peers are answered again."""
+    tried: list[float] = []
+    real = ThreadingHTTPServer.get_request
+
+    def refused(self: ThreadingHTTPServer) -> Any:
+        tried.append(time.monotonic())
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ThreadingHTTPServer, "get_request", refused)
+    with serving() as server, socket.create_connection(("127.0.0.1", server.port), timeout=10):
+        assert until(lambda: len(tried) >= 3)
+        assert tried[2] - tried[0] >= 0.3
+        monkeypatch.setattr(ThreadingHTTPServer, "get_request", real)
+        assert until(lambda: ask(server, "/healthz")[0].status == 200)
+
+
+def test_facts_that_are_no_json_are_a_failed_answer() -> None:
+    """Said to whoever asks, not a connection that is cut."""
+    with serving(readiness=Health(True, facts={"x": object()})) as server:
+        answer, body = ask(server, "/readyz")
+    assert answer.status == 500
+    assert b"TypeError" in body
 
 
 def test_a_trickling_peer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

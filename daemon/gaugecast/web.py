@@ -25,6 +25,8 @@ MAX_CONNECTIONS = 8
 CONNECTION_DEADLINE_S = 15.0
 #: A silent peer is left after this.
 SILENCE_S = 5.0
+#: So long the accepting thread rests where it could not accept.
+_NO_DESCRIPTOR_S = 0.2
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HINT = "gaugecast answers at /metrics (Prometheus), /healthz (alive?) and /readyz (forecasting?)\n"
@@ -123,14 +125,28 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
             return
         self._begun[request] = time.monotonic()
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread to be had: what it would have given back is given back here
+            self._release(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._begun.pop(request, None)
-            self._free.release()
+            self._release(request)
+
+    def _release(self, request: Any) -> None:
+        self._begun.pop(request, None)
+        self._free.release()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # out of descriptors, mostly: who waits stays readable, and must not cost a whole processor
+            time.sleep(_NO_DESCRIPTOR_S)
+            raise
 
     def service_actions(self) -> None:  # the accepting thread, every 0.2 s
         self.cut(older_than_s=CONNECTION_DEADLINE_S)
@@ -181,12 +197,12 @@ class _Answerer(BaseHTTPRequestHandler):
             return status, "text/plain; charset=utf-8", _HINT.encode()
         try:
             found = route()
+            if isinstance(found, Health):
+                status = HTTPStatus.OK if found.ok else HTTPStatus.SERVICE_UNAVAILABLE
+                return status, "application/json", found.to_json()
         except Exception as exc:  # the boundary: one failed scrape must say so, not vanish
             reason = f"{type(exc).__name__}: {exc}\n"
             return HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", reason.encode()
-        if isinstance(found, Health):
-            status = HTTPStatus.OK if found.ok else HTTPStatus.SERVICE_UNAVAILABLE
-            return status, "application/json", found.to_json()
         return HTTPStatus.OK, _METRICS_TYPE, found
 
     def _accepts_gzip(self) -> bool:

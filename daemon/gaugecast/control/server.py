@@ -50,8 +50,8 @@ class Command:
         self._send({"ok": True, **_to_builtins({} if content is None else content)})
 
     def refuse(self, error: str) -> None:
-        """Say that it was not done, and why."""
-        self._send({"ok": False, "error": error})
+        """Say that it was not done, and why; a file's name in it that is no UTF-8 is spelled out."""
+        self._send({"ok": False, "error": error.encode(errors="backslashreplace").decode()})
 
     def _send(self, answer: Mapping[str, Any]) -> None:
         if self._reply is None:
@@ -114,12 +114,15 @@ class Control:
                 return
             except OSError:  # out of descriptors: the next poll tries again
                 return
-            if len(self._clients) >= MAX_CLIENTS or not _is_trusted(connection):
-                connection.close()
-                continue
-            connection.setblocking(False)
-            self._epoll.register(connection, select.EPOLLIN | select.EPOLLRDHUP)
-            self._clients[connection.fileno()] = _Client(connection, self._epoll, self._clock)
+            try:
+                if len(self._clients) < MAX_CLIENTS and _is_trusted(connection):
+                    connection.setblocking(False)
+                    self._epoll.register(connection, select.EPOLLIN | select.EPOLLRDHUP)
+                    self._clients[connection.fileno()] = _Client(connection, self._epoll, self._clock)
+                    continue
+            except OSError:  # it is gone already, or the kernel has no room to watch it: it may come again
+                pass
+            connection.close()
 
     def _settle(self) -> None:
         """Forget clients that are gone, or idle for too long; who waits for us is not idle."""

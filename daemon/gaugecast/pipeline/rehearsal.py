@@ -42,7 +42,7 @@ class Rehearsal:
     def use(self, fleet: str, model: Model) -> None:
         """Go on under other weights of the same shape, which need no version."""
         self._changes += 1  # a number instead of a digest: nothing is stored here
-        version = f"rehearsal-{self._changes}"
+        version = f"{self._changes:x}"
         self._models[fleet] = Model(replace(model.manifest, version=version), model.weights)
         event = events.ModelInstalled("in_force", version)
         self._pipeline.advance([Order(event, fleet).stamped(0)])
