@@ -155,7 +155,7 @@ def _cursor_ahead(patch: Patch) -> None:
 
 
 def _cursor_stays(patch: Patch) -> None:
-    patch(publisher.Publisher, "reset", publisher.Publisher.settle)
+    patch(publisher.Publisher, "reset", lambda self, _ended=None: self.settle())
 
 
 def _no_preserve(patch: Patch) -> None:

@@ -398,7 +398,7 @@ def test_without_descriptors_the_loop_goes_on(tmp_path: Path) -> None:
 
 def test_a_refusal_may_quote_what_is_no_text(control: Control, path: Path) -> None:
     """A folder's name need not be UTF-8; the refusal must not end the loop."""
-    caller = Caller(path, Models())
+    caller = Caller(path, ModelsQuery())
     next_commands(control)[0].refuse("expected weights in " + os.fsdecode(b"/var/\xff"))
     with pytest.raises(CommandRefused, match="expected weights in /var/"):
         caller.result(control)

@@ -38,6 +38,13 @@ class StoredMessage(Protocol):
     def retain(self) -> bool: ...
 
 
+class RefusedMessage(StoredMessage, Protocol):
+    """What is needed of a row of the table of refused outputs."""
+
+    @property
+    def reason(self) -> str: ...
+
+
 class Outbox(Protocol):
     """What the publisher needs of the ledger."""
 
@@ -46,7 +53,7 @@ class Outbox(Protocol):
     @property
     def last_position(self) -> int: ...
     def pending(self, after: int, most: int) -> Sequence[StoredMessage]: ...
-    def refused_outputs(self, after: int, most: int) -> Sequence[StoredMessage]: ...
+    def refused_outputs(self, after: int, most: int) -> Sequence[RefusedMessage]: ...
 
 
 class ConnectionCounts(Protocol):
@@ -78,11 +85,24 @@ class LoopLink(PublishLink, Protocol):
     def close(self) -> None: ...
 
 
+class Ended(Protocol):
+    """How a session ended; see `mqtt.SessionEnd`."""
+
+    @property
+    def lived_s(self) -> float: ...
+    @property
+    def how(self) -> str: ...
+    @property
+    def since_publish_s(self) -> float | None: ...
+
+
 class Connected(Protocol):
-    """A connection was made."""
+    """A connection was made; how the one before it ended."""
 
     @property
     def session_present(self) -> bool: ...
+    @property
+    def ended(self) -> Ended | None: ...
 
 
 class Notes(Protocol):

@@ -289,7 +289,7 @@ class DataLoop:
     def _note_connects(self) -> None:
         """After each connect, what was not confirmed is published again."""
         for connect in self._link.take_connects():
-            self.publisher.reset()
+            self.publisher.reset(connect.ended)
             self._session_is_new |= not connect.session_present
 
     def _unpark(self, inputs: Sequence[Input]) -> list[Order]:

@@ -7,7 +7,7 @@
 publishes. `subscriptions` are what the broker shall send, over all connections; `reasons` puts its codes in words.
 """
 
-from gaugecast.mqtt.facts import Connect, How, LinkCounters, SessionEnd
+from gaugecast.mqtt.facts import Connect, LinkCounters, SessionEnd
 from gaugecast.mqtt.link import Link
 
-__all__ = ["Connect", "How", "Link", "LinkCounters", "SessionEnd"]
+__all__ = ["Connect", "Link", "LinkCounters", "SessionEnd"]

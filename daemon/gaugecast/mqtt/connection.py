@@ -127,13 +127,13 @@ class Connection:
 
     def how_ended(self, failure: OSError) -> SessionEnd:
         """What kind of end it was that `failure`, raised by `turn`, tells of."""
-        how = How.OTHERWISE
+        how: How = "otherwise"
         if isinstance(failure, Closed):
-            how = How.CLOSED
+            how = "closed"
         elif isinstance(failure, ConnectionEnded):
-            how = How.BLAMED if failure.blamed else How.OTHERWISE
+            how = "blamed" if failure.blamed else "otherwise"
         elif isinstance(failure, (ConnectionResetError, BrokenPipeError)):
-            how = How.RESET
+            how = "reset"
         now = self._clock()
         since_publish_s = None if self._published_at is None else now - self._published_at
         return SessionEnd(now - self.since, how, since_publish_s)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
+from typing import Literal
 
-
-class How(enum.Enum):
-    """How a connection ended."""
-
-    CLOSED = "closed"  # the broker closed it in order, without a word
-    BLAMED = "blamed"  # the broker ended it with a DISCONNECT that speaks of what we sent
-    RESET = "reset"  # RST: the network; or a broker that closed it with bytes of ours unread
-    OTHERWISE = "otherwise"  # silence, malformed bytes, a broker that goes down, ourselves
+#: How a connection ended. `closed`: by the broker, in order and without a word. `blamed`: by the broker, with a
+#: DISCONNECT that speaks of what we sent. `reset`: RST, by the network, or by a broker that closed it with bytes of ours
+#: unread. `otherwise`: silence, malformed bytes, a broker that goes down, ourselves.
+How = Literal["closed", "blamed", "reset", "otherwise"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
-from gaugecast.mqtt.facts import Connect, How, LinkCounters, SessionEnd
+from gaugecast.mqtt.facts import Connect, LinkCounters, SessionEnd
 from gaugecast.mqtt.inbound_buffer import InboundBuffer
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import write_ack
@@ -268,7 +268,7 @@ class Link:
             raise SessionTaken(
                 f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker says: {failure}"
             )
-        self._redial.note_session(ended.lived_s, fought=ended.how is How.CLOSED and in_flight == 0)
+        self._redial.note_session(ended.lived_s, fought=ended.how == "closed" and in_flight == 0)
 
     def _note_failed_dial(self, failure: Exception) -> None:
         self._fault = str(failure)
