@@ -8,7 +8,6 @@ The only package that imports prometheus_client.
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import (
     DEGRADED_REASONS,
-    QUALITY_FLAGS,
     STAGES,
     FeatureScore,
     FleetState,
@@ -20,7 +19,6 @@ from gaugecast.metrics.facts import (
 
 __all__ = [
     "DEGRADED_REASONS",
-    "QUALITY_FLAGS",
     "STAGES",
     "FeatureScore",
     "FleetState",

@@ -25,9 +25,6 @@ DEGRADED_REASONS = (
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
 )
 
-#: What a consumer must know before trusting a message; bit `i` of `StreamColumns.quality` is flag `i`.
-QUALITY_FLAGS = ("warming", "bridged", "partial", "fallback", "stale")
-
 
 def _no_latencies() -> Float64:
     return np.empty(0, dtype=np.float64)
@@ -174,7 +171,7 @@ class StreamColumns:
         forecast: (n, F) expected at the next tick.
         predicted: (n, F) what had been expected for the instant of `observed`.
         skill: (n, F), or `None`.
-        quality: (n,) bits of `QUALITY_FLAGS`, or `None`.
+        quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
     """
 
