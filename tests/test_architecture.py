@@ -17,7 +17,7 @@ PACKAGE = ROOT / "daemon" / "gaugecast"
 SIMULATORS = ROOT / "simulators" / "gaugecast_sim"
 
 #: From the ground up. A part may import what stands below it, in its own group only where named here.
-GROUND = ("errors", "faults", "files", "fleet", "topics", "config", "events", "records", "history", "model")
+GROUND = ("errors", "status", "faults", "files", "fleet", "topics", "config", "events", "records", "history", "model")
 MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
 WIRING = ("loop", "service", "demo", "cli", "__main__")
@@ -254,7 +254,7 @@ def test_the_simulators_know_nothing_of_the_daemon() -> None:
 def test_the_daemon_never_imports_tensorflow() -> None:
     """Half a gigabyte and four seconds that `gaugecast run` does not have; nor what else only learning needs."""
     program = (
-        "import sys; import gaugecast.service.life; "
+        "import sys; import gaugecast.service.daemon; "
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'gaugecast_sim'}; "
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import math
@@ -27,33 +26,32 @@ from gaugecast.control import (
     Command,
     Control,
     HandOver,
-    Learner,
-    Models,
+    LearnerReport,
+    ModelsQuery,
     Promote,
     Request,
     Reset,
     RollBack,
-    Status,
-    StatusAnswer,
+    StatusQuery,
     StreamRow,
-    Streams,
     StreamsAnswer,
+    StreamsQuery,
     call,
     server,
 )
 from gaugecast.control.requests import decode_request, name_of
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
-from gaugecast.metrics.facts import LearnerState
+from gaugecast.status import Learner, Status
 
 COMMANDS = [
-    Status(),
-    Streams(fleet="tanks", match="a*", limit=3),
+    StatusQuery(),
+    StreamsQuery(fleet="tanks", match="a*", limit=3),
     Reset(fleet="tanks", stream="a"),
     HandOver(fleet="tanks", version="ab12"),
     Promote(fleet="tanks"),
     RollBack(fleet="tanks"),
-    Models(),
-    Learner(fleet="tanks", updates_total=3, lag_s=0.5),
+    ModelsQuery(),
+    LearnerReport(fleet="tanks", updates_total=3, lag_s=0.5),
 ]
 
 
@@ -159,7 +157,7 @@ def test_what_is_not_a_number_becomes_null(control: Control, path: Path) -> None
     """NaN in an answer is JSON's null, so that every client can read it."""
     caller = Caller(path, {"command": "streams"})
     row = StreamRow(fleet="tanks", stream="a", feature="p", observed=math.nan, skill=math.inf)
-    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=StatusAnswer(ready=True)))
+    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=Status()))
     answer = msgspec.convert(caller.result(control), StreamsAnswer)
     assert (answer.rows[0].observed, answer.rows[0].skill) == (None, None)
 
@@ -261,7 +259,7 @@ def test_keys_that_none_knows_are_ignored(control: Control, path: Path) -> None:
     caller = Caller(path, {"command": "learner", "fleet": "tanks", "rate": 0.5, "mood": ["good"]})
     [command] = next_commands(control)
     command.answer()
-    assert command.request == Learner(fleet="tanks", rate=0.5)
+    assert command.request == LearnerReport(fleet="tanks", rate=0.5)
     assert caller.result(control) == {}
 
 
@@ -273,10 +271,10 @@ def test_every_request_travels_as_its_type_says(request_: Request) -> None:
 
 
 def test_a_learner_tells_what_the_metrics_know() -> None:
-    """The command's keys are those of `metrics.facts.LearnerState`, with the same defaults."""
-    told = msgspec.structs.asdict(Learner(fleet="tanks"))
+    """The command's keys are those of `status.Learner`, with the same defaults."""
+    told = msgspec.structs.asdict(LearnerReport(fleet="tanks"))
     del told["fleet"]
-    assert told == dataclasses.asdict(LearnerState())
+    assert told == msgspec.structs.asdict(Learner())
 
 
 VALUES = st.recursive(
@@ -400,7 +398,7 @@ def test_without_descriptors_the_loop_goes_on(tmp_path: Path) -> None:
 
 def test_a_refusal_may_quote_what_is_no_text(control: Control, path: Path) -> None:
     """A folder's name need not be UTF-8; the refusal must not end the loop."""
-    caller = Caller(path, Models())
+    caller = Caller(path, ModelsQuery())
     next_commands(control)[0].refuse("expected weights in " + os.fsdecode(b"/var/\xff"))
     with pytest.raises(CommandRefused, match="expected weights in /var/"):
         caller.result(control)

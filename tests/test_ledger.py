@@ -185,7 +185,7 @@ def test_no_quarantine_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
 def test_a_rejects_invented_name_is_kept_without_a_stream_of_its_own(ledger: Ledger) -> None:
     """A flood of unknown names fills no table but `inputs`, and the names still come back."""
     rejects = [
-        reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, detail="too_many_streams") for i in range(50)
+        reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, reason="too_many_streams") for i in range(50)
     ]
     ledger.commit(Commit([*rejects, reading(99)], [Verdict.REJECTED] * 50 + [Verdict.STEPPED], []))
     assert stored_inputs(ledger) == [*rejects, reading(99)]

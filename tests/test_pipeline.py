@@ -191,7 +191,7 @@ def test_streams_come_into_being_no_faster_than_allowed() -> None:
 def test_a_decoders_reject_is_counted_and_nothing_else() -> None:
     """It has a verdict and no output; the reading is accounted for."""
     pipeline = pipeline_of(fleet_of("p"))
-    reject = reading(0, 1.0)._replace(kind=Kind.REJECT, detail="not_json", values=b"")
+    reject = reading(0, 1.0)._replace(kind=Kind.REJECT, reason="not_json", values=b"")
     outcome = pipeline.advance([reject])
     assert (outcome.verdicts, outcome.outputs) == ([REJECTED], [])
     assert pipeline.rejects == {("tanks", "not_json"): 1}

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.cli.watch import Trails, ask_streams, render_streams
-from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, Streams, StreamsAnswer
+from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
-from test_status import STATUS, screen
+from gaugecast.status import Fleet, Status
+from test_status import LATE, STATUS, screen, with_fleets
 
 
 def tank(step: int = 0, number: int = 1, **changes: object) -> StreamRow:
@@ -31,7 +32,7 @@ def tank(step: int = 0, number: int = 1, **changes: object) -> StreamRow:
     return StreamRow(**{**known, **changes})  # type: ignore[arg-type]
 
 
-def answer(*rows: StreamRow, total: int = 1, status: StatusAnswer = STATUS) -> StreamsAnswer:
+def answer(*rows: StreamRow, total: int = 1, status: Status = STATUS) -> StreamsAnswer:
     """What the daemon says to `streams`."""
     return StreamsAnswer(rows=list(rows), total=total, status=status)
 
@@ -114,10 +115,18 @@ def test_the_head_and_the_foot_say_how_the_daemon_fares() -> None:
     assert "metrics at http://127.0.0.1:9464/metrics" in text
 
 
+def test_the_head_tells_of_readings_that_came_late_or_twice() -> None:
+    """Of all fleets together."""
+    told = with_fleets(tanks=Fleet(counts=LATE), pumps=Fleet(counts=LATE))
+    text = screen(render_streams(answer(tank(), status=told), Trails(), width=120), 120)
+    assert "4.1 ms to forecast · 24 late (45 s on average), 6 twice" in text
+
+
 def test_a_daemon_that_went_away_leaves_its_last_rows_and_the_reason() -> None:
     """The table stays, the head says what is wrong."""
-    text = screen(render_streams(answer(tank(), status=StatusAnswer(ready=False, reason="no answer")), Trails()))
-    assert text.startswith("○ not ready: no answer")
+    text = screen(render_streams(answer(tank()), Trails(), gone="control.sock: connection refused"))
+    assert text.startswith("○ no answer: control.sock: connection refused")
+    assert "240 readings/s" not in text
     assert "hall/tank-1" in text
 
 
@@ -161,4 +170,4 @@ def test_the_table_fits_the_height() -> None:
 def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     """The command ends with a sentence, not with an empty table."""
     with pytest.raises(Unreachable):
-        ask_streams(tmp_path / SOCKET_NAME, Streams())
+        ask_streams(tmp_path / SOCKET_NAME, StreamsQuery())

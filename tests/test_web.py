@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from gaugecast import web
-from gaugecast.web import Health, Web
+from gaugecast.status import Broker, Status, Storage
+from gaugecast.web import Health, Web, readiness_of
 
 PAGE = b"gaugecast_ready 1\n" * 200
 
@@ -74,6 +75,18 @@ def test_an_unready_daemon_answers_503_with_the_reason(path: str) -> None:
         answer, body = ask(server, path)
     assert answer.status == 503
     assert json.loads(body) == {"ok": False, "reason": "broker: connection refused", "lag": 3}
+
+
+@pytest.mark.parametrize(("holding", "code"), [(None, 200), ("no room on the disk: a batch waits", 503)])
+def test_readiness_is_what_the_status_says(holding: str | None, code: int) -> None:
+    """A daemon that holds is not ready, however well it is connected; the whole tree is in the answer."""
+    status = Status(recovered=1.0, broker=Broker(connected=True), storage=Storage(holding=holding))
+    with serving(readiness=readiness_of(status)) as server:
+        answer, body = ask(server, "/readyz")
+    facts = json.loads(body)
+    assert (answer.status, facts["ok"]) == (code, holding is None)
+    assert facts["reason"] == ("" if holding is None else f"holding: {holding}")
+    assert facts["storage"]["holding"] == holding
 
 
 def test_health_and_readiness_are_two_questions() -> None:

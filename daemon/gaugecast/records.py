@@ -79,7 +79,7 @@ REJECT_REASONS = (
     "no_features",  # none of the fleet's features is in the payload
     "too_many_readings",  # an array above `max_readings`
     "bad_time",
-    "bad_stream",  # id empty, over 256 bytes, or with control characters
+    "bad_stream",  # id empty, over 256 bytes, or its output topic is none that a broker takes
     "unknown_topic",  # no fleet's pattern matches
     "retained",
     "far_future",

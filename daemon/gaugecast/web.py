@@ -15,6 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from gaugecast.status import Status
+
 #: Threads at work at once; the next connection is told 503. Prometheus and a probe or two need three.
 MAX_CONNECTIONS = 8
 #: A connection that is older than this is cut, however busily it trickles.
@@ -34,7 +38,7 @@ class Health:
 
     Attributes:
         ok: 200 if so, else 503.
-        reason: Why not, for people; left out if `ok`: `broker: connection refused`, `recovering 43 %`.
+        reason: Why not, for people; left out if `ok`: `recovering: 43 %`.
         facts: More for machines, JSON values; at /readyz the daemon's status.
     """
 
@@ -45,6 +49,11 @@ class Health:
     def to_json(self) -> bytes:
         """`{…facts, "ok": …, "reason": …}` and a line's end; whoever is well has no reason."""
         return json.dumps({**self.facts, "ok": self.ok, "reason": "" if self.ok else self.reason}).encode() + b"\n"
+
+
+def readiness_of(status: Status) -> Health:
+    """The answer to /readyz: whether the daemon forecasts, with all that it says of itself."""
+    return Health(status.ready, str(status.doing), msgspec.to_builtins(status))
 
 
 class Web:

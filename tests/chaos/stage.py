@@ -132,7 +132,8 @@ class Stage:
         progress, since = (-1, -1), time.monotonic()
         while not done() and self._daemon.running and time.monotonic() - since < _SILENCE_S:
             self.collector.drain()
-            now = (self.collector.seen.distinct, self._daemon.status().get("readings_total", 0))
+            fleets = self._daemon.status().get("fleets", {}).values()
+            now = (self.collector.seen.distinct, sum(fleet["counts"]["received"] for fleet in fleets))
             if now != progress:
                 progress, since = now, time.monotonic()
             _pause(0.1)

@@ -157,7 +157,7 @@ def test_a_broker_that_stands_still_is_given_up(serve: Serve, reach: Reach) -> N
     assert link.epoch == 2
 
 
-@pytest.mark.parametrize("callback", ["_on_connect", "_on_subscribe"])
+@pytest.mark.parametrize("callback", ["_on_connect", "_take_suback"])
 def test_an_exception_in_a_callback_surfaces(
     serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch, callback: str
 ) -> None:

@@ -167,7 +167,7 @@ def test_what_only_a_restart_can_change_is_named_and_left(bench: Bench) -> None:
     bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps"), host="broker.invalid"), subscribes=True)
     assert "[mqtt] host" in bench.daemon.log_text()
     assert bench.exchange("pumps/p", "gaugecast/pumps/p")["stream"] == "p"
-    assert bench.daemon.status()["broker"] == f"127.0.0.1:{bench.broker.port}"
+    assert bench.daemon.status()["broker"]["address"] == f"127.0.0.1:{bench.broker.port}"
 
 
 def test_a_fleet_that_leaves_and_comes_back_begins_its_counts_anew(bench: Bench) -> None:

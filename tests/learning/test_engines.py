@@ -123,7 +123,7 @@ def test_weights_get_their_role_once_their_engine_is_there(tmp_path: Path, build
 
     def attempt() -> events.Event | None:
         try:
-            return events.decode_event(keeper.hand_over("tanks", version, "shadow", "asked").detail)
+            return keeper.hand_over("tanks", version, "shadow", "asked").event
         except EngineLoading:
             return None
 
@@ -156,9 +156,7 @@ def test_a_rollback_waits_for_the_engine_of_what_it_goes_back_to(
     assert keeper.standing("tanks").rollbacks_total == 0
     build.go.set()
     (order,) = wait_until(keeper.judge, what="the rollback")
-    assert events.decode_event(order.detail) == events.ModelInstalled(
-        "in_force", good, reason=events.ROLLBACK, good=good
-    )
+    assert order.event == events.ModelInstalled("in_force", good, reason=events.ROLLBACK, good=good)
     assert build.threads == ["engine"]
 
 

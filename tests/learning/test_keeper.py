@@ -51,7 +51,7 @@ class House:
 
     def order(self, *orders: Input) -> None:
         self.keeper.taken()
-        self.taken += [events.decode_event(one.detail) for one in orders]
+        self.taken += [one.event for one in orders if one.event is not None]
         self.take(list(orders))
 
     def run(self, ticks: int, slope: float = 1.0) -> None:
@@ -341,7 +341,7 @@ def test_lost_weights_leave_their_role_empty_and_an_event_says_so(house: House) 
     house.pipeline.advance(house.inputs)
     assert house.in_force is None
     assert loader.lost == [("tanks", version(good()))]
-    told = [events.decode_event(one.detail) for one in house.keeper.loss_events(loader.lost)]
+    told = [one.event for one in house.keeper.loss_events(loader.lost)]
     assert [(one.role, one.version) for one in told] == [("in_force", ""), ("shadow", "")]  # type: ignore[union-attr]
 
 
@@ -354,7 +354,7 @@ def test_the_ledgers_events_are_found_among_its_readings(tmp_path: Path) -> None
     plan = ledger._connection.execute("EXPLAIN QUERY PLAN SELECT seq FROM inputs WHERE kind = 2 AND seq > 0").fetchall()
     ledger.close()
     assert [(seq, fleet) for seq, fleet, _ in found] == [(1, "tanks"), (52, "tanks")]
-    assert events.decode_event(found[1][2]) == events.ModelInstalled("shadow", "abc", good="def")
+    assert found[1][2] == events.ModelInstalled("shadow", "abc", good="def")
     assert "events" in plan[0][3]
 
 

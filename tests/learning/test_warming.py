@@ -86,7 +86,7 @@ def test_readings_under_another_configuration_are_left_out(tmp_path: Path) -> No
     """They may have had other features; a change of topics alone does not count."""
     topics = replace(FLEET, subscribe=("other/{tank}",))
     told = [(1, configured(OTHER)), (5, configured(FLEET)), (9, configured(topics))]
-    kept = [(seq, "tanks", one.detail) for seq, one in told]
+    kept = [(seq, "tanks", one.event) for seq, one in told if one.event is not None]
     bounds = {"first_seq": 1, "upto_seq": 20}
     assert begins_after(kept, {"tanks": topics}, most=100, **bounds) == 5
     assert begins_after(kept, {"tanks": topics}, most=12, **bounds) == 8

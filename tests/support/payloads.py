@@ -60,6 +60,6 @@ def reason_of(decoded: Decoded) -> str:
     taken = only(decoded)
     assert taken.kind is Kind.REJECT
     assert taken.values == b""
-    assert [refused.reason for refused in decoded.refused] == [taken.detail]
-    assert taken.detail in REJECT_REASONS
-    return taken.detail
+    assert [refused.reason for refused in decoded.refused] == [taken.reason]
+    assert taken.reason in REJECT_REASONS
+    return taken.reason

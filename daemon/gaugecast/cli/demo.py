@@ -16,8 +16,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from gaugecast.cli.watch import Trails, ask_streams
-from gaugecast.control import StatusAnswer, Streams, StreamsAnswer
+from gaugecast.control import StreamsAnswer, StreamsQuery
 from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.status import Status
 
 if TYPE_CHECKING:
     from gaugecast.demo.stage import Stage
@@ -50,7 +51,7 @@ def demo_command(
     with until_asked() as asked:
         console.print("starting broker, daemon and tanks …", style="dim")
         with Stage(BrokerChoice(broker, mosquitto), tanks=tanks, seed=seed, http_port=http_port) as stage:
-            query = Streams(limit=max(tanks, console.height))
+            query = StreamsQuery(limit=max(tanks, console.height))
             if wait_for_daemon(stage, query, asked) is None:
                 return
             looks, trails = Looks(stage, query, asked, seconds=seconds, every_s=every), Trails()
@@ -84,7 +85,7 @@ def until_asked() -> Iterator[threading.Event]:
         restore()
 
 
-def wait_for_daemon(stage: Stage, query: Streams, asked: threading.Event) -> StreamsAnswer | None:
+def wait_for_daemon(stage: Stage, query: StreamsQuery, asked: threading.Event) -> StreamsAnswer | None:
     """The daemon's first answer; `None` if we are asked to stop before.
 
     Raises:
@@ -110,10 +111,10 @@ class Looks:
     """
 
     def __init__(
-        self, stage: Stage, query: Streams, asked: threading.Event, *, seconds: float | None, every_s: float
+        self, stage: Stage, query: StreamsQuery, asked: threading.Event, *, seconds: float | None, every_s: float
     ) -> None:
         self.stage, self.after_s = stage, 0.0
-        self.answer = StreamsAnswer(rows=[], total=0, status=StatusAnswer(ready=False))
+        self.answer = StreamsAnswer(rows=[], total=0, status=Status())
         self._query, self._asked, self._seconds, self._every_s = query, asked, seconds, every_s
 
     def __iter__(self) -> Iterator[StreamsAnswer]:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from gaugecast.pipeline.batch_result import Totals
+from gaugecast.status import Counts
+
 NOTHING = "–"  # not known
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -62,6 +65,18 @@ def show_age(seconds: float) -> str:
             rest = total % size // part
             return f"{total // size} {unit} {rest} {part_unit}" if rest else f"{total // size} {unit}"
     return f"{total} s"
+
+
+def show_passed_over(counts: Counts | Totals) -> str:
+    """`12 late (45 s on average), 3 twice`; empty where all came in time and once."""
+    told = []
+    if counts.late:
+        mean_s = counts.late_ns / 1e9 / counts.late
+        age = show_age(mean_s) if mean_s >= 10 else f"{mean_s:.2g} s"
+        told.append(f"{counts.late:,} late" + (f" ({age} on average)" if counts.late_ns else ""))
+    if counts.duplicate:
+        told.append(f"{counts.duplicate:,} twice")
+    return ", ".join(told)
 
 
 def show_bytes(size: int) -> str:

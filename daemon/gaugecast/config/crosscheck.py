@@ -16,7 +16,9 @@ from gaugecast.topics import (
     filters_overlap,
     output_globs,
     output_meets_filter,
+    output_topic,
     outputs_meet,
+    topic_fault,
 )
 
 
@@ -33,6 +35,9 @@ def check_inputs(fleets: Sequence[Fleet]) -> None:
 
 def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
     """No forecast may come back as a reading, nor share its topic with another fleet's or with the status."""
+    fault = topic_fault(status_topic)
+    if fault:
+        raise ConfigError(f"[mqtt] status_topic: {status_topic[:80]!r} cannot be published to: {fault}")
     outputs = [(fleet, _output_glob(fleet)) for fleet in fleets]
     for fleet, output in outputs:
         for reader in fleets:
@@ -80,7 +85,12 @@ def _output_glob(fleet: Fleet) -> Glob:
         raise ConfigError(
             f"[fleet.{fleet.name}] output: {fleet.output!r} lacks {{stream}}, so all streams would share one topic"
         )
-    glob = output_globs(template, fleet.name, stream)
-    if glob[0] == "$" or any(char in glob for char in ("+", "#")):
-        raise ConfigError(f"[fleet.{fleet.name}] output: a topic to publish to has no `+`, `#`, nor a `$` at its start")
-    return glob
+    fault = topic_fault(output_topic(fleet.output, fleet.name, _literal(stream) or "x"))
+    if fault:
+        raise ConfigError(f"[fleet.{fleet.name}] output: {fleet.output[:80]!r} cannot be published to: {fault}")
+    return output_globs(template, fleet.name, stream)
+
+
+def _literal(stream: Template) -> str:
+    """What all ids of a fleet have in them; empty where nothing is."""
+    return "".join(part if isinstance(part, str) else "" for part in stream.parts)

@@ -12,7 +12,7 @@ from gaugecast.config.crosscheck import check_inputs, check_outputs
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import NAME_RULE, Feature, Fleet, Rows, is_fleet_name
+from gaugecast.fleet import NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
 from gaugecast.topics import FieldPath, Pattern, Template, parse_path
 
 FEATURE_CAPTURE = "feature"
@@ -119,8 +119,7 @@ def _optional_duration(fleet: str, key: str, text: str | float | None, default_n
 
 
 def _default_rows(features: Sequence[Feature]) -> Rows:
-    forecast = sum(feature.role == "forecast" for feature in features)
-    return "per_feature" if forecast <= MOST_PER_FEATURE else "joint"
+    return "per_feature" if len(forecast_places(features)) <= MOST_PER_FEATURE else "joint"
 
 
 def _common_captures(fleet: str, patterns: Sequence[Pattern]) -> tuple[str, ...]:
@@ -183,7 +182,7 @@ def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Featur
 
 
 def _check_features(fleet: str, features: Sequence[Feature], payload: str, feature_capture: str) -> None:
-    if not any(feature.role == "forecast" for feature in features):
+    if not forecast_places(features):
         raise ConfigError(f'[fleet.{fleet}] features: at least one needs role = "forecast", all have "input"')
     if feature_capture:
         return

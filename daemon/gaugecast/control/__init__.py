@@ -4,25 +4,18 @@
 formats of both.
 """
 
-from gaugecast.control.answers import (
-    FeatureStatus,
-    FleetStatus,
-    LearnerStatus,
-    StatusAnswer,
-    StreamRow,
-    StreamsAnswer,
-)
+from gaugecast.control.answers import StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     HandOver,
-    Learner,
-    Models,
+    LearnerReport,
+    ModelsQuery,
     Promote,
     Request,
     Reset,
     RollBack,
-    Status,
-    Streams,
+    StatusQuery,
+    StreamsQuery,
 )
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
@@ -30,20 +23,16 @@ __all__ = [
     "SOCKET_NAME",
     "Command",
     "Control",
-    "FeatureStatus",
-    "FleetStatus",
     "HandOver",
-    "Learner",
-    "LearnerStatus",
-    "Models",
+    "LearnerReport",
+    "ModelsQuery",
     "Promote",
     "Request",
     "Reset",
     "RollBack",
-    "Status",
-    "StatusAnswer",
+    "StatusQuery",
     "StreamRow",
-    "Streams",
     "StreamsAnswer",
+    "StreamsQuery",
     "call",
 ]

@@ -15,11 +15,11 @@ from gaugecast.errors import CommandRefused
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="status"):
+class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="status"):
     """`{"command": "status"}`: how the daemon is."""
 
 
-class Streams(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="streams"):
+class StreamsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="streams"):
     """`{"command": "streams", …}`: which streams to tell of.
 
     Attributes:
@@ -65,12 +65,12 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", t
     fleet: str
 
 
-class Models(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="models"):
+class ModelsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="models"):
     """`{"command": "models"}`: what is in force and in shadow, by fleet."""
 
 
-class Learner(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="learner"):
-    """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `metrics.LearnerState`."""
+class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="learner"):
+    """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `status.Learner`."""
 
     fleet: str
     updates_total: Count = 0
@@ -82,11 +82,11 @@ class Learner(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", ta
     spared: str = ""
 
 
-Request = Status | Streams | Reset | HandOver | Promote | RollBack | Models | Learner
+Request = StatusQuery | StreamsQuery | Reset | HandOver | Promote | RollBack | ModelsQuery | LearnerReport
 
 _TYPES: dict[str, type[Request]] = {
     str(one.__struct_config__.tag): one
-    for one in (Status, Streams, Reset, HandOver, Promote, RollBack, Models, Learner)
+    for one in (StatusQuery, StreamsQuery, Reset, HandOver, Promote, RollBack, ModelsQuery, LearnerReport)
 }
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.records import Float64
+from gaugecast.topics import output_topic
 
 #: Quality flags by bit, in the order in which they are printed.
 QUALITY = ("warming", "bridged", "partial", "fallback", "stale")
@@ -39,11 +40,11 @@ class BodyWriter:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.names = tuple(f.name for f in fleet.features if f.role == "forecast")
+        self.names = tuple(f.name for f in fleet.forecast_features)
 
     def topic(self, stream: str) -> str:
         """Where a stream's forecasts go."""
-        return self.fleet.output.replace("{fleet}", self.fleet.name).replace("{stream}", stream)
+        return output_topic(self.fleet.output, self.fleet.name, stream)
 
     def body(
         self,

@@ -6,13 +6,16 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gaugecast.loop.ports import Outbox, PublishLink
+from gaugecast.loop.hang_up_guard import HANG_UP_S, REASON, HangUpGuard
+from gaugecast.loop.ports import Ended, Outbox, PublishLink
 from gaugecast.records import Output
 
 #: Outputs kept in memory between the ledger and the broker; the rest is read from the ledger when its turn comes.
 MEMORY = 20_000
 #: Refused outputs are tried again after so long, doubling up to the second.
 RETRY_S, RETRY_MAX_S = 30.0, 600.0
+#: One at which the broker hung up is tried again after so long, alone: it may cost the connection.
+TRIAL_S = 3600.0
 _CHUNK = 2000
 
 
@@ -38,13 +41,16 @@ class Publisher:
 
     Attributes:
         confirmed: All outputs up to this position are delivered or given up.
-        refused_total: Publishes that the broker refused.
+        refused_total: Publishes that the broker refused, those at which it hung up included.
+        mute: The newest refusal's reason, where none has been confirmed since; `None` = what is published is taken.
     """
 
     def __init__(self, link: PublishLink, outbox: Outbox) -> None:
         self._link, self._outbox = link, outbox
         self.confirmed = outbox.confirmed
         self.refused_total = 0
+        self.mute: str | None = None
+        self._guard = HangUpGuard()
         self._tail = self.confirmed  # newest position that is queued or was handed over
         self._queue: deque[_Queued] = deque()
         self._done: set[int] = set()  # confirmed ahead of their turn
@@ -53,6 +59,11 @@ class Publisher:
         self._retrying: set[int] = set()
         self._retry_at_s, self._retry_s = 0.0, RETRY_S
         self._retried = 0  # position up to which the table was offered in this pass
+        self._unanswered = 0  # of what was handed over on this connection
+        self._trial: tuple[int, str, float] | None = None  # a condemned output under way: position, topic, since when
+        self._trial_at_s: float | None = None
+        self._trial_wait_s = RETRY_S
+        self._tried = 0  # as `_retried`, of trials
 
     @property
     def lag(self) -> int:
@@ -72,39 +83,64 @@ class Publisher:
             self._queue.append(_Queued(position, topic, body, qos, retain, arrived_s))
         self._tail = first_position + len(outputs) - 1
 
-    def reset(self) -> None:
-        """A new connection: whatever was not confirmed is sent again, from the ledger."""
+    def reset(self, ended: Ended | None = None) -> None:
+        """A new connection: whatever was not confirmed is sent again, from the ledger.
+
+        Args:
+            ended: How the one before it ended; `None` = there was none.
+        """
         self.settle()
+        condemned = None if ended is None else self._guard.note_end(ended)
+        if condemned is not None:
+            self._refuse(condemned, REASON)
+            self._advance_cursor()
+            self._trial_at_s, self._trial_wait_s = None, TRIAL_S
         self._queue.clear()
         self._retrying.clear()
+        self._unanswered, self._trial = 0, None
         self._tail = self.confirmed
 
     def pump(self, now_s: float) -> list[float]:
         """Hand over as much as there is room for; arrival-to-publish seconds of what came in this process."""
         latencies: list[float] = []
-        link, queue = self._link, self._queue
-        while queue or self._refill():
+        queue = self._queue
+        while (queue or self._refill()) and (room := self._room(queue[0].qos, now_s)) > 0:
             qos = queue[0].qos
-            room = link.room(qos)
-            if room <= 0:
-                break
             while room > 0 and queue and queue[0].qos == qos:
-                position, topic, body, _, retain, arrived_s = queue.popleft()
-                if position in self._done:
+                one = queue.popleft()
+                if one.position in self._done:
                     continue
-                link.publish(position, topic, body, qos, retain)
+                if one.topic in self._guard.topics:
+                    self._refuse(one.position, REASON)
+                    continue
+                self._hand_over(one, now_s)
                 room -= 1
-                if arrived_s is not None:
-                    latencies.append(now_s - arrived_s)
+                if one.arrived_s is not None:
+                    latencies.append(now_s - one.arrived_s)
         self.settle()
         return latencies
+
+    def _room(self, qos: int, now_s: float) -> int:
+        """How many outputs may be handed over now; under caution one, and beside a trial none."""
+        if self._trial is not None and now_s - self._trial[2] <= HANG_UP_S:
+            return 0
+        room = self._link.room(qos)
+        if room > 0 and self._guard.cautious:
+            return int(self._guard.may_offer(now_s))
+        return room
+
+    def _hand_over(self, one: _Queued, now_s: float) -> None:
+        self._link.publish(one.position, one.topic, one.body, one.qos, one.retain)
+        self._guard.note_handed(one.position, one.topic, now_s)
+        self._unanswered += 1
 
     def retry(self, now_s: float) -> None:
         """Offer refused outputs again, now and then: an ACL may have been mended.
 
         As many as there is room for, and the next time those after them: topics that stay refused hold up no others.
         """
-        if not self._link.connected or now_s < self._retry_at_s or self._retrying:
+        self._try_condemned(now_s)
+        if not self._link.connected or now_s < self._retry_at_s or self._retrying or self._guard.cautious:
             return
         room = self._link.room(1)
         if room == 0:
@@ -113,28 +149,67 @@ class Publisher:
         rows = self._outbox.refused_outputs(self._retried, room)
         self._retried = rows[-1].position if rows and len(rows) == room else 0
         for row in rows:
-            if row.position in self._redelivered:
-                continue  # delivered just now; the next commit takes it out
+            if row.position in self._redelivered or row.reason == REASON:
+                continue  # delivered just now, the next commit takes it out; or a matter of `_try_condemned`
             self._link.publish(row.position, row.topic, row.body, row.qos, row.retain)
             self._retrying.add(row.position)
+
+    def _try_condemned(self, now_s: float) -> None:
+        """Offer one at which the broker hung up again, rarely and with nothing else under way."""
+        if self._trial_at_s is None:
+            self._trial_at_s = now_s + self._trial_wait_s
+        busy = self._queue or self._unanswered or self._retrying or self._guard.cautious
+        if busy or now_s < self._trial_at_s or not self._link.connected or not self._link.room(1):
+            return
+        rows = self._outbox.refused_outputs(self._tried, _CHUNK)
+        found = next((row for row in rows if row.reason == REASON and row.position not in self._redelivered), None)
+        self._trial_at_s, self._trial_wait_s = now_s + TRIAL_S, TRIAL_S
+        self._tried = found.position if found is not None else rows[-1].position if len(rows) == _CHUNK else 0
+        if found is not None:
+            self._trial = (found.position, found.topic, now_s)
+            self._retrying.add(found.position)
+            self._link.publish(found.position, found.topic, found.body, found.qos, found.retain)
 
     def settle(self) -> None:
         """Note what the broker has confirmed and refused."""
         for position in self._link.take_confirmed():
+            self.mute = None
+            if self._trial is not None and position == self._trial[0]:
+                self._guard.acquit(self._trial[1])
+                self._trial, self._trial_at_s = None, 0.0
             if position in self._retrying:
                 self._retrying.discard(position)
                 self._redelivered.append(position)
                 self._retry_at_s, self._retry_s = 0.0, RETRY_S
-            elif position > self.confirmed:
+                continue
+            self._unanswered -= 1
+            self._guard.note_answer(position)
+            if position > self.confirmed:
                 self._done.add(position)
+        self._settle_refused()
+        self._advance_cursor()
+
+    def _settle_refused(self) -> None:
         for position, reason in self._link.take_refused():
+            if self._trial is not None and position == self._trial[0]:
+                self._trial = None
             if position in self._retrying:
+                self.mute = reason
                 self._retrying.discard(position)
                 self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
-            elif position > self.confirmed and position not in self._done:
-                self.refused_total += 1
-                self._refused.append((position, reason))
-                self._done.add(position)
+                continue
+            self._unanswered -= 1
+            self._guard.note_answer(position)
+            if position > self.confirmed and position not in self._done:
+                self._refuse(position, reason)
+
+    def _refuse(self, position: int, reason: str) -> None:
+        self.mute = reason
+        self.refused_total += 1
+        self._refused.append((position, reason))
+        self._done.add(position)
+
+    def _advance_cursor(self) -> None:
         while self.confirmed + 1 in self._done:
             self.confirmed += 1
             self._done.discard(self.confirmed)

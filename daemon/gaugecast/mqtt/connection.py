@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from collections.abc import Callable, Sequence
 
 from gaugecast.config.schema import Mqtt
+from gaugecast.mqtt.facts import How, SessionEnd
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import Inbound, write_pubcomp
 from gaugecast.mqtt.session import Accepted, Ended, Session
-from gaugecast.mqtt.wire import Wire
+from gaugecast.mqtt.subscriptions import SUBACK_TIMEOUT_S
+from gaugecast.mqtt.wire import Closed, Wire
 
 CONNACK_TIMEOUT_S = 10.0
 KEEPALIVE_CHECK_S = 0.25
 
 
 class ConnectionEnded(ConnectionError):
-    """The connection is over; `taken_over` if the broker says that another client came with our id."""
+    """The connection is over; `taken_over` if another client came with our id, `blamed` if for what we sent."""
 
-    def __init__(self, reason: str, *, taken_over: bool = False) -> None:
+    def __init__(self, reason: str, *, taken_over: bool = False, blamed: bool = False) -> None:
         super().__init__(reason)
         self.taken_over = taken_over
+        self.blamed = blamed
 
 
 class Connection:
@@ -31,8 +35,9 @@ class Connection:
         epoch: Its number; `inbound.messages` carry it.
         accepted: What CONNACK said; `None` until it has come.
         outgoing: Our publishes; `None` until then.
-        faults: What the broker did not grant as asked.
+        answers: What the broker made of filters; whoever takes them clears.
         since: When it was begun, then when it was accepted.
+        quiet_since: When the last message came, or we last did not read: what we wait for may stand behind.
         ending: The broker has ended it; what it sent before is still to be read.
     """
 
@@ -45,12 +50,13 @@ class Connection:
         self.inbound = Inbound(epoch, v5=v5)
         self.accepted: Accepted | None = None
         self.outgoing: Outgoing | None = None
-        self.faults: list[str] = []
-        self.since = clock()
+        self.answers: list[tuple[str, int, int]] = []
+        self.since = self.quiet_since = clock()
         self.ending = False
         self._clock = clock
         self._settings = settings
-        self._check_at = 0.0
+        self._check_at = self._asked_at = 0.0
+        self._published_at: float | None = None
         self._session = Session(settings, self.wire, password)
 
     @property
@@ -61,7 +67,9 @@ class Connection:
     @property
     def awaits_acks(self) -> bool:
         """Whether answers to our PUBLISH or SUBSCRIBE packets are on their way, behind messages perhaps."""
-        return self._session.awaits_suback or (self.outgoing is not None and self.outgoing.in_flight > 0)
+        if self.outgoing is not None and self.outgoing.in_flight > 0:
+            return True
+        return self._session.awaits_suback and self._clock() - self._asked_at < SUBACK_TIMEOUT_S
 
     def turn(self, *, reading: bool) -> None:
         """Send what is pushed, read what has come if `reading`, look after the keepalive; never waits.
@@ -77,18 +85,27 @@ class Connection:
             self._check_at = now + KEEPALIVE_CHECK_S
             self._session.keep_alive(reading=reading)
             self._take_events()
-        self.wire.flush()
+        if not reading:
+            self.quiet_since = now
+        self._flush()
         if reading:
             self._read()
-            self.wire.flush()
+            self._flush()
         if self.outgoing is not None:
             self.outgoing.note_flushed()
 
     def subscribe(self, filters: Sequence[tuple[str, int]], *, forget: Sequence[str], retained: Sequence[str]) -> None:
-        """Push UNSUBSCRIBE for `forget` and SUBSCRIBE for `filters`; faults show in `faults` later."""
+        """Push UNSUBSCRIBE for `forget` and SUBSCRIBE for `filters`; what comes of it is in `answers` later."""
+        self._asked_at = self._clock()
         if forget:
             self._session.unsubscribe(forget)
         self._session.subscribe(filters, retained=retained)
+
+    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
+        """Hand one publish over; before CONNACK nothing happens."""
+        if self.outgoing is not None:
+            self._published_at = self._clock()
+            self.outgoing.publish(position, topic, body, qos, retain)
 
     def push_status(self, text: str) -> None:
         """Push the retained status message."""
@@ -108,6 +125,19 @@ class Connection:
         except OSError:
             return  # the broker hung up: that is what we waited for
 
+    def how_ended(self, failure: OSError) -> SessionEnd:
+        """What kind of end it was that `failure`, raised by `turn`, tells of."""
+        how: How = "otherwise"
+        if isinstance(failure, Closed):
+            how = "closed"
+        elif isinstance(failure, ConnectionEnded):
+            how = "blamed" if failure.blamed else "otherwise"
+        elif isinstance(failure, (ConnectionResetError, BrokenPipeError)):
+            how = "reset"
+        now = self._clock()
+        since_publish_s = None if self._published_at is None else now - self._published_at
+        return SessionEnd(now - self.since, how, since_publish_s)
+
     def close(self) -> None:
         """Close the socket."""
         self.wire.close()
@@ -121,12 +151,25 @@ class Connection:
         poller.register(self.wire.fileno(), events)
         return bool(poller.poll(left_s * 1000))
 
-    def _read(self) -> None:
+    def _flush(self) -> None:
+        """Send; where that fails, what the broker said before it hung up is read all the same."""
+        try:
+            self.wire.flush()
+        except OSError:
+            with contextlib.suppress(Closed):  # an end that was a reset is met as one in order the second time
+                while self._read():
+                    pass
+            raise
+
+    def _read(self) -> bool:
+        """Read what has come, and take it; whether anything had."""
         chunk = self.wire.pull()
         if not chunk:
-            return
+            return False
         inbound = self.inbound
         inbound.take(chunk)
+        if inbound.messages:
+            self.quiet_since = self._clock()
         if inbound.acks:
             if self.outgoing is not None:
                 self.outgoing.take_acks(inbound.acks)
@@ -139,12 +182,13 @@ class Connection:
                 self._session.take(packet)
                 self._take_events()
             inbound.control.clear()
+        return True
 
     def _take_events(self) -> None:
         events, self._session.events = self._session.events, []
         for event in events:
             if isinstance(event, Ended):
-                raise ConnectionEnded(event.reason, taken_over=event.taken_over)
+                raise ConnectionEnded(event.reason, taken_over=event.taken_over, blamed=event.blamed)
             if isinstance(event, Accepted):
                 self.accepted, self.since = event, self._clock()
                 self.outgoing = Outgoing(
@@ -154,4 +198,4 @@ class Connection:
                     limits=event.limits,
                 )
             else:
-                self.faults.extend(event.faults)
+                self.answers.extend(event.answers)

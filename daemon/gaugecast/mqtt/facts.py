@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+#: How a connection ended. `closed`: by the broker, in order and without a word. `blamed`: by the broker, with a
+#: DISCONNECT that speaks of what we sent. `reset`: RST, by the network, or by a broker that closed it with bytes of ours
+#: unread. `otherwise`: silence, malformed bytes, a broker that goes down, ourselves.
+How = Literal["closed", "blamed", "reset", "otherwise"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a session (an accepted connection) ended.
+
+    Attributes:
+        lived_s: From CONNACK on.
+        since_publish_s: How long after the last publish was handed over; `None` if none was.
+    """
+
+    lived_s: float
+    how: How
+    since_publish_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """A connection was made: publishes that were not confirmed must be handed over again."""
+    """A connection was made: publishes that were not confirmed must be handed over again.
+
+    Attributes:
+        ended: How the one before it ended; `None` = there was none.
+    """
 
     epoch: int
     session_present: bool
+    ended: SessionEnd | None = None
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gaugecast.records import Message
 
-SURPLUS_MESSAGES = 8192
+MOST_AHEAD = 8192  # messages read before they are asked for
 
 
 class InboundBuffer:
@@ -12,7 +12,7 @@ class InboundBuffer:
 
     As a rule nothing is read while there is enough to give: the kernel's buffer and the broker are the queue. But
     PUBACKs come behind messages in one stream of bytes. So while publishes of ours wait for them, reading goes on,
-    up to `SURPLUS_MESSAGES` (and one read more). Where the caller takes nothing until its publishes are confirmed,
+    up to `MOST_AHEAD` (and one read more). Where the caller takes nothing until its publishes are confirmed,
     QoS 0 messages in the way are dropped; the others are bounded by Receive Maximum.
 
     Attributes:
@@ -42,8 +42,8 @@ class InboundBuffer:
             return True
         if not awaiting_acks:
             return False
-        if len(self._messages) >= SURPLUS_MESSAGES and most == 0:
+        if len(self._messages) >= MOST_AHEAD and most == 0:
             kept = [message for message in self._messages if message.qos]
             self.dropped_total += len(self._messages) - len(kept)
             self._messages = kept
-        return len(self._messages) < SURPLUS_MESSAGES
+        return len(self._messages) < MOST_AHEAD

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
-from gaugecast.mqtt.facts import Connect, LinkCounters
+from gaugecast.mqtt.facts import Connect, LinkCounters, SessionEnd
 from gaugecast.mqtt.inbound_buffer import InboundBuffer
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import write_ack
 from gaugecast.mqtt.redial import Redial
 from gaugecast.mqtt.session import OFFLINE, ONLINE
+from gaugecast.mqtt.subscriptions import Subscriptions
 from gaugecast.mqtt.waiting import Waiter
 from gaugecast.records import Message
 
 FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
 LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
-RESOLVING_WAIT_S = 0.02  # a name that is being resolved has no descriptor to wait on
 NAP_S = 0.001  # while a batch fills; waking for each packet would cost more than the packet
 
 
@@ -34,8 +34,6 @@ class Link:
         connected: CONNACK came and the connection has not ended since.
         epoch: Number of the current or last connection, from 1; 0 before the first. `Message.epoch` carries it.
         counters: Totals; read only.
-        last_error: Why the last connection or attempt ended, or what the broker did not grant; `None` if all is well.
-        backlog_bytes: Bytes that the kernel has not yet taken.
     """
 
     def __init__(
@@ -56,7 +54,8 @@ class Link:
             forget: Filters of an earlier configuration, unsubscribed on every connect.
             retained: Those of `filters` for which retained messages are wanted, when the subscription is new.
             resumed: An earlier process had a session: a broker that knows none at the first connect has lost it.
-            flap_limit: Sessions of less than 3 s within 30 s that are taken for a fight over our client id.
+            flap_limit: Sessions of less than 3 s within 30 s, ended by the broker while nothing of ours was on its way,
+                that are taken for a fight over our client id.
 
         Raises:
             ConfigError: password or certificate files cannot be read now; later this is a state.
@@ -64,17 +63,16 @@ class Link:
         self.connected = False
         self.epoch = 0
         self.counters = LinkCounters()
-        self.last_error: str | None = None
+        self._fault: str | None = None
         self._settings = settings
-        self._filters = list(filters)
-        self._forget = [name for name in forget if name not in {kept for kept, _ in filters}]
-        self._retained = retained
+        self._subscriptions = Subscriptions(filters, forget=forget, retained=retained, clock=clock)
         self._resumed = resumed
         self._clock = clock
         self._redial = Redial(settings, flap_limit=flap_limit, clock=clock)
         self._waiter = Waiter()
         self._connection: Connection | None = None
-        self._surplus = InboundBuffer()
+        self._inbound = InboundBuffer()
+        self._ended: SessionEnd | None = None
         self._connects: list[Connect] = []
         self._confirmed: list[int] = []
         self._refused: list[tuple[int, str]] = []
@@ -94,18 +92,18 @@ class Link:
         """
         self._turn(most)
         until = self._clock() + wait_s
-        while not self._news and not (most and self._surplus):
+        while not self._news and not (most and self._inbound):
             left = until - self._clock()
             if left <= 0:
                 break
             self._wait(left, most)
             self._turn(most)
         until = self._clock() + linger_s
-        while not self._news and 0 < len(self._surplus) < most and (left := until - self._clock()) > 0:
+        while not self._news and 0 < len(self._inbound) < most and (left := until - self._clock()) > 0:
             time.sleep(min(left, NAP_S))
             self._turn(most)
         self._news = False
-        return self._surplus.take(most)
+        return self._inbound.take(most)
 
     def ack(self, messages: Iterable[Message]) -> int:
         """Queue the acknowledgements, in the order given, which must be that of arrival; return how many.
@@ -132,9 +130,8 @@ class Link:
 
     def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
         """Hand one publish over; the caller has checked `room`. Without a connection nothing happens."""
-        outgoing = self._outgoing
-        if outgoing is not None:
-            outgoing.publish(position, topic, body, qos, retain)
+        if self._connection is not None:
+            self._connection.publish(position, topic, body, qos, retain)
 
     def take_confirmed(self) -> list[int]:
         """Positions confirmed since the last call: by PUBACK at QoS 1, by the kernel at QoS 0."""
@@ -155,13 +152,28 @@ class Link:
 
     def resubscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
         """Change the subscriptions: now, as far as they differ, and whole after every connect."""
-        wanted = {name for name, _ in filters}
-        gone = [name for name, _ in self._filters if name not in wanted]
-        added = [asked for asked in filters if asked not in self._filters]
-        self._forget = [name for name in dict.fromkeys([*self._forget, *gone]) if name not in wanted]
-        self._filters, self._retained = list(filters), retained
+        connection = self._connection if self.connected else None
+        self._subscriptions.change(filters, retained=retained, connection=connection)
+
+    @property
+    def deaf(self) -> str | None:
+        """Why readings cannot come although connected: subscriptions refused or not answered; `None` = they can."""
+        return self._subscriptions.deaf
+
+    @property
+    def lowered(self) -> str | None:
+        """Which were granted with less than the QoS asked for: we hear, but readings may be lost; `None` = none."""
+        return self._subscriptions.lowered
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last connection or attempt ended; while connected, what is not as asked; `None` = all is well."""
+        return self._fault or self._subscriptions.faults
+
+    def announce(self, text: str) -> None:
+        """Put `text` on the status topic, retained, while we are connected; on a connect that is `online` again."""
         if self.connected and self._connection is not None:
-            self._connection.subscribe(added, forget=gone, retained=retained)
+            self._connection.push_status(text)
 
     @property
     def backlog_bytes(self) -> int:
@@ -197,6 +209,7 @@ class Link:
             self._take_in(connection)
             if not accepted and connection.accepted is not None:
                 self._begin(connection)
+            self._subscriptions.look(connection, connection.quiet_since)
         except OSError as exc:
             self._take_in(connection)
             self._end(connection, exc)
@@ -221,11 +234,11 @@ class Link:
             counters.reconnects_total += 1
         if self.epoch or self._resumed:
             counters.session_lost_total += not accepted.session_present
-        self.epoch, self.connected, self.last_error = connection.epoch, True, None
-        connection.subscribe(self._filters, forget=self._forget, retained=self._retained)
+        self.epoch, self.connected, self._fault = connection.epoch, True, None
+        self._subscriptions.begin(connection)
         connection.push_status(ONLINE)
         connection.wire.flush()
-        self._connects.append(Connect(self.epoch, accepted.session_present))
+        self._connects.append(Connect(self.epoch, accepted.session_present, self._ended))
         self._news = True
 
     def _take_in(self, connection: Connection) -> None:
@@ -233,34 +246,37 @@ class Link:
         messages = connection.inbound.messages
         if messages:
             self.counters.received_total += len(messages)
-            self._surplus.add(messages)
+            self._inbound.add(messages)
             messages.clear()
-        if connection.faults:
-            self.last_error = "; ".join(connection.faults)
-            connection.faults.clear()
+        if connection.answers:
+            self._subscriptions.take(connection.answers)
+            connection.answers.clear()
         if connection.outgoing is not None and connection.outgoing.has_room_again():
             self._news = True
 
     def _end(self, connection: Connection, failure: OSError) -> None:
         """The connection is over; what was read of it stays to be taken, and is not acked any more."""
+        in_flight = 0 if connection.outgoing is None else len(connection.outgoing)
         self._hang_up()
         if connection.accepted is None:
             self._redial.note_failure()
             self._note_failed_dial(failure)
             return
-        self.last_error = str(failure)
+        self._fault = str(failure)
+        self._ended = ended = connection.how_ended(failure)
         if isinstance(failure, ConnectionEnded) and failure.taken_over:
             raise SessionTaken(
                 f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker says: {failure}"
             )
-        self._redial.note_session(self._clock() - connection.since)
+        self._redial.note_session(ended.lived_s, fought=ended.how == "closed" and in_flight == 0)
 
     def _note_failed_dial(self, failure: Exception) -> None:
-        self.last_error = str(failure)
+        self._fault = str(failure)
         self.counters.failed_dials_total += 1
 
     def _hang_up(self) -> None:
         self.connected = False
+        self._subscriptions.end()
         self._waiter.forget()
         self._redial.stop()
         if self._connection is not None:
@@ -285,24 +301,20 @@ class Link:
     def _may_read(self, connection: Connection, most: int) -> bool:
         if connection.must_read:
             return True
-        reading = self._surplus.may_read(most, awaiting_acks=connection.awaits_acks)
-        self.counters.dropped_total = self._surplus.dropped_total
+        reading = self._inbound.may_read(most, awaiting_acks=connection.awaits_acks)
+        self.counters.dropped_total = self._inbound.dropped_total
         return reading
 
     def _wait(self, seconds: float, most: int) -> None:
         """Wait until the socket can be read or written, as wanted, or it is time to look after something."""
         seconds = min(seconds, LONGEST_WAIT_S)
-        connection, dialer = self._connection, self._redial.dialer
-        if connection is not None:
-            read = self._may_read(connection, most)
-            if read and connection.wire.more:
-                return
-            wire = connection.wire
-            if self._waiter.wait(seconds, wire.fileno(), read=read, write=wire.backlog_bytes > 0):
-                connection.ending = True
-        elif dialer is None:
-            self._waiter.wait(min(seconds, max(self._redial.at - self._clock(), 0.0)), -1, read=False, write=False)
-        else:
-            if dialer.fileno() < 0:
-                seconds = min(seconds, RESOLVING_WAIT_S)
-            self._waiter.wait(seconds, dialer.fileno(), read=not dialer.wants_write, write=dialer.wants_write)
+        connection = self._connection
+        if connection is None:
+            self._redial.wait(self._waiter, seconds)
+            return
+        read = self._may_read(connection, most)
+        if read and connection.wire.more:
+            return
+        wire = connection.wire
+        if self._waiter.wait(seconds, wire.fileno(), read=read, write=wire.backlog_bytes > 0):
+            connection.ending = True

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
-
 from gaugecast.mqtt.packets import write_publish
-from gaugecast.mqtt.session import Limits
+from gaugecast.mqtt.reasons import FAILURE, PUBACK, name_reason
+from gaugecast.mqtt.session import LAST_CONTROL_MID, Limits
 from gaugecast.mqtt.wire import Wire
+from gaugecast.topics import topic_fault
 
 BACKLOG_BYTES = 4 * 1024 * 1024  # pushed but not taken by the kernel
 TYPICAL_BYTES = 1024  # of a publish, to turn bytes of room into a number of messages
-FIRST_MID, LAST_MID = 1024, 65535  # below: what paho spends on this connection's SUBSCRIBE packets
-FAILURE = 0x80  # reason codes from here on mean that the broker did not take it (2.4)
+FIRST_MID, LAST_MID = LAST_CONTROL_MID + 1, 65535
 
 
 class Outgoing:
@@ -59,13 +57,11 @@ class Outgoing:
     def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
         """Push one publish, or note it as refused where sending it would make the broker hang up."""
         limits = self._limits
-        try:
-            name = topic.encode()
-        except UnicodeEncodeError:
-            name = b""
-        if not 0 < len(name) < 65536 or b"+" in name or b"#" in name or b"\0" in name:
-            self.refused.append((position, "expected a topic without +, #, NUL, of 1 to 65535 bytes"))
+        fault = topic_fault(topic)
+        if fault:
+            self.refused.append((position, fault))
             return
+        name = topic.encode()
         if len(name) + len(body) + 16 > limits.packet_bytes:
             self.refused.append((position, f"the broker takes packets of at most {limits.packet_bytes} bytes"))
             return
@@ -89,7 +85,7 @@ class Outgoing:
             if reason < FAILURE:
                 self.confirmed.append(position)
             else:
-                self.refused.append((position, _name_reason(reason)))
+                self.refused.append((position, name_reason(reason, PUBACK)))
 
     def note_flushed(self) -> None:
         """Confirm the QoS 0 publishes whose last byte the kernel has taken."""
@@ -110,10 +106,3 @@ class Outgoing:
             mid = mid + 1 if mid < LAST_MID else FIRST_MID
         self._mid = mid + 1 if mid < LAST_MID else FIRST_MID
         return mid
-
-
-def _name_reason(reason: int) -> str:
-    try:
-        return f"{ReasonCode(PacketTypes.PUBACK, identifier=reason)} ({reason})"
-    except KeyError:
-        return f"reason code {reason}"

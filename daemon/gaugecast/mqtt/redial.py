@@ -11,18 +11,21 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.credentials import make_tls_context, read_password
 from gaugecast.mqtt.dial import Dialer
+from gaugecast.mqtt.waiting import Waiter
 
 FIRST_DELAY_S = 0.1
 SHORT_S = 3.0  # a session that ends sooner was hardly one
 WINDOW_S = 30.0
+RESOLVING_WAIT_S = 0.02  # a name that is being resolved has no descriptor to wait on
 
 
 class Redial:
     """Attempt after attempt, with a pause that doubles, and the memory of sessions that ended at once.
 
-    A broker that is away refuses to be dialled. One that accepts us again and again and hangs up at once is being
-    fought over by two clients with one id: MQTT 3.1.1 has no word for it, and mosquitto 2.0.11 does not send
-    MQTT 5's (0x8E). Owned by the loop's thread.
+    A broker that is away refuses to be dialled. One that accepts us again and again and soon closes the connection in
+    order, without a word and with nothing of ours on its way, is being fought over by two clients with one id: MQTT
+    3.1.1 has no word for it, and mosquitto 2.0.11 does not send MQTT 5's (0x8E). What a bad network does (resets,
+    silence) is no fight, nor is hanging up on what we publish. Owned by the loop's thread.
 
     Attributes:
         dialer: The attempt under way, if any.
@@ -65,6 +68,16 @@ class Redial:
             self.dialer = None
         return sock
 
+    def wait(self, waiter: Waiter, seconds: float) -> None:
+        """Wait until the attempt can go on, or the next may begin, for `seconds` at most."""
+        dialer = self.dialer
+        if dialer is None:
+            waiter.wait(min(seconds, max(self.at - self._clock(), 0.0)), -1, read=False, write=False)
+            return
+        if dialer.fileno() < 0:
+            seconds = min(seconds, RESOLVING_WAIT_S)
+        waiter.wait(seconds, dialer.fileno(), read=not dialer.wants_write, write=dialer.wants_write)
+
     def note_failure(self) -> None:
         """An attempt has brought no session."""
         self.stop()
@@ -72,20 +85,25 @@ class Redial:
         self._schedule()
         self._failures += 1
 
-    def note_session(self, lasted_s: float) -> None:
+    def note_session(self, lived_s: float, *, fought: bool) -> None:
         """A session has ended.
 
+        Args:
+            fought: As another client with our id would end it: closed by the broker, nothing of ours on its way.
+
         Raises:
-            SessionTaken: too many short ones within half a minute.
+            SessionTaken: too many short ones of this kind within half a minute.
         """
         now = self._clock()
-        if lasted_s >= SHORT_S:
+        if lived_s >= SHORT_S:
             self._failures = 0
             self._short.clear()
         else:
             self._failures = 2  # not at once again, yet soon enough to find out who is fighting
-            self._short.append(now)
         self._schedule()
+        if lived_s >= SHORT_S or not fought:
+            return
+        self._short.append(now)
         if len(self._short) == self._short.maxlen and now - self._short[0] < WINDOW_S:
             raise SessionTaken(
                 f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker hung up "

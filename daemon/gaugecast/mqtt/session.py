@@ -1,12 +1,18 @@
-"""The control packets of one connection, spoken by paho: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT."""
+"""The control packets of one connection: CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ.
+
+paho writes them, and reads the CONNACK of a broker that took us. Whatever has reason codes is read here, since paho
+raises at codes that it does not know of that packet.
+"""
 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
@@ -16,13 +22,20 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import Defect
+from gaugecast.mqtt.packets import MalformedPacket, read_varint
+from gaugecast.mqtt.reasons import BLAMELESS, CONNACK, DISCONNECT, SESSION_TAKEN_OVER, name_reason
 from gaugecast.mqtt.wire import Wire
 
 ONLINE = json.dumps({"status": "online"})
 OFFLINE = json.dumps({"status": "offline"})
-SESSION_TAKEN_OVER = 0x8E
 PINGRESP = b"\xd0\x00"
 FILTERS_PER_PACKET = 100
+LAST_CONTROL_MID = 1023  # packet ids of SUBSCRIBE and UNSUBSCRIBE; those of our publishes lie above
+
+#: Packets by the first half of their first byte.
+_CONNACK, _PUBREC, _PUBCOMP, _SUBACK, _UNSUBACK, _PINGRESP, _DISCONNECT = 2, 5, 7, 9, 11, 13, 14
+#: What paho raises at a CONNACK that contradicts itself.
+_MALFORMED = (MQTTException, MalformedPacket, struct.error, LookupError, ValueError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +58,42 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The connection is over, or was refused; `taken_over` if another client came with our id (0x8E)."""
+    """The connection is over, or was refused.
+
+    Attributes:
+        taken_over: Another client came with our id (0x8E).
+        blamed: The broker speaks of what we sent.
+    """
 
     reason: str
     taken_over: bool = False
+    blamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """SUBACK: what the broker made of each filter; a text for each that it did not grant as asked."""
+    """SUBACK: what the broker made of each filter: the filter, the QoS asked for, the reason code."""
 
-    faults: tuple[str, ...]
+    answers: tuple[tuple[str, int, int], ...]
 
 
 class _ClientOnWire(Client):
-    """paho's client, given an open socket instead of opening one: the only thing of paho's that we replace."""
+    """paho's client, given an open socket instead of opening one, and its share of the packet ids."""
 
     wire: Wire
 
     def _create_socket(self) -> Wire:
         return self.wire
 
+    def _mid_generate(self) -> int:
+        self._last_mid: int = self._last_mid % LAST_CONTROL_MID + 1
+        return self._last_mid
+
 
 class Session:
     """One connection's control plane. Owned by the loop's thread; made anew for each connection.
 
-    A new paho client for each connection has no memory: none of its queues outlives a connection, and the packet
-    ids that it spends on SUBSCRIBE begin at 1, below those of our publishes.
+    A new paho client for each connection has no memory: none of its queues outlives a connection.
 
     Attributes:
         events: What the broker said, in order. paho's callbacks only append here; exceptions in them surface.
@@ -94,7 +116,6 @@ class Session:
         client.wire = wire
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
         client.username_pw_set(settings.username, password)
         client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
         connect_properties = None
@@ -114,11 +135,26 @@ class Session:
             raise Defect("expected paho-mqtt 2.x to take the socket that `_create_socket` gives; it took another")
 
     def take(self, packet: bytes) -> None:
-        """Give paho one whole control packet; its answer is in `events`, its replies are pushed to the wire."""
-        self._wire.feed(packet)
-        if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self.events.append(Ended("the broker's answer ended the connection"))
-        self._client.loop_write()  # packets that paho made inside of a callback
+        """Take one whole control packet; what it says is in `events`.
+
+        Raises:
+            MalformedPacket: it is shorter than its own fields.
+        """
+        kind = packet[0] >> 4
+        body = packet[read_varint(packet, 1)[1] :]
+        if kind == _CONNACK:
+            self._take_connack(packet, body)
+        elif kind == _SUBACK:
+            self._take_suback(body)
+        elif kind == _DISCONNECT and self._v5:
+            code = body[0] if body else 0  # absent means a normal disconnection (3.14.2.1)
+            reason = f"the broker ended the connection: {name_reason(code, DISCONNECT)}"
+            taken_over = code == SESSION_TAKEN_OVER
+            self.events.append(Ended(reason, taken_over=taken_over, blamed=code not in BLAMELESS))
+        elif kind == _PINGRESP:
+            self._tell_paho(PINGRESP)
+        elif kind not in (_UNSUBACK, _PUBREC, _PUBCOMP):  # these bear on nothing
+            raise MalformedPacket(f"the broker sent a packet of type {kind}, which is none that we wait for")
 
     def keep_alive(self, *, reading: bool) -> None:
         """Let paho send a PINGREQ when due, and end a connection that is silent. Call it once a second or so.
@@ -129,7 +165,7 @@ class Session:
         if not reading:
             self._wire.pinged = False
         if not self._wire.pinged:
-            self.take(PINGRESP)
+            self._tell_paho(PINGRESP)
         self._client.loop_misc()
 
     def subscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
@@ -161,32 +197,42 @@ class Session:
         self._client.publish(self._status_topic, text, qos=0, retain=True)
 
     def _on_connect(
-        self, _client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+        self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None
     ) -> None:
-        if reason.is_failure:
-            self.events.append(Ended(f"the broker refused the connection: {reason}"))
-        else:
-            self.events.append(Accepted(flags.session_present, _read_limits(properties)))
+        self.events.append(Accepted(flags.session_present, _read_limits(properties)))
 
     def _on_disconnect(
-        self, _client: Client, _userdata: Any, flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
+        self, _client: Client, _userdata: Any, _flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
-        who = "the broker ended the connection" if flags.is_disconnect_packet_from_server else "paho ended it"
-        self.events.append(Ended(f"{who}: {reason}", taken_over=reason.value == SESSION_TAKEN_OVER))
+        self.events.append(Ended(f"we ended the connection: {reason}"))
 
-    def _on_subscribe(
-        self, _client: Client, _userdata: Any, mid: int, reasons: list[ReasonCode], _props: Properties | None
-    ) -> None:
-        asked = self._asked.pop(mid, ())
-        self.events.append(
-            Granted(
-                tuple(
-                    f"subscription {name!r}: expected QoS {qos}, got {reason}"
-                    for (name, qos), reason in zip(asked, reasons, strict=False)
-                    if reason.is_failure or reason.value < qos
-                )
-            )
-        )
+    def _tell_paho(self, packet: bytes) -> None:
+        self._wire.feed(packet)
+        if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self.events.append(Ended("the broker's answer ended the connection"))
+        self._client.loop_write()  # packets that paho made inside of a callback
+
+    def _take_connack(self, packet: bytes, body: bytes) -> None:
+        if len(body) < 2:
+            raise MalformedPacket("a CONNACK without reason code")
+        if body[1]:  # whatever is not success: the codes below 0x80 are none of CONNACK's
+            reason = name_reason(body[1], CONNACK, v5=self._v5)
+            self.events.append(Ended(f"the broker refused the connection: {reason}"))
+            return
+        try:
+            self._tell_paho(packet)
+        except _MALFORMED as exc:
+            raise MalformedPacket(f"a CONNACK that contradicts itself: {exc}") from exc
+
+    def _take_suback(self, body: bytes) -> None:
+        if len(body) < 3:
+            raise MalformedPacket("a SUBACK without reason codes")
+        asked = self._asked.pop(body[0] << 8 | body[1], ())
+        first = 2
+        if self._v5:
+            size, first = read_varint(body, 2)
+            first += size
+        self.events.append(Granted(tuple((*one, code) for one, code in zip(asked, body[first:], strict=False))))
 
 
 def _options(name: str, qos: int, retained: bool) -> SubscribeOptions:

@@ -126,7 +126,7 @@ class CarefulReader:
                     "wrong_type", f"{path_text(path)}: expected a text or whole number, got {_named(value)}"
                 )
             ids.append(value)
-        return stream_id(self._stream, route.captures, ids)
+        return stream_id(self._fleet, self._stream, captures=route.captures, fields=ids)
 
     def _when(self, message: Message, received_at_ns: int, root: Any, reading: Any, place: int) -> tuple[int, int, int]:
         """Event time, key and delivery."""

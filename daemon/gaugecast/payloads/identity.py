@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gaugecast.errors import DecodeError
+from gaugecast.fleet import Fleet
 from gaugecast.records import Message
-from gaugecast.topics import Template, stream_fault
+from gaugecast.topics import Template, output_topic, stream_fault
 
 LAST_SEQUENCE = 2**63 - 1  # of sequence numbers, and the first is as far below zero: what the ledger's integers hold
 
@@ -30,17 +31,20 @@ class Route(NamedTuple):
     fault: DecodeError | None = None
 
 
-def stream_id(template: Template, captures: Mapping[str, str], fields: Sequence[str | int] = ()) -> str:
-    """The stream's id, from captured levels and payload fields.
+def stream_id(
+    fleet: Fleet, template: Template, *, captures: Mapping[str, str], fields: Sequence[str | int] = ()
+) -> str:
+    """The id of a stream of the fleet, from captured levels and payload fields by the fleet's parsed template.
 
     Raises:
-        DecodeError: `bad_stream` for an empty part, control characters, `+`, `#`, or more than 256 bytes.
+        DecodeError: `bad_stream` for an empty part, more than 256 bytes, or a forecasts' topic that no broker
+            takes.
     """
     texts = [str(field) for field in fields]
     if not all(texts) or not all(captures[name] for name in template.captures):
         raise DecodeError("bad_stream", f"{template.text}: each part needs at least one character")
     stream = template.render(captures, texts)
-    fault = stream_fault(stream)
+    fault = stream_fault(stream, output_topic(fleet.output, fleet.name, stream))
     if fault:
         raise DecodeError("bad_stream", fault)
     return stream

@@ -111,7 +111,7 @@ class PlainReader:
         """The stream's id from payload fields, remembered: making it costs as much as all the rest."""
         stream = self._known.get((topic, ids))
         if stream is None:
-            stream = stream_id(self._stream, route.captures, ids)
+            stream = stream_id(self._fleet, self._stream, captures=route.captures, fields=ids)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[topic, ids] = stream

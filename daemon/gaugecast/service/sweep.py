@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaugecast import events
-from gaugecast.control import SOCKET_NAME, Models, call
+from gaugecast.control import SOCKET_NAME, ModelsQuery, call
 from gaugecast.errors import GaugecastError, ModelError, StorageError
 from gaugecast.ledger import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
@@ -206,4 +206,4 @@ class Sweeper:
                 log.info("weights swept", versions=gone)
 
     def _roles(self) -> Roles:
-        return Roles.of_answer(call(self._directory / SOCKET_NAME, Models()))
+        return Roles.of_answer(call(self._directory / SOCKET_NAME, ModelsQuery()))

@@ -51,7 +51,7 @@ def kept_files(place: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem), path) for path in found if path.stem.isascii() and path.stem.isdecimal())
 
 
-def newest(directory: Path, *, upto_seq: int | None = None) -> Checkpoint | None:
+def newest(directory: Path, upto_seq: int | None = None) -> Checkpoint | None:
     """The newest recovery checkpoint that is whole (and not after `upto_seq`), or `None`. Damaged ones are passed over.
 
     The caller closes it. `damaged` tells how many there are.

@@ -3,6 +3,7 @@
 from gaugecast.topics.overlap import Glob, filters_overlap, output_globs, output_meets_filter, outputs_meet
 from gaugecast.topics.path import FieldPath, parse_path, path_text
 from gaugecast.topics.pattern import Pattern, check_filter, filter_matches
+from gaugecast.topics.publishable import output_topic, text_fault, topic_fault
 from gaugecast.topics.template import MAX_STREAM_BYTES, Capture, Template, stream_fault
 
 __all__ = [
@@ -17,8 +18,11 @@ __all__ = [
     "filters_overlap",
     "output_globs",
     "output_meets_filter",
+    "output_topic",
     "outputs_meet",
     "parse_path",
     "path_text",
     "stream_fault",
+    "text_fault",
+    "topic_fault",
 ]

@@ -9,11 +9,9 @@ import re
 from dataclasses import dataclass
 
 from gaugecast.errors import ConfigError
-
-MAX_TOPIC_BYTES = 65_535  # the length of an MQTT string is a 16-bit number
+from gaugecast.topics.publishable import text_fault
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +65,9 @@ class Pattern:
 def check_filter(text: str) -> None:
     """Raise ConfigError unless `text` is a topic filter that a broker accepts."""
     levels = text.split("/")
-    if not text or len(text.encode(errors="replace")) > MAX_TOPIC_BYTES:
-        raise ConfigError(f"topic filter: expected 1 to {MAX_TOPIC_BYTES} bytes, got {len(text)} characters")
-    if _CONTROL.search(text):
-        raise ConfigError(f"topic filter {text!r}: control characters are not allowed")
+    fault = text_fault(text)
+    if fault:
+        raise ConfigError(f"topic filter {text[:80]!r}: {fault}")
     if levels[0] == "$share":
         raise ConfigError(
             f"topic filter {text!r}: shared subscriptions would spread one stream over several daemons, each with "

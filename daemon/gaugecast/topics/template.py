@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from gaugecast.errors import ConfigError
 from gaugecast.topics.path import FieldPath, parse_path
+from gaugecast.topics.publishable import topic_fault
 
 MAX_STREAM_BYTES = 256
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_NO_STREAM = re.compile(r"[\x00-\x1f\x7f-\x9f+#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,12 @@ def _placeholder(template: str, inner: str) -> Capture | FieldPath:
     return Capture(inner)
 
 
-def stream_fault(stream: str) -> str:
-    """Why `stream` cannot be an id, or an empty text where it can."""
+def stream_fault(stream: str, topic: str) -> str:
+    """Why `stream` cannot be an id whose forecasts go to `topic`, or an empty text where it can."""
     if not stream:
         return "expected a stream id, got an empty one"
-    found = _NO_STREAM.search(stream)
-    if found:
-        return f"a stream id has no control characters, `+` or `#`, got {found[0]!r}"
     size = len(stream.encode(errors="replace"))
     if size > MAX_STREAM_BYTES:
         return f"a stream id has at most {MAX_STREAM_BYTES} bytes, got {size}"
-    return ""
+    fault = topic_fault(topic)
+    return fault and f"an id whose forecasts cannot be published: {fault}"

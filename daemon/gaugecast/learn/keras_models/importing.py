@@ -140,7 +140,7 @@ def _scaling(path: Path, fleet: Fleet, plan: Plan, net: Any) -> tuple[Float64, F
 
 def _to_scaled_outputs(path: Path, weights: dict[str, Float32], fleet: Fleet, scaling: tuple[Float64, Float64]) -> None:
     """A net that normalises its inputs itself gives outputs in the sensors' units: have its head give scaled ones."""
-    outputs = [i for i, feature in enumerate(fleet.features) if feature.role == "forecast"]
+    outputs = list(fleet.forecast_places)
     width = len(weights.get("dense/bias", ()))
     centre, spread = (np.asarray(part[outputs], np.float64) for part in scaling)
     if "dense/kernel" not in weights:

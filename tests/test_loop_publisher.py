@@ -4,44 +4,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, Publisher
 from gaugecast.records import Output
-
-
-class Row(NamedTuple):
-    """A row of the outbox."""
-
-    position: int
-    topic: str
-    body: bytes
-    qos: int = 1
-    retain: bool = False
-
-
-@dataclass
-class Outbox:
-    """A ledger of outputs in memory."""
-
-    rows: list[Row] = field(default_factory=list)
-    confirmed: int = 0
-    refused: list[Row] = field(default_factory=list)
-    asked: int = 0
-
-    @property
-    def last_position(self) -> int:
-        """The newest."""
-        return len(self.rows)
-
-    def pending(self, after: int, most: int) -> list[Row]:
-        """As `Ledger.pending`."""
-        self.asked += 1
-        return self.rows[max(after, self.confirmed) :][:most]
-
-    def refused_outputs(self, after: int, most: int) -> list[Row]:
-        """As `Ledger.refused_outputs`."""
-        return [row for row in self.refused if row.position > after][:most]
+from support.outbox import Outbox, Row
 
 
 @dataclass
