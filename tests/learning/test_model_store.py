@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import ModelError
+from gaugecast.loop import models
 from gaugecast.loop.models import LossyLoader, shipped_model
 from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
+from gaugecast.pipeline import fits
 from gaugecast.pipeline.fits import check_fits
-from gaugecast.storage import models
 from gaugecast.storage.models import ModelStore
 from learning.worlds import FLEET, small_model
 from support.models import random_model
@@ -135,6 +136,7 @@ def test_weights_whose_engine_is_missing_are_lost_until_it_is_back(
 
     with monkeypatch.context() as broken:
         broken.setattr(models, "engine_for", fail)
+        broken.setattr(fits, "engine_for", fail)
         assert loader("tanks", version) is None
         with pytest.raises(ModelError, match="needs the TensorFlow engine"):
             check_fits(model, FLEET)
