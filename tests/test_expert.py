@@ -46,7 +46,7 @@ def test_what_a_decoder_says_at_once_does_not_depend_on_how_far_one_looks(rows: 
 
 
 def test_a_state_that_is_no_longer_finite_begins_anew_and_is_counted() -> None:
-    """Weights that blow a ReLU state up: the last value is told, finite and marked, until sound weights go on from it."""
+    """Weights that blow a ReLU state up: the last value is told, finite and marked, until sound weights take over."""
     fleet = fleet_of()
     sound = model_for(fleet, layers=[Layer(4, "relu", "sigmoid")])
     huge = {name: (array + 1) * np.float32(1e30) for name, array in sound.weights.items()}
