@@ -16,7 +16,7 @@ from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
 from support.daemon import DaemonProcess, run_command
 from support.models import random_model
-from support.mosquitto import Mosquitto, wait_until
+from support.mosquitto import Mosquitto, RawClient, wait_until
 from support.seeding import seed_state
 
 START_NS = 1_767_225_600 * 10**9  # 2026-01-01: long past, so that event times are never far in the future
@@ -174,6 +174,17 @@ def check_books(daemon: DaemonProcess, **outcomes: int) -> None:
         return {name: round(counts.total("gaugecast_readings_total", outcome=name)) for name in outcomes}
 
     wait_until(lambda: told() == outcomes, what=lambda: f"{outcomes} counted, not {told()}", deadline_s=10.0)
+
+
+class Announcements(RawClient):
+    """Hears the daemon's status topic, and nothing else."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        super().__init__(broker, subscribe="gaugecast/status")
+
+    def newest(self) -> str | None:
+        """What it says now."""
+        return self.heard[-1].payload.decode() if self.heard else None
 
 
 def check_trouble(daemon: DaemonProcess, verb: str, why: str, *, announced: Callable[[], str | None]) -> None:

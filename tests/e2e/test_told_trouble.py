@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from e2e.launcher import command
-from e2e.scenes import Listener, check_tanks, check_trouble, is_announced, send_tanks, tanks_config
+from e2e.scenes import Announcements, Listener, check_tanks, check_trouble, is_announced, send_tanks, tanks_config
 from support.daemon import DaemonProcess, run_command
-from support.mosquitto import RawClient, run_mosquitto, wait_until
+from support.mosquitto import run_mosquitto, wait_until
 from support.picky_broker import PickyBroker
 
 DYNAMIC = Path("/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so")
@@ -34,17 +34,6 @@ RULES = {
 ALLOW = {"commands": [{"command": "setDefaultACLAccess", "acls": [{"acltype": "subscribe", "allow": True}]}]}
 
 
-class Announced:
-    """What the status topic says, to a client that is subscribed to nothing else."""
-
-    def __init__(self, client: RawClient) -> None:
-        self._client = client
-
-    def __call__(self) -> str | None:
-        """The newest."""
-        return self._client.heard[-1].payload.decode() if self._client.heard else None
-
-
 @pytest.mark.skipif(not DYNAMIC.exists(), reason="this mosquitto has no plugin that refuses subscriptions")
 def test_a_refused_subscription_is_deafness_and_heals_when_it_is_allowed(tmp_path: Path) -> None:
     """0x87 in the SUBACK; asked again until it is granted, on the same connection."""
@@ -53,17 +42,17 @@ def test_a_refused_subscription_is_deafness_and_heals_when_it_is_allowed(tmp_pat
     plugin = f"plugin {DYNAMIC}\nplugin_opt_config_file {rules}\n"
     with (
         run_mosquitto(tmp_path / "broker", conf=plugin) as broker,
-        RawClient(broker, subscribe="gaugecast/status") as client,
+        Announcements(broker) as client,
         Listener(broker, tmp_path) as listener,
     ):
         daemon = DaemonProcess(tmp_path / "d", tanks_config(broker.port), command=command("quick_retry"))
         try:
             daemon.spawn()
-            check_trouble(daemon, "deaf", "Not authorized", announced=Announced(client))
+            check_trouble(daemon, "deaf", "Not authorized", announced=client.newest)
             assert daemon.get("/healthz")[0] == 200
             client.publish([("$CONTROL/dynamic-security/v1", json.dumps(ALLOW).encode())])
             daemon.wait_ready()
-            wait_until(lambda: is_announced(Announced(client)(), "forecasting"), what="announced")
+            wait_until(lambda: is_announced(client.newest(), "forecasting"), what="announced")
             send_tanks(broker, 80)
             check_tanks(listener.wait_distinct(80), 80)
             assert daemon.metrics().total("gaugecast_mqtt_reconnects_total") == 0
