@@ -50,7 +50,7 @@ def test_a_state_that_is_no_longer_finite_begins_anew_and_is_counted() -> None:
     fleet = fleet_of()
     sound = model_for(fleet, layers=[Layer(4, "relu", "sigmoid")])
     huge = {name: (array + 1) * np.float32(1e30) for name, array in sound.weights.items()}
-    wild = Model(replace(sound.manifest, version="wild"), huge)
+    wild = Model(replace(sound.manifest, version="bad"), huge)
     pipeline = pipeline_of(fleet, models=[sound, wild])
     told = messages_of(feed(pipeline, COURSE[:6]))
     assert pipeline.totals()["tanks"].broken_states == 6
