@@ -377,7 +377,7 @@ def test_a_client_that_cannot_be_taken_on_is_turned_away(
             control._accept()
         assert peer.recv(1) == b""
         assert control._clients == {}
-        caller = Caller(tmp_path / "c", Status())
+        caller = Caller(tmp_path / "c", StatusQuery())
         next_commands(control)[0].answer()
         assert caller.result(control) == {}
 

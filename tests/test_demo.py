@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from gaugecast.cli.demo_screen import plain_line, render_screen, render_summary
 from gaugecast.cli.watch import Trails
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.template import render_template
 from gaugecast.control import StreamRow, StreamsAnswer
 from gaugecast.demo import pretrain
-from gaugecast.demo.screen import plain_line, render_screen, render_summary
 from gaugecast.demo.stage import split_address
 from gaugecast.demo.tanks import (
     FAULT_EVERY_S,

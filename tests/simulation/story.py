@@ -10,7 +10,6 @@ from random import Random
 import msgspec
 
 from gaugecast import events
-from gaugecast.errors import Defect
 from gaugecast.ledger import LedgerReader, copying
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
@@ -20,7 +19,7 @@ from simulation.broker import Broker
 from simulation.fleets import ALL, SECOND, T0, TANKS, Weights, model_of
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
-from simulation.orders import obey, reload_fleets
+from simulation.orders import bring_a_newcomer, obey, reload_fleets
 from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
 from simulation.sensors import Sensors
 from support.state_bytes import differences
@@ -131,8 +130,10 @@ class Story:
             work()
         except Crash:
             self._crash()
-        except Defect as exc:
-            raise Violation(f"the process ends by itself: {exc}") from exc
+        except Violation:
+            raise
+        except Exception as exc:
+            raise Violation(f"the process ends by itself: {exc!r}") from exc
 
     def _crash(self) -> None:
         self.life.kill()
@@ -152,7 +153,7 @@ class Story:
     def _reload(self) -> None:
         """SIGHUP with another configuration, often behind what a newcomer remembers."""
         if self.rng.random() < 0.6:
-            obey(self.life.core, self.rng, self.weights, self.journal)
+            bring_a_newcomer(self.life.core, self.rng, self.weights, self.journal)
         self.fleets = reload_fleets(self.fleets, self.rng)
         self.life.reconfigure(self.fleets)
 

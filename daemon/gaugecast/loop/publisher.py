@@ -163,12 +163,14 @@ class Publisher:
             return
         rows = self._outbox.refused_outputs(self._tried, _CHUNK)
         found = next((row for row in rows if row.reason == REASON and row.position not in self._redelivered), None)
-        self._trial_at_s, self._trial_wait_s = now_s + TRIAL_S, TRIAL_S
-        self._tried = found.position if found is not None else rows[-1].position if len(rows) == _CHUNK else 0
-        if found is not None:
-            self._trial = (found.position, found.topic, now_s)
-            self._retrying.add(found.position)
-            self._link.publish(found.position, found.topic, found.body, found.qos, found.retain)
+        if found is not None or (self._tried == 0 and len(rows) < _CHUNK):
+            self._trial_at_s, self._trial_wait_s = now_s + TRIAL_S, TRIAL_S
+        if found is None:
+            self._tried = rows[-1].position if len(rows) == _CHUNK else 0
+            return
+        self._tried, self._trial = found.position, (found.position, found.topic, now_s)
+        self._retrying.add(found.position)
+        self._link.publish(found.position, found.topic, found.body, found.qos, found.retain)
 
     def settle(self) -> None:
         """Note what the broker has confirmed and refused."""

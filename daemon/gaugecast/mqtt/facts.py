@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: How a connection ended. `closed`: by the broker, in order and without a word. `blamed`: by the broker, with a
-#: DISCONNECT that speaks of what we sent. `reset`: RST, by the network, or by a broker that closed it with bytes of ours
-#: unread. `otherwise`: silence, malformed bytes, a broker that goes down, ourselves.
+#: DISCONNECT that speaks of what we sent. `reset`: RST, by the network, or by a broker that closed it with bytes of
+#: ours unread. `otherwise`: silence, malformed bytes, a broker that goes down, ourselves.
 How = Literal["closed", "blamed", "reset", "otherwise"]
 
 
