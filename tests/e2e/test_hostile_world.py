@@ -14,7 +14,7 @@ import msgspec
 
 from e2e.scenes import START_NS, Listener, check_books, check_tanks, send_tanks, tanks_config
 from gaugecast.control import SOCKET_NAME
-from support.daemon import DaemonProcess, run_command, run_daemon
+from support.daemon import run_command, run_daemon
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 from support.relay import Relay
 
@@ -129,9 +129,7 @@ def test_a_state_directory_that_is_moved_away_is_said_and_forecasts_go_on(tmp_pa
         assert found.returncode == 0, found.stderr
         assert "storage_fault" in found.stdout
         away.rename(daemon.state)
-        wait_until(
-            lambda: daemon.metrics().total("gaugecast_degraded", reason="storage_fault") == 0, what="well again"
-        )
+        wait_until(lambda: daemon.metrics().total("gaugecast_degraded", reason="storage_fault") == 0, what="well again")
         send_tanks(broker, 80, first=160)
         check_tanks(listener.wait_distinct(240), 240)
         check_books(daemon, stepped=240, late=0, duplicate=0, rejected=0)
@@ -150,9 +148,7 @@ def no_descriptors(pid: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
-def test_without_descriptors_it_forecasts_and_comes_back_when_there_are_some(
-    tmp_path: Path, broker: Mosquitto
-) -> None:
+def test_without_descriptors_it_forecasts_and_comes_back_when_there_are_some(tmp_path: Path, broker: Mosquitto) -> None:
     """Neither a probe nor a command can be answered, and a cut connection not be made again: no end for that."""
     with (
         Relay(broker.port) as relay,
