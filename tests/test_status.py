@@ -156,6 +156,14 @@ def test_a_daemon_that_does_not_forecast_says_why() -> None:
     assert text.startswith("○ holding: no room on the disk: a batch waits")
     assert re.search(r"degraded\s+storage_full", text)
     assert re.search(r"not known\s+checkpoints: Too many open files", text)
+    assert re.search(r"^  gaugecast 0.1.0 · pid 42 · up 3 h 12 min$", text, re.MULTILINE), "expected it unbroken"
+
+
+def test_forecasts_that_the_broker_refuses_are_counted_on_the_screen() -> None:
+    """They are kept and offered again: somebody must mend the broker's rules."""
+    kept = msgspec.structs.replace(STATUS.publishing, refused_rows=1392)
+    text = screen(render_status(msgspec.structs.replace(STATUS, publishing=kept, degraded=["refused"])))
+    assert re.search(r"refused\s+1,392 forecasts by the broker; offered again later", text)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +256,7 @@ def test_figures_for_people() -> None:
     assert [show_rate(r) for r in (None, 0.2, 240.3, 12000)] == ["–", "0.2", "240", "12,000"]
     assert show_passed_over(Counts(late=2, late_ns=10**9)) == "2 late (0.5 s on average)"
     assert show_passed_over(Counts(late=1)) == "1 late"  # by sequence numbers: nobody knows how late
+    assert [str(show_skill(s)) for s in (0.624, -0.004, 0.0, -0.2, -50.0)] == ["62 %", "0 %", "0 %", "−20 %", "−999 %"]
     assert [str(show_skill(s).style) for s in (0.5, 0.1, -0.5, None)] == ["green", "yellow", "red", "dim"]
 
 

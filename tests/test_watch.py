@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,27 @@ def test_the_table_fits_the_height() -> None:
     text = screen(render_streams(answer(*rows, total=1000), Trails(), height=24))
     assert len(text.splitlines()) <= 24
     assert "16 of 1,000 streams" in text
+
+
+LONG = "subscription 'plant/load/+/telemetry': expected QoS 1, got Not authorized (135)"
+
+
+@pytest.mark.parametrize("gone", ["", LONG])
+def test_a_long_reason_is_told_whole_and_takes_its_lines_from_the_table(gone: str) -> None:
+    """All of why it does not forecast can be read at 80 columns, and the foot still stands on the screen."""
+    deaf = msgspec.structs.replace(STATUS, broker=msgspec.structs.replace(STATUS.broker, deaf=LONG))
+    rows = [tank(number=n) for n in range(1000)]
+    text = screen(render_streams(answer(*rows, total=1000, status=deaf), Trails(), height=24, gone=gone))
+    assert len(text.splitlines()) <= 24
+    assert LONG in " ".join(text.split())
+    assert text.splitlines()[-1] == "metrics at http://127.0.0.1:9464/metrics"
+
+
+def test_degradation_is_not_what_is_cut_on_a_narrow_screen() -> None:
+    """It stands before the figures that can wait."""
+    status = msgspec.structs.replace(with_fleets(tanks=Fleet(counts=LATE)), degraded=["checkpoint", "storage_busy"])
+    text = screen(render_streams(answer(tank(), status=status), Trails()))
+    assert "degraded: checkpoint, storage_busy" in text
 
 
 def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:

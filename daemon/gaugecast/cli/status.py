@@ -101,7 +101,7 @@ def render_status(answer: Status) -> RenderableType:
 
 
 def render_headline(answer: Status) -> Text:
-    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`, or what it does instead, and why."""
+    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`; or what it does instead, and why, and the rest below."""
     what = show_name(str(answer.doing))
     text = Text(f"● {what}", style="bold green") if answer.ready else Text(f"○ {what}", style="bold red")
     about = [f"gaugecast {answer.version}".strip()]
@@ -109,13 +109,15 @@ def render_headline(answer: Status) -> Text:
         about.append(f"pid {answer.pid}")
     if answer.uptime_s is not None:
         about.append(f"up {show_age(answer.uptime_s)}")
-    return text.append("   " + " · ".join(about), style="not bold dim")
+    return text.append(("   " if answer.ready else "\n  ") + " · ".join(about), style="not bold dim")
 
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)
+    if refused := answer.publishing.refused_rows:
+        yield "refused", Text(f"{show_count(refused, 'forecast')} by the broker; offered again later", style="yellow")
     yield "kept", _kept(answer.storage)
     for name, fleet in answer.fleets.items():
         if passed_over := show_passed_over(fleet.counts):
