@@ -83,7 +83,7 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.stopping = False
+        self._stopping = False
         self._reloading = False
         self._ready = False
         self._directory = settings.storage.directory
@@ -96,16 +96,21 @@ class Daemon:
         """Before READY, too: SIGHUP's default would end the process."""
 
         def stop(number: int, _frame: object) -> None:
-            if self.stopping:
+            if self._stopping:
                 os._exit(128 + number)
-            self.stopping = True
-
-        def ask_reload(_number: int, _frame: object) -> None:
-            self._reloading = True
+            self.ask_stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        signal.signal(signal.SIGHUP, ask_reload)
+        signal.signal(signal.SIGHUP, lambda *_: self.ask_reload())
+
+    def ask_stop(self) -> None:
+        """Let the main loop end after this round. Any thread."""
+        self._stopping = True
+
+    def ask_reload(self) -> None:
+        """Let the configuration be read again between two rounds. Any thread."""
+        self._reloading = True
 
     # -- startup
 
@@ -113,7 +118,8 @@ class Daemon:
         """Everything up to the first round: lock, self-test, sockets, recovery.
 
         Args:
-            held: What is opened is closed by it in turn, however the daemon ends; the core is the innermost.
+            held: What is opened here is closed by it, however the daemon ends. The core is not: `shutdown` closes it,
+                and after a failure nothing must be written any more.
 
         Raises:
             GaugecastError: With the exit code that the process ends with.
@@ -224,7 +230,7 @@ class Daemon:
     def main_loop(self) -> None:
         """Turn until asked to stop."""
         tick_at_s, connected = 0.0, False  # as last published: /readyz must not lag behind by a second
-        while not self.stopping:
+        while not self._stopping:
             if self._reloading:
                 self._reloading = False
                 self.settings = reload(self.core, self.settings, self.reporter, self._notifier)
