@@ -34,6 +34,7 @@ def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
         return links[-1]
 
     yield make
+    broker.hang_up()  # else each link would wait for that
     for link in links:
         link.close(0.0)
 

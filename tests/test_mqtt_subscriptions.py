@@ -93,6 +93,7 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
 def test_all_granted_is_neither_deaf_nor_lowered(scene: Scene) -> None:
     """And nothing is asked again."""
     scene.answer(scene.heard_subscribe(), b"\x01\x01\x00")
+    scene.wait(lambda: not scene.link._subscriptions._waiting)
     scene.pass_s(100)
     assert (scene.link.deaf, scene.link.lowered, scene.link.last_error) == (None, None, None)
     assert b"in/#" not in scene.broker.said
@@ -150,9 +151,10 @@ def test_a_late_answer_heals_too(scene: Scene) -> None:
 def test_an_answer_behind_a_backlog_is_waited_for(scene: Scene) -> None:
     """While messages come, or are not read, nobody can say that the broker does not answer."""
     mid = scene.heard_subscribe()
-    for _ in range(5):
+    for n in range(5):
+        scene.clock.now += SUBACK_TIMEOUT_S * 0.8
         scene.broker.say(write_publish(b"in/x", b"x", qos=0, retain=False, mid=0, v5=scene.v5))
-        scene.pass_s(SUBACK_TIMEOUT_S * 0.8)
+        scene.wait(lambda n=n: scene.link.counters.received_total > n)
     assert scene.link.deaf is None
     for _ in range(5):
         scene.clock.now += SUBACK_TIMEOUT_S * 0.8
@@ -160,6 +162,7 @@ def test_an_answer_behind_a_backlog_is_waited_for(scene: Scene) -> None:
             scene.link.poll(0, 0)
     assert scene.link.deaf is None
     scene.answer(mid, b"\x01\x01\x00")
+    scene.wait(lambda: not scene.link._subscriptions._waiting)
     scene.pass_s(100)
     assert scene.link.deaf is None
 
@@ -195,6 +198,7 @@ def test_deafness_ends_with_the_connection_and_with_the_filter(scene: Scene) -> 
     scene.clock.now += 1.0
     scene.connect()
     scene.answer(scene.heard_subscribe(), b"\x01\x01\x00")
+    scene.wait(lambda: not scene.link._subscriptions._waiting)
     scene.pass_s(100)
     assert scene.link.deaf is None
 
