@@ -36,7 +36,8 @@ demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; AR
 
 test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some
 	GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
-		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 $(TESTS)
+		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 --cov --cov-report= $(TESTS)
+	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
 	$(PY) -m ruff check $(LINTED)

@@ -6,6 +6,7 @@ import struct
 
 from hypothesis import strategies as st
 
+from gaugecast import events
 from gaugecast.records import Input, Kind, Output, Verdict
 
 T0 = 1_700_000_000_000_000_000
@@ -44,8 +45,9 @@ any_input = st.builds(
     key=_int64,
     delivery=st.integers(0, (1 << 64) - 1),
     dup=st.booleans(),
-    detail=_text,
-)
+    reason=_text,
+    event=st.none(),
+).map(lambda one: one._replace(reason="", event=events.SessionLost()) if one.kind == Kind.EVENT else one)
 
 
 @st.composite

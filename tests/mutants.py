@@ -15,7 +15,7 @@ import numpy as np
 
 from gaugecast.align import gates
 from gaugecast.forecast import expert, scaling
-from gaugecast.loop import protocol, publisher
+from gaugecast.loop import core, protocol, publisher
 from gaugecast.mqtt.link import Link
 from gaugecast.pipeline import intake, parking
 from gaugecast.records import Kind, Message, Output, Verdict
@@ -63,8 +63,8 @@ def _ack_on_receipt(patch: Patch) -> None:
 
     def eager(self: protocol.DataLoop, facts: protocol.RoundFacts) -> list[Message]:
         messages = poll(self, facts)
-        self.link.ack(messages)
-        self.link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
+        self._link.ack(messages)
+        self._link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
         return [message._replace(epoch=-1) for message in messages]  # not acked again after the commit
 
     patch(protocol.DataLoop, "_poll", eager)
@@ -77,7 +77,7 @@ def _ack_without_commit(patch: Patch) -> None:
         before = self._held
         commit(self, batch, facts)
         if self._held is batch and before is None:
-            self.link.ack(batch.messages)
+            self._link.ack(batch.messages)
             batch.messages = ()
 
     patch(protocol.DataLoop, "_commit", careless)
@@ -111,9 +111,9 @@ def _publish_without_ledger(patch: Patch) -> None:
         queue += batch.outcome.outputs
         batch.outcome.outputs = []
         commit(self, batch, facts)
-        while queue and self.link.room(1) > 0:
+        while queue and self._link.room(1) > 0:
             one = queue.pop(0)
-            self.link.publish(0, one.topic, one.body, one.qos, one.retain)
+            self._link.publish(0, one.topic, one.body, one.qos, one.retain)
 
     patch(protocol.DataLoop, "_commit", forgetful)
 
@@ -167,7 +167,7 @@ def _step_again(patch: Patch) -> None:
 
     def stepping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
         if self._held is batch:
-            batch.outcome = self.pipeline.advance(batch.inputs)
+            batch.outcome = self._pipeline.advance(batch.inputs)
         commit(self, batch, facts)
 
     patch(protocol.DataLoop, "_commit", stepping)
@@ -199,6 +199,16 @@ def _timer_first(patch: Patch) -> None:
     patch(protocol.DataLoop, "_gather", impatient)
 
 
+def _decoder_at_once(patch: Patch) -> None:
+    reconfigure = core.Core.reconfigure
+
+    def hasty(self: core.Core, setup: core.Setup, **more: Any) -> None:
+        reconfigure(self, setup, **more)
+        self.loop.read_by(self._ports.new_decoder(setup.fleets, setup.loop))
+
+    patch(core.Core, "reconfigure", hasty)
+
+
 def _steps_forgotten(patch: Patch) -> None:
     unpark = parking.unpark
 
@@ -224,5 +234,6 @@ MUTANTS: dict[str, Mutant] = {
     "drop_held": Mutant("a batch whose commit failed is forgotten", _drop_held),
     "checkpoint_while_holding": Mutant("a checkpoint stands before rows that it knows", _checkpoint_while_holding),
     "timer_first": Mutant("a stream is parked under the reading that ends its silence", _timer_first),
+    "decoder_at_once": Mutant("a reload reads by the new file what is stepped by the old", _decoder_at_once),
     "steps_forgotten": Mutant("a parked stream counts from the beginning again", _steps_forgotten),
 }

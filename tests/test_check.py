@@ -140,8 +140,8 @@ def reading(stream: str, at_s: float, *values: float, fleet: str = "tanks", rece
 
 def survey_of(*readings: Input, messages: int = 0, fleet: Fleet = TANKS) -> Survey:
     """What these readings sum up to."""
-    survey = Survey([fleet])
-    survey.add(Decoded(list(readings)), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages)
+    survey = Survey([fleet], Loop())
+    survey.add(Decoded(list(readings)), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages, 2000 * 10**9)
     return survey
 
 
@@ -172,6 +172,17 @@ def test_a_period_that_is_not_the_configured_one_is_warned_of() -> None:
 def test_what_an_operator_should_look_at_is_warned_of(survey: Survey, warning: str) -> None:
     """Each in a sentence that names the fleet or the broker."""
     assert any(warning in text for text in survey.warnings(10))
+
+
+def test_readings_that_the_daemon_would_pass_over_are_warned_of_with_how_late() -> None:
+    """Ten come long after newer ones of their stream, one comes twice: nothing refuses them, none is forecast."""
+    late = [reading("a", 1900 + n, 1, 1) for n in range(10)]
+    survey = survey_of(*(reading("a", 1990 + n, 1, 1) for n in range(20)), reading("a", 2009, 1, 1), *late)
+    assert survey.refused == {}
+    (warning,) = [text for text in survey.warnings(10) if "late" in text]
+    assert warning.startswith(
+        "[fleet.tanks] 11 of 31 readings would not be forecast: 10 late (1 min 44 s on average), 1 twice"
+    )
 
 
 def test_a_slow_stream_does_not_raise_the_alarm_over_the_brokers_queue() -> None:

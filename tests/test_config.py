@@ -210,6 +210,7 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
         ({"feature": 'role = "input"'}, 'at least one needs role = "forecast"'),
         ({"more": '[fleet.tanks.features.p2]\npath = "$.pressure"'}, "has the same path"),
         ({"more": '[fleet.tanks.features."a/b"]'}, "expected a name of 1 to 64 characters"),
+        ({"more": '[fleet.".."]\nsubscribe=["x/{y}"]\nperiod=1\n[fleet."..".features.z]'}, "neither `.` nor `..`"),
         ({"more": '[fleet."a b"]\nsubscribe=["x/{y}"]\nperiod=1\n[fleet."a b".features.z]'}, "expected a name of 1 to"),
         ({"more": '[fleet.b]\nsubscribe=["x"]\nperiod=1\n[fleet.b.features.z]'}, "capture nothing that names a stream"),
         ({"more": '[fleet.b]\nsubscribe=["x/{y}"]\nperiod=0\n[fleet.b.features.z]'}, "period: expected at least 1ms"),

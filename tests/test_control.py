@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import resource
 import select
 import socket
 import stat
@@ -17,9 +19,40 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gaugecast.control import Command, Control, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery, call, server
+from gaugecast.control import (
+    Command,
+    Control,
+    HandOver,
+    LearnerReport,
+    ModelsQuery,
+    Promote,
+    Request,
+    Reset,
+    RollBack,
+    StatusQuery,
+    StreamRow,
+    StreamsAnswer,
+    StreamsQuery,
+    call,
+    server,
+)
+from gaugecast.control.requests import decode_request, name_of
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
+from gaugecast.status import Learner, Status
+
+COMMANDS = [
+    StatusQuery(),
+    StreamsQuery(fleet="tanks", match="a*", limit=3),
+    Reset(fleet="tanks", stream="a"),
+    HandOver(fleet="tanks", version="ab12"),
+    Promote(fleet="tanks"),
+    RollBack(fleet="tanks"),
+    ModelsQuery(),
+    LearnerReport(fleet="tanks", updates_total=3, lag_s=0.5),
+]
 
 
 @pytest.fixture(params=["short", "long"])
@@ -38,10 +71,10 @@ def control(path: Path) -> Iterator[Control]:
 
 
 def next_commands(control: Control, deadline_s: float = 10.0) -> list[Command]:
-    """Poll until there is a command, waiting at `fileno` as the loop does."""
+    """Poll until there is a command, as the loop does."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
-        select.select([control], [], [], 0.05)
+        select.select([control._epoll], [], [], 0.05)
         if commands := control.poll():
             return commands
     raise AssertionError("no command came")
@@ -57,7 +90,7 @@ def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
 class Caller(threading.Thread):
     """Calls as the command line does, beside the test that plays the loop."""
 
-    def __init__(self, path: Path, request: Mapping[str, Any], timeout_s: float = 10.0) -> None:
+    def __init__(self, path: Path, request: msgspec.Struct | Mapping[str, Any], timeout_s: float = 10.0) -> None:
         super().__init__(daemon=True)
         self._arguments = (path, request, timeout_s)
         self._outcome: dict[str, Any] | Exception = AssertionError("never ran")
@@ -104,16 +137,17 @@ def read_line(peer: socket.socket, control: Control) -> dict[str, Any]:
 
 def test_a_command_is_answered(control: Control, path: Path) -> None:
     """What is asked arrives with its keys, what is answered arrives without the envelope."""
-    caller = Caller(path, {"command": "reset", "stream": "hall/tank-1"})
+    caller = Caller(path, {"command": "reset", "fleet": "tanks", "stream": "hall/tank-1"})
     [command] = next_commands(control)
-    assert (command.name, command.request["stream"]) == ("reset", "hall/tank-1")
+    assert command.name == "reset"
+    assert command.request == Reset(fleet="tanks", stream="hall/tank-1")
     command.answer({"done": 1})
     assert caller.result(control) == {"done": 1}
 
 
 def test_a_refusal_is_an_error_of_its_own(control: Control, path: Path) -> None:
     """The daemon's reason reaches the caller as CommandRefused."""
-    caller = Caller(path, {"command": "reset"})
+    caller = Caller(path, RollBack(fleet="tanks"))
     next_commands(control)[0].refuse("expected a stream")
     with pytest.raises(CommandRefused, match=r"^expected a stream$"):
         caller.result(control)
@@ -123,16 +157,9 @@ def test_what_is_not_a_number_becomes_null(control: Control, path: Path) -> None
     """NaN in an answer is JSON's null, so that every client can read it."""
     caller = Caller(path, {"command": "streams"})
     row = StreamRow(fleet="tanks", stream="a", feature="p", observed=math.nan, skill=math.inf)
-    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=StatusAnswer(ready=True)))
+    next_commands(control)[0].answer(StreamsAnswer(rows=[row], total=1, status=Status()))
     answer = msgspec.convert(caller.result(control), StreamsAnswer)
     assert (answer.rows[0].observed, answer.rows[0].skill) == (None, None)
-
-
-def test_the_query_travels_as_its_type_says() -> None:
-    """`StreamsQuery` is `{"command": "streams", …}` on the wire and back."""
-    wire = msgspec.to_builtins(StreamsQuery(fleet="tanks"))
-    assert wire == {"command": "streams", "fleet": "tanks", "match": "*", "limit": 50}
-    assert msgspec.convert(wire, StreamsQuery) == StreamsQuery(fleet="tanks")
 
 
 def test_an_answer_larger_than_the_socket_takes_at_once_arrives_whole(control: Control, path: Path) -> None:
@@ -174,7 +201,7 @@ def test_a_caller_that_only_closed_its_sending_end_gets_its_answer(control: Cont
         peer.shutdown(socket.SHUT_WR)
         [command] = next_commands(control)
         control.poll()
-        assert select.select([control], [], [], 0)[0] == []
+        assert select.select([control._epoll], [], [], 0)[0] == []
         command.answer({"n": 1})
         assert read_line(peer, control) == {"ok": True, "n": 1}
     until(lambda: (control.poll(), not control._clients)[1])
@@ -183,20 +210,22 @@ def test_a_caller_that_only_closed_its_sending_end_gets_its_answer(control: Cont
 def test_two_lines_in_one_packet_are_two_commands(control: Control, path: Path) -> None:
     """Framing is by line, not by packet; answers come in the order in which they are given."""
     with connect(path) as peer:
-        peer.sendall(b'{"command": "a"}\n{"command": "b"}\n{"comm')
+        peer.sendall(b'{"command": "status"}\n{"command": "models"}\n{"comm')
         commands = next_commands(control)
-        peer.sendall(b'and": "c"}\n')
+        peer.sendall(b'and": "streams"}\n')
         commands += next_commands(control)
-        assert [c.name for c in commands] == ["a", "b", "c"]
+        assert [c.name for c in commands] == ["status", "models", "streams"]
         for command in commands:
             command.answer({"name": command.name})
         lines = peer.recv(1 << 20).splitlines()
-    assert [json.loads(line)["name"] for line in lines] == ["a", "b", "c"]
+    assert [json.loads(line)["name"] for line in lines] == ["status", "models", "streams"]
 
 
 @pytest.mark.parametrize(
-    "line", [b"hello\n", b"[1]\n", b"{}\n", b'{"command": 7}\n', b"\xff\xfe\n", b"\n", b"[" * 9000 + b"\n"]
-)
+    "line", [b"hello\n", b"[1]\n", b"{}\n", b'{"command": 7}\n', b"\xff\xfe\n", b"\n", b"[" * 9000 + b"\n",
+     b'{"command": "status", "x": ' + b"[" * 60_000 + b"\n", b'{"command": "status", "x": ' + b'{"a":' * 12_000 + b"\n",
+     b'{"command": "\xff"}\n', b'{"command": "reset", "fleet": "\xff"}\n'],
+)  # fmt: skip
 def test_what_is_no_request_is_told_so(control: Control, path: Path, line: bytes) -> None:
     """Nonsense gets an error on its line and reaches nobody."""
     with connect(path) as peer:
@@ -204,6 +233,85 @@ def test_what_is_no_request_is_told_so(control: Control, path: Path, line: bytes
         answer = read_line(peer, control)
     assert answer["ok"] is False
     assert answer["error"].startswith("expected a")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"command": "reset"}', 'reset: expected a key "fleet" with a text, got none'),
+        (b'{"command": "hand_over", "fleet": "tanks"}', 'hand_over: expected a key "version" with a text, got none'),
+        (b'{"fleet": 7, "command": "promote"}', "promote: expected `str`, got `int` - at `$.fleet`"),
+        (b'{"command": "hand_over", "fleet": "a", "version": "1", "role": "x"}', "hand_over: invalid enum value 'x'"),
+        (b'{"command": "learner", "fleet": "a", "updates_total": 1' + b"0" * 30 + b"}", "learner: expected `int` <= "),
+        (b'{"command": "roll_back", "fleet": "tanks"}', "got 'roll_back'; did you mean \"rollback\"?"),
+        (b'{"command": "sing"}', "one of hand_over, learner, models, promote, reset, rollback, status, streams; got"),
+    ],
+)
+def test_a_refusal_says_which_key_or_command_was_expected(control: Control, path: Path, line: bytes, said: str) -> None:
+    """Whoever writes a request by hand learns from the answer what to write."""
+    with connect(path) as peer:
+        peer.sendall(line + b"\n")
+        assert said in read_line(peer, control)["error"]
+
+
+def test_keys_that_none_knows_are_ignored(control: Control, path: Path) -> None:
+    """A newer client may say more than an older daemon knows."""
+    caller = Caller(path, {"command": "learner", "fleet": "tanks", "rate": 0.5, "mood": ["good"]})
+    [command] = next_commands(control)
+    command.answer()
+    assert command.request == LearnerReport(fleet="tanks", rate=0.5)
+    assert caller.result(control) == {}
+
+
+@pytest.mark.parametrize("request_", COMMANDS, ids=name_of)
+def test_every_request_travels_as_its_type_says(request_: Request) -> None:
+    """`Status` is `{"command": "status"}` on the wire and back, and so are the others."""
+    assert decode_request(msgspec.json.encode(request_)) == request_
+    assert msgspec.to_builtins(request_)["command"] == name_of(request_)
+
+
+def test_a_learner_tells_what_the_metrics_know() -> None:
+    """The command's keys are those of `status.Learner`, with the same defaults."""
+    told = msgspec.structs.asdict(LearnerReport(fleet="tanks"))
+    del told["fleet"]
+    assert told == msgspec.structs.asdict(Learner())
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["tanks", "shadow"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["fleet", "stream", "version", "role", "limit", "match", "rate", "updates_total", "x"])
+NAMES = st.sampled_from([name_of(one) for one in COMMANDS]) | st.text(max_size=5)
+REQUESTS = st.builds(lambda name, more: {"command": name, **more}, NAMES, st.dictionaries(KEYS, VALUES, max_size=5))
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A request, cut, with some bytes written over, or with a deep tail."""
+    line = bytearray(json.dumps(draw(REQUESTS)).encode())
+    for _ in range(draw(st.integers(0, 3))):
+        line[draw(st.integers(0, len(line) - 1))] = draw(st.integers(0, 255))
+    del line[draw(st.integers(1, len(line))) :]
+    tail = draw(st.sampled_from([b"", b"[", b'{"a":', b'"\\ud800', b"9", b"-", b"\xff"]))
+    return bytes(line) + tail * draw(st.sampled_from([1, 10_000]))
+
+
+@given(st.binary(max_size=200) | damaged() | REQUESTS.map(lambda one: json.dumps(one).encode()))
+def test_whatever_bytes_come_are_a_request_or_refused(line: bytes) -> None:
+    """Nothing that a client sends raises anything else, and what is let through encodes again."""
+    try:
+        request = decode_request(line)
+    except CommandRefused as refused:
+        msgspec.json.encode(str(refused))
+    else:
+        assert decode_request(msgspec.json.encode(request)) == request
 
 
 def test_a_request_without_end_is_cut(control: Control, path: Path) -> None:
@@ -235,7 +343,7 @@ def test_a_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
     """An answer may take minutes; once it is given, silence counts again."""
     now = [0.0]
     with contextlib.closing(Control(tmp_path / "c", clock=lambda: now[0])) as control, connect(tmp_path / "c") as peer:
-        peer.sendall(b'{"command": "slow"}\n')
+        peer.sendall(b'{"command": "rollback", "fleet": "tanks"}\n')
         (command,) = next_commands(control)
         now[0] = 2 * server.IDLE_S
         control.poll()
@@ -245,6 +353,55 @@ def test_a_client_that_waits_for_its_answer_is_not_idle(tmp_path: Path) -> None:
         now[0] += server.IDLE_S + 1
         control.poll()
         assert control._clients == {}
+
+
+@pytest.mark.parametrize("what", ["register", "trust"])
+def test_a_client_that_cannot_be_taken_on_is_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The kernel has no room to watch it, or it is gone before it is asked who it is: the loop goes on."""
+
+    class FullEpoll:
+        def register(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def gone(_connection: socket.socket) -> bool:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    with contextlib.closing(Control(tmp_path / "c")) as control, connect(tmp_path / "c") as peer:
+        with monkeypatch.context() as patched:
+            if what == "trust":
+                patched.setattr(server, "_is_trusted", gone)
+            else:
+                patched.setattr(control, "_epoll", FullEpoll())
+            control._accept()
+        assert peer.recv(1) == b""
+        assert control._clients == {}
+        caller = Caller(tmp_path / "c", StatusQuery())
+        next_commands(control)[0].answer()
+        assert caller.result(control) == {}
+
+
+def test_without_descriptors_the_loop_goes_on(tmp_path: Path) -> None:
+    """EMFILE: who waits is served once there are some again."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(Control(tmp_path / "c")) as control, connect(tmp_path / "c") as peer:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (peer.fileno(), hard))
+        try:
+            assert control.poll() == []
+            assert control._clients == {}
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        control.poll()
+        assert len(control._clients) == 1
+
+
+def test_a_refusal_may_quote_what_is_no_text(control: Control, path: Path) -> None:
+    """A folder's name need not be UTF-8; the refusal must not end the loop."""
+    caller = Caller(path, ModelsQuery())
+    next_commands(control)[0].refuse("expected weights in " + os.fsdecode(b"/var/\xff"))
+    with pytest.raises(CommandRefused, match="expected weights in /var/"):
+        caller.result(control)
 
 
 def test_the_socket_is_for_its_owner_only(control: Control, path: Path) -> None:

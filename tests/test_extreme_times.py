@@ -43,7 +43,7 @@ class Course:
         message = make_message(b'{"t": %s, "pressure": 2.5}' % stamp.encode())
         (one,) = self.decoder.decode([message], received_ns).inputs
         outcome = self.pipeline.advance([one])
-        reason = one.detail if one.kind is Kind.REJECT else ""
+        reason = one.reason if one.kind is Kind.REJECT else ""
         return reason, outcome.verdicts[0], [json.loads(made.body) for made in outcome.outputs]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
-from gaugecast.ledger import Batch, Committed, Ledger, LedgerReader, Pending
+from gaugecast.ledger import Batch, Committed, Ledger, LedgerReader, Pending, copying
 from gaugecast.ledger.connection import translated
 from gaugecast.records import Commit, Input, Kind, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
@@ -183,7 +185,7 @@ def test_no_quarantine_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
 def test_a_rejects_invented_name_is_kept_without_a_stream_of_its_own(ledger: Ledger) -> None:
     """A flood of unknown names fills no table but `inputs`, and the names still come back."""
     rejects = [
-        reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, detail="too_many_streams") for i in range(50)
+        reading(i, stream=f"made-up/{i}")._replace(kind=Kind.REJECT, reason="too_many_streams") for i in range(50)
     ]
     ledger.commit(Commit([*rejects, reading(99)], [Verdict.REJECTED] * 50 + [Verdict.STEPPED], []))
     assert stored_inputs(ledger) == [*rejects, reading(99)]
@@ -264,6 +266,38 @@ def test_a_reader_follows_the_tail_while_the_loop_writes(ledger: Ledger) -> None
         assert [p.position for p in reader.pending(0, 10)] == [19, 20]
         with pytest.raises(StorageError), translated(reader.path):
             reader._connection.execute("DELETE FROM inputs")
+
+
+def test_a_reader_opens_the_ledger_that_was_put_in_the_place_of_its_own(ledger: Ledger, tmp_path: Path) -> None:
+    """Once it is whole; until then, and while there is none, it says so or keeps the one that it has."""
+    directory = ledger.path.parent
+    ledger.commit(Commit(*micro_batch(0, 5)))
+    with LedgerReader(directory) as reader:
+        assert stored_inputs(reader)[4] == reading(4)
+        assert not reader.renew()
+        (tmp_path / "other").mkdir()
+        with contextlib.closing(Ledger.open(tmp_path / "other", Storage(directory=tmp_path / "other"))) as other:
+            other.commit(Commit(*micro_batch(7, 2)))
+            whole = tmp_path / "whole"
+            whole.mkdir()
+            copying.copy(tmp_path / "other", whole)
+        ledger.close()
+        for path in directory.glob("ledger.sqlite*"):
+            path.unlink()
+        assert not reader.renew()
+        assert reader.last_seq == 5
+        reader.path.write_bytes((whole / "ledger.sqlite").read_bytes()[:50])
+        with pytest.raises(StorageError):
+            reader.renew()
+        assert reader.last_seq == 5
+        reader.path.unlink()
+        shutil.copyfile(whole / "ledger.sqlite", reader.path)
+        with contextlib.closing(Ledger.open(directory, Storage(directory=directory))) as successor:
+            assert reader.renew()
+            assert stored_inputs(reader) == [reading(7), reading(8)]
+            successor.commit(Commit(*micro_batch(9, 1)))
+            assert reader.last_seq == 3
+            assert not reader.renew()
 
 
 def test_a_reader_opens_a_ledger_that_nobody_writes(ledger: Ledger) -> None:

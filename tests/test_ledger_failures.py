@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageBusy, StorageError, StorageFull
-from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending
+from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, room
 from gaugecast.records import Commit, Parked, Refused
 from ledger_rows import micro_batch, reading
 
@@ -94,6 +97,105 @@ def test_a_file_system_without_space_is_told_from_a_broken_one(small_disk: Path)
     ledger.close()
 
 
+@contextmanager
+def short_files(length: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: a write that SQLite reports as it reports a quota that is reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def wal_bytes(ledger: Ledger) -> int:
+    """How long the write-ahead log is."""
+    return ledger.path.with_name("ledger.sqlite-wal").stat().st_size
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC])
+def test_a_quota_that_is_reached_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """SQLite says only that the write failed; what our own write says makes the difference, and the same rows go in."""
+
+    def refused(_directory: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    ledger = Ledger.open(tmp_path, Storage())
+    ledger.commit(Commit(*micro_batch(0, 2)))
+    before = rows_of(tmp_path)
+    monkeypatch.setattr(room, "write_probe", refused)
+    with short_files(wal_bytes(ledger)):
+        for _ in range(3):
+            with pytest.raises(StorageFull, match="SQLITE_IOERR_WRITE"):
+                ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
+            assert rows_of(tmp_path) == before
+    ledger.commit(Commit(*micro_batch(2, 400), refused=REFUSED, parked=PARKED))
+    ledger.close()
+    assert rows_of(tmp_path) == undisturbed(tmp_path / "undisturbed")
+
+
+@pytest.fixture
+def quota(tmp_path: Path) -> Iterator[Path]:
+    """A directory on btrfs whose quota is 8 MB, where the machine lets us make one; files are written in place."""
+    image, place = tmp_path / "image", tmp_path / "btrfs"
+    if os.geteuid() != 0 or not all(map(shutil.which, ("mkfs.btrfs", "btrfs", "mount", "chattr"))):
+        pytest.skip("needs root and btrfs-progs to make a quota")
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    made = subprocess.run(["mkfs.btrfs", "-q", str(image)], capture_output=True)
+    if (
+        made.returncode
+        or subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True).returncode
+    ):
+        pytest.skip("may not mount btrfs here")
+    try:
+        limited = place / "limited"
+        for command in (
+            ["btrfs", "quota", "enable", str(place)],
+            ["btrfs", "subvolume", "create", str(limited)],
+            ["btrfs", "qgroup", "limit", "8M", str(limited)],
+            ["chattr", "+C", str(limited)],
+        ):
+            subprocess.run(command, check=True, capture_output=True)
+        yield limited
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_real_quota_is_waited_for(quota: Path) -> None:
+    """By a real EDQUOT, first come in the WAL; once the quota is raised the same rows go in."""
+    ledger = Ledger.open(quota, Storage())
+    first = fill(ledger)
+    assert 0 < ledger.last_seq == first
+    subprocess.run(["btrfs", "qgroup", "limit", "64M", str(quota)], check=True)
+    assert ledger.commit(Commit(*micro_batch(first, 500))) == Committed(first + 1, first + 500, first + 1, first + 500)
+    ledger.close()
+
+
+def test_a_write_that_fails_where_there_is_room_is_a_broken_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is tried again, and the probe leaves nothing."""
+    monkeypatch.setattr(room, "PROBE_BYTES", 4096)
+    ledger = Ledger.open(tmp_path, Storage())
+    ledger.commit(Commit(*micro_batch(0, 2)))
+    with short_files(wal_bytes(ledger)), pytest.raises(StorageError) as failure:
+        ledger.commit(Commit(*micro_batch(2, 400)))
+    assert not isinstance(failure.value, StorageFull | StorageBusy)
+    ledger.close()
+    assert {path.name for path in tmp_path.iterdir()} <= {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"}
+
+
+def test_a_probe_tells_a_full_disk_from_one_with_room(small_disk: Path, tmp_path: Path) -> None:
+    """By a real ENOSPC."""
+    assert not room.lacks_room(tmp_path)
+    (small_disk / "ballast").write_bytes(bytes(3 << 19))
+    assert room.lacks_room(small_disk)
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+    assert not room.lacks_room(tmp_path / "absent")
+
+
 def test_a_lock_held_by_another_is_busy_and_then_the_same_rows(tmp_path: Path) -> None:
     """Somebody's sqlite3 shell in a transaction delays a commit, and changes nothing in it."""
     ledger = Ledger.open(tmp_path, Storage())
@@ -156,7 +258,7 @@ from pathlib import Path
 from ledger_rows import micro_batch
 from gaugecast.config.schema import Storage
 from gaugecast.ledger import Ledger
-from gaugecast.records import Parked, Refused
+from gaugecast.records import Commit, Parked, Refused
 
 directory, fatal, kill = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "kill"
 armed = False
@@ -164,10 +266,10 @@ def faults(point):
     if armed and point == fatal:
         os.kill(os.getpid(), 9) if kill else os._exit(9)
 ledger = Ledger.open(directory, Storage(), faults=faults)
-ledger.commit(*micro_batch(0, 2))
+ledger.commit(Commit(*micro_batch(0, 2)))
 armed = True
-ledger.commit(*micro_batch(2, 400), refused=[Refused(1, "tanks", "a", "in/a", "not_json", "", b"x")],
-              parked=[Parked("tanks", "parked", b"state")])
+ledger.commit(Commit(*micro_batch(2, 400), refused=[Refused(1, "tanks", "a", "in/a", "not_json", "", b"x")],
+                     parked=[Parked("tanks", "parked", b"state")]))
 os._exit(3)
 """
 

@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """100 inputs with an output each, ten a commit, a second apart; nothing confirmed."""
     opened = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=10)
     for first in range(0, 100, 10):
-        opened.commit(*micro_batch(first, 10))
+        opened.commit(Commit(*micro_batch(first, 10)))
     yield opened
     opened.close()
 

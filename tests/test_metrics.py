@@ -8,26 +8,30 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gaugecast.metrics import (
-    DEGRADED_REASONS,
-    STAGES,
-    FeatureScore,
-    FleetState,
-    LearnerState,
-    Metrics,
-    Round,
-    State,
-    StreamColumns,
-)
+from gaugecast.loop.protocol import RoundFacts
+from gaugecast.metrics import STAGES, Metrics, StreamColumns
 from gaugecast.metrics.catalogue import CATALOGUE
-from gaugecast.metrics.tally import Histogram
-from gaugecast.records import REJECT_REASONS, Verdict
+from gaugecast.metrics.histograms import Histogram
+from gaugecast.records import REJECT_REASONS
+from gaugecast.status import (
+    DEGRADED_REASONS,
+    Broker,
+    Counts,
+    Feature,
+    Fleet,
+    Learner,
+    Publishing,
+    Status,
+    Storage,
+    Streams,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,108 +69,91 @@ def columns(n: int, fleet: str = "tanks", features: tuple[str, ...] = ("pressure
     )
 
 
-def full_state(fleets: int = 1) -> State:
-    """A state in which everything is known."""
-    score = FeatureScore(feature="pressure", unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)
-    learner = LearnerState(updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5)
-    return State(
-        fleets=tuple(
-            FleetState(
-                fleet=f"f{i}", active=9, parked=2, stale=1, held=4, model="m1", features=(score,), learner=learner
-            )
-            for i in range(fleets)
-        ),
-        ready=True,
-        recovered=1.0,
-        mqtt_connected=True,
-        broker_dropped_total=7,
-        refused_rows=1,
-        quarantine_rows=2,
-        checkpoint_age_s=3.0,
-        ledger_bytes=4096,
-        disk_free_bytes=10**9,
-        degraded=frozenset({"lag"}),
+def full_status(fleets: int = 1) -> Status:
+    """A status in which everything is known."""
+    fleet = Fleet(
+        counts=Counts(held=4),
+        streams=Streams(active=9, parked=2, stale=1),
+        model="m1",
+        features={"pressure": Feature(unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)},
+        learner=Learner(updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5),
     )
+    return Status(
+        fleets={f"f{i}": fleet for i in range(fleets)},
+        recovered=1.0,
+        broker=Broker(connected=True, dropped_total=7),
+        publishing=Publishing(refused_rows=1),
+        storage=Storage(quarantine_rows=2, checkpoint_age_s=3.0, ledger_bytes=4096, disk_free_bytes=10**9),
+        degraded=["lag"],
+    )
+
+
+def metrics_of(*, recovered: float | None = None, degraded: list[str] | None = None, **fleets: Fleet) -> Metrics:
+    """What a scrape of these fleets reads."""
+    metrics = Metrics()
+    metrics.set_status(Status(fleets=fleets, recovered=recovered, degraded=degraded or []))
+    return metrics
 
 
 def full_metrics() -> Metrics:
     """Metrics of which every name has a sample."""
     flagged = columns(3)
-    flagged.quality[1] = 0b01001
-    metrics = Metrics(["f0"], columns=lambda: [flagged], fingerprint="abc")
-    metrics.observe(Round(messages=2, latencies_s=np.array([0.1]), stage_s=dict.fromkeys(STAGES, 0.1), commit_s=0.01))
-    metrics.set_state(full_state())
+    flagged.quality[1] = 0b01001  # type: ignore[index]
+    metrics = Metrics(columns=lambda: [flagged], fingerprint="abc")
+    metrics.observe(RoundFacts(messages=2, latencies_s=[0.1], stage_s=dict.fromkeys(STAGES, 0.1), commit_s=0.01))
+    metrics.set_status(full_status())
     metrics.render()  # so that the scrape's own time is known
     return metrics
 
 
-def test_counters_add_rounds_up() -> None:
-    """Two rounds show as their sum, by fleet and outcome."""
-    metrics = Metrics(["tanks", "pumps"])
-    readings = {("tanks", Verdict.STEPPED): 3, ("pumps", Verdict.LATE): 1, ("tanks", Verdict.REJECTED): 2}
-    once = Round(messages=4, readings=readings, rejects={"not_json": 2}, forecasts={"tanks": 3}, received={"tanks": 5})
-    metrics.observe(once)
-    metrics.observe(once)
-    assert sample(metrics, "readings_total", fleet="tanks", outcome="stepped") == 6
-    assert sample(metrics, "readings_total", fleet="pumps", outcome="late") == 2
-    assert sample(metrics, "readings_total", fleet="tanks", outcome="rejected") == 4
-    assert sample(metrics, "rejects_total", reason="not_json") == 4
-    assert sample(metrics, "forecasts_total", fleet="tanks") == 6
-    assert sample(metrics, "readings_received_total", fleet="tanks") == 10
+def test_counts_are_shown_by_fleet_and_outcome() -> None:
+    """Each where the status has it; refusals of all fleets by reason."""
+    tanks = Counts(received=8, stepped=3, late=2, late_ns=90 * 10**9, rejects={"not_json": 2, "retained": 1})
+    pumps = Counts(received=1, rejects={"not_json": 1}, forecasts=5)
+    metrics = metrics_of(tanks=Fleet(counts=tanks), pumps=Fleet(counts=pumps))
+    assert sample(metrics, "readings_total", fleet="tanks", outcome="stepped") == 3
+    assert sample(metrics, "readings_total", fleet="tanks", outcome="late") == 2
+    assert sample(metrics, "late_seconds_total", fleet="tanks") == 90
+    assert sample(metrics, "readings_total", fleet="tanks", outcome="rejected") == 3
+    assert sample(metrics, "rejects_total", reason="not_json") == 3
+    assert sample(metrics, "forecasts_total", fleet="pumps") == 5
+    assert sample(metrics, "readings_received_total", fleet="tanks") == 8
+
+
+def test_rounds_and_their_messages_are_counted() -> None:
+    """Idle rounds included."""
+    metrics = Metrics()
+    for messages in (4, 0, 4):
+        metrics.observe(RoundFacts(messages=messages))
     assert sample(metrics, "messages_received_total") == 8
-    assert sample(metrics, "rounds_total") == 2
+    assert sample(metrics, "rounds_total") == 3
 
 
-def test_what_befalls_streams_has_a_counter_each() -> None:
+def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
-    metrics = Metrics(["tanks"])
-    one, two, three = {"tanks": 1}, {"tanks": 2}, {"tanks": 3}
-    metrics.observe(Round(gaps=one, bridged=two, partial=three, fallback={"tanks": 4}))
-    metrics.observe(Round(resets={"tanks": 5}, reanchored={"tanks": 6}, broken={"tanks": 7}))
+    counts = Counts(gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7)
+    metrics = metrics_of(tanks=Fleet(counts=counts))
     names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
     assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_counters_begin_at_zero() -> None:
     """Every reason, outcome and fleet has its series before anything has happened."""
-    metrics = Metrics(["tanks"])
+    metrics = metrics_of(tanks=Fleet())
     for reason in REJECT_REASONS:
         assert sample(metrics, "rejects_total", reason=reason) == 0
     for outcome in ("stepped", "late", "duplicate", "rejected"):
         assert sample(metrics, "readings_total", fleet="tanks", outcome=outcome) == 0
+        assert sample(metrics, "readings_total", fleet="", outcome=outcome) == 0
     assert sample(metrics, "resets_total", fleet="tanks") == 0
 
 
-def test_a_held_reading_counts_once_when_its_tick_closes() -> None:
-    """HELD moves no counter, so that the later STEPPED does not count the reading twice."""
-    metrics = Metrics(["tanks"])
-    metrics.observe(Round(received={"tanks": 2}, readings={("tanks", Verdict.HELD): 2}))
-    metrics.observe(Round(received={"tanks": 1}, readings={("tanks", Verdict.STEPPED): 3}))
-    total = sum(v for (name, _), v in scrape(metrics).items() if name == "gaugecast_readings_total")
-    assert total == sample(metrics, "readings_received_total", fleet="tanks") == 3
-
-
-def test_a_fleet_that_nobody_declared_makes_no_series() -> None:
-    """A million invented fleets count under the empty name: the label set is closed."""
-    metrics = Metrics(["tanks"])
-    metrics.observe(Round(received={f"x{i}": 1 for i in range(1000)}, forecasts={"y": 1}))
-    assert {dict(labels).get("fleet") for _, labels in scrape(metrics)} == {None, "", "tanks"}
-    assert sample(metrics, "readings_received_total", fleet="") == 1000
-
-
-def test_a_reason_outside_the_closed_set_is_a_defect() -> None:
-    """A reject's reason that is not in REJECT_REASONS is refused, not exported."""
-    with pytest.raises(ValueError, match="expected a reason of REJECT_REASONS, got 'because'"):
-        Metrics(["tanks"]).observe(Round(rejects={"because": 1}))
-
-
-def test_a_reload_adds_a_fleet_and_keeps_the_counts() -> None:
-    """`declare_fleets` opens new series at 0 beside the old ones."""
-    metrics = Metrics(["tanks"])
-    metrics.observe(Round(forecasts={"tanks": 7}))
-    metrics.declare_fleets(["tanks", "pumps"])
-    assert sample(metrics, "forecasts_total", fleet="tanks") == 7
-    assert sample(metrics, "forecasts_total", fleet="pumps") == 0
+def test_messages_of_no_fleet_have_no_forecasts() -> None:
+    """Under the empty name stand what was received and what became of it, and nothing else."""
+    metrics = metrics_of(**{"": Fleet(counts=Counts(received=1, rejects={"unknown_topic": 1}))})
+    names = {name for name, labels in scrape(metrics) if dict(labels).get("fleet") == ""}
+    assert names == {"gaugecast_readings_received_total", "gaugecast_readings_total"}
+    assert sample(metrics, "readings_total", fleet="", outcome="rejected") == 1
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=60))
@@ -184,8 +171,8 @@ def test_a_histogram_counts_as_its_definition_says(values: list[float]) -> None:
 
 def test_latencies_reach_the_histogram() -> None:
     """An array of latencies shows as count, sum and cumulated buckets."""
-    metrics = Metrics(["tanks"])
-    metrics.observe(Round(latencies_s=np.array([0.001, 0.004, 0.3, 700.0])))
+    metrics = Metrics()
+    metrics.observe(RoundFacts(latencies_s=[0.001, 0.004, 0.3, 700.0]))
     assert sample(metrics, "end_to_end_seconds_count") == 4
     assert sample(metrics, "end_to_end_seconds_sum") == pytest.approx(700.305)
     assert sample(metrics, "end_to_end_seconds_bucket", le="0.001") == 1
@@ -195,31 +182,31 @@ def test_latencies_reach_the_histogram() -> None:
 
 def test_an_idle_round_makes_no_batch() -> None:
     """A turn that only waited counts in no histogram; one that committed a timer has its stages timed."""
-    metrics = Metrics(["tanks"])
-    metrics.observe(Round(stage_s={"poll": 0.02}))
+    metrics = Metrics()
+    metrics.observe(RoundFacts(stage_s={"poll": 0.02}))
     assert sample(metrics, "stage_seconds_count", stage="poll") == 0
     assert sample(metrics, "batch_messages_count") == 0
     assert sample(metrics, "commit_seconds_count") == 0
-    metrics.observe(Round(stage_s={"poll": 0.02}, commit_s=0.001))
+    metrics.observe(RoundFacts(stage_s={"poll": 0.02}, commit_s=0.001))
     assert sample(metrics, "stage_seconds_count", stage="poll") == 1
 
 
 def test_the_age_of_the_last_round_follows_the_clock() -> None:
     """It grows while the loop is stuck and falls when the loop turns."""
     now = [100.0]
-    metrics = Metrics(["tanks"], clock=lambda: now[0])
+    metrics = Metrics(clock=lambda: now[0])
     assert sample(metrics, "last_round_age_seconds") is None
-    metrics.turned()
+    metrics.observe(RoundFacts())
     now[0] = 107.5
     assert sample(metrics, "last_round_age_seconds") == 7.5
-    metrics.observe(Round())
+    metrics.observe(RoundFacts())
     assert sample(metrics, "last_round_age_seconds") == 0
 
 
-def test_the_state_shows_as_gauges_and_totals() -> None:
-    """Each attribute of the state is the sample of its name."""
-    metrics = Metrics(["f0"])
-    metrics.set_state(full_state())
+def test_the_status_shows_as_gauges_and_totals() -> None:
+    """Each part of the tree is the sample of its name."""
+    metrics = Metrics()
+    metrics.set_status(full_status())
     assert sample(metrics, "ready") == 1
     assert sample(metrics, "streams", fleet="f0", state="stale") == 1
     assert sample(metrics, "readings_held", fleet="f0") == 4
@@ -230,19 +217,24 @@ def test_the_state_shows_as_gauges_and_totals() -> None:
     assert [sample(metrics, "degraded", reason=r) for r in DEGRADED_REASONS] == [r == "lag" for r in DEGRADED_REASONS]
 
 
+def test_a_daemon_that_holds_is_not_ready() -> None:
+    """Though it is connected and its loop turns."""
+    metrics = Metrics()
+    metrics.set_status(msgspec.structs.replace(full_status(), storage=Storage(holding="no room on the disk")))
+    assert (sample(metrics, "ready"), sample(metrics, "mqtt_connected")) == (0, 1)
+
+
 def test_only_the_version_in_force_is_a_series() -> None:
     """A hand-over replaces the version's series, it does not add one."""
-    metrics = Metrics(["tanks"])
-    for version in ("a", "b", None):
-        metrics.set_state(State(fleets=(FleetState(fleet="tanks", model=version),)))
-    versions = [dict(labels)["version"] for name, labels in scrape(metrics) if name == "gaugecast_model_in_force"]
-    assert versions == ["persistence"]
+    for version, shown in (("a", "a"), (None, "persistence")):
+        metrics = metrics_of(tanks=Fleet(model=version, streams=Streams()))
+        versions = [dict(labels)["version"] for name, labels in scrape(metrics) if name == "gaugecast_model_in_force"]
+        assert versions == [shown]
 
 
 def test_what_is_not_known_has_no_sample() -> None:
     """An unknown value is absent, never 0 or NaN."""
-    metrics = Metrics(["tanks"])
-    metrics.set_state(State(fleets=(FleetState(fleet="tanks", features=(FeatureScore(feature="p"),)),)))
+    metrics = metrics_of(tanks=Fleet(streams=Streams(), features={"p": Feature()}))
     for name in ("ledger_bytes", "checkpoint_age_seconds", "broker_messages_dropped_total", "quarantine_rows"):
         assert sample(metrics, name) is None
     assert sample(metrics, "skill", fleet="tanks", feature="p") is None

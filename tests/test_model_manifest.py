@@ -30,7 +30,7 @@ recipes = st.builds(Recipe, half_life_steps=positive, floor=st.floats(0, 10), cl
 provenance = st.dictionaries(st.text(), st.one_of(st.text(), st.integers(-(2**53), 2**53), st.floats(-1e300, 1e300)))
 manifests = st.builds(
     Manifest,
-    fleet=st.text(),
+    fleet=st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", fullmatch=True),
     features=st.lists(
         st.tuples(st.text(), st.sampled_from(["forecast", "input"])), min_size=1, unique_by=lambda f: f[0]
     ).map(tuple),
@@ -81,6 +81,10 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "unknown nested key": (lambda m: m["recipe"].update(tempo=1), r"unknown key \$\.recipe\.tempo"),
     "unknown layer key": (lambda m: m["layers"][1].update(x=1), r"unknown key \$\.layers\[1\]\.x"),
     "missing key": (lambda m: m.pop("fleet"), "missing required field `fleet`"),
+    "way out of the folder": (lambda m: m.update(fleet="../../x"), "fleet: expected a name of 1 to 64 letters"),
+    "folder above": (lambda m: m.update(fleet=".."), "fleet: expected a name of 1 to 64 letters"),
+    "nobody's": (lambda m: m.update(fleet=""), "fleet: expected a name of 1 to 64 letters"),
+    "version out of the folder": (lambda m: m.update(version="../x"), "version: expected 1 to 64 hexadecimal digits"),
     "other format": (lambda m: m.update(format=2, later=1), "format: expected 1, got 2"),
     "no format": (lambda m: m.pop("format"), "format: expected 1, got None"),
     "text for number": (lambda m: m.update(input_size="9"), r"Expected `int`, got `str` - at `\$\.input_size`"),

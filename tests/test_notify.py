@@ -109,6 +109,13 @@ def test_without_a_watchdog_no_beat_is_sent(manager: tuple[socket.socket, str]) 
     assert received(listener) == []
 
 
+def test_a_status_that_is_no_text_is_told_all_the_same(manager: tuple[socket.socket, str]) -> None:
+    """A file's name in it need not be UTF-8."""
+    listener, name = manager
+    Notifier({"NOTIFY_SOCKET": name}).status("no " + os.fsdecode(b"/var/\xff"))
+    assert received(listener) == ["STATUS=no /var/?"]
+
+
 @pytest.mark.parametrize("name", ["", "relative", "vsock:2:1234"])
 def test_without_a_manager_all_calls_do_nothing(name: str) -> None:
     """Started by hand, the daemon is none the worse."""

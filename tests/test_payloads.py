@@ -34,7 +34,6 @@ def test_a_json_object_is_one_reading_of_the_stream_that_its_topic_names() -> No
         reason="",
     )
     assert decoded.refused == []
-    assert decoded.message_of_input == [0]
 
 
 @pytest.mark.parametrize("absent", [{}, {"temperature": None}])
@@ -109,7 +108,6 @@ def test_an_array_is_as_many_readings_each_with_its_own_fate() -> None:
     assert [taken.kind for taken in decoded.inputs] == [Kind.READING, Kind.REJECT, Kind.REJECT, Kind.READING]
     assert [taken.reason for taken in decoded.inputs] == ["", "wrong_type", "out_of_range", ""]
     assert [taken.key for taken in decoded.inputs if taken.kind is Kind.READING] == [10**9, 3 * 10**9]
-    assert decoded.message_of_input == [0, 0, 0, 0]
 
 
 def test_readings_in_an_envelope_take_what_they_lack_from_the_envelope() -> None:
@@ -216,7 +214,6 @@ def test_no_bytes_raise_and_each_reading_is_exactly_one_input(payload: bytes, fl
     message = make_message(payload, topic)
     decoded = Decoder([fleet], Loop()).decode([message], NOW_NS)
     assert len(decoded.inputs) >= 1
-    assert decoded.message_of_input == [0] * len(decoded.inputs)
     for taken in decoded.inputs:
         assert taken.kind in (Kind.READING, Kind.REJECT)
         assert all(-(2**63) <= number < 2**63 for number in (taken.at_ns, taken.key, taken.delivery))

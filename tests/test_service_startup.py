@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from gaugecast.config import load_settings
+from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.errors import AddressTaken, StorageError
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import State
 from gaugecast.service.daemon import Daemon
+from gaugecast.status import Status
 from support.models import random_model
 from support.seeding import seed_state
 
@@ -30,8 +31,8 @@ def test_an_http_port_in_use_is_named(tmp_path: Path) -> None:
     """Most often another daemon's; a restart heals it once the other is gone."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(AddressTaken, match=rf"\[http\].*127\.0\.0\.1:{port}.*in use"):
-            daemon(tmp_path, state=tmp_path / "s", http_port=port).startup()
+        with ExitStack() as held, pytest.raises(AddressTaken, match=rf"\[http\].*127\.0\.0\.1:{port}.*in use"):
+            daemon(tmp_path, state=tmp_path / "s", http_port=port).startup(held)
 
 
 @pytest.mark.parametrize("name", ["file", "file/state"])
@@ -39,19 +40,18 @@ def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path, name: st
     """As when the default is left and the user is not the service's."""
     (tmp_path / "file").touch()
     state = tmp_path / name
-    with pytest.raises(StorageError, match=r"\[storage\] directory: .*" + str(state)):
-        daemon(tmp_path, state=state).startup()
+    with ExitStack() as held, pytest.raises(StorageError, match=r"\[storage\] directory: .*" + str(state)):
+        daemon(tmp_path, state=state).startup(held)
 
 
 def test_a_replay_at_the_start_shows_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may take minutes, while /metrics already answers."""
-    told: list[State] = []
-    monkeypatch.setattr(Metrics, "set_state", lambda _, state: told.append(state))
+    told: list[Status] = []
+    monkeypatch.setattr(Metrics, "set_status", lambda _, status: told.append(status))
     begun = daemon(tmp_path, state=tmp_path / "s")
-    (fleet,) = begun.fleets
+    (fleet,) = resolve_fleets(begun.settings)
     seed_state(tmp_path / "s", fleet, random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1))
-    begun.startup()
-    begun.shutdown()
-    assert [state.recovered for state in told] == [0.0, 1.0]
-    assert not any(state.ready for state in told)
-    assert told[0].ledger_bytes
+    with ExitStack() as held:
+        begun.startup(held)
+        begun.shutdown()
+    assert {status.doing.verb for status in told} == {"recovering"}

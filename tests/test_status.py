@@ -11,48 +11,61 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 from rich.console import Console, RenderableType
+from typer.testing import CliRunner
 
-from gaugecast.cli.figures import show_age, show_bytes, show_rate, show_skill, show_value, sparkline
+from gaugecast.cli.figures import show_age, show_bytes, show_passed_over, show_rate, show_skill, show_value, sparkline
 from gaugecast.cli.status import ask_status, render_status
+from gaugecast.cli.status import status as status_command
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, Control, FeatureStatus, FleetStatus, LearnerStatus, StatusAnswer
+from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.errors import Unreachable
-from gaugecast.web import Health, Web
+from gaugecast.status import (
+    Broker,
+    Counts,
+    Feature,
+    Fleet,
+    Learner,
+    Publishing,
+    Rates,
+    Shadow,
+    Status,
+    Storage,
+    Streams,
+)
+from gaugecast.web import Health, Web, readiness_of
 
-STATUS = StatusAnswer(
-    ready=True,
+STATUS = Status(
     version="0.1.0",
     pid=42,
     uptime_s=11523,
-    broker="plant:1883",
-    connected=True,
-    reconnects_total=1,
-    readings_total=12480,
-    forecasts_total=12470,
-    rejects_total=3,
-    readings_per_s=240.3,
-    forecasts_per_s=240,
-    latency_s=0.0041,
-    lag=17,
-    checkpoint_age_s=125,
-    ledger_bytes=14_200_000,
+    recovered=1.0,
+    broker=Broker(address="plant:1883", connected=True, reconnects_total=1),
+    publishing=Publishing(latency_s=0.0041, unconfirmed=17),
+    storage=Storage(checkpoint_age_s=125, ledger_bytes=14_200_000),
+    rates=Rates(readings_per_s=240.3, forecasts_per_s=240),
     metrics_url="http://127.0.0.1:9464/metrics",
-    fleets=[
-        FleetStatus(
-            fleet="tanks",
-            active=12,
-            stale=1,
-            parked=3,
+    fleets={
+        "tanks": Fleet(
+            counts=Counts(received=12480, forecasts=12470, rejects={"not_json": 3}),
+            streams=Streams(active=12, stale=1, parked=3),
             model="tanks-0003",
-            features=[
-                FeatureStatus(feature="pressure", unit="bar", absolute_error=0.0081, skill=0.62),
-                FeatureStatus(feature="temperature", unit="°C", absolute_error=0.12, skill=-0.2),
-            ],
+            features={
+                "pressure": Feature(unit="bar", absolute_error=0.0081, skill=0.62),
+                "temperature": Feature(unit="°C", absolute_error=0.12, skill=-0.2),
+            },
         ),
-        FleetStatus(fleet="pumps", active=1, features=[FeatureStatus(feature="flow")]),
-    ],
+        "pumps": Fleet(streams=Streams(active=1), features={"flow": Feature()}),
+    },
 )
+#: Of readings that came in vain.
+LATE = Counts(late=12, late_ns=540 * 10**9, duplicate=3)
+
+
+def with_fleets(**fleets: Fleet) -> Status:
+    """The same daemon with other fleets."""
+    return msgspec.structs.replace(STATUS, fleets=fleets)
 
 
 def screen(picture: RenderableType, width: int = 80) -> str:
@@ -63,7 +76,7 @@ def screen(picture: RenderableType, width: int = 80) -> str:
 
 
 @contextlib.contextmanager
-def daemon(directory: Path, answer: StatusAnswer) -> Iterator[None]:
+def daemon(directory: Path, answer: Status) -> Iterator[None]:
     """A control socket that a thread polls, as the loop would."""
     ended = threading.Event()
     control = Control(directory / SOCKET_NAME)
@@ -85,14 +98,28 @@ def daemon(directory: Path, answer: StatusAnswer) -> Iterator[None]:
 
 def test_the_learner_has_a_line_of_its_own_with_drifts_and_failures_where_there_were_any() -> None:
     """How much, how fast, how far behind."""
-    quiet = LearnerStatus(updates_total=1200, handovers_total=1, rate=1e-3, lag_s=0.2)
-    loud = LearnerStatus(rate=1.5e-3, drift_total=2, rollbacks_total=1, failures_total=3, lag_s=75.0)
-    fleets = [FleetStatus(fleet="tanks", learner=quiet), FleetStatus(fleet="pumps", learner=loud)]
-    text = screen(render_status(msgspec.structs.replace(STATUS, fleets=fleets)), width=120)
+    quiet = Learner(updates_total=1200, handovers_total=1, rate=1e-3, lag_s=0.2)
+    loud = Learner(rate=1.5e-3, drift_total=2, failures_total=3, lag_s=75.0)
+    told = with_fleets(tanks=Fleet(learner=quiet), pumps=Fleet(learner=loud, rollbacks_total=1))
+    text = screen(render_status(told), width=120)
     assert "tanks: 1,200 updates · 1 hand-over · rate 0.001\n" in re.sub(" +\n", "\n", text)
     wanted = "pumps: 0 updates · 0 hand-overs · rate 0.0015 · 2 drifts · 1 roll-back · 1 min 15 s behind · 3 failures"
     assert wanted in text
     assert "learner" not in screen(render_status(STATUS))
+
+
+def test_a_model_on_trial_says_how_far_it_is() -> None:
+    """Steps of those after which it may be put in force, and its skill so far."""
+    told = with_fleets(tanks=Fleet(shadow=Shadow(version="tanks-0004", steps=120, promote_after=500, skill=0.12)))
+    assert re.search(r"on trial\s+tanks: tanks-0004 · 120 of 500 steps · skill 12 %", screen(render_status(told)))
+
+
+def test_readings_that_came_late_or_twice_have_a_line_with_how_late() -> None:
+    """Of each fleet, one that has left included, and only where there were any."""
+    assert "passed over" not in screen(render_status(STATUS))
+    text = screen(render_status(with_fleets(tanks=Fleet(counts=LATE), pumps=Fleet(counts=Counts(duplicate=1)))))
+    assert re.search(r"passed over\s+tanks: 12 late \(45 s on average\), 3 twice\s", text)
+    assert re.search(r"passed over\s+pumps: 1 twice\s", text)
 
 
 def test_the_screen_answers_what_an_operator_asks() -> None:
@@ -119,19 +146,48 @@ def test_the_screen_answers_what_an_operator_asks() -> None:
 
 
 def test_a_daemon_that_does_not_forecast_says_why() -> None:
-    """The reason stands first, what is not known is a dash, degradation is named."""
-    text = screen(render_status(StatusAnswer(ready=False, reason="recovering 43 %", degraded=["storage_full"])))
-    assert text.startswith("○ not ready: recovering 43 %")
+    """What it does instead stands first, what is not known is a dash, degradation is named."""
+    text = screen(render_status(Status(recovered=0.43)))
+    assert text.startswith("○ recovering: 43 %")
     assert "not connected" in text
-    assert "storage_full" in text
     assert "–/s" in text
+    held = Storage(holding="no room on the disk: a batch waits", fault="checkpoints: Too many open files")
+    text = screen(render_status(msgspec.structs.replace(STATUS, storage=held, degraded=["storage_full"])))
+    assert text.startswith("○ holding: no room on the disk: a batch waits")
+    assert re.search(r"degraded\s+storage_full", text)
+    assert re.search(r"not known\s+checkpoints: Too many open files", text)
+    assert re.search(r"^  gaugecast 0.1.0 · pid 42 · up 3 h 12 min$", text, re.MULTILINE), "expected it unbroken"
+
+
+def test_forecasts_that_the_broker_refuses_are_counted_on_the_screen() -> None:
+    """They are kept and offered again: somebody must mend the broker's rules."""
+    kept = msgspec.structs.replace(STATUS.publishing, refused_rows=1392)
+    text = screen(render_status(msgspec.structs.replace(STATUS, publishing=kept, degraded=["refused"])))
+    assert re.search(r"refused\s+1,392 forecasts by the broker; offered again later", text)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(STATUS, 0), (msgspec.structs.replace(STATUS, storage=Storage(holding="no room")), 1)]
+)
+def test_the_exit_code_says_whether_it_forecasts(tmp_path: Path, status: Status, code: int) -> None:
+    """1 for a daemon that holds, as for one without a broker; as JSON the tree is what the daemon has."""
+    config = tmp_path / "gaugecast.toml"
+    config.write_text(
+        f'[storage]\ndirectory = "{tmp_path}"\n'
+        '[fleet.tanks]\nsubscribe = ["plant/{tank}"]\nperiod = "1s"\n[fleet.tanks.features.level]\n'
+    )
+    app = typer.Typer()
+    app.command()(status_command)
+    with daemon(tmp_path, status):
+        result = CliRunner().invoke(app, ["-c", str(config), "--json"])
+    assert result.exit_code == code
+    assert msgspec.json.decode(result.output, type=Status) == status
 
 
 def test_a_model_that_is_left_unlearned_is_named_with_the_reason() -> None:
     """And only where there is one: everybody else's screen has no such line."""
-    spared = FleetStatus(fleet="tanks", spared="a look-back of 10 steps")
     assert "not learned" not in screen(render_status(STATUS))
-    shown = screen(render_status(msgspec.structs.replace(STATUS, fleets=[spared])))
+    shown = screen(render_status(with_fleets(tanks=Fleet(learner=Learner(spared="a look-back of 10 steps")))))
     assert re.search(r"not learned\s+tanks: a look-back of 10 steps", shown)
 
 
@@ -141,20 +197,21 @@ def test_the_control_socket_is_asked_first(tmp_path: Path) -> None:
         assert ask_status(tmp_path / SOCKET_NAME, Http(port=0)) == STATUS
 
 
-@pytest.mark.parametrize("ready", [True, False])
-def test_without_the_socket_readyz_is_asked(tmp_path: Path, ready: bool) -> None:
+@pytest.mark.parametrize("broker", [STATUS.broker, Broker(address="plant:1883", error="connection refused")])
+def test_without_the_socket_readyz_is_asked(tmp_path: Path, broker: Broker) -> None:
     """Another user's daemon tells the same over HTTP, also with 503."""
-    told = msgspec.structs.replace(STATUS, ready=ready, reason="" if ready else "broker: connection refused")
-    health = Health(told.ready, told.reason, msgspec.to_builtins(told))
+    told = msgspec.structs.replace(STATUS, broker=broker)
+    health = readiness_of(told)
     web = Web("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: health)
     web.start()
     with contextlib.closing(web):
         assert ask_status(tmp_path / SOCKET_NAME, Http(port=web.port)) == told
 
 
-def test_a_stranger_on_the_port_is_not_taken_for_the_daemon(tmp_path: Path) -> None:
+@pytest.mark.parametrize("facts", [{}, {"doing": "forecasting"}, {"doing": {}, "pid": "many"}])
+def test_a_stranger_on_the_port_is_not_taken_for_the_daemon(tmp_path: Path, facts: dict[str, object]) -> None:
     """Something that answers otherwise leaves the daemon unreachable, with both places named."""
-    health = Health(True, "", {"readings_total": "many"})
+    health = Health(True, "", facts)
     web = Web("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: health)
     web.start()
     with contextlib.closing(web), pytest.raises(Unreachable, match=r"control\.sock.*nor does http://127\.0\.0\.1"):
@@ -197,6 +254,9 @@ def test_figures_for_people() -> None:
     ]
     assert [show_bytes(n) for n in (512, 14_200_000, 3 * 10**15)] == ["512 B", "14.2 MB", "3000.0 TB"]
     assert [show_rate(r) for r in (None, 0.2, 240.3, 12000)] == ["–", "0.2", "240", "12,000"]
+    assert show_passed_over(Counts(late=2, late_ns=10**9)) == "2 late (0.5 s on average)"
+    assert show_passed_over(Counts(late=1)) == "1 late"  # by sequence numbers: nobody knows how late
+    assert [str(show_skill(s)) for s in (0.624, -0.004, 0.0, -0.2, -50.0)] == ["62 %", "0 %", "0 %", "−20 %", "−999 %"]
     assert [str(show_skill(s).style) for s in (0.5, 0.1, -0.5, None)] == ["green", "yellow", "red", "dim"]
 
 

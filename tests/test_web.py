@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import http.client
 import json
@@ -10,11 +11,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
 from gaugecast import web
-from gaugecast.web import Health, Web
+from gaugecast.status import Broker, Status, Storage
+from gaugecast.web import Health, Web, readiness_of
 
 PAGE = b"gaugecast_ready 1\n" * 200
 
@@ -71,6 +75,18 @@ def test_an_unready_daemon_answers_503_with_the_reason(path: str) -> None:
         answer, body = ask(server, path)
     assert answer.status == 503
     assert json.loads(body) == {"ok": False, "reason": "broker: connection refused", "lag": 3}
+
+
+@pytest.mark.parametrize(("holding", "code"), [(None, 200), ("no room on the disk: a batch waits", 503)])
+def test_readiness_is_what_the_status_says(holding: str | None, code: int) -> None:
+    """A daemon that holds is not ready, however well it is connected; the whole tree is in the answer."""
+    status = Status(recovered=1.0, broker=Broker(connected=True), storage=Storage(holding=holding))
+    with serving(readiness=readiness_of(status)) as server:
+        answer, body = ask(server, "/readyz")
+    facts = json.loads(body)
+    assert (answer.status, facts["ok"]) == (code, holding is None)
+    assert facts["reason"] == ("" if holding is None else f"holding: {holding}")
+    assert facts["storage"]["holding"] == holding
 
 
 def test_health_and_readiness_are_two_questions() -> None:
@@ -157,6 +173,49 @@ def test_connections_beyond_the_bound_are_turned_away() -> None:
         gate.set()
         peer.recv(100)
         assert until(lambda: ask(server, "/healthz")[0].status == 200)
+
+
+def test_a_thread_that_cannot_be_had_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many failures as there are places, and the next peer is answered all the same."""
+    real, failures = threading.Thread.start, []
+
+    def start(self: threading.Thread) -> None:
+        if len(failures) < web.MAX_CONNECTIONS + 1:
+            failures.append(self)
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    with serving() as server:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        for _ in range(web.MAX_CONNECTIONS + 1):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as peer:
+                assert peer.recv(1) == b""
+        assert ask(server, "/healthz")[0].status == 200
+
+
+def test_without_descriptors_the_accepting_thread_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMFILE is tried some times a second, not as often as a processor can; then peers are answered again."""
+    tried: list[float] = []
+    real = ThreadingHTTPServer.get_request
+
+    def refused(self: ThreadingHTTPServer) -> Any:
+        tried.append(time.monotonic())
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(ThreadingHTTPServer, "get_request", refused)
+    with serving() as server, socket.create_connection(("127.0.0.1", server.port), timeout=10):
+        assert until(lambda: len(tried) >= 3)
+        assert tried[2] - tried[0] >= 0.3
+        monkeypatch.setattr(ThreadingHTTPServer, "get_request", real)
+        assert until(lambda: ask(server, "/healthz")[0].status == 200)
+
+
+def test_facts_that_are_no_json_are_a_failed_answer() -> None:
+    """Said to whoever asks, not a connection that is cut."""
+    with serving(readiness=Health(True, facts={"x": object()})) as server:
+        answer, body = ask(server, "/readyz")
+    assert answer.status == 500
+    assert b"TypeError" in body
 
 
 def test_a_trickling_peer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,9 @@ import msgspec
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 
+#: What weights do for a fleet: forecast, or be held against those that do.
+Role = Literal["in_force", "shadow"]
+ROLES: dict[str, Role] = {"in_force": "in_force", "shadow": "shadow"}
 #: `ModelInstalled.reason` of weights that go on from those before: they are judged together.
 LEARNED = "learned"
 #: Of weights that come back because later ones failed.
@@ -36,7 +39,7 @@ class ModelInstalled(msgspec.Struct, tag_field="event", tag="model", frozen=True
     bearing on results, but must outlive the process.
     """
 
-    role: Literal["in_force", "shadow"]
+    role: Role
     version: str
     sha256: str = ""
     reason: str = ""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+#: What `is_fleet_name` asks for, in words.
+NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.` nor `..`"
 
 Aggregate = Literal["last", "mean", "min", "max", "sum"]
 Role = Literal["forecast", "input"]
@@ -30,6 +36,11 @@ class Feature:
     valid_min: float = float("-inf")
     valid_max: float = float("inf")
     aggregate: Aggregate = "last"
+
+
+def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
+    """Positions of the features that are forecast, rising."""
+    return tuple(i for i, f in enumerate(features) if f.role == "forecast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +90,29 @@ class Fleet:
     park_after_ns: int = 0
 
     @property
+    def forecast_places(self) -> tuple[int, ...]:
+        """Where among `features` those stand that are forecast (role `forecast`), rising; G of them."""
+        return forecast_places(self.features)
+
+    @property
+    def forecast_features(self) -> tuple[Feature, ...]:
+        """The features that are forecast, in the order of `features`."""
+        return tuple(self.features[i] for i in self.forecast_places)
+
+    @property
+    def aggregated(self) -> bool:
+        """Whether a feature is made of all readings of a tick: such a tick stays open to its end."""
+        return any(f.aggregate != "last" for f in self.features)
+
+    @property
     def joined(self) -> bool:
         """Whether a step may need several messages: features in separate topics, or aggregates over a tick."""
-        return bool(self.feature_capture) or any(f.aggregate != "last" for f in self.features)
+        return bool(self.feature_capture) or self.aggregated
+
+    @property
+    def unbridged_ticks(self) -> int:
+        """Two steps that lie so many ticks apart, or more, have a gap between them that is too long to bridge."""
+        return self.bridge + 2  # n ticks apart means a gap of n − 1, and a gap of `bridge` is still bridged
 
     @property
     def timed(self) -> bool:
@@ -106,3 +137,14 @@ class Fleet:
         for key in ("time_path", "sequence_path"):
             raw[key] = None if raw[key] is None else tuple(raw[key])
         return cls(**raw)
+
+
+def is_fleet_name(name: str) -> bool:
+    """Whether a fleet may be called so: its name is a folder's name and part of topics, too."""
+    return _NAME.fullmatch(name) is not None and name not in (".", "..")
+
+
+def fleet_name_of(text: str) -> str:
+    """A fleet's name made from any text, such as a file's name."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:64]
+    return name if is_fleet_name(name) else "series"

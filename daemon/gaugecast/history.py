@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime
 import math
-import re
 import statistics
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import Feature, Fleet
+from gaugecast.files import regular
+from gaugecast.fleet import Feature, Fleet, fleet_name_of
 from gaugecast.records import FIRST_NS, LAST_NS, Input
 
 SEPARATORS = ",;\t|"
@@ -108,7 +108,7 @@ def fleet_of_csv(
             raise ConfigError(f"{path}: at least one column of numbers expected, got {', '.join(table.columns)}")
         period_ns = _period(path, rows, table.columns.index(time_name))
     return Fleet(
-        name=re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem)[:64] or "csv",
+        name=fleet_name_of(path.stem),
         subscribe=("csv/{stream}",),
         stream="{stream}",
         features=tuple(Feature(name, path=(name,)) for name in named),
@@ -138,7 +138,7 @@ def parse_time(text: str) -> int:
 @contextmanager
 def _open_table(path: Path) -> Iterator[_Table]:
     try:
-        file = path.open(newline="", encoding="utf-8-sig")
+        file = regular(path).open(newline="", encoding="utf-8-sig")
     except OSError as exc:
         raise ConfigError(f"{path}: a readable CSV file expected: {exc.strerror}") from exc
     with file:

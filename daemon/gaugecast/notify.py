@@ -84,7 +84,7 @@ class Notifier:
         if self._socket is None or self._address is None:
             return
         with contextlib.suppress(OSError):  # full, or gone: what we would say is news, never truth
-            self._socket.sendto("\n".join(assignments).encode(), self._address)
+            self._socket.sendto("\n".join(assignments).encode(errors="replace"), self._address)
 
 
 def _read_address(environ: Mapping[str, str]) -> str | None:

@@ -15,12 +15,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
+from gaugecast.status import Status
+
 #: Threads at work at once; the next connection is told 503. Prometheus and a probe or two need three.
 MAX_CONNECTIONS = 8
 #: A connection that is older than this is cut, however busily it trickles.
 CONNECTION_DEADLINE_S = 15.0
 #: A silent peer is left after this.
 SILENCE_S = 5.0
+#: So long the accepting thread rests where it could not accept.
+_NO_DESCRIPTOR_S = 0.2
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HINT = "gaugecast answers at /metrics (Prometheus), /healthz (alive?) and /readyz (forecasting?)\n"
@@ -32,7 +38,7 @@ class Health:
 
     Attributes:
         ok: 200 if so, else 503.
-        reason: Why not, for people; left out if `ok`: `broker: connection refused`, `recovering 43 %`.
+        reason: Why not, for people; left out if `ok`: `recovering: 43 %`.
         facts: More for machines, JSON values; at /readyz the daemon's status.
     """
 
@@ -43,6 +49,11 @@ class Health:
     def to_json(self) -> bytes:
         """`{…facts, "ok": …, "reason": …}` and a line's end; whoever is well has no reason."""
         return json.dumps({**self.facts, "ok": self.ok, "reason": "" if self.ok else self.reason}).encode() + b"\n"
+
+
+def readiness_of(status: Status) -> Health:
+    """The answer to /readyz: whether the daemon forecasts, with all that it says of itself."""
+    return Health(status.ready, str(status.doing), msgspec.to_builtins(status))
 
 
 class Web:
@@ -114,14 +125,28 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
             return
         self._begun[request] = time.monotonic()
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread to be had: what it would have given back is given back here
+            self._release(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._begun.pop(request, None)
-            self._free.release()
+            self._release(request)
+
+    def _release(self, request: Any) -> None:
+        self._begun.pop(request, None)
+        self._free.release()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # out of descriptors, mostly: who waits stays readable, and must not cost a whole processor
+            time.sleep(_NO_DESCRIPTOR_S)
+            raise
 
     def service_actions(self) -> None:  # the accepting thread, every 0.2 s
         self.cut(older_than_s=CONNECTION_DEADLINE_S)
@@ -172,12 +197,12 @@ class _Answerer(BaseHTTPRequestHandler):
             return status, "text/plain; charset=utf-8", _HINT.encode()
         try:
             found = route()
+            if isinstance(found, Health):
+                status = HTTPStatus.OK if found.ok else HTTPStatus.SERVICE_UNAVAILABLE
+                return status, "application/json", found.to_json()
         except Exception as exc:  # the boundary: one failed scrape must say so, not vanish
             reason = f"{type(exc).__name__}: {exc}\n"
             return HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", reason.encode()
-        if isinstance(found, Health):
-            status = HTTPStatus.OK if found.ok else HTTPStatus.SERVICE_UNAVAILABLE
-            return status, "application/json", found.to_json()
         return HTTPStatus.OK, _METRICS_TYPE, found
 
     def _accepts_gzip(self) -> bool:

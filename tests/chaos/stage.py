@@ -132,7 +132,8 @@ class Stage:
         progress, since = (-1, -1), time.monotonic()
         while not done() and self._daemon.running and time.monotonic() - since < _SILENCE_S:
             self.collector.drain()
-            now = (self.collector.seen.distinct, self._daemon.status().get("readings_total", 0))
+            fleets = self._daemon.status().get("fleets", {}).values()
+            now = (self.collector.seen.distinct, sum(fleet["counts"]["received"] for fleet in fleets))
             if now != progress:
                 progress, since = now, time.monotonic()
             _pause(0.1)
@@ -143,7 +144,7 @@ class Stage:
             self.mishaps.append(f"a daemon that runs expected, found none:\n{self._daemon.log_tail(5)}")
             return
         self._wait(lambda: self._daemon.get("/metrics")[0] == 200, "metrics")
-        self.unaccounted += self._daemon.settled_unaccounted()
+        self.unaccounted += self._daemon.metrics().unaccounted
         code = self._daemon.stop()
         if code != 0:
             self.mishaps.append(f"exit code 0 expected after SIGTERM, got {code}")

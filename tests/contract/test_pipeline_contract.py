@@ -157,7 +157,7 @@ def test_a_checkpoint_of_any_moment_leads_to_the_same_end(seed: int, begin: int,
         slices += list(state.take_slices(pipeline, budget))
         outcomes.append(pipeline.advance(inputs[at : at + step]))
         at += step
-        if any(one.detail for one in inputs[begin:at]):
+        if any(one.event for one in inputs[begin:at]):
             return  # an event changed whole columns: the snapshot was given up, which `None` says
     outcomes.append(pipeline.advance(inputs[at:]))
     restored = pipeline_of(models=[MODEL, OTHER], max_streams=5)

@@ -94,7 +94,8 @@ CASES: dict[str, Case] = {
     "GaugecastDown": Case(_named("up", "1x10 0x100"), 15, 12),
     "GaugecastMissing": Case({}, 12, 5, (f"up{{{TARGET}}}",)),
     "GaugecastStuck": Case(_named("gaugecast_last_round_age_seconds", "0.1x10 10+60x50"), 14, 11),
-    "GaugecastRecoveryLong": Case({}, 17, 13, (f"gaugecast_ready{{{TARGET}}}",)),
+    "GaugecastRecoveryLong": Case(_named("gaugecast_recovered_ratio", "1x10 0.4x100"), 28, 24),
+    "GaugecastNotForecasting": Case(_named("gaugecast_ready", "1x10 0x100"), 14, 12),
     "GaugecastRestartsOften": Case(
         _named("process_start_time_seconds", "1000x10 1660x2 1840x2 2020x2 2200x2 2380x100"), 20, 14
     ),

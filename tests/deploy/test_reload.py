@@ -108,7 +108,7 @@ def test_a_new_fleet_is_forecast_after_a_reload_and_the_old_one_goes_on_where_it
     second = bench.exchange("tanks/a", "gaugecast/tanks/a")
     assert second["step"] == int(str(first["step"])) + 1
     assert (bench.daemon.pid, bench.broker.count("New client connected")) == (pid, connects)
-    assert bench.daemon.settled_unaccounted() == 0
+    assert bench.daemon.metrics().unaccounted == 0
 
 
 def test_a_changed_fleet_forecasts_by_its_new_settings_from_the_next_reading_on(bench: Bench) -> None:
@@ -167,7 +167,7 @@ def test_what_only_a_restart_can_change_is_named_and_left(bench: Bench) -> None:
     bench.reload(config(bench.broker, fleet("tanks"), fleet("pumps"), host="broker.invalid"), subscribes=True)
     assert "[mqtt] host" in bench.daemon.log_text()
     assert bench.exchange("pumps/p", "gaugecast/pumps/p")["stream"] == "p"
-    assert bench.daemon.status()["broker"] == f"127.0.0.1:{bench.broker.port}"
+    assert bench.daemon.status()["broker"]["address"] == f"127.0.0.1:{bench.broker.port}"
 
 
 def test_a_fleet_that_leaves_and_comes_back_begins_its_counts_anew(bench: Bench) -> None:

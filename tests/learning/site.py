@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gaugecast import events
 from gaugecast.config.schema import Learning, Loop, Settings, Storage
 from gaugecast.learn.online.follower import Follower
 from gaugecast.learn.online.process import LearnerProcess
+from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
@@ -26,6 +28,7 @@ class Site:
     def __init__(self, directory: Path, **learning: Any) -> None:
         self.store = ModelStore(directory)
         self.ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+        self.reader = LedgerReader(directory)
         self.loop = Pipeline(Loop(), self.store.load)
         table = {"subscribe": ["plant/{tank}"], "period": "1s", "features": {"pressure": {}, "temperature": {}}}
         self.settings = Settings(
@@ -57,6 +60,18 @@ class Site:
         self.store.add("tanks", model)
         self.commit(event(events.ModelInstalled(role, model.manifest.version, reason=reason)))  # type: ignore[arg-type]
 
+    def bring_back(self, directory: Path) -> None:
+        """Put another state directory's ledger in the place of ours, as who restores a backup does; a new loop."""
+        self.ledger.close()
+        for path in self.ledger.path.parent.glob("ledger.sqlite*"):
+            path.unlink()
+        shutil.copyfile(directory / self.ledger.path.name, self.ledger.path)
+        self.ledger = Ledger.open(self.ledger.path.parent, Storage(directory=directory), mark_every=10)
+        self.loop, self.inputs, self.checkpoint = Pipeline(Loop(), self.store.load), [], 0
+        for batch in self.ledger.replay(0):
+            self.loop.advance(batch.inputs)
+            self.inputs += batch.inputs
+
     def restore(self, new: Any) -> tuple[Pipeline, int]:
         pipeline = new()
         pipeline.advance(self.inputs[: self.checkpoint])
@@ -73,14 +88,14 @@ class Site:
         return [(one["role"], one["version"]) for one in self.asked if one["command"] == "hand_over"]
 
     def follower(self) -> Follower:
-        found = Follower(self.settings, reader=self.ledger, restore=self.restore, store=self.store)
+        found = Follower(self.settings, reader=self.reader, restore=self.restore, store=self.store)
         found.begin()
         return found
 
     def learner(self) -> LearnerProcess:
         made = LearnerProcess(
             self.settings,
-            reader=self.ledger,
+            reader=self.reader,
             restore=self.restore,
             store=self.store,
             ask=self.ask,

@@ -85,7 +85,7 @@ def kill_learner(daemon: DaemonProcess) -> int:
 def model_events(daemon: DaemonProcess) -> list[tuple[str, str]]:
     """(what, version) of the events that concern models, in order: a role, `warmed` or `promoted`."""
     with daemon.ledger() as ledger:
-        told = [events.decode_event(detail) for _, _, detail in ledger.events()]
+        told = [event for _, _, event in ledger.events()]
     words = {events.ShadowWarmed: "warmed", events.ShadowPromoted: "promoted"}
     return [
         (event.role if isinstance(event, events.ModelInstalled) else words[type(event)], event.version)

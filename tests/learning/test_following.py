@@ -13,6 +13,7 @@ from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.follower import Follower
 from gaugecast.learn.online.pupil import Pupil, why_spared
+from gaugecast.ledger import copying
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline
 from learning.site import Site
@@ -26,6 +27,12 @@ def follow_all(follower: Follower) -> None:
     """Up to the ledger's end."""
     while follower.take_slice(7):
         pass
+
+
+def back_up(directory: Path) -> None:
+    """A copy of the ledger in a folder `backup` beside it."""
+    (directory / "backup").mkdir()
+    copying.copy(directory, directory / "backup")
 
 
 def states(pipeline: Pipeline, stream: str) -> bytes:
@@ -151,6 +158,45 @@ def test_behind_retention_it_jumps_to_the_checkpoint_and_keeps_what_it_has_learn
     assert states(follower.pipeline, "a") == states(site.loop, "a")
     track = pupil.student.learner._tracks["a"]
     assert track.runs == 2, "expected a new run after the jump"
+
+
+@pytest.mark.parametrize("ticks_after", [1, 90], ids=["behind", "beyond"])
+def test_a_restored_backup_is_begun_anew(site: Site, tmp_path: Path, ticks_after: int) -> None:
+    """Whether it has grown past our place meanwhile or not: its weights, its states, its rows from the first."""
+    site.install(small_model(1))
+    site.run(20)
+    back_up(tmp_path)
+    follower = site.follower()
+    site.run(30)
+    site.install(small_model(2))
+    follow_all(follower)
+    learned = follower.pupils["tanks"]
+    while learned.learn():
+        pass
+    site.bring_back(tmp_path / "backup")
+    site.run(ticks_after)
+    follow_all(follower)
+    assert follower.seq == site.ledger.last_seq
+    assert follower.pupils["tanks"] is not learned
+    assert follower.pipeline.parts["tanks"].in_force.version == small_model(1).manifest.version  # type: ignore[union-attr]
+    assert states(follower.pipeline, "a") == states(site.loop, "a")
+    assert network_equals(follower.pupils["tanks"], small_model(1))
+    site.run(10)
+    follow_all(follower)
+    assert follower.pupils["tanks"].learn()
+
+
+def test_a_backup_restored_before_the_sample_is_drawn_anew_is_begun_anew(site: Site, tmp_path: Path) -> None:
+    """Going back to the newest checkpoint would mix two ledgers."""
+    back_up(tmp_path)
+    follower = site.follower()
+    site.run(20, "abcdefgh")
+    follow_all(follower)
+    follower.pupils["tanks"].crowded = True
+    site.bring_back(tmp_path / "backup")
+    follower.resample()
+    assert follower.seq == 0
+    assert follower.pupils == {}
 
 
 def test_a_fleet_that_left_has_no_pupil(site: Site) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import ModelError
+from gaugecast.loop import models
 from gaugecast.loop.models import LossyLoader, shipped_model
 from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
-from gaugecast.pipeline.fits import check_fits
-from gaugecast.storage import models
+from gaugecast.pipeline import fits
 from gaugecast.storage.models import ModelStore
 from learning.worlds import FLEET, small_model
 from support.models import random_model
@@ -29,6 +29,27 @@ def test_what_is_checked_before_an_event_is_not_read_again_at_it(tmp_path: Path)
     first = store.load("tanks", version)
     (store.place("tanks", version) / "weights.npz").unlink()
     assert store.load("tanks", version) is first
+
+
+@pytest.mark.parametrize(
+    ("fleet", "version"),
+    [("../../x", "ab"), ("..", "ab"), (".", "ab"), ("", "ab"), ("a/b", "ab"), ("/etc", "ab"), ("tanks", ".."),
+     ("tanks", "../../ab"), ("tanks", ""), ("tanks", "/ab"), ("tanks", "ab\n")],
+)  # fmt: skip
+def test_no_name_leads_out_of_the_folder(tmp_path: Path, fleet: str, version: str) -> None:
+    """Fleets' and versions' names come from manifests, events and callers, and are folders' names here."""
+    store = ModelStore(tmp_path)
+    for call in (store.place, store.load, store.manifest, store.touch):
+        with pytest.raises(ModelError, match="expected"):
+            call(fleet, version)
+
+
+def test_a_folder_that_no_fleet_can_have_is_nobodys(tmp_path: Path) -> None:
+    """A file system's own `lost+found`, say, is not swept."""
+    (tmp_path / "models" / "lost+found").mkdir(parents=True)
+    store = ModelStore(tmp_path)
+    store.add("tanks", small_model())
+    assert store.fleets() == ["tanks"]
 
 
 def test_memory_of_what_was_read_is_bounded(tmp_path: Path) -> None:
@@ -113,10 +134,11 @@ def test_weights_whose_engine_is_missing_are_lost_until_it_is_back(
         raise ModelError("this model needs the TensorFlow engine")
 
     with monkeypatch.context() as broken:
-        broken.setattr(models, "engine_for", fail)
+        for module in (models, fits):
+            broken.setattr(module, "engine_for", fail)
         assert loader("tanks", version) is None
         with pytest.raises(ModelError, match="needs the TensorFlow engine"):
-            check_fits(model, FLEET)
+            fits.check_fits(model, FLEET)
     assert loader.lost == [("tanks", version)]
     monkeypatch.setattr(models, "engine_for", lambda _: None)
     assert loader("tanks", version) is not None

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gaugecast import events
-from gaugecast.errors import CommandRefused, ModelError, Unreachable
+from gaugecast.errors import CommandRefused, ModelError, StorageError, Unreachable
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.learn.online.trainer import LEARNING_RATE
-from gaugecast.metrics.facts import LearnerState
 from gaugecast.model import seal_model
+from gaugecast.status import Learner
 from learning.site import Site
 from learning.worlds import configured, event, small_model
 
@@ -76,7 +76,7 @@ def test_a_model_that_cannot_be_learned_is_left_in_peace_and_spoken_of(site: Sit
     assert learner.follower.pupils == {}
     reports = [one for one in site.asked if one["command"] == "learner"]
     assert len(reports) >= 15
-    assert LearnerState(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
+    assert Learner(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
         "a look-back of 5 steps"
     )
     site.install(small_model(2))
@@ -158,7 +158,7 @@ def test_the_rest_after_a_turn_pays_the_budget_back(tmp_path: Path) -> None:
     spent = iter([0.0, 0.01, 1.0, 9.0, 9.0, 9.0])
     learner = LearnerProcess(
         site.settings,
-        reader=site.ledger,
+        reader=site.reader,
         restore=site.restore,
         store=site.store,
         ask=site.ask,
@@ -170,6 +170,31 @@ def test_the_rest_after_a_turn_pays_the_budget_back(tmp_path: Path) -> None:
     assert learner.turn() == pytest.approx(0.04)
     site.run(2)
     assert learner.turn() == 0.25
+
+
+def test_a_ledger_that_cannot_be_read_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half restored, say: the learner neither ends nor spins, and follows from a checkpoint once there is one again."""
+    learner = site.learner()
+    site.run(8)
+    rests: list[float] = []
+    last = site.reader.renew
+
+    def torn() -> bool:
+        raise StorageError("database disk image is malformed")
+
+    def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 3:
+            monkeypatch.setattr(site.reader, "renew", torn)
+        elif len(rests) == 5:
+            monkeypatch.setattr(site.reader, "renew", last)
+        learner.stopping = learner.stopping or learner.follower.seq == site.ledger.last_seq
+        assert len(rests) < 200
+
+    learner._sleep = sleep
+    learner.run()
+    assert rests[3:5] == [5.0, 5.0]
+    assert learner.follower.seq == site.ledger.last_seq
 
 
 def test_far_behind_it_takes_large_slices_and_learns_from_some(site: Site) -> None:

@@ -37,8 +37,8 @@ class Told:
     def __init__(self, *told: events.Event) -> None:
         self._told = told
 
-    def events(self, after_seq: int = 0) -> list[tuple[int, str, str]]:
-        return [(i + 1, "tanks", event(one).detail) for i, one in enumerate(self._told)]
+    def events(self, after_seq: int = 0) -> list[tuple[int, str, events.Event]]:
+        return [(i + 1, "tanks", one) for i, one in enumerate(self._told)]
 
 
 class Attic:

@@ -149,6 +149,21 @@ def test_streams_take_turns(model):
     assert not learner.due
 
 
+@pytest.mark.parametrize("breaks", [1, 40])
+def test_a_break_after_the_newest_window_puts_the_update_off(model, breaks):
+    """Steps that do not follow may come before the update: a window that they cut is passed over."""
+    learner = learner_of(model)
+    for x, state, target in steps_of(model, 4):
+        learner.observe(x, state, target, stream="a")
+    for t, (x, state, target) in enumerate(steps_of(model, 1 + breaks, seed=1)):
+        learner.observe(x, state, target, stream="a", fresh=t < breaks)
+    assert learner.update() is None
+    assert not learner.due
+    for x, state, target in steps_of(model, 4, seed=2):
+        learner.observe(x, state, target, stream="b")
+    assert learner.update() is not None
+
+
 def test_several_new_windows_go_in_one_batch(model):
     """With room for two new ones, four streams take two updates."""
     learner = learner_of(model, segments=4, newest=2)

@@ -8,7 +8,7 @@ import pytest
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Trace, warm_up
 from gaugecast.learn.backtest.windowed import warm_windows
-from gaugecast.learn.warm_up import PATIENCE, PoisonGuard, WarmUp, warm_up_for_good
+from gaugecast.learn.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from support.models import random_model
 
 pytestmark = pytest.mark.keras
@@ -97,7 +97,7 @@ def test_windows_hold_out_what_the_stream_holds_out(model):
 def test_caution_draws_by_the_seed(model):
     """The same seed gives the same bits; another gives others."""
     first, again, other = (
-        warm_up(model, [echo_of(model, 240)], caution=PoisonGuard(), passes=2, seed=seed, compiled=False).model.weights[
+        warm_up(model, [echo_of(model, 240)], caution=Caution(), passes=2, seed=seed, compiled=False).model.weights[
             "lstm0/kernel"
         ]
         for seed in (0, 0, 1)

@@ -21,7 +21,7 @@ class Sent:
     """One message of a sensor.
 
     Attributes:
-        lost: The broker forgot it with the session.
+        lost: The broker forgot it with the session, nobody had subscribed to it, or a restore went back behind it.
         acked: Our daemon said that it has it.
     """
 
@@ -78,6 +78,7 @@ class Broker:
         self._rng, self._journal, self._reuse = rng, journal, reuse_ids
         self.wire: Wire | None = None
         self.session = False
+        self._filters: set[str] = set()
         self.sent: list[Sent] = []
         self.denied: set[str] = set()
         self._ever_denied: set[str] = set()
@@ -93,11 +94,18 @@ class Broker:
 
     def accept(self, topic: str, payload: bytes) -> Sent:
         """A sensor publishes."""
-        one = Sent(len(self.sent), topic, payload, lost=not self.session)
+        wanted = self.session and any(_matches(name, topic) for name in self._filters)
+        one = Sent(len(self.sent), topic, payload, lost=not wanted)
         self.sent.append(one)
-        if self.session:
+        if wanted:
             self._queue.append(one)
         return one
+
+    def subscribe(self, filters: set[str], *, forget: set[str]) -> None:
+        """Filters are the session's; what comes on one that is let go is nobody's any more."""
+        self._filters = (self._filters | filters) - forget
+        for sent in [*self._queue, *self._in_flight.values()]:
+            sent.lost |= not any(_matches(name, sent.topic) for name in self._filters)
 
     @property
     def idle(self) -> bool:
@@ -142,6 +150,16 @@ class Broker:
         self._in_flight.clear()
         self._next_mid = 1
         self.session = False
+        self._filters.clear()
+
+    def note_restore(self) -> None:
+        """A backup was put in place: what was acked or heard since is not in it, and may come once more."""
+        for sent in self.sent:
+            sent.lost |= sent.acked and not all(self._journal.has(sent.topic, sent.payload))
+        self.heard = {name: body for name, body in self.heard.items() if self._journal.knows(name, body)}
+        self._newest = {}
+        for fleet, stream, step in self.heard:
+            self._newest[fleet, stream] = max(step, self._newest.get((fleet, stream), 0))
 
     def exchange(self) -> None:
         """Take what has come, as far as it came; send what may be sent."""
@@ -180,7 +198,8 @@ class Broker:
             raise Violation(f"I6: packet id {mid} was acked on a connection that did not bring it")
         sent.acked = True
         self._in_flight.pop(mid, None)
-        self._journal.check_acked(sent.topic, sent.payload, sent.serial)
+        if not sent.lost:
+            self._journal.check_acked(sent.topic, sent.payload, sent.serial)
 
     def _hear(self, packet: Published) -> str:
         message = msgspec.json.decode(packet.body)
@@ -204,3 +223,8 @@ class Broker:
             raise Violation(f"I5: {fleet}/{stream} step {step} came after step {before}")
         self._newest[fleet, stream] = max(step, before)
         return ""
+
+
+def _matches(name: str, topic: str) -> bool:
+    """Whether a filter takes a topic; here the first level tells them all apart."""
+    return name.partition("/")[0] == topic.partition("/")[0]

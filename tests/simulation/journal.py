@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.store import Ledger
 from gaugecast.payloads import Decoder
-from gaugecast.records import Input, Kind, Message, Output, Verdict
+from gaugecast.records import Commit, Input, Kind, Message, Verdict
 from simulation.fleets import SECOND, T0
 from simulation.points import Violation
 
@@ -31,6 +32,13 @@ def identity_of(one: Input) -> Identity:
     return (one.fleet, one.stream, one.key, one.values)
 
 
+def _nameless(identity: Identity) -> tuple[object, ...]:
+    """The same under each configuration that its fleet has had: other numbers in its name, more features."""
+    fleet, stream, key, values = identity
+    said = [(place, value) for place, (value,) in enumerate(struct.iter_unpack("<d", values)) if value == value]
+    return fleet.rstrip("0123456789"), stream, key, tuple(said)
+
+
 class Journal:
     """Lives through crashes; at each recovery it is held against the ledger."""
 
@@ -40,6 +48,7 @@ class Journal:
         self.outputs: list[Kept] = []
         self.by_step: dict[tuple[str, str, int], Kept] = {}
         self.verdict_of: dict[Identity, int] = {}
+        self._durable: set[tuple[object, ...]] = set()
         self.rejects = 0
         self.heard_since_commit = 0
         self.decoder: Decoder | None = None
@@ -73,6 +82,7 @@ class Journal:
                 raise Violation(f"I2: {identity} was taken twice")
             return
         self.verdict_of[identity] = verdict
+        self._durable.add(_nameless(identity))
 
     def catch_up(self, ledger: Ledger) -> None:
         """After a crash: nothing that was durable is gone, and what a commit wrote at the last moment is noted."""
@@ -88,6 +98,23 @@ class Journal:
             raise Violation(f"I3: {len(self.outputs)} outputs were durable, the ledger has {ledger.last_position}")
         self.check_confirmed(ledger.confirmed)
 
+    def go_back(self, ledger: Ledger) -> None:
+        """A backup was put in place of the ledger: what is not in it was never said."""
+        inputs, verdicts, outputs = self.inputs, self.verdicts, self.outputs
+        acked = self._acked_rejects
+        decoder = self.decoder
+        self.__init__()  # type: ignore[misc]
+        self.decoder, self._acked_rejects = decoder, acked
+        kept = outputs[: ledger.last_position]
+        self.note(inputs[: ledger.last_seq], verdicts[: ledger.last_seq], kept)
+        self._acked_rejects = set(list(acked)[: self.rejects])
+        self.confirmed = ledger.confirmed
+
+    def knows(self, name: tuple[str, str, int], body: bytes) -> bool:
+        """Whether this body of (fleet, stream, step) is durable."""
+        kept = self.by_step.get(name)
+        return kept is not None and kept.body == body
+
     # -- the invariants
 
     def expected(self, topic: str, payload: bytes) -> list[Input]:
@@ -98,7 +125,7 @@ class Journal:
     def has(self, topic: str, payload: bytes) -> list[bool]:
         """For each reading of a message whether it is durable; rejects have no names and are left out."""
         readings = [one for one in self.expected(topic, payload) if one.kind == Kind.READING]
-        return [identity_of(one) in self.verdict_of for one in readings]
+        return [_nameless(identity_of(one)) in self._durable for one in readings]
 
     def check_acked(self, topic: str, payload: bytes, serial: int) -> None:
         """I1: what was acked is durable, whole."""
@@ -133,16 +160,14 @@ class JournaledLedger(Ledger):
 
     journal: Journal
 
-    def commit(
-        self, inputs: Sequence[Input], verdicts: Sequence[int], outputs: Sequence[Output], **marks: Any
-    ) -> Committed:
+    def commit(self, commit: Commit) -> Committed:
         """As `Ledger.commit`."""
-        committed = super().commit(inputs, verdicts, outputs, **marks)
+        committed = super().commit(commit)
         kept = [
             Kept(position, o.fleet, o.stream, o.step, o.body)
-            for position, o in enumerate(outputs, committed.first_position)
+            for position, o in enumerate(commit.outputs, committed.first_position)
         ]
-        self.journal.note(inputs, verdicts, kept)
+        self.journal.note(commit.inputs, commit.verdicts, kept)
         self.journal.heard_since_commit = 0
         self.journal.check_confirmed(self.confirmed)
         return committed

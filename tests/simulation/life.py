@@ -1,4 +1,4 @@
-"""One process of the daemon, from start to crash or end: the real parts, wired as `service.daemon` wires them."""
+"""One process of the daemon, from start to crash or end: the shipped core in a world that fails on command."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from gaugecast import events
-from gaugecast.config.schema import Loop, Storage
+from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.fleet import Fleet
-from gaugecast.loop.checkpointing import Checkpointer
-from gaugecast.loop.clock import ArrivalClock
-from gaugecast.loop.protocol import DataLoop
-from gaugecast.loop.recovery import recover
+from gaugecast.loop.core import Core, Ports, Setup
+from gaugecast.loop.engines import EngineLoader
+from gaugecast.loop.orders import Subscriptions
+from gaugecast.loop.ports import Decodes
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.pipeline import Outcome, Pipeline
 from gaugecast.pipeline.intake import DELIVERIES
-from gaugecast.records import Input, Message, Order
-from gaugecast.storage import checkpoints
+from gaugecast.pipeline.pipeline import ModelLoader
+from gaugecast.records import Input, Message
 from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
+from gaugecast.storage.crash_note import CrashNote
 from simulation.broker import Broker
-from simulation.fleets import MODELLED, model_of
+from simulation.fleets import LIMITS, Weights, shipped
 from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
 from simulation.points import Clock, Points, Violation
 
-#: Room for every stream that there is.
-LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=15, new_streams_per_s=1000, skill_half_life=30)
-
-
 #: Of a story in which streams are refused for want of room.
 CRAMPED = LIMITS.model_copy(update={"max_streams": 7})
+#: Nothing is put in force or taken back by chance of when somebody looks: only by command.
+LEARNING = Learning(promote_after=10**6)
+#: A batch takes so long, so that a checkpoint is due after some.
+_ADVANCE_S = 0.06
+#: A stream or two in one slice of a checkpoint, and in one batch of what a newcomer remembers.
+_SLICE_BYTES, _BATCH_BYTES = 1500, 300
 
 
 class _PointedDecoder:
@@ -49,12 +50,16 @@ class _PointedDecoder:
 
 
 class _PointedPipeline(Pipeline):
-    """The pipeline, with a point on each side of `advance`."""
+    """The pipeline, with a point on each side of `advance`, once the recovery is over."""
 
-    points: Points
+    points: Points | None = None
+    clock: Clock
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
+        if self.points is None:
+            return super().advance(inputs)
         self.points("advance:before")
+        self.clock.advance(_ADVANCE_S)
         outcome = super().advance(inputs)
         self.points("advance:after")
         return outcome
@@ -62,125 +67,101 @@ class _PointedPipeline(Pipeline):
 
 def counted(pipeline: Pipeline) -> int:
     """Readings that a pipeline has accounted for in its whole life; those that wait in open ticks included."""
-    parts = [part.totals for part in pipeline.parts.values()]
-    return sum(t.stepped + t.held + t.late + t.duplicate for t in parts) + sum(pipeline.rejects.values())
+    totals = [*(part.totals for part in pipeline.parts.values()), *pipeline.retired.values()]
+    return sum(t.stepped + t.held + t.late + t.duplicate for t in totals) + sum(pipeline.rejects.values())
 
 
 class Life:
-    """Everything that a crash takes away."""
+    """Everything that a crash takes away.
+
+    Attributes:
+        core: The shipped one.
+    """
 
     def __init__(
         self, directory: Path, fleets: tuple[Fleet, ...], *, broker: Broker, clock: Clock, points: Points,
-        journal: Journal, rng: Random, limits: Loop = LIMITS,
+        journal: Journal, rng: Random, weights: Weights, limits: Loop = LIMITS,
     ) -> None:  # fmt: skip
-        self.directory, self._clock, self._points, self._limits = directory, clock, points, limits
+        self._clock, self._points, self._limits = clock, points, limits
         storage = Storage(directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)))
         self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
         self.ledger.journal = journal
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)
-        clean = self.ledger.begin_run()
-        self.pipeline = self._recover()
-        self._counted_before = counted(self.pipeline)
-        self.writer = InlineCheckpointWriter(directory, storage, faults=points)
-        self.checkpointer = Checkpointer(self.pipeline, self.writer, storage, now_s=clock.monotonic())
-        self.checkpointer.slice_bytes = 1500  # a stream or two at a time
-        self.arrivals = ArrivalClock(self.ledger.received_at_ns, wall=clock.wall, elapsed=clock.elapsed)
+        self._notes = CrashNote(directory)
         self.link = SimLink(broker, clock, points, rng)
-        self._orders = self._configuration(fleets)
-        self.loop = DataLoop(
-            link=self.link,
-            ledger=self.ledger,
-            pipeline=self.pipeline,
-            decoder=_PointedDecoder(Decoder(fleets, limits), points),
-            clock=self.arrivals,
-            settings=limits,
-            cautious=not clean,
-            commands=self._take_orders,
-            monotonic=clock.monotonic,
-        )
+        self.setup = Setup(fleets, limits, storage, LEARNING)
+        self.core = Core.open(self.setup, self._ports(directory, storage, weights))
+        recovered, pipeline = self.core.recovered, self.core.pipeline
+        if recovered.differing or recovered.notes:
+            raise Violation(f"I7: {recovered.differing} outputs differ in a replay; {recovered.notes}")
+        assert isinstance(pipeline, _PointedPipeline)
+        pipeline.points = points
+        self.core.checkpointer.slice_bytes, self.core.orders.batch_bytes = _SLICE_BYTES, _BATCH_BYTES
+        self._counted_before = counted(pipeline)
 
-    def _recover(self) -> Pipeline:
-        def new_pipeline() -> Pipeline:
-            pipeline = _PointedPipeline(self._limits, model_of)
-            pipeline.points = Points()  # a replay passes no points
+    def _ports(self, directory: Path, storage: Storage, weights: Weights) -> Ports:
+        def dial(wanted: Subscriptions, forget: Sequence[str], _resumed: bool) -> SimLink:
+            self.link.dial(wanted.filters, forget)
+            return self.link
+
+        def new_pipeline(limits: Loop, models: ModelLoader) -> Pipeline:
+            pipeline = _PointedPipeline(limits, models)
+            pipeline.clock = self._clock
             return pipeline
 
-        pipeline, report = recover(self.directory, self.ledger, new_pipeline)
-        if report.differing or report.notes:
-            raise Violation(f"I7: {report.differing} of {report.outputs} outputs differ in a replay; {report.notes}")
-        assert isinstance(pipeline, _PointedPipeline)
-        pipeline.points = self._points
-        return pipeline
+        def new_decoder(fleets: Sequence[Fleet], limits: Loop) -> Decodes:
+            return _PointedDecoder(Decoder(fleets, limits), self._points)
 
-    def _configuration(self, fleets: tuple[Fleet, ...]) -> list[Input]:
-        now_ns = self.arrivals.latest
-        made: list[Input] = []
-        for fleet in fleets:
-            part = self.pipeline.parts.get(fleet.name)
-            if part is None or part.fleet.digest() != fleet.digest():
-                made.append(Order.configuring(fleet).stamped(now_ns))
-            if (part is None or part.in_force is None) and fleet.name in MODELLED:
-                made.append(self._install(fleet.name, "1"))
-        return made
-
-    def _install(self, fleet: str, version: str) -> Input:
-        event = events.ModelInstalled("in_force", version)
-        return Order(event, fleet).stamped(self.arrivals.latest)
-
-    def _take_orders(self, _now_ns: int) -> list[Input]:
-        orders, self._orders = self._orders, []
-        now_ns = self.arrivals.latest
-        return [order._replace(received_at_ns=now_ns, at_ns=now_ns) for order in orders]
-
-    def order(self, event: Any, fleet: str, stream: str = "") -> None:
-        """Let an event be taken with the next batch."""
-        self._orders.append(Order(event, fleet, stream).stamped(0))
+        return Ports(
+            ledger=self.ledger,
+            dial=dial,
+            writer=lambda: InlineCheckpointWriter(
+                directory, storage, lambda: self.ledger.first_seq, faults=self._points
+            ),
+            store=weights,
+            notes=self._notes,
+            shipped=shipped,
+            new_pipeline=new_pipeline,
+            new_decoder=new_decoder,
+            engines=EngineLoader(),
+            wall=self._clock.wall,
+            elapsed=self._clock.elapsed,
+            monotonic=self._clock.monotonic,
+        )
 
     def turn(self) -> None:
-        """One round of `Life.main_loop`."""
-        self.loop.turn()
-        self.checkpointer.add_cost(0.06)
-        if not self.loop.holding:
-            self.checkpointer.turn(self.ledger.last_seq, self._clock.monotonic())
+        """One round of the daemon's main loop."""
+        self.core.turn()
         self.check()
+
+    def reconfigure(self, fleets: tuple[Fleet, ...]) -> None:
+        """SIGHUP, with other fleets in the file."""
+        self.core.reconfigure(Setup(fleets, self._limits, self.setup.storage, LEARNING))
 
     def check(self) -> None:
         """The accounting identity and the bounds, after any turn."""
-        grown = counted(self.pipeline) - self._counted_before
-        if grown != self.loop.received_total:
-            raise Violation(f"accounting: {self.loop.received_total} readings received, {grown} accounted for")
-        if self.pipeline.streams > self._limits.max_streams:
-            raise Violation(f"I8: {self.pipeline.streams} streams in memory, {self._limits.max_streams} allowed")
-        if len(self.pipeline.deliveries.as_list()) > DELIVERIES:
+        pipeline, received = self.core.pipeline, self.core.loop.received.total()
+        grown = counted(pipeline) - self._counted_before
+        if grown != received:
+            raise Violation(f"accounting: {received} readings received, {grown} accounted for")
+        if pipeline.streams > self._limits.max_streams:
+            raise Violation(f"I8: {pipeline.streams} streams in memory, {self._limits.max_streams} allowed")
+        if len(pipeline.deliveries.as_list()) > DELIVERIES:
             raise Violation("I8: deliveries without bound")
-        for name, part in self.pipeline.parts.items():
+        for name, part in pipeline.parts.items():
             live = part.table.live_slots()
             for role, expert in part.experts.items():
                 if not bool((abs(expert.columns["state"][live]) < 1e30).all()):
                     raise Violation(f"{name}: a state of {role} is not finite")
 
-    def prune(self) -> None:
-        """As `Life.on_tick` does."""
-        if not self.loop.holding:
-            floor = checkpoints.floor_seq(self.directory)
-            if floor:
-                self.ledger.prune(floor)
-
     def shutdown(self) -> None:
-        """SIGTERM: as `Daemon.shutdown`."""
-        for _ in range(20):
-            if self.link.connected and self.loop.publisher.lag:
-                self.loop.drain()
-        self.loop.settle()
-        if not self.loop.holding:
-            self.checkpointer.take_whole(self.ledger.last_seq, self._clock.monotonic())
-        self.writer.close()
-        if not self.loop.holding:
-            self.ledger.end_run()
-        self.ledger.close()
+        """SIGTERM."""
+        self.core.drain()
+        self.core.close()
 
     def kill(self) -> None:
         """`kill -9`: what the kernel does with open files."""
         connection: sqlite3.Connection = self.ledger._connection
         connection.close()  # rolls back what was not committed
+        self._notes.close()

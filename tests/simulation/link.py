@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from gaugecast.mqtt.facts import Connect
+from gaugecast.mqtt.facts import Connect, LinkCounters
 from gaugecast.records import Message
 from simulation.broker import Broker, Delivery, PubAck, Published, Wire
 from simulation.points import Clock, Points, Violation
@@ -17,8 +17,11 @@ WINDOW = 6
 class SimLink:
     """One process's link; dies with it."""
 
+    last_error = deaf = lowered = None
+
     def __init__(self, broker: Broker, clock: Clock, points: Points, rng: Random) -> None:
         self.connected = False
+        self.counters = LinkCounters()
         self.epoch = 0
         self.reachable = True
         self._broker, self._clock, self._points, self._rng = broker, clock, points, rng
@@ -29,6 +32,25 @@ class SimLink:
         self._mid = 1
         self._confirmed: list[int] = []
         self._refused: list[tuple[int, str]] = []
+        self._filters: set[str] = set()
+        self._forget: set[str] = set()
+
+    def dial(self, filters: Sequence[tuple[str, int]], forget: Sequence[str]) -> None:
+        """What the core asks for when it begins: subscribed on each connect."""
+        self._filters = {name for name, _ in filters}
+        self._forget = set(forget) - self._filters
+
+    def resubscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
+        """As `Link.resubscribe`."""
+        wanted = {name for name, _ in filters}
+        self._forget = (self._forget | self._filters) - wanted
+        self._filters = wanted
+        if self.connected:
+            self._broker.subscribe(self._filters, forget=self._forget)
+
+    def close(self) -> None:
+        """As `Link.close`."""
+        self.connected = False
 
     def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
         """As `Link.poll`; waiting is time that passes."""
@@ -98,6 +120,7 @@ class SimLink:
 
     def _connect(self) -> None:
         self._wire, present = self._broker.connect()
+        self._broker.subscribe(self._filters, forget=self._forget)
         self.epoch += 1
         self.connected = True
         self._connects.append(Connect(self.epoch, present))

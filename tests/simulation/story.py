@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import msgspec
 
 from gaugecast import events
+from gaugecast.ledger import LedgerReader, copying
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Message, Order
+from gaugecast.storage.backup import backup
 from simulation.broker import Broker
-from simulation.fleets import ALL, MEANS, SECOND, T0, TANKS, model_of
+from simulation.fleets import ALL, SECOND, T0, TANKS, Weights, model_of
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
+from simulation.orders import bring_a_newcomer, obey, reload_fleets
 from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
 from simulation.sensors import Sensors
 from support.state_bytes import differences
@@ -44,6 +47,7 @@ class Story:
         reuse = self.rng.random() < 0.4
         self.broker = Broker(self.rng, self.journal, reuse_ids=reuse)
         self.sensors = Sensors(self.rng, self.broker, bare=not reuse)
+        self.weights = Weights()
         self.limits = CRAMPED if self.rng.random() < 0.15 else LIMITS
         self.fleets = ALL
         self.lives = 0
@@ -84,7 +88,7 @@ class Story:
 
     def _odd(self) -> None:
         rng = self.rng
-        choice = rng.randrange(7)
+        choice = rng.randrange(10)
         if choice == 0:
             self.points.full = rng.randint(1, 5)
         elif choice == 1:
@@ -93,12 +97,14 @@ class Story:
             self.points.checkpoint_fails = not self.points.checkpoint_fails
         elif choice == 3:
             self.broker.denied ^= {"gaugecast/joined/a"}
-        elif choice == 4:
-            self.life.order(events.StreamsReset(), rng.choice(("joined", "means")), rng.choice(("", "a")))
-        elif choice == 5:
-            self.life.order(events.ModelInstalled("in_force", str(rng.randint(1, 3))), "joined")
-        else:
+        elif choice in (4, 5, 6):
+            obey(self.life.core, rng, self.weights, self.journal)
+        elif choice == 7:
+            self._reload()
+        elif choice == 8:
             self._guarded(self._restart)
+        else:
+            self._restore()
 
     # -- lives
 
@@ -106,7 +112,7 @@ class Story:
         self.lives += 1
         return Life(
             self.directory, self.fleets, broker=self.broker, clock=self.clock, points=self.points,
-            journal=self.journal, rng=self.rng, limits=self.limits,
+            journal=self.journal, rng=self.rng, weights=self.weights, limits=self.limits,
         )  # fmt: skip
 
     def _turn(self) -> None:
@@ -114,7 +120,7 @@ class Story:
             self.points.arm(self._script.pop(0), self.rng.randint(1, 2))
         self._guarded(self.life.turn)
         if self.rng.random() < (0.05 if self._by_chance else 0.3):
-            self._guarded(self.life.prune)
+            self._guarded(self.life.core.look_after)
         self._check_confirmed()
 
     def _guarded(self, work: object) -> None:
@@ -124,6 +130,10 @@ class Story:
             work()
         except Crash:
             self._crash()
+        except Violation:
+            raise
+        except Exception as exc:
+            raise Violation(f"the process ends by itself: {exc!r}") from exc
 
     def _crash(self) -> None:
         self.life.kill()
@@ -136,11 +146,31 @@ class Story:
         """SIGTERM and start, perhaps with another configuration."""
         self.life.shutdown()
         self.broker.cut()
-        means = replace(MEANS, bridge=self.rng.randint(1, 3))
-        if self.rng.random() < 0.3:
-            other = replace(MEANS.features[0], aggregate=self.rng.choice(("min", "sum")))
-            means = replace(means, features=(other, MEANS.features[1]))
-        self.fleets = tuple(means if f.name == "means" else f for f in self.fleets)
+        if self.rng.random() < 0.5:
+            self.fleets = reload_fleets(self.fleets, self.rng)
+        self.life = self._begin()
+
+    def _reload(self) -> None:
+        """SIGHUP with another configuration, often behind what a newcomer remembers."""
+        if self.rng.random() < 0.6:
+            bring_a_newcomer(self.life.core, self.rng, self.weights, self.journal)
+        self.fleets = reload_fleets(self.fleets, self.rng)
+        self.life.reconfigure(self.fleets)
+
+    def _restore(self) -> None:
+        """Take a backup, or put the last one in place of everything, as `docs/operations.md` says."""
+        backup_at = self.directory.parent / (self.directory.name + ".backup")
+        if not backup_at.exists():
+            self._guarded(lambda: backup(self.directory, backup_at, copying))
+            return
+        self.life.kill()
+        self.broker.cut()
+        shutil.rmtree(self.directory)
+        shutil.move(backup_at, self.directory)
+        with LedgerReader(self.directory) as ledger:
+            self.journal.go_back(ledger)
+        self.broker.note_restore()
+        self._confirmed_checked = 0
         self.life = self._begin()
 
     def _heal(self) -> None:
@@ -160,7 +190,7 @@ class Story:
             self._turn()
 
     def _quiet(self) -> bool:
-        loop = self.life.loop
+        loop = self.life.core.loop
         nothing_refused = not self.life.ledger.refused_outputs(0, 1)
         publisher = loop.publisher
         if not nothing_refused:
@@ -206,7 +236,7 @@ class Story:
             raise Violation("I7: a replay from the beginning gives other bodies")
         if verdicts != self.journal.verdicts:
             raise Violation("I7: a replay from the beginning gives other verdicts")
-        differing = differences(pipeline, self.life.pipeline)
+        differing = differences(pipeline, self.life.core.pipeline)
         if differing:
             raise Violation(f"I7: a replay from the beginning ends in another state: {differing[:5]}")
 

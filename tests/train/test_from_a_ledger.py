@@ -59,7 +59,7 @@ def value_of(stream: str, tick: int) -> tuple[float, float]:
 def drive(pipeline: Pipeline, ledger: Ledger, inputs: Sequence[Input]) -> list[int]:
     """As the loop does: step, then commit inputs, verdicts, and what was parked; the verdicts."""
     outcome = pipeline.advance(inputs)
-    unparked = [(one.fleet, one.stream) for one in inputs if one.detail and "unparked" in one.detail]
+    unparked = [(one.fleet, one.stream) for one in inputs if isinstance(one.event, events.StreamUnparked)]
     ledger.commit(
         Commit(
             inputs, outcome.verdicts, outcome.outputs, refused=outcome.refused, parked=outcome.parked, unparked=unparked
@@ -87,7 +87,7 @@ def fill(directory: Path, fleets: tuple[Fleet, ...]) -> set[int]:
             batch += [reading(tick, 1e3, 1e3, stream="a"), reading(tick - 3, -1e3, 1e3, stream="a")]
         found.update(drive(pipeline, ledger, batch))
         drive(pipeline, ledger, [timer(tick + 0.5)])
-    parked = {one.stream for one in _events(ledger) if "unparked" in one.detail}
+    parked = {one.stream for one in _events(ledger) if isinstance(one.event, events.StreamUnparked)}
     ledger.close()
     assert parked == {"b"}
     return found

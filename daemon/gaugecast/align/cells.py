@@ -37,7 +37,7 @@ def _join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Floa
 
 def complete(table: StreamTable, fleet: Fleet, slots: Int64) -> Bool:
     """Whether an open cell can close without waiting: every feature spoke, and none is aggregated."""
-    if any(f.aggregate != "last" for f in fleet.features):
+    if fleet.aggregated:
         return np.zeros(len(slots), bool)
     return np.asarray((table["cell_n"][slots] > 0).all(axis=1))
 
@@ -50,7 +50,7 @@ def take(table: StreamTable, fleet: Fleet, slots: Int64) -> tuple[Float64, Int64
     values, count = table["cell"][slots], table["cell_n"][slots]
     tick, held = table["open_tick"][slots], table["held"][slots].astype(np.int64)
     at = table["cell_at"][slots]
-    if any(f.aggregate != "last" for f in fleet.features):
+    if fleet.aggregated:
         at = table["phase"][slots] + tick * fleet.period_ns
     for f, feature in enumerate(fleet.features):
         if feature.aggregate == "mean":

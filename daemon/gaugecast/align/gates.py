@@ -18,6 +18,9 @@ from gaugecast.streams.table import NEVER, StreamTable
 #: So many late readings in order, in real time, mean that the sensor's clock was set back.
 REANCHOR_AFTER = 20
 
+#: More than this does not count as lateness: a single reading dated 1830 would otherwise outweigh all others.
+MOST_LATE_NS = 365 * 86_400 * 10**9
+
 #: In `Judged.verdict`: nothing against this reading.
 ACCEPTED = -1
 
@@ -76,7 +79,7 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         verdict = np.where(anchored, ACCEPTED, verdict)
         values = np.where(anchored[:, None], r.values, values)
         newest = np.maximum(closed, np.where(table["open"][r.slots], table["open_tick"][r.slots], closed))
-        tick = np.where(anchored, newest + fleet.bridge + 2, tick)
+        tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
     forced = anchored | (tick != tick_of(r.at, phase, fleet.period_ns))
     phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
     if _learns_phase(fleet):
@@ -85,9 +88,20 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     return Judged(verdict, values, tick, phase, anchored)
 
 
+def lateness(table: StreamTable, fleet: Fleet, r: Round) -> Int64:
+    """How far the event time of each reading lies behind the newest that was taken of its stream, ns (N,).
+
+    From 0, which it is where payloads bring no event time, to `MOST_LATE_NS`.
+    """
+    if not fleet.timed:
+        return np.zeros(len(r.at), np.int64)
+    newest = table["key"][r.slots].max(axis=1)  # the key is the event time here
+    return np.where(newest > r.at, np.minimum(newest - r.at, MOST_LATE_NS), 0)
+
+
 def _learns_phase(fleet: Fleet) -> bool:
     """With aggregates the windows stay on the clock; there a sensor's own phase means nothing."""
-    return all(f.aggregate == "last" for f in fleet.features)
+    return not fleet.aggregated
 
 
 def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]:

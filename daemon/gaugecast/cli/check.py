@@ -123,7 +123,7 @@ def check_online(
         Unreachable: No connection within the time; the message says why.
         ConfigError: Password or certificates cannot be read.
     """
-    survey = Survey(fleets)
+    survey = Survey(fleets, settings.loop)
     decoder = Decoder(fleets, settings.loop)
     link = Link(_visitor(settings.mqtt), _filters(fleets, settings.mqtt), retained=(SYS_VERSION, SYS_DROPPED))
     until = monotonic() + seconds
@@ -134,7 +134,8 @@ def check_online(
             connected = connected or link.connected
             link.ack(messages)
             readings = [message for message in messages if not message.topic.startswith("$SYS/")]
-            survey.add(decoder.decode(readings, clock_ns()), readings)
+            now_ns = clock_ns()
+            survey.add(decoder.decode(readings, now_ns), readings, now_ns)
             survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
         fault = link.last_error
     finally:

@@ -15,14 +15,14 @@ from rich.table import Table
 from gaugecast.cli.figures import show_skill
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
-from gaugecast.control import SOCKET_NAME, call
+from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.service.sweep import Roles, remove
-from gaugecast.service.warming import warm, write_memory
+from gaugecast.service.warming import warm
 from gaugecast.storage.models import ModelStore
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
@@ -122,10 +122,10 @@ def shadow_model(
     """
     settings = load_settings(config, os.environ)
     name = _fleet_name(settings, fleet)
-    _ask(settings, {"command": "models"})  # without a daemon there is nothing to warm for
+    _ask(settings, ModelsQuery())  # without a daemon there is nothing to warm for
     if warm_inputs:
         _warm(settings, next(f for f in resolve_fleets(settings) if f.name == name), version, warm_inputs)
-    request = {"command": "hand_over", "fleet": name, "version": version, "role": "shadow", "reason": "asked"}
+    request = HandOver(fleet=name, version=version, role="shadow", reason="asked")
     with Console().status("the daemon gets ready for it, and forecasts meanwhile"):
         _ask(settings, request, timeout_s=_LOADING_S)
     typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
@@ -147,14 +147,14 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
             most=most,
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-    write_memory(store.place(fleet.name, version), chunks)
+    store.leave_memory(fleet.name, version, chunks)
 
 
 @models_app.command("promote")
 def promote_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     """Put the model in shadow in force now, warm as it is."""
     settings = load_settings(config, os.environ)
-    _ask(settings, {"command": "promote", "fleet": _fleet_name(settings, fleet)})
+    _ask(settings, Promote(fleet=_fleet_name(settings, fleet)))
     typer.echo("promoted")
 
 
@@ -162,7 +162,7 @@ def promote_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
 def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
     """Put the last good weights in force again; persistence where there are none."""
     settings = load_settings(config, os.environ)
-    _ask(settings, {"command": "rollback", "fleet": _fleet_name(settings, fleet)}, timeout_s=_LOADING_S)
+    _ask(settings, RollBack(fleet=_fleet_name(settings, fleet)), timeout_s=_LOADING_S)
     typer.echo("rolled back")
 
 
@@ -172,14 +172,14 @@ def remove_model(version: Version, config: Config = _DEFAULT, fleet: FleetName =
     settings = load_settings(config, os.environ)
     name, directory = _fleet_name(settings, fleet), settings.storage.directory
     try:
-        roles = Roles.of_answer(_ask(settings, {"command": "models"}))
+        roles = Roles.of_answer(_ask(settings, ModelsQuery()))
     except Unreachable:
         roles = Roles(frozenset())  # no daemon runs: the ledger and its checkpoints know
     remove(directory, ModelStore(directory), name, version, roles=roles)
     typer.echo(f"{version} is removed")
 
 
-def _ask(settings: Settings, request: dict[str, Any], *, timeout_s: float = 5.0) -> dict[str, Any]:
+def _ask(settings: Settings, request: Request, *, timeout_s: float = 5.0) -> dict[str, Any]:
     return call(settings.storage.directory / SOCKET_NAME, request, timeout_s)
 
 
@@ -194,7 +194,7 @@ def _fleet_name(settings: Settings, wanted: str | None) -> str:
 
 def _roles(settings: Settings) -> dict[tuple[str, str], tuple[str, float | None]]:
     try:
-        answer = _ask(settings, {"command": "models"})
+        answer = _ask(settings, ModelsQuery())
     except (Unreachable, ModelError):
         return {}  # no daemon runs: nothing has a role
     return {

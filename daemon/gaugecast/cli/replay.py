@@ -57,22 +57,23 @@ def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
     if report.differing:
         console.print(f"[red]{report.differing} of {report.outputs} messages differ[/red] from what was published")
         raise typer.Exit(1)
+    how = "within a tolerance, for another machine made some of them," if report.elsewhere else "byte for byte"
     console.print(
-        f"{report.outputs} messages reproduced byte for byte from {report.inputs} inputs after input {report.from_seq}"
+        f"{report.outputs} messages reproduced {how} from {report.inputs} inputs after input {report.from_seq}"
     )
 
 
 def _replay_file(settings: Settings, path: Path, name: str | None, time_column: str | None, each: object) -> None:
     from gaugecast.history import read_csv
     from gaugecast.service.replaying import fleet_called, replay_inputs
-    from gaugecast.service.reports import fleet_state
+    from gaugecast.service.reports import scores_of
 
     fleet = fleet_called(resolve_fleets(settings), name)
     batches = read_csv(path, fleet, time_column=time_column)
     pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
     part = pipeline.parts[fleet.name]
     table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {part.totals.forecasts} forecasts")
-    for score in fleet_state(part).features:
+    for feature, score in scores_of(part).items():
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
-        table.add_row(score.feature, error, show_skill(score.skill))
+        table.add_row(feature, error, show_skill(score.skill))
     Console().print(table)

@@ -23,6 +23,6 @@ def run_command(
     """
     settings = load_settings(config, os.environ)
     configure(log_level)
-    from gaugecast.service.life import run  # what only the daemon needs is imported only here
+    from gaugecast.service.daemon import run  # what only the daemon needs is imported only here
 
     run(settings)

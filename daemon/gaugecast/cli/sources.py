@@ -17,6 +17,7 @@ from gaugecast.config.explain import explain
 from gaugecast.config.table import Table
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
+from gaugecast.files import regular
 from gaugecast.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _as_option(word: str, table: type[Table]) -> str:
 def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, Any], Fleet | None]:
     """The table as it stands in the file, and the fleet."""
     try:
-        raw = tomllib.loads(config.read_text())
+        raw = tomllib.loads(regular(config).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise ConfigError(f"{config}: expected a TOML file: {exc}") from exc
     if "fleet" not in raw:

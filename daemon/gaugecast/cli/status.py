@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,14 +21,16 @@ from gaugecast.cli.figures import (
     show_bytes,
     show_count,
     show_name,
+    show_passed_over,
     show_rate,
     show_skill,
     show_value,
 )
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, FleetStatus, LearnerStatus, StatusAnswer, call
+from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable
+from gaugecast.status import Fleet, Learner, Shadow, Status, Storage, Streams
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -52,14 +54,14 @@ def status(
         raise typer.Exit(1)
 
 
-def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> StatusAnswer:
+def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> Status:
     """Ask the control socket; where that cannot be reached (another user's daemon), ask /readyz.
 
     Raises:
         Unreachable: Neither answers; the message is the socket's.
     """
     try:
-        return msgspec.convert(call(socket, {"command": "status"}, timeout_s), StatusAnswer)
+        return msgspec.convert(call(socket, StatusQuery(), timeout_s), Status)
     except Unreachable as exc:
         answer = _ask_http(http, timeout_s) if http.port else None
         if answer is None:
@@ -68,7 +70,7 @@ def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> StatusAnswer
         return answer
 
 
-def _ask_http(http: Http, timeout_s: float) -> StatusAnswer | None:
+def _ask_http(http: Http, timeout_s: float) -> Status | None:
     host = f"[{http.host}]" if ":" in http.host else http.host
     try:
         with urllib.request.urlopen(f"http://{host}:{http.port}/readyz", timeout=timeout_s) as answer:
@@ -78,13 +80,13 @@ def _ask_http(http: Http, timeout_s: float) -> StatusAnswer | None:
     except (OSError, ValueError):
         return None
     try:
-        facts: dict[str, Any] = json.loads(body)
-        return msgspec.convert({"ready": facts["ok"], **facts}, StatusAnswer)
-    except (ValueError, KeyError, TypeError, msgspec.ValidationError):
+        facts: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+        return msgspec.convert(facts, Status) if "doing" in facts else None
+    except msgspec.MsgspecError:
         return None  # something else listens there
 
 
-def render_status(answer: StatusAnswer) -> RenderableType:
+def render_status(answer: Status) -> RenderableType:
     """The whole screen; pure."""
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim")
@@ -92,68 +94,82 @@ def render_status(answer: StatusAnswer) -> RenderableType:
     for name, text in _facts(answer):
         lines.add_row(name, text)
     parts: list[RenderableType] = [render_headline(answer), "", lines]
-    if answer.fleets:
-        parts += ["", _fleet_table(answer.fleets)]
+    fleets = list(answer.at_work())
+    if fleets:
+        parts += ["", _fleet_table(fleets)]
     return Group(*parts)
 
 
-def render_headline(answer: StatusAnswer) -> Text:
-    """`● forecasting  gaugecast 0.1.0 · pid 42 · up 3 h 12 min`, or why not."""
-    if answer.ready:
-        text = Text("● forecasting", style="bold green")
-    else:
-        text = Text(f"○ not ready: {show_name(answer.reason) or 'no reason given'}", style="bold red")
+def render_headline(answer: Status) -> Text:
+    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`; or what it does instead, and why, and the rest below."""
+    what = show_name(str(answer.doing))
+    text = Text(f"● {what}", style="bold green") if answer.ready else Text(f"○ {what}", style="bold red")
     about = [f"gaugecast {answer.version}".strip()]
     if answer.pid is not None:
         about.append(f"pid {answer.pid}")
     if answer.uptime_s is not None:
         about.append(f"up {show_age(answer.uptime_s)}")
-    return text.append("   " + " · ".join(about), style="not bold dim")
+    return text.append(("   " if answer.ready else "\n  ") + " · ".join(about), style="not bold dim")
 
 
-def _facts(answer: StatusAnswer) -> list[tuple[str, Text]]:
-    connected = ("connected", "green") if answer.connected else ("not connected", "red")
-    lost = answer.session_lost_total
-    facts = [
-        (
-            "broker",
-            _join(
-                (answer.broker or NOTHING, ""),
-                connected,
-                (f"{show_count(answer.reconnects_total, 'reconnect')}", ""),
-                (f"session lost {lost}×", "yellow") if lost else None,
-            ),
-        ),
-        (
-            "readings",
-            _join(
-                (f"{answer.readings_total:,}", ""),
-                (f"{show_rate(answer.readings_per_s)}/s", "bold"),
-                (f"{answer.rejects_total:,} refused", "yellow" if answer.rejects_total else ""),
-            ),
-        ),
-        (
-            "forecasts",
-            _join(
-                (f"{answer.forecasts_total:,}", ""),
-                (f"{show_rate(answer.forecasts_per_s)}/s", "bold"),
-                None if answer.latency_s is None else (f"{answer.latency_s * 1e3:.1f} ms after the reading", ""),
-                (f"{answer.lag:,} unconfirmed", "yellow" if answer.lag > 1000 else ""),
-            ),
-        ),
-        ("kept", _kept(answer)),
-    ]
-    facts += [("learner", _learner(fleet.fleet, fleet.learner)) for fleet in answer.fleets if fleet.learner is not None]
-    facts += [("not learned", Text(f"{fleet.fleet}: {fleet.spared}")) for fleet in answer.fleets if fleet.spared]
+def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
+    yield "broker", _broker(answer)
+    yield "readings", _readings(answer)
+    yield "forecasts", _forecasts(answer)
+    if refused := answer.publishing.refused_rows:
+        yield "refused", Text(f"{show_count(refused, 'forecast')} by the broker; offered again later", style="yellow")
+    yield "kept", _kept(answer.storage)
+    for name, fleet in answer.fleets.items():
+        if passed_over := show_passed_over(fleet.counts):
+            yield "passed over", Text(f"{name}: {passed_over}", style="yellow")
+        if fleet.learner is not None:
+            yield "learner", _learner(name, fleet.learner, fleet.rollbacks_total)
+            if fleet.learner.spared:
+                yield "not learned", Text(f"{name}: {fleet.learner.spared}")
+        if fleet.shadow is not None:
+            yield "on trial", _shadow(name, fleet.shadow)
     if answer.degraded:
-        facts.append(("degraded", Text(", ".join(answer.degraded), style="bold red")))
+        yield "degraded", Text(", ".join(answer.degraded), style="bold red")
+    for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
+        if trouble is not None:
+            yield name, Text(show_name(trouble), style="yellow")
     if answer.metrics_url:
-        facts.append(("metrics", Text(answer.metrics_url)))
-    return facts
+        yield "metrics", Text(answer.metrics_url)
 
 
-def _kept(answer: StatusAnswer) -> Text:
-    age, size, rows = answer.checkpoint_age_s, answer.ledger_bytes, answer.quarantine_rows
+def _broker(answer: Status) -> Text:
+    broker = answer.broker
+    return _join(
+        (broker.address or NOTHING, ""),
+        ("connected", "green") if broker.connected else ("not connected", "red"),
+        (show_count(broker.reconnects_total, "reconnect"), ""),
+        (f"session lost {broker.session_lost_total}×", "yellow") if broker.session_lost_total else None,
+        None if broker.lowered is None else (show_name(broker.lowered), "yellow"),
+    )
+
+
+def _readings(answer: Status) -> Text:
+    total = answer.total
+    return _join(
+        (f"{total.received:,}", ""),
+        (f"{show_rate(answer.rates.readings_per_s)}/s", "bold"),
+        (f"{total.rejected:,} refused", "yellow" if total.rejected else ""),
+    )
+
+
+def _forecasts(answer: Status) -> Text:
+    publishing = answer.publishing
+    latency_s, unconfirmed = publishing.latency_s, publishing.unconfirmed
+    return _join(
+        (f"{answer.total.forecasts:,}", ""),
+        (f"{show_rate(answer.rates.forecasts_per_s)}/s", "bold"),
+        None if latency_s is None else (f"{latency_s * 1e3:.1f} ms after the reading", ""),
+        (f"{unconfirmed:,} unconfirmed", "yellow" if unconfirmed > 1000 else ""),
+    )
+
+
+def _kept(storage: Storage) -> Text:
+    age, size, rows = storage.checkpoint_age_s, storage.ledger_bytes, storage.quarantine_rows
     return _join(
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
         None if size is None else (f"ledger {show_bytes(size)}", ""),
@@ -161,10 +177,10 @@ def _kept(answer: StatusAnswer) -> Text:
     )
 
 
-def _learner(fleet: str, learner: LearnerStatus) -> Text:
+def _learner(fleet: str, learner: Learner, rollbacks: int) -> Text:
     """Of one fleet; drifts, roll-backs and failures only where there were any."""
     rate, lag_s = learner.rate, learner.lag_s
-    drifts, rollbacks, failures = learner.drift_total, learner.rollbacks_total, learner.failures_total
+    drifts, failures = learner.drift_total, learner.failures_total
     return _join(
         (f"{fleet}: {show_count(learner.updates_total, 'update')}", ""),
         (f"{show_count(learner.handovers_total, 'hand-over')}", ""),
@@ -176,30 +192,38 @@ def _learner(fleet: str, learner: LearnerStatus) -> Text:
     )
 
 
+def _shadow(fleet: str, shadow: Shadow) -> Text:
+    """How far a model on trial is from being put in force."""
+    text = _join(
+        (f"{fleet}: {shadow.version}", ""), (f"{shadow.steps:,} of {shadow.promote_after:,} steps", ""), ("skill ", "")
+    )
+    return text.append_text(show_skill(shadow.skill))
+
+
 def _join(*parts: tuple[str, str] | None) -> Text:
     return Text(" · ", style="dim").join(Text(text, style=style or "default") for text, style in filter(None, parts))
 
 
-def _fleet_table(fleets: list[FleetStatus]) -> Table:
+def _fleet_table(fleets: Iterable[tuple[str, Fleet, Streams]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("fleet", "streams", "model", "feature"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for title in ("fleet", "streams", "model", "feature"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
     table.add_column("skill", justify="right", no_wrap=True)
     table.add_column("|residual|", justify="right", no_wrap=True)
-    for fleet in fleets:
-        own = (Text(fleet.fleet, style="bold"), _streams(fleet), Text(fleet.model or "persistence"))
-        for feature in fleet.features:
-            error = show_value(feature.absolute_error, feature.absolute_error)
-            table.add_row(*own, feature.feature, show_skill(feature.skill), f"{error} {feature.unit}".rstrip())
+    for name, fleet, streams in fleets:
+        own = (Text(name, style="bold"), _streams(streams), Text(fleet.model or "persistence"))
+        for feature, score in fleet.features.items():
+            error = show_value(score.absolute_error, score.absolute_error)
+            table.add_row(*own, feature, show_skill(score.skill), f"{error} {score.unit}".rstrip())
             own = (Text(), Text(), Text())
         if not fleet.features:
             table.add_row(*own)
     return table
 
 
-def _streams(fleet: FleetStatus) -> Text:
+def _streams(streams: Streams) -> Text:
     return _join(
-        (f"{fleet.active:,}", ""),
-        (f"{fleet.stale:,} stale", "yellow") if fleet.stale else None,
-        (f"{fleet.parked:,} parked", "") if fleet.parked else None,
+        (f"{streams.active:,}", ""),
+        (f"{streams.stale:,} stale", "yellow") if streams.stale else None,
+        (f"{streams.parked:,} parked", "") if streams.parked else None,
     )

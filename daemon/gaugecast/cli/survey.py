@@ -9,10 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.cli.figures import show_passed_over
 from gaugecast.config.duration import duration_text
+from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.payloads import Decoded
-from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline.batch_result import Totals
+from gaugecast.records import Input, Kind, Message, Order, Refused
 from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
 MOST_STREAMS = 100_000
@@ -60,18 +64,25 @@ class FleetSurvey:
 
 
 class Survey:
-    """Sums up what `Decoder.decode` made of what came."""
+    """Sums up what `Decoder.decode` made of what came, and what the daemon's own pipeline says of it.
 
-    def __init__(self, fleets: Sequence[Fleet]) -> None:
+    That has no models: which readings are late or came twice does not depend on them.
+    """
+
+    def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self.fleets = {fleet.name: FleetSurvey(fleet) for fleet in fleets}
+        self._pipeline = Pipeline(limits, lambda _fleet, _version: None)
+        self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet in fleets])
         self.refused: Counter[tuple[str, str]] = Counter()  # by fleet and reason
         self.examples: dict[tuple[str, str], Refused] = {}
         self.broker: dict[str, str] = {}  # $SYS topics
         self.faults: list[str] = []  # what the link complained of
         self.messages_total = 0
 
-    def add(self, decoded: Decoded, messages: Sequence[Message]) -> None:
-        """Note one batch."""
+    def add(self, decoded: Decoded, messages: Sequence[Message], now_ns: int) -> None:
+        """Note one batch that came at `now_ns`, Unix time."""
+        due = [Input.timer(now_ns)] if self._pipeline.due(now_ns) else []
+        self._pipeline.advance([*decoded.inputs, *due])
         self.messages_total += len(messages)
         for taken in decoded.inputs:
             if taken.kind is Kind.READING:
@@ -89,7 +100,20 @@ class Survey:
     def warnings(self, elapsed_s: float) -> list[str]:
         """What an operator should look at before going on; `elapsed_s` is how long was listened."""
         found = [text for seen in self.fleets.values() for text in _fleet_warnings(seen, elapsed_s)]
+        found += _lateness(self._pipeline.totals())
         return found + _broker_warnings(self.broker, self.messages_total / max(elapsed_s, 1e-3), self.fleets)
+
+
+def _lateness(totals: Mapping[str, Totals]) -> list[str]:
+    found = []
+    for fleet, t in totals.items():
+        if passed_over := show_passed_over(t):
+            lost, came = t.late + t.duplicate, t.stepped + t.held + t.late + t.duplicate
+            found.append(
+                f"[fleet.{fleet}] {lost} of {came} readings would not be forecast: {passed_over}; of a stream, each "
+                "reading must be newer than those before it"
+            )
+    return found
 
 
 def _fleet_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -17,14 +17,24 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import NOTHING, show_count, show_name, show_rate, show_skill, show_value, sparkline
+from gaugecast.cli.figures import (
+    NOTHING,
+    show_count,
+    show_name,
+    show_passed_over,
+    show_rate,
+    show_skill,
+    show_value,
+    sparkline,
+)
 from gaugecast.cli.status import render_headline
 from gaugecast.config.load import load_settings
-from gaugecast.control import SOCKET_NAME, StatusAnswer, StreamRow, StreamsAnswer, StreamsQuery, call
+from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable
+from gaugecast.status import Status
 
 TRAIL_LENGTH = 60  # observations kept for the trend
-_FRAME_LINES = 8  # head, column titles, foot and the blank lines between
+_FRAME_LINES = 8  # a head of one line, rates, column titles, foot and the blank lines between
 _DOTS = {"ok": ("●", "green"), "unsure": ("◐", "yellow"), "stale": ("○", "dim")}
 
 Key = tuple[str, str, str]
@@ -73,23 +83,22 @@ def ask_streams(socket: Path, query: StreamsQuery, timeout_s: float = 5.0) -> St
     Raises:
         Unreachable, CommandRefused: As `control.call`.
     """
-    request: dict[str, Any] = msgspec.to_builtins(query)
-    return msgspec.convert(call(socket, request, timeout_s), StreamsAnswer)
+    return msgspec.convert(call(socket, query, timeout_s), StreamsAnswer)
 
 
 def _follow(console: Console, socket: Path, query: StreamsQuery, trails: Trails, every_s: float) -> None:
     """Look again and again; a daemon that restarts is waited for, one that never was there is not."""
-    shown = ask_streams(socket, query)
+    shown, gone = ask_streams(socket, query), ""
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             trails.update(shown.rows)
-            live.update(render_streams(shown, trails, width=console.width, height=console.height), refresh=True)
+            screen = render_streams(shown, trails, width=console.width, height=console.height, gone=gone)
+            live.update(screen, refresh=True)
             time.sleep(every_s)
             try:
-                shown = ask_streams(socket, query)
+                shown, gone = ask_streams(socket, query), ""
             except Unreachable as exc:
-                down = StatusAnswer(ready=False, reason=str(exc))
-                shown = StreamsAnswer(rows=shown.rows, total=shown.total, status=down)
+                gone = str(exc)
 
 
 class Trails:
@@ -133,25 +142,35 @@ def _key(row: StreamRow) -> Key:
 
 
 def render_streams(
-    answer: StreamsAnswer, trails: Trails, *, width: int = 80, height: int | None = None
+    answer: StreamsAnswer, trails: Trails, *, width: int = 80, height: int | None = None, gone: str = ""
 ) -> RenderableType:
-    """The whole screen, for `width` columns (80 and more look well); pure. At most `height` lines, if given."""
-    rows = answer.rows if height is None else answer.rows[: max(1, height - _FRAME_LINES)]
+    """The whole screen, for `width` columns (80 and more look well); pure. At most `height` lines, if given.
+
+    Args:
+        gone: Why the daemon answers no more; `answer` is then its last.
+    """
+    head = Text(f"○ no answer: {show_name(gone)}", style="bold red") if gone else render_headline(answer.status)
+    frame = _FRAME_LINES + len(head.wrap(Console(width=width), width)) - 1
+    rows = answer.rows if height is None else answer.rows[: max(1, height - frame)]
     table = _table(rows, trails, _Widths.within(width))
-    return Group(render_headline(answer.status), _rates(answer.status), "", table, "", _foot(answer, rows))
+    rates = Text() if gone else _rates(answer.status)
+    return Group(head, rates, "", table, "", _foot(answer, rows))
 
 
-def _rates(status: StatusAnswer) -> Text:
-    if not status.ready and not status.broker:
-        return Text()
-    parts = [status.broker or NOTHING, f"{show_rate(status.readings_per_s)} readings/s"]
-    if status.latency_s is not None:
-        parts.append(f"{status.latency_s * 1e3:.1f} ms to forecast")
-    if status.rejects_total:
-        parts.append(f"{status.rejects_total:,} refused")
+def _rates(status: Status) -> Text:
+    total, latency_s = status.total, status.publishing.latency_s
+    parts = [status.broker.address or NOTHING, f"{show_rate(status.rates.readings_per_s)} readings/s"]
     if status.degraded:
         parts.append(f"degraded: {', '.join(status.degraded)}")
-    return Text("  " + " · ".join(parts), style="yellow" if status.degraded else "dim", no_wrap=True)
+    if latency_s is not None:
+        parts.append(f"{latency_s * 1e3:.1f} ms to forecast")
+    if total.rejected:
+        parts.append(f"{total.rejected:,} refused")
+    if passed_over := show_passed_over(total):
+        parts.append(passed_over)
+    return Text(
+        "  " + " · ".join(parts), style="yellow" if status.degraded else "dim", no_wrap=True, overflow="ellipsis"
+    )
 
 
 def _table(rows: Sequence[StreamRow], trails: Trails, widths: _Widths) -> Table:

@@ -15,6 +15,7 @@ from gaugecast.config.explain import explain
 from gaugecast.config.schema import Settings
 from gaugecast.config.table import Table
 from gaugecast.errors import ConfigError
+from gaugecast.files import regular
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 CREDENTIALS = ("$CREDENTIALS_DIRECTORY/", "${CREDENTIALS_DIRECTORY}/")
@@ -52,7 +53,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(regular(path).read_bytes().decode())
     except FileNotFoundError as exc:
         raise ConfigError(f"{path}: no such file; `gaugecast init {path}` writes one") from exc
     except OSError as exc:

@@ -12,7 +12,7 @@ from gaugecast.config.crosscheck import check_inputs, check_outputs
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import Feature, Fleet, Rows
+from gaugecast.fleet import NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
 from gaugecast.topics import FieldPath, Pattern, Template, parse_path
 
 FEATURE_CAPTURE = "feature"
@@ -22,7 +22,6 @@ STALE_LEAST_NS = 10 * 10**9
 _YEAR_NS = 366 * 86_400 * 10**9
 _REACH_NS = 36_525 * 86_400 * 10**9
 
-_FLEET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/+#]{1,64}")
 _Read = TypeVar("_Read")
 
@@ -48,8 +47,8 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     Raises:
         ConfigError: As `resolve_fleets`.
     """
-    if not _FLEET_NAME.fullmatch(name):
-        raise ConfigError(f"[fleet.{name}]: expected a name of 1 to 64 letters, digits, `_`, `.`, `-`, got {name!r}")
+    if not is_fleet_name(name):
+        raise ConfigError(f"[fleet.{name}]: expected {NAME_RULE}, got {name!r}")
     patterns = [_read(name, "subscribe", Pattern.parse, text) for text in table.subscribe]
     captures = _common_captures(name, patterns)
     features = tuple(_feature(name, key, feature, table.payload) for key, feature in table.features.items())
@@ -120,8 +119,7 @@ def _optional_duration(fleet: str, key: str, text: str | float | None, default_n
 
 
 def _default_rows(features: Sequence[Feature]) -> Rows:
-    forecast = sum(feature.role == "forecast" for feature in features)
-    return "per_feature" if forecast <= MOST_PER_FEATURE else "joint"
+    return "per_feature" if len(forecast_places(features)) <= MOST_PER_FEATURE else "joint"
 
 
 def _common_captures(fleet: str, patterns: Sequence[Pattern]) -> tuple[str, ...]:
@@ -184,7 +182,7 @@ def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Featur
 
 
 def _check_features(fleet: str, features: Sequence[Feature], payload: str, feature_capture: str) -> None:
-    if not any(feature.role == "forecast" for feature in features):
+    if not forecast_places(features):
         raise ConfigError(f'[fleet.{fleet}] features: at least one needs role = "forecast", all have "input"')
     if feature_capture:
         return

@@ -1,28 +1,36 @@
 """The control socket: commands for a running daemon, one JSON object a line, answered between two batches.
 
-`server` is polled by the loop thread, `client` is what the command line calls, `answers` are the formats of both.
+`server` is polled by the loop thread, `client` is what the command line calls; `requests` and `answers` are the
+formats of both.
 """
 
-from gaugecast.control.answers import (
-    FeatureStatus,
-    FleetStatus,
-    LearnerStatus,
-    StatusAnswer,
-    StreamRow,
-    StreamsAnswer,
+from gaugecast.control.answers import StreamRow, StreamsAnswer
+from gaugecast.control.client import call
+from gaugecast.control.requests import (
+    HandOver,
+    LearnerReport,
+    ModelsQuery,
+    Promote,
+    Request,
+    Reset,
+    RollBack,
+    StatusQuery,
     StreamsQuery,
 )
-from gaugecast.control.client import call
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
 __all__ = [
     "SOCKET_NAME",
     "Command",
     "Control",
-    "FeatureStatus",
-    "FleetStatus",
-    "LearnerStatus",
-    "StatusAnswer",
+    "HandOver",
+    "LearnerReport",
+    "ModelsQuery",
+    "Promote",
+    "Request",
+    "Reset",
+    "RollBack",
+    "StatusQuery",
     "StreamRow",
     "StreamsAnswer",
     "StreamsQuery",

@@ -30,8 +30,13 @@ def address_of(path: Path) -> Iterator[str]:
         os.close(directory)
 
 
-def call(path: Path, request: Mapping[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
+def call(path: Path, request: msgspec.Struct | Mapping[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
     """Send one request to the daemon that listens at `path`, and return its answer without `ok`.
+
+    Args:
+        path: The socket.
+        request: One of `requests.Request`, or the same as a mapping.
+        timeout_s: From now to the whole answer.
 
     Raises:
         Unreachable: Nobody listens, we may not connect, or no whole answer came within `timeout_s`.

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from gaugecast.control.client import address_of
-from gaugecast.errors import AlreadyRunning, ConfigError
+from gaugecast.control.requests import Request, decode_request, name_of
+from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError
 
 SOCKET_NAME = "control.sock"
 MAX_CLIENTS = 16
@@ -32,22 +33,25 @@ class Command:
     """One request, to be answered once, before the next poll or long after. Owner: the loop thread.
 
     Attributes:
-        name: What is asked for: the request's `command`.
-        request: The whole request, JSON values; its keys are the caller's claims, not checked here.
+        request: What is asked for; the types of its keys hold, their values are the caller's claims.
     """
 
-    def __init__(self, name: str, request: Mapping[str, Any], reply: Callable[[bytes], None]) -> None:
-        self.name = name
+    def __init__(self, request: Request, reply: Callable[[bytes], None]) -> None:
         self.request = request
         self._reply: Callable[[bytes], None] | None = reply
+
+    @property
+    def name(self) -> str:
+        """The command's name."""
+        return name_of(self.request)
 
     def answer(self, content: msgspec.Struct | Mapping[str, Any] | None = None) -> None:
         """Say that it was done, with `content` beside `"ok": true`. NaN and infinities become null."""
         self._send({"ok": True, **_to_builtins({} if content is None else content)})
 
     def refuse(self, error: str) -> None:
-        """Say that it was not done, and why."""
-        self._send({"ok": False, "error": error})
+        """Say that it was not done, and why; a file's name in it that is no UTF-8 is spelled out."""
+        self._send({"ok": False, "error": error.encode(errors="backslashreplace").decode()})
 
     def _send(self, answer: Mapping[str, Any]) -> None:
         if self._reply is None:
@@ -58,9 +62,6 @@ class Command:
 
 class Control:
     """The listening socket and its clients. Owner: the loop thread.
-
-    `fileno` is an epoll descriptor that becomes readable when `poll` has something to do, so that the loop's own
-    selector can wait for commands too.
 
     Args:
         path: Of the socket, 0600; a stale one is replaced.
@@ -79,10 +80,6 @@ class Control:
         self._epoll = select.epoll()
         self._epoll.register(self._listener, select.EPOLLIN)
         self._clients: dict[int, _Client] = {}
-
-    def fileno(self) -> int:
-        """The epoll descriptor to wait for."""
-        return self._epoll.fileno()
 
     def poll(self) -> list[Command]:
         """Take what has come and send what can be sent, without waiting; the commands to be answered, in order."""
@@ -117,12 +114,15 @@ class Control:
                 return
             except OSError:  # out of descriptors: the next poll tries again
                 return
-            if len(self._clients) >= MAX_CLIENTS or not _is_trusted(connection):
-                connection.close()
-                continue
-            connection.setblocking(False)
-            self._epoll.register(connection, select.EPOLLIN | select.EPOLLRDHUP)
-            self._clients[connection.fileno()] = _Client(connection, self._epoll, self._clock)
+            try:
+                if len(self._clients) < MAX_CLIENTS and _is_trusted(connection):
+                    connection.setblocking(False)
+                    self._epoll.register(connection, select.EPOLLIN | select.EPOLLRDHUP)
+                    self._clients[connection.fileno()] = _Client(connection, self._epoll, self._clock)
+                    continue
+            except OSError:  # it is gone already, or the kernel has no room to watch it: it may come again
+                pass
+            connection.close()
 
     def _settle(self) -> None:
         """Forget clients that are gone, or idle for too long; who waits for us is not idle."""
@@ -178,16 +178,12 @@ class _Client:
 
     def _parse(self, line: bytes) -> Command | None:
         try:
-            request = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as exc:
-            self._refuse(f"expected a JSON object on one line: {exc}")
-            return None
-        name = request.get("command")
-        if not isinstance(name, str) or not name:
-            self._refuse('expected a "command" with a name, such as {"command": "status"}')
+            request = decode_request(line)
+        except CommandRefused as exc:
+            self._refuse(str(exc))
             return None
         self._unanswered += 1
-        return Command(name, request, self._answer)
+        return Command(request, self._answer)
 
     def _answer(self, answer: bytes) -> None:
         self._unanswered -= 1

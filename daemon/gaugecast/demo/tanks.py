@@ -1,4 +1,4 @@
-"""What the demo simulates: the tanks, their configuration, and the faults that befall them now and then."""
+"""What the demo simulates: the tanks, their configuration, and the faults that happen to them now and then."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class BodyWriter:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.names = tuple(f.name for f in fleet.features if f.role == "forecast")
+        self.names = tuple(f.name for f in fleet.forecast_features)
 
     def topic(self, stream: str) -> str:
         """Where a stream's forecasts go."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from gaugecast.fleet import Feature, Rows
+from gaugecast.fleet import Feature, Rows, forecast_places
 from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float32, Float64, Int64
 
@@ -67,7 +67,7 @@ class InputLayout:
     @classmethod
     def of(cls, features: Sequence[Feature], rows: Rows, recipe: Recipe) -> InputLayout:
         """Lay out the fleet's features; the order of inputs in a row is own, clock, fed, identity."""
-        forecast = np.array([i for i, f in enumerate(features) if f.role == "forecast"], np.int64)
+        forecast = np.array(forecast_places(features), np.int64)
         per_feature = rows == "per_feature"
         fed = np.array([i for i, f in enumerate(features) if not per_feature or f.role == "input"], np.int64)
         pair = 2 if recipe.kind == "difference" and recipe.level else 1

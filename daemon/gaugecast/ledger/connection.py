@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.files import regular
+from gaugecast.ledger.room import lacks_room
 
 #: How long a commit waits for the file's write lock before it says busy, so that the loop can keep the link alive.
 BUSY_MS = 250
-_FULL_BYTES = 1 << 20  # less than this free, and a failed growth of the shared-memory file was for want of space
+#: A write, or the growth of the shared-memory file, that failed: for want of room, or because the disk is broken.
+#: A failed fsync is not among them: nobody knows what it has left on the disk.
+_PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -42,8 +45,11 @@ def connect_wal(path: Path, *, busy_ms: int) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; works while the daemon writes."""
-    if not path.exists():
-        raise StorageError(f"expected a ledger at {path}, found none")
+    try:
+        regular(path)
+    except OSError as exc:
+        found = "none" if isinstance(exc, FileNotFoundError) else exc.strerror
+        raise StorageError(f"expected a ledger at {path}, found {found}") from exc
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
@@ -70,13 +76,8 @@ def _meaning(exc: sqlite3.Error, path: Path) -> StorageError:
     name = getattr(exc, "sqlite_errorname", "no SQLite error code")
     code = getattr(exc, "sqlite_errorcode", 0)
     text = f"{path}: {exc} ({name})"
-    if code & 0xFF == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR_SHMSIZE and _is_full(path)):
+    if code & 0xFF == sqlite3.SQLITE_FULL or (code in _PERHAPS_FULL and lacks_room(path.parent)):
         return StorageFull(text)
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageBusy(text)
     return StorageError(text)
-
-
-def _is_full(path: Path) -> bool:
-    free = os.statvfs(path.parent)
-    return free.f_bavail * free.f_frsize < _FULL_BYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +24,8 @@ def oldest_input(directory: Path) -> int:
 class LedgerReader(LedgerReads):
     """A read-only view of `directory`/ledger.sqlite. One thread at a time.
 
-    Every call sees what is durable at that moment, so `replay(after_seq)`, called again and again, follows the tail.
+    Every call sees what is durable at that moment, so `replay(after_seq)`, called again and again, follows the tail;
+    `renew` says whether it is still the same ledger.
 
     Raises:
         StorageError: no ledger, a damaged one, or one of another version; from the calls too.
@@ -31,10 +33,23 @@ class LedgerReader(LedgerReads):
 
     def __init__(self, directory: Path) -> None:
         path = directory / schema.FILE_NAME
-        with translated(path):
-            connection = connect_reader(path)
-            schema.check_version(connection, path)
-        super().__init__(path, connection)
+        self._file = _identity(path)  # before it is opened: what replaces it in between is seen by `renew`
+        super().__init__(path, _open(path))
+
+    def renew(self) -> bool:
+        """Open the ledger anew where another file has taken its place (a backup was restored); whether it has.
+
+        Raises:
+            StorageError: What stands there now is no whole ledger (yet); the old one stays open, to be asked again.
+        """
+        found = _identity(self.path)
+        if found is None or found == self._file:
+            return False
+        connection = _open(self.path)
+        self._connection.close()
+        self._attach(connection)
+        self._file = found
+        return True
 
     def close(self) -> None:
         """Close the file."""
@@ -47,3 +62,23 @@ class LedgerReader(LedgerReads):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    with translated(path):
+        connection = connect_reader(path)
+        try:
+            schema.check_version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file, which are not used again while it is open; `None` where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -22,6 +22,10 @@ class LedgerReads:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self._attach(connection)
+
+    def _attach(self, connection: sqlite3.Connection) -> None:
+        """Read over this connection from now on."""
         self._connection = connection
         self._names = StreamNames(connection)
 

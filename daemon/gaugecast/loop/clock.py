@@ -9,7 +9,7 @@ from collections.abc import Callable
 STEP_NS = 10 * 10**9
 
 
-def _elapsed_ns() -> int:
+def elapsed_ns() -> int:
     """Counts on while the machine is suspended, which `monotonic` does not."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
@@ -26,7 +26,7 @@ class ArrivalClock:
     """
 
     def __init__(
-        self, after_ns: int, *, wall: Callable[[], int] = time.time_ns, elapsed: Callable[[], int] = _elapsed_ns
+        self, after_ns: int, *, wall: Callable[[], int] = time.time_ns, elapsed: Callable[[], int] = elapsed_ns
     ) -> None:
         self._wall, self._elapsed = wall, elapsed
         self._stamp = max(after_ns, wall())

@@ -7,7 +7,7 @@ checked before it is ordered.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,12 @@ from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
 from gaugecast.loop.engines import EngineLoader, EngineLoading
+from gaugecast.loop.ports import Models
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.records import Input, Order
-from gaugecast.storage.models import ModelStore
+from gaugecast.records import Order
 
 log = get("gaugecast")
 
@@ -45,7 +45,6 @@ class Standing:
     Attributes:
         good: The newest version that has gained on persistence while it was in force; the ledger's events have it too.
         handovers_total, rollbacks_total, refused_total: Of this process.
-        ordered: An event is on its way; nothing is judged or changed until it is taken.
         version, broken: In force when last looked at, and the states that had broken before these weights came.
     """
 
@@ -53,22 +52,25 @@ class Standing:
     handovers_total: int = 0
     rollbacks_total: int = 0
     refused_total: int = 0
-    ordered: bool = False
     version: str = ""
     broken: int = 0
 
 
 class ModelRoles:
-    """Owned by the loop's thread. Its verbs give events for the next batch.
+    """Owned by the loop's thread. Its verbs give orders for the next batch.
 
-    No event may name weights whose engine is not there: the loop would load it when it takes the event.
+    No order may name weights whose engine is not there: the loop would load it when it takes the event.
+
+    Args:
+        pending: Whether a change of a fleet is on its way: then nothing is judged or changed.
     """
 
     def __init__(
-        self, pipeline: Pipeline, store: ModelStore, settings: Learning, engines: EngineLoader | None = None
-    ) -> None:
+        self, pipeline: Pipeline, store: Models, settings: Learning, *, pending: Callable[[str], bool],
+        engines: EngineLoader,
+    ) -> None:  # fmt: skip
         self._pipeline, self._store, self._settings = pipeline, store, settings
-        self._engines = engines or EngineLoader()
+        self._pending, self._engines = pending, engines
         self.standings: dict[str, Standing] = {}
 
     def standing(self, fleet: str) -> Standing:
@@ -81,16 +83,19 @@ class ModelRoles:
             if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
                 self.standing(fleet).good = event.good
 
-    def loss_events(self, lost: Iterable[tuple[str, str]]) -> list[Input]:
-        """Events that say of roles that they are empty, since weights (fleet, version) could not be read.
+    def loss_orders(self, lost: Iterable[tuple[str, str]]) -> list[Order]:
+        """Orders that say of roles that they are empty, since weights (fleet, version) could not be read.
 
         From there on a replay is exact again.
         """
-        made: list[Input] = []
+        made: list[Order] = []
         for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.parts.keys()):
-            empty = {"in_force", "shadow"} - self._pipeline.parts[fleet].experts.keys()
-            told = [events.ModelInstalled(role, "", reason="lost") for role in sorted(empty)]  # type: ignore[arg-type]
-            made += [Order(event, fleet).stamped(0) for event in told]
+            filled = self._pipeline.parts[fleet].experts
+            made += [
+                Order(events.ModelInstalled(r, "", reason="lost"), fleet)
+                for r in events.ROLES.values()
+                if r not in filled
+            ]
         return made
 
     def part(self, fleet: str) -> FleetPipeline:
@@ -104,8 +109,8 @@ class ModelRoles:
             raise ModelError(f"one of the fleets {', '.join(self._pipeline.parts)} expected, got {fleet!r}")
         return part
 
-    def hand_over(self, fleet: str, version: str, role: str, reason: str) -> Input:
-        """Give weights from the store a role.
+    def hand_over(self, fleet: str, version: str, role: str, reason: str) -> list[Order]:
+        """Give weights from the store a role; what they remember of the streams follows, a chunk a batch.
 
         Raises:
             ModelError: They are damaged, do not fit the fleet, or may not have that role; counted, nothing changes.
@@ -116,21 +121,29 @@ class ModelRoles:
             self._check_quiet(fleet)
             model = self._store.load(fleet, version)
             check_meaning(model, part.fleet)
-            role = _role_for(part, model, role, learned=reason == events.LEARNED)
+            given = _role_for(part, model, role, learned=reason == events.LEARNED)
             self._engines.demand(model)
             self._store.touch(fleet, version)
         except (ModelError, OSError) as exc:
             standing.refused_total += 1
             log.warning("weights refused", fleet=fleet, version=version, role=role, why=str(exc))
             raise ModelError(str(exc)) from exc
-        if role == "in_force":
+        if given == "in_force":
             self._note_good(part)
         standing.handovers_total += 1
         sha256 = model.manifest.sha256
-        event = events.ModelInstalled(role, version, sha256=sha256, reason=reason, good=standing.good)  # type: ignore[arg-type]
-        return self._order(fleet, event)
+        event = events.ModelInstalled(given, version, sha256=sha256, reason=reason, good=standing.good)
+        chunks = self._memory_of(fleet, version) if given == "shadow" else []
+        return [Order(event, fleet), *(Order(events.ShadowWarmed(version), fleet, state=chunk) for chunk in chunks)]
 
-    def promote(self, fleet: str, reason: str = "asked") -> Input:
+    def _memory_of(self, fleet: str, version: str) -> list[bytes]:
+        try:
+            return self._store.take_memory(fleet, version)
+        except ModelError as exc:
+            log.warning("begins cold in shadow", why=str(exc))
+            return []
+
+    def promote(self, fleet: str, reason: str = "asked") -> Order:
         """Put the shadow in force.
 
         Raises:
@@ -143,9 +156,9 @@ class ModelRoles:
         self._note_good(part)
         version, good = part.shadow.version, self.standing(fleet).good
         log.info("promote", fleet=fleet, version=version, reason=reason)
-        return self._order(fleet, events.ShadowPromoted(version, reason=reason, good=good))
+        return Order(events.ShadowPromoted(version, reason=reason, good=good), fleet)
 
-    def roll_back(self, fleet: str, reason: str = "asked") -> Input:
+    def roll_back(self, fleet: str, reason: str = "asked") -> Order:
         """Put the last good weights in force again; persistence where there are none, or where they fail themselves.
 
         Raises:
@@ -160,18 +173,18 @@ class ModelRoles:
         standing.good = version
         standing.rollbacks_total += 1
         log.warning("rollback", fleet=fleet, version=part.in_force.version, to=version or "persistence", reason=reason)
-        return self._order(fleet, events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version))
+        return Order(events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version), fleet)
 
-    def judge(self) -> list[Input]:
+    def judge(self) -> list[Order]:
         """Once a second: promote shadows that have proven themselves, roll back what loses to persistence.
 
         Rollback only while we learn: else nothing may depend on when somebody looks, and what is in force was put
         there by people.
         """
         learning = self._settings.mode != "off"
-        made: list[Input] = []
+        made: list[Order] = []
         for fleet, part in self._pipeline.parts.items():
-            if self.standing(fleet).ordered:
+            if self._pending(fleet):
                 continue
             if part.shadow is not None and self._has_proven(part):
                 made.append(self.promote(fleet, "beat what is in force"))
@@ -180,18 +193,9 @@ class ModelRoles:
                     made.append(self.roll_back(fleet, why))
         return made
 
-    def taken(self) -> None:
-        """The events that were ordered have been taken."""
-        for standing in self.standings.values():
-            standing.ordered = False
-
     def _check_quiet(self, fleet: str) -> None:
-        if self.standing(fleet).ordered:
-            raise ModelError(f"fleet {fleet!r}: a change of its weights is on its way; ask again")
-
-    def _order(self, fleet: str, event: events.Event) -> Input:
-        self.standing(fleet).ordered = True
-        return Order(event, fleet).stamped(0)
+        if self._pending(fleet):
+            raise ModelError(f"fleet {fleet!r}: a change of its weights or configuration is on its way; ask again")
 
     def _good_version(self, part: FleetPipeline) -> str:
         """What to go back to; empty = persistence. Read here, for an event may name nothing that cannot be read."""
@@ -239,30 +243,25 @@ class ModelRoles:
             self.standing(part.fleet.name).good = part.in_force.version
 
 
-def _role_for(part: FleetPipeline, model: Model, role: str, *, learned: bool) -> str:
+def _role_for(part: FleetPipeline, model: Model, role: str, *, learned: bool) -> events.Role:
     """The role that weights get: nothing begins cold in force, and the learner stays out of the way of people.
 
     Raises:
         ModelError: They may not have it.
     """
-    if role not in ("in_force", "shadow"):
+    given = events.ROLES.get(role)
+    if given is None:
         raise ModelError(f"role in_force or shadow expected, got {role!r}")
     goes_on = part.in_force is not None and same_shape(part.in_force.model, model)
     if role == "in_force" and not goes_on:
         raise ModelError("weights of the shape of those in force expected; others warm up in shadow first")
-    if not learned or role == "in_force":
-        return role
+    if not learned or given == "in_force":
+        return given
     if goes_on:
         return "in_force"  # its shadow was promoted before it heard of that
     if part.shadow is not None and part.shadow.model.manifest.provenance.get("made_by") != LEARNER:
         raise ModelError(f"{part.shadow.version} is on trial, which the learner did not make")
-    return role
-
-
-def is_shadow(one: Input) -> bool:
-    """Whether this is the event that puts weights on trial."""
-    event = events.decode_event(one.detail)
-    return isinstance(event, events.ModelInstalled) and event.role == "shadow"
+    return given
 
 
 def measured(part: FleetPipeline, expert: Expert) -> tuple[float, float]:

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from operator import itemgetter
 from typing import TypeVar
 
@@ -25,7 +24,6 @@ from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
-from gaugecast.payloads import Decoded
 from gaugecast.pipeline import Outcome, Pipeline
 from gaugecast.records import Commit, Input, Kind, Message, Order, Refused
 from gaugecast.topics.system import SYS_DROPPED
@@ -55,7 +53,6 @@ class Batch:
     refused: list[Refused]
     unparked: list[tuple[str, str]]
     arrived_s: float
-    pieces: Sequence[tuple[Message | None, int]] = ()
     outcome: Outcome | None = None
 
 
@@ -64,7 +61,6 @@ class RoundFacts:
     """What one round did, for the metrics: counts and seconds by stage."""
 
     messages: int = 0
-    received: Counter[str] = field(default_factory=Counter)
     stage_s: dict[str, float] = field(default_factory=dict)
     commit_s: float | None = None
     latencies_s: list[float] = field(default_factory=list)
@@ -74,13 +70,16 @@ class DataLoop:
     """Owned by the one thread that calls `turn`; so are the pipeline, the ledger and the link.
 
     Args:
-        cautious: The last process ended uncleanly: messages that were under way then are taken one by one.
-        commands: Asked once a round for event inputs that people or the learner ordered.
+        decoder: Reads messages until `read_by` names another.
+        guard: Takes care of messages that were under way when a process died.
+        orders: Asked once a round, before messages are decoded, for what people, the learner or a new configuration
+            ordered; it may put another decoder in place, so that both change between the same two readings.
+        monotonic: Seconds.
 
     Attributes:
-        degraded: Why the loop works with less than it should; of `metrics.facts.DEGRADED_REASONS`.
+        degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
         broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
-        received_total: Readings (or whole rejected messages) decoded in this process.
+        received: Readings (or whole rejected messages) decoded in this process, by fleet; `""` where none is known.
     """
 
     def __init__(
@@ -92,22 +91,26 @@ class DataLoop:
         decoder: Decodes,
         clock: ArrivalClock,
         settings: Loop,
-        cautious: bool = False,
-        commands: Callable[[int], list[Input]] = lambda _: [],
+        guard: PoisonGuard,
+        orders: Callable[[], list[Order]] = list,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.link, self.ledger, self.pipeline, self.decoder = link, ledger, pipeline, decoder
         self.publisher = Publisher(link, ledger)
         self.degraded: set[str] = set()
-        self.received_total = 0
+        self.received: Counter[str] = Counter()
         self.broker_dropped_total: int | None = None
-        self._clock, self._settings, self._commands, self._monotonic = clock, settings, commands, monotonic
-        self._caution = PoisonGuard(ledger.trail, over=not cautious)
+        self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
+        self._clock, self._settings, self._orders, self._monotonic = clock, settings, orders, monotonic
+        self._guard = guard
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
         self._settled_at_s = self._confirmed_at_s = monotonic()
         self._confirmed_seen = -1
+
+    def read_by(self, decoder: Decodes) -> None:
+        """Decode by this from the next message on. Only from within `orders`."""
+        self._decoder = decoder
 
     # -- one round
 
@@ -115,7 +118,7 @@ class DataLoop:
         """One round of the loop; returns what it did."""
         facts = RoundFacts()
         if self._held is not None:
-            self.link.poll(0, _RETRY_S)
+            self._link.poll(0, _RETRY_S)
             self._note_connects()
             self._commit(self._held, facts)
         else:
@@ -138,51 +141,40 @@ class DataLoop:
         now_ns = self._clock.stamp()
         arrived_s = self._monotonic()
         self._note_connects()
-        inputs = self._events(now_ns)
-        decoded = self._timed("decode", facts, lambda: self._caution.decode(self.decoder, messages, now_ns))
+        inputs = [order.stamped(now_ns) for order in self._events()]
+        decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns))
         facts.messages = len(messages)
-        facts.received = Counter(map(itemgetter(1), decoded.inputs))
-        self.received_total += len(decoded.inputs)
-        unparked = self._unpark(decoded.inputs, now_ns)
-        names = [(one.fleet, one.stream) for one in unparked]
-        inputs += unparked
-        pieces = self._pieces(messages, decoded, len(inputs)) if self._caution.suspicious else []
+        self.received.update(map(itemgetter(1), decoded.inputs))
+        unparked = self._unpark(decoded.inputs)
+        inputs += [order.stamped(now_ns) for order in unparked]
         inputs += decoded.inputs
-        if self.pipeline.due(now_ns):
+        if self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
-            pieces.append((None, len(inputs)))
-        return Batch(messages, inputs, list(decoded.refused), names, arrived_s, pieces)
+        names = [(order.fleet, order.stream) for order in unparked]
+        return Batch(messages, inputs, list(decoded.refused), names, arrived_s)
 
-    @staticmethod
-    def _pieces(messages: Sequence[Message], decoded: Decoded, own: int) -> list[tuple[Message | None, int]]:
-        """Where each message's inputs end in a batch that begins with `own` inputs of ours."""
-        counts = Counter(decoded.message_of_input)
-        ends = accumulate((counts[i] for i in range(len(messages))), initial=own)
-        return list(zip([None, *messages], ends, strict=True))
-
-    def _events(self, now_ns: int) -> list[Input]:
+    def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
-        inputs: list[Input] = []
+        made: list[Order] = []
         if self._session_is_new:
             self._session_is_new = False
-            inputs.append(Order(events.SessionLost()).stamped(now_ns))
+            made.append(Order(events.SessionLost()))
         if self._clock.stepped_ns:
-            inputs.append(Order(events.ClockStepped(self._clock.stepped_ns)).stamped(now_ns))
-        inputs += self._commands(now_ns)
-        return inputs
+            made.append(Order(events.ClockStepped(self._clock.stepped_ns)))
+        return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
-        if self._caution.waiting:
-            self.link.poll(0, 0.0)
-            return self._admitted(self._caution.resume())
+        if self._guard.waiting:
+            self._link.poll(0, 0.0)
+            return self._admitted(self._guard.resume())
         most = self._most()
         linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
-        wait_s = min(_IDLE_S, max(0.0, (self.pipeline.look_again_ns - self._clock.latest) / 1e9))
-        messages = self._timed("poll", facts, lambda: self.link.poll(most, wait_s, linger_s))
+        wait_s = min(_IDLE_S, max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9))
+        messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, linger_s))
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
-        return self._admitted(self._caution.admit(messages))
+        return self._admitted(self._guard.admit(messages))
 
     def _take_out_drops(self, messages: list[Message]) -> list[Message]:
         """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
@@ -208,13 +200,12 @@ class DataLoop:
         return self._settings.batch_messages
 
     def _admitted(self, messages: list[Message]) -> list[Message]:
-        self._mark("quarantine", self._caution.suspicious)
+        self._mark("quarantine", self._guard.suspicious)
         return messages
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
-        batch.outcome = self._timed(
-            "advance", facts, lambda: self._caution.advance(self.pipeline, batch.inputs, batch.pieces)
-        )
+        batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
+        self._guard.survived(batch.messages)
 
     def _commit(self, batch: Batch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
@@ -223,7 +214,7 @@ class DataLoop:
         settled = self.publisher.settled
         began = self._monotonic()
         try:
-            committed = self.ledger.commit(
+            committed = self._ledger.commit(
                 Commit(
                     batch.inputs,
                     outcome.verdicts,
@@ -241,22 +232,22 @@ class DataLoop:
             self._mark_storage(exc)
             return
         except Defect:
-            self._caution.note_batch(batch.messages)  # rows that cannot be stored must not come for ever
+            self._guard.note_batch(batch.messages)  # rows that cannot be stored must not come for ever
             raise
         self._mark_storage(None)
         facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
         self._settled_at_s = self._monotonic()
         self._held = None
         self.publisher.forget_settled(settled)
-        self.link.ack(batch.messages)
+        self._link.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
 
     def _publish(self, facts: RoundFacts) -> None:
         """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""
         began = now = self._monotonic()
         facts.latencies_s = self.publisher.pump(now)
-        while self.publisher.waiting and self.link.connected and now - began < _PUMP_S:
-            self.link.poll(0, _PUMP_WAIT_S)
+        while self.publisher.waiting and self._link.connected and now - began < _PUMP_S:
+            self._link.poll(0, _PUMP_WAIT_S)
             self._note_connects()
             now = self._monotonic()
             facts.latencies_s += self.publisher.pump(now)
@@ -267,7 +258,7 @@ class DataLoop:
         """Note confirmations although nothing came, so that a quiet daemon repeats nothing when it comes back."""
         if not self.publisher.unsettled:
             return
-        many = self.publisher.confirmed - self.ledger.confirmed >= _SETTLE_COUNT
+        many = self.publisher.confirmed - self._ledger.confirmed >= _SETTLE_COUNT
         if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
             empty = Batch((), [], [], [], 0.0, outcome=Outcome([], []))
             self._commit(empty, facts)
@@ -279,7 +270,7 @@ class DataLoop:
 
     def drain(self) -> None:
         """Take nothing more; publish what is durable. Called in a row until all is confirmed."""
-        self.link.poll(0, _RETRY_S)
+        self._link.poll(0, _RETRY_S)
         self._note_connects()
         if self._held is not None:
             self._commit(self._held, RoundFacts())
@@ -297,25 +288,25 @@ class DataLoop:
 
     def _note_connects(self) -> None:
         """After each connect, what was not confirmed is published again."""
-        for connect in self.link.take_connects():
+        for connect in self._link.take_connects():
             self.publisher.reset(connect.ended)
             self._session_is_new |= not connect.session_present
 
-    def _unpark(self, inputs: Sequence[Input], now_ns: int) -> list[Input]:
-        """Events that bring back parked streams which speak again, as far as there is room for them."""
-        if self.ledger.parked_count() == 0:
+    def _unpark(self, inputs: Sequence[Input]) -> list[Order]:
+        """Orders that bring back parked streams which speak again, as far as there is room for them."""
+        if self._ledger.parked_count() == 0:
             return []
-        found: dict[tuple[str, str], Input] = {}
-        room = self._settings.max_streams - self.pipeline.streams
+        found: dict[tuple[str, str], Order] = {}
+        room = self._settings.max_streams - self._pipeline.streams
         for one in inputs:
             if len(found) >= room:
                 break  # `advance` refuses the rest, as it would new streams
             name = (one.fleet, one.stream)
-            if one.kind != Kind.READING or name in found or self.pipeline.knows(*name):
+            if one.kind != Kind.READING or name in found or self._pipeline.knows(*name):
                 continue
-            state = self.ledger.parked_state(*name)
+            state = self._ledger.parked_state(*name)
             if state is not None:
-                found[name] = Order(events.StreamUnparked(), one.fleet, one.stream, state=state).stamped(now_ns)
+                found[name] = Order(events.StreamUnparked(), one.fleet, one.stream, state)
         return list(found.values())
 
     def _mark(self, reason: str, holds: bool) -> None:

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
+from gaugecast.engine.selftest import computes_alike
 from gaugecast.errors import ModelError, StorageError
-from gaugecast.ledger.rows import StoredOutput
-from gaugecast.ledger.store import Ledger
+from gaugecast.loop.ports import Fingerprinted, History, StoredForecast
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Output
 from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import Checkpoint
 from gaugecast.streams.snapshot import Slice
 
 #: What forecasts may differ by where they were first made on another machine, relative.
@@ -42,7 +44,7 @@ class Recovered:
 
 def recover(
     directory: Path,
-    ledger: Ledger,
+    ledger: History,
     new_pipeline: Callable[[], Pipeline],
     *,
     same_machine: Callable[[int], bool] = lambda _: True,
@@ -59,7 +61,12 @@ def recover(
     """
     began = time.monotonic()
     report = Recovered()
-    pipeline, report.from_seq = _restore_newest(directory, ledger, new_pipeline, report)
+    pipeline, report.from_seq, report.notes = restore_newest(directory, new_pipeline, upto_seq=ledger.last_seq)
+    if report.from_seq == 0 and ledger.first_seq > 1:
+        raise StorageError(
+            f"{directory}: no readable checkpoint, and the ledger no longer begins at its first input but at "
+            f"{ledger.first_seq}: restore a backup, or move the directory away to begin anew"
+        )
     last = ledger.last_seq
     for batch in ledger.replay(report.from_seq):
         outcome = pipeline.advance(batch.inputs)
@@ -72,31 +79,61 @@ def recover(
     return pipeline, report
 
 
-def _restore_newest(
-    directory: Path, ledger: Ledger, new_pipeline: Callable[[], Pipeline], report: Recovered
-) -> tuple[Pipeline, int]:
-    upto = ledger.last_seq
-    while True:
+def machine_of(ledger: Fingerprinted, today: str) -> Callable[[int], bool]:
+    """Whether an input was first taken where bits come out as they do today: then a replay must be equal to the bit."""
+    known = ledger.fingerprints()
+
+    def same_machine(seq: int) -> bool:
+        before = [text for first, text in known if first <= seq]
+        return not before or computes_alike(before[-1], today)
+
+    return same_machine
+
+
+class Restored(NamedTuple):
+    """A pipeline as a checkpoint has it.
+
+    Attributes:
+        seq: The input that it stands after; 0 = empty, before the first.
+        passed_over: What was wrong with newer checkpoints.
+    """
+
+    pipeline: Pipeline
+    seq: int
+    passed_over: list[str]
+
+
+def restore_newest(
+    directory: Path,
+    new_pipeline: Callable[[], Pipeline],
+    *,
+    upto_seq: int,
+    choose: Callable[[Path, int], Checkpoint | None] = checkpoints.newest,
+) -> Restored:
+    """From the newest checkpoint not after `upto_seq` that can be used; an empty pipeline where there is none.
+
+    The only way back from a checkpoint: the daemon, the learner and `replay` go it.
+
+    Args:
+        directory: State directory; only read.
+        new_pipeline: Makes an empty one.
+        upto_seq: The last input that it may stand after.
+        choose: `checkpoints.at_or_before` to have the archived ones, too.
+    """
+    passed_over: list[str] = []
+    while (checkpoint := choose(directory, upto_seq)) is not None:
         pipeline = new_pipeline()
-        checkpoint = checkpoints.newest(directory, upto_seq=upto)
-        if checkpoint is None:
-            if ledger.first_seq > 1:
-                raise StorageError(
-                    f"{directory}: no readable checkpoint, and the ledger no longer begins at its first input but at "
-                    f"{ledger.first_seq}: restore a backup, or move the directory away to begin anew"
-                )
-            return pipeline, 0
         with checkpoint:
             try:
-                slices = (Slice(*chunk) for chunk in checkpoint.chunks())
-                state.restore(pipeline, checkpoint.header, slices)
-                return pipeline, checkpoint.seq
+                state.restore(pipeline, checkpoint.header, (Slice(*chunk) for chunk in checkpoint.chunks()))
+                return Restored(pipeline, checkpoint.seq, passed_over)
             except (StorageError, ModelError) as exc:
-                report.notes.append(f"checkpoint {checkpoint.seq} passed over: {exc}")
-                upto = checkpoint.seq - 1
+                passed_over.append(f"checkpoint {checkpoint.seq} passed over: {exc}")
+                upto_seq = checkpoint.seq - 1
+    return Restored(new_pipeline(), 0, passed_over)
 
 
-def count_differing(made: Sequence[Output], stored: Iterator[StoredOutput], *, exact: bool) -> int:
+def count_differing(made: Sequence[Output], stored: Iterator[StoredForecast], *, exact: bool) -> int:
     """How many outputs are not what the ledger holds: byte for byte if `exact`, else within `TOLERANCE`."""
     differing = 0
     rows = list(stored)

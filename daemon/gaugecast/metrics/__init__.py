@@ -1,32 +1,10 @@
-"""What Prometheus is told: facts come in once a batch, text goes out once a scrape.
+"""What Prometheus is told: one row a metric, each with where in the status its value stands.
 
-`facts` says what the loop hands over, `catalogue` which metrics exist, `tally` adds rounds up, `gauges` reads the
-last published state, `series` prints the per-stream columns, `exporter.Metrics` is what `service` holds.
-The only package that imports prometheus_client.
+`catalogue` says which metrics exist and how each reads the status tree, `histograms` measures rounds, `series` prints
+the per-stream columns, `exporter.Metrics` is what `service` holds. The only package that imports prometheus_client.
 """
 
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import (
-    DEGRADED_REASONS,
-    QUALITY_FLAGS,
-    STAGES,
-    FeatureScore,
-    FleetState,
-    LearnerState,
-    Round,
-    State,
-    StreamColumns,
-)
+from gaugecast.metrics.facts import STAGES, RoundFacts, StreamColumns
 
-__all__ = [
-    "DEGRADED_REASONS",
-    "QUALITY_FLAGS",
-    "STAGES",
-    "FeatureScore",
-    "FleetState",
-    "LearnerState",
-    "Metrics",
-    "Round",
-    "State",
-    "StreamColumns",
-]
+__all__ = ["STAGES", "Metrics", "RoundFacts", "StreamColumns"]

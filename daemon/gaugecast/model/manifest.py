@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 import msgspec
 
 from gaugecast.errors import ModelError
-from gaugecast.fleet import Role, Rows
+from gaugecast.fleet import NAME_RULE, Role, Rows, is_fleet_name
 from gaugecast.model.layers import NUMPY_ACTIVATIONS, STATE_PARTS, Layer, Shape
 
 EngineName = Literal["numpy", "tensorflow"]
@@ -23,6 +24,7 @@ MAX_SIZE = 65_536
 MAX_STEPS = 1_000_000
 MAX_DECODE_STEPS = 1000
 MAX_MANIFEST_BYTES = 1 << 20
+_VERSION = re.compile(r"[0-9a-f]{1,64}")
 _NO_MEANING = ("fleet", "provenance", "sha256", "version")
 
 
@@ -129,6 +131,11 @@ class Manifest:
         }
 
 
+def is_version(name: str) -> bool:
+    """Whether this can be a version: the first digits of a digest."""
+    return _VERSION.fullmatch(name) is not None
+
+
 def decode_manifest(text: bytes) -> Manifest:
     """Read `model.json`.
 
@@ -183,6 +190,9 @@ def check_manifest(manifest: Manifest) -> None:
         ModelError: Names the field, what was expected and what came.
     """
     _expect(manifest.format == FORMAT, "format", f"{FORMAT}", manifest.format)
+    _expect(is_fleet_name(manifest.fleet), "fleet", NAME_RULE, manifest.fleet)
+    known = manifest.version == "" or is_version(manifest.version)
+    _expect(known, "version", "1 to 64 hexadecimal digits", manifest.version)
     _expect(1 <= len(manifest.layers) <= MAX_LAYERS, "layers", f"1 to {MAX_LAYERS}", len(manifest.layers))
     _check_layers(manifest)
     _expect(1 <= manifest.input_size <= MAX_SIZE, "input_size", f"1 to {MAX_SIZE}", manifest.input_size)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from gaugecast.errors import ModelError
+from gaugecast.files import regular
 from gaugecast.model.layers import Shape
 from gaugecast.model.manifest import (
     MAX_MANIFEST_BYTES,
@@ -214,7 +215,7 @@ def _parse_member(name: str, member: bytes, shape: Shape) -> Float32:
 
 def _read_bounded(path: Path, limit_bytes: int) -> bytes:
     try:
-        with path.open("rb") as stream:
+        with regular(path).open("rb") as stream:
             content = stream.read(limit_bytes + 1)
     except OSError as exc:
         raise ModelError(f"{path}: expected a readable file: {exc}") from exc

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gaugecast.config.schema import Mqtt, Tls
 from gaugecast.errors import ConfigError
+from gaugecast.files import regular
 
 
 def read_password(settings: Mqtt) -> str | None:
@@ -22,7 +23,7 @@ def read_password(settings: Mqtt) -> str | None:
         return None
     path = _find_credential(settings.password_file)
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return regular(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"mqtt.password_file: expected a readable file with the password, got {exc}") from exc
 
@@ -36,10 +37,10 @@ def make_tls_context(tls: Tls | None) -> ssl.SSLContext | None:
     if tls is None:
         return None
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        context = ssl.create_default_context(cafile=None if tls.ca is None else regular(tls.ca))
         if tls.certificate is not None:
-            key = None if tls.key is None else _find_credential(tls.key)
-            context.load_cert_chain(_find_credential(tls.certificate), key)
+            key = None if tls.key is None else regular(_find_credential(tls.key))
+            context.load_cert_chain(regular(_find_credential(tls.certificate)), key)
     except OSError as exc:  # ssl.SSLError is one
         raise ConfigError(f"mqtt.tls: expected readable PEM files, got {exc}") from exc
     context.check_hostname = tls.verify_hostname

@@ -170,6 +170,11 @@ class Link:
         """Why the last connection or attempt ended; while connected, what is not as asked; `None` = all is well."""
         return self._fault or self._subscriptions.faults
 
+    def announce(self, text: str) -> None:
+        """Put `text` on the status topic, retained, while we are connected; on a connect that is `online` again."""
+        if self.connected and self._connection is not None:
+            self._connection.push_status(text)
+
     @property
     def backlog_bytes(self) -> int:
         """Bytes that the kernel has not yet taken."""

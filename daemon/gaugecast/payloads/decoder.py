@@ -24,12 +24,10 @@ class Decoded:
     Attributes:
         inputs: Each reading is exactly one, taken or `REJECT`, in order of messages and of readings in them.
         refused: For the quarantine: rejects, and single features of readings that were taken all the same.
-        message_of_input: For each input the position of its message in the batch; never decreases.
     """
 
     inputs: list[Input] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    message_of_input: list[int] = field(default_factory=list)
 
 
 class Decoder:
@@ -62,22 +60,18 @@ class Decoder:
             Nothing: what cannot be read is an input of kind `REJECT` with its reason.
         """
         decoded = Decoded()
-        inputs, owners = decoded.inputs, decoded.message_of_input
-        routes, plain = self._routes, self._plain
-        for index, message in enumerate(messages):
+        inputs, routes, plain = decoded.inputs, self._routes, self._plain
+        for message in messages:
             route = routes.get(message.topic) or self._route(message.topic)
             if route.fault is None:
                 taken = plain[route.reader].read(message, route, received_at_ns)
                 if taken is not None:
                     inputs.append(taken)
-                    owners.append(index)
                     continue
-            self._read_carefully(index, message, route, received_at_ns, decoded)
+            self._read_carefully(message, route, received_at_ns, decoded)
         return decoded
 
-    def _read_carefully(
-        self, index: int, message: Message, route: Route, received_at_ns: int, decoded: Decoded
-    ) -> None:
+    def _read_carefully(self, message: Message, route: Route, received_at_ns: int, decoded: Decoded) -> None:
         if route.reader < 0:
             assert route.fault is not None
             readings = iter([refuse(message, "", "", received_at_ns, route.fault)])
@@ -85,7 +79,6 @@ class Decoder:
             readings = self._careful[route.reader].read(message, route, received_at_ns)
         for taken in readings:
             decoded.inputs.append(taken.input)
-            decoded.message_of_input.append(index)
             decoded.refused.extend(taken.refused)
 
     def _add_readers(self, fleet: Fleet, limits: Loop) -> dict[str, int]:

@@ -1,10 +1,15 @@
-"""The pure middle as one thing: inputs in, outputs and verdicts out, the same for the same inputs for ever.
+"""The pure middle as one thing: inputs in, forecasts and verdicts out. The same inputs always give the same results.
 
-`pipeline` has `advance`, `intake` sorts a batch into rounds, `part` is one fleet at work, `speaker` writes messages,
-`waiting` is what silence brings about. `events` change the rules; `state`, `parking` and `memories` take state out and
-back: of everything, of one stream, of one model. `rehearsal` takes a model over the past before it has a role.
+`pipeline` has `Pipeline.advance`. On its way a reading passes `intake` (a batch is sorted into rounds),
+`fleet_pipeline` (the streams of one fleet are stepped) and `forecast_writer` (the messages). `batch_result` is what
+`advance` gives back and what is counted. `waiting` says what is due when no reading comes. `fits` asks whether a
+model can serve a fleet.
+
+State is taken out and put back by `state` (all of it, for a checkpoint), `parking` (one idle stream) and `memories`
+(one model). `rehearsal` runs a model over past inputs before it gets a role.
 """
 
-from gaugecast.pipeline.pipeline import Outcome, Pipeline
+from gaugecast.pipeline.batch_result import Outcome
+from gaugecast.pipeline.pipeline import Pipeline
 
 __all__ = ["Outcome", "Pipeline"]

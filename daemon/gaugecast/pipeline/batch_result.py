@@ -1,17 +1,23 @@
-"""What passes between the parts of the pipeline while one batch is under way, and what a fleet counts."""
+"""What one call of `advance` gives back, and what a fleet counts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 from gaugecast.forecast.expert import Trace
-from gaugecast.records import Float64, Int64, Output
+from gaugecast.records import Float64, Int64, Output, Parked, Refused
 
 
 @dataclass(slots=True)
 class Totals:
-    """What a fleet has counted in its whole life; `held` alone goes down again."""
+    """What a fleet has counted since it was first configured. No count ever goes down, except `held`.
+
+    Attributes:
+        held: Readings that wait in an open tick now.
+        late_ns: Sum over all late readings of how far each came behind the newest of its stream, by event time
+            (`gates.lateness`, which bounds one reading's share); over `late`, the mean.
+    """
 
     stepped: int = 0
     held: int = 0
@@ -28,11 +34,16 @@ class Totals:
     parked: int = 0
     unparked: int = 0
     broken_states: int = 0
+    late_ns: int = 0
 
     def add(self, other: Totals) -> None:
         """Count what another counted, too."""
         for f in fields(self):
             setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
+    def copy(self) -> Totals:
+        """The same counts, which do not change with these."""
+        return replace(self)
 
     def as_list(self) -> list[int]:
         """The counts in the order of the fields, for a checkpoint."""
@@ -50,9 +61,19 @@ class Closed(NamedTuple):
 
 
 @dataclass(slots=True)
-class BatchResult:
-    """What one `advance` has made so far."""
+class Outcome:
+    """What `advance` gives back for one batch; filled while it runs.
+
+    Attributes:
+        verdicts: One `Verdict` an input.
+        outputs: In the order of the inputs that made them.
+        parked: Streams that were idle, with their state; they are no longer in the pipeline.
+        refused: Readings that were turned away here (not by the decoder), for the quarantine.
+        traces: What was fed to the model in force, if the pipeline was told to keep it.
+    """
 
     verdicts: list[int]
     outputs: list[Output] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)

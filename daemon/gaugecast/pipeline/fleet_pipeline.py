@@ -1,4 +1,4 @@
-"""One fleet at work: rounds of readings become closed steps, closed steps become forecasts."""
+"""The streams of one fleet: readings become steps, steps become forecasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gaugecast.forecast.body import BRIDGED, PARTIAL
 from gaugecast.forecast.expert import Expert, Steps, same_shape
 from gaugecast.forecast.skill import decay_of, discounted, size, square
 from gaugecast.model.weights import Model
-from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
+from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
@@ -18,18 +18,21 @@ from gaugecast.streams.table import StreamTable
 
 
 class FleetPipeline:
-    """A fleet's table, experts and totals. Owned by the loop's thread."""
+    """A fleet's streams, its models at work (experts) and its totals. Owned by the loop's thread.
+
+    Attributes:
+        in_force: The model whose forecasts are published; `None` = the last value is repeated.
+        shadow: A model that is stepped beside it and only scored.
+    """
 
     def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
         self.fleet = fleet
         self.totals = Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
-        forecast = [i for i, f in enumerate(fleet.features) if f.role == "forecast"]
-        self.table = StreamTable(len(fleet.features), len(forecast))
-        self.speaker = ForecastWriter(fleet, self.table, self.totals)
-        self._forecast = np.array(forecast, np.int64)
-        self._aggregated = any(f.aggregate != "last" for f in fleet.features)
+        self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
+        self.writer = ForecastWriter(fleet, self.table, self.totals)
+        self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
         self._trace = trace
 
@@ -75,7 +78,7 @@ class FleetPipeline:
         slot = self.table.slots.get(stream)
         slots = self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64)
         # The next step then finds a gap too long to bridge, even if it falls into the tick of the last one.
-        self.table["tick"][slots] -= self.fleet.bridge + 2
+        self.table["tick"][slots] -= self.fleet.unbridged_ticks
         self.totals.resets += len(slots)
 
     def shift_arrivals(self, step_ns: int) -> None:
@@ -86,11 +89,11 @@ class FleetPipeline:
             self.table[name][slots] = np.where(known >= 0, known + step_ns, known)
 
     def succeed(self, old: FleetPipeline) -> None:
-        """Take the place of a part whose configuration has changed.
+        """Take over from the pipeline of the same fleet as it was configured before.
 
-        Where features, period and keys are the same, everything goes on. Else the old part's open ticks are closed
-        already, and three things go on: step numbers, for they name messages for ever, the keys of features that
-        are still there, for what was taken may be delivered again, and since when a stream has been silent.
+        Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
+        closed already, and three things are taken over: step numbers, since they name messages for ever; the keys of
+        features that are still there, since what was taken may be delivered again; and since when a stream is silent.
         """
         self.totals = old.totals
         if goes_on(old.fleet, self.fleet):
@@ -99,7 +102,7 @@ class FleetPipeline:
                 expert.fleet = self.fleet
         else:
             self._take_over_names(old)
-        self.speaker = ForecastWriter(self.fleet, self.table, self.totals)
+        self.writer = ForecastWriter(self.fleet, self.table, self.totals)
 
     def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
@@ -122,12 +125,12 @@ class FleetPipeline:
 
     # -- readings
 
-    def take(self, r: gates.Round, made: BatchResult) -> None:
+    def take(self, r: gates.Round, result: Outcome) -> None:
         """One round of readings: refuse, hold, or step each."""
         judged = gates.judge(self.table, self.fleet, r)
         taken = judged.verdict == gates.ACCEPTED
         if not taken.all():
-            self._refuse(r, judged, ~taken, made)
+            self._refuse(r, judged, ~taken, result)
             r = gates.take_rows(r, taken)
             judged = gates.Judged(*(column[taken] for column in judged))
             if not len(r.slots):
@@ -136,20 +139,23 @@ class FleetPipeline:
         is_open = self.table["open"][r.slots]
         ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
         if ahead.any():
-            self.close(r.slots[ahead], r.cause[ahead], made)
+            self.close(r.slots[ahead], r.cause[ahead], result)
             is_open &= ~ahead
         whole = ~np.isnan(judged.values).any(axis=1) & ~is_open
-        whole &= not self._aggregated
-        self._step_whole(r, judged, whole, made)
+        whole &= not self.fleet.aggregated
+        self._step_whole(r, judged, whole, result)
         if not whole.all():
-            self._join(r, judged, ~whole, is_open, made)
+            self._join(r, judged, ~whole, is_open, result)
 
-    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, made: BatchResult) -> None:
+    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, result: Outcome) -> None:
         for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
-            made.verdicts[index] = verdict
-        late = int((judged.verdict[rows] == Verdict.LATE).sum())
+            result.verdicts[index] = verdict
+        is_late = judged.verdict == Verdict.LATE
+        late = int(is_late.sum())
         self.totals.late += late
         self.totals.duplicate += int(rows.sum()) - late
+        if late:  # summed as Python's integers: a thousand readings a year late do not fit into 64 bits
+            self.totals.late_ns += sum(gates.lateness(self.table, self.fleet, r)[is_late].tolist())
 
     def _note(self, r: gates.Round, judged: gates.Judged) -> None:
         table, present = self.table, ~np.isnan(judged.values)
@@ -162,18 +168,18 @@ class FleetPipeline:
         table["stale"][r.slots] = False
         self.totals.reanchored += int(judged.reanchored.sum())
 
-    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, made: BatchResult) -> None:
+    def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, result: Outcome) -> None:
         """Readings that bring a whole step with them never touch a cell."""
         count = int(whole.sum())
         if count == 0:
             return
         for index in r.cause[whole].tolist():
-            made.verdicts[index] = Verdict.STEPPED
+            result.verdicts[index] = Verdict.STEPPED
         self.totals.stepped += count
         rows = Closed(r.slots[whole], r.cause[whole], judged.values[whole], r.at[whole], judged.tick[whole])
-        self._step(rows, made)
+        self._step(rows, result)
 
-    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, made: BatchResult) -> None:
+    def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, result: Outcome) -> None:
         table = self.table
         opens = rows & ~is_open
         table["open"][r.slots[opens]] = True
@@ -184,28 +190,28 @@ class FleetPipeline:
         self.totals.held += len(slots)
         done = cells.complete(table, self.fleet, slots)
         for i, finished in zip(index.tolist(), done.tolist(), strict=True):
-            made.verdicts[i] = Verdict.STEPPED if finished else Verdict.HELD
+            result.verdicts[i] = Verdict.STEPPED if finished else Verdict.HELD
         if done.any():
-            self.close(slots[done], index[done], made)
+            self.close(slots[done], index[done], result)
 
-    def close_all(self, cause: int, made: BatchResult) -> None:
+    def close_all(self, cause: int, result: Outcome) -> None:
         """Close every open tick: what it holds cannot wait any longer."""
         live = self.table.live_slots()
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
-            self.close(slots, np.full(len(slots), cause), made)
+            self.close(slots, np.full(len(slots), cause), result)
 
-    def close(self, slots: Int64, index: Int64, made: BatchResult) -> None:
+    def close(self, slots: Int64, index: Int64, result: Outcome) -> None:
         """Close the open ticks of `slots`, complete or not."""
         values, at, tick, held = cells.take(self.table, self.fleet, slots)
         count = int(held.sum())
         self.totals.held -= count
         self.totals.stepped += count
-        self._step(Closed(slots, index, values, at, tick), made)
+        self._step(Closed(slots, index, values, at, tick), result)
 
     # -- steps
 
-    def _step(self, closed: Closed, made: BatchResult) -> None:
+    def _step(self, closed: Closed, result: Outcome) -> None:
         table, slots = self.table, closed.slots
         started, last = table["started"][slots], table["x"][slots]
         gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
@@ -215,7 +221,7 @@ class FleetPipeline:
         )
         own = {role: e.columns["next"][slots] for role, e in self.experts.items()}
         predicted = np.where((steps.fresh | (gap > 0))[:, None], np.nan, table["published"][slots])
-        x = self._run_experts(steps, made)
+        x = self._run_experts(steps, result)
         self._score(steps, predicted, own)
         bridged, partial = (gap > 0) & ~steps.fresh, np.isnan(closed.values).any(axis=1)
         self.totals.gaps += int((gap > 0).sum())
@@ -228,9 +234,9 @@ class FleetPipeline:
         table["x"][slots] = x
         table["seen"][slots] = ~np.isnan(closed.values)
         quality = bridged * BRIDGED | partial * PARTIAL
-        self.speaker.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, made=made)
+        self.writer.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, result=result)
 
-    def _run_experts(self, steps: Steps, made: BatchResult) -> Float64:
+    def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""
         fed = np.where(np.isnan(steps.values), steps.last, steps.values)
         for role, expert in self.experts.items():
@@ -240,7 +246,7 @@ class FleetPipeline:
             if role == "in_force":
                 fed = x
                 if self._trace:
-                    made.traces.append((self.fleet.name, trace))
+                    result.traces.append((self.fleet.name, trace))
         return fed
 
     def _score(self, steps: Steps, predicted: Float64, own: dict[str, Float64]) -> None:

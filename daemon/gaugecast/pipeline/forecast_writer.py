@@ -7,7 +7,7 @@ import numpy as np
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, round_digits
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.pipeline.batch_result import BatchResult, Closed, Totals
+from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
 
@@ -17,7 +17,7 @@ class ForecastWriter:
 
     def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals) -> None:
         self.fleet = fleet
-        self.forecast = np.array([i for i, f in enumerate(fleet.features) if f.role == "forecast"], np.int64)
+        self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
         self._writer = BodyWriter(fleet)
@@ -31,7 +31,7 @@ class ForecastWriter:
         x: Float64,
         predicted: Float64,
         quality: Int64,
-        made: BatchResult,
+        result: Outcome,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
 
@@ -42,7 +42,7 @@ class ForecastWriter:
             x: Values as fed to it (N, F).
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
             quality: Flags known so far (N,).
-            made: Takes the outputs.
+            result: Takes the outputs.
         """
         slots, horizon = closed.slots, self.fleet.horizon
         forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
@@ -64,10 +64,10 @@ class ForecastWriter:
         quality = quality | fallback * FALLBACK
         models = [None if is_fallback else version for is_fallback in fallback.tolist()]
         self._write(
-            closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, made=made
+            closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, result=result
         )
 
-    def mark_stale(self, slots: Int64, cause: int, made: BatchResult) -> None:
+    def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
@@ -83,7 +83,7 @@ class ForecastWriter:
             observed=nothing,
             predicted=nothing,
             quality=np.full(count, STALE | FALLBACK),
-            made=made,
+            result=result,
         )
 
     def _write(
@@ -95,7 +95,7 @@ class ForecastWriter:
         observed: Float64,
         predicted: Float64,
         quality: Int64,
-        made: BatchResult,
+        result: Outcome,
     ) -> None:
         fleet, names, writer = self.fleet, self._table.names, self._writer
         self._table["quality"][closed.slots] = quality
@@ -128,5 +128,5 @@ class ForecastWriter:
                 fleet.retain,
                 fleet.output_qos,
             )
-            made.outputs.append(Output._make(output))
+            result.outputs.append(Output._make(output))
         self._totals.forecasts += len(closed.slots)

@@ -1,8 +1,8 @@
-"""What a newcomer brings along: state and statistics of each stream, from a run over the ledger's past elsewhere.
+"""Memories: what a model has kept of each stream (state and statistics), moved from one pipeline into another.
 
-A model that is put into shadow would begin with no state. Whoever proposes it has stepped it over the same readings
-in a pipeline of its own, and hands over what it remembers there, in chunks that are events: so that no batch is held
-up by all streams at once, and a replay has the very same bytes.
+A model that is put into shadow would begin with no state. So whoever proposes it has stepped it over past readings
+in another pipeline, and its memories of that run are put into the loop's. They travel in chunks, each an event: so no
+batch waits for all streams at once, and a replay finds the very same bytes.
 """
 
 from __future__ import annotations

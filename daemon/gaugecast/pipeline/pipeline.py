@@ -1,4 +1,4 @@
-"""`Pipeline.advance`: the one function that makes forecasts of inputs.
+"""`Pipeline.advance`: the one function that turns inputs into forecasts.
 
 The daemon calls it, and so do recovery, `replay`, `backtest`, the learner and the simulation tests. It has no
 clock, no I/O but the model loader it is given, no thread and no randomness: what comes out depends only on the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
 import numpy as np
@@ -18,13 +17,12 @@ from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Trace
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import memories, parking, waiting
-from gaugecast.pipeline.batch_result import BatchResult, Totals
+from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.pipeline.intake import Deliveries, Intake
-from gaugecast.records import Input, Int64, Kind, Output, Parked, Refused, Verdict
+from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
@@ -40,25 +38,6 @@ _KEEP_A_SNAPSHOT = (events.SessionLost, events.StreamUnparked, events.ModelInsta
 _LOOK_NS = 50_000_000
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What `advance` made of one batch.
-
-    Attributes:
-        verdicts: One `Verdict` an input.
-        outputs: In the order of the inputs that made them.
-        parked: Streams that were idle, with their state; they are no longer in the pipeline.
-        refused: Readings that were turned away here (not by the decoder), for the quarantine.
-        traces: What was fed to the model in force, if the pipeline was told to keep it.
-    """
-
-    verdicts: list[int]
-    outputs: list[Output]
-    parked: list[Parked] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    traces: list[tuple[str, Trace]] = field(default_factory=list)
-
-
 class Pipeline:
     """All fleets. Owned by the thread that calls it.
 
@@ -68,7 +47,8 @@ class Pipeline:
         trace: Keep what is fed to the models, for the learner.
 
     Attributes:
-        retired: What fleets had counted that left while this process ran; no state, so in no checkpoint.
+        retired: By name, what fleets had counted that left the configuration while this process ran. It has no
+            bearing on results, so no checkpoint has it.
     """
 
     def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
@@ -86,6 +66,16 @@ class Pipeline:
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
+
+    def totals(self) -> dict[str, Totals]:
+        """What each fleet has counted, by name: copies, with what it had counted before it left and came back.
+
+        Also of fleets that have left. While a process runs, no count but `held` goes down.
+        """
+        told = {name: counted.copy() for name, counted in self.retired.items()}
+        for name, part in self.parts.items():
+            told.setdefault(name, Totals()).add(part.totals)
+        return told
 
     @property
     def streams(self) -> int:
@@ -118,32 +108,29 @@ class Pipeline:
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         """Take inputs in order; the results of a stream do not depend on what travels with it."""
-        made = BatchResult([Verdict.NONE] * len(inputs))
-        outcome = Outcome(made.verdicts, made.outputs, traces=made.traces)
+        result = Outcome([Verdict.NONE] * len(inputs))
         begin = 0
         with np.errstate(all="ignore"):  # overflow of hostile values is met by checks, not by warnings
             for i, one in enumerate(inputs):
                 if one.kind in (Kind.TIMER, Kind.EVENT):
-                    self._take_readings(inputs, begin, i, made, outcome)
+                    self._take_readings(inputs, begin, i, result)
                     begin = i + 1
                     if one.kind == Kind.TIMER:
-                        self._take_timer(one, i, made, outcome)
+                        self._take_timer(one, i, result)
                     else:
-                        self._take_event(one, i, made)
-            self._take_readings(inputs, begin, len(inputs), made, outcome)
-        made.outputs.sort(key=_cause_of)
-        return outcome
+                        self._take_event(one, i, result)
+            self._take_readings(inputs, begin, len(inputs), result)
+        result.outputs.sort(key=_cause_of)
+        return result
 
     # -- readings
 
-    def _take_readings(
-        self, inputs: Sequence[Input], begin: int, end: int, made: BatchResult, outcome: Outcome
-    ) -> None:
+    def _take_readings(self, inputs: Sequence[Input], begin: int, end: int, result: Outcome) -> None:
         intakes: dict[str, Intake] = {}
         for i in range(begin, end):
             one = inputs[i]
             if one.kind == Kind.REJECT:
-                self._reject(one, one.reason, i, made)
+                self._reject(one, one.reason, i, result)
                 continue
             part = self.parts.get(one.fleet)
             if part is None:
@@ -152,8 +139,8 @@ class Pipeline:
             if slot is None:
                 refusal = self._refusal(one)
                 if refusal:
-                    self._reject(one, refusal, i, made)
-                    outcome.refused.append(_refused(one, refusal))
+                    self._reject(one, refusal, i, result)
+                    result.refused.append(_refused(one, refusal))
                     continue
                 slot = self._add(part, one.stream)
             again = one.delivery != 0 and self.deliveries.seen(one.delivery, one.dup)
@@ -164,10 +151,10 @@ class Pipeline:
         for name, intake in intakes.items():
             self._touch(name, intake.slots())
             for turn in intake.rounds():
-                self.parts[name].take(turn, made)
+                self.parts[name].take(turn, result)
 
-    def _reject(self, one: Input, reason: str, cause: int, made: BatchResult) -> None:
-        made.verdicts[cause] = Verdict.REJECTED
+    def _reject(self, one: Input, reason: str, cause: int, result: Outcome) -> None:
+        result.verdicts[cause] = Verdict.REJECTED
         self.rejects[one.fleet, reason] += 1
 
     def _refusal(self, one: Input) -> str:
@@ -194,21 +181,21 @@ class Pipeline:
 
     # -- timers and events
 
-    def _take_timer(self, timer: Input, cause: int, made: BatchResult, outcome: Outcome) -> None:
+    def _take_timer(self, timer: Input, cause: int, result: Outcome) -> None:
         for name, part in self.parts.items():
             due = waiting.overdue(part.table, part.fleet, timer.received_at_ns)
             for slots in due:
                 self._touch(name, slots)
             if len(due.waiting):
                 slots = part.by_name(due.waiting)
-                part.close(slots, np.full(len(slots), cause), made)
+                part.close(slots, np.full(len(slots), cause), result)
             if len(due.stale):
-                part.speaker.mark_stale(part.by_name(due.stale), cause, made)
+                part.writer.mark_stale(part.by_name(due.stale), cause, result)
             for slot in part.by_name(due.idle).tolist():
-                outcome.parked.append(parking.park(part, slot))
+                result.parked.append(parking.park(part, slot))
         self._due_ns = None
 
-    def _take_event(self, one: Input, cause: int, made: BatchResult) -> None:
+    def _take_event(self, one: Input, cause: int, result: Outcome) -> None:
         event = one.event
         if event is None:
             raise Defect(f"an event row with an event expected, got {one}")
@@ -224,16 +211,16 @@ class Pipeline:
                 for each in self.parts.values():
                     each.shift_arrivals(event.step_ns)
             case events.FleetConfigured():
-                self._configure(Fleet.from_json(event.spec), cause, made)
+                self._configure(Fleet.from_json(event.spec), cause, result)
             case _ if one.fleet in self.parts:  # else it left the configuration while the event was under way
-                self._take_fleet_event(self.parts[one.fleet], one, event, cause, made)
+                self._take_fleet_event(self.parts[one.fleet], one, event, cause, result)
 
     def _take_fleet_event(
-        self, part: FleetPipeline, one: Input, event: events.FleetEvent, cause: int, made: BatchResult
+        self, part: FleetPipeline, one: Input, event: events.FleetEvent, cause: int, result: Outcome
     ) -> None:
         match event:
             case events.FleetRetired():
-                part.close_all(cause, made)
+                part.close_all(cause, result)
                 self._retire(part)
             case events.ModelInstalled():
                 self._install(part, event)
@@ -251,12 +238,12 @@ class Pipeline:
                 assert_never(event)
 
     def _retire(self, part: FleetPipeline) -> None:
-        """What it has counted stays to be told, for as long as this process lives; its streams are forgotten."""
+        """Forget a fleet's streams; what it has counted is kept for as long as this process runs."""
         del self.parts[part.fleet.name]
         self.retired.setdefault(part.fleet.name, Totals()).add(part.totals)
 
     def _install(self, part: FleetPipeline, event: events.ModelInstalled) -> None:
-        """Hand-overs of a learner may come every second: weights alone do not give a snapshot up."""
+        """Put weights in a role. A learner may send new ones every second: those alone do not end a snapshot."""
         model = self.load_model(part.fleet.name, event.version) if event.version else None
         columns_stay = part.install(event.role, model)
         expert = part.experts.get(event.role)
@@ -285,12 +272,12 @@ class Pipeline:
         """An empty part under this pipeline's limits."""
         return FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
 
-    def _configure(self, fleet: Fleet, cause: int, made: BatchResult) -> None:
+    def _configure(self, fleet: Fleet, cause: int, result: Outcome) -> None:
         old = self.parts.get(fleet.name)
         part = self.new_part(fleet)
         if old is not None:
             if not goes_on(old.fleet, fleet):
-                old.close_all(cause, made)
+                old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part
 

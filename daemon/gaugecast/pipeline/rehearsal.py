@@ -1,4 +1,4 @@
-"""Models that go over the ledger's past in a pipeline of their own, before they have a role in the loop's."""
+"""Rehearsal: a model is run over past inputs in a pipeline of its own, before the loop gives it a role."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_LIMIT = 1e9
 
 
 class Rehearsal:
-    """Fleets, each with one model in force, before a past that they all begin cold in. One thread.
+    """Fleets with one model each, which begin without any state and are fed past inputs. One thread.
 
     Args:
         parts: The fleets as they are configured now, and a model that fits each.
@@ -42,7 +42,7 @@ class Rehearsal:
     def use(self, fleet: str, model: Model) -> None:
         """Go on under other weights of the same shape, which need no version."""
         self._changes += 1  # a number instead of a digest: nothing is stored here
-        version = f"rehearsal-{self._changes}"
+        version = f"{self._changes:x}"
         self._models[fleet] = Model(replace(model.manifest, version=version), model.weights)
         event = events.ModelInstalled("in_force", version)
         self._pipeline.advance([Order(event, fleet).stamped(0)])

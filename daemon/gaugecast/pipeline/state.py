@@ -1,4 +1,4 @@
-"""Everything of a pipeline that influences a later output, out of it and back: what a checkpoint holds.
+"""The state of a pipeline, taken out and put back: all that has a bearing on later results. A checkpoint holds it.
 
 Small things go into a header (JSON-able); columns go as slices, copied while the loop goes on.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -99,8 +98,7 @@ def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
     part = pipeline.new_part(Fleet.from_json(entry["spec"]))
     for role, version in entry["models"].items():
         part.install(role, pipeline.load_model(part.fleet.name, version))
-    for field, count in zip(fields(Totals), entry["totals"], strict=True):
-        setattr(part.totals, field.name, count)
+    part.totals.add(Totals(*entry["totals"]))  # what an older checkpoint did not count yet is 0
     return part
 
 

@@ -1,4 +1,4 @@
-"""What waiting brings about: open ticks that close without their last feature, silent streams, idle streams.
+"""What is due when time passes and no reading comes: open ticks are closed, silent streams marked, idle ones parked.
 
 The only clock is the inputs' own `received_at_ns`; the loop writes a timer input when something is due.
 """
@@ -22,8 +22,7 @@ class Overdue(NamedTuple):
 
 def patience_ns(fleet: Fleet) -> int:
     """How long a tick may stay open after its first reading: `grace`, and with aggregates the tick itself."""
-    aggregated = any(f.aggregate != "last" for f in fleet.features)
-    return fleet.grace_ns + (fleet.period_ns if aggregated else 0)
+    return fleet.grace_ns + (fleet.period_ns if fleet.aggregated else 0)
 
 
 def shortest_ns(fleet: Fleet) -> int:

@@ -1,7 +1,7 @@
-"""The running daemon: wires the edges to the pipeline and owns the commit protocol (`loop`).
+"""The running daemon: a thin shell around `loop.core.Core`, and what it tells of itself.
 
-`life` and `daemon` start, turn and stop it; `recovery` brings state back, `publisher` sends what was committed.
-Weights: `models` keeps the files, `keeper` the roles, `warming` what they begin with; `engines` loads what is slow,
-`sweep` deletes. `learning` wires the learner, `child` starts it. `commands`, `reports`, `reporter` and `diary` answer,
-measure and tell.
+`daemon` starts, turns and stops it; `commands` and `reload` change it while it runs. `reporter` builds the status once
+a second, `reports` reads the pipeline for it, `transitions` writes to the log what has changed. `learning` wires the
+learner's process, `learner_child` starts it, `learner_monitor` hears what it says; `warming` steps a newcomer over the
+past. `replaying` takes a ledger's inputs once more; `sweep` deletes weights that nothing names.
 """

@@ -3,102 +3,109 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any, assert_never
 
 import msgspec
 
 from gaugecast import events
-from gaugecast.control import Command, StreamsQuery
+from gaugecast.control import (
+    Command,
+    HandOver,
+    LearnerReport,
+    ModelsQuery,
+    Promote,
+    Request,
+    Reset,
+    RollBack,
+    StatusQuery,
+    StreamsAnswer,
+    StreamsQuery,
+)
 from gaugecast.errors import ModelError
+from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
-from gaugecast.loop.model_roles import is_shadow, measured
+from gaugecast.loop.model_roles import measured
 from gaugecast.records import Order
-from gaugecast.service.daemon import Daemon
-from gaugecast.service.warming import take_memory
+from gaugecast.service import reports
+from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.status import Status
+
+Answer = msgspec.Struct | dict[str, Any] | None
 
 
-def answer_command(daemon: Daemon, command: Command) -> bool:
-    """Do what is asked, or say why not. False where neither can be done yet: it is to be asked again."""
-    action = _ACTIONS.get(command.name)
-    if action is None:
-        command.refuse(f"one of {', '.join(sorted(_ACTIONS))} expected, got {command.name!r}")
-        return True
-    try:
-        action(daemon, command)
-    except EngineLoading:
-        return False
-    except (msgspec.ValidationError, KeyError, TypeError, ValueError, ModelError) as exc:
-        command.refuse(f"{command.name}: {exc}")
-    return True
+class Commands:
+    """Owned by the loop's thread.
 
-
-def _status(daemon: Daemon, command: Command) -> None:
-    command.answer(daemon.status)
-
-
-def _streams(daemon: Daemon, command: Command) -> None:
-    query = msgspec.convert(dict(command.request), StreamsQuery)
-    command.answer(daemon.streams_answer(query))
-
-
-def _reset(daemon: Daemon, command: Command) -> None:
-    fleet, stream = str(command.request["fleet"]), str(command.request.get("stream", ""))
-    if fleet not in daemon.pipeline.parts:
-        raise ValueError(f"one of {', '.join(daemon.pipeline.parts)} expected, got fleet {fleet!r}")
-    daemon.order(Order(events.StreamsReset(), fleet, stream).stamped(daemon.clock.latest))
-    command.answer()
-
-
-def _hand_over(daemon: Daemon, command: Command) -> None:
-    """From the learner, or from `gaugecast models shadow`: weights that the store has get a role.
-
-    Where they go into shadow with what they remember of the streams beside them, that follows, a chunk a batch.
+    Args:
+        core: What is asked about, and what carries out orders.
+        monitor: Hears what the learner says of itself.
+        status: The newest account of the daemon.
     """
-    request = command.request
-    fleet, version = str(request["fleet"]), str(request["version"])
-    role, reason = str(request.get("role", "shadow")), str(request.get("reason", events.LEARNED))
-    event = daemon.keeper.hand_over(fleet, version, role, reason)
-    daemon.order(event)
-    for chunk in take_memory(daemon.store.place(fleet, version)) if is_shadow(event) else ():
-        daemon.order(Order(events.ShadowWarmed(version), fleet, state=chunk).stamped(0))
-    command.answer()
 
+    def __init__(self, core: Core, monitor: LearnerMonitor, status: Callable[[], Status]) -> None:
+        self._core, self._monitor, self._status = core, monitor, status
+        self._waiting: list[Command] = []  # one at most, for an engine that is being loaded
 
-def _promote(daemon: Daemon, command: Command) -> None:
-    daemon.order(daemon.keeper.promote(str(command.request["fleet"])))
-    command.answer()
+    def answer(self, commands: list[Command]) -> None:
+        """Answer those that came, and the one that waits; a second that would have to wait is refused."""
+        waiting = [command for command in [*self._waiting, *commands] if not self._answer(command)]
+        self._waiting = waiting[:1]
+        for late in waiting[1:]:
+            late.refuse(f"{late.name}: an engine is being loaded for another command; ask again")
 
+    def _answer(self, command: Command) -> bool:
+        """Do what is asked, or say why not. False where neither can be done yet: it is to be asked again."""
+        try:
+            content = self.act(command.request)
+        except EngineLoading:
+            return False
+        except ModelError as exc:
+            command.refuse(f"{command.name}: {exc}")
+        else:
+            command.answer(content)
+        return True
 
-def _roll_back(daemon: Daemon, command: Command) -> None:
-    daemon.order(daemon.keeper.roll_back(str(command.request["fleet"])))
-    command.answer()
+    def act(self, request: Request) -> Answer:
+        """Do what is asked; what is to be answered.
 
+        Raises:
+            ModelError: It cannot be done, and why.
+            EngineLoading: Not yet.
+        """
+        core = self._core
+        match request:
+            case StatusQuery():
+                return self._status()
+            case StreamsQuery():
+                rows, total = reports.stream_rows(core.pipeline, request)
+                return StreamsAnswer(rows=rows, total=total, status=self._status())
+            case Reset():
+                core.roles.part(request.fleet)  # refuses a fleet that there is not
+                core.order(Order(events.StreamsReset(), request.fleet, request.stream))
+            case HandOver():
+                for order in core.roles.hand_over(request.fleet, request.version, request.role, request.reason):
+                    core.order(order)
+            case Promote():
+                core.order(core.roles.promote(request.fleet))
+            case RollBack():
+                core.order(core.roles.roll_back(request.fleet))
+            case ModelsQuery():
+                return self._models()
+            case LearnerReport():
+                self._monitor.note(request, time.monotonic())
+            case _:
+                assert_never(request)
+        return None
 
-def _models(daemon: Daemon, command: Command) -> None:
-    """What is in force and in shadow, by fleet, with steps and skill."""
-    fleets = {}
-    for name, part in daemon.pipeline.parts.items():
-        roles = {}
-        for role, expert in part.experts.items():
-            steps, gained = measured(part, expert)
-            roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
-        standing = daemon.keeper.standing(name)
-        fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
-    command.answer({"fleets": fleets})
-
-
-def _learner(daemon: Daemon, command: Command) -> None:
-    facts = {k: v for k, v in command.request.items() if k not in ("command", "fleet")}
-    daemon.news.note(str(command.request["fleet"]), facts, time.monotonic())
-    command.answer()
-
-
-_ACTIONS = {
-    "status": _status,
-    "streams": _streams,
-    "reset": _reset,
-    "hand_over": _hand_over,
-    "promote": _promote,
-    "rollback": _roll_back,
-    "models": _models,
-    "learner": _learner,
-}
+    def _models(self) -> dict[str, Any]:
+        """What is in force and in shadow, by fleet, with steps and skill."""
+        fleets = {}
+        for name, part in self._core.pipeline.parts.items():
+            roles = {}
+            for role, expert in part.experts.items():
+                steps, gained = measured(part, expert)
+                roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
+            standing = self._core.roles.standing(name)
+            fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
+        return {"fleets": fleets}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+import msgspec
 
+from gaugecast.control import LearnerReport
 from gaugecast.logs import get
-from gaugecast.metrics.facts import LearnerState
+from gaugecast.status import Learner
 
 log = get("gaugecast")
 
@@ -24,16 +23,14 @@ class LearnerMonitor:
 
     def __init__(self) -> None:
         self.heard_at_s = float("-inf")
-        self._told: dict[str, LearnerState] = {}
+        self._told: dict[str, Learner] = {}
         self._silent = False
 
-    def note(self, fleet: str, facts: Mapping[str, Any], now_s: float) -> None:
-        """It has reported on a fleet.
-
-        Raises:
-            TypeError: Not the facts that are expected.
-        """
-        self._told[fleet] = LearnerState(**facts)
+    def note(self, report: LearnerReport, now_s: float) -> None:
+        """It has reported on a fleet."""
+        facts = msgspec.structs.asdict(report)
+        fleet = facts.pop("fleet")  # before the others are taken for the learner's
+        self._told[fleet] = Learner(**facts)
         if self._silent:
             log.info("learner speaks again", silent_s=round(now_s - self.heard_at_s, 1))
         self.heard_at_s, self._silent = now_s, False
@@ -45,13 +42,13 @@ class LearnerMonitor:
             self._silent = True
             log.warning("learner silent", silent_s=round(silent_s, 1))
 
-    def state(self, fleet: str, now_s: float, *, failures: int) -> LearnerState | None:
-        """For the metrics: `failures` of ours are added to its own, and its lag grows while it is silent."""
+    def state(self, fleet: str, now_s: float, *, failures: int) -> Learner | None:
+        """For the status: `failures` of ours are added to its own, and its lag grows while it is silent."""
         told = self._told.get(fleet)
         if told is None:
-            return LearnerState(failures_total=failures) if failures else None
+            return Learner(failures_total=failures) if failures else None
         silent_s = now_s - self.heard_at_s
         lag_s = told.lag_s
         if silent_s >= _SILENT_S:
             lag_s = (lag_s or 0.0) + silent_s
-        return replace(told, failures_total=told.failures_total + failures, lag_s=lag_s)
+        return msgspec.structs.replace(told, failures_total=told.failures_total + failures, lag_s=lag_s)

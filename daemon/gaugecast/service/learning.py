@@ -14,19 +14,18 @@ from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.errors import AlreadyRunning, ModelError, StorageError
+from gaugecast.errors import AlreadyRunning, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
+from gaugecast.loop.recovery import restore_newest
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline, state
-from gaugecast.service.warming import warm, write_memory
-from gaugecast.storage import checkpoints
+from gaugecast.pipeline import Pipeline
+from gaugecast.service.warming import warm
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from gaugecast.storage.models import ModelStore
-from gaugecast.streams.snapshot import Slice
 
 log = get("gaugecast.learn")
 
@@ -80,7 +79,7 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
         return call(directory / SOCKET_NAME, request, timeout_s=_ASK_S)
 
     def remember(fleet: str, version: str, chunks: list[bytes]) -> None:
-        write_memory(store.place(fleet, version), chunks)
+        store.leave_memory(fleet, version, chunks)
 
     def warm_all(fleet: Fleet, model: Model) -> list[bytes]:
         return warm(directory, settings.loop, fleet, model, most=settings.learning.history)
@@ -101,19 +100,10 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
 
 def _restore_newest(directory: Path, reader: LedgerReader, new: NewPipeline) -> tuple[Pipeline, int]:
     """From the newest checkpoint that can be used, else an empty pipeline before the ledger's first input."""
-    upto = reader.last_seq
-    while True:
-        checkpoint = checkpoints.newest(directory, upto_seq=upto)
-        if checkpoint is None:
-            return new(), max(0, reader.first_seq - 1)
-        pipeline = new()
-        with checkpoint:
-            try:
-                state.restore(pipeline, checkpoint.header, (Slice(*chunk) for chunk in checkpoint.chunks()))
-                return pipeline, checkpoint.seq
-            except (StorageError, ModelError) as exc:
-                log.warning("checkpoint passed over", seq=checkpoint.seq, why=str(exc))
-                upto = checkpoint.seq - 1
+    pipeline, seq, passed_over = restore_newest(directory, new, upto_seq=reader.last_seq)
+    for why in passed_over:
+        log.warning("checkpoint", note=why)
+    return pipeline, max(seq, reader.first_seq - 1)
 
 
 def _wait_for(attempt: Callable[[], _T | None], stopping: Stopping) -> _T | None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from gaugecast import events
 from gaugecast.config.schema import Loop, Settings
+from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
-from gaugecast.loop.recovery import count_differing
-from gaugecast.pipeline import Pipeline, state
+from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
+from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Order, Output
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
-from gaugecast.streams.snapshot import Slice
 
 
 @dataclass(slots=True)
@@ -26,13 +26,15 @@ class Replayed:
 
     Attributes:
         from_seq: Inputs after this one were taken again.
-        differing: Outputs whose bytes are not those that were published.
+        differing: Outputs whose bytes are not those that were published; within a tolerance where `elsewhere`.
+        elsewhere: Some were first made on another machine.
     """
 
     from_seq: int
     inputs: int = 0
     outputs: int = 0
     differing: int = 0
+    elsewhere: bool = False
 
 
 def replay_ledger(
@@ -44,7 +46,8 @@ def replay_ledger(
     each: Callable[[Output], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Replayed:
-    """Take the inputs of a state directory again, and compare every output with the stored one, byte for byte.
+    """Take the inputs of a state directory again, and compare every output with the stored one, byte for byte
+    where the machine is the one that made it.
 
     Args:
         directory: Of a daemon that runs or does not; it is only read.
@@ -62,17 +65,20 @@ def replay_ledger(
         if exact is None or (at is not None and at < exact):
             raise StorageError(f"a position from {exact if exact is not None else '(none)'} on expected, got {at}")
         wanted = exact if at is None else at
-        pipeline = Pipeline(limits, ModelStore(directory).load)
-        checkpoint = checkpoints.at_or_before(directory, wanted) if wanted else None
-        if checkpoint is not None:
-            with checkpoint:
-                state.restore(pipeline, checkpoint.header, (Slice(*c) for c in checkpoint.chunks()))
-        report = Replayed(0 if checkpoint is None else checkpoint.seq)
+        store = ModelStore(directory)
+        pipeline, seq, passed_over = restore_newest(
+            directory, lambda: Pipeline(limits, store.load), upto_seq=wanted, choose=checkpoints.at_or_before
+        )
+        if seq < exact:
+            raise StorageError("; ".join(passed_over) or f"{directory}: no checkpoint from {exact} on")
+        report, same_machine = Replayed(seq), machine_of(ledger, fingerprint())
         last = ledger.last_seq if upto is None else upto
         for batch in ledger.replay(report.from_seq, upto_seq=last):
             outcome = pipeline.advance(batch.inputs)
             end = batch.first_seq + len(batch.inputs) - 1
-            report.differing += count_differing(outcome.outputs, ledger.outputs(batch.first_seq - 1, end), exact=True)
+            exact = same_machine(batch.first_seq)
+            report.elsewhere |= not exact
+            report.differing += count_differing(outcome.outputs, ledger.outputs(batch.first_seq - 1, end), exact=exact)
             report.inputs += len(batch.inputs)
             report.outputs += len(outcome.outputs)
             for output in outcome.outputs:

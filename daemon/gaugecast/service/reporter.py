@@ -1,139 +1,234 @@
-"""The daemon's own account of itself, once a second: gauges, `status`, and the line that systemd shows."""
+"""The daemon's own account of itself, once a second: the one place where the status tree is built."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TypeVar
 
 from gaugecast import __version__
-from gaugecast.control import StatusAnswer
-from gaugecast.metrics.facts import FleetState, LearnerState, State
+from gaugecast.config.schema import Settings
+from gaugecast.errors import GaugecastError
+from gaugecast.loop.core import Core
+from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import reports
-from gaugecast.service.daemon import Daemon
+from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.status import Broker, Counts, Fleet, Publishing, Rates, Status, Storage
 from gaugecast.storage import checkpoints
 
-#: Rates are means over so many seconds.
+#: Rates are means over so many looks.
 _RATE_WINDOW = 10
 #: The median latency is over so many messages.
 _LATENCIES = 200
 
+_T = TypeVar("_T")
+
 
 class Reporter:
-    """Looks at a running `Daemon`; owned by the loop's thread."""
+    """Looks at a running daemon; owned by the loop's thread. Made after the recovery: what it counts begins here.
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self._began_s = time.monotonic()
+    Args:
+        core: The daemon's core; read are its link, loop, publisher, pipeline, ledger, writer, roles and directory.
+        monitor: What the learner told.
+        child: The learner as a child of ours.
+        clock: Monotonic seconds.
+
+    Attributes:
+        settings: Those in force; a reload puts the new ones here.
+        reload_refused: Why the last reload changed nothing; a reload says.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        settings: Settings,
+        monitor: LearnerMonitor,
+        child: LearnerChild | None,
+        metrics_url: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.reload_refused: str | None = None
+        self._core, self._monitor, self._child = core, monitor, child
+        self._metrics_url, self._began_s = metrics_url, clock()
+        self._totals_at_start: dict[str, Totals] = core.pipeline.totals()
+        self._rejects_at_start: Counter[tuple[str, str]] = core.pipeline.rejects.copy()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_WINDOW)
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
-        self._forecasts_before = self._forecasts()  # by earlier processes
-        self._rejects_before = sum(daemon.pipeline.rejects.values())
-        self._checkpoints_total = 0
-        self._checkpoint_seq = 0
+        self._checkpoints_total = self._checkpoint_seq = 0
+        self._faults: list[str] = []
 
     def note_latencies(self, latencies_s: Sequence[float]) -> None:
         """Arrival to publish, of some of the messages of a round."""
         self._latencies.extend(latencies_s[-20:])
 
-    def state(self) -> State:
-        """For the gauges."""
-        daemon = self._daemon
-        degraded = set(daemon.loop.degraded)
-        if daemon.writer.failure is not None:
-            degraded.add("checkpoint")
-        refused_rows = daemon.ledger.refused_count
-        if refused_rows:
-            degraded.add("refused")
-        usage = os.statvfs(daemon.directory)
-        counters = daemon.link.counters
-        return State(
-            fleets=tuple(self._fleet(name, part) for name, part in daemon.pipeline.parts.items()),
-            ready=daemon.link.connected,
+    def look(self, now_s: float) -> Status:
+        """The daemon at `now_s`, monotonic. Raises nothing that a disk or a lack of descriptors could cause."""
+        fleets = self._fleets(now_s)
+        broker, publishing = self._broker(), self._publishing()
+        storage = self._storage()  # the last: it takes the faults of all
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            uptime_s=now_s - self._began_s,
             recovered=1.0,
-            mqtt_connected=daemon.link.connected,
-            mqtt_reconnects_total=counters.reconnects_total,
-            mqtt_session_lost_total=counters.session_lost_total,
-            broker_dropped_total=daemon.loop.broker_dropped_total,
-            unconfirmed_outputs=daemon.loop.publisher.lag,
-            outputs_refused_total=daemon.loop.publisher.refused_total,
-            refused_rows=refused_rows,
-            quarantine_rows=daemon.ledger.quarantine_count,
-            checkpoint_failures_total=daemon.writer.failures_total,
-            wal_copy_failures_total=daemon.writer.wal_failures_total,
-            checkpoint_age_s=self._checkpoint_age_s(),
+            broker=broker,
+            publishing=publishing,
+            storage=storage,
+            rates=self._rates_of(fleets, now_s),
+            fleets=fleets,
+            degraded=self._degraded(broker, publishing, storage),
+            reload_refused=self.reload_refused,
+            metrics_url=self._metrics_url,
+        )
+
+    def _broker(self) -> Broker:
+        link, mqtt = self._core.link, self.settings.mqtt
+        return Broker(
+            address=f"{mqtt.host}:{mqtt.port}",
+            connected=link.connected,
+            error=link.last_error,
+            deaf=link.deaf,
+            lowered=link.lowered,
+            reconnects_total=link.counters.reconnects_total,
+            session_lost_total=link.counters.session_lost_total,
+            dropped_total=self._core.loop.broker_dropped_total,
+        )
+
+    def _publishing(self) -> Publishing:
+        publisher = self._core.publisher
+        return Publishing(
+            mute=publisher.mute,
+            unconfirmed=publisher.lag,
+            refused_total=publisher.refused_total,
+            refused_rows=self._ask("refused outputs", lambda: int(self._core.ledger.refused_count)),
+            latency_s=statistics.median(self._latencies) if self._latencies else None,
+        )
+
+    def _storage(self) -> Storage:
+        core, writer = self._core, self._core.writer
+        if writer.completed_seq != self._checkpoint_seq:
+            self._checkpoint_seq = writer.completed_seq
+            self._checkpoints_total += 1
+        return Storage(
+            holding=self._holding(),
+            ledger_bytes=self._ask("ledger", self._ledger_bytes),
+            disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
+            quarantine_rows=self._ask("refused readings", lambda: int(core.ledger.quarantine_count)),
+            checkpoint_age_s=self._ask("checkpoints", self._checkpoint_age_s),
             checkpoints_total=self._checkpoints_total,
-            ledger_bytes=daemon.ledger.size_bytes,
-            disk_free_bytes=usage.f_bavail * usage.f_frsize,
-            degraded=frozenset(degraded),
+            checkpoint_failures_total=writer.failures_total,
+            checkpoint_failure=None if writer.failure is None else str(writer.failure),
+            wal_copy_failures_total=writer.wal_failures_total,
+            wal_failure=None if writer.wal_failure is None else str(writer.wal_failure),
+            fault=self._take_faults(),
         )
 
-    def _fleet(self, name: str, part: FleetPipeline) -> FleetState:
-        daemon = self._daemon
-        return reports.fleet_state(
-            part,
-            self._learner(name),
-            held_at_start=daemon.tallies.held_at_start.get(name, 0),
-            rollbacks=daemon.keeper.standing(name).rollbacks_total,
+    def _holding(self) -> str | None:
+        loop = self._core.loop
+        if not loop.holding:
+            return None
+        locked = "storage_busy" in loop.degraded
+        return f"{'another process has the ledger locked' if locked else 'no room on the disk'}: a batch waits"
+
+    def _degraded(self, broker: Broker, publishing: Publishing, storage: Storage) -> list[str]:
+        also = {
+            "checkpoint": storage.checkpoint_failure is not None,
+            "qos": broker.lowered is not None,
+            "refused": publishing.refused_rows is not None and publishing.refused_rows > 0,
+            "storage_fault": storage.fault is not None,
+        }
+        return sorted({*self._core.loop.degraded, *(reason for reason, holds in also.items() if holds)})
+
+    # -- what asks the system, which may say no
+
+    def _ask(self, what: str, read: Callable[[], _T]) -> _T | None:
+        """A fact, or `None` and a note: what only reports must not end the loop."""
+        try:
+            return read()
+        except (OSError, GaugecastError) as exc:
+            self._faults.append(f"{what}: {getattr(exc, 'strerror', None) or exc}")
+            return None
+
+    def _take_faults(self) -> str | None:
+        taken, self._faults = self._faults, []
+        return "; ".join(taken) if taken else None
+
+    def _ledger_bytes(self) -> int | None:
+        size = int(self._core.ledger.size_bytes)
+        return size if size > 0 else None  # its file is not where it was
+
+    def _disk_free_bytes(self) -> int:
+        usage = os.statvfs(self._core.directory)
+        return usage.f_bavail * usage.f_frsize
+
+    def _checkpoint_age_s(self) -> float | None:
+        files = checkpoints.kept_files(checkpoints.folder(self._core.directory))
+        return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
+
+    # -- fleets: totals now minus what they were at the start
+
+    def _fleets(self, now_s: float) -> dict[str, Fleet]:
+        parts: dict[str, FleetPipeline] = self._core.pipeline.parts
+        counts = self._counts()
+        return {
+            name: self._fleet(name, parts[name], counts[name], now_s) if name in parts else Fleet(counts=counts[name])
+            for name in counts
+        }
+
+    def _fleet(self, name: str, part: FleetPipeline, counts: Counts, now_s: float) -> Fleet:
+        standing = self._core.roles.standing(name)
+        ended = 0 if self._child is None else self._child.failures_total
+        scores = reports.scores_of(part)
+        return Fleet(
+            counts=counts,
+            streams=reports.streams_of(part),
+            model=None if part.in_force is None else part.in_force.version,
+            shadow=reports.shadow_of(part, scores, self.settings.learning.promote_after),
+            features=scores,
+            learner=self._monitor.state(name, now_s, failures=ended + standing.refused_total),
+            rollbacks_total=standing.rollbacks_total,
         )
 
-    def _learner(self, fleet: str) -> LearnerState | None:
-        daemon = self._daemon
-        ended = 0 if daemon.child is None else daemon.child.failures_total
-        refused = daemon.keeper.standing(fleet).refused_total
-        return daemon.news.state(fleet, time.monotonic(), failures=ended + refused)
+    def _counts(self) -> dict[str, Counts]:
+        """Of what is configured or at work, and of all else of which this process has counted anything."""
+        pipeline = self._core.pipeline
+        received: Counter[str] = self._core.loop.received
+        totals: dict[str, Totals] = pipeline.totals()
+        rejects: dict[str, dict[str, int]] = {}
+        for (fleet, reason), count in (pipeline.rejects - self._rejects_at_start).items():
+            rejects.setdefault(fleet, {})[reason] = count
+        shown = dict.fromkeys([*self.settings.fleet, *pipeline.parts])
+        made = {}
+        for name in dict.fromkeys([*shown, *totals, *received, *rejects]):
+            now, before = totals.get(name, Totals()), self._totals_at_start.get(name, Totals())
+            if name in shown or now != before or name in received or name in rejects:
+                made[name] = _counts_of(now, before, received.get(name, 0), rejects.get(name, {}))
+        return made
 
-    def status(self, state: State, now_s: float) -> StatusAnswer:
-        """For `gaugecast status` and /readyz."""
-        daemon, link = self._daemon, self._daemon.link
-        broker = f"{daemon.settings.mqtt.host}:{daemon.settings.mqtt.port}"
-        reason = "" if link.connected else f"broker {broker}: {link.last_error or 'connecting'}"
-        forecasts = self._forecasts() - self._forecasts_before
-        readings = daemon.loop.received_total
+    def _rates_of(self, fleets: dict[str, Fleet], now_s: float) -> Rates:
+        readings = sum(fleet.counts.received for fleet in fleets.values())
+        forecasts = sum(fleet.counts.forecasts for fleet in fleets.values())
         self._rates.append((now_s, readings, forecasts))
         then_s, readings_then, forecasts_then = self._rates[0]
         span_s = now_s - then_s
-        return StatusAnswer(
-            ready=not reason,
-            reason=reason,
-            version=__version__,
-            pid=os.getpid(),
-            uptime_s=time.monotonic() - self._began_s,
-            broker=broker,
-            connected=link.connected,
-            reconnects_total=state.mqtt_reconnects_total,
-            session_lost_total=state.mqtt_session_lost_total,
-            readings_total=readings,
-            forecasts_total=forecasts,
-            rejects_total=sum(daemon.pipeline.rejects.values()) - self._rejects_before,
-            readings_per_s=(readings - readings_then) / span_s if span_s > 0 else None,
-            forecasts_per_s=(forecasts - forecasts_then) / span_s if span_s > 0 else None,
-            latency_s=statistics.median(self._latencies) if self._latencies else None,
-            lag=state.unconfirmed_outputs,
-            checkpoint_age_s=state.checkpoint_age_s,
-            ledger_bytes=state.ledger_bytes,
-            quarantine_rows=state.quarantine_rows,
-            degraded=sorted(state.degraded),
-            metrics_url=daemon.metrics_url,
-            fleets=[reports.fleet_status(f) for f in state.fleets],
+        if span_s <= 0:
+            return Rates()
+        return Rates(
+            readings_per_s=(readings - readings_then) / span_s, forecasts_per_s=(forecasts - forecasts_then) / span_s
         )
 
-    def line(self, status: StatusAnswer) -> str:
-        """For systemd's STATUS."""
-        rate = "" if status.readings_per_s is None else f", {status.readings_per_s:.0f} readings/s"
-        where = "".join(f"; {reason}" for reason in (status.reason, self._daemon.fault) if reason)
-        return f"{self._daemon.pipeline.streams} streams{rate}, {status.lag} unconfirmed{where}"
 
-    def _forecasts(self) -> int:
-        return sum(part.totals.forecasts for part in self._daemon.pipeline.parts.values())
+_GROWING = {f.name for f in fields(Totals)} & set(Counts.__struct_fields__) - {"held"}
 
-    def _checkpoint_age_s(self) -> float | None:
-        daemon = self._daemon
-        if daemon.writer.completed_seq != self._checkpoint_seq:
-            self._checkpoint_seq = daemon.writer.completed_seq
-            self._checkpoints_total += 1
-        files = checkpoints.kept_files(checkpoints.folder(daemon.directory))
-        return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
+
+def _counts_of(now: Totals, before: Totals, received: int, rejects: dict[str, int]) -> Counts:
+    grown = {name: int(getattr(now, name) - getattr(before, name)) for name in sorted(_GROWING)}
+    return Counts(received=received, held=now.held, held_at_start=before.held, rejects=rejects, **grown)

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gaugecast import events
-from gaugecast.control import SOCKET_NAME, call
+from gaugecast.control import SOCKET_NAME, ModelsQuery, call
 from gaugecast.errors import GaugecastError, ModelError, StorageError
 from gaugecast.ledger import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.logs import get
 from gaugecast.loop.model_roles import LEARNER
-from gaugecast.model.manifest import decode_manifest
+from gaugecast.model.manifest import decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import read_header
-from gaugecast.storage.models import ModelStore, is_version
+from gaugecast.storage.models import ModelStore
 
 log = get("gaugecast")
 
@@ -206,4 +206,4 @@ class Sweeper:
                 log.info("weights swept", versions=gone)
 
     def _roles(self) -> Roles:
-        return Roles.of_answer(call(self._directory / SOCKET_NAME, {"command": "models"}))
+        return Roles.of_answer(call(self._directory / SOCKET_NAME, ModelsQuery()))

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-
-import msgspec
 
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
 from gaugecast.model import Model
-from gaugecast.pipeline import memories
 from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
 
 log = get("gaugecast")
-
-#: Beside the weights: written by whoever warmed them, read by the daemon and deleted.
-_FILE_NAME = "memory.msgpack"
 
 
 def warm(
@@ -43,7 +35,7 @@ def warm(
         progress: Told inputs done, and how many there are.
 
     Returns:
-        What it remembers of each stream, for `write_memory`.
+        What it remembers of each stream, for `ModelStore.leave_memory`.
 
     Raises:
         StorageError: There is no ledger.
@@ -61,27 +53,3 @@ def warm(
                 progress(seq - first, last - first)
             last = ledger.last_seq  # what came meanwhile
     return rehearsal.memories(fleet.name)
-
-
-def write_memory(place: Path, chunks: Iterable[bytes]) -> None:
-    """Put chunks where the daemon finds them, before it is asked to take the weights in `place`."""
-    unfinished = place / f"{_FILE_NAME}.{os.getpid()}"
-    unfinished.write_bytes(msgspec.msgpack.encode(list(chunks)))
-    unfinished.rename(place / _FILE_NAME)
-
-
-def take_memory(place: Path) -> list[bytes]:
-    """The chunks that `write_memory` left, once; none where there are none, or where they cannot be read."""
-    file = place / _FILE_NAME
-    try:
-        chunks = msgspec.msgpack.decode(file.read_bytes(), type=list[bytes])
-        for chunk in chunks:
-            memories.decode(chunk)
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.MsgspecError) as exc:
-        log.warning("begins cold in shadow", file=str(file), why=str(exc))
-        chunks = []
-    with contextlib.suppress(OSError):
-        file.unlink()
-    return chunks

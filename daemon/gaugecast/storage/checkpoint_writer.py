@@ -62,6 +62,8 @@ class InlineCheckpointWriter:
         self.completed_seq = 0
         self.failures_total = 0
         self.failure: BaseException | None = None
+        self.wal_failures_total = 0  # it copies none
+        self.wal_failure: Exception | None = None
 
     @property
     def busy(self) -> bool:
@@ -100,6 +102,10 @@ class InlineCheckpointWriter:
     def abandon(self) -> None:
         """Give up the checkpoint that is begun."""
         self._abandon()
+
+    def wait(self, *, timeout_s: float) -> bool:  # noqa: ARG002
+        """Nothing is ever waited for."""
+        return True
 
     def close(self, *, timeout_s: float = 30.0) -> bool:  # noqa: ARG002
         """Abandon what is not finished."""

@@ -36,12 +36,22 @@ def file_name(seq: int) -> str:
 
 
 def kept_files(place: Path) -> list[tuple[int, Path]]:
-    """(seq, file) of the checkpoints in a folder, oldest first, damaged ones included."""
-    found = place.glob(f"*{SUFFIX}") if place.is_dir() else ()
-    return sorted((int(path.stem), path) for path in found if path.stem.isdigit())
+    """(seq, file) of the checkpoints in a folder, oldest first, damaged ones included; none where there is no folder.
+
+    Raises:
+        StorageError: The folder cannot be read, so that nobody knows which there are.
+    """
+    try:
+        with os.scandir(place) as entries:
+            found = [Path(one.path) for one in entries if one.name.endswith(SUFFIX)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise StorageError(f"{place}: expected a folder of checkpoints: {exc.strerror}") from exc
+    return sorted((int(path.stem), path) for path in found if path.stem.isascii() and path.stem.isdecimal())
 
 
-def newest(directory: Path, *, upto_seq: int | None = None) -> Checkpoint | None:
+def newest(directory: Path, upto_seq: int | None = None) -> Checkpoint | None:
     """The newest recovery checkpoint that is whole (and not after `upto_seq`), or `None`. Damaged ones are passed over.
 
     The caller closes it. `damaged` tells how many there are.
@@ -56,8 +66,14 @@ def at_or_before(directory: Path, seq: int) -> Checkpoint | None:
 
 
 def floor_seq(directory: Path) -> int:
-    """What pruning must not pass: the older of the two kept checkpoints, 0 while there are fewer than two."""
-    files = kept_files(folder(directory))
+    """What pruning must not pass: the older of the two kept checkpoints.
+
+    0, and nothing may be pruned, while there are fewer than two, or while that cannot be seen.
+    """
+    try:
+        files = kept_files(folder(directory))
+    except StorageError:
+        return 0
     return files[-KEPT][0] if len(files) >= KEPT else 0
 
 

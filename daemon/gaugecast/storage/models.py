@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from gaugecast.errors import ModelError
-from gaugecast.model.manifest import Manifest, decode_manifest
+from gaugecast.fleet import NAME_RULE, is_fleet_name
+from gaugecast.model.manifest import Manifest, decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME, Model, load_model, save_model
+from gaugecast.pipeline import memories
 
 FOLDER = "models"
 #: Weights that were read are kept until as many others were: what is checked before an event is not read at it again.
 _CACHED = 4
-_VERSION = re.compile(r"[0-9a-f]{1,64}")
+#: Beside the weights: written by whoever warmed them, read by the daemon and deleted.
+_MEMORY = "memory.msgpack"
 
 
 class ModelStore:
@@ -31,11 +37,13 @@ class ModelStore:
         self._cache: dict[tuple[str, str], Model] = {}
 
     def place(self, fleet: str, version: str) -> Path:
-        """Folder of one version.
+        """Folder of one version, always below ours.
 
         Raises:
-            ModelError: That cannot be a version.
+            ModelError: That cannot be a fleet, or a version.
         """
+        if not is_fleet_name(fleet):
+            raise ModelError(f"a fleet expected, {NAME_RULE}; got {fleet[:64]!r}")
         if not is_version(version):
             raise ModelError(f"a version of hexadecimal digits expected, got {version[:64]!r}")
         return self.directory / fleet / version
@@ -96,16 +104,38 @@ class ModelStore:
         """An event is about to name these weights: a sweep leaves alone what is young."""
         os.utime(self.place(fleet, version))
 
+    def leave_memory(self, fleet: str, version: str, chunks: Iterable[bytes]) -> None:
+        """Put what a newcomer remembers of the streams where the daemon finds it, before it is asked for a trial."""
+        place = self.place(fleet, version)
+        unfinished = place / f"{_MEMORY}.{os.getpid()}"
+        unfinished.write_bytes(msgspec.msgpack.encode(list(chunks)))
+        unfinished.rename(place / _MEMORY)
+
+    def take_memory(self, fleet: str, version: str) -> list[bytes]:
+        """The chunks that `leave_memory` left, once; none where there are none.
+
+        Raises:
+            ModelError: They cannot be read; they are gone.
+        """
+        file = self.place(fleet, version) / _MEMORY
+        try:
+            chunks = msgspec.msgpack.decode(file.read_bytes(), type=list[bytes])
+            for chunk in chunks:
+                memories.decode(chunk)
+            return chunks
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.MsgspecError) as exc:
+            raise ModelError(f"{file}: {exc}") from exc
+        finally:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
     def fleets(self) -> list[str]:
         """Fleets that weights were stored for."""
-        return sorted(p.name for p in self.directory.glob("*") if p.is_dir())
+        return sorted(p.name for p in self.directory.glob("*") if p.is_dir() and is_fleet_name(p.name))
 
     def versions(self, fleet: str) -> list[str]:
         """Versions on disk, oldest first."""
         folders = [p for p in (self.directory / fleet).glob("*") if (p / MANIFEST_NAME).exists()]
         return [p.name for p in sorted(folders, key=lambda p: p.stat().st_mtime_ns)]
-
-
-def is_version(name: str) -> bool:
-    """Whether this can be a version: the first digits of a digest."""
-    return _VERSION.fullmatch(name) is not None

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 import gaugecast
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
+from gaugecast.files import regular
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, weight_shapes
 from gaugecast.learn.autoencoder.networks import Networks
 from gaugecast.learn.autoencoder.rows import Rows
@@ -121,7 +122,7 @@ def places_of(directory: Path, files: Sequence[Path]) -> list[Path]:
 
 def _read_manifest(path: Path) -> tuple[_Manifest, Autoencoder]:
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        manifest = msgspec.json.decode(regular(path).read_bytes(), type=_Manifest)
         settings = Autoencoder.model_validate(manifest.settings)
     except (OSError, msgspec.MsgspecError, ValidationError, UnicodeDecodeError, RecursionError) as exc:
         raise ModelError(f"{path}: expected what `gaugecast autoencoder` writes: {exc}") from exc
@@ -137,7 +138,7 @@ def _read_manifest(path: Path) -> tuple[_Manifest, Autoencoder]:
 
 def _read_weights(path: Path, manifest: _Manifest, settings: Autoencoder) -> dict[str, Float32]:
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             packed = file.read(_MOST_BYTES)
     except OSError as exc:
         raise ModelError(f"{path}: expected a readable file: {exc}") from exc

@@ -46,7 +46,7 @@ class Recorder:
 
     def courses(self) -> tuple[list[Course], list[Float64]]:
         """The streams in order of their names, and the forecasts made at each step of them (T, H, G)."""
-        chosen = [i for i, f in enumerate(self.fleet.features) if f.role == "forecast"]
+        chosen = self.fleet.forecast_places
         courses, forecasts = [], []
         for stream in sorted(self.at):
             observed = np.array(self.observed[stream])[:, chosen]

@@ -64,7 +64,7 @@ class Report:
     @property
     def names(self) -> list[str]:
         """The forecast features."""
-        return [f.name for f in self.fleet.features if f.role == "forecast"]
+        return [f.name for f in self.fleet.forecast_features]
 
     def add(self, model: str, learning: str, start: str, forecasts: list[Float64]) -> Forecaster:
         """Score one more forecaster over the same rows."""
@@ -173,8 +173,7 @@ def report_on(fleet: Fleet, courses: list[Course], split: Split) -> Report:
         raise ConfigError(f"history of fleet {fleet.name!r}: at least one step expected, got none")
     train, begin, end = split.borders(max(len(c.tick) for c in courses))
     unit = slice(0, train) if train else slice(begin, end)
-    forecast = sum(f.role == "forecast" for f in fleet.features)
-    deviation = deviations(courses, unit) if split.standardise else np.ones(forecast)
+    deviation = deviations(courses, unit) if split.standardise else np.ones(len(fleet.forecast_places))
     return Report(fleet, split, courses, deviation, slice(begin, end), [])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gaugecast.errors import ModelError
+from gaugecast.files import regular
 from gaugecast.model.layers import ACTIVATIONS, Cell
 from gaugecast.model.manifest import MAX_UNITS
 
@@ -94,7 +95,7 @@ def refusal(path: Path, complaints: list[str]) -> ModelError:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if regular(path).stat().st_size > MAX_FILE_BYTES:
             raise refusal(path, [f"expected at most {MAX_FILE_BYTES >> 20} MB, found {path.stat().st_size >> 20} MB"])
         with zipfile.ZipFile(path) as archive:
             members = {member.filename: member for member in archive.infolist()}

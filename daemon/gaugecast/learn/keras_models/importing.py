@@ -20,6 +20,7 @@ import numpy as np
 
 from gaugecast.engine.runtime import say_missing
 from gaugecast.errors import ModelError
+from gaugecast.files import regular
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
 from gaugecast.learn.backend import load_tensorflow
@@ -128,7 +129,7 @@ def _scaling(path: Path, fleet: Fleet, plan: Plan, net: Any) -> tuple[Float64, F
     if not beside.exists():
         return np.zeros(features), np.ones(features)
     try:
-        told = json.loads(beside.read_text())
+        told = json.loads(regular(beside).read_text())
         centre, spread = (np.array(told[key], np.float64) for key in ("centre", "spread"))
     except (ValueError, KeyError, TypeError, OSError) as exc:
         raise ModelError(f'{beside}: expected {{"centre": […], "spread": […]}}: {exc!r}') from exc
@@ -139,7 +140,7 @@ def _scaling(path: Path, fleet: Fleet, plan: Plan, net: Any) -> tuple[Float64, F
 
 def _to_scaled_outputs(path: Path, weights: dict[str, Float32], fleet: Fleet, scaling: tuple[Float64, Float64]) -> None:
     """A net that normalises its inputs itself gives outputs in the sensors' units: have its head give scaled ones."""
-    outputs = [i for i, feature in enumerate(fleet.features) if feature.role == "forecast"]
+    outputs = list(fleet.forecast_places)
     width = len(weights.get("dense/bias", ()))
     centre, spread = (np.asarray(part[outputs], np.float64) for part in scaling)
     if "dense/kernel" not in weights:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gaugecast import events
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
 from gaugecast.learn.online.first_lessons import FirstLessons
 from gaugecast.learn.online.ports import History, RestoreNewest, Store
-from gaugecast.learn.online.pupil import Pupil, why_spared
+from gaugecast.learn.online.pupil import Pupil, errors_by_stream, why_spared
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, memories
@@ -54,7 +52,14 @@ class Follower:
         return max(0.0, (self._reader.received_at_ns - self.newest_ns) / 1e9)
 
     def begin(self) -> None:
-        """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost."""
+        """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost.
+
+        Where another ledger stands in its place, none stay.
+
+        Raises:
+            StorageError: The ledger cannot be read; to be called again.
+        """
+        self._leave_if_replaced()
         self.pipeline, self.seq = self._restore(self._new_pipeline)
         for name in self.pupils.keys() - self.pipeline.parts.keys():
             del self.pupils[name]
@@ -77,7 +82,14 @@ class Follower:
         return self._lessons is not None or (beginners and self.seq < self._present)
 
     def take_slice(self, most: int) -> bool:
-        """Take at most so many inputs; whether there were any."""
+        """Take at most so many inputs; whether there were any.
+
+        Raises:
+            StorageError: The ledger cannot be read; `begin` again.
+        """
+        if self._leave_if_replaced():
+            self.begin()
+            return True
         if self._lessons is not None:
             if self._lessons.take_slice(most):
                 return True
@@ -99,6 +111,9 @@ class Follower:
 
         What newcomers need, state and statistics, is taken from there, and what has come since is taken again.
         """
+        if self._leave_if_replaced():
+            self.begin()
+            return
         crowded = [name for name, pupil in self.pupils.items() if pupil.crowded]
         reached = self.seq
         if not crowded or not self._go_back():
@@ -149,6 +164,18 @@ class Follower:
             log.info("first lessons over", fleet=name, updates=pupil.updates_total)
 
     # -- the pipeline
+
+    def _leave_if_replaced(self) -> bool:
+        """Whether another ledger stands in the place of the one that we followed: a backup was restored.
+
+        Then the pupils leave: what they have learned from may never have happened there.
+        """
+        if not self._reader.renew() and self._reader.last_seq >= self.seq:
+            return False
+        log.warning("another ledger", followed_upto=self.seq, last=self._reader.last_seq)
+        self.pupils.clear()
+        self.seq = self.newest_ns = 0
+        return True
 
     def _go_back(self) -> bool:
         """Go back to the newest checkpoint; False, and nothing is done, where it is not behind us."""
@@ -271,13 +298,3 @@ class Follower:
             pupil.forced = True
         elif not self._again:
             self._enrol(part)
-
-
-def errors_by_stream(part: FleetPipeline) -> tuple[list[str], np.ndarray]:
-    """Streams, and each one's squared error as a share of persistence's, mean over the features; 0 = unknown."""
-    table = part.table
-    slots = table.live_slots()
-    error, last = table["square_error"][slots], table["square_last"][slots]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.nan_to_num(error / last, posinf=0.0)
-    return [table.names[s] or "" for s in slots.tolist()], share.mean(axis=1)

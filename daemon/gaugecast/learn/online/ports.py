@@ -22,8 +22,9 @@ class StoredBatch(Protocol):
 
 
 class History(Protocol):
-    """The ledger, read-only; every call sees what is durable then."""
+    """The ledger, read-only; every call sees what is durable then. `renew`: whether it is another one since."""
 
+    def renew(self) -> bool: ...
     @property
     def first_seq(self) -> int: ...
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gaugecast.config.schema import Settings
-from gaugecast.errors import GaugecastError
+from gaugecast.errors import GaugecastError, StorageError
 from gaugecast.learn.online.follower import Follower
 from gaugecast.learn.online.ports import Ask, History, Remember, RestoreNewest, Store, Warm
 from gaugecast.learn.online.pupil import Pupil
@@ -25,6 +25,7 @@ _REPORT_S = 1.0
 #: The first update compiles for seconds; the budget is not paid back for that.
 _REST_MAX_S = 0.25
 _RESAMPLE_S = 600.0
+_UNREADABLE_S = 5.0
 #: Inputs a slice, least and most while at the tail: two steps of each stream, since an update takes the newest.
 _SLICE_LEAST, _SLICE_MOST = 2, 16
 #: While this far behind the ledger's end, an update is made a large slice only, and the rest is only stepped.
@@ -72,10 +73,18 @@ class LearnerProcess:
         self._resample_at_s = seconds() + _RESAMPLE_S
 
     def run(self) -> None:
-        """Learn until `stopping`."""
-        self.follower.begin()
+        """Learn until `stopping`. A ledger that cannot be read, such as one half restored, is waited for."""
+        following = False
         while not self.stopping:
-            self._sleep(self.turn())
+            try:
+                if not following:
+                    self.follower.begin()
+                following = True
+                rest_s = self.turn()
+            except StorageError as exc:
+                log.warning("ledger not readable", why=str(exc), again_s=_UNREADABLE_S)
+                following, rest_s = False, _UNREADABLE_S
+            self._sleep(rest_s)
 
     def turn(self) -> float:
         """Follow, learn, hand over, report; how long to rest then, s."""

@@ -94,7 +94,7 @@ class OnlineLearner:
 
     @property
     def due(self) -> bool:
-        """Whether `update` has something new to learn from."""
+        """Whether streams wait for their turn; a break may have left them nothing for `update` to learn from."""
         return bool(self._moved)
 
     def observe(
@@ -143,31 +143,43 @@ class OnlineLearner:
 
     def step(self) -> bool:
         """`update` without reading the weights back, which takes a sixth of it; False where nothing new has come."""
-        if not self._moved:
+        chosen = self._take_newest()
+        if not chosen:
             return False
-        newest = list(self._moved)[: self._newest]
-        for stream in newest:
-            del self._moved[stream]
-        chosen = [(self._tracks[s], self._tracks[s].newest(), 1.0) for s in newest]
-        chosen += self._draw_replay(self._segments - len(chosen))
-        self._learn([(track, start, weight) for track, start, weight in chosen if start is not None])
+        self._learn(chosen + self._draw_replay(self._segments - len(chosen)))
         self.updates_total += 1
         return True
+
+    def _take_newest(self) -> list[tuple[Track, int, float]]:
+        """Newest windows of streams that wait for their turn, (track, first step, weight); none that was cut since.
+
+        A stream may have had a break after it had moved on, before its turn came.
+        """
+        taken: list[tuple[Track, int, float]] = []
+        for stream in list(self._moved):
+            if len(taken) == self._newest:
+                break
+            del self._moved[stream]
+            start = self._tracks[stream].newest()
+            if start is not None:
+                taken.append((self._tracks[stream], start, 1.0))
+        return taken
 
     def _like(self, x: Float32, state: Float32) -> Window:
         outputs = self._network.manifest.output_size
         target = np.zeros((self._window, len(x), outputs), np.float32)
         return Window(np.zeros((self._window, *x.shape), np.float32), state, target)
 
-    def _draw_replay(self, n: int) -> list[tuple[Track, int | None, float]]:
-        """Windows of streams drawn by their recent error, (track, first step, weight)."""
+    def _draw_replay(self, n: int) -> list[tuple[Track, int, float]]:
+        """Windows of streams drawn by their recent error, (track, first step, weight); a draw may hit a break."""
         tracks = list(self._tracks.values())
         error = np.array([max(track.error, _LEAST_ERROR) for track in tracks])
         drawn = self._random.choice(len(tracks), n, p=error / error.sum())
-        return [(tracks[i], tracks[i].draw(self._random), self._replay_weight) for i in drawn]
+        starts = [(tracks[i], tracks[i].draw(self._random)) for i in drawn]
+        return [(track, start, self._replay_weight) for track, start in starts if start is not None]
 
     def _learn(self, chosen: list[tuple[Track, int, float]]) -> None:
-        """Fill the batch's fixed shape; what stays empty has no weight."""
+        """Fill the batch's fixed shape from at least one window; what stays empty has no weight."""
         first, start, _ = chosen[0]
         like = first.window(start)
         rows = like.x.shape[1]

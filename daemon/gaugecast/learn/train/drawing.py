@@ -70,7 +70,7 @@ def draw_curves(plt: Any, fit: Fit) -> Any:
 
 def draw_forecast(plt: Any, judged: Judged, fleet: Fleet, *, steps: int = SHOWN_STEPS) -> Any:
     """Forecasts over observations, the last steps of a part; one panel a feature. With a horizon, some whole paths."""
-    features = [feature for feature in fleet.features if feature.role == "forecast"][:MOST_FEATURES]
+    features = fleet.forecast_features[:MOST_FEATURES]
     figure, axes = plt.subplots(len(features), 1, figsize=(9, 1.2 + 1.5 * len(features)), sharex=True, squeeze=False)
     course = judged.course
     stop = judged.counted.stop

@@ -127,7 +127,7 @@ def judge(
             if 0 < season <= course.tick[-1]:
                 with_season.add(part)
         tick(number)
-    names = [feature.name for feature in fleet.features if feature.role == "forecast"]
+    names = [feature.name for feature in fleet.forecast_features]
     return {
         part: tally.judged(part, names, measure, has_season=part in with_season)
         for part, tally in tallies.items()

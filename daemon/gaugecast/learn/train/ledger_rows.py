@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
-from gaugecast.ledger import LedgerReader
+from gaugecast.ledger.reader import LedgerReader
 from gaugecast.records import Float64, Input, Int64, Kind, Verdict
 
 SLICE_ROWS = 20_000
@@ -73,7 +73,7 @@ def _places(one: Input, fleet: Fleet, before: list[int | None]) -> list[int | No
 
 def _take(streams: dict[str, _Stream], fleet: Fleet, one: Input, values: list[float], *, complete: bool) -> None:
     """Join a reading to its stream's open tick; one of a later tick closes that first, a complete one its own."""
-    on_the_clock = _aggregated(fleet)
+    on_the_clock = fleet.aggregated
     stream = streams.get(one.stream)
     if stream is None:
         stream = streams[one.stream] = _Stream(phase=0 if on_the_clock else one.at_ns)
@@ -99,12 +99,8 @@ def _close(stream: _Stream, fleet: Fleet) -> None:
         return
     means = [feature.aggregate == "mean" for feature in fleet.features]
     row = [v / n if mean and n else v for v, n, mean in zip(stream.values, stream.counts, means, strict=True)]
-    stream.rows.append((stream.tick * fleet.period_ns if _aggregated(fleet) else stream.at_ns, row))
+    stream.rows.append((stream.tick * fleet.period_ns if fleet.aggregated else stream.at_ns, row))
     stream.counts = []
-
-
-def _aggregated(fleet: Fleet) -> bool:
-    return any(feature.aggregate != "last" for feature in fleet.features)
 
 
 def _ripe(streams: dict[str, _Stream], least: int) -> Iterator[tuple[str, Int64, Float64]]:

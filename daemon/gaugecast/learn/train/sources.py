@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import Feature, Fleet
+from gaugecast.files import regular
+from gaugecast.fleet import Feature, Fleet, fleet_name_of
 from gaugecast.history import SEPARATORS, fleet_of_csv, parse_time
 from gaugecast.learn.train.ledger_rows import ledger_slices
 from gaugecast.learn.train.recording import Recording
@@ -60,7 +60,7 @@ def fleet_of_file(path: Path, columns: Columns) -> Fleet:
 def untimed_fleet(name: str, features: Sequence[str]) -> Fleet:
     """A fleet whose rows are ticks of a second."""
     return Fleet(
-        name=re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:64] or "series",
+        name=fleet_name_of(name),
         subscribe=("csv/{stream}",),
         stream="{stream}",
         features=tuple(Feature(feature, path=(feature,)) for feature in features),
@@ -188,7 +188,7 @@ def _open_parquet(path: Path) -> Any:
     except ImportError as exc:
         raise ConfigError(f"{path}: Parquet needs pyarrow: pip install 'gaugecast[parquet]'") from exc
     try:
-        return parquet.ParquetFile(path)
+        return parquet.ParquetFile(regular(path))
     except Exception as exc:  # pyarrow raises many kinds for damaged files
         raise ConfigError(f"{path}: expected a Parquet file: {exc}") from exc
 
@@ -210,7 +210,7 @@ def _instants(path: Path, column: Any) -> Int64:
 
 def _open_text(path: Path) -> Any:
     try:
-        return path.open(newline="", encoding="utf-8-sig")
+        return regular(path).open(newline="", encoding="utf-8-sig")
     except OSError as exc:
         raise ConfigError(f"{path}: expected a readable file: {exc.strerror}") from exc
 

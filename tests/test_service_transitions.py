@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 
+import msgspec
 import pytest
 import structlog
 
 from gaugecast import logs
-from gaugecast.metrics.facts import State
 from gaugecast.service.transitions import TransitionLog
+from gaugecast.status import Broker, Publishing, Status, Storage
 
-WELL = State(ready=True, recovered=1.0, mqtt_connected=True)
-AWAY = replace(WELL, ready=False, mqtt_connected=False)
+PLANT = Broker(address="plant:1883", connected=True)
+WELL = Status(recovered=1.0, broker=PLANT)
+
+
+def broker(**changes: object) -> Status:
+    """A well daemon but for its broker."""
+    return msgspec.structs.replace(WELL, broker=msgspec.structs.replace(PLANT, **changes))
+
+
+def away(why: str, **changes: object) -> Status:
+    """A daemon without its broker."""
+    return broker(connected=False, error=why, **changes)
+
+
+def storage(**changes: object) -> Status:
+    """A well daemon but for its disk."""
+    return msgspec.structs.replace(WELL, storage=Storage(**changes))  # type: ignore[arg-type]
+
+
+def degraded(*reasons: str, **parts: object) -> Status:
+    """A daemon that works with less than it should."""
+    return msgspec.structs.replace(WELL, degraded=list(reasons), **parts)
 
 
 @pytest.fixture
@@ -36,68 +56,82 @@ def events(stream: io.StringIO) -> list[str]:
 
 def test_a_broker_that_goes_and_comes_is_told_once_each(lines: io.StringIO) -> None:
     """An hour without a broker is two lines; another reason is a line more."""
-    diary = TransitionLog("localhost:1883")
-    diary.look(WELL, fault=None)
+    diary = TransitionLog()
+    diary.look(WELL)
     (line,) = events(lines)
     assert "broker connected" in line
     for _ in range(60):
-        diary.look(AWAY, fault="connection refused")
+        diary.look(away("connection refused"))
     (line,) = events(lines)
     assert "broker not connected" in line
     assert "connection refused" in line
-    diary.look(AWAY, fault="timed out")
+    diary.look(away("timed out"))
     assert len(events(lines)) == 1
-    diary.look(replace(WELL, mqtt_reconnects_total=1, mqtt_session_lost_total=1), fault=None)
+    diary.look(broker(reconnects_total=1, session_lost_total=1))
     connected, lost = events(lines)
     assert "reconnects=1" in connected
     assert "session lost" in lost
-    diary.look(replace(AWAY, mqtt_reconnects_total=1, mqtt_session_lost_total=1), fault="connection refused")
+    diary.look(away("connection refused", reconnects_total=1, session_lost_total=1))
     assert len(events(lines)) == 1
 
 
 def test_a_reconnect_between_two_looks_is_not_missed(lines: io.StringIO) -> None:
     """Connected before, connected now, and yet another connection."""
-    diary = TransitionLog("localhost:1883")
-    diary.look(WELL, fault=None)
+    diary = TransitionLog()
+    diary.look(WELL)
     events(lines)
-    diary.look(replace(WELL, mqtt_reconnects_total=1), fault=None)
+    diary.look(broker(reconnects_total=1))
     (line,) = events(lines)
     assert "broker connected" in line
 
 
 def test_what_the_broker_does_not_grant_is_told_while_connected(lines: io.StringIO) -> None:
-    """A subscription that its ACL denies."""
-    diary = TransitionLog("localhost:1883")
-    diary.look(WELL, fault="plant/# was not granted")
-    diary.look(WELL, fault="plant/# was not granted")
+    """A subscription that its ACL denies, and a publish."""
+    diary = TransitionLog()
+    for _ in range(2):
+        diary.look(broker(deaf="plant/# was not granted"))
     _, line = events(lines)
+    assert "broker refuses" in line
+    assert "plant/# was not granted" in line
+    diary.look(msgspec.structs.replace(WELL, publishing=Publishing(mute="not authorized")))
+    (line,) = events(lines)
     assert "broker refuses" in line
 
 
 def test_degradation_has_a_beginning_and_an_end(lines: io.StringIO) -> None:
     """One line each, with the reason."""
-    diary = TransitionLog("localhost:1883")
-    for state in (WELL, replace(WELL, degraded=frozenset({"lag"})), replace(WELL, degraded=frozenset({"lag"})), WELL):
-        diary.look(state, fault=None)
+    diary = TransitionLog()
+    for status in (WELL, degraded("lag"), degraded("lag"), WELL):
+        diary.look(status)
     _, begins, ends = events(lines)
     assert "degraded" in begins
     assert "lag" in begins
     assert "no longer degraded" in ends
 
 
+def test_what_degrades_is_told_with_its_reason_where_there_is_one(lines: io.StringIO) -> None:
+    """Which subscription was lowered, what of the disk cannot be known."""
+    diary = TransitionLog()
+    diary.look(WELL)
+    lowered = msgspec.structs.replace(PLANT, lowered="plant/# granted at QoS 0 instead of 1")
+    diary.look(degraded("qos", "storage_fault", broker=lowered, storage=Storage(fault="checkpoints: gone")))
+    _, qos, fault = events(lines)
+    assert "plant/# granted at QoS 0 instead of 1" in qos
+    assert "checkpoints: gone" in fault
+
+
 def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     """The runbook sends people to the journal for it."""
-    diary = TransitionLog("localhost:1883")
-    diary.look(replace(WELL, checkpoint_failures_total=1), fault=None, checkpoint_failure=OSError("no space left"))
+    diary = TransitionLog()
+    diary.look(storage(checkpoint_failures_total=1, checkpoint_failure="no space left"))
     assert "no space left" in events(lines)[1]
 
 
 def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO) -> None:
     """It is tried each second: a line at the first, second, fourth, … failure, with the reason."""
-    diary = TransitionLog("localhost:1883")
+    diary = TransitionLog()
     for failures in (0, 1, 2, 3, 4, 5, 6, 7):
-        state = replace(WELL, wal_copy_failures_total=failures)
-        diary.look(state, fault=None, wal_failure=OSError("disk I/O error"))
+        diary.look(storage(wal_copy_failures_total=failures, wal_failure="disk I/O error"))
     told = [line for line in events(lines) if "write-ahead log not copied" in line]
     assert ["failures=1" in told[0], "failures=2" in told[1], "failures=4" in told[2]] == [True] * 3
     assert len(told) == 3
@@ -106,8 +140,8 @@ def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO
 
 def test_growth_of_the_brokers_drops_is_told_and_its_first_count_is_not(lines: io.StringIO) -> None:
     """It counts since its own start, for all its clients."""
-    diary = TransitionLog("localhost:1883")
+    diary = TransitionLog()
     for total in (None, 40, 40, 45):
-        diary.look(replace(WELL, broker_dropped_total=total), fault=None)
+        diary.look(broker(dropped_total=total))
     (line,) = events(lines)[1:]
     assert "more=5" in line

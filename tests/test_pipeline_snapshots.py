@@ -12,7 +12,7 @@ from gaugecast.loop.checkpointing import Checkpointer
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Order
 from gaugecast.storage import checkpoints
-from gaugecast.storage.checkpoint_writer import CheckpointWriter
+from support.writers import threaded_writer
 
 TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
 
@@ -29,7 +29,7 @@ def pipeline_of(streams: int) -> Pipeline:
 def test_the_last_checkpoint_is_taken_although_another_is_half_done(tmp_path: Path) -> None:
     """SIGTERM may come between two slices; the writer is then not waited for in vain."""
     storage = Storage(directory=tmp_path, checkpoint_replay_s=0.001, pause_budget_ms=0.001)
-    writer = CheckpointWriter(tmp_path, storage)
+    writer = threaded_writer(tmp_path, storage)
     checkpointer = Checkpointer(pipeline_of(2000), writer, storage, now_s=0.0)
     checkpointer.slice_bytes = 1000
     checkpointer.add_cost(1.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import AlreadyRunning, ExitCode
-from gaugecast.ledger import StateLock
+from gaugecast.storage.lock import StateLock
 
 
 def test_a_second_lock_is_refused_at_once_and_names_the_holder(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_second_lock_is_refused_at_once_and_names_the_holder(tmp_path: Path) -
 
 def test_the_lock_is_free_when_its_holder_was_killed(tmp_path: Path) -> None:
     """`kill -9` leaves the file but not the lock."""
-    code = "import sys; from pathlib import Path; from gaugecast.ledger import StateLock\n"
+    code = "import sys; from pathlib import Path; from gaugecast.storage.lock import StateLock\n"
     code += "lock = StateLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     holder = subprocess.Popen(

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from gaugecast.cli.figures import NOTHING, show_count, show_skill, show_value
 from gaugecast.cli.watch import Trails, render_streams
-from gaugecast.control import FleetStatus, StatusAnswer, StreamsAnswer
+from gaugecast.control import StreamsAnswer
 from gaugecast.demo.tanks import PLAIN_WORDS
+from gaugecast.status import Status
 from gaugecast_sim.faults import Injected
 
 _FOOT_LINES = 2
@@ -45,40 +46,42 @@ def tank_of(trouble: Injected) -> str:
 
 def plain_line(answer: StreamsAnswer, after_s: float) -> str:
     """One line now and then, for logs and pipes: the counts, the skill, and the first stream as an example."""
-    status = answer.status
-    line = f"{after_s:4.0f} s  {status.readings_total:5d} readings  {status.forecasts_total:5d} forecasts"
-    if not status.ready:
-        return f"{line}  waiting: {status.reason}"
+    total = answer.status.total
+    line = f"{after_s:4.0f} s  {total.received:5d} readings  {total.forecasts:5d} forecasts"
+    if not answer.status.ready:
+        return f"{line}  {answer.status.doing}"
     for row in answer.rows[:1]:
         observed, forecast = (show_value(v, row.observed) for v in (row.observed, row.forecast))
         line += f"  {row.stream} {row.feature} {observed}, next {forecast} {row.unit}"
-    return f"{line}  skill {skill_words(status.fleets)}"
+    return f"{line}  skill {skill_words(answer.status)}"
 
 
-def skill_words(fleets: Sequence[FleetStatus]) -> str:
+def skill_words(status: Status) -> str:
     """`pressure 71 %, temperature 64 %`."""
-    words = [f"{f.feature} {show_skill(f.skill).plain}" for fleet in fleets for f in fleet.features]
+    scores = [item for _, fleet, _ in status.at_work() for item in fleet.features.items()]
+    words = [f"{feature} {show_skill(score.skill).plain}" for feature, score in scores]
     return ", ".join(words) or NOTHING
 
 
-def render_summary(status: StatusAnswer, troubles: Sequence[Injected], after_s: float) -> RenderableType:
+def render_summary(status: Status, troubles: Sequence[Injected], after_s: float) -> RenderableType:
     """What is left on the screen when the demo has ended."""
-    streams = sum(fleet.active for fleet in status.fleets)
+    streams = sum(streams.active for _, _, streams in status.at_work())
     lines = [
         Text(f"{after_s:.0f} s: ", style="dim")
-        .append(f"{status.forecasts_total} forecasts", style="bold")
-        .append(f" of {status.readings_total} readings from {show_count(streams, 'tank')}"),
+        .append(f"{status.total.forecasts} forecasts", style="bold")
+        .append(f" of {status.total.received} readings from {show_count(streams, 'tank')}"),
         Text("      ", style="dim").append(_quickness(status)),
-        Text("      skill over persistence: ").append(skill_words(status.fleets), style="bold"),
+        Text("      skill over persistence: ").append(skill_words(status), style="bold"),
         Text(f"      {_fault_words(troubles)}"),
     ]
     return Group(*lines)
 
 
-def _quickness(status: StatusAnswer) -> str:
-    if status.latency_s is None:
-        return f"{status.lag} unconfirmed"
-    return f"{status.latency_s * 1e3:.1f} ms from reading to forecast, {status.rejects_total} messages refused"
+def _quickness(status: Status) -> str:
+    latency_s = status.publishing.latency_s
+    if latency_s is None:
+        return f"{status.publishing.unconfirmed} unconfirmed"
+    return f"{latency_s * 1e3:.1f} ms from reading to forecast, {show_count(status.total.rejected, 'message')} refused"
 
 
 def _fault_words(troubles: Sequence[Injected]) -> str:

@@ -10,15 +10,18 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageError
-from gaugecast.ledger import Chunk, InlineCheckpointWriter, Ledger, LedgerReader, newest
+from gaugecast.ledger import Ledger, LedgerReader, copying
 from gaugecast.records import Commit
-from gaugecast.storage import backup
+from gaugecast.storage.backup import backup
+from gaugecast.storage.checkpoint_format import Chunk
+from gaugecast.storage.checkpoints import newest
 from ledger_rows import micro_batch
+from support.writers import inline_writer
 
 
 def write_checkpoint(directory: Path, seq: int) -> None:
     """A small checkpoint after input `seq`."""
-    writer = InlineCheckpointWriter(directory, Storage())
+    writer = inline_writer(directory, Storage())
     writer.begin(seq, {"streams": seq})
     writer.put(Chunk("h", 0, np.full((4, 8), seq, np.float32)))
     writer.finish()
@@ -49,7 +52,7 @@ def test_a_backup_under_load_has_a_checkpoint_that_its_ledger_can_go_on_from(tmp
     daemon.start()
     try:
         assert begun.wait(30)
-        report = backup(source, target)
+        report = backup(source, target, copying)
     finally:
         stop.set()
         daemon.join()
@@ -66,7 +69,7 @@ def test_a_backup_under_load_has_a_checkpoint_that_its_ledger_can_go_on_from(tmp
     assert checkpoint.seq == report.checkpoint_seq
     checkpoint.close()
     resumed = Ledger.open(target, Storage(), create=False)
-    assert resumed.commit(*micro_batch(report.last_seq, 1)).first_seq == report.last_seq + 1
+    assert resumed.commit(Commit(*micro_batch(report.last_seq, 1))).first_seq == report.last_seq + 1
     resumed.close()
 
 
@@ -74,11 +77,11 @@ def test_a_backup_never_overwrites(tmp_path: Path) -> None:
     """A target with anything in it is refused, and so is a source without a ledger."""
     Ledger.open(tmp_path, Storage()).close()
     target = tmp_path / "copy"
-    backup(tmp_path, target)
+    backup(tmp_path, target, copying)
     with pytest.raises(StorageError, match="empty"):
-        backup(tmp_path, target)
+        backup(tmp_path, target, copying)
     with pytest.raises(StorageError, match="found none"):
-        backup(tmp_path / "nowhere", tmp_path / "other")
+        backup(tmp_path / "nowhere", tmp_path / "other", copying)
 
 
 def test_a_backup_whose_rows_do_not_reach_its_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -89,5 +92,5 @@ def test_a_backup_whose_rows_do_not_reach_its_checkpoint_is_refused(tmp_path: Pa
     write_checkpoint(tmp_path, 30)
     ledger.prune(80)
     with pytest.raises(StorageError, match="try again"):
-        backup(tmp_path, tmp_path / "copy")
+        backup(tmp_path, tmp_path / "copy", copying)
     ledger.close()

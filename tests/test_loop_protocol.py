@@ -13,9 +13,9 @@ from gaugecast.errors import StorageError
 from gaugecast.payloads import Decoder
 from gaugecast.records import Kind, Verdict
 from simulation.broker import Broker, Sent
-from simulation.fleets import ALL, SECOND, T0
+from simulation.fleets import ALL, LIMITS, SECOND, T0, Weights
 from simulation.journal import Journal
-from simulation.life import LIMITS, Life
+from simulation.life import Life
 from simulation.place import empty_place
 from simulation.points import Clock, Points
 
@@ -49,7 +49,7 @@ class Scene:
     def __init__(self, directory: object) -> None:
         self.points, self.clock, self.journal = Trace(), Clock(T0 + 60 * SECOND), Journal()
         self.journal.decoder = Decoder(ALL, LIMITS)
-        self.broker = Broker(Steady(), self.journal, reuse_ids=False)
+        self.broker, self.weights = Broker(Steady(), self.journal, reuse_ids=False), Weights()
         self._directory = directory
         self.life = self.begin()
         self.turn(3)
@@ -58,7 +58,7 @@ class Scene:
         """A process."""
         self.life = Life(
             self._directory, ALL, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
-            rng=Steady(),
+            rng=Steady(), weights=self.weights,
         )  # type: ignore[arg-type]  # fmt: skip
         return self.life
 
@@ -109,7 +109,7 @@ def test_a_reading_is_acked_and_its_forecast_heard_and_confirmed(scene: Scene) -
     scene.clock.advance(2.0)
     scene.turn(2)
     assert scene.life.ledger.confirmed == 1
-    assert not scene.life.loop.publisher.unsettled
+    assert not scene.life.core.loop.publisher.unsettled
 
 
 @pytest.mark.parametrize(("failure", "reason"), [("full", "storage_full"), ("busy", "storage_busy")])
@@ -121,14 +121,14 @@ def test_while_there_is_no_room_nothing_is_read_or_acked(scene: Scene, failure: 
     second = scene.say(2)
     for _ in range(2):
         scene.turn()
-        assert scene.life.loop.degraded == {reason}
-        assert scene.life.loop.holding
+        assert scene.life.core.loop.degraded == {reason}
+        assert scene.life.core.loop.holding
         assert not first.acked
     assert scene.points.order.count("advance:before") == scene.points.order.count("commit:after") + 1
     scene.turn(4)
     assert first.acked
     assert second.acked
-    assert scene.life.loop.degraded == set()
+    assert scene.life.core.loop.degraded == set()
     assert [k.step for k in scene.journal.outputs] == [1, 2]
 
 
@@ -166,11 +166,11 @@ def test_unconfirmed_forecasts_beyond_the_bound_stop_the_reading(scene: Scene) -
     for tick in range(102):  # half a second later it would read on, for PUBACKs may stand behind messages
         scene.say(tick + 1)
         scene.turn()
-    assert scene.life.loop.publisher.lag == LIMITS.max_lag + 1
-    assert "lag" in scene.life.loop.degraded
+    assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 1
+    assert "lag" in scene.life.core.loop.degraded
     del scene.life.link.room  # type: ignore[method-assign]
     scene.turn(60)
-    assert "lag" not in scene.life.loop.degraded
+    assert "lag" not in scene.life.core.loop.degraded
     assert len(scene.broker.heard) == 103
 
 
@@ -183,7 +183,7 @@ def test_a_lost_session_is_an_event_before_what_comes_next(scene: Scene) -> None
     scene.turn()
     kinds = scene.kinds[before:]
     assert kinds == [Kind.EVENT, Kind.READING]
-    assert isinstance(events.decode_event(scene.journal.inputs[before].detail), events.SessionLost)
+    assert isinstance(scene.journal.inputs[before].event, events.SessionLost)
 
 
 def test_a_clock_that_is_set_forward_is_an_event(scene: Scene) -> None:
@@ -191,7 +191,7 @@ def test_a_clock_that_is_set_forward_is_an_event(scene: Scene) -> None:
     scene.clock.set_wall(3600.0)
     scene.say(1)
     scene.turn()
-    event = events.decode_event(next(i.detail for i in reversed(scene.journal.inputs) if i.kind == Kind.EVENT))
+    event = next(i.event for i in reversed(scene.journal.inputs) if i.kind == Kind.EVENT)
     assert isinstance(event, events.ClockStepped)
     assert abs(event.step_ns - 3600 * SECOND) < SECOND
 
@@ -237,7 +237,7 @@ def test_a_parked_stream_is_brought_back_by_its_reading_if_there_is_room(scene: 
     scene.broker.accept("joined/a/p", msgspec.json.encode({"t": T0 / 1e9 + 40, "v": 1.0}))
     scene.turn(2)
     assert scene.life.ledger.parked_count() == 0
-    assert scene.life.pipeline.knows("joined", "a")
+    assert scene.life.core.pipeline.knows("joined", "a")
 
 
 def test_the_books_of_a_process_close_over_readings_that_were_held_before_it(scene: Scene) -> None:
@@ -248,8 +248,8 @@ def test_the_books_of_a_process_close_over_readings_that_were_held_before_it(sce
     scene.broker.cut()
     scene.begin()
     scene.turn(2)
-    totals = scene.life.pipeline.parts["joined"].totals
-    assert (scene.life.loop.received_total, totals.held) == (0, 1)
+    totals = scene.life.core.pipeline.parts["joined"].totals
+    assert (scene.life.core.loop.received.total(), totals.held) == (0, 1)
     scene.broker.accept("joined/a/q", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
     scene.turn(2)  # `Life.turn` asserts the identity
-    assert (scene.life.loop.received_total, totals.held, totals.stepped) == (1, 0, 2)
+    assert (scene.life.core.loop.received.total(), totals.held, totals.stepped) == (1, 0, 2)

@@ -17,21 +17,14 @@ from hypothesis.extra import numpy as hnp
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
-from gaugecast.ledger import (
-    Checkpoint,
-    CheckpointWriter,
-    Chunk,
-    InlineCheckpointWriter,
-    Ledger,
-    at_or_before,
-    checkpoints,
-    floor_seq,
-    newest,
-    oldest_exact,
-)
+from gaugecast.ledger import Ledger
 from gaugecast.ledger.wal import WalCopier
 from gaugecast.records import Commit
+from gaugecast.storage import checkpoints
+from gaugecast.storage.checkpoint_format import Checkpoint, Chunk
+from gaugecast.storage.checkpoints import at_or_before, floor_seq, newest, oldest_exact
 from ledger_rows import micro_batch
+from support.writers import inline_writer, threaded_writer
 
 DAY_S = 86_400
 STORAGE = Storage()
@@ -39,7 +32,7 @@ STORAGE = Storage()
 
 def write(directory: Path, seq: int, chunks: list[Chunk] | None = None, **header: object) -> Path:
     """A checkpoint after input `seq`; returns its file."""
-    writer = InlineCheckpointWriter(directory, STORAGE)
+    writer = inline_writer(directory, STORAGE)
     writer.begin(seq, header)
     for chunk in [Chunk("h", 0, np.arange(8.0))] if chunks is None else chunks:
         writer.put(chunk)
@@ -181,7 +174,7 @@ def test_no_floor_is_given_before_there_are_two(tmp_path: Path) -> None:
 
 def test_the_writer_thread_writes_what_it_was_given(tmp_path: Path) -> None:
     """Slices of several arrays, interleaved, come back in order; the header too."""
-    writer = CheckpointWriter(tmp_path, STORAGE)
+    writer = threaded_writer(tmp_path, STORAGE)
     chunks = [Chunk(name, start, np.full((16, 4), start)) for start in range(0, 160, 16) for name in ("h", "c")]
     writer.begin(7, {"fleets": ["tanks"]})
     assert writer.busy
@@ -207,7 +200,7 @@ def test_a_slow_disk_makes_put_say_no_instead_of_taking_memory(tmp_path: Path, m
         if point == "checkpoint:header":
             disk.wait(30)
 
-    writer = CheckpointWriter(tmp_path, STORAGE, faults=faults)
+    writer = threaded_writer(tmp_path, STORAGE, faults=faults)
     writer.begin(1, {})
     piece = Chunk("h", 0, np.zeros(100, np.float32))
     assert [writer.put(piece) for _ in range(4)] == [True, True, False, False]
@@ -231,7 +224,7 @@ def test_a_failing_disk_costs_one_checkpoint_and_no_more(tmp_path: Path, point: 
         if failing and reached == point:
             raise OSError(28, "No space left on device")
 
-    writer = CheckpointWriter(tmp_path, STORAGE, faults=faults)
+    writer = threaded_writer(tmp_path, STORAGE, faults=faults)
     for seq in (5, 6):
         writer.begin(seq, {})
         assert writer.put(Chunk("h", 0, np.zeros(10)), timeout_s=10)
@@ -248,7 +241,7 @@ def test_a_failing_disk_costs_one_checkpoint_and_no_more(tmp_path: Path, point: 
 
 def test_what_cannot_be_stored_costs_one_checkpoint_too(tmp_path: Path) -> None:
     """Objects in an array, or a header that JSON cannot say: a failure with its reason, and the thread lives on."""
-    writer = CheckpointWriter(tmp_path, STORAGE)
+    writer = threaded_writer(tmp_path, STORAGE)
     for header, rows in (({}, np.array([object()])), ({"at": object()}, np.zeros(1))):
         writer.begin(1, header)  # type: ignore[arg-type]
         writer.put(Chunk("h", 0, rows), timeout_s=10)
@@ -262,7 +255,7 @@ def test_what_cannot_be_stored_costs_one_checkpoint_too(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_was_not_finished_leaves_nothing(tmp_path: Path) -> None:
     """Neither when the writer is closed, nor when a process died and the next one begins."""
-    writer = CheckpointWriter(tmp_path, STORAGE)
+    writer = threaded_writer(tmp_path, STORAGE)
     writer.begin(5, {})
     writer.put(Chunk("h", 0, np.zeros(10)), timeout_s=10)
     with pytest.raises(Defect):
@@ -270,7 +263,7 @@ def test_a_checkpoint_that_was_not_finished_leaves_nothing(tmp_path: Path) -> No
     assert writer.close()
     assert list(checkpoints.folder(tmp_path).iterdir()) == []
     (checkpoints.folder(tmp_path) / "00000000000000000009.tmp").write_bytes(b"half")
-    CheckpointWriter(tmp_path, STORAGE).close()
+    threaded_writer(tmp_path, STORAGE).close()
     assert list(checkpoints.folder(tmp_path).iterdir()) == []
 
 
@@ -279,7 +272,7 @@ def test_the_writer_thread_copies_the_wal_so_that_the_loop_need_not(tmp_path: Pa
     ledger = Ledger.open(tmp_path, STORAGE)
     size = ledger.path.stat().st_size
     copied = threading.Event()
-    writer = CheckpointWriter(tmp_path, STORAGE, wal_every_s=0.01)
+    writer = threaded_writer(tmp_path, STORAGE, wal_every_s=0.01)
     ledger.commit(Commit(*micro_batch(0, 2000)))
     for _ in range(1000):
         if ledger.path.stat().st_size > size + 100_000:

@@ -18,10 +18,10 @@ from gaugecast.loop.recovery import count_differing, recover
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Commit, Input, Order
 from gaugecast.storage import checkpoints
-from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.streams.snapshot import Slice
 from support.pipelines import T0, fleet_of, installed, model_for, pipeline_of, reading
 from support.state_bytes import differences
+from support.writers import inline_writer
 
 FLEET = fleet_of("pq")
 MODEL = model_for(FLEET)
@@ -57,7 +57,7 @@ class Past:
 
     def checkpoint(self) -> int:
         """A checkpoint of this moment; its seq."""
-        writer = InlineCheckpointWriter(self.directory, self.storage)
+        writer = inline_writer(self.directory, self.storage)
         Checkpointer(self.pipeline, writer, self.storage, now_s=0.0).take_whole(self.ledger.last_seq, 1.0)
         assert writer.completed_seq == self.ledger.last_seq
         return self.ledger.last_seq

@@ -14,8 +14,8 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import Chunk
-from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from support.pipelines import T0, feed, fleet_of, pipeline_of, reading
+from support.writers import threaded_writer
 
 
 @dataclass
@@ -150,7 +150,7 @@ def test_at_the_end_one_is_taken_whole_even_in_the_middle_of_another(tmp_path: P
     pipeline = pipeline_of(fleet_of("p"))
     feed(pipeline, [reading(i, 1.0, stream=f"s{i}") for i in range(20)])
     storage = Storage(directory=tmp_path)
-    writer = CheckpointWriter(tmp_path, storage)
+    writer = threaded_writer(tmp_path, storage)
     try:
         checkpointer = Checkpointer(pipeline, writer, storage, now_s=0.0)
         checkpointer.slice_bytes = 1

@@ -1,0 +1,137 @@
+"""What a running daemon can be asked: one struct a command, one JSON object a line; unknown keys are ignored."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from typing import Annotated, Literal
+
+import msgspec
+
+from gaugecast import events
+from gaugecast.errors import CommandRefused
+
+#: Bounds that Prometheus' doubles hold exactly; beyond them a number is nonsense.
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
+class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="status"):
+    """`{"command": "status"}`: how the daemon is."""
+
+
+class StreamsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="streams"):
+    """`{"command": "streams", …}`: which streams to tell of.
+
+    Attributes:
+        fleet: Only of this fleet; null = of all.
+        match: Shell pattern for the stream's id.
+        limit: At most so many streams, in the daemon's own order.
+    """
+
+    fleet: str | None = None
+    match: Annotated[str, msgspec.Meta(max_length=1024)] = "*"
+    limit: Count = 50
+
+
+class Reset(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="reset"):
+    """`{"command": "reset", …}`: one stream begins anew, or all of a fleet where `stream` is empty."""
+
+    fleet: str
+    stream: str = ""
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="hand_over"):
+    """`{"command": "hand_over", …}`: weights that the store has get a role.
+
+    Attributes:
+        reason: Why, as the ledger will say; `learned` weights are judged together with those before.
+    """
+
+    fleet: str
+    version: str
+    role: Literal["shadow", "in_force"] = "shadow"
+    reason: str = events.LEARNED
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="promote"):
+    """`{"command": "promote", …}`: the fleet's shadow goes in force."""
+
+    fleet: str
+
+
+class RollBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="rollback"):
+    """`{"command": "rollback", …}`: the fleet's weights before come back."""
+
+    fleet: str
+
+
+class ModelsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="models"):
+    """`{"command": "models"}`: what is in force and in shadow, by fleet."""
+
+
+class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="learner"):
+    """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `status.Learner`."""
+
+    fleet: str
+    updates_total: Count = 0
+    failures_total: Count = 0
+    drift_total: Count = 0
+    handovers_total: Count = 0
+    rate: float | None = None
+    lag_s: float | None = None
+    spared: str = ""
+
+
+Request = StatusQuery | StreamsQuery | Reset | HandOver | Promote | RollBack | ModelsQuery | LearnerReport
+
+_TYPES: dict[str, type[Request]] = {
+    str(one.__struct_config__.tag): one
+    for one in (StatusQuery, StreamsQuery, Reset, HandOver, Promote, RollBack, ModelsQuery, LearnerReport)
+}
+_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+
+
+class _Tag(msgspec.Struct):
+    command: str
+
+
+_tags: msgspec.json.Decoder[_Tag] = msgspec.json.Decoder(_Tag)
+
+
+def name_of(request: Request) -> str:
+    """The command's name: its struct's tag."""
+    return str(request.__struct_config__.tag)
+
+
+def decode_request(line: bytes) -> Request:
+    """Read one line of whatever bytes.
+
+    Raises:
+        CommandRefused: It is no request; the message says what was expected and what came.
+    """
+    try:
+        return _decoder.decode(line)
+    except RecursionError as exc:
+        raise CommandRefused("expected a JSON object on one line, got one that is nested too deeply") from exc
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise CommandRefused(_explain(line, exc)) from exc
+
+
+def _explain(line: bytes, fault: Exception) -> str:
+    """What is wrong with a request that could not be decoded."""
+    if not isinstance(fault, msgspec.ValidationError):
+        return f"expected a JSON object on one line: {fault}"
+    name = None
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        name = _tags.decode(line).command
+    if not name:
+        return f'expected a "command" with a name, such as {{"command": "status"}}: {fault}'
+    wanted = _TYPES.get(name)
+    if wanted is None:
+        near = difflib.get_close_matches(name, _TYPES, n=1)
+        meant = f'; did you mean "{near[0]}"?' if near else ""
+        return f"expected a command, one of {', '.join(sorted(_TYPES))}; got {name[:64]!r}{meant}"
+    for field in msgspec.structs.fields(wanted):
+        if str(fault) == f"Object missing required field `{field.encode_name}`":
+            return f'{name}: expected a key "{field.encode_name}" with a text, got none'  # none but texts are required
+    return f"{name}: {str(fault)[:1].lower()}{str(fault)[1:]}"

@@ -1,0 +1,299 @@
+"""What the daemon says of itself: one frozen tree, built once a second, and read by everything that tells of it.
+
+`/metrics`, `/readyz`, `gaugecast status` and `watch`, the log, the status topic and systemd's line read this tree and
+nothing else. As JSON it is what `{"command": "status"}` answers. What cannot be known is null, never 0 or NaN.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+#: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
+DEGRADED_REASONS = (
+    "storage_full",  # commits wait for space
+    "storage_busy",  # another process holds the ledger
+    "storage_fault",  # the state directory cannot be looked at
+    "lag",  # too many unconfirmed outputs: polling has stopped
+    "checkpoint",  # the last checkpoint failed
+    "refused",  # forecasts that the broker refused wait to be offered again
+    "quarantine",  # redelivered messages are taken one a commit after an unclean exit
+    "qos",  # a subscription was granted at QoS 0 where 1 was asked: what we are away for is lost
+)
+
+
+class Doing(msgspec.Struct, frozen=True):
+    """What the daemon does, in one word, and why where it does not forecast.
+
+    Attributes:
+        verb: `starting`, `recovering`, `holding` (what was taken waits for the disk), `deaf` (readings cannot
+            reach us), `mute` (forecasts cannot leave us) or `forecasting`.
+    """
+
+    verb: str = "starting"
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.why}" if self.why else self.verb
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection; totals are of this process.
+
+    Attributes:
+        address: `localhost:1883`.
+        error: Why the last connection or attempt ended.
+        deaf: Which subscription the broker refused, or has not answered.
+        lowered: Which it granted at a lower QoS than was asked.
+        session_lost_total: Connections on which the broker had forgotten our session.
+        dropped_total: Messages that the broker dropped, by its own count.
+    """
+
+    address: str = ""
+    connected: bool = False
+    error: str | None = None
+    deaf: str | None = None
+    lowered: str | None = None
+    reconnects_total: int = 0
+    session_lost_total: int = 0
+    dropped_total: int | None = None
+
+
+class Publishing(msgspec.Struct, frozen=True, kw_only=True):
+    """Forecasts on their way out.
+
+    Attributes:
+        mute: Why the broker does not take them.
+        unconfirmed: Durable forecasts that the broker has not confirmed.
+        refused_total: Those that it refused, or that expired, in this process.
+        refused_rows: Those that wait to be offered again.
+        latency_s: Median from arrival to publish.
+    """
+
+    mute: str | None = None
+    unconfirmed: int = 0
+    refused_total: int = 0
+    refused_rows: int | None = None
+    latency_s: float | None = None
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """The state directory; totals are of this process.
+
+    Attributes:
+        holding: Why a batch waits to be written: nothing is read until it is.
+        fault: What could not be found out about the directory, and why.
+        quarantine_rows: Refused readings that are kept.
+        checkpoint_failure, wal_failure: Why the newest checkpoint, the last copy of the write-ahead log failed.
+    """
+
+    holding: str | None = None
+    fault: str | None = None
+    ledger_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    quarantine_rows: int | None = None
+    checkpoint_age_s: float | None = None
+    checkpoints_total: int = 0
+    checkpoint_failures_total: int = 0
+    checkpoint_failure: str | None = None
+    wal_copy_failures_total: int = 0
+    wal_failure: str | None = None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
+    rejected, exactly.
+
+    Attributes:
+        held: Readings that wait in an open tick now.
+        held_at_start: Those of an earlier process that waited when this one began.
+        late_ns: By how much the late ones were late, summed up.
+        rejects: Refused readings or messages, by reason.
+        bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
+    """
+
+    received: int = 0
+    stepped: int = 0
+    held: int = 0
+    held_at_start: int = 0
+    late: int = 0
+    late_ns: int = 0
+    duplicate: int = 0
+    rejects: dict[str, int] = {}
+    forecasts: int = 0
+    gaps: int = 0
+    bridged_steps: int = 0
+    partial_steps: int = 0
+    fallback_steps: int = 0
+    resets: int = 0
+    reanchored: int = 0
+    broken_states: int = 0
+
+    @property
+    def rejected(self) -> int:
+        """Refused for any reason."""
+        return sum(self.rejects.values())
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """How many streams a fleet has; a stale one is active too, but silent for `stale_after`."""
+
+    active: int = 0
+    parked: int = 0
+    stale: int = 0
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """How well one feature is forecast, over all streams of the fleet, discounted.
+
+    Attributes:
+        absolute_error: Mean absolute residual, in `unit`.
+        skill: Over persistence: 1 is perfect, 0 no better.
+        shadow_skill: The same of the model in shadow.
+    """
+
+    unit: str = ""
+    absolute_error: float | None = None
+    skill: float | None = None
+    shadow_skill: float | None = None
+
+
+class Learner(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner last told of one fleet; totals are of its process.
+
+    Attributes:
+        handovers_total: Weights handed over, into shadow or in force.
+        drift_total: Drifts that its detector has declared.
+        rate: Learning rate in use.
+        lag_s: How far behind the newest reading it is.
+        spared: What in the model in force keeps it from being learned; empty = it is.
+    """
+
+    updates_total: int = 0
+    failures_total: int = 0
+    drift_total: int = 0
+    handovers_total: int = 0
+    rate: float | None = None
+    lag_s: float | None = None
+    spared: str = ""
+
+
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on trial: its steps, those after which it may be put in force, its skill so far."""
+
+    version: str
+    steps: int = 0
+    promote_after: int = 0
+    skill: float | None = None
+
+
+class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+    """One fleet. One that has left, or the fleet `""` of messages that belong to none, has counts alone.
+
+    Attributes:
+        streams: null where the fleet is not at work.
+        model: Version of the weights in force; null = persistence.
+        rollbacks_total: How often weights in force were taken back.
+    """
+
+    counts: Counts = Counts()
+    streams: Streams | None = None
+    model: str | None = None
+    shadow: Shadow | None = None
+    features: dict[str, Feature] = {}
+    learner: Learner | None = None
+    rollbacks_total: int = 0
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """Means over the last seconds; null before the second look."""
+
+    readings_per_s: float | None = None
+    forecasts_per_s: float | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon now.
+
+    Attributes:
+        doing: Made of the rest of the tree, wherever it is built, read or changed.
+        recovered: Share of the replay at start that is done; null before it begins, 1 when the loop turns.
+        fleets: By name; `""`: messages of which no fleet could be told.
+        degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
+        reload_refused: Why the last reload changed nothing.
+        metrics_url: Where /metrics is.
+    """
+
+    doing: Doing = Doing()
+    version: str = ""
+    pid: int | None = None
+    uptime_s: float | None = None
+    recovered: float | None = None
+    broker: Broker = Broker()
+    publishing: Publishing = Publishing()
+    storage: Storage = Storage()
+    rates: Rates = Rates()
+    fleets: dict[str, Fleet] = {}
+    degraded: list[str] = []
+    reload_refused: str | None = None
+    metrics_url: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "doing", _decide(self))
+
+    def __str__(self) -> str:
+        """One line, as systemd shows it."""
+        active = sum(streams.active for _, _, streams in self.at_work())
+        rate = "" if self.rates.readings_per_s is None else f", {self.rates.readings_per_s:.0f} readings/s"
+        troubles = (None if self.ready else str(self.doing), self.reload_refused)
+        where = "".join(f"; {trouble}" for trouble in troubles if trouble is not None)
+        return f"{active} streams{rate}, {self.publishing.unconfirmed} unconfirmed{where}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it forecasts."""
+        return self.doing.verb == "forecasting"
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all fleets together."""
+        return add_up(fleet.counts for fleet in self.fleets.values())
+
+    def at_work(self) -> Iterator[tuple[str, Fleet, Streams]]:
+        """The fleets that are configured and have begun, with their streams."""
+        for name, fleet in self.fleets.items():
+            if fleet.streams is not None:
+                yield name, fleet, fleet.streams
+
+
+def _decide(status: Status) -> Doing:
+    """What the daemon does. Whatever waits for the disk hides what the broker does, and so on downwards."""
+    if status.recovered is None:
+        return Doing("starting")
+    if status.recovered < 1:
+        return Doing("recovering", f"{int(100 * status.recovered)} %")
+    if status.storage.holding is not None:
+        return Doing("holding", status.storage.holding)
+    broker = status.broker
+    if not broker.connected:
+        return Doing("deaf", f"not connected to broker {broker.address}: {broker.error or 'connecting'}")
+    if broker.deaf is not None:
+        return Doing("deaf", broker.deaf)
+    if status.publishing.mute is not None:
+        return Doing("mute", status.publishing.mute)
+    return Doing("forecasting")
+
+
+def add_up(counts: Iterable[Counts]) -> Counts:
+    """The sum, count by count."""
+    parts = list(counts)
+    rejects = sum((Counter(part.rejects) for part in parts), Counter[str]())
+    numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
+    return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
+
+
+def announcement(status: Status) -> str:
+    """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
+    return msgspec.json.encode({"status": "online", "doing": status.doing.verb, "why": status.doing.why}).decode()
