@@ -8,6 +8,7 @@ import pytest
 
 from contract.links import Reach, Serve, take, turn_until
 from gaugecast.errors import SessionTaken
+from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.session import Session
 from gaugecast.records import Message
 from support.mosquitto import RawClient, wait_until
@@ -184,3 +185,31 @@ def test_two_clients_that_fight_over_one_id_are_found_out(serve: Serve, reach: R
 
     with pytest.raises(SessionTaken, match="another client uses this id"):
         wait_until(fight, what="one of them gives up", deadline_s=30)
+
+
+def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
+    """Thirty resets in a row, each soon after the broker took us: the link goes on."""
+    broker = serve()
+    with Relay(broker.port) as relay:
+        link = reach(broker, [], connect=False, via=relay.port, flap_limit=20)
+        for cut in range(30):
+            turn_until(link, lambda cut=cut: link.epoch == cut + 1 and link.connected)
+            relay.cut(reset=True)
+        turn_until(link, lambda: link.epoch == 31 and link.connected)
+    assert link.counters.reconnects_total == 30
+
+
+def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) -> None:
+    """Thirty sessions that the broker ends at a publish of ours."""
+    broker = serve()
+    link = reach(broker, [], connect=False, flap_limit=20)
+    for session in range(30):
+        turn_until(link, lambda session=session: link.epoch == session + 1 and link.connected)
+        poison = write_publish(b"out/\xef\xbf\xbe", b"", qos=1, retain=False, mid=9, v5=link._settings.protocol == "5")
+        connection = link._connection
+        assert connection is not None
+        assert connection.outgoing is not None
+        connection.wire.push(poison)  # by hand: no topic that we let through would do it
+        connection.outgoing._in_flight[9] = session
+        turn_until(link, lambda: not link.connected)
+    assert link.counters.reconnects_total == 29
