@@ -244,7 +244,7 @@ def test_a_state_directory_that_was_moved_away_is_told_and_the_report_goes_on(sc
     status = scene.look()
     storage = status.storage
     assert (storage.disk_free_bytes, storage.ledger_bytes, storage.checkpoint_age_s) == (None, None, None)
-    assert storage.fault == "state directory: No such file or directory"
+    assert storage.fault == "ledger: its file is not where it was; state directory: No such file or directory"
     assert status.degraded == ["storage_fault"]
     assert status.ready
     scene.directory.with_name("elsewhere").rename(scene.directory)

@@ -116,8 +116,12 @@ def test_thirty_cuts_in_half_a_minute_cost_nothing(tmp_path: Path, broker: Mosqu
 
 
 def test_a_state_directory_that_is_moved_away_is_said_and_forecasts_go_on(tmp_path: Path, broker: Mosquitto) -> None:
-    """What is open stays open: `storage_fault` until it is back, no traceback, and the ledger is whole."""
-    with Listener(broker, tmp_path) as listener, run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon:
+    """What is open stays open: `storage_fault` until it is back, nothing new in its old place, and all is whole."""
+    often = "checkpoint_every_s = 1"
+    with (
+        Listener(broker, tmp_path) as listener,
+        run_daemon(tmp_path / "d", tanks_config(broker.port), storage=often) as daemon,
+    ):
         send_tanks(broker, 80)
         listener.wait_distinct(80)
         away = daemon.state.with_name("away")
@@ -125,6 +129,9 @@ def test_a_state_directory_that_is_moved_away_is_said_and_forecasts_go_on(tmp_pa
         daemon.wait_metric("gaugecast_degraded", 1, reason="storage_fault")
         send_tanks(broker, 80, first=80)
         listener.wait_distinct(160)
+        daemon.wait_metric("gaugecast_degraded", 1, reason="checkpoint")
+        assert daemon.metrics().total("gaugecast_degraded", reason="storage_fault") == 1
+        assert not daemon.state.exists()
         found = run_command("status", "-c", str(daemon.config_path))  # by HTTP: the socket went along
         assert found.returncode == 0, found.stderr
         assert "storage_fault" in found.stdout
@@ -132,6 +139,7 @@ def test_a_state_directory_that_is_moved_away_is_said_and_forecasts_go_on(tmp_pa
         wait_until(lambda: daemon.metrics().total("gaugecast_degraded", reason="storage_fault") == 0, what="well again")
         send_tanks(broker, 80, first=160)
         check_tanks(listener.wait_distinct(240), 240)
+        daemon.wait_metric("gaugecast_checkpoints_total", 1)
         check_books(daemon, stepped=240, late=0, duplicate=0, rejected=0)
         assert daemon.stop() == 0
         assert "Traceback" not in daemon.log_text()

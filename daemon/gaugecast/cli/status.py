@@ -101,7 +101,7 @@ def render_status(answer: Status) -> RenderableType:
 
 
 def render_headline(answer: Status) -> Text:
-    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`; or what it does instead, and why, and the rest below."""
+    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`; or what it does instead, and why, above the rest."""
     what = show_name(str(answer.doing))
     text = Text(f"● {what}", style="bold green") if answer.ready else Text(f"○ {what}", style="bold red")
     about = [f"gaugecast {answer.version}".strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import statistics
 import time
@@ -161,9 +162,11 @@ class Reporter:
         taken, self._faults = self._faults, []
         return "; ".join(taken) if taken else None
 
-    def _ledger_bytes(self) -> int | None:
+    def _ledger_bytes(self) -> int:
         size = int(self._core.ledger.size_bytes)
-        return size if size > 0 else None  # its file is not where it was
+        if size <= 0:
+            raise FileNotFoundError(errno.ENOENT, "its file is not where it was")
+        return size
 
     def _disk_free_bytes(self) -> int:
         usage = os.statvfs(self._core.directory)
