@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from gaugecast import events
 from gaugecast.align import gates
 from gaugecast.forecast import expert, scaling
-from gaugecast.loop import core, protocol, publisher
+from gaugecast.loop import clock, core, protocol, publisher
 from gaugecast.mqtt.link import Link
-from gaugecast.pipeline import intake, parking
+from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline
+from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
 from gaugecast.streams import snapshot
 
@@ -212,11 +214,50 @@ def _decoder_at_once(patch: Patch) -> None:
 def _steps_forgotten(patch: Patch) -> None:
     unpark = parking.unpark
 
-    def forgetting(part: Any, stream: str, state: bytes) -> None:
-        unpark(part, stream, state)
+    def forgetting(part: Any, stream: str, state: bytes, memory: StepMemory) -> None:
+        unpark(part, stream, state, memory)
         part.table["step"][part.table.slots[stream]] = 0
 
     patch(parking, "unpark", forgetting)
+
+
+def _absent_steps_forgotten(patch: Patch) -> None:
+    patch(StepMemory, "come_back", lambda self, fleet, stream, *, parked=0: parked)
+
+
+def _retired_steps_forgotten(patch: Patch) -> None:
+    take = pipeline.Pipeline._take_fleet_event
+
+    def forgetting(self: pipeline.Pipeline, part: Any, one: Any, event: Any, *more: Any) -> None:
+        if isinstance(event, events.FleetRetired):
+            event = events.FleetRetired()
+        take(self, part, one, event, *more)
+
+    patch(pipeline.Pipeline, "_take_fleet_event", forgetting)
+
+
+def _steps_not_in_checkpoint(patch: Patch) -> None:
+    patch(StepMemory, "restore", lambda self, text: None)
+
+
+def _clock_never_back(patch: Patch) -> None:
+    patch(clock.ArrivalClock, "_corrected", lambda self, expected: max(expected, self._wall()))
+
+
+def _clock_follows_all(patch: Patch) -> None:
+    patch(clock.ArrivalClock, "_corrected", lambda self, expected: self._wall())
+
+
+def _clock_owes_nothing(patch: Patch) -> None:
+    patch(
+        clock.Past,
+        "of",
+        classmethod(lambda cls, ledger, ahead_ns: cls(clock._stamp_after(ledger, ledger.last_seq - 1))),
+    )
+
+
+def _ages_not_shifted(patch: Patch) -> None:
+    patch(fleet_pipeline.FleetPipeline, "shift_arrivals", lambda *_, **__: None)
 
 
 MUTANTS: dict[str, Mutant] = {
@@ -236,4 +277,11 @@ MUTANTS: dict[str, Mutant] = {
     "timer_first": Mutant("a stream is parked under the reading that ends its silence", _timer_first),
     "decoder_at_once": Mutant("a reload reads by the new file what is stepped by the old", _decoder_at_once),
     "steps_forgotten": Mutant("a parked stream counts from the beginning again", _steps_forgotten),
+    "absent_steps_forgotten": Mutant("a stream that was away for long begins at 1 again", _absent_steps_forgotten),
+    "retired_steps_forgotten": Mutant("a fleet that comes back begins at 1 again", _retired_steps_forgotten),
+    "steps_not_in_checkpoint": Mutant("a restart forgets where absent streams were", _steps_not_in_checkpoint),
+    "clock_never_back": Mutant("a clock that was once ahead stays ahead", _clock_never_back),
+    "clock_follows_all": Mutant("a clock that is set back is followed, however wrong", _clock_follows_all),
+    "clock_owes_nothing": Mutant("a restart forgets that the clock was set forward", _clock_owes_nothing),
+    "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
 }

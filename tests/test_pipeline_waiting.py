@@ -117,6 +117,41 @@ def test_a_clock_that_is_set_forward_makes_no_stream_stale() -> None:
     assert len(messages_of(feed(pipeline, [timer(3610)]))) == 1
 
 
+def test_a_step_that_is_taken_back_makes_silence_count_as_before() -> None:
+    """A year ahead and back: the stream is called stale ten seconds after its reading, by the true time."""
+    pipeline = pipeline_of(fleet_of("p", stale_after_ns=10 * SECOND))
+    feed(pipeline, [reading(0, 20.0)])
+    year = 365 * 86_400 * SECOND
+    forth = Order(events.ClockStepped(year, ticks=True)).stamped(T0 + SECOND + year)
+    back = Order(events.ClockStepped(-year, ticks=True)).stamped(T0 + 5 * SECOND)
+    assert messages_of(feed(pipeline, [forth, timer(2 + year / SECOND), back, timer(9)])) == []
+    assert pipeline.clock_ahead_ns == 0
+    assert len(messages_of(feed(pipeline, [timer(10)]))) == 1
+
+
+@pytest.mark.parametrize(("ticks", "gaps"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize("step_s", [3600.4, 31_536_000.0])
+def test_readings_without_time_find_no_gap_where_the_clock_was_set(step_s: float, ticks: bool, gaps: int) -> None:
+    """They are dated by the machine's clock, and their ticks move along; events of 0.1.0 did not ask for it."""
+    pipeline = pipeline_of(fleet_of("p", time_path=None))
+    feed(pipeline, [reading(i, 20.0, key=0, delivery=i + 1) for i in range(5)])
+    step = Order(events.ClockStepped(round(step_s * SECOND), ticks=ticks)).stamped(T0 + round((5 + step_s) * SECOND))
+    feed(pipeline, [step, *(reading(i + step_s, 20.0, key=0, delivery=i + 1) for i in range(5, 9))])
+    totals = pipeline.parts["tanks"].totals
+    assert (totals.gaps, totals.resets, totals.stepped) == (gaps, gaps, 9)
+
+
+def test_windows_without_time_move_by_whole_periods_when_the_clock_is_set() -> None:
+    """Aggregates stay on the clock; the step is rounded, and no window is doubled or left out."""
+    pipeline = pipeline_of(fleet_of("a", aggregates=("sum",), time_path=None))
+    feed(pipeline, [reading(i / 4, 1.0, key=0, delivery=i + 1) for i in range(20)])
+    step = Order(events.ClockStepped(3600 * SECOND, ticks=True)).stamped(T0 + 3605 * SECOND)
+    feed(pipeline, [step, *(reading(3600 + i / 4, 1.0, key=0, delivery=i + 1) for i in range(20, 40))])
+    totals = pipeline.parts["tanks"].totals
+    assert (totals.gaps, totals.resets) == (0, 0)
+    assert pipeline.parts["tanks"].table["phase"][0] % SECOND == 0
+
+
 def test_a_stream_with_an_open_tick_is_not_parked_over_its_readings() -> None:
     """What is held is held in memory only: the tick closes first, and only silence after that parks the stream."""
     fleet = fleet_of("pq", feature_capture="feature", grace_ns=60 * SECOND, park_after_ns=10 * SECOND)

@@ -29,7 +29,13 @@ class FleetConfigured(msgspec.Struct, tag_field="event", tag="fleet", frozen=Tru
 
 
 class FleetRetired(msgspec.Struct, tag_field="event", tag="retired", frozen=True):
-    """The fleet is no longer configured; its streams are forgotten."""
+    """The fleet is no longer configured; its streams are forgotten.
+
+    `steps_kept`: but for their step numbers, which go on if they ever come back. Events of 0.1.0 did not say so, and
+    forgot those, too.
+    """
+
+    steps_kept: bool = False
 
 
 class ModelInstalled(msgspec.Struct, tag_field="event", tag="model", frozen=True):
@@ -73,12 +79,15 @@ class SessionLost(msgspec.Struct, tag_field="event", tag="session", frozen=True)
 
 
 class ClockStepped(msgspec.Struct, tag_field="event", tag="clock", frozen=True):
-    """The machine's clock was set forward by `step_ns`: remembered arrival times move along.
+    """The machine's clock was set by `step_ns`, mostly forward: remembered arrival times move along.
 
-    Without it every stream would look silent for that long.
+    Without it every stream would look silent for that long. Negative where a step forward is taken back: from this
+    row on `received_at_ns` is less than before. `ticks`: readings that bring no time are then dated by another clock,
+    and the ticks of their streams move along, so that it makes no gap. Events of 0.1.0 did not say so.
     """
 
     step_ns: int
+    ticks: bool = False
 
 
 class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):

@@ -97,7 +97,8 @@ class Input(NamedTuple):
         fleet: Name of the fleet; empty for timers.
         stream: Stream id; empty for timers and for events of a whole fleet.
         at_ns: Event time of a reading.
-        received_at_ns: When the poll that brought it returned; never decreases from row to row.
+        received_at_ns: When the poll that brought it returned; decreases from row to row only where an event
+            (`ClockStepped`) says by how much.
         values: `F` little-endian float64, one a feature in the fleet's order, NaN = absent; empty if not a reading.
         key: Event time or sequence number that tells one reading from the next; meaningless if `delivery`.
         delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence

@@ -83,9 +83,7 @@ def test_it_follows_the_ledger_under_a_lock_of_its_own(settings: Settings, monke
 
 def test_it_does_not_outlive_a_daemon_that_has_gone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose child it is not, it does not serve: the daemon died before it could say so."""
-    monkeypatch.setattr(
-        learning.ctypes, "CDLL", lambda _: pytest
-    )  # must not end with our parent
+    monkeypatch.setattr(learning.ctypes, "CDLL", lambda _: pytest)  # must not end with our parent
     monkeypatch.setattr(pytest, "prctl", lambda *_: 0, raising=False)
     monkeypatch.setattr(learning, "_watch_signals", lambda _: None)
     learning.learn(settings, parent=os.getppid() + 1)

@@ -51,9 +51,17 @@ MEANS = Fleet(
     time_path=("t",),
     grace_ns=SECOND,
     bridge=1,
+    park_after_ns=25 * SECOND,
 )
 SEQUENCED = Fleet(
-    "sequenced", ("seq/{tank}",), "{tank}", (Feature("v", path=("v",)),), SECOND, sequence_path=("n",), horizon=1
+    "sequenced",
+    ("seq/{tank}",),
+    "{tank}",
+    (Feature("v", path=("v",)),),
+    SECOND,
+    sequence_path=("n",),
+    horizon=1,
+    park_after_ns=15 * SECOND,
 )
 BARE = Fleet(
     "bare", ("bare/{tank}",), "{tank}", (Feature("v"),), SECOND, payload="number", stale_after_ns=30 * SECOND

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gaugecast.events import FleetRetired
 from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.store import Ledger
 from gaugecast.payloads import Decoder
 from gaugecast.records import Commit, Input, Kind, Message, Verdict
-from simulation.fleets import SECOND, T0
-from simulation.points import Violation
+from simulation.fleets import ALL, SECOND, T0
+from simulation.points import Clock, Violation
+
+_PARK_AFTER_NS = {fleet.name: fleet.park_after_ns for fleet in ALL}
 
 Identity = tuple[str, str, int, bytes]
 
@@ -33,10 +36,10 @@ def identity_of(one: Input) -> Identity:
 
 
 def _nameless(identity: Identity) -> tuple[object, ...]:
-    """The same under each configuration that its fleet has had: other numbers in its name, more features."""
+    """The same under each configuration that its fleet has had, with more features or fewer."""
     fleet, stream, key, values = identity
     said = [(place, value) for place, (value,) in enumerate(struct.iter_unpack("<d", values)) if value == value]
-    return fleet.rstrip("0123456789"), stream, key, tuple(said)
+    return fleet, stream, key, tuple(said)
 
 
 class Journal:
@@ -50,6 +53,9 @@ class Journal:
         self.verdict_of: dict[Identity, int] = {}
         self._durable: set[tuple[object, ...]] = set()
         self.rejects = 0
+        self.parked: set[tuple[str, str]] = set()
+        self.spoke_at_ns: dict[tuple[str, str], int] = {}  # elapsed time
+        self.newest_at_ns: int | None = None  # elapsed time of the last commit with inputs
         self.heard_since_commit = 0
         self.decoder: Decoder | None = None
         self.confirmed = 0
@@ -66,6 +72,8 @@ class Journal:
                 self._note_reading(one, verdict)
             elif one.kind == Kind.REJECT:
                 self.rejects += 1
+            elif isinstance(one.event, FleetRetired):  # with its streams it is forgotten what they have taken
+                self.verdict_of = {name: v for name, v in self.verdict_of.items() if name[0] != one.fleet}
         for output in outputs:
             name = (output.fleet, output.stream, output.step)
             if name in self.by_step:
@@ -101,10 +109,10 @@ class Journal:
     def go_back(self, ledger: Ledger) -> None:
         """A backup was put in place of the ledger: what is not in it was never said."""
         inputs, verdicts, outputs = self.inputs, self.verdicts, self.outputs
-        acked = self._acked_rejects
+        acked, parked = self._acked_rejects, self.parked
         decoder = self.decoder
         self.__init__()  # type: ignore[misc]
-        self.decoder, self._acked_rejects = decoder, acked
+        self.decoder, self._acked_rejects, self.parked = decoder, acked, parked
         kept = outputs[: ledger.last_position]
         self.note(inputs[: ledger.last_seq], verdicts[: ledger.last_seq], kept)
         self._acked_rejects = set(list(acked)[: self.rejects])
@@ -144,6 +152,31 @@ class Journal:
         if kept.body != body:
             raise Violation(f"I7: {fleet}/{stream} step {step} was published in other bytes than are durable")
 
+    def forget(self, fleet: str, stream: str) -> None:
+        """A stream's parked state was let go of, and with it what it had taken; what it has said stays."""
+        self.parked.discard((fleet, stream))
+        self.verdict_of = {name: v for name, v in self.verdict_of.items() if name[:2] != (fleet, stream)}
+
+    def check_parked(self, commit: Commit, elapsed_ns: int) -> None:
+        """I9: silence is time that passed, whatever was done to the clock."""
+        self.parked -= set(commit.unparked)
+        self.parked |= {(one.fleet, one.stream) for one in commit.parked}
+        for one in commit.parked:
+            silent_ns = elapsed_ns - self.spoke_at_ns.get((one.fleet, one.stream), -(1 << 62))
+            if silent_ns < _PARK_AFTER_NS[one.fleet] - 5 * SECOND:
+                raise Violation(f"I9: {one.fleet}/{one.stream} was parked after {silent_ns / 1e9:.1f} s of silence")
+        for reading, verdict in zip(commit.inputs, commit.verdicts, strict=True):
+            if reading.kind == Kind.READING and verdict in (Verdict.STEPPED, Verdict.HELD):
+                self.spoke_at_ns[reading.fleet, reading.stream] = elapsed_ns
+        if commit.inputs:
+            self.newest_at_ns = elapsed_ns
+
+    def unexplained_ns(self, clock: Clock) -> int:
+        """How far the wall clock lies from the newest stamp, beside the time that has passed."""
+        if self.newest_at_ns is None:
+            return 0
+        return clock.wall() - self.inputs[-1].received_at_ns - (clock.elapsed_ns - self.newest_at_ns)
+
     def check_confirmed(self, confirmed: int) -> None:
         """Remember how far the ledger says that consumers have been served; `Story` holds it against the broker."""
         if confirmed < self.confirmed:
@@ -159,6 +192,7 @@ class JournaledLedger(Ledger):
     """The real ledger; what it makes durable is noted."""
 
     journal: Journal
+    clock: Clock
 
     def commit(self, commit: Commit) -> Committed:
         """As `Ledger.commit`."""
@@ -167,7 +201,16 @@ class JournaledLedger(Ledger):
             Kept(position, o.fleet, o.stream, o.step, o.body)
             for position, o in enumerate(commit.outputs, committed.first_position)
         ]
+        self.journal.check_parked(commit, self.clock.elapsed_ns)
         self.journal.note(commit.inputs, commit.verdicts, kept)
         self.journal.heard_since_commit = 0
         self.journal.check_confirmed(self.confirmed)
         return committed
+
+    def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
+        """As `Ledger.prune`."""
+        pruned = super().prune(floor_seq, chunk=chunk)
+        for fleet, stream in sorted(self.journal.parked):
+            if self.parked_state(fleet, stream) is None:
+                self.journal.forget(fleet, stream)
+        return pruned

@@ -28,6 +28,8 @@ from simulation.points import Clock, Points, Violation
 
 #: Of a story in which streams are refused for want of room.
 CRAMPED = LIMITS.model_copy(update={"max_streams": 7})
+#: In days: what is parked is soon let go of.
+_TEN_SECONDS = 10 / 86_400
 #: Nothing is put in force or taken back by chance of when somebody looks: only by command.
 LEARNING = Learning(promote_after=10**6)
 #: A batch takes so long, so that a checkpoint is due after some.
@@ -83,9 +85,12 @@ class Life:
         journal: Journal, rng: Random, weights: Weights, limits: Loop = LIMITS,
     ) -> None:  # fmt: skip
         self._clock, self._points, self._limits = clock, points, limits
-        storage = Storage(directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)))
+        storage = Storage(
+            directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)),
+            keep_days=rng.choice((14.0, _TEN_SECONDS)),
+        )  # fmt: skip
         self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
-        self.ledger.journal = journal
+        self.ledger.journal, self.ledger.clock = journal, clock
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)
         self._notes = CrashNote(directory)

@@ -20,7 +20,7 @@ from simulation.fleets import JOINED, LIMITS, MEANS, SEQUENCED, Weights, model_o
 from simulation.journal import Journal
 from simulation.points import Violation
 
-#: Fleets that come and go; a fleet that comes back has another name, for (stream, step) names a message for ever.
+#: Fleets that come and go, and come back under the same name.
 _PASSING = {"means": MEANS, "sequenced": SEQUENCED}
 
 
@@ -72,14 +72,12 @@ def reload_fleets(fleets: tuple[Fleet, ...], rng: Random) -> tuple[Fleet, ...]:
     """Another file: a fleet leaves, comes, or is configured otherwise; one more feature for the modelled one."""
     draw = rng.random()
     if draw < 0.4:
-        return tuple(_changed(f, rng) if f.name.startswith("means") else f for f in fleets)
+        return tuple(_changed(f, rng) if f.name == "means" else f for f in fleets)
     if draw < 0.6:
         return tuple(_grown(f) if f.name == "joined" else f for f in fleets)
     base = rng.choice(tuple(_PASSING))
-    kept = tuple(f for f in fleets if f.name.rstrip("0123456789") != base)
-    if len(kept) < len(fleets) and rng.random() < 0.5:
-        return kept
-    return (*kept, replace(_PASSING[base], name=f"{base}{rng.randint(2, 10**6)}"))
+    kept = tuple(f for f in fleets if f.name != base)
+    return kept if len(kept) < len(fleets) else (*kept, _PASSING[base])
 
 
 def _changed(fleet: Fleet, rng: Random) -> Fleet:

@@ -11,6 +11,8 @@ def state_of(pipeline: Pipeline) -> dict[str, object]:
         "rejects": dict(pipeline.rejects),
         "deliveries": pipeline.deliveries.as_list(),
         "birth": (pipeline.birth_tokens, pipeline.birth_at_ns),
+        "steps": pipeline.steps.to_text(),
+        "clock": pipeline.clock_ahead_ns,
     }
     for name, part in pipeline.parts.items():
         state[f"{name}: totals"] = part.totals.as_list()

@@ -19,7 +19,7 @@ from gaugecast.errors import StorageBusy, StorageFull
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
-from gaugecast.loop.clock import ArrivalClock, elapsed_ns
+from gaugecast.loop.clock import ArrivalClock, Past, elapsed_ns
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.loop.models import LossyLoader, shipped_model
@@ -112,7 +112,8 @@ class Core:
         self.ledger, self.pipeline, self._ports = ports.ledger, pipeline, ports
         self._monotonic = ports.monotonic
         self.orders = Orders()
-        self.clock = ArrivalClock(self.ledger.received_at_ns, wall=ports.wall, elapsed=ports.elapsed)
+        past = Past.of(self.ledger, pipeline.clock_ahead_ns)
+        self.clock = ArrivalClock(past, wall=ports.wall, elapsed=ports.elapsed)
         self.writer = ports.writer()
         self.checkpointer = Checkpointer(pipeline, self.writer, setup.storage, now_s=ports.monotonic())
         self.roles = ModelRoles(

@@ -69,7 +69,7 @@ class Configuration:
         if not pipeline.limits_told or pipeline.limits != limits:
             yield Order(limits)
         names = {fleet.name for fleet in self.fleets}
-        yield from (Order(FleetRetired(), name) for name in pipeline.parts if name not in names)
+        yield from (Order(FleetRetired(steps_kept=True), name) for name in pipeline.parts if name not in names)
         for fleet in self.fleets:
             part = pipeline.parts.get(fleet.name)
             if part is None or part.fleet.digest() != fleet.digest():

@@ -156,11 +156,11 @@ class DataLoop:
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
         made: list[Order] = []
+        if self._clock.stepped_ns:  # first: all rows before it are of the old time, all from it on of the new
+            made.append(Order(events.ClockStepped(self._clock.stepped_ns, ticks=True)))
         if self._session_is_new:
             self._session_is_new = False
             made.append(Order(events.SessionLost()))
-        if self._clock.stepped_ns:
-            made.append(Order(events.ClockStepped(self._clock.stepped_ns)))
         return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:

@@ -81,12 +81,16 @@ class FleetPipeline:
         self.table["tick"][slots] -= self.fleet.unbridged_ticks
         self.totals.resets += len(slots)
 
-    def shift_arrivals(self, step_ns: int) -> None:
-        """Move remembered arrival times by a step of the machine's clock."""
+    def shift_arrivals(self, step_ns: int, *, ticks: bool) -> None:
+        """Move remembered arrival times by a step of the machine's clock; with `ticks` what they are dated by, too."""
         slots = self.table.live_slots()
         for name in ("received", "open_received", "late_received"):
             known = self.table[name][slots]
-            self.table[name][slots] = np.where(known >= 0, known + step_ns, known)
+            self.table[name][slots] = np.where(known >= 0, np.maximum(known + step_ns, 0), known)
+        if ticks and not self.fleet.timed:
+            periods = (step_ns + self.fleet.period_ns // 2) // self.fleet.period_ns
+            # Windows of aggregates stay on the clock: they move by whole periods.
+            self.table["phase"][slots] += periods * self.fleet.period_ns if self.fleet.aggregated else step_ns
 
     def succeed(self, old: FleetPipeline) -> None:
         """Take over from the pipeline of the same fleet as it was configured before.

@@ -10,7 +10,8 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, meaning_of
-from gaugecast.records import Parked
+from gaugecast.pipeline.step_memory import StepMemory
+from gaugecast.records import Int64, Parked
 
 _STEP = "step"
 _MEANING_BYTES = 8
@@ -27,21 +28,28 @@ def park(part: FleetPipeline, slot: int) -> Parked:
     return Parked(part.fleet.name, stream, msgspec.msgpack.encode(state))
 
 
-def unpark(part: FleetPipeline, stream: str, state: bytes) -> None:
+def note_steps(part: FleetPipeline, slots: Int64, memory: StepMemory) -> None:
+    """Streams are about to leave; in the order of their names, since who left first is forgotten first."""
+    for slot in part.by_name(slots).tolist():
+        memory.leave(part.fleet.name, part.table.names[slot] or "", int(part.table["step"][slot]))
+
+
+def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -> None:
     """Put a stream back as it was. What belongs to other features or another shape of model begins anew.
 
-    The step number goes on in any case: (stream, step) names a message for ever.
+    The step number goes on in any case: (stream, step) names a message for ever. What is remembered may be more than
+    the state has, where the stream was refused its state once and began anew.
     """
     packed = msgspec.msgpack.decode(state, type=dict[str, bytes])
     slot = part.table.add(stream)
     part.totals.unparked += 1
     rows = {name: row[_MEANING_BYTES:] for name, row in packed.items() if row.startswith(_meaning(part, name))}
-    if not part.table.columns.unpack(slot, rows.get("streams", b"")):
-        part.table["step"][slot] = int.from_bytes(packed.get(_STEP, b""), "little")
-        return
-    for role, expert in part.experts.items():
-        expert.columns.unpack(slot, rows.get(role, b""))
-    part.totals.held += int(part.table["held"][slot])
+    if part.table.columns.unpack(slot, rows.get("streams", b"")):
+        for role, expert in part.experts.items():
+            expert.columns.unpack(slot, rows.get(role, b""))
+        part.totals.held += int(part.table["held"][slot])
+    step = int(part.table["step"][slot]) or int.from_bytes(packed.get(_STEP, b""), "little")
+    part.table["step"][slot] = memory.come_back(part.fleet.name, stream, parked=step)
 
 
 def _meaning(part: FleetPipeline, table: str) -> bytes:

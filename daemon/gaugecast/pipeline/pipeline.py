@@ -22,6 +22,7 @@ from gaugecast.pipeline import memories, parking, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.pipeline.intake import Deliveries, Intake
+from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
@@ -47,8 +48,9 @@ class Pipeline:
         trace: Keep what is fed to the models, for the learner.
 
     Attributes:
-        retired: By name, what fleets had counted that left the configuration while this process ran. It has no
-            bearing on results, so no checkpoint has it.
+        retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
+        steps: Numbers after which streams go on that come back.
+        clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
 
     def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
@@ -58,6 +60,8 @@ class Pipeline:
         self.retired: dict[str, Totals] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
+        self.steps = StepMemory()
+        self.clock_ahead_ns = 0
         self.snapshot: Snapshot | None = None
         self.birth_tokens = limits.new_streams_per_s * _BURST_S
         self.birth_at_ns = 0
@@ -172,7 +176,9 @@ class Pipeline:
 
     def _add(self, part: FleetPipeline, stream: str) -> int:
         self._touch(part.fleet.name, np.array([part.table.next_slot], np.int64))
-        return part.table.add(stream)
+        slot = part.table.add(stream)  # the columns may grow
+        part.table["step"][slot] = self.steps.come_back(part.fleet.name, stream)
+        return slot
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""
@@ -191,6 +197,7 @@ class Pipeline:
                 part.close(slots, np.full(len(slots), cause), result)
             if len(due.stale):
                 part.writer.mark_stale(part.by_name(due.stale), cause, result)
+            parking.note_steps(part, due.idle, self.steps)
             for slot in part.by_name(due.idle).tolist():
                 result.parked.append(parking.park(part, slot))
         self._due_ns = None
@@ -208,8 +215,9 @@ class Pipeline:
             case events.LimitsSet():
                 self.set_limits(event)
             case events.ClockStepped():
+                self.clock_ahead_ns = max(0, self.clock_ahead_ns + event.step_ns)
                 for each in self.parts.values():
-                    each.shift_arrivals(event.step_ns)
+                    each.shift_arrivals(event.step_ns, ticks=event.ticks)
             case events.FleetConfigured():
                 self._configure(Fleet.from_json(event.spec), cause, result)
             case _ if one.fleet in self.parts:  # else it left the configuration while the event was under way
@@ -221,6 +229,8 @@ class Pipeline:
         match event:
             case events.FleetRetired():
                 part.close_all(cause, result)
+                if event.steps_kept:
+                    parking.note_steps(part, part.table.live_slots(), self.steps)
                 self._retire(part)
             case events.ModelInstalled():
                 self._install(part, event)
@@ -233,7 +243,7 @@ class Pipeline:
             case events.StreamUnparked():
                 if one.stream not in part.table.slots:
                     self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
-                    parking.unpark(part, one.stream, one.values)
+                    parking.unpark(part, one.stream, one.values, self.steps)
             case _:
                 assert_never(event)
 

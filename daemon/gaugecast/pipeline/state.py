@@ -38,6 +38,8 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "deliveries": pipeline.deliveries.as_list(),
         "limits": msgspec.to_builtins(pipeline.limits) if pipeline.limits_told else None,
         "birth": [pipeline.birth_tokens, pipeline.birth_at_ns],
+        "steps": pipeline.steps.to_text(),
+        "clock_ahead_ns": pipeline.clock_ahead_ns,
         "fleets": {name: _part_header(part) for name, part in pipeline.parts.items()},
     }
     names = [
@@ -80,6 +82,8 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     if header["limits"] is not None:
         pipeline.set_limits(msgspec.convert(header["limits"], events.LimitsSet))
     pipeline.birth_tokens, pipeline.birth_at_ns = header["birth"]
+    pipeline.steps.restore(header.get("steps", "{}"))  # checkpoints of 0.1.0 have neither
+    pipeline.clock_ahead_ns = header.get("clock_ahead_ns", 0)
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
     for name, start, rows in slices:
