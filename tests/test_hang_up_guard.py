@@ -99,6 +99,21 @@ def test_all_others_arrive_where_the_broker_hangs_up_on_one_topic(
     stage.link.close(0.0)
 
 
+def test_without_the_guard_all_stands_still(
+    make_broker: Callable[..., PickyBroker], protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deliberate fault: sessions end and nobody draws a conclusion."""
+    monkeypatch.setattr(HangUpGuard, "note_end", lambda *_: None)
+    broker = make_broker(is_bad)
+    stage = Stage(broker.port, protocol, rows_with(1))
+    while broker.sessions < 15:
+        broker.turn()
+        stage.turn()
+    assert stage.outbox.confirmed == 0
+    assert not [m for m in broker.heard if m.topic.startswith("out/")]
+    stage.link.close(0.0)
+
+
 def test_condemned_outputs_are_tried_again_alone_and_rarely(
     make_broker: Callable[..., PickyBroker], protocol: str
 ) -> None:

@@ -138,12 +138,12 @@ def check_online(
             survey.add(decoder.decode(readings, now_ns), readings, now_ns)
             survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
         fault = link.last_error
+        faults = (link.deaf, link.lowered) if link.connected else (fault,)  # `$SYS` not every account may read
     finally:
         link.close(0.2)
     if not connected:
         raise Unreachable(f"no connection with {settings.mqtt.host}:{settings.mqtt.port}: {fault or 'no answer'}")
-    if fault is not None and "$SYS" not in fault:  # not every account may read that
-        survey.faults.append(fault)
+    survey.faults += [text for text in faults if text is not None]
     return survey
 
 
