@@ -16,7 +16,7 @@ DEGRADED_REASONS = (
     "storage_full",  # commits wait for space
     "storage_busy",  # another process holds the ledger
     "storage_fault",  # the state directory cannot be looked at
-    "lag",  # too many unconfirmed outputs: polling has stopped
+    "lag",  # too many unconfirmed outputs: reading waits while the broker confirms some
     "checkpoint",  # the last checkpoint failed
     "refused",  # forecasts that the broker refused wait to be offered again
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
@@ -40,11 +40,12 @@ class Doing(msgspec.Struct, frozen=True):
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection; totals are of this process.
+    """The connection that subscribes; totals are of this process.
 
     Attributes:
         address: `localhost:1883`.
         error: Why the last connection or attempt ended.
+        away: It has been gone for longer than the keepalive: no forecast is of now.
         deaf: Which subscription the broker refused, or has not answered.
         lowered: Which it granted at a lower QoS than was asked.
         session_lost_total: Connections on which the broker had forgotten our session.
@@ -54,6 +55,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     connected: bool = False
     error: str | None = None
+    away: bool = False
     deaf: str | None = None
     lowered: str | None = None
     reconnects_total: int = 0
@@ -62,16 +64,22 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publishing(msgspec.Struct, frozen=True, kw_only=True):
-    """Forecasts on their way out.
+    """Forecasts on their way out, and the connection that publishes them; totals are of this process.
 
     Attributes:
+        address: `localhost:1883`.
+        error: Why the last connection or attempt ended.
         mute: Why the broker does not take them.
         unconfirmed: Durable forecasts that the broker has not confirmed.
-        refused_total: Those that it refused, or that expired, in this process.
+        refused_total: Those that it refused, or that expired.
         refused_rows: Those that wait to be offered again.
         latency_s: Median from arrival to publish.
     """
 
+    address: str = ""
+    connected: bool = False
+    error: str | None = None
+    reconnects_total: int = 0
     mute: str | None = None
     unconfirmed: int = 0
     refused_total: int = 0
@@ -281,8 +289,12 @@ def _decide(status: Status) -> Doing:
         return Doing("deaf", f"not connected to broker {broker.address}: {broker.error or 'connecting'}")
     if broker.deaf is not None:
         return Doing("deaf", broker.deaf)
-    if status.publishing.mute is not None:
-        return Doing("mute", status.publishing.mute)
+    publishing = status.publishing
+    if not publishing.connected:
+        why = publishing.error or "connecting"
+        return Doing("mute", f"not connected to broker {publishing.address} for publishing: {why}")
+    if publishing.mute is not None:
+        return Doing("mute", publishing.mute)
     return Doing("forecasting")
 
 
@@ -295,5 +307,9 @@ def add_up(counts: Iterable[Counts]) -> Counts:
 
 
 def announcement(status: Status) -> str:
-    """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
-    return msgspec.json.encode({"status": "online", "doing": status.doing.verb, "why": status.doing.why}).decode()
+    """What the status topic says while we publish; `status` is as at connect, for whoever reads only that.
+
+    `input` is false where nothing has come in for longer than the keepalive: that we are online says nothing of it.
+    """
+    said = {"status": "online", "input": not status.broker.away, "doing": status.doing.verb, "why": status.doing.why}
+    return msgspec.json.encode(said).decode()
