@@ -183,7 +183,7 @@ def test_pubacks_settle_positions_whatever_their_order(other: ScriptedBroker, ma
 
 
 def test_connect_asks_for_what_the_design_says(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
-    """Session kept, Receive Maximum and session expiry announced, no topic alias; noLocal and no retained."""
+    """Session kept, Receive Maximum and session expiry announced, no topic alias; no retained messages."""
     link = make_link(receive_maximum=1000, session_expiry_s=604_800)
     broker.accept(turn(link))
     said = broker.listen(turn(link), lambda said: b"in/#" in said)
@@ -192,7 +192,7 @@ def test_connect_asks_for_what_the_design_says(broker: ScriptedBroker, make_link
     assert b"\x21\x03\xe8" in connect
     assert b"\x11\x00\x09\x3a\x80" in connect
     assert b"\x22" not in connect[connect.index(b"MQTT") + 8 : connect.index(b"gaugecast")]
-    assert said[said.index(b"in/#") + 4] == 0b10_0_1_01  # retain handling 2, not as published, noLocal, QoS 1
+    assert said[said.index(b"in/#") + 4] == 0b10_0_0_01  # retain handling 2, not as published, QoS 1
 
 
 def test_a_broker_that_accepts_and_says_nothing_is_given_up(
@@ -268,3 +268,83 @@ def test_a_name_that_does_not_resolve_is_a_state() -> None:
             break
     link.close(0.0)
     assert "cannot resolve 'no-such-host.invalid'" in str(link.subscriber.last_error)
+
+
+def connect_of(said: bytes) -> bytes:
+    """The CONNECT packet, whole."""
+    return said[: said[1] + 2] if said[1] < 128 else said[: (said[1] & 127) + (said[2] << 7) + 3]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_the_connection_that_publishes_begins_clean_and_has_the_will(
+    broker: ScriptedBroker, other: ScriptedBroker, make_link: Callable[..., Link], protocol: str
+) -> None:
+    """It asks for no session, and the status is its business alone: nothing can follow `offline`."""
+    link = make_link(protocol=protocol, client_id="me", session_expiry_s=604_800)
+    connack = CONNACK_V5 if protocol == "5" else b"\x20\x02\x00\x00"
+    broker.accept(turn(link), connack)
+    other.accept(turn(link), connack)
+    speaks = connect_of(other.listen(turn(link), lambda said: b'"online"' in said))
+    hears = connect_of(broker.said)
+    flags = [packet[packet.index(b"MQTT") + 5] for packet in (hears, speaks)]
+    assert [flag & 2 for flag in flags] == [0, 2]  # clean start
+    assert [flag & 4 for flag in flags] == [0, 4]  # will
+    assert b"gaugecast/status" not in hears
+    assert b"gaugecast/status" in speaks
+    assert b"me-out" in speaks
+    assert b"\x11\x00\x09\x3a\x80" not in speaks
+
+
+def test_a_client_id_that_another_takes_over_is_named(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Of the two: that of the connection that publishes, too."""
+    link = make_link(client_id="twice")
+    other.accept(turn(link))
+    other.say(b"\xe0\x02\x8e\x00")
+    with pytest.raises(SessionTaken, match=r"mqtt\.publish\.client_id 'twice-out'.*taken over"):
+        other.listen(turn(link), lambda said: False)
+
+
+def test_each_side_has_its_own_fate(
+    broker: ScriptedBroker, other: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """Where one is cut, the other goes on: acks stay those of their connection, publishes stay under way."""
+    link = make_link()
+    broker.accept(turn(link))
+    other.accept(turn(link))
+    broker.say(publish(1, b"x"))
+    message = take_one(link)
+    link.sender.publish(7, "out", b"y", 1, False)
+    other.listen(turn(link), lambda said: b"\x00\x03out" in said)
+    other.hang_up()
+    while link.sender.connected:
+        link.poll(0, 0.002)
+    assert link.subscriber.connected
+    assert link.subscriber.ack([message]) == 1
+    other.accept(turn(link))
+    while not link.sender.connected:
+        link.poll(0, 0.002)
+    assert [connect.epoch for connect in link.sender.take_connects()] == [1, 2]
+    broker.hang_up()
+    while link.subscriber.connected:
+        link.poll(0, 0.002)
+    assert (link.sender.connected, link.connected) == (True, False)
+    assert len(link.subscriber.take_connects()) == 1
+
+
+def test_while_nothing_is_read_an_end_is_seen_and_the_wait_is_no_spin(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """What came before the end is still given."""
+    clock = Clock()
+    link = make_link(clock=clock)
+    broker.accept(turn(link))
+    while not link.subscriber.connected:
+        link.poll(0, 0.002)
+    broker.say(publish(1, b"last"))
+    began = clock.now
+    link.poll(0, 0.05)
+    assert clock.now - began < 0.2  # a millisecond for each look at the clock: a spin would look all the time
+    broker.hang_up()
+    while link.subscriber.connected:
+        link.poll(0, 0.002)
+    assert take_one(link).payload == b"last"

@@ -20,7 +20,7 @@ def turn_until(link: Link, condition: Callable[[], Any], *, what: str = "conditi
         link.poll(0, 0.01)
         return condition()
 
-    return wait_until(turned, what=f"{what}; last error {link.subscriber.last_error}")
+    return wait_until(turned, what=f"{what}; {_errors(link)}")
 
 
 def take(link: Link, count: int, *, most: int = 1000, ack: bool = False) -> list[Message]:
@@ -34,7 +34,7 @@ def take(link: Link, count: int, *, most: int = 1000, ack: bool = False) -> list
             link.subscriber.ack(batch)
         return len(taken) >= count
 
-    wait_until(enough, what=f"{count} messages; last error {link.subscriber.last_error}")
+    wait_until(enough, what=f"{count} messages; {_errors(link)}")
     return taken
 
 
@@ -52,5 +52,9 @@ def publish_all(link: Link, bodies: list[tuple[str, bytes]], *, qos: int) -> lis
         confirmed.extend(link.sender.take_confirmed())
         return len(confirmed) == len(bodies)
 
-    wait_until(all_confirmed, what=f"{len(bodies)} publishes confirmed; last error {link.subscriber.last_error}")
+    wait_until(all_confirmed, what=f"{len(bodies)} publishes confirmed; {_errors(link)}")
     return confirmed
+
+
+def _errors(link: Link) -> str:
+    return f"last errors: {link.subscriber.last_error}, {link.sender.last_error}"

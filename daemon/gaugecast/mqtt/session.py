@@ -171,7 +171,7 @@ class Session:
         self._client.loop_misc()
 
     def subscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
-        """Ask for the filters: no message of our own (MQTT 5), retained ones only for those in `retained`."""
+        """Ask for the filters; on MQTT 5 retained messages only for those in `retained`."""
         for first in range(0, len(filters), FILTERS_PER_PACKET):
             part = list(filters[first : first + FILTERS_PER_PACKET])
             if self._v5:
@@ -233,11 +233,10 @@ class Session:
 
 
 def _options(name: str, qos: int, retained: bool) -> SubscribeOptions:
-    shared = name.startswith("$share/")  # noLocal on a shared subscription is a protocol error (3.8.3.1)
     handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
     if name.startswith("$SYS/"):  # what the broker says of itself is wanted as it is now, whenever we come
         handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
-    return SubscribeOptions(qos, noLocal=not shared, retainAsPublished=False, retainHandling=handling)
+    return SubscribeOptions(qos, noLocal=False, retainAsPublished=False, retainHandling=handling)
 
 
 def _read_limits(properties: Properties | None) -> Limits:
