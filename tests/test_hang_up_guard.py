@@ -146,7 +146,9 @@ def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Pa
         RawClient(broker, subscribe="out/#") as client,
     ):
         stage = Stage(broker.port, "3.1.1", rows)
-        wait_until(lambda: stage.turn() or stage.outbox.confirmed == 10, what=f"all settled; {stage.link.sender.last_error}")
+        wait_until(
+            lambda: stage.turn() or stage.outbox.confirmed == 10, what=f"all settled; {stage.link.sender.last_error}"
+        )
         assert [row.position for row in stage.outbox.refused] == [4]
         heard = client.wait_heard(9)
         stage.link.close(0.0)

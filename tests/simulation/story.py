@@ -15,7 +15,8 @@ from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Message, Order
 from gaugecast.storage.backup import backup
-from simulation.broker import Broker
+from simulation.broker import WINDOW, Broker
+from simulation.connections import TROUBLES
 from simulation.fleets import ALL, SECOND, T0, TANKS, Weights, model_of
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
@@ -59,7 +60,7 @@ class Story:
     def run(self) -> None:
         """Live the story, then let everything heal, and look at what remains."""
         for _ in range(6):  # a session before the first sensor speaks
-            self._turn()
+            self.turn()
         for _ in range(self._actions):
             self._act()
         self._heal()
@@ -72,23 +73,23 @@ class Story:
                 self.sensors.speak()
         elif draw < 0.88:
             for _ in range(rng.randint(1, 4)):
-                self._turn()
+                self.turn()
         elif draw < 0.91:
-            self.broker.cut()
+            rng.choice((self.broker.cut, self.broker.cut_subscriber, self.broker.cut_publisher))()
         elif draw < 0.92:
             self.broker.lose_session()
         elif draw < 0.935:
             self.clock.advance(rng.choice((0.3, 2.5, 12.0, 25.0)))
         elif draw < 0.94:
             self.clock.set_wall(rng.choice((-3600.0, 40.0, -31536000.0, 30.0)))
-        elif draw < 0.98 and self._by_chance:
+        elif draw < 0.97 and self._by_chance:
             self.points.arm(rng.choice(ALL_POINTS), rng.randint(1, 4))
         else:
             self._odd()
 
     def _odd(self) -> None:
         rng = self.rng
-        choice = rng.randrange(10)
+        choice = rng.randrange(14)
         if choice == 0:
             self.points.full = rng.randint(1, 5)
         elif choice == 1:
@@ -103,8 +104,10 @@ class Story:
             self._reload()
         elif choice == 8:
             self._guarded(self._restart)
-        else:
+        elif choice == 9:
             self._restore()
+        else:
+            TROUBLES[choice - 10](self)
 
     # -- lives
 
@@ -115,7 +118,7 @@ class Story:
             journal=self.journal, rng=self.rng, weights=self.weights, limits=self.limits,
         )  # fmt: skip
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         if self._script and not self.points.armed:
             self.points.arm(self._script.pop(0), self.rng.randint(1, 2))
         self._guarded(self.life.turn)
@@ -137,7 +140,8 @@ class Story:
 
     def _crash(self) -> None:
         self.life.kill()
-        self.broker.copies_allowed += self.journal.heard_since_commit
+        # Besides what the cut may do: what was heard since the last commit, or told to the process and not noted by it.
+        self.broker.copies_allowed += self.journal.heard_since_commit + WINDOW
         self.broker.cut()
         self.clock.advance(self.rng.choice((0.05, 1.0, 10.0)))
         self.life = self._begin()
@@ -169,7 +173,7 @@ class Story:
         shutil.move(backup_at, self.directory)
         with LedgerReader(self.directory) as ledger:
             self.journal.go_back(ledger)
-        self.broker.note_restore()
+        self.broker.note_restore(self.journal.confirmed)
         self._confirmed_checked = 0
         self.life = self._begin()
 
@@ -177,17 +181,17 @@ class Story:
         """No more faults: everything that was sent and not lost must come through."""
         self._script.clear()
         self.points.heal()
-        self.broker.denied.clear()
+        self.broker.heal()
         for _ in range(3):
             for _ in range(400):
-                self._turn()
+                self.turn()
                 if self._quiet():
                     break
             else:
                 raise Violation("I3: the loop does not come to rest although nothing is wrong any more")
             self.clock.advance(700.0)  # refused outputs are tried again by then
-            self._turn()
-            self._turn()
+            self.turn()
+            self.turn()
 
     def _quiet(self) -> bool:
         loop = self.life.core.loop

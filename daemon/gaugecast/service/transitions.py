@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaugecast.logs import get
-from gaugecast.status import Broker, Publishing, Status
+from gaugecast.status import Side, Status
 
 log = get("gaugecast")
 
@@ -56,7 +56,7 @@ class TransitionLog:
         self._mute = _tell(self._mute, publishing, refusal=publishing.mute, what=" for publishing")
 
 
-def _tell(told: str | None, side: Broker | Publishing, *, refusal: str | None, what: str = "") -> str | None:
+def _tell(told: str | None, side: Side, *, refusal: str | None, what: str = "") -> str | None:
     """Write what is wrong with one connection where it has not just been told; what has been told by now."""
     fault = (refusal if side.connected else None) or side.error
     if fault is not None and fault != told:
