@@ -17,7 +17,20 @@ PACKAGE = ROOT / "daemon" / "gaugecast"
 SIMULATORS = ROOT / "simulators" / "gaugecast_sim"
 
 #: From the ground up. A part may import what stands below it, in its own group only where named here.
-GROUND = ("errors", "counts", "status", "faults", "files", "fleet", "topics", "config", "events", "records", "history", "model")
+GROUND = (
+    "errors",
+    "counts",
+    "status",
+    "faults",
+    "files",
+    "fleet",
+    "topics",
+    "config",
+    "events",
+    "records",
+    "history",
+    "model",
+)
 MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
 WIRING = ("loop", "service", "demo", "cli", "__main__")
