@@ -73,6 +73,20 @@ def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant
     assert link.connected
 
 
+def test_rights_may_hang_on_the_client_id(serve: Serve, reach: Reach, variant: tuple[str, bool]) -> None:
+    """One id reads, the other writes, and neither needs the other's right."""
+    broker = serve(acl="pattern read to/%c/#\npattern write from/%c/#\n")
+    link = reach(broker, [("to/gaugecast/#", 1)], publish_window=20)
+    link.sender.publish(0, "from/gaugecast-out/x", b"x", 1, False)
+    link.sender.publish(1, "from/gaugecast/x", b"x", 1, False)
+    confirmed: list[int] = []
+    turn_until(link, lambda: confirmed.extend(link.sender.take_confirmed()) or link.sender.room() == 20)
+    if variant[0] == "5":
+        assert confirmed == [0]
+        assert "ot authorized" in dict(link.sender.take_refused())[1]
+    assert (link.subscriber.deaf, link.connected) == (None, True)
+
+
 def test_a_refused_subscription_is_a_fault_that_is_told(serve: Serve, reach: Reach) -> None:
     """The link stays up; `last_error` names the filter."""
     broker = serve(acl="topic read in/#\ntopic write #\n", conf="")
