@@ -212,7 +212,7 @@ def _reading(topics: str) -> str:
         ({"more": _reading('"+/tanks/{b}/x"')}, "forecasts would come back as readings"),
         ({"more": _reading('"gaugecast/{a}/+/{c}"')}, "forecasts would come back as readings"),
         ({"keys": 'output = "{stream}"', "more": _reading('"{a}/x"')}, "forecasts would come back as readings"),
-        ({"more": '[mqtt.publish]\nclient_id = "gaugecast"'}, "[mqtt.publish] client_id: 'gaugecast' is that of [mqtt]"),
+        ({"more": '[mqtt.publish]\nclient_id = "gaugecast"'}, "[mqtt.publish] client_id: 'gaugecast' is that of"),
         ({"more": '[mqtt.publish]\nclient_id = "{client_id}"'}, "a broker lets each id connect once"),
         ({"keys": 'output = "gaugecast/{stream}"', "more": '[mqtt]\nstatus_topic="gaugecast/a/b"'}, "the status topic"),
         ({"more": '[mqtt]\nstatus_topic = "plant/a/b/telemetry"'}, "our own status topic"),

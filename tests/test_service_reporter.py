@@ -122,6 +122,20 @@ def test_what_stops_forecasts_is_what_it_does(scene: Scene) -> None:
     assert (status.ready, status.degraded) == (False, ["storage_full"])
 
 
+def test_each_connection_is_told_of_and_both_are_needed(scene: Scene) -> None:
+    """Without the one it is deaf, without the other mute; away is who is gone for longer than the keepalive."""
+    scene.sender.connected, scene.sender.last_error = False, "timed out"
+    status = scene.look(0.0)
+    assert str(status.doing) == "mute: not connected to broker plant:1883 for publishing: timed out"
+    assert (status.broker.away, status.ready) == (False, False)
+    scene.sender.connected, scene.sender.last_error = True, None
+    scene.subscriber.connected, scene.subscriber.last_error = False, "connection refused"
+    assert str(scene.look(30.0).doing) == "deaf: not connected to broker plant:1883: connection refused"
+    told = [scene.look(now_s).broker.away for now_s in (30.0, 31.0, 90.0)]
+    scene.subscriber.connected = True
+    assert [*told, scene.look(91.0).broker.away] == [False, True, True, False]
+
+
 def test_a_lowered_qos_degrades_and_says_which(scene: Scene) -> None:
     """It hears, but the promise is gone."""
     scene.subscriber.lowered = "plant/+ granted at QoS 0 instead of 1"
