@@ -153,7 +153,7 @@ def an_answer() -> StreamsAnswer:
         version="0.1.0",
         recovered=1.0,
         broker=Broker(address="127.0.0.1:1883", connected=True),
-        publishing=Publishing(latency_s=0.004),
+        publishing=Publishing(address="127.0.0.1:1883", connected=True, latency_s=0.004),
         rates=Rates(readings_per_s=12.0),
         fleets={"demo-tanks": Fleet(counts=Counts(received=120, forecasts=117), streams=Streams(active=TANKS))},
         metrics_url="http://127.0.0.1:9464/metrics",

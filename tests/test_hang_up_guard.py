@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from gaugecast.config.schema import Mqtt
+from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.loop.hang_up_guard import MOST_TOPICS, QUIET_S, REASON, SHORT_SESSIONS, HangUpGuard
 from gaugecast.loop.publisher import TRIAL_S, Publisher
 from gaugecast.mqtt import Link, SessionEnd
@@ -26,16 +26,17 @@ class Stage:
     """A link and a publisher over outputs, turned like the loop turns them, on a clock that runs fast."""
 
     def __init__(self, port: int, protocol: str, rows: list[Row], *, flap_limit: int = 20) -> None:
-        mqtt = Mqtt(host="127.0.0.1", port=port, protocol=protocol, reconnect_max_s=0.1)
+        publish = Publish(port=port)  # nobody is subscribed to: nothing listens on port 1
+        mqtt = Mqtt(host="127.0.0.1", port=1, protocol=protocol, reconnect_max_s=0.1, publish=publish)
         self.link = Link(mqtt, [("in/#", 1)], flap_limit=flap_limit)
         self.outbox = Outbox(rows)
-        self.publisher = Publisher(self.link, self.outbox)
+        self.publisher = Publisher(self.link.sender, self.outbox)
         self.now_s = 0.0
 
     def turn(self) -> None:
         """One round."""
         self.link.poll(0, 0.002)
-        for connect in self.link.take_connects():
+        for connect in self.link.sender.take_connects():
             self.publisher.reset(connect.ended)
         self.publisher.pump(self.now_s)
         self.publisher.retry(self.now_s)
@@ -90,7 +91,7 @@ def test_all_others_arrive_where_the_broker_hangs_up_on_one_topic(
         stage.turn()
         return stage.outbox.confirmed == 40
 
-    wait_until(done, what=f"all settled; {stage.link.last_error}")
+    wait_until(done, what=f"all settled; {stage.link.sender.last_error}")
     arrived = [int(m.payload) for m in broker.heard if m.topic.startswith("out/")]
     assert list(dict.fromkeys(arrived)) == [n for n in range(1, 41) if n not in (1, 20)]
     assert [(row.position, row.reason) for row in stage.outbox.refused] == [(1, REASON), (20, REASON)]
@@ -160,7 +161,9 @@ def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Pa
         RawClient(broker, subscribe="out/#") as client,
     ):
         stage = Stage(broker.port, "3.1.1", rows)
-        wait_until(lambda: stage.turn() or stage.outbox.confirmed == 10, what=f"all settled; {stage.link.last_error}")
+        wait_until(
+            lambda: stage.turn() or stage.outbox.confirmed == 10, what=f"all settled; {stage.link.sender.last_error}"
+        )
         assert [row.position for row in stage.outbox.refused] == [4]
         heard = client.wait_heard(9)
         stage.link.close(0.0)

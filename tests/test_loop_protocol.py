@@ -10,6 +10,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.errors import StorageError
+from gaugecast.loop.lag import SILENT_S
 from gaugecast.payloads import Decoder
 from gaugecast.records import Kind, Verdict
 from simulation.broker import Broker, Sent
@@ -162,16 +163,73 @@ def test_unconfirmed_forecasts_beyond_the_bound_stop_the_reading(scene: Scene) -
     """A broker that takes our messages slowly is not made to give us more of its own."""
     scene.say(0)
     scene.turn(3)
-    scene.life.link.room = lambda qos=1: 0  # type: ignore[method-assign]
-    for tick in range(102):  # half a second later it would read on, for PUBACKs may stand behind messages
+    scene.broker.deaf = True
+    for tick in range(LIMITS.max_lag + 3):  # less than two seconds
         scene.say(tick + 1)
         scene.turn()
     assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 1
     assert "lag" in scene.life.core.loop.degraded
-    del scene.life.link.room  # type: ignore[method-assign]
+    scene.broker.deaf = False
     scene.turn(60)
     assert "lag" not in scene.life.core.loop.degraded
-    assert len(scene.broker.heard) == 103
+    assert len(scene.broker.heard) == LIMITS.max_lag + 4
+
+
+def test_a_broker_that_takes_nothing_for_long_does_not_stop_the_reading(scene: Scene) -> None:
+    """Its queue for us has an end, our ledger has room; once it takes some again, reading waits for the rest."""
+    scene.broker.deaf = True
+    for tick in range(LIMITS.max_lag + 3):
+        scene.say(tick)
+        scene.turn()
+    assert not scene.broker.idle
+    scene.clock.advance(SILENT_S)
+    scene.turn(2)
+    assert scene.broker.idle
+    assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 3
+    scene.broker.deaf = False
+    scene.turn(60)
+    assert [step for _, _, step in scene.broker.heard] == list(range(1, LIMITS.max_lag + 4))
+
+
+def test_while_the_connection_that_publishes_is_away_reading_goes_on(scene: Scene) -> None:
+    """At once, whatever the lag; and what was made meanwhile goes out in order when it is back."""
+    scene.broker.lets_publish = False
+    scene.broker.cut_publisher()
+    for tick in range(3 * LIMITS.max_lag):
+        scene.say(tick)
+        scene.turn()
+    scene.turn()
+    assert scene.broker.idle
+    assert scene.life.core.loop.publisher.lag == 3 * LIMITS.max_lag
+    before = len(scene.journal.inputs)
+    scene.broker.lets_publish = True
+    scene.turn(60)
+    assert [step for _, _, step in scene.broker.heard] == list(range(1, 3 * LIMITS.max_lag + 1))
+    assert len(scene.journal.inputs) == before  # the session is the other connection's: no event
+
+
+def test_a_reconnect_of_the_side_that_subscribes_sends_nothing_again(scene: Scene) -> None:
+    """What is on its way on the other connection is still on its way."""
+    scene.broker.deaf = True
+    for tick in range(4):
+        scene.say(tick)
+    scene.turn()
+    scene.broker.cut_subscriber()
+    scene.turn(4)
+    scene.broker.deaf = False
+    scene.turn(4)
+    assert (len(scene.broker.heard), scene.broker.copies) == (4, 0)
+
+
+def test_forecasts_go_out_while_the_side_that_subscribes_is_away(scene: Scene) -> None:
+    """They are durable; consumers need not wait for more readings."""
+    scene.broker.deaf = True
+    scene.say(0)
+    scene.turn()
+    scene.broker.lets_subscribe, scene.broker.deaf = False, False
+    scene.broker.cut_subscriber()
+    scene.turn(4)
+    assert len(scene.broker.heard) == 1
 
 
 def test_a_lost_session_is_an_event_before_what_comes_next(scene: Scene) -> None:

@@ -82,7 +82,7 @@ def full_status(fleets: int = 1) -> Status:
         fleets={f"f{i}": fleet for i in range(fleets)},
         recovered=1.0,
         broker=Broker(connected=True, dropped_total=7),
-        publishing=Publishing(refused_rows=1),
+        publishing=Publishing(connected=True, refused_rows=1),
         storage=Storage(quarantine_rows=2, checkpoint_age_s=3.0, ledger_bytes=4096, disk_free_bytes=10**9),
         degraded=["lag"],
     )

@@ -42,7 +42,7 @@ STATUS = Status(
     uptime_s=11523,
     recovered=1.0,
     broker=Broker(address="plant:1883", connected=True, reconnects_total=1),
-    publishing=Publishing(latency_s=0.0041, unconfirmed=17),
+    publishing=Publishing(address="plant:1883", connected=True, latency_s=0.0041, unconfirmed=17),
     storage=Storage(checkpoint_age_s=125, ledger_bytes=14_200_000),
     rates=Rates(readings_per_s=240.3, forecasts_per_s=240),
     metrics_url="http://127.0.0.1:9464/metrics",

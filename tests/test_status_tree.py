@@ -9,11 +9,13 @@ import pytest
 
 from gaugecast.status import Broker, Counts, Fleet, Publishing, Rates, Status, Storage, Streams, announcement
 
-WELL = Status(recovered=1.0, broker=Broker(address="plant:1883", connected=True))
+OUT = Publishing(address="site:1883", connected=True)
+WELL = Status(recovered=1.0, broker=Broker(address="plant:1883", connected=True), publishing=OUT)
 HELD = Storage(holding="no room on the disk: a batch waits")
 AWAY = Broker(address="plant:1883", error="connection refused")
 DEAF = Broker(address="plant:1883", connected=True, deaf="plant/# was refused: not authorized")
-MUTE = Publishing(mute="gaugecast/tanks/a: not authorized")
+MUTE = Publishing(connected=True, mute="gaugecast/tanks/a: not authorized")
+CUT = Publishing(address="site:1883", error="timed out", mute="gaugecast/tanks/a: not authorized")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,12 @@ MUTE = Publishing(mute="gaugecast/tanks/a: not authorized")
         (msgspec.structs.replace(WELL, publishing=MUTE), "mute: gaugecast/tanks/a: not authorized"),
         (msgspec.structs.replace(WELL, broker=Broker(address="plant:1883")), "deaf: not connected to broker "
          "plant:1883: connecting"),
+        (msgspec.structs.replace(WELL, publishing=CUT), "mute: not connected to broker site:1883 for publishing: "
+         "timed out"),
+        (msgspec.structs.replace(WELL, publishing=Publishing(address="site:1883")), "mute: not connected to broker "
+         "site:1883 for publishing: connecting"),
+        (msgspec.structs.replace(WELL, broker=AWAY, publishing=CUT), "deaf: not connected to broker plant:1883: "
+         "connection refused"),
     ],
 )  # fmt: skip
 def test_one_word_says_what_it_does_and_the_reason_why_not_more(status: Status, doing: str) -> None:
@@ -66,7 +74,14 @@ def test_counts_of_all_fleets_are_added_up() -> None:
 def test_the_announcement_keeps_the_word_that_consumers_wait_for() -> None:
     """`status` is `online` as at connect; what it does stands beside."""
     held = json.loads(announcement(msgspec.structs.replace(WELL, storage=HELD)))
-    assert held == {"status": "online", "doing": "holding", "why": "no room on the disk: a batch waits"}
+    assert held == {"status": "online", "input": True, "doing": "holding", "why": "no room on the disk: a batch waits"}
+
+
+def test_the_announcement_says_that_nothing_comes_in() -> None:
+    """Whoever relies on forecasts sees it without knowing our words for what we do."""
+    away = msgspec.structs.replace(WELL, broker=msgspec.structs.replace(AWAY, away=True))
+    told = json.loads(announcement(away))
+    assert (told["status"], told["input"], told["doing"]) == ("online", False, "deaf")
 
 
 def test_one_line_for_systemd() -> None:

@@ -6,17 +6,19 @@ nothing else. As JSON it is what `{"command": "status"}` answers. What cannot be
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
+
+from gaugecast.counts import Counts as Counts
+from gaugecast.counts import add_up
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
     "storage_full",  # commits wait for space
     "storage_busy",  # another process holds the ledger
     "storage_fault",  # the state directory cannot be looked at
-    "lag",  # too many unconfirmed outputs: polling has stopped
+    "lag",  # too many unconfirmed outputs: reading waits while the broker confirms some
     "checkpoint",  # the last checkpoint failed
     "refused",  # forecasts that the broker refused wait to be offered again
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
@@ -39,30 +41,40 @@ class Doing(msgspec.Struct, frozen=True):
         return f"{self.verb}: {self.why}" if self.why else self.verb
 
 
-class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection; totals are of this process.
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our two connections; totals are of this process.
 
     Attributes:
         address: `localhost:1883`.
         error: Why the last connection or attempt ended.
+    """
+
+    address: str = ""
+    connected: bool = False
+    error: str | None = None
+    reconnects_total: int = 0
+
+
+class Broker(Side, frozen=True, kw_only=True):
+    """The connection that subscribes.
+
+    Attributes:
+        away: It has been gone for longer than the keepalive: no forecast is of now.
         deaf: Which subscription the broker refused, or has not answered.
         lowered: Which it granted at a lower QoS than was asked.
         session_lost_total: Connections on which the broker had forgotten our session.
         dropped_total: Messages that the broker dropped, by its own count.
     """
 
-    address: str = ""
-    connected: bool = False
-    error: str | None = None
+    away: bool = False
     deaf: str | None = None
     lowered: str | None = None
-    reconnects_total: int = 0
     session_lost_total: int = 0
     dropped_total: int | None = None
 
 
-class Publishing(msgspec.Struct, frozen=True, kw_only=True):
-    """Forecasts on their way out.
+class Publishing(Side, frozen=True, kw_only=True):
+    """The connection that publishes, and forecasts on their way out.
 
     Attributes:
         mute: Why the broker does not take them.
@@ -100,41 +112,6 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_failure: str | None = None
     wal_copy_failures_total: int = 0
     wal_failure: str | None = None
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
-    rejected, exactly.
-
-    Attributes:
-        held: Readings that wait in an open tick now.
-        held_at_start: Those of an earlier process that waited when this one began.
-        late_ns: By how much the late ones were late, summed up.
-        rejects: Refused readings or messages, by reason.
-        bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
-    """
-
-    received: int = 0
-    stepped: int = 0
-    held: int = 0
-    held_at_start: int = 0
-    late: int = 0
-    late_ns: int = 0
-    duplicate: int = 0
-    rejects: dict[str, int] = {}
-    forecasts: int = 0
-    gaps: int = 0
-    bridged_steps: int = 0
-    partial_steps: int = 0
-    fallback_steps: int = 0
-    resets: int = 0
-    reanchored: int = 0
-    broken_states: int = 0
-
-    @property
-    def rejected(self) -> int:
-        """Refused for any reason."""
-        return sum(self.rejects.values())
 
 
 class Streams(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,24 +253,20 @@ def _decide(status: Status) -> Doing:
         return Doing("recovering", f"{int(100 * status.recovered)} %")
     if status.storage.holding is not None:
         return Doing("holding", status.storage.holding)
-    broker = status.broker
+    broker, publishing = status.broker, status.publishing
     if not broker.connected:
         return Doing("deaf", f"not connected to broker {broker.address}: {broker.error or 'connecting'}")
     if broker.deaf is not None:
         return Doing("deaf", broker.deaf)
-    if status.publishing.mute is not None:
-        return Doing("mute", status.publishing.mute)
+    if not publishing.connected:
+        missing = f"not connected to broker {publishing.address} for publishing"
+        return Doing("mute", f"{missing}: {publishing.error or 'connecting'}")
+    if publishing.mute is not None:
+        return Doing("mute", publishing.mute)
     return Doing("forecasting")
 
 
-def add_up(counts: Iterable[Counts]) -> Counts:
-    """The sum, count by count."""
-    parts = list(counts)
-    rejects = sum((Counter(part.rejects) for part in parts), Counter[str]())
-    numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
-    return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
-
-
 def announcement(status: Status) -> str:
-    """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
-    return msgspec.json.encode({"status": "online", "doing": status.doing.verb, "why": status.doing.why}).decode()
+    """What the status topic says: `status` as at connect, for whoever reads only that; `input`: we still hear."""
+    said = {"status": "online", "input": not status.broker.away, "doing": status.doing.verb, "why": status.doing.why}
+    return msgspec.json.encode(said).decode()

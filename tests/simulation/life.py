@@ -107,7 +107,7 @@ class Life:
 
     def _ports(self, directory: Path, storage: Storage, weights: Weights) -> Ports:
         def dial(wanted: Subscriptions, forget: Sequence[str], _resumed: bool) -> SimLink:
-            self.link.dial(wanted.filters, forget)
+            self.link.subscriber.dial(wanted.filters, forget)
             return self.link
 
         def new_pipeline(limits: Loop, models: ModelLoader) -> Pipeline:

@@ -30,7 +30,7 @@ from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable
-from gaugecast.status import Fleet, Learner, Shadow, Status, Storage, Streams
+from gaugecast.status import Fleet, Learner, Publishing, Shadow, Status, Storage, Streams
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -114,6 +114,8 @@ def render_headline(answer: Status) -> Text:
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
+    if not answer.publishing.connected or answer.publishing.address != answer.broker.address:
+        yield "publishing", _publishing(answer.publishing)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)
     if refused := answer.publishing.refused_rows:
@@ -145,6 +147,15 @@ def _broker(answer: Status) -> Text:
         (show_count(broker.reconnects_total, "reconnect"), ""),
         (f"session lost {broker.session_lost_total}×", "yellow") if broker.session_lost_total else None,
         None if broker.lowered is None else (show_name(broker.lowered), "yellow"),
+    )
+
+
+def _publishing(publishing: Publishing) -> Text:
+    """The other connection, where it is not simply there, too."""
+    return _join(
+        (publishing.address or NOTHING, ""),
+        ("connected", "green") if publishing.connected else ("not connected", "red"),
+        (show_count(publishing.reconnects_total, "reconnect"), ""),
     )
 
 

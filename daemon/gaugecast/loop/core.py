@@ -205,7 +205,7 @@ class Core:
     def drain(self, *, patience_s: float = 5.0) -> None:
         """Take nothing more; publish what is durable and note what was confirmed."""
         until = self._monotonic() + patience_s
-        while self.link.connected and self.publisher.lag and self._monotonic() < until:
+        while self.link.sender.connected and self.publisher.lag and self._monotonic() < until:
             self.loop.drain()
         self.loop.settle()
 
@@ -236,7 +236,7 @@ class Core:
         orders = list(configuration.orders(self.pipeline, self._shipped))
         self.loop.read_by(configuration.decoder)
         wanted = configuration.subscriptions
-        self.link.resubscribe(wanted.filters, retained=wanted.retained)
+        self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)
         return orders
 
     def _shipped(self, fleet: Fleet) -> Model | None:

@@ -21,6 +21,7 @@ from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.lag import LagBound
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
@@ -40,8 +41,6 @@ _RETRY_S = 0.05
 _SETTLE_S = 1.0
 #: Or as soon as there are so many: after a kill they would all be sent again.
 _SETTLE_COUNT = 500
-#: Without a PUBACK for so long, those that we wait for may stand behind messages that we do not read.
-_PUBACK_WAIT_S = 0.5
 
 
 @dataclass(slots=True)
@@ -95,18 +94,18 @@ class DataLoop:
         orders: Callable[[], list[Order]] = list,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.publisher = Publisher(link, ledger)
+        self.publisher = Publisher(link.sender, ledger)
         self.degraded: set[str] = set()
         self.received: Counter[str] = Counter()
         self.broker_dropped_total: int | None = None
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._orders, self._monotonic = clock, settings, orders, monotonic
         self._guard = guard
+        self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
-        self._settled_at_s = self._confirmed_at_s = monotonic()
-        self._confirmed_seen = -1
+        self._settled_at_s = monotonic()
 
     def read_by(self, decoder: Decodes) -> None:
         """Decode by this from the next message on. Only from within `orders`."""
@@ -184,20 +183,10 @@ class DataLoop:
         return [message for message in messages if message.topic != SYS_DROPPED]
 
     def _most(self) -> int:
-        """How many messages to take now: none while too many forecasts are unconfirmed.
-
-        Unless no PUBACK has come for a while: a broker sends all that it kept for us at once (mosquitto 2.0 does,
-        whatever our Receive Maximum), and the PUBACKs come behind it. Not to read would then be to wait for ever.
-        """
-        lagging = self.publisher.lag > self._settings.max_lag
-        self._mark("lag", lagging)
-        if lagging:
-            now, confirmed = self._monotonic(), self.publisher.confirmed
-            if confirmed != self._confirmed_seen:
-                self._confirmed_seen, self._confirmed_at_s = confirmed, now
-            if now - self._confirmed_at_s < _PUBACK_WAIT_S:
-                return 0
-        return self._settings.batch_messages
+        """How many messages to take now: none while too many forecasts wait for a broker that confirms some."""
+        held = self._lag.holds(self._monotonic())
+        self._mark("lag", self._lag.lagging)
+        return 0 if held else self._settings.batch_messages
 
     def _admitted(self, messages: list[Message]) -> list[Message]:
         self._mark("quarantine", self._guard.suspicious)
@@ -239,14 +228,14 @@ class DataLoop:
         self._settled_at_s = self._monotonic()
         self._held = None
         self.publisher.forget_settled(settled)
-        self._link.ack(batch.messages)
+        self._link.subscriber.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
 
     def _publish(self, facts: RoundFacts) -> None:
         """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""
         began = now = self._monotonic()
         facts.latencies_s = self.publisher.pump(now)
-        while self.publisher.waiting and self._link.connected and now - began < _PUMP_S:
+        while self.publisher.waiting and self._link.sender.connected and now - began < _PUMP_S:
             self._link.poll(0, _PUMP_WAIT_S)
             self._note_connects()
             now = self._monotonic()
@@ -287,9 +276,10 @@ class DataLoop:
     # -- what comes beside the readings
 
     def _note_connects(self) -> None:
-        """After each connect, what was not confirmed is published again."""
-        for connect in self._link.take_connects():
+        """What was not confirmed is published again on a new connection; a lost session is told by an event."""
+        for connect in self._link.sender.take_connects():
             self.publisher.reset(connect.ended)
+        for connect in self._link.subscriber.take_connects():
             self._session_is_new |= not connect.session_present
 
     def _unpark(self, inputs: Sequence[Input]) -> list[Order]:

@@ -130,6 +130,11 @@ def _models(status: Status) -> Iterator[Sample]:
         yield (name, fleet.model or "persistence"), 1.0
 
 
+def _sides(status: Status) -> Iterator[Sample]:
+    yield ("subscribe",), float(status.broker.connected)
+    yield ("publish",), float(status.publishing.connected)
+
+
 def _degraded(status: Status) -> Iterator[Sample]:
     for reason in DEGRADED_REASONS:
         yield (reason,), float(reason in status.degraded)
@@ -166,8 +171,11 @@ STATED = (
            of=_one(lambda s: s.ready)),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
     _gauge("last_round_age_seconds", "Seconds since the loop finished a round, idle ones included"),
-    _gauge("mqtt_connected", "1 while connected to the broker", of=_one(lambda s: s.broker.connected)),
-    _counter("mqtt_reconnects", "Connections made after the first", of=_one(lambda s: s.broker.reconnects_total)),
+    _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
+           of=_one(lambda s: s.broker.connected and s.publishing.connected)),
+    _gauge("mqtt_side_connected", "1 while this one of the two connections is up", "side", of=_sides),
+    _counter("mqtt_reconnects", "Connections made after the first of each side",
+             of=_one(lambda s: s.broker.reconnects_total + s.publishing.reconnects_total)),
     _counter("mqtt_session_lost", "Connections on which the broker had forgotten our session",
              of=_one(lambda s: s.broker.session_lost_total)),
     _counter("broker_messages_dropped", "Messages that the broker dropped, by its own $SYS count",

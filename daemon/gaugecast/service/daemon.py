@@ -86,6 +86,7 @@ class Daemon:
         self._stopping = False
         self._reloading = False
         self._ready = False
+        self._announced = (0, "")  # epoch of the connection, text
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
@@ -229,7 +230,7 @@ class Daemon:
 
     def main_loop(self) -> None:
         """Turn until asked to stop."""
-        tick_at_s, connected = 0.0, False  # as last published: /readyz must not lag behind by a second
+        tick_at_s, connected = 0.0, (False, False)  # as last published: /readyz must not lag behind by a second
         while not self._stopping:
             if self._reloading:
                 self._reloading = False
@@ -238,9 +239,10 @@ class Daemon:
             self._metrics.observe(facts)
             self.reporter.note_latencies(facts.latencies_s)
             self._commands.answer(self._control.poll())
-            now_s = time.monotonic()
-            if now_s >= tick_at_s or self.core.link.connected != connected:
-                tick_at_s, connected = now_s + _TICK_S, self.core.link.connected
+            now_s, link = time.monotonic(), self.core.link
+            now_connected = link.subscriber.connected, link.sender.connected
+            if now_s >= tick_at_s or now_connected != connected:
+                tick_at_s, connected = now_s + _TICK_S, now_connected
                 self.on_tick(now_s)
             self._notifier.beat()
 
@@ -250,19 +252,25 @@ class Daemon:
         self._monitor.look(now_s)
         if self._child is not None:
             self._child.watch(now_s, self._monitor.heard_at_s)
-        before, status = self.status, self.reporter.look(now_s)
-        self.status = status
+        self.status = status = self.reporter.look(now_s)
         self._metrics.set_status(status)
         self._transitions.look(status)
         most = self.settings.http.stream_series
         self.columns = tuple(reports.stream_columns(part, most) for part in self.core.pipeline.parts.values())
-        if status.doing != before.doing:
-            self.core.link.announce(announcement(status))
+        self._announce(status)
         self._notifier.status(str(status))
         if not self._ready:
             self._ready = True
             self._notifier.ready(str(status))
             log.info("ready", metrics=status.metrics_url, streams=self.core.pipeline.streams)
+
+    def _announce(self, status: Status) -> None:
+        """Put it on the status topic where it is new, or the connection is: each begins with a bare `online`."""
+        sender = self.core.link.sender
+        news = sender.epoch, announcement(status)
+        if sender.connected and news != self._announced:
+            self._announced = news
+            sender.announce(news[1])
 
     # -- the end
 

@@ -59,6 +59,7 @@ class Reporter:
         self.reload_refused: str | None = None
         self._core, self._monitor, self._child = core, monitor, child
         self._metrics_url, self._began_s = metrics_url, clock()
+        self._heard_at_s = self._began_s  # when we were last connected to what sends readings
         self._totals_at_start: dict[str, Totals] = core.pipeline.totals()
         self._rejects_at_start: Counter[tuple[str, str]] = core.pipeline.rejects.copy()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_WINDOW)
@@ -73,7 +74,7 @@ class Reporter:
     def look(self, now_s: float) -> Status:
         """The daemon at `now_s`, monotonic. Raises nothing that a disk or a lack of descriptors could cause."""
         fleets = self._fleets(now_s)
-        broker, publishing = self._broker(), self._publishing()
+        broker, publishing = self._broker(now_s), self._publishing()
         storage = self._storage()  # the last: it takes the faults of all
         return Status(
             version=__version__,
@@ -90,22 +91,29 @@ class Reporter:
             metrics_url=self._metrics_url,
         )
 
-    def _broker(self) -> Broker:
-        link, mqtt = self._core.link, self.settings.mqtt
+    def _broker(self, now_s: float) -> Broker:
+        side, mqtt = self._core.link.subscriber, self.settings.mqtt
+        if side.connected:
+            self._heard_at_s = now_s
         return Broker(
             address=f"{mqtt.host}:{mqtt.port}",
-            connected=link.connected,
-            error=link.last_error,
-            deaf=link.deaf,
-            lowered=link.lowered,
-            reconnects_total=link.counters.reconnects_total,
-            session_lost_total=link.counters.session_lost_total,
+            connected=side.connected,
+            error=side.last_error,
+            away=now_s - self._heard_at_s > mqtt.keepalive_s,
+            deaf=side.deaf,
+            lowered=side.lowered,
+            reconnects_total=side.counters.reconnects_total,
+            session_lost_total=side.counters.session_lost_total,
             dropped_total=self._core.loop.broker_dropped_total,
         )
 
     def _publishing(self) -> Publishing:
-        publisher = self._core.publisher
+        side, publisher, mqtt = self._core.link.sender, self._core.publisher, self.settings.mqtt.publishing
         return Publishing(
+            address=f"{mqtt.host}:{mqtt.port}",
+            connected=side.connected,
+            error=side.last_error,
+            reconnects_total=side.counters.reconnects_total,
             mute=publisher.mute,
             unconfirmed=publisher.lag,
             refused_total=publisher.refused_total,
