@@ -185,7 +185,10 @@ class Story:
 
     def _restart(self) -> None:
         """SIGTERM and start, perhaps with another configuration."""
+        holding = self.life.core.loop.holding
         self.life.shutdown()
+        if holding or self.life.core.loop.holding:  # no room to note what was heard
+            self.broker.copies_allowed += self.journal.heard_since_commit + WINDOW
         self.broker.cut()
         if self.rng.random() < 0.5:
             self.fleets = reload_fleets(self.fleets, self.rng)
