@@ -204,7 +204,8 @@ class DataLoop:
         return messages
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
-        batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
+        with self._guard.blaming():
+            batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
         self._guard.survived(batch.messages)
 
     def _commit(self, batch: Batch, facts: RoundFacts) -> None:
