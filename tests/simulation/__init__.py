@@ -2,6 +2,6 @@
 
 One thread, no socket, no waiting. Real: `loop.core.Core` with everything in it, the ledger, checkpoints, backups and
 the control socket's commands. Made here: the broker and the link to it (`broker`, `link`), the clock, and what the disk
-refuses (`points`). `ending` says what must hold when a story is over. `story.run(seed)` lives one story; `python -m simulation --seeds
-10000` lives many.
+refuses (`points`). `ending` says what must hold when a story is over.
+`story.run(seed)` lives one story; `python -m simulation --seeds 10000` lives many.
 """

@@ -4,9 +4,9 @@ Two small files beside the ledger, written in place and never fsynced: the kerne
 is killed, crashes or runs out of memory, and that is all they are for. So a note costs a microsecond or two, where a
 durable one costs milliseconds, in which an innocent message would be found under way by every `kill -9`.
 
-A process that is killed from outside (`kill -9`, out of memory, a power cut) leaves a note at most. One that dies of its
-own doing leaves a trace as well: of a fatal signal the interpreter's `faulthandler` writes where it stood, of a defect
-we write it ourselves.
+A process that is killed from outside (`kill -9`, out of memory, a power cut) leaves a note at most. One that dies of
+its own doing leaves a trace as well: of a fatal signal the interpreter's `faulthandler` writes where it stood, of a
+defect we write it ourselves.
 """
 
 from __future__ import annotations
