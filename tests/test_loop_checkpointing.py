@@ -14,6 +14,7 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import Chunk
+from support.checkpoints import add_replay
 from support.pipelines import T0, feed, fleet_of, pipeline_of, reading
 from support.writers import threaded_writer
 
@@ -73,10 +74,10 @@ def turns(checkpointer: Checkpointer, count: int, *, seq: int = 1, now_s: float 
 def test_a_checkpoint_is_due_when_replay_has_become_dear() -> None:
     """Not before the configured seconds of replay, and then at the very seq of that round."""
     _, writer, checkpointer = bench(checkpoint_replay_s=0.5)
-    checkpointer.add_cost(0.2)
+    add_replay(checkpointer, 0.2)
     checkpointer.turn(7, 100.0)
     assert writer.begun == []
-    checkpointer.add_cost(0.2)
+    add_replay(checkpointer, 0.4)
     checkpointer.turn(8, 100.0)
     assert writer.begun == [8]
 
@@ -86,7 +87,7 @@ def test_a_quiet_daemon_takes_one_an_hour_if_anything_came() -> None:
     _, writer, checkpointer = bench(checkpoint_every_s=3600)
     checkpointer.turn(7, 4000.0)
     assert writer.begun == []
-    checkpointer.add_cost(0.001)
+    add_replay(checkpointer, 0.001)
     checkpointer.turn(8, 4000.0)
     assert writer.begun == [8]
 
@@ -94,12 +95,12 @@ def test_a_quiet_daemon_takes_one_an_hour_if_anything_came() -> None:
 def test_checkpoints_take_a_tenth_of_the_time_at_most() -> None:
     """One that took eleven seconds is followed by a pause of a hundred and ten."""
     _, writer, checkpointer = bench()
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     checkpointer.turn(1, 100.0)
     for second in range(11):
         turns(checkpointer, 1, now_s=101.0 + second)
     assert writer.finished == 1
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     checkpointer.turn(2, 220.0)
     assert len(writer.begun) == 1
     checkpointer.turn(2, 222.0)
@@ -109,7 +110,7 @@ def test_checkpoints_take_a_tenth_of_the_time_at_most() -> None:
 def test_a_round_copies_no_more_than_its_budget() -> None:
     """One round begins, one puts the names, and twenty streams at two a slice are ten more; each row once."""
     _, writer, checkpointer = bench()
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     turns(checkpointer, 11)
     assert writer.finished == 0
     turns(checkpointer, 1)
@@ -122,7 +123,7 @@ def test_a_slow_disk_holds_the_copy_up_and_not_the_loop() -> None:
     """Slices that the writer has no room for wait; nothing is skipped."""
     _, writer, checkpointer = bench()
     writer.room = 5
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     turns(checkpointer, 20)
     assert (len(writer.pieces), writer.finished) == (5, 0)
     writer.room = 10**9
@@ -134,7 +135,7 @@ def test_a_slow_disk_holds_the_copy_up_and_not_the_loop() -> None:
 def test_one_that_an_event_spoils_is_given_up_and_taken_again() -> None:
     """What it would have covered still counts as dear, so that the next begins at once."""
     pipeline, writer, checkpointer = bench()
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     turns(checkpointer, 3)
     wider = Order.configuring(fleet_of("pq")).stamped(T0)
     pipeline.advance([wider])
@@ -154,7 +155,7 @@ def test_at_the_end_one_is_taken_whole_even_in_the_middle_of_another(tmp_path: P
     try:
         checkpointer = Checkpointer(pipeline, writer, storage, now_s=0.0)
         checkpointer.slice_bytes = 1
-        checkpointer.add_cost(9.0)
+        add_replay(checkpointer, 9.0)
         turns(checkpointer, 3, seq=5)
         checkpointer.give_up()
         assert writer.wait(timeout_s=10)
@@ -173,7 +174,7 @@ def test_at_the_end_one_is_taken_whole_even_in_the_middle_of_another(tmp_path: P
 def test_a_fleet_without_streams_has_a_checkpoint_too(streams: int) -> None:
     """Right after the first start there is nothing to copy, and that is a state as well."""
     pipeline, writer, checkpointer = bench(streams)
-    checkpointer.add_cost(9.0)
+    add_replay(checkpointer, 9.0)
     turns(checkpointer, 5)
     assert writer.finished == 1
     assert pipeline.snapshot is None

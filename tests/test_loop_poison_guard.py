@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaugecast.config.schema import Loop
+from gaugecast.errors import StorageError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.payloads import Decoded, Decoder
@@ -19,7 +20,11 @@ TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10
 NOW_NS = 10**18
 
 
-class Death(BaseException):
+class Death(Exception):
+    """A defect: it ends the process."""
+
+
+class Kill(BaseException):
     """The process is gone, without a chance to do anything about it."""
 
 
@@ -32,9 +37,10 @@ def message(second: int, *, tank: str = "a", poison: bool = False) -> Message:
 class Process:
     """One life, with a decoder or a pipeline that dies of the number 666."""
 
-    def __init__(self, directory: Path, dies_in: str) -> None:
-        self._notes = CrashNote(directory)
-        self.guard = PoisonGuard(self._notes, over=False)
+    def __init__(self, directory: Path, dies_in: str, death: type[BaseException] = Death) -> None:
+        self.notes = CrashNote(directory)
+        self.guard = PoisonGuard(self.notes, over=False)
+        self._death = death
         self._decoder = Decoder((TANKS,), Loop())
         self._pipeline = Pipeline(Loop(), lambda *_: pytest.fail("no model"))
         self._pipeline.advance([Order.configuring(TANKS).stamped(1)])
@@ -43,12 +49,12 @@ class Process:
 
     def decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
         if self._dies_in == "decode" and any(b"666" in m.payload for m in messages):
-            raise Death
+            raise self._death
         return self._decoder.decode(messages, now_ns)
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         if self._dies_in == "advance" and any(i.values[:8] == b"\0\0\0\0\0\xd0\x84\x40" for i in inputs):
-            raise Death
+            raise self._death
         return self._pipeline.advance(inputs)
 
     def take(self, messages: list[Message]) -> tuple[list[Input], Outcome]:
@@ -59,7 +65,8 @@ class Process:
         while part:
             self.sizes.append(len(part))
             decoded = self.guard.decode(self, part, NOW_NS)
-            outcome = self.advance(decoded.inputs)
+            with self.guard.blaming():
+                outcome = self.advance(decoded.inputs)
             self.guard.survived(part)
             whole.verdicts.extend(outcome.verdicts)
             whole.outputs.extend(o._replace(cause=o.cause + len(inputs)) for o in outcome.outputs)
@@ -88,6 +95,7 @@ def test_one_by_one_and_as_a_batch_give_the_same(tmp_path: Path) -> None:
     plain = Process(tmp_path / "..", "").take(messages)[1]
     dead = Process(tmp_path, "")
     dead.guard.note_batch(messages)
+    dead.notes.blame("a defect")
     careful = Process(tmp_path, "")
     found = careful.take(messages)[1]
     assert careful.sizes == [1] * 30
@@ -99,6 +107,7 @@ def test_only_what_was_under_way_is_taken_one_by_one(tmp_path: Path) -> None:
     messages = [message(i) for i in range(200)]
     dead = Process(tmp_path, "")
     dead.guard.note_batch(messages[20:75])
+    dead.notes.blame("a defect")
     process = Process(tmp_path, "")
     process.take(messages)
     assert process.sizes == [20, *[1] * 55, 125]
@@ -107,14 +116,49 @@ def test_only_what_was_under_way_is_taken_one_by_one(tmp_path: Path) -> None:
     assert process.sizes == [200]
 
 
-def test_a_kill_between_batches_leaves_no_suspects(tmp_path: Path) -> None:
-    """Most kills hit commits, polls and publishes."""
-    Process(tmp_path, "").take([message(i) for i in range(10)])
+def test_a_death_between_batches_leaves_no_suspects(tmp_path: Path) -> None:
+    """Most deaths hit commits, polls and publishes."""
+    process = Process(tmp_path, "")
+    process.take([message(i) for i in range(10)])
+    process.notes.blame("a defect in a commit")
     assert CrashNote(tmp_path).found == b""
 
 
-def test_two_kills_in_the_same_alone_message_are_needed_to_blame_it(tmp_path: Path) -> None:
-    """One kill while an innocent message is taken alone does not put it aside."""
+@pytest.mark.parametrize("dies_in", ["decode", "advance"])
+def test_no_number_of_kills_makes_an_innocent_message_poison(tmp_path: Path, dies_in: str) -> None:
+    """A large message is under way for long: random kills find it there again and again."""
+    messages = [message(i, poison=i == 3) for i in range(8)]
+    for _ in range(20):
+        with pytest.raises(Kill):
+            Process(tmp_path, dies_in, Kill).take(messages)
+    process = Process(tmp_path, "")
+    inputs, outcome = process.take(messages)
+    assert not any(one.reason == "poison" for one in inputs)
+    assert outcome.verdicts == [Verdict.STEPPED] * 8
+    assert process.sizes == [8]
+
+
+def test_kills_between_its_deaths_do_not_acquit_a_message(tmp_path: Path) -> None:
+    """What was known of a message that is taken alone holds, whatever ended the process that had it."""
+    messages = [message(i, poison=i == 3) for i in range(8)]
+    for death in (Death, Death, Kill, Kill, Death):
+        with pytest.raises(death):
+            Process(tmp_path, "decode", death).take(messages)
+    inputs, _ = Process(tmp_path, "decode").take(messages)
+    assert [one.reason for one in inputs].count("poison") == 1
+
+
+def test_a_disk_that_fails_blames_no_message(tmp_path: Path) -> None:
+    """Weights that an event names cannot be read: that is no message's doing."""
+    for _ in range(4):
+        with pytest.raises(StorageError):
+            Process(tmp_path, "advance", StorageError).take([message(0, poison=True)])
+    inputs, _ = Process(tmp_path, "").take([message(0, poison=True)])
+    assert inputs[0].reason == ""
+
+
+def test_two_deaths_in_the_same_alone_message_are_needed_to_blame_it(tmp_path: Path) -> None:
+    """One death while a message is taken alone does not put it aside."""
     messages = [message(i, poison=i == 3) for i in range(8)]
     for _ in range(2):
         with pytest.raises(Death):

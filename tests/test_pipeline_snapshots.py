@@ -12,6 +12,7 @@ from gaugecast.loop.checkpointing import Checkpointer
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Order
 from gaugecast.storage import checkpoints
+from support.checkpoints import add_replay
 from support.writers import threaded_writer
 
 TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10**9, time_path=("t",))
@@ -32,7 +33,7 @@ def test_the_last_checkpoint_is_taken_although_another_is_half_done(tmp_path: Pa
     writer = threaded_writer(tmp_path, storage)
     checkpointer = Checkpointer(pipeline_of(2000), writer, storage, now_s=0.0)
     checkpointer.slice_bytes = 1000
-    checkpointer.add_cost(1.0)
+    add_replay(checkpointer, 1.0)
     for _ in range(3):
         checkpointer.turn(2001, 10.0)
     assert writer.busy

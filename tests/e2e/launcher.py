@@ -1,6 +1,7 @@
 """`python launcher.py NAME run -c FILE`: gaugecast with one thing changed, for what cannot be provoked from outside.
 
-`poison`: the process dies, as of a segmentation fault, when it decodes a payload that contains `poison`.
+`poison`: the process dies of a segmentation fault when it decodes a payload that contains `poison`.
+`defect`: it finds a defect there, and ends.
 `quick_retry`: what the broker refuses is asked for again after half a second, not after half a minute; its answer to
     a subscription is waited for a second, not ten.
 `quick_sweep`: weights that nothing names are deleted at once, not after a minute.
@@ -11,6 +12,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import sys
@@ -26,19 +28,29 @@ from gaugecast.records import Message
 from gaugecast.service import daemon, learner_monitor, learning, sweep
 from gaugecast.service.learner_child import LearnerChild
 
-EXIT_CODE = 70
-
 
 def poison() -> None:
-    """Die in `decode`."""
+    """Die in `decode` of a null pointer."""
     decode = Decoder.decode
 
     def deadly(self: Decoder, messages: Sequence[Message], received_at_ns: int) -> Decoded:
         if any(b"poison" in message.payload for message in messages):
-            os._exit(EXIT_CODE)
+            ctypes.string_at(0)
         return decode(self, messages, received_at_ns)
 
     Decoder.decode = deadly  # type: ignore[method-assign]
+
+
+def defect() -> None:
+    """Raise in `decode` what nobody foresaw."""
+    decode = Decoder.decode
+
+    def wrong(self: Decoder, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+        if any(b"poison" in message.payload for message in messages):
+            raise ZeroDivisionError("nobody foresaw this")
+        return decode(self, messages, received_at_ns)
+
+    Decoder.decode = wrong  # type: ignore[method-assign]
 
 
 def quick_retry() -> None:
@@ -85,7 +97,7 @@ def _learner_is(*words: str, silent_s: float = 300.0) -> None:
 
 CHANGES: dict[str, Callable[[], None]] = {
     change.__name__: change
-    for change in (poison, quick_retry, quick_sweep, crashing_learner, hanging_learner, plain_learner)
+    for change in (poison, defect, quick_retry, quick_sweep, crashing_learner, hanging_learner, plain_learner)
 }
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from e2e.launcher import command
 from e2e.scenes import Listener, check_books, check_tanks, seed_model, send_tanks, tanks_config
@@ -81,9 +84,15 @@ def test_a_second_daemon_ends_at_once_and_the_first_does_not_notice(tmp_path: Pa
         assert daemon.metrics().total("gaugecast_mqtt_reconnects_total") == 0
 
 
-def test_a_message_that_kills_is_put_aside_after_three_deaths(tmp_path: Path, broker: Mosquitto) -> None:
+@pytest.mark.parametrize(
+    ("death", "code", "trace"),
+    [("poison", -signal.SIGSEGV, "Segmentation fault"), ("defect", 70, "ZeroDivisionError: nobody foresaw this")],
+)
+def test_a_message_that_kills_is_put_aside_after_three_deaths(
+    tmp_path: Path, broker: Mosquitto, death: str, code: int, trace: str
+) -> None:
     """Each process that takes it dies; the fourth goes on, with the message's first bytes in the quarantine."""
-    daemon = DaemonProcess(tmp_path / "d", tanks_config(broker.port), command=command("poison"))
+    daemon = DaemonProcess(tmp_path / "d", tanks_config(broker.port), command=command(death))
     try:
         with Listener(broker, tmp_path) as listener, RawClient(broker) as sensor:
             daemon.start()
@@ -91,12 +100,13 @@ def test_a_message_that_kills_is_put_aside_after_three_deaths(tmp_path: Path, br
             listener.wait_distinct(80)
             sensor.publish([("plant/load/s1/telemetry", b'{"poison": 1}')])
             send_tanks(broker, 80, first=80)
-            deaths = 0
-            while daemon.wait_exit_or(lambda: len(set(listener.names())) >= 160) is not None:
-                deaths += 1
-                assert deaths <= 5, "expected the message to be put aside"
+            deaths = []
+            while (ended := daemon.wait_exit_or(lambda: len(set(listener.names())) >= 160)) is not None:
+                deaths.append(ended)
+                assert len(deaths) <= 5, "expected the message to be put aside"
                 daemon.spawn()
-            assert deaths == 3
+            assert deaths == [code] * 3
+            assert len([line for line in daemon.log_text().splitlines() if " died " in line and trace in line]) == 3
             check_tanks(listener.wait_distinct(160), 160, copies=True)
             check_books(daemon, rejected=1)
             with daemon.ledger() as ledger:

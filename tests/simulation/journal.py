@@ -209,8 +209,9 @@ class JournaledLedger(Ledger):
 
     def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
         """As `Ledger.prune`."""
-        pruned = super().prune(floor_seq, chunk=chunk)
-        for fleet, stream in sorted(self.journal.parked):
-            if self.parked_state(fleet, stream) is None:
-                self.journal.forget(fleet, stream)
-        return pruned
+        try:
+            return super().prune(floor_seq, chunk=chunk)
+        finally:  # the process may die just after it
+            for fleet, stream in sorted(self.journal.parked):
+                if self.parked_state(fleet, stream) is None:
+                    self.journal.forget(fleet, stream)

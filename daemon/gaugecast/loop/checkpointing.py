@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from gaugecast.config.schema import Storage
 from gaugecast.loop.ports import Writer
+from gaugecast.loop.replay_cost import Replay, ReplayCost
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.storage.checkpoint_format import Chunk
 from gaugecast.streams.snapshot import Snapshot
 
-#: Reading an input back and taking it again costs about so much more than taking it did.
-_REPLAY_FACTOR = 1.5
 #: A checkpoint may not take more than this share of the time.
 _SHARE = 0.1
 #: Copying goes at about so many bytes a second on slow memory; slices are sized by it.
@@ -17,7 +16,11 @@ _BYTES_PER_S = 1.5e9
 
 
 class Checkpointer:
-    """Owned by the loop's thread; calls stand between two batches, after a commit."""
+    """Owned by the loop's thread; calls stand between two batches, after a commit.
+
+    Attributes:
+        cost: Told of each round; says what a replay would cost.
+    """
 
     def __init__(self, pipeline: Pipeline, writer: Writer, storage: Storage, *, now_s: float) -> None:
         self._pipeline, self._writer, self._storage = pipeline, writer, storage
@@ -27,12 +30,8 @@ class Checkpointer:
         self._snapshot: Snapshot | None = None  # None while taking: the last slice was copied
         self._began_s = self._ended_s = now_s
         self._took_s = 0.0
-        self._cost_s = 0.0
-        self._covered_s = 0.0  # of the cost: by the one that is being taken
-
-    def add_cost(self, seconds: float) -> None:
-        """So long took `advance` for what a replay would have to take again."""
-        self._cost_s += seconds
+        self.cost = ReplayCost()
+        self._covered = Replay()  # by the one that is being taken
 
     def turn(self, seq: int, now_s: float) -> None:
         """Begin a checkpoint at `seq` if one is due, or bring the one under way forward by a slice."""
@@ -57,7 +56,7 @@ class Checkpointer:
         if self._taking:
             self._writer.abandon()
             self._taking = False
-            self._cost_s += self._covered_s
+            self.cost.give_back(self._covered)
 
     def take_whole(self, seq: int, now_s: float) -> None:
         """Take one from beginning to end, at SIGTERM, with a writer that is not busy; the caller waits for it after."""
@@ -72,11 +71,11 @@ class Checkpointer:
         self._snapshot = self._pipeline.snapshot
         self._waiting = [Chunk(*piece) for piece in names]
         self._taking, self._began_s = True, now_s
-        self._covered_s, self._cost_s = self._cost_s, 0.0
+        self._covered = self.cost.take()
 
     def _due(self, now_s: float) -> bool:
         if now_s - self._ended_s < self._took_s / _SHARE:
             return False
-        dear = self._cost_s * _REPLAY_FACTOR >= self._storage.checkpoint_replay_s
+        dear = self.cost.seconds >= self._storage.checkpoint_replay_s
         old = now_s - self._began_s >= self._storage.checkpoint_every_s
-        return dear or (old and self._cost_s > 0)
+        return dear or (old and self.cost.pending.inputs > 0)

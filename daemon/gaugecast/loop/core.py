@@ -166,7 +166,7 @@ class Core:
     def turn(self) -> RoundFacts:
         """One round of the commit protocol, and a slice of a checkpoint if one is due."""
         facts = self.loop.turn()
-        self.checkpointer.add_cost(facts.stage_s.get("advance", 0.0))
+        self.checkpointer.cost.add(facts.inputs, facts.stage_s.get("advance", 0.0))
         if not self.loop.holding:
             self.checkpointer.turn(self.ledger.last_seq, self._monotonic())
         return facts

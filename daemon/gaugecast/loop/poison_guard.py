@@ -1,21 +1,24 @@
 """The guard against poison: a message that trips a defect must not become a crash loop.
 
-While messages are decoded and advanced, a note (`storage.crash_note`) says which. A process that finds such a note
-takes the messages that it names with care: one by one, each under a note of its own, each in a commit of its own. A
-message on which two processes died while they had it alone is quarantined unread: that is three deaths, the first of
-them in a batch.
+While messages are decoded and advanced, a note (`storage.crash_note`) says which. A process that finds such a note,
+and the trace of a death of the process's own doing beside it, takes the messages that it names with care: one by one,
+each under a note of its own, each in a commit of its own. A message on which two processes died while they had it alone
+is quarantined unread: that is three deaths, the first of them in a batch.
 
-`kill -9` leaves notes of innocent messages. One message alone is under way for some microseconds, and two kills in a
-row would have to find the same one so. That is why notes end before the commit with its slow fsync begins.
+`kill -9`, an empty battery and the kernel's out-of-memory killer find innocent messages under way: a message of some
+thousand readings is, for as long as it takes to step them. They leave no trace, and their notes do not count. Notes end
+before the commit with its slow fsync begins: what fails there is no message's doing.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from zlib import crc32
 
+from gaugecast.errors import StorageError
 from gaugecast.loop.ports import Decodes, Notes
 from gaugecast.payloads import Decoded
 from gaugecast.records import Input, Message, Refused
@@ -44,14 +47,14 @@ class PoisonGuard:
         self._deaths: dict[bytes, int] = {}  # by digest, of processes that took it alone
         self._waiting: list[Message] = []
         if not over:
-            self._read(notes.found)
+            self._read(notes.found, blamed=notes.blamed)
         notes.clear()
 
-    def _read(self, note: bytes) -> None:
-        if note[:1] == _BATCH:
+    def _read(self, note: bytes, *, blamed: bool) -> None:
+        if note[:1] == _BATCH and blamed:
             self._suspects = set(array("I", note[1:]))
-        elif note[:1] == _ALONE:
-            self._deaths[note[2:]] = note[1]
+        elif note[:1] == _ALONE:  # what was known before holds, whatever ended the last process
+            self._deaths[note[2:]] = note[1] if blamed else note[1] - 1
 
     # -- which messages are taken together
 
@@ -90,7 +93,18 @@ class PoisonGuard:
             return _as_poison(messages[0], now_ns)
         else:
             self._note_alone(messages[0])
-        return decoder.decode(messages, now_ns)
+        with self.blaming():
+            return decoder.decode(messages, now_ns)
+
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """A defect that comes up within is what is under way; a disk that fails is not."""
+        try:
+            yield
+        except Exception as exc:
+            if not isinstance(exc, StorageError):
+                self._notes.blame(f"{type(exc).__name__}: {exc}")
+            raise
 
     def survived(self, messages: Sequence[Message]) -> None:
         """They were decoded and advanced, and we live. Poison stays poison: it may be retained and come again."""

@@ -57,9 +57,10 @@ class Batch:
 
 @dataclass(slots=True)
 class RoundFacts:
-    """What one round did, for the metrics: counts and seconds by stage."""
+    """What one round did, for the metrics and the checkpoints: what was stepped, counts, and seconds by stage."""
 
     messages: int = 0
+    inputs: Sequence[Input] = ()
     stage_s: dict[str, float] = field(default_factory=dict)
     commit_s: float | None = None
     latencies_s: list[float] = field(default_factory=list)
@@ -193,8 +194,10 @@ class DataLoop:
         return messages
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
-        batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
+        with self._guard.blaming():
+            batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
         self._guard.survived(batch.messages)
+        facts.inputs = batch.inputs
 
     def _commit(self, batch: Batch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""

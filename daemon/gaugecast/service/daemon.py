@@ -135,6 +135,9 @@ class Daemon:
         self._web = self._open_web(held)
         notes = CrashNote(self._directory)
         held.callback(notes.close)
+        notes.watch_signals()
+        if notes.trace:
+            log.error("died", trace=notes.trace)
         self.core = Core.open(self._setup(), self._ports(notes), progress=self._tell_progress)
         self._log_recovery()
         self._child = learner_child(self.settings)
