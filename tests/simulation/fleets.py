@@ -15,7 +15,10 @@ from support.models import random_model
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
 #: Room for every stream that there is.
-LIMITS = Loop(batch_messages=7, batch_ms=0, max_lag=100, max_streams=17, new_streams_per_s=1000, skill_half_life=30)
+LIMITS = Loop(
+    batch_messages=7, batch_readings=9, batch_ms=0, max_lag=100, max_streams=17, new_streams_per_s=1000,
+    skill_half_life=30,
+)  # fmt: skip
 
 TANKS = Fleet(
     "tanks",

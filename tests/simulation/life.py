@@ -42,9 +42,9 @@ class _PointedDecoder:
     def __init__(self, decoder: Decoder, points: Points) -> None:
         self._decoder, self._points = decoder, points
 
-    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def decode(self, messages: Sequence[Message], received_at_ns: int, most: int) -> Decoded:
         self._points("decode:before")
-        decoded = self._decoder.decode(messages, received_at_ns)
+        decoded = self._decoder.decode(messages, received_at_ns, most)
         self._points("decode:after")
         return decoded
 

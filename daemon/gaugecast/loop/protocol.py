@@ -20,6 +20,7 @@ from typing import TypeVar
 from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
@@ -101,7 +102,7 @@ class DataLoop:
         self.broker_dropped_total: int | None = None
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._orders, self._monotonic = clock, settings, orders, monotonic
-        self._guard = guard
+        self._guard, self._backlog = guard, Backlog(guard, settings)
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
@@ -134,24 +135,27 @@ class DataLoop:
     def _gather(self, facts: RoundFacts) -> Batch:
         """Whatever is to be taken now: events, messages, the timer, in this order.
 
-        The timer comes last: a stream that speaks again just when it would be parked must not be parked under its
-        reading, which would then begin it anew.
+        The timer comes last, behind what waits, too: a stream that speaks again just when it would be parked must not
+        be parked under its reading, which would then begin it anew.
         """
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
-        arrived_s = self._monotonic()
         self._note_connects()
         inputs = [order.stamped(now_ns) for order in self._events()]
-        decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns))
+        most = self._settings.batch_readings
+        decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
+        messages = messages[: decoded.messages]
+        self._backlog.drop(len(messages))
         facts.messages = len(messages)
         self.received.update(map(itemgetter(1), decoded.inputs))
         unparked = self._unpark(decoded.inputs)
         inputs += [order.stamped(now_ns) for order in unparked]
         inputs += decoded.inputs
-        if self._pipeline.due(now_ns):
+        if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
         names = [(order.fleet, order.stream) for order in unparked]
-        return Batch(messages, inputs, list(decoded.refused), names, arrived_s)
+        arrived_s = self._backlog.arrived_s if messages else self._monotonic()
+        return Batch(messages, inputs, decoded.refused, names, arrived_s)
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
@@ -164,17 +168,24 @@ class DataLoop:
         return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
-        if self._guard.waiting:
-            self._link.poll(0, 0.0)
-            return self._admitted(self._guard.resume())
+        """What may be decoded now; polled for only if nothing waits from the last poll."""
         most = self._most()
+        if self._backlog:
+            self._link.poll(0, 0.0 if most else _RETRY_S)
+        else:
+            self._fill(most, facts)
+        messages = self._backlog.first() if most else []
+        self._mark("quarantine", self._guard.suspicious)
+        return messages
+
+    def _fill(self, most: int, facts: RoundFacts) -> None:
         linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
         wait_s = min(_IDLE_S, max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9))
         messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, linger_s))
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
-        return self._admitted(self._guard.admit(messages))
+        self._backlog.add(messages, self._monotonic())
 
     def _take_out_drops(self, messages: list[Message]) -> list[Message]:
         """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
@@ -197,11 +208,7 @@ class DataLoop:
                 self._confirmed_seen, self._confirmed_at_s = confirmed, now
             if now - self._confirmed_at_s < _PUBACK_WAIT_S:
                 return 0
-        return self._settings.batch_messages
-
-    def _admitted(self, messages: list[Message]) -> list[Message]:
-        self._mark("quarantine", self._guard.suspicious)
-        return messages
+        return self._backlog.room
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
         batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
