@@ -175,6 +175,22 @@ def test_a_round_is_bounded_in_readings_however_many_messages_were_polled(scene:
     assert [k.step for k in scene.journal.outputs] == list(range(1, 212))
 
 
+def test_within_a_long_message_the_loop_shows_that_it_lives(scene: Scene) -> None:
+    """Between parts of `batch_readings` = 9: word to the watchdog, and the connection kept; still one commit."""
+    content = [{"t": T0 / 1e9 + i, "p": float(i), "q": 2.0, "s": 3.0} for i in range(40)]
+    sent = scene.broker.accept("tank/a", msgspec.json.encode(content))
+    scene.points.order.clear()
+    scene.turn()
+    part = ["advance:before", "advance:after"]
+    beat = ["advance:part", "poll:before", "poll:after"]
+    begin = scene.points.order.index("advance:before")
+    assert scene.points.order[begin:][:23] == [*part, *(4 * [*beat, *part]), "commit:before"]
+    scene.broker.exchange()
+    assert sent.acked
+    assert [k.step for k in scene.journal.outputs] == list(range(1, 41))
+    assert scene.journal.verdicts[-40:] == [Verdict.STEPPED] * 40
+
+
 def test_small_messages_fill_a_batch_up_to_its_readings(scene: Scene) -> None:
     """Seven of two readings each: a batch of `batch_readings` = 9 ends at the fifth."""
     for i in range(7):

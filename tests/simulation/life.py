@@ -128,6 +128,7 @@ class Life:
             wall=self._clock.wall,
             elapsed=self._clock.elapsed,
             monotonic=self._clock.monotonic,
+            alive=lambda: self._points("advance:part"),
         )
 
     def turn(self) -> None:

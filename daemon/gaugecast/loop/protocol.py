@@ -76,6 +76,7 @@ class DataLoop:
         orders: Asked once a round, before messages are decoded, for what people, the learner or a new configuration
             ordered; it may put another decoder in place, so that both change between the same two readings.
         monotonic: Seconds.
+        alive: Told between the parts of a long round that it gets on.
 
     Attributes:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
@@ -95,6 +96,7 @@ class DataLoop:
         guard: PoisonGuard,
         orders: Callable[[], list[Order]] = list,
         monotonic: Callable[[], float] = time.monotonic,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.publisher = Publisher(link, ledger)
         self.degraded: set[str] = set()
@@ -103,6 +105,7 @@ class DataLoop:
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._orders, self._monotonic = clock, settings, orders, monotonic
         self._guard, self._backlog = guard, Backlog(guard, settings)
+        self._alive = alive
         self._held: Batch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
@@ -211,8 +214,22 @@ class DataLoop:
         return self._backlog.room
 
     def _advance(self, batch: Batch, facts: RoundFacts) -> None:
-        batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
+        batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
         self._guard.survived(batch.messages)
+
+    def _advance_in_parts(self, inputs: list[Input]) -> Outcome:
+        """`advance`; a message is whole, however long, so between two parts of it we show that we live.
+
+        Ten thousand readings of one stream are as many steps one after the other: seconds, or half a minute where
+        the machine is slow.
+        """
+        most = self._settings.batch_readings
+        outcome = self._pipeline.advance(inputs[:most])
+        for begin in range(most, len(inputs), most):
+            self._alive()
+            self._link.poll(0, 0.0)
+            outcome.extend(self._pipeline.advance(inputs[begin : begin + most]))
+        return outcome
 
     def _commit(self, batch: Batch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
