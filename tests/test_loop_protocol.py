@@ -159,6 +159,82 @@ def test_a_message_is_one_commit_however_many_readings_it_has(scene: Scene) -> N
     assert scene.kinds.count(Kind.READING) == 40
 
 
+def test_a_round_is_bounded_in_readings_however_many_messages_were_polled(scene: Scene) -> None:
+    """A batch ends at the message that fills it; the others wait raw, unacked, and are taken and acked in order."""
+    content = [[{"t": T0 / 1e9 + 30 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)] for i in range(7)]
+    sent = [scene.broker.accept("tank/a", msgspec.json.encode(array)) for array in content]
+    scene.say(300)
+    scene.points.order.clear()
+    before = len(scene.journal.inputs)
+    for count in range(1, 8):
+        scene.turn()
+        assert len(scene.journal.inputs) - before == 30 * count
+        scene.broker.exchange()  # the acks of this round
+        assert [one.acked for one in sent] == [i < count for i in range(7)]
+    assert scene.points.order.count("commit:after") == 7
+    scene.turn()
+    assert [k.step for k in scene.journal.outputs] == list(range(1, 212))
+
+
+def test_within_a_long_message_the_loop_shows_that_it_lives(scene: Scene) -> None:
+    """Between parts of `batch_readings` = 9: word to the watchdog, and the connection kept; still one commit."""
+    content = [{"t": T0 / 1e9 + i, "p": float(i), "q": 2.0, "s": 3.0} for i in range(40)]
+    sent = scene.broker.accept("tank/a", msgspec.json.encode(content))
+    scene.points.order.clear()
+    scene.turn()
+    part = ["advance:before", "advance:after"]
+    beat = ["advance:part", "poll:before", "poll:after"]
+    begin = scene.points.order.index("advance:before")
+    assert scene.points.order[begin:][:23] == [*part, *(4 * [*beat, *part]), "commit:before"]
+    scene.broker.exchange()
+    assert sent.acked
+    assert [k.step for k in scene.journal.outputs] == list(range(1, 41))
+    assert scene.journal.verdicts[-40:] == [Verdict.STEPPED] * 40
+
+
+def test_small_messages_fill_a_batch_up_to_its_readings(scene: Scene) -> None:
+    """Seven of two readings each: a batch of `batch_readings` = 9 ends at the fifth."""
+    for i in range(7):
+        content = [{"t": T0 / 1e9 + 2 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(2)]
+        scene.broker.accept("tank/a", msgspec.json.encode(content))
+    before = len(scene.journal.inputs)
+    scene.turn()
+    assert len(scene.journal.inputs) - before == 10
+    scene.turn()
+    assert len(scene.journal.inputs) - before == 14
+
+
+def test_no_timer_overtakes_a_reading_that_was_polled_before_it(scene: Scene) -> None:
+    """A tick's second feature waits behind a full batch: the tick is not closed without it."""
+    array = msgspec.json.encode([{"t": T0 / 1e9 + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)])
+    for topic, payload in (
+        ("joined/a/p", msgspec.json.encode({"t": T0 / 1e9 + 3, "v": 1.5})),
+        ("tank/a", array),
+        ("tank/a", array),
+        ("joined/a/q", msgspec.json.encode({"t": T0 / 1e9 + 3, "v": 2.5})),
+    ):
+        scene.broker.accept(topic, payload)
+    scene.turn()
+    scene.clock.advance(10.0)
+    scene.turn(2)
+    joined = [v for one, v in zip(scene.journal.inputs, scene.journal.verdicts, strict=True) if one.fleet == "joined"]
+    assert joined[-2:] == [Verdict.HELD, Verdict.STEPPED]
+
+
+def test_what_waits_is_not_taken_while_too_many_forecasts_are_unconfirmed(scene: Scene) -> None:
+    """And nothing is lost of it: it goes on as soon as the broker confirms."""
+    for i in range(6):
+        content = [{"t": T0 / 1e9 + 30 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)]
+        scene.broker.accept("tank/a", msgspec.json.encode(content))
+    before = len(scene.journal.inputs)
+    scene.life.link.room = lambda qos=1: 0  # type: ignore[method-assign]
+    scene.turn(6)
+    assert len(scene.journal.inputs) - before == 120  # the fourth crosses `max_lag` = 100
+    del scene.life.link.room  # type: ignore[method-assign]
+    scene.turn(60)
+    assert len(scene.journal.inputs) - before == 180
+
+
 def test_unconfirmed_forecasts_beyond_the_bound_stop_the_reading(scene: Scene) -> None:
     """A broker that takes our messages slowly is not made to give us more of its own."""
     scene.say(0)

@@ -44,9 +44,9 @@ class _PointedDecoder:
     def __init__(self, decoder: Decoder, points: Points) -> None:
         self._decoder, self._points = decoder, points
 
-    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def decode(self, messages: Sequence[Message], received_at_ns: int, most: int) -> Decoded:
         self._points("decode:before")
-        decoded = self._decoder.decode(messages, received_at_ns)
+        decoded = self._decoder.decode(messages, received_at_ns, most)
         self._points("decode:after")
         return decoded
 
@@ -133,6 +133,7 @@ class Life:
             wall=self._clock.wall,
             elapsed=self._clock.elapsed,
             monotonic=self._clock.monotonic,
+            alive=lambda: self._points("advance:part"),
         )
 
     def turn(self) -> None:

@@ -122,6 +122,9 @@ class Loop(Table):
     """The size of a micro-batch and the bounds of memory."""
 
     batch_messages: int = Field(default=1000, ge=1, le=65536, description="messages taken into one commit at most")
+    batch_readings: int = Field(
+        default=2000, ge=1, le=65536, description="readings that end a batch; a message that crosses it is taken whole"
+    )
     batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
     new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")

@@ -81,6 +81,7 @@ class Ports:
         engines: Loads engines that take seconds.
         wall, elapsed: Nanoseconds: Unix time, and a clock that is never set.
         monotonic: Seconds.
+        alive: Told in between that a long round gets on.
     """
 
     ledger: CoreLedger
@@ -95,6 +96,7 @@ class Ports:
     wall: Callable[[], int] = time.time_ns
     elapsed: Callable[[], int] = elapsed_ns
     monotonic: Callable[[], float] = time.monotonic
+    alive: Callable[[], None] = lambda: None
 
 
 class Core:
@@ -130,7 +132,9 @@ class Core:
             settings=setup.loop,
             guard=PoisonGuard(ports.notes, over=not cautious),
             orders=self._take_orders,
+            ordered=lambda: len(self.orders) > 0,
             monotonic=ports.monotonic,
+            alive=ports.alive,
         )
         self._prune_at_s = 0.0
 

@@ -231,7 +231,7 @@ class Models(Protocol):
 class Decodes(Protocol):
     """What the loop needs of `payloads.Decoder`."""
 
-    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded: ...
+    def decode(self, messages: Sequence[Message], received_at_ns: int, most: int) -> Decoded: ...
 
 
 class Writer(Protocol):

@@ -170,7 +170,7 @@ STATED = (
     _gauge("ready", "1 while it forecasts: recovered, the disk takes what comes, readings come, forecasts go",
            of=_one(lambda s: s.ready)),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
-    _gauge("last_round_age_seconds", "Seconds since the loop finished a round, idle ones included"),
+    _gauge("last_round_age_seconds", "Seconds since the loop finished a round, an idle one or a part of a long one"),
     _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
            of=_one(lambda s: s.broker.connected and s.publishing.connected)),
     _gauge("mqtt_side_connected", "1 while this one of the two connections is up", "side", of=_sides),

@@ -206,7 +206,13 @@ class Daemon:
             store=ModelStore(directory),
             notes=notes,
             engines=EngineLoader(),
+            alive=self._note_alive,
         )
+
+    def _note_alive(self) -> None:
+        """A part of a long round is done: neither the watchdog nor /healthz is to take it for a loop that is stuck."""
+        self._notifier.beat()
+        self._metrics.note_progress()
 
     def _tell_progress(self, share: float) -> None:
         self.status = Status(
