@@ -21,6 +21,7 @@ from gaugecast.mqtt.subscriber import Subscriber
 from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
+from gaugecast.storage.crash_note import CrashNote
 from gaugecast.streams import snapshot
 
 #: Replaces an attribute until the mutant is taken back.
@@ -35,11 +36,13 @@ class Mutant:
         breaks: What it does, in words.
         apply: Patches it in.
         chaos: Whether kills of a real daemon on a real broker can show it.
+        simulated: Whether stories show it.
     """
 
     breaks: str
     apply: Callable[[Patch], None]
     chaos: bool = False
+    simulated: bool = True
 
 
 @contextmanager
@@ -286,6 +289,10 @@ def _ages_not_shifted(patch: Patch) -> None:
     patch(fleet_pipeline.FleetPipeline, "shift_arrivals", lambda *_, **__: None)
 
 
+def _kills_blamed(patch: Patch) -> None:
+    patch(CrashNote, "blamed", property(lambda _: True))
+
+
 MUTANTS: dict[str, Mutant] = {
     "ack_on_receipt": Mutant("messages are acked before they are durable", _ack_on_receipt, chaos=True),
     "ack_without_commit": Mutant("messages are acked although their commit failed", _ack_without_commit),
@@ -314,5 +321,6 @@ MUTANTS: dict[str, Mutant] = {
     "clock_never_back": Mutant("a clock that was once ahead stays ahead", _clock_never_back),
     "clock_follows_all": Mutant("a clock that is set back is followed, however wrong", _clock_follows_all),
     "clock_owes_nothing": Mutant("a restart forgets that the clock was set forward", _clock_owes_nothing),
+    "kills_blamed": Mutant("a message that kills find under way is poison", _kills_blamed, chaos=True, simulated=False),
     "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
 }

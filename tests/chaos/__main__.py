@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from chaos.arrays import run_arrays
 from chaos.judge import Findings
 from chaos.mutation import run_mutant
 from chaos.report import show_mutants, show_run, show_verdict, to_json
@@ -36,6 +37,11 @@ def main() -> int:
         findings = run_chaos(scenario, directory / "real", told=_teller(console, asked.verbose))
         session = run_session_loss(directory / "session", seed=asked.seed, told=_teller(console, asked.verbose))
         findings.include(session, "broker without our session: ")
+        few = max(6, asked.kills // 3)
+        arrays = run_arrays(
+            directory / "arrays", kills=few, messages=few // 3, seed=asked.seed, told=_teller(console, asked.verbose)
+        )
+        findings.include(arrays, "arrays of 2,000 readings: ")
         show_run(console, f"gaugecast, {asked.rate:g} messages a second, seed {asked.seed}", findings)
         mutants = _run_mutants(asked.mutants, directory, console, asked)
     asked.out.parent.mkdir(parents=True, exist_ok=True)

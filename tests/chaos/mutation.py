@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from chaos.arrays import run_arrays
 from chaos.judge import Findings
 from chaos.run import run_chaos
 from chaos.scenario import Scenario
@@ -17,6 +18,8 @@ _ROUNDS, _KILLS = 4, 4
 _COMMAND = (sys.executable, str(Path(__file__).resolve().parent.parent / "support" / "mutant_daemon.py"))
 #: Seen only where packet ids begin anew.
 _OF_SESSIONS = ("no_epoch",)
+#: Seen only where messages are under way for long.
+_OF_ARRAYS = ("kills_blamed",)
 
 
 def run_mutant(name: str, directory: Path, *, seed: int, told: Callable[[str], None]) -> Findings:
@@ -28,6 +31,8 @@ def run_mutant(name: str, directory: Path, *, seed: int, told: Callable[[str], N
             place = directory / f"{name}-{attempt}"
             if name in _OF_SESSIONS:
                 findings = run_session_loss(place, seed=seed, command=_COMMAND, told=told)
+            elif name in _OF_ARRAYS:
+                findings = run_arrays(place, kills=2 * _KILLS, messages=3, seed=seed, command=_COMMAND, told=told)
             else:
                 scenario = Scenario(_KILLS, seed=seed + attempt, hasty=True)
                 findings = run_chaos(scenario, place, command=_COMMAND, told=told)

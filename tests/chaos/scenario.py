@@ -25,7 +25,15 @@ _STOP_EVERY = 10
 _REPLAY_BUDGETS_S = (0.02, 0.1, 5.0)
 
 #: Of tests/mutants.py, those that kills alone can show.
-MUTANTS = ("ack_on_receipt", "no_dedupe", "publish_without_ledger", "no_epoch", "cursor_ahead", "no_preserve")
+MUTANTS = (
+    "ack_on_receipt",
+    "no_dedupe",
+    "publish_without_ledger",
+    "no_epoch",
+    "cursor_ahead",
+    "no_preserve",
+    "kills_blamed",
+)
 
 BROKER_CONF = "max_queued_messages 0\nmax_inflight_messages 1000\n"
 UNITS = (16,)

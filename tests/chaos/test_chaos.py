@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.arrays import run_arrays
 from chaos.mutation import run_mutant
 from chaos.run import run_chaos
 from chaos.scenario import MUTANTS, Scenario
@@ -29,7 +30,14 @@ def test_old_acks_never_hit_new_messages(tmp_path: Path) -> None:
     assert not findings.red, findings
 
 
-@pytest.mark.parametrize("name", MUTANTS[:4])
+def test_kills_make_no_large_message_poison(tmp_path: Path) -> None:
+    """Arrays of two thousand readings, killed while they are under way: all are stepped once, none is put aside."""
+    findings = run_arrays(tmp_path / "run", kills=6, messages=3)
+    assert findings.kills == 6
+    assert not findings.red, findings
+
+
+@pytest.mark.parametrize("name", [*MUTANTS[:4], "kills_blamed"])
 def test_a_broken_daemon_is_seen(tmp_path: Path, name: str) -> None:
     """Else the run would prove nothing."""
     findings = run_mutant(name, tmp_path, seed=1, told=lambda _: None)

@@ -193,15 +193,18 @@ class JournaledLedger(Ledger):
 
     journal: Journal
     clock: Clock
+    _tried: tuple[Sequence[Input], int] = ((), 0)
 
     def commit(self, commit: Commit) -> Committed:
         """As `Ledger.commit`."""
+        if commit.inputs is not self._tried[0]:  # a batch that waits for room was taken when it was first tried
+            self._tried = (commit.inputs, self.clock.elapsed_ns)
         committed = super().commit(commit)
         kept = [
             Kept(position, o.fleet, o.stream, o.step, o.body)
             for position, o in enumerate(commit.outputs, committed.first_position)
         ]
-        self.journal.check_parked(commit, self.clock.elapsed_ns)
+        self.journal.check_parked(commit, self._tried[1])
         self.journal.note(commit.inputs, commit.verdicts, kept)
         self.journal.heard_since_commit = 0
         self.journal.check_confirmed(self.confirmed)
