@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from gaugecast.config.schema import Loop
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Fleet
+from gaugecast.payloads.arrays import ArrayReader
 from gaugecast.payloads.careful import CarefulReader, Taken, refuse
-from gaugecast.payloads.identity import Route, stream_id
+from gaugecast.payloads.identity import Route, StreamIds, stream_id
 from gaugecast.payloads.plain import PlainReader
 from gaugecast.records import Input, Message, Refused
 from gaugecast.topics import Pattern, Template
@@ -42,6 +43,7 @@ class Decoder:
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self._patterns: list[tuple[Pattern, Fleet, Template, dict[str, int]]] = []
         self._plain: list[PlainReader] = []
+        self._arrays: list[ArrayReader] = []
         self._careful: list[CarefulReader] = []
         topics_per_stream = 1
         for fleet in fleets:
@@ -77,6 +79,10 @@ class Decoder:
                 if taken is not None:
                     inputs.append(taken)
                     continue
+                several = self._arrays[route.reader].read(message, route, received_at_ns)
+                if several is not None:
+                    inputs += several
+                    continue
             for each in self._read_carefully(message, route, received_at_ns):
                 inputs.append(each.input)
                 refused.extend(each.refused)
@@ -93,10 +99,13 @@ class Decoder:
         by_feature = {feature.name: place for place, feature in enumerate(fleet.features)}
         positions = by_feature if fleet.feature_capture else {"": None}
         readers: dict[str, int] = {}
+        ids = StreamIds(fleet)
         for name, position in positions.items():
             readers[name] = len(self._plain)
-            self._plain.append(PlainReader(fleet, position, limits.max_payload_bytes))
-            self._careful.append(CarefulReader(fleet, position, limits.max_payload_bytes, limits.max_readings))
+            most_bytes, most = limits.max_payload_bytes, limits.max_readings
+            self._plain.append(PlainReader(fleet, position, ids, max_payload_bytes=most_bytes))
+            self._arrays.append(ArrayReader(fleet, position, ids, max_payload_bytes=most_bytes, max_readings=most))
+            self._careful.append(CarefulReader(fleet, position, most_bytes, most))
         return readers
 
     def _route(self, topic: str) -> Route:
