@@ -49,7 +49,7 @@ def test_what_is_committed_comes_back_in_order(
 ) -> None:
     """Any inputs, verdicts and outputs come back as they were, by a new process too."""
     directory = tmp_path_factory.mktemp("ledger")
-    ledger = Ledger.open(directory, Storage(directory=directory), mark_every=2)
+    ledger = Ledger.open(directory, Storage(directory=directory), segment_rows=2)
     seqs: list[int] = []
     for batch in batches:
         done = ledger.commit(Commit(*batch))
@@ -100,7 +100,7 @@ def test_replay_begins_after_the_given_input_and_ends_at_the_last_wanted(ledger:
 def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:
     """However the sparse index falls, a range of inputs gives exactly their outputs."""
     ledger.close()
-    ledger = Ledger.open(ledger.path.parent, Storage(), mark_every=3)
+    ledger = Ledger.open(ledger.path.parent, Storage(), segment_rows=3)
     for first in range(0, 40, 4):
         ledger.commit(Commit(*micro_batch(first, 4)))
     for after in range(0, 40, 3):

@@ -84,7 +84,7 @@ class Life:
     ) -> None:  # fmt: skip
         self._clock, self._points, self._limits = clock, points, limits
         storage = Storage(directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)))
-        self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
+        self.ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
         self.ledger.journal = journal
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -51,6 +52,17 @@ class LedgerReader(LedgerReads):
         self._file = found
         return True
 
+    def _reading(self) -> AbstractContextManager[None]:
+        """As of `LedgerReads`; a file that has become one of the present version is seen as such."""
+        if self._old and schema.version_of(self._connection) == schema.VERSION:
+            self._connection.close()
+            self._attach(_open(self.path))
+        return super()._reading()
+
+    def _attach(self, connection: sqlite3.Connection) -> None:
+        self._old = schema.version_of(connection) < schema.VERSION
+        super()._attach(connection)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -68,7 +80,8 @@ def _open(path: Path) -> sqlite3.Connection:
     with translated(path):
         connection = connect_reader(path)
         try:
-            schema.check_version(connection, path)
+            if schema.check_version(connection, path) < schema.VERSION:
+                schema.overlay(connection)
         except BaseException:
             connection.close()
             raise
