@@ -74,7 +74,7 @@ def pack_inputs(columns: InputColumns) -> bytes:
         _numbers("q", at_ns),
         _numbers("q", columns.received_at_ns, like=at_ns),
         _numbers("q", columns.keys, like=at_ns),
-        _numbers("Q", columns.deliveries),
+        _wide_numbers(columns.deliveries),
         _numbers("B", columns.dups),
         *_blobs(columns.values),
         *_texts(columns.reasons),
@@ -87,8 +87,8 @@ def unpack_inputs(part: bytes, count: int) -> InputColumns:
     read = _Reader(open_part(part), count)
     kinds, verdicts, stream_ids, at_ns = read.numbers("B"), read.numbers("B"), read.numbers("I"), read.numbers("q")
     return InputColumns(
-        kinds, verdicts, stream_ids, at_ns, read.numbers("q", at_ns), read.numbers("q", at_ns), read.numbers("Q"),
-        read.numbers("B"), read.blobs(), read.texts(), read.texts(),
+        kinds, verdicts, stream_ids, at_ns, read.numbers("q", at_ns), read.numbers("q", at_ns),
+        read.wide_numbers(), read.numbers("B"), read.blobs(), read.texts(), read.texts(),
     )  # fmt: skip
 
 
@@ -160,6 +160,12 @@ def _numbers(code: str, column: Sequence[int], *, like: Sequence[int] | None = N
     return struct.pack(f"<B{count}{code}", _ALL, *column)
 
 
+def _wide_numbers(column: Sequence[int]) -> bytes:
+    """Numbers of 64 bits that may be with or without a sign, all of one batch alike."""
+    code = "Q" if max(column) >> 63 > 0 else "q"
+    return code.encode() + _numbers(code, column)
+
+
 def _blobs(column: Sequence[bytes]) -> tuple[bytes, bytes]:
     return _numbers("I", tuple(map(len, column))), b"".join(column)
 
@@ -187,6 +193,10 @@ class _Reader:
         found = struct.unpack_from(f"<{count}{code}", self._bytes, at)
         self._at = at + count * _WIDTH[code]
         return found * self._count if how == _ONE else found
+
+    def wide_numbers(self) -> Sequence[int]:
+        self._at += 1
+        return self.numbers(chr(self._bytes[self._at - 1]))
 
     def blobs(self) -> list[bytes]:
         found, raw, at = [], self._bytes, 0

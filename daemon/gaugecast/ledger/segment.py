@@ -101,9 +101,8 @@ class Builder:
 
     def __init__(self, first_seq: int, first_position: int) -> None:
         self.first_seq, self.first_position = first_seq, first_position
-        self._numbers = {name: array("q") for name in ("stream_id", "at_ns", "received_at_ns", "key")}
-        self._small = {name: bytearray() for name in ("kind", "verdict", "dup")}
-        self._deliveries = array("Q")
+        self._numbers = {name: array("q") for name in ("stream_id", "at_ns", "received_at_ns", "key", "delivery")}
+        self._small = {name: bytearray() for name in ("kind", "verdict", "dup", "wide")}
         self._values: list[bytes] = []
         self._texts: tuple[list[str], list[str]] = ([], [])
         self._output_numbers = {name: array("q") for name in ("stream_id", "seq", "step", "crc")}
@@ -124,12 +123,15 @@ class Builder:
 
     def add_inputs(self, columns: InputColumns) -> None:
         """Take the inputs that follow."""
-        numbers = (columns.stream_ids, columns.at_ns, columns.received_at_ns, columns.keys)
+        wide = bytes(one >> 63 > 0 for one in columns.deliveries)  # those that need all 64 bits for themselves
+        deliveries = [one - (flag << 64) for one, flag in zip(columns.deliveries, wide, strict=True)]
+        numbers = (columns.stream_ids, columns.at_ns, columns.received_at_ns, columns.keys, deliveries)
         for kept, column in zip(self._numbers.values(), numbers, strict=True):
             kept.extend(column)
-        for small, column in zip(self._small.values(), (columns.kinds, columns.verdicts, columns.dups), strict=True):
-            small.extend(column)
-        self._deliveries.extend(columns.deliveries)
+        for flags, column in zip(
+            self._small.values(), (columns.kinds, columns.verdicts, columns.dups, wide), strict=True
+        ):
+            flags.extend(column)
         self._values.extend(columns.values)
         self._texts[0].extend(columns.reasons)
         self._texts[1].extend(columns.names)
@@ -179,11 +181,11 @@ class Builder:
             self.at_ns = int(times.min()), int(times.max())
 
     def _input_piece(self, rows: Int64) -> bytes:
-        at_ns, received, keys = (
-            np.frombuffer(self._numbers[name], np.int64)[rows] for name in ("at_ns", "received_at_ns", "key")
+        at_ns, received, keys, deliveries = (
+            np.frombuffer(self._numbers[name], np.int64)[rows]
+            for name in ("at_ns", "received_at_ns", "key", "delivery")
         )
         small = (np.frombuffer(self._small[name], np.uint8)[rows].astype(np.int64) for name in self._small)
-        deliveries = np.frombuffer(self._deliveries, np.uint64)[rows].view(np.int64)
         places = rows.tolist()
         return close_piece([
             encode_ints(rows),
@@ -229,26 +231,27 @@ class InputPiece:
         return found + self._directory.received_at_ns(self.rows) if how == _LAG else found
 
     def small(self, index: int) -> Int64:
-        """Kinds (0), verdicts (1), or DUP flags (2)."""
+        """Kinds (0), verdicts (1), DUP flags (2), or which deliveries are without a sign (3)."""
         return decode_ints(self._parts[2 + index], self.count)
 
     def values(self) -> list[bytes]:
         """Values as they were."""
-        return decode_blobs(self._parts[7], self.count)
+        return decode_blobs(self._parts[8], self.count)
 
     def columns(self) -> InputColumns:
         """All columns."""
-        at_ns = self.at_ns()
+        at_ns, wide = self.at_ns(), self.small(3).tolist()
+        deliveries = decode_ints(self._parts[7], self.count).tolist()
         return InputColumns(
             *(self.small(index).tolist() for index in (0, 1)),
             self._directory.inputs.of_rows(self._first, self.count).tolist(),
             at_ns.tolist(),
             self._directory.received_at_ns(self.rows).tolist(),
-            (decode_ints(self._parts[5], self.count) + at_ns).tolist(),
-            decode_ints(self._parts[6], self.count).view(np.uint64).tolist(),
+            (decode_ints(self._parts[6], self.count) + at_ns).tolist(),
+            [one + (flag << 64) for one, flag in zip(deliveries, wide, strict=True)],
             self.small(2).tolist(),
             self.values(),
-            *(decode_texts(part, self.count) for part in self._parts[8:10]),
+            *(decode_texts(part, self.count) for part in self._parts[9:11]),
         )
 
 
