@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 _RAW, _DEFLATED = b"\0", b"\1"
 _ONE, _ALL, _LIKE = 0, 1, 2
-#: Parts shorter than this are kept as they are: to begin a compression costs 14 µs, and they fill one page anyway.
-_COMPRESSED_FROM = 512
+#: Parts shorter than this are kept as they are: to begin a compression costs 14 µs, about what a page costs.
+_COMPRESSED_FROM = 128
 _WIDTH = {"B": 1, "I": 4, "q": 8, "Q": 8}
+_PACK_ONE = {code: struct.Struct("<B" + code).pack for code in _WIDTH}
 
 
 class DamagedPart(Exception):
@@ -153,8 +154,8 @@ def _close(*columns: bytes) -> bytes:
 
 def _numbers(code: str, column: Sequence[int], *, like: Sequence[int] | None = None) -> bytes:
     count, first = len(column), column[0]
-    if column.count(first) == count:
-        return struct.pack("<B" + code, _ONE, first)
+    if count == 1 or column.count(first) == count:
+        return _PACK_ONE[code](_ONE, first)
     if like is not None and tuple(column) == tuple(like):
         return bytes((_LIKE,))
     return struct.pack(f"<B{count}{code}", _ALL, *column)

@@ -14,7 +14,7 @@ SEGMENT_ROWS = 65_536
 #: Batches are sealed too when they take so many bytes, or so large a part of what the ledger may take.
 SEGMENT_BYTES = 8 << 20
 _SHARE = 1 / 64
-_STEP_ROWS = 4096  # inputs collected in one step
+_STEP_ROWS = 1024  # inputs collected in one step
 _STEP_BATCHES = 256  # batches collected, or deleted, in one step
 _ORPHANS = 64  # pieces deleted in one step
 

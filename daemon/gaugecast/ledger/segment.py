@@ -123,8 +123,10 @@ class Builder:
 
     def add_inputs(self, columns: InputColumns) -> None:
         """Take the inputs that follow."""
-        wide = bytes(one >> 63 > 0 for one in columns.deliveries)  # those that need all 64 bits for themselves
-        deliveries = [one - (flag << 64) for one, flag in zip(columns.deliveries, wide, strict=True)]
+        deliveries, wide = columns.deliveries, bytes(len(columns.deliveries))
+        if max(deliveries) >> 63 > 0:  # some need all 64 bits for themselves
+            wide = bytes(one >> 63 > 0 for one in deliveries)
+            deliveries = [one - (flag << 64) for one, flag in zip(deliveries, wide, strict=True)]
         numbers = (columns.stream_ids, columns.at_ns, columns.received_at_ns, columns.keys, deliveries)
         for kept, column in zip(self._numbers.values(), numbers, strict=True):
             kept.extend(column)
