@@ -29,21 +29,20 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-def prune_all(ledger: Ledger, floor_seq: int, *, chunk: int = 7) -> None:
+def prune_all(ledger: Ledger, floor_seq: int) -> None:
     """Prune until nothing is left to do."""
-    for _ in range(1000):
-        if ledger.prune(floor_seq, chunk=chunk) == 0:
+    for _ in range(10_000):
+        if ledger.prune(floor_seq) == 0:
             return
     raise AssertionError("pruning never ends")
 
 
-def test_old_rows_go_in_bounded_chunks(ledger: Ledger) -> None:
-    """A call takes at most `chunk` rows of each kind; in the end only the young ones are left, with their outputs."""
+def test_old_rows_go_and_young_ones_stay(ledger: Ledger) -> None:
+    """Whole commits, or whole segments, are left, with their outputs."""
     ledger.commit(Commit([], [], [], confirmed=100))
-    assert 0 < ledger.prune(100, chunk=7) <= 14
     prune_all(ledger, 100)
-    assert ledger.first_seq == 81, "the youngest border between commits that is ten seconds old"
-    assert [o.seq for o in ledger.outputs(0, 100)] == list(range(81, 101))
+    assert ledger.first_seq == 91, "the youngest border between commits that is ten seconds old"
+    assert [o.seq for o in ledger.outputs(0, 100)] == list(range(91, 101))
 
 
 def test_pruning_stops_at_the_older_checkpoint(ledger: Ledger) -> None:
@@ -68,7 +67,6 @@ def test_pruning_stops_at_unconfirmed_outputs(ledger: Ledger) -> None:
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12),
     floor=st.integers(0, 120),
     confirmed=st.integers(0, 120),
-    chunk=st.integers(1, 40),
     segment_rows=st.integers(1, 20),
     calls=st.integers(1, 30),
 )
@@ -77,11 +75,10 @@ def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
     sizes: list[int],
     floor: int,
     confirmed: int,
-    chunk: int,
     segment_rows: int,
     calls: int,
 ) -> None:
-    """However commits, floor, chunk and index fall: what is left is one unbroken stretch that has what is needed."""
+    """However commits, floor and segments fall: what is left is one unbroken stretch that has what is needed."""
     directory = tmp_path_factory.mktemp("ledger")
     ledger = Ledger.open(directory, Storage(keep_days=1 / DAY_S), segment_rows=segment_rows)
     total = 0
@@ -90,7 +87,7 @@ def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
         total += size
     ledger.commit(Commit([], [], [], confirmed=min(confirmed, total)))
     for _ in range(calls):
-        ledger.prune(floor, chunk=chunk)
+        ledger.prune(floor)
     seqs = [b.first_seq + i for b in ledger.replay(0) for i in range(len(b.inputs))]
     positions = [o.position for o in ledger.outputs(0, total)]
     assert seqs == list(range(ledger.first_seq, total + 1))
@@ -114,15 +111,17 @@ def test_numbers_are_not_used_again_after_pruning(ledger: Ledger) -> None:
 
 def test_too_large_a_ledger_loses_its_oldest_rows_whatever_their_age(tmp_path: Path) -> None:
     """`keep_gb` bounds the rows; young ones go too, but never those after the floor."""
-    ledger = Ledger.open(tmp_path, Storage(keep_gb=0.001), segment_rows=100)
+    ledger = Ledger.open(tmp_path, Storage(keep_gb=0.0001), segment_rows=100)
     for first in range(0, 20_000, 500):
         ledger.commit(Commit(*micro_batch(first, 500), confirmed=first))
-    prune_all(ledger, 19_000, chunk=1000)
+    prune_all(ledger, 19_000)
     assert 1 < ledger.first_seq <= 19_001
     with sqlite3.connect(ledger.path) as other:
-        pages, free = (other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        pages, free, page_bytes = (
+            other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
     other.close()
-    assert (pages - free) * 4096 <= 1_000_000
+    assert (pages - free) * page_bytes <= 100_000
     ledger.close()
 
 
@@ -131,16 +130,16 @@ def test_not_even_a_too_large_ledger_loses_rows_after_the_floor_or_unconfirmed(t
     ledger = Ledger.open(tmp_path, Storage(keep_gb=1e-6), segment_rows=100)
     for first in range(0, 3000, 500):
         ledger.commit(Commit(*micro_batch(first, 500), confirmed=min(first, 1700)))
-    prune_all(ledger, 1200, chunk=1000)
+    prune_all(ledger, 1200)
     assert ledger.first_seq == 1001
-    prune_all(ledger, 3000, chunk=1000)
+    prune_all(ledger, 3000)
     assert ledger.first_seq == 1501
     ledger.close()
 
 
 def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a much smaller `keep_gb` the file shrinks, a little in each call."""
-    monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_PAGES", 8)
+    monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_BYTES", 16384)
     ledger = Ledger.open(tmp_path, Storage(keep_days=1 / DAY_S))
     for first in range(0, 20_000, 1000):
         ledger.commit(Commit(*micro_batch(first, 1000), confirmed=first))

@@ -24,17 +24,21 @@ class Pruned(NamedTuple):
     parked: int
 
 
-def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int) -> Pruned:
+def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int, sealing: bool) -> Pruned:
     """Delete a segment or some batches inside an open transaction; return how many inputs went.
 
     Age is counted from the newest input's arrival, not from a clock: an idle ledger keeps what it has.
+
+    Args:
+        sealing: Batches are being sealed: nothing goes for want of room yet, since they will take a third of it.
     """
     connection = view.connection
     oldest_ns = heads.received_at_ns - int(storage.keep_days * _DAY_NS)
-    too_large = _used_bytes(connection) > storage.keep_gb * 1e9
+    too_large = not sealing and _used_bytes(connection) > storage.keep_gb * 1e9
     segment = sealed.oldest(connection)
     if segment is None:
-        gone = _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=None if too_large else oldest_ns)
+        oldest = None if too_large else oldest_ns
+        gone = 0 if sealing else _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=oldest)
     elif segment.last_seq <= floor_seq and (too_large or segment.received_at_ns <= oldest_ns):
         gone = _drop_segment(connection, segment)
     else:

@@ -158,9 +158,7 @@ class Sealer:
         """Write the next piece; after the last the segment is one."""
         connection = self._view.connection
         for number, part in pieces:
-            connection.execute(
-                "INSERT INTO pieces VALUES (?, ?)", (sealed.piece_id(builder.first_seq, number), part)
-            )
+            connection.execute("INSERT INTO pieces VALUES (?, ?)", (sealed.piece_id(builder.first_seq, number), part))
             return 1
         first_seq, first_position = builder.first_seq, builder.first_position
         last_seq, last_position = first_seq + builder.inputs - 1, first_position + builder.outputs - 1

@@ -87,7 +87,9 @@ class Directory(NamedTuple):
         """Inverse of `pack`. Raises `DamagedPart`."""
         parts = split(open_part(stored))
         counts = (int.from_bytes(part, "little") for part in parts[1::2])
-        made = [decode_ints(part, n) if n else np.empty(0, np.int64) for part, n in zip(parts[::2], counts, strict=True)]
+        made = [
+            decode_ints(part, n) if n else np.empty(0, np.int64) for part, n in zip(parts[::2], counts, strict=True)
+        ]
         return cls(first_seq, first_position, Slices(*made[:2]), Slices(*made[2:4]), *made[4:])
 
 
@@ -305,4 +307,3 @@ def _encode_times(at_ns: Int64, received: Int64) -> bytes:
     lags = at_ns - received
     at, lag = encode_ints(at_ns), encode_ints(lags)
     return _LAG + lag if len(lag) < len(at) else _AT + at
-

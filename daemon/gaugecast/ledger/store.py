@@ -140,8 +140,10 @@ class Ledger(LedgerReads):
         """
         try:
             with self._transaction():
-                pruned = retention.prune(self._view, self._ids, self._storage, self._heads, floor_seq=floor_seq)
                 sealed = self._sealer.step(self._heads)
+                pruned = retention.prune(
+                    self._view, self._ids, self._storage, self._heads, floor_seq=floor_seq, sealing=sealed > 0
+                )
                 self._faults("prune:deleted")
         except BaseException:
             self._sealer.reset()
