@@ -7,11 +7,8 @@ from collections.abc import Callable
 #: Called with the name of a point just reached. It may raise (a failing disk) or never return (a crash).
 Faults = Callable[[str], None]
 
-#: Every point, in the order in which an upgrade, a commit, a checkpoint and a prune pass them.
+#: Every point, in the order in which a commit, a checkpoint and a prune pass them.
 FAULT_POINTS = (
-    "upgrade:begun",  # a ledger of an earlier version: the write lock is held
-    "upgrade:made",  # all tables are in the transaction
-    "upgrade:after",  # durable
     "commit:before",  # nothing begun
     "commit:begun",  # the write lock is held
     "commit:inserted",  # all rows are in the transaction
@@ -24,6 +21,13 @@ FAULT_POINTS = (
     "checkpoint:kept",  # older ones are archived or deleted
     "prune:deleted",  # rows are sealed or deleted, not yet committed
     "prune:after",  # durable
+)
+
+#: What a ledger of an earlier version passes when it is opened.
+UPGRADE_POINTS = (
+    "upgrade:begun",  # the write lock is held
+    "upgrade:made",  # all tables are in the transaction
+    "upgrade:after",  # durable
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from gaugecast.ledger.packing import (
@@ -164,15 +165,10 @@ def _aside(connection: sqlite3.Connection) -> frozenset[int]:
     return frozenset(row[0] for row in connection.execute("SELECT position FROM aside"))
 
 
-class telling:  # noqa: N801 - reads as a statement
-    """Says of which inputs a damaged part was."""
-
-    def __init__(self, first_seq: int, inputs: int) -> None:
-        self._first, self._last = first_seq, first_seq + inputs - 1
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, DamagedPart):
-            raise Damaged(self._first, self._last, error) from error
+@contextmanager
+def telling(first_seq: int, inputs: int) -> Iterator[None]:
+    """Say of which inputs a damaged part was."""
+    try:
+        yield
+    except DamagedPart as exc:
+        raise Damaged(first_seq, first_seq + inputs - 1, exc) from exc

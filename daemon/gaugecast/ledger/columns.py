@@ -45,9 +45,11 @@ def decode_ints(stored: bytes, count: int) -> Int64:
     if how == _CONSTANT:
         return np.full(count, first, np.int64)
     if how == _EVEN:
-        return first + np.arange(count, dtype=np.int64) * struct.unpack_from("<q", stored, 9)[0]
+        step: int = struct.unpack_from("<q", stored, 9)[0]
+        return np.int64(first) + np.arange(count, dtype=np.int64) * np.int64(step)
     found = _unzigzag(_from_planes(stored[9:], count))
-    return first + (np.cumsum(found, dtype=np.int64) if how == _DIFFERENCES else found)
+    column: Int64 = np.cumsum(found, dtype=np.int64) if how == _DIFFERENCES else found
+    return np.int64(first) + column
 
 
 def _cost(column: _UInt64) -> float:

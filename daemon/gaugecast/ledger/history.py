@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gaugecast.ledger import batches, legacy, sealed
+from gaugecast.ledger.directory import OUTPUTS_FROM, PIECE_ROWS, Directory, Slices
 from gaugecast.ledger.packing import DamagedPart, InputColumns, unpack_inputs
+from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.rows import HistoryPage, StoredOutput, StoredReading
-from gaugecast.ledger.segment import OUTPUTS_FROM, PIECE_ROWS, Directory, InputPiece, OutputPiece, Slices
 from gaugecast.ledger.view import Damaged, Ends, View
 from gaugecast.records import FIRST_NS, LAST_NS, Kind
 
@@ -72,7 +73,7 @@ def _stretches(view: View, wanted: Wanted) -> Iterator[tuple[list[StoredReading]
 def _unsealed(
     view: View, wanted: Wanted, before: int, ends: Ends
 ) -> tuple[int, list[StoredReading], list[StoredOutput]] | None:
-    """The newest rows before `before` that are in no segment, and from which seq on they are; `None` = there are none."""
+    """The newest rows before `before` that are in no segment, and from which seq on; `None` = there are none."""
     rows = view.connection.execute(
         "SELECT first_seq, inputs, input_part FROM batches WHERE first_seq < ? AND first_seq > ?"
         " ORDER BY first_seq DESC LIMIT 512",

@@ -34,7 +34,7 @@ def replay(view: View, after_seq: int, *, most: int, upto_seq: int | None = None
             end = min(first + len(columns.kinds) - 1, last)
             for seq in range(max(first, after_seq + 1), end + 1, most):
                 cut = slice(seq - first, min(seq + most, end + 1) - first)
-                yield _to_batch(view, seq, InputColumns(*(column[cut] for column in columns)), details)
+                yield _to_batch(view, seq, InputColumns._make(column[cut] for column in columns), details)
             after_seq = max(after_seq, end)
 
 
@@ -67,7 +67,7 @@ def _unsealed_pages(view: View, after_seq: int, ends: Ends, most: int) -> list[t
     if len(pages) < 2:
         return pages if pages and pages[0][0] + len(pages[0][1].kinds) > after_seq + 1 else []
     joined = ([one for part in same for one in part] for same in zip(*(columns for _, columns in pages), strict=True))
-    return [(pages[0][0], InputColumns(*joined))]
+    return [(pages[0][0], InputColumns._make(joined))]
 
 
 def _details(connection: sqlite3.Connection, first_seq: int, last_seq: int) -> _Details:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -52,12 +51,11 @@ class LedgerReader(LedgerReads):
         self._file = found
         return True
 
-    def _reading(self) -> AbstractContextManager[None]:
-        """As of `LedgerReads`; a file that has become one of the present version is seen as such."""
+    def _look(self) -> None:
+        """A file that has become one of the present version is seen as such from now on."""
         if self._old and schema.version_of(self._connection) == schema.VERSION:
             self._connection.close()
             self._attach(_open(self.path))
-        return super()._reading()
 
     def _attach(self, connection: sqlite3.Connection) -> None:
         self._old = schema.version_of(connection) < schema.VERSION

@@ -37,11 +37,15 @@ class LedgerReads:
         self._connection = connection
         self._view = View(connection)
 
+    def _look(self) -> None:
+        """Before each question: whether the file is still what it was."""
+
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Around each question: errors become ours, and damaged rows are counted."""
         try:
             with translated(self.path):
+                self._look()
                 yield
         except Damaged as exc:
             self.damaged_total += 1

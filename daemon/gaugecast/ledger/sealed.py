@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.ledger.directory import OUTPUTS_FROM, Directory
 from gaugecast.ledger.packing import DamagedPart, InputColumns
+from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.rows import StoredOutput
-from gaugecast.ledger.segment import OUTPUTS_FROM, Directory, InputPiece, OutputPiece
 from gaugecast.ledger.view import Damaged, View
 
 _NUMBER_BITS = 20
@@ -91,7 +92,7 @@ def inputs_in_order(row: SegmentRow, stored: Sequence[tuple[int, bytes]]) -> Inp
     if len(order) != row.last_seq - row.first_seq + 1:
         raise Damaged(row.first_seq, row.last_seq, f"{len(order)} inputs found")
     joined = ([one for piece in same for one in piece] for same in zip(*columns, strict=True))
-    return InputColumns(*([column[i] for i in order] for column in joined))
+    return InputColumns._make([column[i] for i in order] for column in joined)
 
 
 def outputs_in_order(view: View, row: SegmentRow, stored: Sequence[tuple[int, bytes]]) -> list[StoredOutput]:
@@ -109,9 +110,8 @@ def outputs_in_order(view: View, row: SegmentRow, stored: Sequence[tuple[int, by
 
 def piece_outputs(view: View, piece: OutputPiece, rows: slice) -> list[StoredOutput]:
     """Some rows of a piece as they are handed out."""
-    positions, seqs, stream_ids, kinds, steps, _, crcs = (
-        column if isinstance(column, list) else column[rows].tolist() for column in piece
-    )
+    numbers = (piece.positions, piece.seqs, piece.stream_ids, piece.kinds, piece.steps, piece.body_crcs)
+    positions, seqs, stream_ids, kinds, steps, crcs = (column[rows].tolist() for column in numbers)
     view.names.learn(set(stream_ids))
     known = view.names.names
     return [

@@ -1,96 +1,21 @@
-"""A sealed segment: some 65,000 inputs and their outputs, sorted by stream, in pieces of 2,048 rows. Pure; knows no SQL.
+"""A sealed segment is made: some 65,000 inputs and their outputs, sorted by stream, in pieces of 2,048 rows.
 
 A stream's rows lie side by side, so that its history is a slice of each segment, and so that a column says little that
-is new from row to row. Each row keeps its `seq` (outputs: its position), by which a replay puts the rows in order again.
+is new from row to row. Each row keeps its `seq` (outputs: its position), by which a replay puts them in order again.
+Pure; knows no SQL.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.ledger.columns import (
-    decode_blobs,
-    decode_ints,
-    decode_texts,
-    encode_blobs,
-    encode_ints,
-    encode_texts,
-    join,
-    split,
-)
-from gaugecast.ledger.packing import InputColumns, OutputColumns, close_part, open_part
+from gaugecast.ledger.columns import encode_blobs, encode_ints, encode_texts
+from gaugecast.ledger.directory import AT, LAG, OUTPUTS_FROM, PIECE_ROWS, Directory, Slices, close_piece
+from gaugecast.ledger.packing import InputColumns, OutputColumns
 from gaugecast.records import Int64, Kind
-
-PIECE_ROWS = 2048
-#: Numbers of a segment's pieces: inputs from 0 on, outputs from here on, and less than twice this.
-OUTPUTS_FROM = 1 << 19
-_AT, _LAG = b"\0", b"\1"
-
-
-class Slices(NamedTuple):
-    """Which streams a segment's rows are of: `stream_ids` ascending, and where the rows of each end."""
-
-    stream_ids: Int64
-    ends: Int64
-
-    def rows_of(self, stream_id: int) -> tuple[int, int]:
-        """First row of a stream's slice, and the one after its last."""
-        at = int(np.searchsorted(self.stream_ids, stream_id))
-        if at == len(self.stream_ids) or self.stream_ids[at] != stream_id:
-            return 0, 0
-        return (int(self.ends[at - 1]) if at else 0), int(self.ends[at])
-
-    def of_rows(self, first: int, count: int) -> Int64:
-        """The stream of each of `count` rows from `first` on."""
-        places = np.searchsorted(self.ends, np.arange(first, first + count), side="right")
-        return self.stream_ids[places]
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return int(self.ends[-1]) if len(self.ends) else 0
-
-
-class Directory(NamedTuple):
-    """What is needed to find and to read a segment's rows.
-
-    Attributes:
-        arrivals: `received_at_ns` of the first input and of each that came at another instant than the one before it.
-        arrival_ends: Up to which input of the segment each of them holds.
-    """
-
-    first_seq: int
-    first_position: int
-    inputs: Slices
-    outputs: Slices
-    arrivals: Int64
-    arrival_ends: Int64
-
-    def received_at_ns(self, rows: Int64) -> Int64:
-        """Arrival of inputs, given by their place in the segment."""
-        return self.arrivals[np.searchsorted(self.arrival_ends, rows, side="right")]
-
-    def pack(self) -> bytes:
-        """As bytes, under a checksum."""
-        parts = []
-        for column in (*self.inputs, *self.outputs, self.arrivals, self.arrival_ends):
-            parts.append(encode_ints(column) if len(column) else b"")
-            parts.append(len(column).to_bytes(4, "little"))
-        return close_part(join(parts))
-
-    @classmethod
-    def unpack(cls, stored: bytes, first_seq: int, first_position: int) -> Directory:
-        """Inverse of `pack`. Raises `DamagedPart`."""
-        parts = split(open_part(stored))
-        counts = (int.from_bytes(part, "little") for part in parts[1::2])
-        made = [
-            decode_ints(part, n) if n else np.empty(0, np.int64) for part, n in zip(parts[::2], counts, strict=True)
-        ]
-        return cls(first_seq, first_position, Slices(*made[:2]), Slices(*made[2:4]), *made[4:])
 
 
 class Builder:
@@ -215,89 +140,6 @@ class Builder:
         ])  # fmt: skip
 
 
-class InputPiece:
-    """Inputs of a piece by column, each decoded when it is asked for; `rows` are places in the segment.
-
-    Raises:
-        DamagedPart: The bytes are not those that were written.
-    """
-
-    def __init__(self, stored: bytes, directory: Directory, number: int) -> None:
-        self._first, self._directory = number * PIECE_ROWS, directory
-        self.count = min(PIECE_ROWS, directory.inputs.rows - self._first)
-        self._parts = open_piece(stored)
-        self.rows = decode_ints(self._parts[0], self.count)
-
-    def at_ns(self) -> Int64:
-        """Event times."""
-        how, stored = self._parts[1][:1], self._parts[1][1:]
-        found = decode_ints(stored, self.count)
-        return found + self._directory.received_at_ns(self.rows) if how == _LAG else found
-
-    def small(self, index: int) -> Int64:
-        """Kinds (0), verdicts (1), DUP flags (2), or which deliveries are without a sign (3)."""
-        return decode_ints(self._parts[2 + index], self.count)
-
-    def values(self) -> list[bytes]:
-        """Values as they were."""
-        return decode_blobs(self._parts[8], self.count)
-
-    def columns(self) -> InputColumns:
-        """All columns."""
-        at_ns, wide = self.at_ns(), self.small(3).tolist()
-        deliveries = decode_ints(self._parts[7], self.count).tolist()
-        return InputColumns(
-            *(self.small(index).tolist() for index in (0, 1)),
-            self._directory.inputs.of_rows(self._first, self.count).tolist(),
-            at_ns.tolist(),
-            self._directory.received_at_ns(self.rows).tolist(),
-            (decode_ints(self._parts[6], self.count) + at_ns).tolist(),
-            [one + (flag << 64) for one, flag in zip(deliveries, wide, strict=True)],
-            self.small(2).tolist(),
-            self.values(),
-            *(decode_texts(part, self.count) for part in self._parts[9:11]),
-        )
-
-
-class OutputPiece(NamedTuple):
-    """Outputs of a piece by column."""
-
-    positions: Int64
-    seqs: Int64
-    stream_ids: Int64
-    kinds: Int64
-    steps: Int64
-    forecasts: list[bytes]
-    body_crcs: Int64
-
-    @classmethod
-    def unpack(cls, stored: bytes, directory: Directory, number: int) -> OutputPiece:
-        """From the bytes of a piece. Raises `DamagedPart`."""
-        first = (number - OUTPUTS_FROM) * PIECE_ROWS
-        count = min(PIECE_ROWS, directory.outputs.rows - first)
-        parts = open_piece(stored)
-        rows = decode_ints(parts[0], count)
-        return cls(
-            rows + directory.first_position,
-            decode_ints(parts[1], count) + directory.first_seq + rows,
-            directory.outputs.of_rows(first, count),
-            decode_ints(parts[2], count),
-            decode_ints(parts[3], count),
-            decode_blobs(parts[4], count),
-            np.frombuffer(parts[5], "<u4").astype(np.int64),
-        )
-
-
-def close_piece(parts: list[bytes]) -> bytes:
-    """Columns as one string of bytes under a checksum."""
-    return close_part(join(parts), compress=False)
-
-
-def open_piece(stored: bytes) -> list[bytes]:
-    """Inverse of `close_piece`. Raises `DamagedPart`."""
-    return split(open_part(stored))
-
-
 def _slices(ids: Int64) -> Slices:
     ends = np.append(np.flatnonzero(np.diff(ids)) + 1, len(ids)) if len(ids) else np.empty(0, np.int64)
     return Slices(ids[ends - 1], ends)
@@ -306,4 +148,4 @@ def _slices(ids: Int64) -> Slices:
 def _encode_times(at_ns: Int64, received: Int64) -> bytes:
     lags = at_ns - received
     at, lag = encode_ints(at_ns), encode_ints(lags)
-    return _LAG + lag if len(lag) < len(at) else _AT + at
+    return LAG + lag if len(lag) < len(at) else AT + at
