@@ -27,9 +27,6 @@ class Sealer:
     Args:
         rows: A segment has so many inputs, and those of the commit that they end in.
         keep_bytes: How large the ledger may be.
-
-    Attributes:
-        damaged_total: Batches that could not be sealed, since their checksum says that they were damaged.
     """
 
     def __init__(self, view: View, *, rows: int, keep_bytes: float) -> None:
@@ -40,11 +37,16 @@ class Sealer:
         self._next = self._end = (0, 0)  # seq, position; the end is exclusive
         self._of_legacy = False
         self._blocked = 0
-        self.damaged_total = 0
+        self._damaged = 0
 
     def reset(self) -> None:
         """Forget what was collected: the transaction of a step was rolled back."""
         self._builder = self._pieces = None
+
+    def take_damaged(self) -> int:
+        """1 if the step before found that a batch is damaged, and that nothing can be sealed until it is pruned."""
+        found, self._damaged = self._damaged, 0
+        return found
 
     def step(self, heads: Heads) -> int:
         """Do a little; return how many rows were gone through, 0 where there is nothing to do."""
@@ -110,7 +112,7 @@ class Sealer:
         try:
             done = self._take_legacy(builder) if self._of_legacy else self._take_batches(builder)
         except DamagedPart:
-            self._blocked, self.damaged_total = builder.first_seq, self.damaged_total + 1
+            self._blocked, self._damaged = builder.first_seq, 1
             self.reset()
             return 0
         if done:

@@ -149,6 +149,7 @@ class Ledger(LedgerReads):
             self._sealer.reset()
             raise
         self._parked -= pruned.parked
+        self.damaged_total += self._sealer.take_damaged()
         self._faults("prune:after")
         return pruned.rows + pruned.parked + sealed
 
