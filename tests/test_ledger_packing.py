@@ -95,7 +95,9 @@ def test_decimals_of_a_sensor_take_little() -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     commits=st.lists(
-        st.tuples(st.lists(input_rows, min_size=1, max_size=8), st.lists(output_rows, max_size=8)), min_size=1, max_size=5
+        st.tuples(st.lists(input_rows, min_size=1, max_size=8), st.lists(output_rows, max_size=8)),
+        min_size=1,
+        max_size=5,
     ),
     few_streams=st.booleans(),
 )

@@ -86,8 +86,10 @@ def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[in
     return found
 
 
-def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int) -> tuple[int, list[StoredOutput]]:
-    """Outputs of about `most` inputs after `after_seq`, and up to which seq they reach."""
+def outputs(
+    view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int, stream_id: int | None = None
+) -> tuple[int, list[StoredOutput]]:
+    """About `most` outputs of inputs after `after_seq`, and up to which seq they reach; of one stream without bodies."""
     place = at_seq(view.connection, after_seq + 1, sealed_seq=ends.sealed_seq)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
@@ -102,12 +104,12 @@ def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int)
         if count:
             with telling(first, inputs):
                 columns = unpack_outputs(part, count)
-                kept = unpack_bodies(bodies, count).bodies if position + count - 1 > ends.confirmed else None
-            found += (
-                row
-                for row in stored_outputs(view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside)
-                if after_seq < row.seq <= upto_seq
+                wanted = stream_id is None and position + count - 1 > ends.confirmed
+                kept = unpack_bodies(bodies, count).bodies if wanted else None
+            made = stored_outputs(
+                view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside, stream_id=stream_id
             )
+            found += (row for row in made if after_seq < row.seq <= upto_seq)
         if len(found) >= most:
             rows.close()
             return min(last, upto_seq), found
@@ -116,15 +118,16 @@ def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int)
 
 def stored_outputs(
     view: View, columns: OutputColumns, first_seq: int, first_position: int, bodies: Sequence[bytes] | None, *,
-    confirmed: int, aside: frozenset[int],
+    confirmed: int, aside: frozenset[int], stream_id: int | None = None,
 ) -> Iterator[StoredOutput]:  # fmt: skip
-    """Rows as they are handed out; a body only while it is to be published."""
+    """Rows (of one stream) as they are handed out; a body only while it is to be published."""
     view.names.learn(set(columns.stream_ids))
     known = view.names.names
-    for i, (kind, cause, stream_id, step, forecast, crc) in enumerate(zip(*columns, strict=True)):
-        position = first_position + i
-        body = bodies[i] if bodies is not None and position > confirmed and position not in aside else None
-        yield StoredOutput(position, first_seq + cause, *known[stream_id], step, forecast, body, crc, kind)
+    for i, (kind, cause, owner, step, forecast, crc) in enumerate(zip(*columns, strict=True)):
+        if stream_id is None or owner == stream_id:
+            position = first_position + i
+            body = bodies[i] if bodies is not None and position > confirmed and position not in aside else None
+            yield StoredOutput(position, first_seq + cause, *known[owner], step, forecast, body, crc, kind)
 
 
 def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = False) -> list[Pending]:

@@ -97,8 +97,8 @@ def _unsealed(
 def _outputs_between(view: View, wanted: Wanted, after: int, last: int, ends: Ends) -> list[StoredOutput]:
     found: list[StoredOutput] = []
     while after < last:
-        after, more = batches.outputs(view, after, last, ends, most=1 << 30)
-        found += (one for one in more if one.stream == wanted.stream and one.fleet == wanted.fleet)
+        after, more = batches.outputs(view, after, last, ends, most=1 << 30, stream_id=wanted.stream_id)
+        found += more
     return found[::-1]
 
 
