@@ -89,7 +89,7 @@ def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[in
 def outputs(
     view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int, stream_id: int | None = None
 ) -> tuple[int, list[StoredOutput]]:
-    """About `most` outputs of inputs after `after_seq`, and up to which seq they reach; of one stream without bodies."""
+    """About `most` outputs after `after_seq`, and up to which seq they reach; of one stream without bodies."""
     place = at_seq(view.connection, after_seq + 1, sealed_seq=ends.sealed_seq)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
