@@ -90,7 +90,8 @@ def test_a_backup_whose_rows_do_not_reach_its_checkpoint_is_refused(tmp_path: Pa
     for first in range(0, 100, 10):
         ledger.commit(Commit(*micro_batch(first, 10), confirmed=first))
     write_checkpoint(tmp_path, 30)
-    ledger.prune(80)
+    while ledger.prune(80):
+        pass
     with pytest.raises(StorageError, match="try again"):
         backup(tmp_path, tmp_path / "copy", copying)
     ledger.close()
