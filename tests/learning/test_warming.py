@@ -24,7 +24,7 @@ OTHER = replace(FLEET, features=(*FLEET.features, Feature("level")))
 
 def write(directory: Path, *inputs: Input) -> None:
     """A ledger that holds these inputs and was closed."""
-    ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+    ledger = Ledger.open(directory, Storage(directory=directory), segment_rows=10)
     ledger.commit(Commit(inputs, [0] * len(inputs), []))
     ledger.close()
 

@@ -89,7 +89,7 @@ class Life:
             directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)),
             keep_days=rng.choice((14.0, _TEN_SECONDS)),
         )  # fmt: skip
-        self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
+        self.ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
         self.ledger.journal, self.ledger.clock = journal, clock
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)

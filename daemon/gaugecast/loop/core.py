@@ -258,12 +258,14 @@ class Core:
         return [Pattern.parse(text).filter for part in self.pipeline.parts.values() for text in part.fleet.subscribe]
 
     def _prune(self) -> None:
-        """Let go of what is too old, if it is time, a little; a disk that is full, locked or away only puts it off."""
+        """Seal what is confirmed and let go of what is too old, if it is time, a little.
+
+        A disk that is full, locked or away only puts it off.
+        """
         now_s = self._monotonic()
         if now_s < self._prune_at_s or self.loop.holding:
             return
         self._prune_at_s = now_s + _PRUNE_S
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
-            floor = checkpoints.floor_seq(self.directory)
-            if floor and self.ledger.prune(floor):
+            if self.ledger.prune(checkpoints.floor_seq(self.directory)):
                 self._prune_at_s = now_s
