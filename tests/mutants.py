@@ -78,7 +78,7 @@ def _ack_on_receipt(patch: Patch) -> None:
 def _ack_without_commit(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def careless(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def careless(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         before = self._held
         commit(self, batch, facts)
         if self._held is batch and before is None:
@@ -110,7 +110,7 @@ def _publish_without_ledger(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
     waiting: dict[int, list[Output]] = {}
 
-    def forgetful(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def forgetful(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
@@ -196,7 +196,7 @@ def _no_preserve(patch: Patch) -> None:
 def _step_again(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def stepping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def stepping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         if self._held is batch:
             batch.outcome = self._pipeline.advance(batch.inputs)
         commit(self, batch, facts)
@@ -207,7 +207,7 @@ def _step_again(patch: Patch) -> None:
 def _drop_held(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def dropping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def dropping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         commit(self, batch, facts)
         self._held = None
 
@@ -221,7 +221,7 @@ def _checkpoint_while_holding(patch: Patch) -> None:
 def _timer_first(patch: Patch) -> None:
     gather = protocol.DataLoop._gather
 
-    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.Batch:
+    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.MicroBatch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
         batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]

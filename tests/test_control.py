@@ -41,7 +41,7 @@ from gaugecast.control import (
 )
 from gaugecast.control.requests import decode_request, name_of
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
-from gaugecast.status import Learner, Status
+from gaugecast.status import LearnerStatus, Status
 
 COMMANDS = [
     StatusQuery(),
@@ -274,7 +274,7 @@ def test_a_learner_tells_what_the_metrics_know() -> None:
     """The command's keys are those of `status.Learner`, with the same defaults."""
     told = msgspec.structs.asdict(LearnerReport(fleet="tanks"))
     del told["fleet"]
-    assert told == msgspec.structs.asdict(Learner())
+    assert told == msgspec.structs.asdict(LearnerStatus())
 
 
 VALUES = st.recursive(

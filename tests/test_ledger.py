@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
-from gaugecast.ledger import Batch, Committed, Ledger, LedgerReader, Pending, copying
+from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
 from gaugecast.ledger.connection import translated
 from gaugecast.records import Commit, Input, Kind, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
@@ -94,7 +94,7 @@ def test_replay_begins_after_the_given_input_and_ends_at_the_last_wanted(ledger:
     """`after_seq` is exclusive, `upto_seq` inclusive."""
     ledger.commit(Commit(*micro_batch(0, 10)))
     (batch,) = ledger.replay(4, upto_seq=7)
-    assert batch == Batch(5, [reading(4), reading(5), reading(6)], [0, 0, 0])
+    assert batch == StoredBatch(5, [reading(4), reading(5), reading(6)], [0, 0, 0])
 
 
 def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:

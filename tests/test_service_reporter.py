@@ -22,7 +22,7 @@ from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Commit, Input, Order, Refused
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.reporter import Reporter
-from gaugecast.status import Counts, Status
+from gaugecast.status import FleetCounts, Status
 from gaugecast.storage import checkpoints
 from ledger_rows import T0, micro_batch
 from support.pipelines import fleet_of, pipeline_of, reading
@@ -79,7 +79,7 @@ class Scene:
         """What the daemon says."""
         return self.reporter.look(now_s)
 
-    def counts(self) -> Counts:
+    def counts(self) -> FleetCounts:
         """Of the one fleet, and that they add up."""
         counts = self.look().fleets["tanks"].counts
         settled = counts.stepped + counts.late + counts.duplicate + counts.rejected
@@ -182,7 +182,7 @@ def test_what_earlier_processes_counted_is_not_told_again(scene: Scene) -> None:
     scene.hear(*(reading(i, 1.0, 2.0) for i in range(10)), Input.reject("not_json", T0, fleet="tanks"))
     scene.loop.received = Counter()
     scene.reporter = scene.begin()
-    assert scene.counts() == Counts()
+    assert scene.counts() == FleetCounts()
     scene.hear(reading(10, 1.0, 2.0), Input.reject("not_json", T0, fleet="tanks"))
     counts = scene.counts()
     assert (counts.received, counts.stepped, counts.forecasts, counts.rejects) == (2, 1, 1, {"not_json": 1})

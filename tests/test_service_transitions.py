@@ -11,10 +11,10 @@ import structlog
 
 from gaugecast import logs
 from gaugecast.service.transitions import TransitionLog
-from gaugecast.status import Broker, Publishing, Status, Storage
+from gaugecast.status import BrokerStatus, PublishingStatus, Status, StorageStatus
 
-PLANT = Broker(address="plant:1883", connected=True)
-OUT = Publishing(address="site:1883", connected=True)
+PLANT = BrokerStatus(address="plant:1883", connected=True)
+OUT = PublishingStatus(address="site:1883", connected=True)
 WELL = Status(recovered=1.0, broker=PLANT, publishing=OUT)
 
 
@@ -30,7 +30,7 @@ def away(why: str, **changes: object) -> Status:
 
 def storage(**changes: object) -> Status:
     """A well daemon but for its disk."""
-    return msgspec.structs.replace(WELL, storage=Storage(**changes))  # type: ignore[arg-type]
+    return msgspec.structs.replace(WELL, storage=StorageStatus(**changes))  # type: ignore[arg-type]
 
 
 def degraded(*reasons: str, **parts: object) -> Status:
@@ -93,7 +93,7 @@ def test_the_connection_that_publishes_has_lines_of_its_own(lines: io.StringIO) 
     diary.look(WELL)
     events(lines)
     for _ in range(60):
-        diary.look(msgspec.structs.replace(WELL, publishing=Publishing(address="site:1883", error="timed out")))
+        diary.look(msgspec.structs.replace(WELL, publishing=PublishingStatus(address="site:1883", error="timed out")))
     (line,) = events(lines)
     assert "broker not connected for publishing" in line
     assert "site:1883" in line
@@ -132,7 +132,7 @@ def test_what_degrades_is_told_with_its_reason_where_there_is_one(lines: io.Stri
     diary = TransitionLog()
     diary.look(WELL)
     lowered = msgspec.structs.replace(PLANT, lowered="plant/# granted at QoS 0 instead of 1")
-    diary.look(degraded("qos", "storage_fault", broker=lowered, storage=Storage(fault="checkpoints: gone")))
+    diary.look(degraded("qos", "storage_fault", broker=lowered, storage=StorageStatus(fault="checkpoints: gone")))
     _, _, qos, fault = events(lines)
     assert "plant/# granted at QoS 0 instead of 1" in qos
     assert "checkpoints: gone" in fault

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gaugecast.cli.watch import Trails, ask_streams, render_streams
 from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
-from gaugecast.status import Fleet, Status
+from gaugecast.status import FleetStatus, Status
 from test_status import LATE, STATUS, screen, with_fleets
 
 
@@ -118,7 +118,7 @@ def test_the_head_and_the_foot_say_how_the_daemon_fares() -> None:
 
 def test_the_head_tells_of_readings_that_came_late_or_twice() -> None:
     """Of all fleets together."""
-    told = with_fleets(tanks=Fleet(counts=LATE), pumps=Fleet(counts=LATE))
+    told = with_fleets(tanks=FleetStatus(counts=LATE), pumps=FleetStatus(counts=LATE))
     text = screen(render_streams(answer(tank(), status=told), Trails(), width=120), 120)
     assert "4.1 ms to forecast · 24 late (45 s on average), 6 twice" in text
 
@@ -184,7 +184,9 @@ def test_a_long_reason_is_told_whole_and_takes_its_lines_from_the_table(gone: st
 
 def test_degradation_is_not_what_is_cut_on_a_narrow_screen() -> None:
     """It stands before the figures that can wait."""
-    status = msgspec.structs.replace(with_fleets(tanks=Fleet(counts=LATE)), degraded=["checkpoint", "storage_busy"])
+    status = msgspec.structs.replace(
+        with_fleets(tanks=FleetStatus(counts=LATE)), degraded=["checkpoint", "storage_busy"]
+    )
     text = screen(render_streams(answer(tank(), status=status), Trails()))
     assert "degraded: checkpoint, storage_busy" in text
 

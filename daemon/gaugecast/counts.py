@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
     rejected, exactly.
 
@@ -43,9 +43,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.rejects.values())
 
 
-def add_up(counts: Iterable[Counts]) -> Counts:
+def add_up(counts: Iterable[FleetCounts]) -> FleetCounts:
     """The sum, count by count."""
     parts = list(counts)
     rejects = sum((Counter(part.rejects) for part in parts), Counter[str]())
-    numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
-    return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
+    numbers = [name for name in FleetCounts.__struct_fields__ if name != "rejects"]
+    return FleetCounts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})

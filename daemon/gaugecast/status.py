@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gaugecast.counts import Counts as Counts
+from gaugecast.counts import FleetCounts as FleetCounts
 from gaugecast.counts import add_up
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
@@ -55,7 +55,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     reconnects_total: int = 0
 
 
-class Broker(Side, frozen=True, kw_only=True):
+class BrokerStatus(Side, frozen=True, kw_only=True):
     """The connection that subscribes.
 
     Attributes:
@@ -73,7 +73,7 @@ class Broker(Side, frozen=True, kw_only=True):
     dropped_total: int | None = None
 
 
-class Publishing(Side, frozen=True, kw_only=True):
+class PublishingStatus(Side, frozen=True, kw_only=True):
     """The connection that publishes, and forecasts on their way out.
 
     Attributes:
@@ -91,7 +91,7 @@ class Publishing(Side, frozen=True, kw_only=True):
     latency_s: float | None = None
 
 
-class Storage(msgspec.Struct, frozen=True, kw_only=True):
+class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state directory; totals are of this process.
 
     Attributes:
@@ -114,7 +114,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     wal_failure: str | None = None
 
 
-class Streams(msgspec.Struct, frozen=True, kw_only=True):
+class StreamCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many streams a fleet has; a stale one is active too, but silent for `stale_after`."""
 
     active: int = 0
@@ -122,7 +122,7 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     stale: int = 0
 
 
-class Feature(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How well one feature is forecast, over all streams of the fleet, discounted.
 
     Attributes:
@@ -137,7 +137,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     shadow_skill: float | None = None
 
 
-class Learner(msgspec.Struct, frozen=True, kw_only=True):
+class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the learner last told of one fleet; totals are of its process.
 
     Attributes:
@@ -166,7 +166,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
     skill: float | None = None
 
 
-class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fleet. One that has left, or the fleet `""` of messages that belong to none, has counts alone.
 
     Attributes:
@@ -175,12 +175,12 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         rollbacks_total: How often weights in force were taken back.
     """
 
-    counts: Counts = Counts()
-    streams: Streams | None = None
+    counts: FleetCounts = FleetCounts()
+    streams: StreamCounts | None = None
     model: str | None = None
     shadow: Shadow | None = None
-    features: dict[str, Feature] = {}
-    learner: Learner | None = None
+    features: dict[str, FeatureStatus] = {}
+    learner: LearnerStatus | None = None
     rollbacks_total: int = 0
 
 
@@ -208,11 +208,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     uptime_s: float | None = None
     recovered: float | None = None
-    broker: Broker = Broker()
-    publishing: Publishing = Publishing()
-    storage: Storage = Storage()
+    broker: BrokerStatus = BrokerStatus()
+    publishing: PublishingStatus = PublishingStatus()
+    storage: StorageStatus = StorageStatus()
     rates: Rates = Rates()
-    fleets: dict[str, Fleet] = {}
+    fleets: dict[str, FleetStatus] = {}
     degraded: list[str] = []
     reload_refused: str | None = None
     metrics_url: str = ""
@@ -234,11 +234,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.doing.verb == "forecasting"
 
     @property
-    def total(self) -> Counts:
+    def total(self) -> FleetCounts:
         """The counts of all fleets together."""
         return add_up(fleet.counts for fleet in self.fleets.values())
 
-    def at_work(self) -> Iterator[tuple[str, Fleet, Streams]]:
+    def at_work(self) -> Iterator[tuple[str, FleetStatus, StreamCounts]]:
         """The fleets that are configured and have begun, with their streams."""
         for name, fleet in self.fleets.items():
             if fleet.streams is not None:

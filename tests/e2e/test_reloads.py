@@ -15,7 +15,7 @@ from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.events import FleetConfigured, ShadowWarmed
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.status import Counts, Status
+from gaugecast.status import FleetCounts, Status
 from gaugecast.storage.models import ModelStore
 from support.daemon import OUTCOMES, DaemonProcess, run_command
 from support.models import random_model
@@ -154,19 +154,19 @@ class Books:
     """
 
     daemon: DaemonProcess
-    before: dict[str, Counts] = field(default_factory=dict)
+    before: dict[str, FleetCounts] = field(default_factory=dict)
 
     def begin_anew(self) -> None:
         """Another process counts from zero."""
         self.before = {}
 
-    def look(self) -> dict[str, Counts]:
+    def look(self) -> dict[str, FleetCounts]:
         """The counts now, as `gaugecast status --json` has them."""
         answer = msgspec.convert(call(self.daemon.state / SOCKET_NAME, StatusQuery(), 5.0), Status)
         now = {name: one.counts for name, one in answer.fleets.items()}
         for name, counts in now.items():
-            before = self.before.get(name, Counts())
-            for one in (f for f in Counts.__struct_fields__ if f not in ("held", "rejects")):
+            before = self.before.get(name, FleetCounts())
+            for one in (f for f in FleetCounts.__struct_fields__ if f not in ("held", "rejects")):
                 assert getattr(counts, one) >= getattr(before, one) >= 0, f"{name}: {one} of {counts}, before {before}"
             assert all(counts.rejects[reason] >= before.rejects.get(reason, 0) for reason in before.rejects)
         assert self.before.keys() <= now.keys(), "expected no fleet's counts to vanish"
@@ -177,7 +177,7 @@ class Books:
         """Wait until a fleet's counts are these; then each fleet's, in /metrics, must add up."""
 
         def found() -> bool:
-            counts = self.look().get(fleet, Counts())
+            counts = self.look().get(fleet, FleetCounts())
             return all(getattr(counts, name) == value for name, value in expected.items())
 
         wait_until(found, what=lambda: f"{expected} of {fleet}; {self.before}")

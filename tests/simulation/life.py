@@ -11,7 +11,7 @@ from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
-from gaugecast.loop.orders import Subscriptions
+from gaugecast.loop.orders import TopicFilters
 from gaugecast.loop.ports import Decodes
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.pipeline import Outcome, Pipeline
@@ -106,7 +106,7 @@ class Life:
         self._counted_before = counted(pipeline)
 
     def _ports(self, directory: Path, storage: Storage, weights: Weights) -> Ports:
-        def dial(wanted: Subscriptions, forget: Sequence[str], _resumed: bool) -> SimLink:
+        def dial(wanted: TopicFilters, forget: Sequence[str], _resumed: bool) -> SimLink:
             self.link.subscriber.dial(wanted.filters, forget)
             return self.link
 

@@ -31,7 +31,7 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ListeningPlan:
     """What a configuration would run."""
 
     path: Path
@@ -59,7 +59,7 @@ def check_command(
     console.print(render_survey(survey, seconds))
 
 
-def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
+def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     """Read and check a configuration.
 
     Raises:
@@ -68,7 +68,7 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
     notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
-    return Plan(path, settings, fleets, tuple(notes))
+    return ListeningPlan(path, settings, fleets, tuple(notes))
 
 
 def _check_directory(directory: Path) -> list[str]:
@@ -183,7 +183,7 @@ def _filters(fleets: Sequence[Fleet], mqtt: Mqtt) -> list[tuple[str, int]]:
     return [*ours, (SYS_VERSION, 0), (SYS_DROPPED, 0)]
 
 
-def render_plan(plan: Plan) -> RenderableType:
+def render_plan(plan: ListeningPlan) -> RenderableType:
     """What would be run; pure."""
     mqtt = plan.settings.mqtt
     secure = "TLS, " if mqtt.tls is not None else ""

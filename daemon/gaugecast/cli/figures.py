@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from gaugecast.pipeline.batch_result import Totals
-from gaugecast.status import Counts
+from gaugecast.status import FleetCounts
 
 NOTHING = "–"  # not known
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -68,7 +68,7 @@ def show_age(seconds: float) -> str:
     return f"{total} s"
 
 
-def show_passed_over(counts: Counts | Totals) -> str:
+def show_passed_over(counts: FleetCounts | Totals) -> str:
     """`12 late (45 s on average), 3 twice`; empty where all came in time and once."""
     told = []
     if counts.late:

@@ -30,7 +30,7 @@ from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable
-from gaugecast.status import Fleet, Learner, Publishing, Shadow, Status, Storage, Streams
+from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Shadow, Status, StorageStatus, StreamCounts
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -150,7 +150,7 @@ def _broker(answer: Status) -> Text:
     )
 
 
-def _publishing(publishing: Publishing) -> Text:
+def _publishing(publishing: PublishingStatus) -> Text:
     """The other connection, where it is not simply there, too."""
     return _join(
         (publishing.address or NOTHING, ""),
@@ -179,7 +179,7 @@ def _forecasts(answer: Status) -> Text:
     )
 
 
-def _kept(storage: Storage) -> Text:
+def _kept(storage: StorageStatus) -> Text:
     age, size, rows = storage.checkpoint_age_s, storage.ledger_bytes, storage.quarantine_rows
     return _join(
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
@@ -188,7 +188,7 @@ def _kept(storage: Storage) -> Text:
     )
 
 
-def _learner(fleet: str, learner: Learner, rollbacks: int) -> Text:
+def _learner(fleet: str, learner: LearnerStatus, rollbacks: int) -> Text:
     """Of one fleet; drifts, roll-backs and failures only where there were any."""
     rate, lag_s = learner.rate, learner.lag_s
     drifts, failures = learner.drift_total, learner.failures_total
@@ -215,7 +215,7 @@ def _join(*parts: tuple[str, str] | None) -> Text:
     return Text(" · ", style="dim").join(Text(text, style=style or "default") for text, style in filter(None, parts))
 
 
-def _fleet_table(fleets: Iterable[tuple[str, Fleet, Streams]]) -> Table:
+def _fleet_table(fleets: Iterable[tuple[str, FleetStatus, StreamCounts]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("fleet", "streams", "model", "feature"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")
@@ -232,7 +232,7 @@ def _fleet_table(fleets: Iterable[tuple[str, Fleet, Streams]]) -> Table:
     return table
 
 
-def _streams(streams: Streams) -> Text:
+def _streams(streams: StreamCounts) -> Text:
     return _join(
         (f"{streams.active:,}", ""),
         (f"{streams.stale:,} stale", "yellow") if streams.stale else None,

@@ -6,19 +6,18 @@ everybody else, in this process or another; `copying` makes backups.
 
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import (
-    Batch,
     Committed,
     HistoryPage,
     Pending,
     Quarantined,
     RefusedOutput,
+    StoredBatch,
     StoredOutput,
     StoredReading,
 )
 from gaugecast.ledger.store import Ledger
 
 __all__ = [
-    "Batch",
     "Committed",
     "HistoryPage",
     "Ledger",
@@ -26,6 +25,7 @@ __all__ = [
     "Pending",
     "Quarantined",
     "RefusedOutput",
+    "StoredBatch",
     "StoredOutput",
     "StoredReading",
 ]

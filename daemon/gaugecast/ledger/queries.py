@@ -14,7 +14,7 @@ from pathlib import Path
 from gaugecast.events import Event, decode_event
 from gaugecast.ledger import batches, legacy, sealed
 from gaugecast.ledger.packing import InputColumns
-from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
+from gaugecast.ledger.rows import Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
 from gaugecast.ledger.view import Ends, View
 from gaugecast.records import Input, Kind
 
@@ -23,7 +23,7 @@ _BOOLS = (False, True)
 _Details = Mapping[int, str]
 
 
-def replay(view: View, after_seq: int, *, most: int, upto_seq: int | None = None) -> Iterator[Batch]:
+def replay(view: View, after_seq: int, *, most: int, upto_seq: int | None = None) -> Iterator[StoredBatch]:
     """Inputs with seq > `after_seq` (and ≤ `upto_seq`) in order, at most `most` in a batch."""
     last = (1 << 62) if upto_seq is None else upto_seq
     while after_seq < last:
@@ -76,7 +76,7 @@ def _details(connection: sqlite3.Connection, first_seq: int, last_seq: int) -> _
     )
 
 
-def _to_batch(view: View, first_seq: int, columns: InputColumns, details: _Details) -> Batch:
+def _to_batch(view: View, first_seq: int, columns: InputColumns, details: _Details) -> StoredBatch:
     view.names.learn(set(columns.stream_ids))
     known = view.names.names
     fleets, streams = zip(*(known[stream_id] for stream_id in columns.stream_ids), strict=True)
@@ -92,7 +92,7 @@ def _to_batch(view: View, first_seq: int, columns: InputColumns, details: _Detai
     for i, kind in enumerate(columns.kinds):
         if kind == Kind.EVENT:
             inputs[i] = inputs[i]._replace(event=decode_event(details[first_seq + i]))
-    return Batch(first_seq, inputs, list(columns.verdicts))
+    return StoredBatch(first_seq, inputs, list(columns.verdicts))
 
 
 def events(view: View, after_seq: int = 0) -> list[tuple[int, str, Event]]:

@@ -12,7 +12,7 @@ from gaugecast.events import Event
 from gaugecast.ledger import queries
 from gaugecast.ledger.connection import translated
 from gaugecast.ledger.history import Wanted, history
-from gaugecast.ledger.rows import Batch, HistoryPage, Pending, Quarantined, RefusedOutput, StoredOutput
+from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
 from gaugecast.ledger.view import Damaged, View
 from gaugecast.records import FIRST_NS, LAST_NS
 
@@ -82,7 +82,7 @@ class LedgerReads:
         """What the ledger takes on the disk, its WAL included."""
         return queries.size_bytes(self.path)
 
-    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[Batch]:
+    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]:
         """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
         with self._reading():
             yield from queries.replay(self._view, after_seq, most=most, upto_seq=upto_seq)

@@ -28,7 +28,7 @@ class Pending(NamedTuple):
     topic: str
 
 
-class Batch(NamedTuple):
+class StoredBatch(NamedTuple):
     """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
 
     first_seq: int

@@ -23,7 +23,7 @@ from gaugecast.loop.clock import ArrivalClock, Past, elapsed_ns
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.loop.models import LossyLoader, shipped_model
-from gaugecast.loop.orders import Configuration, Orders, Subscriptions
+from gaugecast.loop.orders import Configuration, Orders, TopicFilters
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import CoreLedger, Decodes, LoopLink, Models, Notes, Writer
 from gaugecast.loop.protocol import DataLoop, RoundFacts
@@ -60,9 +60,9 @@ class Setup:
     watch_drops: bool = False
 
     @property
-    def subscriptions(self) -> Subscriptions:
+    def subscriptions(self) -> TopicFilters:
         """What is asked of the broker for these fleets."""
-        return Subscriptions.of(self.fleets, watch_drops=self.watch_drops)
+        return TopicFilters.of(self.fleets, watch_drops=self.watch_drops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Ports:
     """
 
     ledger: CoreLedger
-    dial: Callable[[Subscriptions, Sequence[str], bool], LoopLink]
+    dial: Callable[[TopicFilters, Sequence[str], bool], LoopLink]
     writer: Callable[[], Writer]
     store: Models
     notes: Notes

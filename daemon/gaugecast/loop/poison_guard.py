@@ -92,7 +92,7 @@ class PoisonGuard:
 
     @contextmanager
     def blaming(self) -> Iterator[None]:
-        """A defect that comes up within is what is under way; a disk that fails, or another client with our id, is not."""
+        """A defect that comes up within is what is under way; a failing disk or a taken client id is not."""
         try:
             yield
         except Exception as exc:

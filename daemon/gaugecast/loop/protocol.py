@@ -45,7 +45,7 @@ _SETTLE_COUNT = 500
 
 
 @dataclass(slots=True)
-class Batch:
+class MicroBatch:
     """A micro-batch on its way through the protocol; everything that its commit writes."""
 
     messages: Sequence[Message]
@@ -110,7 +110,7 @@ class DataLoop:
         self._guard, self._backlog = guard, Backlog(guard, settings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
-        self._held: Batch | None = None
+        self._held: MicroBatch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
         self._settled_at_s = monotonic()
@@ -138,7 +138,7 @@ class DataLoop:
         self._publish(facts)
         return facts
 
-    def _gather(self, facts: RoundFacts) -> Batch:
+    def _gather(self, facts: RoundFacts) -> MicroBatch:
         """Whatever is to be taken now: events, messages, the timer, in this order.
 
         The timer comes last, behind what waits, too: a stream that speaks again just when it would be parked must not
@@ -161,7 +161,7 @@ class DataLoop:
             inputs.append(Input.timer(now_ns))
         names = [(order.fleet, order.stream) for order in unparked]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
-        return Batch(messages, inputs, decoded.refused, names, arrived_s)
+        return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
@@ -207,7 +207,7 @@ class DataLoop:
         self._mark("lag", self._lag.lagging)
         return 0 if held else self._backlog.room
 
-    def _advance(self, batch: Batch, facts: RoundFacts) -> None:
+    def _advance(self, batch: MicroBatch, facts: RoundFacts) -> None:
         with self._guard.blaming():
             batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
         self._guard.survived(batch.messages)
@@ -227,7 +227,7 @@ class DataLoop:
             outcome.extend(self._pipeline.advance(inputs[begin : begin + most]))
         return outcome
 
-    def _commit(self, batch: Batch, facts: RoundFacts) -> None:
+    def _commit(self, batch: MicroBatch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
         outcome = batch.outcome
         assert outcome is not None
@@ -280,7 +280,7 @@ class DataLoop:
             return
         many = self.publisher.confirmed - self._ledger.confirmed >= _SETTLE_COUNT
         if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
-            empty = Batch((), [], [], [], 0.0, outcome=Outcome([], []))
+            empty = MicroBatch((), [], [], [], 0.0, outcome=Outcome([], []))
             self._commit(empty, facts)
 
     @property

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gaugecast.records import REJECT_REASONS
-from gaugecast.status import DEGRADED_REASONS, Counts, Feature, Fleet, Learner, Status, Streams
+from gaugecast.status import (
+    DEGRADED_REASONS,
+    FeatureStatus,
+    FleetCounts,
+    FleetStatus,
+    LearnerStatus,
+    Status,
+    StreamCounts,
+)
 
 Sample = tuple[tuple[str, ...], float]
 Getter = Callable[[Status], Iterable[Sample]]
@@ -58,7 +66,7 @@ def _one(get: Callable[[Status], Value]) -> Getter:
     return samples
 
 
-def _counted(get: Callable[[Counts], float]) -> Getter:
+def _counted(get: Callable[[FleetCounts], float]) -> Getter:
     """By fleet; those that have left go on to be told, and what belongs to no fleet has none of these counts."""
     return lambda status: [((name,), float(get(fleet.counts))) for name, fleet in status.fleets.items() if name]
 
@@ -75,9 +83,9 @@ def _outcomes(status: Status) -> Iterator[Sample]:
             yield (name, outcome), float(getattr(counts, outcome))
 
 
-def _with_nobody(status: Status) -> Iterator[tuple[str, Fleet]]:
+def _with_nobody(status: Status) -> Iterator[tuple[str, FleetStatus]]:
     """All fleets, and `""` always: its series begin at 0, too."""
-    yield from (status.fleets if "" in status.fleets else {"": Fleet(), **status.fleets}).items()
+    yield from (status.fleets if "" in status.fleets else {"": FleetStatus(), **status.fleets}).items()
 
 
 def _rejects(status: Status) -> Iterator[Sample]:
@@ -86,7 +94,7 @@ def _rejects(status: Status) -> Iterator[Sample]:
         yield (reason,), float(rejects.get(reason, 0))
 
 
-def _fleets(get: Callable[[Fleet, Streams], Value]) -> Getter:
+def _fleets(get: Callable[[FleetStatus, StreamCounts], Value]) -> Getter:
     """By fleet, of those at work."""
 
     def samples(status: Status) -> Iterator[Sample]:
@@ -98,11 +106,11 @@ def _fleets(get: Callable[[Fleet, Streams], Value]) -> Getter:
     return samples
 
 
-def _learners(get: Callable[[Learner], Value]) -> Getter:
+def _learners(get: Callable[[LearnerStatus], Value]) -> Getter:
     return _fleets(lambda fleet, _: None if fleet.learner is None else get(fleet.learner))
 
 
-def _features(get: Callable[[Feature], Value]) -> Getter:
+def _features(get: Callable[[FeatureStatus], Value]) -> Getter:
     def samples(status: Status) -> Iterator[Sample]:
         for name, fleet, _ in status.at_work():
             for feature, score in fleet.features.items():

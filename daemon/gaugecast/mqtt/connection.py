@@ -13,7 +13,7 @@ from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import Inbound, write_pubcomp
 from gaugecast.mqtt.role import Role
 from gaugecast.mqtt.session import Accepted, Ended, Session
-from gaugecast.mqtt.wire import Closed, Wire
+from gaugecast.mqtt.wire import ClosedByBroker, Wire
 
 CONNACK_TIMEOUT_S = 10.0
 KEEPALIVE_CHECK_S = 0.25
@@ -132,7 +132,7 @@ class Connection:
     def how_ended(self, failure: OSError) -> SessionEnd:
         """What kind of end it was that `failure`, raised by `turn`, tells of."""
         how: How = "otherwise"
-        if isinstance(failure, Closed):
+        if isinstance(failure, ClosedByBroker):
             how = "closed"
         elif isinstance(failure, ConnectionEnded):
             how = "blamed" if failure.blamed else "otherwise"
@@ -160,7 +160,7 @@ class Connection:
         try:
             self.wire.flush()
         except OSError:
-            with contextlib.suppress(Closed):  # an end that was a reset is met as one in order the second time
+            with contextlib.suppress(ClosedByBroker):  # an end that was a reset is met as one in order the second time
                 while self._read():
                     pass
             raise

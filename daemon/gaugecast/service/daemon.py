@@ -24,7 +24,7 @@ from gaugecast.ledger.wal import WalCopier
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
-from gaugecast.loop.orders import Subscriptions
+from gaugecast.loop.orders import TopicFilters
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import StreamColumns
 from gaugecast.mqtt import Link
@@ -37,7 +37,7 @@ from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
-from gaugecast.status import Fleet, Status, announcement
+from gaugecast.status import FleetStatus, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
@@ -191,7 +191,7 @@ class Daemon:
         """The real world."""
         directory, storage, mqtt = self._directory, self.settings.storage, self.settings.mqtt
 
-        def dial(wanted: Subscriptions, forget: Sequence[str], resumed: bool) -> Link:
+        def dial(wanted: TopicFilters, forget: Sequence[str], resumed: bool) -> Link:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
         def writer() -> CheckpointWriter:
@@ -216,7 +216,9 @@ class Daemon:
 
     def _tell_progress(self, share: float) -> None:
         self.status = Status(
-            version=__version__, recovered=min(share, 0.999), fleets={name: Fleet() for name in self.settings.fleet}
+            version=__version__,
+            recovered=min(share, 0.999),
+            fleets={name: FleetStatus() for name in self.settings.fleet},
         )
         self._metrics.set_status(self.status)
         self._notifier.extend_timeout(_EXTEND_S)
