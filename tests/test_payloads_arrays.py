@@ -121,6 +121,11 @@ def payloads(draw: st.DrawFn) -> bytes:
     retain=False,
     dup=False,
 )
+@example(b'[{"t":1,"pressure":1},{"t":2,"pressure":null}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":2,"pressure":10.5}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":1767225901,"pressure":1}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":1e12,"pressure":1}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'{"temperature":9,"a":[{"t":1,"pressure":1}]}', "envelope", TOPICS[0], 1, False, False)
 def test_both_ways_give_the_same(payload: bytes, name: str, topic: str, qos: int, retain: bool, dup: bool) -> None:
     """To the bit: values, times, keys, deliveries, streams, reasons; in order, and single copies no less."""
     fleet = FLEETS[name]
