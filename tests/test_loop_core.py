@@ -180,3 +180,12 @@ def _gone(fleet: str, version: str) -> object:
     if fleet == "joined":
         raise ModelError(f"weights {version} expected, found nothing")
     return model_of(fleet, version)
+
+
+def test_orders_in_line_are_taken_without_waiting_for_a_message(plant: Plant) -> None:
+    """A newcomer's memory of thousands of streams is in place after as many rounds, not quarters of a second."""
+    plant.put_chunks_in_line()
+    began, rounds = plant.clock.monotonic(), len(plant.life.core.orders)
+    plant.turn(rounds)
+    assert len(plant.life.core.orders) == 0
+    assert plant.clock.monotonic() - began < 0.25 * rounds / 2
