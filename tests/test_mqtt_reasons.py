@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gaugecast.config.schema import Mqtt
+from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.errors import SessionTaken
 from gaugecast.mqtt import Link
 from gaugecast.mqtt.reasons import CONNACK, DISCONNECT, PUBACK, SUBACK, name_reason
@@ -24,24 +24,36 @@ def broker() -> Iterator[ScriptedBroker]:
 
 
 @pytest.fixture
-def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
+def other() -> Iterator[ScriptedBroker]:
+    """Another, to publish to."""
+    other = ScriptedBroker()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def make_link(broker: ScriptedBroker, other: ScriptedBroker) -> Iterator[Callable[..., Link]]:
     """Makes links to it."""
     links: list[Link] = []
 
     def make(protocol: str = "5", filters: int = 1) -> Link:
-        mqtt = Mqtt(host="127.0.0.1", port=broker.port, protocol=protocol, reconnect_max_s=0.1, publish_window=300)
+        mqtt = Mqtt(
+            host="127.0.0.1", port=broker.port, protocol=protocol, reconnect_max_s=0.1, publish_window=300,
+            publish=Publish(port=other.port),
+        )  # fmt: skip
         links.append(Link(mqtt, [(f"in/{n}", 1) for n in range(filters)]))
         return links[-1]
 
     yield make
-    broker.hang_up()  # else each link would wait for that
+    for side in (broker, other):
+        side.hang_up()  # else each link would wait for that
     for link in links:
         link.close(0.0)
 
 
 def turn(link: Link) -> Callable[[], None]:
     """One short round."""
-    return lambda: link.poll(0, 0.001) and None
+    return lambda: link.poll(9, 0.001) and None
 
 
 def turn_until(link: Link, condition: Callable[[], object]) -> None:
@@ -49,23 +61,23 @@ def turn_until(link: Link, condition: Callable[[], object]) -> None:
     for _ in range(5000):
         if condition():
             return
-        link.poll(0, 0.001)
-    raise AssertionError(f"expected the condition to come true; last error {link.last_error}")
+        link.poll(9, 0.001)
+    raise AssertionError(f"expected the condition to come true; last error {link.subscriber.last_error}")
 
 
-def test_all_codes_of_puback(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+def test_all_codes_of_puback(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
     """Below 0x80 it was taken; from there on it was refused, 0x95 included, which is none of PUBACK's."""
     link = make_link()
-    broker.accept(turn(link))
-    turn_until(link, lambda: link.connected)
+    other.accept(turn(link))
+    turn_until(link, lambda: link.sender.connected)
     for code in range(256):
-        link.publish(code, "out", b"x", 1, False)
-    broker.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 256)
+        link.sender.publish(code, "out", b"x", 1, False)
+    other.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 256)
     for code in range(256):
-        broker.say(b"\x40\x03" + (1024 + code).to_bytes(2, "big") + bytes((code,)))
-    turn_until(link, lambda: link.room() == 300)
-    assert link.take_confirmed() == list(range(128))
-    refused = dict(link.take_refused())
+        other.say(b"\x40\x03" + (1024 + code).to_bytes(2, "big") + bytes((code,)))
+    turn_until(link, lambda: link.sender.room() == 300)
+    assert link.sender.take_confirmed() == list(range(128))
+    refused = dict(link.sender.take_refused())
     assert refused == {code: name_reason(code, PUBACK) for code in range(128, 256)}
     assert (refused[0x95], refused[0x87]) == ("Packet too large (149)", "Not authorized (135)")
     assert refused[0xFF] == "reason code 255"
@@ -80,16 +92,16 @@ def test_all_codes_of_suback(broker: ScriptedBroker, make_link: Callable[..., Li
         at = said.index(b"in/0") - 5
         codes = bytes(code % 256 for code in range(first, first + 100))
         broker.say(b"\x90\x67" + said[at : at + 2] + b"\x00" + codes)
-        turn_until(link, lambda: link.deaf)
-        told = str(link.deaf)
+        turn_until(link, lambda: link.subscriber.deaf)
+        told = str(link.subscriber.deaf)
         assert told.count("expected QoS 1, got") == sum(code > 2 for code in codes)
         assert all(
             f"'in/{n}': expected QoS 1, got {name_reason(c, SUBACK)}" in told for n, c in enumerate(codes) if c > 2
         )
-        assert (link.lowered is None) == (first > 0 and 0 not in codes)
+        assert (link.subscriber.lowered is None) == (first > 0 and 0 not in codes)
         broker.hang_up()
-        turn_until(link, lambda: not link.connected)
-        assert (link.deaf, link.lowered) == (None, None)
+        turn_until(link, lambda: not link.subscriber.connected)
+        assert (link.subscriber.deaf, link.subscriber.lowered) == (None, None)
 
 
 @pytest.mark.parametrize("code", range(256))
@@ -97,14 +109,14 @@ def test_each_code_of_disconnect(broker: ScriptedBroker, make_link: Callable[...
     """The connection is over, the reason is told; 0x8E alone ends the process."""
     link = make_link()
     broker.accept(turn(link))
-    turn_until(link, lambda: link.connected)
+    turn_until(link, lambda: link.subscriber.connected)
     broker.say(b"\xe0\x01" + bytes((code,)))
     if code == 0x8E:
         with pytest.raises(SessionTaken, match="taken over"):
-            turn_until(link, lambda: not link.connected)
+            turn_until(link, lambda: not link.subscriber.connected)
     else:
-        turn_until(link, lambda: not link.connected)
-    assert link.last_error == f"the broker ended the connection: {name_reason(code, DISCONNECT)}"
+        turn_until(link, lambda: not link.subscriber.connected)
+    assert link.subscriber.last_error == f"the broker ended the connection: {name_reason(code, DISCONNECT)}"
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -115,10 +127,10 @@ def test_each_code_of_connack(broker: ScriptedBroker, make_link: Callable[..., L
     broker.accept(
         turn(link), b"\x20\x03\x00" + bytes((code, 0)) if protocol == "5" else b"\x20\x02\x00" + bytes((code,))
     )
-    turn_until(link, lambda: link.counters.failed_dials_total)
+    turn_until(link, lambda: link.subscriber.counters.failed_dials_total)
     named = name_reason(code, CONNACK, v5=protocol == "5")
-    assert link.last_error == f"the broker refused the connection: {named}"
-    assert not link.connected
+    assert link.subscriber.last_error == f"the broker refused the connection: {named}"
+    assert not link.subscriber.connected
 
 
 @pytest.mark.parametrize("code", range(256))
@@ -129,10 +141,10 @@ def test_each_code_of_suback_on_3_1_1(broker: ScriptedBroker, make_link: Callabl
     said = broker.listen(turn(link), lambda said: b"in/0" in said)
     at = said.index(b"in/0") - 4
     broker.say(b"\x90\x03" + said[at : at + 2] + bytes((code,)))
-    turn_until(link, lambda: not link._subscriptions._waiting)
-    assert (link.deaf is None) == (code < 3)
-    assert (link.lowered is None) == (code != 0)
-    assert link.connected
+    turn_until(link, lambda: not link.subscriber._subscriptions._waiting)
+    assert (link.subscriber.deaf is None) == (code < 3)
+    assert (link.subscriber.lowered is None) == (code != 0)
+    assert link.subscriber.connected
 
 
 def test_words_of_3_1_1_and_of_another_packet_are_found() -> None:
@@ -154,11 +166,11 @@ def test_control_packets_that_contradict_themselves_end_the_connection_and_not_t
     link = make_link()
     if packet[0] == 0x20:
         broker.accept(turn(link), packet)
-        turn_until(link, lambda: link.counters.failed_dials_total)
+        turn_until(link, lambda: link.subscriber.counters.failed_dials_total)
     else:
         broker.accept(turn(link))
-        turn_until(link, lambda: link.connected)
+        turn_until(link, lambda: link.subscriber.connected)
         broker.say(packet)
-        turn_until(link, lambda: not link.connected)
+        turn_until(link, lambda: not link.subscriber.connected)
     broker.accept(turn(link), CONNACK_V5)
-    turn_until(link, lambda: link.connected)
+    turn_until(link, lambda: link.subscriber.connected)
