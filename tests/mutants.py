@@ -214,10 +214,6 @@ def _drop_held(patch: Patch) -> None:
     patch(protocol.DataLoop, "_commit", dropping)
 
 
-def _checkpoint_while_holding(patch: Patch) -> None:
-    patch(protocol.DataLoop, "holding", property(lambda _: False))
-
-
 def _timer_first(patch: Patch) -> None:
     gather = protocol.DataLoop._gather
 
@@ -311,7 +307,6 @@ MUTANTS: dict[str, Mutant] = {
     "no_preserve": Mutant("a checkpoint has rows of different moments", _no_preserve, chaos=True),
     "step_again": Mutant("a failed commit is stepped once more", _step_again),
     "drop_held": Mutant("a batch whose commit failed is forgotten", _drop_held),
-    "checkpoint_while_holding": Mutant("a checkpoint stands before rows that it knows", _checkpoint_while_holding),
     "timer_first": Mutant("a stream is parked under the reading that ends its silence", _timer_first),
     "decoder_at_once": Mutant("a reload reads by the new file what is stepped by the old", _decoder_at_once),
     "steps_forgotten": Mutant("a parked stream counts from the beginning again", _steps_forgotten),

@@ -14,6 +14,7 @@ from gaugecast import events
 from gaugecast.errors import ModelError
 from gaugecast.events import FleetConfigured, FleetRetired, ModelInstalled, ShadowWarmed
 from gaugecast.fleet import Feature, Fleet
+from gaugecast.loop.protocol import DataLoop
 from gaugecast.payloads import Decoder
 from gaugecast.records import Input, Kind, Message, Order
 from simulation.broker import Broker
@@ -40,6 +41,7 @@ class Plant:
 
     def __init__(self, directory: Path, fleets: tuple[Fleet, ...]) -> None:
         self.journal, self.clock, self.weights = Journal(), Clock(T0 + 60 * SECOND), Weights()
+        self.points = Points()
         self.journal.decoder = Decoder((*ALL, LEVELS), LIMITS)
         self.journal.check_acked = lambda *_: None  # type: ignore[method-assign]  # messages mean more than one thing here
         self.broker = Broker(Steady(), self.journal, reuse_ids=False)
@@ -49,7 +51,7 @@ class Plant:
     def begin(self, fleets: tuple[Fleet, ...]) -> Life:
         """A process."""
         self.life = Life(
-            self._directory, fleets, broker=self.broker, clock=self.clock, points=Points(), journal=self.journal,
+            self._directory, fleets, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
             rng=Steady(), weights=self.weights,
         )  # fmt: skip
         self.turn(3)
@@ -197,3 +199,20 @@ def test_orders_in_line_are_taken_without_waiting_for_a_message(plant: Plant) ->
     assert max(waits) == 0
     plant.turn(3)
     assert max(waits) > 0
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["", "mutant"])
+def test_no_checkpoint_stands_before_rows_that_it_knows(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, blind: bool
+) -> None:
+    """While a batch waits for room its steps are taken and its rows are not durable; the mutant forgets to look."""
+    core = plant.life.core
+    if blind:
+        monkeypatch.setattr(DataLoop, "holding", property(lambda _: False))
+    core.checkpointer.give_up()
+    monkeypatch.setattr(core.checkpointer, "_due", lambda _: True)
+    plant.points.full = 5
+    plant.say("joined/a/p", t=T0 / 1e9 + 9, v=1.0)
+    before = plant.points.reached["checkpoint:header"]
+    plant.turn(4)
+    assert (plant.points.reached["checkpoint:header"] > before) == blind

@@ -196,10 +196,10 @@ def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
     with Relay(broker.port) as relay:
         link = reach(broker, [], connect=False, via=relay.port, flap_limit=20)
         for cut in range(30):
-            turn_until(link, lambda cut=cut: link.epoch == cut + 1 and link.connected)
+            turn_until(link, lambda cut=cut: link.subscriber.epoch > cut and link.sender.epoch > cut and link.connected)
             relay.cut(reset=True)
-        turn_until(link, lambda: link.epoch == 31 and link.connected)
-    assert link.counters.reconnects_total == 30
+        turn_until(link, lambda: link.subscriber.epoch > 30 and link.sender.epoch > 30 and link.connected)
+    assert link.subscriber.counters.reconnects_total >= 30
 
 
 def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) -> None:
@@ -207,12 +207,13 @@ def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) ->
     broker = serve()
     link = reach(broker, [], connect=False, flap_limit=20)
     for session in range(30):
-        turn_until(link, lambda session=session: link.epoch == session + 1 and link.connected)
-        poison = write_publish(b"out/\xef\xbf\xbe", b"", qos=1, retain=False, mid=9, v5=link._settings.protocol == "5")
-        connection = link._connection
+        turn_until(link, lambda session=session: link.sender.epoch == session + 1 and link.sender.connected)
+        connection = link.sender.line.connection
         assert connection is not None
         assert connection.outgoing is not None
+        v5 = connection._settings.protocol == "5"
+        poison = write_publish(b"out/\xef\xbf\xbe", b"", qos=1, retain=False, mid=9, v5=v5)
         connection.wire.push(poison)  # by hand: no topic that we let through would do it
         connection.outgoing._in_flight[9] = session
-        turn_until(link, lambda: not link.connected)
-    assert link.counters.reconnects_total == 29
+        turn_until(link, lambda: not link.sender.connected)
+    assert link.sender.counters.reconnects_total == 29

@@ -104,7 +104,10 @@ class Dialer:
         if self._tls is None:
             return self._release()
         if not isinstance(self._sock, ssl.SSLSocket):
-            self._sock = self._tls.wrap_socket(self._sock, server_hostname=self._host, do_handshake_on_connect=False)
+            self._sock = self._tls.wrap_socket(
+                self._sock, server_hostname=self._host, do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,  # an end without close_notify is the network's, not the broker's
+            )  # fmt: skip
         try:
             self._sock.do_handshake()
         except ssl.SSLWantReadError:
