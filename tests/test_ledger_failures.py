@@ -134,45 +134,6 @@ def test_a_quota_that_is_reached_is_a_full_disk(tmp_path: Path, monkeypatch: pyt
     assert rows_of(tmp_path) == undisturbed(tmp_path / "undisturbed")
 
 
-@pytest.fixture
-def quota(tmp_path: Path) -> Iterator[Path]:
-    """A directory on btrfs whose quota is 8 MB, where the machine lets us make one; files are written in place."""
-    image, place = tmp_path / "image", tmp_path / "btrfs"
-    if os.geteuid() != 0 or not all(map(shutil.which, ("mkfs.btrfs", "btrfs", "mount", "chattr"))):
-        pytest.skip("needs root and btrfs-progs to make a quota")
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(256 << 20)
-    made = subprocess.run(["mkfs.btrfs", "-q", str(image)], capture_output=True)
-    if (
-        made.returncode
-        or subprocess.run(["mount", "-o", "loop", str(image), str(place)], capture_output=True).returncode
-    ):
-        pytest.skip("may not mount btrfs here")
-    try:
-        limited = place / "limited"
-        for command in (
-            ["btrfs", "quota", "enable", str(place)],
-            ["btrfs", "subvolume", "create", str(limited)],
-            ["btrfs", "qgroup", "limit", "8M", str(limited)],
-            ["chattr", "+C", str(limited)],
-        ):
-            subprocess.run(command, check=True, capture_output=True)
-        yield limited
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_real_quota_is_waited_for(quota: Path) -> None:
-    """By a real EDQUOT, first come in the WAL; once the quota is raised the same rows go in."""
-    ledger = Ledger.open(quota, Storage())
-    first = fill(ledger)
-    assert 0 < ledger.last_seq == first
-    subprocess.run(["btrfs", "qgroup", "limit", "64M", str(quota)], check=True)
-    assert ledger.commit(Commit(*micro_batch(first, 500))) == Committed(first + 1, first + 500, first + 1, first + 500)
-    ledger.close()
-
-
 def test_a_write_that_fails_where_there_is_room_is_a_broken_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
