@@ -74,7 +74,7 @@ def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[in
     found, count = [], 0
     rows = view.connection.execute(
         "SELECT first_seq, inputs, input_part FROM batches WHERE first_seq >= ? ORDER BY first_seq",
-        (seq if place is None else place.first_seq,),
+        (max(seq, ends.sealed_seq + 1) if place is None else place.first_seq,),
     )
     for first, inputs, part in rows:
         with telling(first, inputs):

@@ -92,7 +92,7 @@ class Lockstep:
             return
         while (learned := self.learner.update()) is not None:
             # A number instead of a digest: nothing is stored here, and sealing costs more than the update.
-            version = f"lockstep-{self.learner.updates_total}"
+            version = f"{self.learner.updates_total:x}"
             self._install(Model(replace(learned.manifest, version=version), learned.weights))
 
     def _install(self, model: Model) -> None:
