@@ -1,8 +1,14 @@
-"""What all tests share: the source roots on the path, and one BLAS thread before NumPy is imported."""
+"""What all tests share: the source roots on the path, one BLAS thread before NumPy, examples without a deadline."""
 
 import os
 import sys
 from pathlib import Path
+
+from hypothesis import settings
+
+# How long one example takes says nothing of the code: others use the processor, and coverage counts lines.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

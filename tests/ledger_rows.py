@@ -7,6 +7,8 @@ import struct
 from hypothesis import strategies as st
 
 from gaugecast import events
+from gaugecast.ledger import Ledger
+from gaugecast.ledger.packing import pack_outputs, unpack_outputs
 from gaugecast.records import Input, Kind, Output, Verdict
 
 T0 = 1_700_000_000_000_000_000
@@ -32,6 +34,19 @@ def micro_batch(first: int, size: int) -> tuple[list[Input], list[int], list[Out
     """`size` readings from number `first` on, each stepped and with its forecast."""
     inputs = [reading(first + i) for i in range(size)]
     return inputs, [int(Verdict.STEPPED)] * size, [forecast(i, first + i) for i in range(size)]
+
+
+def alter_crcs(ledger: Ledger, *, after: int) -> None:
+    """As if other bodies had been published for the outputs with positions > `after`."""
+    rows = ledger._connection.execute("SELECT first_seq, first_position, outputs, output_part FROM batches").fetchall()
+    for seq, first, count, part in rows:
+        if count:
+            columns = unpack_outputs(part, count)
+            crcs = [(crc ^ 1) if first + i > after else crc for i, crc in enumerate(columns.body_crcs)]
+            ledger._connection.execute(
+                "UPDATE batches SET output_part = ? WHERE first_seq = ?",
+                (pack_outputs(columns._replace(body_crcs=crcs)), seq),
+            )
 
 
 any_input = st.builds(

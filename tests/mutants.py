@@ -16,8 +16,8 @@ import numpy as np
 from gaugecast import events
 from gaugecast.align import gates
 from gaugecast.forecast import expert, scaling
-from gaugecast.loop import clock, core, protocol, publisher
-from gaugecast.mqtt.link import Link
+from gaugecast.loop import clock, core, lag, protocol, publisher
+from gaugecast.mqtt.subscriber import Subscriber
 from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
@@ -68,7 +68,7 @@ def _ack_on_receipt(patch: Patch) -> None:
 
     def eager(self: protocol.DataLoop, facts: protocol.RoundFacts) -> list[Message]:
         messages = poll(self, facts)
-        self._link.ack(messages)
+        self._link.subscriber.ack(messages)
         self._link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
         return [message._replace(epoch=-1) for message in messages]  # not acked again after the commit
 
@@ -78,11 +78,11 @@ def _ack_on_receipt(patch: Patch) -> None:
 def _ack_without_commit(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def careless(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def careless(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         before = self._held
         commit(self, batch, facts)
         if self._held is batch and before is None:
-            self._link.ack(batch.messages)
+            self._link.subscriber.ack(batch.messages)
             batch.messages = ()
 
     patch(protocol.DataLoop, "_commit", careless)
@@ -110,29 +110,29 @@ def _publish_without_ledger(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
     waiting: dict[int, list[Output]] = {}
 
-    def forgetful(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def forgetful(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
         batch.outcome.outputs = []
         commit(self, batch, facts)
-        while queue and self._link.room(1) > 0:
+        while queue and self._link.sender.room(1) > 0:
             one = queue.pop(0)
-            self._link.publish(0, one.topic, one.body, one.qos, one.retain)
+            self._link.sender.publish(0, one.topic, one.body, one.qos, one.retain)
 
     patch(protocol.DataLoop, "_commit", forgetful)
 
 
 def _no_epoch(patch: Patch) -> None:
-    ack = Link.ack
+    ack = Subscriber.ack
 
-    def timeless(self: Link, messages: Sequence[Message]) -> int:
+    def timeless(self: Subscriber, messages: Sequence[Message]) -> int:
         return ack(self, [message._replace(epoch=self.epoch) for message in messages])
 
-    patch(Link, "ack", timeless)
-    from simulation.link import SimLink
+    patch(Subscriber, "ack", timeless)
+    from simulation.link import SimSubscriber
 
-    patch(SimLink, "may_ack", lambda *_: True)
+    patch(SimSubscriber, "may_ack", lambda *_: True)
 
 
 def _nan_unguarded(patch: Patch) -> None:
@@ -163,6 +163,32 @@ def _cursor_stays(patch: Patch) -> None:
     patch(publisher.Publisher, "reset", lambda self, _ended=None: self.settle())
 
 
+def _cursor_by_the_other_side(patch: Patch) -> None:
+    note = protocol.DataLoop._note_connects
+
+    def confused(self: protocol.DataLoop) -> None:
+        connects = self._link.subscriber.take_connects()
+        for connect in connects:
+            self.publisher.reset(connect.ended)
+            self._session_is_new |= not connect.session_present
+        note(self)
+
+    patch(protocol.DataLoop, "_note_connects", confused)
+
+
+def _lag_always_holds(patch: Patch) -> None:
+    def stubborn(self: lag.LagBound, _now_s: float) -> bool:
+        return self._publisher.lag > self._most
+
+    patch(lag.LagBound, "holds", stubborn)
+
+
+def _one_side_is_both(patch: Patch) -> None:
+    from simulation.link import SimSender
+
+    patch(SimSender, "connected", property(lambda self: self._wire is not None and self._broker.wire is not None))
+
+
 def _no_preserve(patch: Patch) -> None:
     patch(snapshot.Snapshot, "preserve", lambda *_: None)
 
@@ -170,7 +196,7 @@ def _no_preserve(patch: Patch) -> None:
 def _step_again(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def stepping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def stepping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         if self._held is batch:
             batch.outcome = self._pipeline.advance(batch.inputs)
         commit(self, batch, facts)
@@ -181,7 +207,7 @@ def _step_again(patch: Patch) -> None:
 def _drop_held(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def dropping(self: protocol.DataLoop, batch: protocol.Batch, facts: protocol.RoundFacts) -> None:
+    def dropping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         commit(self, batch, facts)
         self._held = None
 
@@ -195,7 +221,7 @@ def _checkpoint_while_holding(patch: Patch) -> None:
 def _timer_first(patch: Patch) -> None:
     gather = protocol.DataLoop._gather
 
-    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.Batch:
+    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.MicroBatch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
         batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]
@@ -277,6 +303,11 @@ MUTANTS: dict[str, Mutant] = {
     "nan_unguarded": Mutant("absurd values reach the states", _nan_unguarded),
     "cursor_ahead": Mutant("the confirmed position is that of what was handed over", _cursor_ahead, chaos=True),
     "cursor_stays": Mutant("a reconnect does not send unconfirmed forecasts again", _cursor_stays),
+    "cursor_by_the_other_side": Mutant(
+        "a reconnect of the side that subscribes sends forecasts again", _cursor_by_the_other_side
+    ),
+    "lag_always_holds": Mutant("a broker that takes nothing stops the reading for ever", _lag_always_holds),
+    "one_side_is_both": Mutant("nothing is published while the side that subscribes is away", _one_side_is_both),
     "no_preserve": Mutant("a checkpoint has rows of different moments", _no_preserve, chaos=True),
     "step_again": Mutant("a failed commit is stepped once more", _step_again),
     "drop_held": Mutant("a batch whose commit failed is forgotten", _drop_held),

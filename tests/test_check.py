@@ -222,11 +222,31 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
         assert status_of(broker) == b"online"
 
 
-def settings_of(directory: Path, port: int, protocol: str) -> Settings:
+def test_check_online_comes_as_two_clients_of_its_own(tmp_path: Path, protocol: str) -> None:
+    """Whatever the daemon's are called: it is not thrown out."""
+    with run_mosquitto(tmp_path) as broker:
+        settings = settings_of(tmp_path, broker.port, protocol, '[mqtt.publish]\nclient_id = "mine"\n')
+        survey = check_online(settings, resolve_fleets(settings), 0.5)
+        assert survey.faults == []
+        came = {line.rsplit(" as ", 1)[1].split()[0] for line in broker.log_lines() if "New client connected" in line}
+    assert sorted(name.rstrip("-0123456789") for name in came) == ["gaugecast-check", "mine-check"]
+
+
+def test_check_online_tells_that_we_could_not_publish(tmp_path: Path, protocol: str) -> None:
+    """The readings come, and yet no forecast could go."""
+    with run_mosquitto(tmp_path) as broker:
+        settings = settings_of(tmp_path, broker.port, protocol, f"[mqtt.publish]\nport = {free_port()}\n")
+        survey = check_online(settings, resolve_fleets(settings), 0.5)
+    (fault,) = survey.faults
+    assert "no connection to publish with 127.0.0.1" in fault
+    assert "refused" in fault
+
+
+def settings_of(directory: Path, port: int, protocol: str, more: str = "") -> Settings:
     """A file with one fleet on this broker."""
     path = directory / "gaugecast.toml"
     fleet = '[fleet.tanks]\nsubscribe = ["plant/{tank}"]\nperiod = 1\ntime = "$.t"\n[fleet.tanks.features.pressure]\n'
-    path.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nprotocol = "{protocol}"\n' + fleet)
+    path.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\nprotocol = "{protocol}"\n' + more + fleet)
     return load_settings(path, {})
 
 

@@ -180,6 +180,11 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
     assert all(line.startswith(f"{path}: ") for line in str(refused.value).splitlines())
 
 
+def _reading(topics: str) -> str:
+    """Another fleet, that reads these."""
+    return f'[fleet.b]\nsubscribe=[{topics}]\nstream="s"\nperiod=1\n[fleet.b.features.z]\n'
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
@@ -203,6 +208,12 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
         ({"keys": 'stream = "a+{site}-{tank}"'}, "cannot be published to: expected a topic without"),
         ({"more": '[mqtt]\nstatus_topic = "gaugecast/+"'}, "status_topic: 'gaugecast/+' cannot be published to"),
         ({"keys": 'output = "plant/{stream}/telemetry"'}, "forecasts would come back as readings"),
+        ({"more": _reading('"gaugecast/#"')}, "forecasts would come back as readings"),
+        ({"more": _reading('"+/tanks/{b}/x"')}, "forecasts would come back as readings"),
+        ({"more": _reading('"gaugecast/{a}/+/{c}"')}, "forecasts would come back as readings"),
+        ({"keys": 'output = "{stream}"', "more": _reading('"{a}/x"')}, "forecasts would come back as readings"),
+        ({"more": '[mqtt.publish]\nclient_id = "gaugecast"'}, "[mqtt.publish] client_id: 'gaugecast' is that of"),
+        ({"more": '[mqtt.publish]\nclient_id = "{client_id}"'}, "a broker lets each id connect once"),
         ({"keys": 'output = "gaugecast/{stream}"', "more": '[mqtt]\nstatus_topic="gaugecast/a/b"'}, "the status topic"),
         ({"more": '[mqtt]\nstatus_topic = "plant/a/b/telemetry"'}, "our own status topic"),
         ({"feature": "valid = [5, 5]"}, "valid: expected [min, max] with min < max, got [5, 5]"),
@@ -247,6 +258,32 @@ def test_keys_that_make_no_sense_together_are_refused(tmp_path: Path, changes: d
         resolve(path)
     assert complaint in str(refused.value)
     assert str(refused.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("publish", "expected"),
+    [
+        ("", ("hall", 8883, "me", Path("/p"), Path("/ca"), "tanks-out")),
+        ('[mqtt.publish]\nport = 1884\nclient_id = "x"', ("hall", 1884, "me", Path("/p"), Path("/ca"), "x")),
+        ('[mqtt.publish]\nusername = "w"', ("hall", 8883, "w", None, Path("/ca"), "tanks-out")),
+        ('[mqtt.publish]\nhost = "site"', ("site", 1883, None, None, None, "tanks-out")),
+        (
+            '[mqtt.publish]\nhost = "site"\nusername = "w"\npassword_file = "/w"\n[mqtt.publish.tls]\nca = "/site"',
+            ("site", 1883, "w", Path("/w"), Path("/site"), "tanks-out"),
+        ),
+    ],
+)
+def test_the_connection_that_publishes_has_what_it_says_and_the_rest_of_the_other(
+    tmp_path: Path, publish: str, expected: tuple[object, ...]
+) -> None:
+    """But at another host nothing of the account: a password is for one broker alone."""
+    mqtt = '[mqtt]\nhost = "hall"\nport = 8883\nclient_id = "tanks"\nusername = "me"\npassword_file = "/p"\n'
+    path = write(tmp_path, more=f'{mqtt}[mqtt.tls]\nca = "/ca"\n{publish}')
+    one = load_settings(path, {}).mqtt
+    out = one.publishing
+    tls = None if out.tls is None else out.tls.ca
+    assert (out.host, out.port, out.username, out.password_file, tls, out.client_id) == expected
+    assert (one.client_id, out.keepalive_s, out.protocol) == ("tanks", one.keepalive_s, one.protocol)
 
 
 def test_more_than_eight_forecast_features_share_one_row(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ from gaugecast.control import (
 )
 from gaugecast.control.requests import decode_request, name_of
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
-from gaugecast.status import Learner, Status
+from gaugecast.status import LearnerStatus, Status
 
 COMMANDS = [
     StatusQuery(),
@@ -274,7 +274,7 @@ def test_a_learner_tells_what_the_metrics_know() -> None:
     """The command's keys are those of `status.Learner`, with the same defaults."""
     told = msgspec.structs.asdict(LearnerReport(fleet="tanks"))
     del told["fleet"]
-    assert told == msgspec.structs.asdict(Learner())
+    assert told == msgspec.structs.asdict(LearnerStatus())
 
 
 VALUES = st.recursive(
@@ -377,7 +377,7 @@ def test_a_client_that_cannot_be_taken_on_is_turned_away(
             control._accept()
         assert peer.recv(1) == b""
         assert control._clients == {}
-        caller = Caller(tmp_path / "c", Status())
+        caller = Caller(tmp_path / "c", StatusQuery())
         next_commands(control)[0].answer()
         assert caller.result(control) == {}
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from gaugecast.cli.demo_screen import plain_line, render_screen, render_summary
 from gaugecast.cli.watch import Trails
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.template import render_template
 from gaugecast.control import StreamRow, StreamsAnswer
 from gaugecast.demo import pretrain
-from gaugecast.demo.screen import plain_line, render_screen, render_summary
 from gaugecast.demo.stage import split_address
 from gaugecast.demo.tanks import (
     FAULT_EVERY_S,
@@ -31,7 +31,7 @@ from gaugecast.errors import ConfigError
 from gaugecast.loop.models import shipped_model
 from gaugecast.model import Model
 from gaugecast.records import Float64
-from gaugecast.status import Broker, Counts, Fleet, Publishing, Rates, Status, Streams
+from gaugecast.status import BrokerStatus, FleetCounts, FleetStatus, PublishingStatus, Rates, Status, StreamCounts
 from gaugecast_sim.faults import Injected, Kind
 from gaugecast_sim.tanks import Plant, tank_names
 
@@ -152,10 +152,14 @@ def an_answer() -> StreamsAnswer:
     status = Status(
         version="0.1.0",
         recovered=1.0,
-        broker=Broker(address="127.0.0.1:1883", connected=True),
-        publishing=Publishing(latency_s=0.004),
+        broker=BrokerStatus(address="127.0.0.1:1883", connected=True),
+        publishing=PublishingStatus(address="127.0.0.1:1883", connected=True, latency_s=0.004),
         rates=Rates(readings_per_s=12.0),
-        fleets={"demo-tanks": Fleet(counts=Counts(received=120, forecasts=117), streams=Streams(active=TANKS))},
+        fleets={
+            "demo-tanks": FleetStatus(
+                counts=FleetCounts(received=120, forecasts=117), streams=StreamCounts(active=TANKS)
+            )
+        },
         metrics_url="http://127.0.0.1:9464/metrics",
     )
     return StreamsAnswer(rows=rows, total=TANKS, status=status)

@@ -78,7 +78,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def fill(ledger: Ledger) -> int:
     """Commit until the disk is full; return the number of the first reading that was not stored."""
-    for first in range(0, 100_000, 500):
+    for first in range(0, 1_000_000, 500):
         try:
             ledger.commit(Commit(*micro_batch(first, 500)))
         except StorageFull:

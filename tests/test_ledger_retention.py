@@ -22,28 +22,27 @@ OLD_AT_ONCE = Storage(keep_days=10 / DAY_S)  # ten seconds; the test's readings 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """100 inputs with an output each, ten a commit, a second apart; nothing confirmed."""
-    opened = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=10)
+    opened = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=10)
     for first in range(0, 100, 10):
         opened.commit(Commit(*micro_batch(first, 10)))
     yield opened
     opened.close()
 
 
-def prune_all(ledger: Ledger, floor_seq: int, *, chunk: int = 7) -> None:
+def prune_all(ledger: Ledger, floor_seq: int) -> None:
     """Prune until nothing is left to do."""
-    for _ in range(1000):
-        if ledger.prune(floor_seq, chunk=chunk) == 0:
+    for _ in range(10_000):
+        if ledger.prune(floor_seq) == 0:
             return
     raise AssertionError("pruning never ends")
 
 
-def test_old_rows_go_in_bounded_chunks(ledger: Ledger) -> None:
-    """A call takes at most `chunk` rows of each kind; in the end only the young ones are left, with their outputs."""
+def test_old_rows_go_and_young_ones_stay(ledger: Ledger) -> None:
+    """Whole commits, or whole segments, are left, with their outputs."""
     ledger.commit(Commit([], [], [], confirmed=100))
-    assert 0 < ledger.prune(100, chunk=7) <= 14
     prune_all(ledger, 100)
-    assert ledger.first_seq == 81, "the youngest border between commits that is ten seconds old"
-    assert [o.seq for o in ledger.outputs(0, 100)] == list(range(81, 101))
+    assert ledger.first_seq == 91, "the youngest border between commits that is ten seconds old"
+    assert [o.seq for o in ledger.outputs(0, 100)] == list(range(91, 101))
 
 
 def test_pruning_stops_at_the_older_checkpoint(ledger: Ledger) -> None:
@@ -68,8 +67,7 @@ def test_pruning_stops_at_unconfirmed_outputs(ledger: Ledger) -> None:
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12),
     floor=st.integers(0, 120),
     confirmed=st.integers(0, 120),
-    chunk=st.integers(1, 40),
-    mark_every=st.integers(1, 20),
+    segment_rows=st.integers(1, 20),
     calls=st.integers(1, 30),
 )
 def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
@@ -77,20 +75,19 @@ def test_pruning_never_passes_the_floor_nor_the_confirmed_position(
     sizes: list[int],
     floor: int,
     confirmed: int,
-    chunk: int,
-    mark_every: int,
+    segment_rows: int,
     calls: int,
 ) -> None:
-    """However commits, floor, chunk and index fall: what is left is one unbroken stretch that has what is needed."""
+    """However commits, floor and segments fall: what is left is one unbroken stretch that has what is needed."""
     directory = tmp_path_factory.mktemp("ledger")
-    ledger = Ledger.open(directory, Storage(keep_days=1 / DAY_S), mark_every=mark_every)
+    ledger = Ledger.open(directory, Storage(keep_days=1 / DAY_S), segment_rows=segment_rows)
     total = 0
     for size in sizes:
         ledger.commit(Commit(*micro_batch(total, size)))
         total += size
     ledger.commit(Commit([], [], [], confirmed=min(confirmed, total)))
     for _ in range(calls):
-        ledger.prune(floor, chunk=chunk)
+        ledger.prune(floor)
     seqs = [b.first_seq + i for b in ledger.replay(0) for i in range(len(b.inputs))]
     positions = [o.position for o in ledger.outputs(0, total)]
     assert seqs == list(range(ledger.first_seq, total + 1))
@@ -114,33 +111,35 @@ def test_numbers_are_not_used_again_after_pruning(ledger: Ledger) -> None:
 
 def test_too_large_a_ledger_loses_its_oldest_rows_whatever_their_age(tmp_path: Path) -> None:
     """`keep_gb` bounds the rows; young ones go too, but never those after the floor."""
-    ledger = Ledger.open(tmp_path, Storage(keep_gb=0.001), mark_every=100)
+    ledger = Ledger.open(tmp_path, Storage(keep_gb=0.0001), segment_rows=100)
     for first in range(0, 20_000, 500):
         ledger.commit(Commit(*micro_batch(first, 500), confirmed=first))
-    prune_all(ledger, 19_000, chunk=1000)
+    prune_all(ledger, 19_000)
     assert 1 < ledger.first_seq <= 19_001
     with sqlite3.connect(ledger.path) as other:
-        pages, free = (other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        pages, free, page_bytes = (
+            other.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
     other.close()
-    assert (pages - free) * 4096 <= 1_000_000
+    assert (pages - free) * page_bytes <= 100_000
     ledger.close()
 
 
 def test_not_even_a_too_large_ledger_loses_rows_after_the_floor_or_unconfirmed(tmp_path: Path) -> None:
     """Better over `keep_gb` for a while than a recovery that finds no inputs."""
-    ledger = Ledger.open(tmp_path, Storage(keep_gb=1e-6), mark_every=100)
+    ledger = Ledger.open(tmp_path, Storage(keep_gb=1e-6), segment_rows=100)
     for first in range(0, 3000, 500):
         ledger.commit(Commit(*micro_batch(first, 500), confirmed=min(first, 1700)))
-    prune_all(ledger, 1200, chunk=1000)
+    prune_all(ledger, 1200)
     assert ledger.first_seq == 1001
-    prune_all(ledger, 3000, chunk=1000)
+    prune_all(ledger, 3000)
     assert ledger.first_seq == 1501
     ledger.close()
 
 
 def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a much smaller `keep_gb` the file shrinks, a little in each call."""
-    monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_PAGES", 8)
+    monkeypatch.setattr("gaugecast.ledger.retention._VACUUM_BYTES", 16384)
     ledger = Ledger.open(tmp_path, Storage(keep_days=1 / DAY_S))
     for first in range(0, 20_000, 1000):
         ledger.commit(Commit(*micro_batch(first, 1000), confirmed=first))
@@ -155,7 +154,7 @@ def test_space_is_given_back_to_the_file_system(tmp_path: Path, monkeypatch: pyt
 
 def test_names_that_no_kept_row_uses_are_forgotten(tmp_path: Path) -> None:
     """A stream that vanished long ago leaves the table; those in use and those parked stay."""
-    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
+    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=1)
     ledger.commit(Commit([reading(0, stream=f"gone/{i}") for i in range(30)], [0] * 30, []))
     ledger.prune(0)  # the first generation ends here
     for second in range(1, 60):
@@ -179,7 +178,7 @@ def test_names_that_no_kept_row_uses_are_forgotten(tmp_path: Path) -> None:
 
 def test_streams_parked_for_longer_than_history_are_forgotten(tmp_path: Path) -> None:
     """Else a flood of streams that come once would grow the ledger for ever."""
-    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
+    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=1)
     ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "old", b"1")]))
     ledger.commit(Commit([reading(50)], [0], [], parked=[Parked("tanks", "young", b"2")]))
     ledger.commit(Commit([reading(55)], [0], []))
@@ -191,7 +190,7 @@ def test_streams_parked_for_longer_than_history_are_forgotten(tmp_path: Path) ->
 
 def test_a_state_that_came_back_is_kept_as_long_as_a_replay_may_need_it(tmp_path: Path) -> None:
     """It goes with the last input before which the stream was parked, not with the unparking."""
-    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, mark_every=1)
+    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=1)
     ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "a", b"1")]))
     ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
     ledger.commit(Commit([reading(2)], [0], []))

@@ -15,7 +15,7 @@ from gaugecast.errors import ModelError
 from gaugecast.events import FleetConfigured, FleetRetired, ModelInstalled, ShadowWarmed
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoder
-from gaugecast.records import Input, Kind, Order
+from gaugecast.records import Input, Kind, Message, Order
 from simulation.broker import Broker
 from simulation.fleets import ALL, JOINED, LIMITS, SECOND, SEQUENCED, T0, TANKS, Weights, model_of
 from simulation.journal import Journal
@@ -180,3 +180,20 @@ def _gone(fleet: str, version: str) -> object:
     if fleet == "joined":
         raise ModelError(f"weights {version} expected, found nothing")
     return model_of(fleet, version)
+
+
+def test_orders_in_line_are_taken_without_waiting_for_a_message(plant: Plant) -> None:
+    """A newcomer's memory of thousands of streams is in place after as many rounds, not quarters of a second."""
+    poll, waits = plant.life.link.poll, list[float]()
+
+    def timed(most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
+        waits.append(wait_s)
+        return poll(most, wait_s, linger_s)
+
+    plant.life.link.poll = timed  # type: ignore[method-assign]
+    plant.put_chunks_in_line()
+    while len(plant.life.core.orders):
+        plant.turn()
+    assert max(waits) == 0
+    plant.turn(3)
+    assert max(waits) > 0

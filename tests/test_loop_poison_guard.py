@@ -37,7 +37,8 @@ def message(second: int, *, tank: str = "a", poison: bool = False) -> Message:
 class Process:
     """One life, with a decoder or a pipeline that dies of the number 666."""
 
-    def __init__(self, directory: Path, dies_in: str, death: type[BaseException] = Death) -> None:
+    def __init__(self, directory: Path, dies_in: str, death: type[BaseException] = Death, *, most: int = 1000) -> None:
+        self._most = most
         self.notes = CrashNote(directory)
         self.guard = PoisonGuard(self.notes, over=False)
         self._death = death
@@ -47,10 +48,10 @@ class Process:
         self._dies_in = dies_in
         self.sizes: list[int] = []
 
-    def decode(self, messages: Sequence[Message], now_ns: int) -> Decoded:
+    def decode(self, messages: Sequence[Message], now_ns: int, most: int) -> Decoded:
         if self._dies_in == "decode" and any(b"666" in m.payload for m in messages):
             raise self._death
-        return self._decoder.decode(messages, now_ns)
+        return self._decoder.decode(messages, now_ns, most)
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         if self._dies_in == "advance" and any(i.values[:8] == b"\0\0\0\0\0\xd0\x84\x40" for i in inputs):
@@ -61,17 +62,17 @@ class Process:
         """What the loop does with a poll's messages; all outcomes in one list."""
         inputs: list[Input] = []
         whole = Outcome([], [])
-        part = self.guard.admit(messages)
-        while part:
+        while messages:
+            part = messages[: self.guard.span(messages)]
+            decoded = self.guard.decode(self, part, NOW_NS, self._most)
+            part, messages = messages[: decoded.messages], messages[decoded.messages :]
             self.sizes.append(len(part))
-            decoded = self.guard.decode(self, part, NOW_NS)
             with self.guard.blaming():
                 outcome = self.advance(decoded.inputs)
             self.guard.survived(part)
             whole.verdicts.extend(outcome.verdicts)
             whole.outputs.extend(o._replace(cause=o.cause + len(inputs)) for o in outcome.outputs)
             inputs += decoded.inputs
-            part = self.guard.resume() if self.guard.waiting else []
         return inputs, whole
 
 
@@ -114,6 +115,17 @@ def test_only_what_was_under_way_is_taken_one_by_one(tmp_path: Path) -> None:
     process.sizes.clear()
     process.take(messages)
     assert process.sizes == [200]
+
+
+@pytest.mark.parametrize("first_qos", [0, 1])
+def test_what_a_full_batch_left_waiting_is_no_suspect(tmp_path: Path, first_qos: int) -> None:
+    """The decoder stopped before it, so the death in `advance` was not its doing."""
+    messages = [message(i, poison=i == 3)._replace(qos=first_qos if i < 5 else 1) for i in range(20)]
+    with pytest.raises(Death):
+        Process(tmp_path, "advance", most=5).take(messages)
+    guard = Process(tmp_path, "").guard
+    assert guard.span(messages[:5]) == (1 if first_qos else 5)
+    assert guard.span(messages[5:]) == 15
 
 
 def test_a_death_between_batches_leaves_no_suspects(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.errors import StorageError
+from gaugecast.loop.lag import SILENT_S
 from gaugecast.payloads import Decoder
 from gaugecast.records import Kind, Verdict
 from simulation.broker import Broker, Sent
@@ -158,20 +159,153 @@ def test_a_message_is_one_commit_however_many_readings_it_has(scene: Scene) -> N
     assert scene.kinds.count(Kind.READING) == 40
 
 
+def test_a_round_is_bounded_in_readings_however_many_messages_were_polled(scene: Scene) -> None:
+    """A batch ends at the message that fills it; the others wait raw, unacked, and are taken and acked in order."""
+    content = [[{"t": T0 / 1e9 + 30 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)] for i in range(7)]
+    sent = [scene.broker.accept("tank/a", msgspec.json.encode(array)) for array in content]
+    scene.say(300)
+    scene.points.order.clear()
+    before = len(scene.journal.inputs)
+    for count in range(1, 8):
+        scene.turn()
+        assert len(scene.journal.inputs) - before == 30 * count
+        scene.broker.exchange()  # the acks of this round
+        assert [one.acked for one in sent] == [i < count for i in range(7)]
+    assert scene.points.order.count("commit:after") == 7
+    scene.turn()
+    assert [k.step for k in scene.journal.outputs] == list(range(1, 212))
+
+
+def test_within_a_long_message_the_loop_shows_that_it_lives(scene: Scene) -> None:
+    """Between parts of `batch_readings` = 9: word to the watchdog, and the connection kept; still one commit."""
+    content = [{"t": T0 / 1e9 + i, "p": float(i), "q": 2.0, "s": 3.0} for i in range(40)]
+    sent = scene.broker.accept("tank/a", msgspec.json.encode(content))
+    scene.points.order.clear()
+    scene.turn()
+    part = ["advance:before", "advance:after"]
+    beat = ["advance:part", "poll:before", "poll:after"]
+    begin = scene.points.order.index("advance:before")
+    assert scene.points.order[begin:][:23] == [*part, *(4 * [*beat, *part]), "commit:before"]
+    scene.broker.exchange()
+    assert sent.acked
+    assert [k.step for k in scene.journal.outputs] == list(range(1, 41))
+    assert scene.journal.verdicts[-40:] == [Verdict.STEPPED] * 40
+
+
+def test_small_messages_fill_a_batch_up_to_its_readings(scene: Scene) -> None:
+    """Seven of two readings each: a batch of `batch_readings` = 9 ends at the fifth."""
+    for i in range(7):
+        content = [{"t": T0 / 1e9 + 2 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(2)]
+        scene.broker.accept("tank/a", msgspec.json.encode(content))
+    before = len(scene.journal.inputs)
+    scene.turn()
+    assert len(scene.journal.inputs) - before == 10
+    scene.turn()
+    assert len(scene.journal.inputs) - before == 14
+
+
+def test_no_timer_overtakes_a_reading_that_was_polled_before_it(scene: Scene) -> None:
+    """A tick's second feature waits behind a full batch: the tick is not closed without it."""
+    array = msgspec.json.encode([{"t": T0 / 1e9 + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)])
+    for topic, payload in (
+        ("joined/a/p", msgspec.json.encode({"t": T0 / 1e9 + 3, "v": 1.5})),
+        ("tank/a", array),
+        ("tank/a", array),
+        ("joined/a/q", msgspec.json.encode({"t": T0 / 1e9 + 3, "v": 2.5})),
+    ):
+        scene.broker.accept(topic, payload)
+    scene.turn()
+    scene.clock.advance(10.0)
+    scene.turn(2)
+    joined = [v for one, v in zip(scene.journal.inputs, scene.journal.verdicts, strict=True) if one.fleet == "joined"]
+    assert joined[-2:] == [Verdict.HELD, Verdict.STEPPED]
+
+
+def test_what_waits_is_not_taken_while_too_many_forecasts_are_unconfirmed(scene: Scene) -> None:
+    """And nothing is lost of it: it goes on as soon as the broker confirms."""
+    for i in range(6):
+        content = [{"t": T0 / 1e9 + 30 * i + j, "p": 1.0, "q": 2.0, "s": 3.0} for j in range(30)]
+        scene.broker.accept("tank/a", msgspec.json.encode(content))
+    before = len(scene.journal.inputs)
+    scene.broker.deaf = True
+    scene.turn(6)
+    assert len(scene.journal.inputs) - before == 30  # the first crosses `max_lag`
+    scene.broker.deaf = False
+    scene.turn(60)
+    assert len(scene.journal.inputs) - before == 180
+
+
 def test_unconfirmed_forecasts_beyond_the_bound_stop_the_reading(scene: Scene) -> None:
     """A broker that takes our messages slowly is not made to give us more of its own."""
     scene.say(0)
     scene.turn(3)
-    scene.life.link.room = lambda qos=1: 0  # type: ignore[method-assign]
-    for tick in range(102):  # half a second later it would read on, for PUBACKs may stand behind messages
+    scene.broker.deaf = True
+    for tick in range(LIMITS.max_lag + 3):  # less than two seconds
         scene.say(tick + 1)
         scene.turn()
     assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 1
     assert "lag" in scene.life.core.loop.degraded
-    del scene.life.link.room  # type: ignore[method-assign]
+    scene.broker.deaf = False
     scene.turn(60)
     assert "lag" not in scene.life.core.loop.degraded
-    assert len(scene.broker.heard) == 103
+    assert len(scene.broker.heard) == LIMITS.max_lag + 4
+
+
+def test_a_broker_that_takes_nothing_for_long_does_not_stop_the_reading(scene: Scene) -> None:
+    """Its queue for us has an end, our ledger has room; once it takes some again, reading waits for the rest."""
+    scene.broker.deaf = True
+    for tick in range(LIMITS.max_lag + 3):
+        scene.say(tick)
+        scene.turn()
+    assert not scene.broker.idle
+    scene.clock.advance(SILENT_S)
+    scene.turn(2)
+    assert scene.broker.idle
+    assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 3
+    scene.broker.deaf = False
+    scene.turn(60)
+    assert [step for _, _, step in scene.broker.heard] == list(range(1, LIMITS.max_lag + 4))
+
+
+def test_while_the_connection_that_publishes_is_away_reading_goes_on(scene: Scene) -> None:
+    """At once, whatever the lag; and what was made meanwhile goes out in order when it is back."""
+    scene.broker.lets_publish = False
+    scene.broker.cut_publisher()
+    for tick in range(3 * LIMITS.max_lag):
+        scene.say(tick)
+        scene.turn()
+    scene.turn()
+    assert scene.broker.idle
+    assert scene.life.core.loop.publisher.lag == 3 * LIMITS.max_lag
+    before = len(scene.journal.inputs)
+    scene.broker.lets_publish = True
+    scene.turn(60)
+    assert [step for _, _, step in scene.broker.heard] == list(range(1, 3 * LIMITS.max_lag + 1))
+    assert len(scene.journal.inputs) == before  # the session is the other connection's: no event
+
+
+def test_a_reconnect_of_the_side_that_subscribes_sends_nothing_again(scene: Scene) -> None:
+    """What is on its way on the other connection is still on its way."""
+    scene.broker.deaf = True
+    for tick in range(4):
+        scene.say(tick)
+    scene.turn()
+    scene.broker.cut_subscriber()
+    scene.turn(4)
+    scene.broker.deaf = False
+    scene.turn(4)
+    assert (len(scene.broker.heard), scene.broker.copies) == (4, 0)
+
+
+def test_forecasts_go_out_while_the_side_that_subscribes_is_away(scene: Scene) -> None:
+    """They are durable; consumers need not wait for more readings."""
+    scene.broker.deaf = True
+    scene.say(0)
+    scene.turn()
+    scene.broker.lets_subscribe, scene.broker.deaf = False, False
+    scene.broker.cut_subscriber()
+    scene.turn(4)
+    assert len(scene.broker.heard) == 1
 
 
 def test_a_lost_session_is_an_event_before_what_comes_next(scene: Scene) -> None:

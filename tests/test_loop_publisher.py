@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, Publisher
+from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, SILENT_S, Publisher
 from gaugecast.records import Output
 from support.outbox import Outbox, Row
 
@@ -210,3 +210,51 @@ def test_what_was_delivered_after_all_is_not_offered_again_before_it_is_noted() 
     link.handed.clear()
     publisher.retry(200.0)
     assert link.handed == []
+
+
+def test_a_broker_that_takes_nothing_is_named_with_topic_and_reason_until_it_takes_one() -> None:
+    """`mute`: what the first refusal was since the last confirmation."""
+    publisher, link, _ = bench(2)
+    publisher.pump(0.0)
+    link.deny(1)
+    publisher.pump(1.0)
+    assert publisher.mute == "t: Not authorized"
+    link.confirm(2)
+    publisher.pump(2.0)
+    assert publisher.mute is None
+
+
+def test_one_topic_that_is_refused_among_others_that_are_taken_is_not_silence() -> None:
+    """Else the daemon would be ready and not ready in turns; once nothing is taken for a while, it is silence."""
+    publisher, link, outbox = bench(2)
+    for second in range(20):
+        publisher.pump(float(second))
+        taken, denied = 2 * second + 1, 2 * second + 2
+        link.confirm(taken)
+        link.deny(denied)
+        publisher.pump(second + 0.5)
+        assert publisher.mute is None
+        commit(publisher, outbox, 2)
+    publisher.pump(20.0)
+    link.deny(41, 42)
+    publisher.pump(19.5 + SILENT_S - 0.1)
+    assert publisher.mute is None
+    publisher.pump(19.5 + SILENT_S)
+    assert publisher.mute == "t: Not authorized"
+
+
+def test_a_retry_that_is_refused_is_silence_too() -> None:
+    """After a restart nothing else may be under way."""
+    publisher, link, outbox = bench(1)
+    publisher.pump(0.0)
+    link.deny(1)
+    publisher.pump(1.0)
+    outbox.refused.append(outbox.rows[0])
+    publisher.forget_settled(publisher.settled)
+    link.reconnect()
+    publisher.reset()
+    publisher.mute = None
+    publisher.retry(RETRY_S)
+    link.deny(1)
+    publisher.pump(RETRY_S + 1)
+    assert publisher.mute == "t: Not authorized"

@@ -19,6 +19,7 @@ from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Commit, Input, Order
 from gaugecast.storage import checkpoints
 from gaugecast.streams.snapshot import Slice
+from ledger_rows import alter_crcs
 from support.pipelines import T0, fleet_of, installed, model_for, pipeline_of, reading
 from support.state_bytes import differences
 from support.writers import inline_writer
@@ -161,7 +162,7 @@ def test_a_pruned_ledger_without_a_checkpoint_is_an_error_that_says_what_to_do(
 
 def test_forecasts_that_come_out_otherwise_are_counted(past: Past) -> None:
     """Stored bytes are the truth; a replay that disagrees is told, not hidden."""
-    past.ledger._connection.execute("UPDATE outputs SET body_crc = body_crc + 1 WHERE position > 54")
+    alter_crcs(past.ledger, after=54)
     _, report = recover(past.directory, past.ledger, new_pipeline)
     assert report.differing == 6
 

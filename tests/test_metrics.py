@@ -22,15 +22,15 @@ from gaugecast.metrics.histograms import Histogram
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
-    Broker,
-    Counts,
-    Feature,
-    Fleet,
-    Learner,
-    Publishing,
+    BrokerStatus,
+    FeatureStatus,
+    FleetCounts,
+    FleetStatus,
+    LearnerStatus,
+    PublishingStatus,
     Status,
-    Storage,
-    Streams,
+    StorageStatus,
+    StreamCounts,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,24 +71,26 @@ def columns(n: int, fleet: str = "tanks", features: tuple[str, ...] = ("pressure
 
 def full_status(fleets: int = 1) -> Status:
     """A status in which everything is known."""
-    fleet = Fleet(
-        counts=Counts(held=4),
-        streams=Streams(active=9, parked=2, stale=1),
+    fleet = FleetStatus(
+        counts=FleetCounts(held=4),
+        streams=StreamCounts(active=9, parked=2, stale=1),
         model="m1",
-        features={"pressure": Feature(unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)},
-        learner=Learner(updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5),
+        features={"pressure": FeatureStatus(unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)},
+        learner=LearnerStatus(
+            updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5
+        ),
     )
     return Status(
         fleets={f"f{i}": fleet for i in range(fleets)},
         recovered=1.0,
-        broker=Broker(connected=True, dropped_total=7),
-        publishing=Publishing(refused_rows=1),
-        storage=Storage(quarantine_rows=2, checkpoint_age_s=3.0, ledger_bytes=4096, disk_free_bytes=10**9),
+        broker=BrokerStatus(connected=True, dropped_total=7),
+        publishing=PublishingStatus(connected=True, refused_rows=1),
+        storage=StorageStatus(quarantine_rows=2, checkpoint_age_s=3.0, ledger_bytes=4096, disk_free_bytes=10**9),
         degraded=["lag"],
     )
 
 
-def metrics_of(*, recovered: float | None = None, degraded: list[str] | None = None, **fleets: Fleet) -> Metrics:
+def metrics_of(*, recovered: float | None = None, degraded: list[str] | None = None, **fleets: FleetStatus) -> Metrics:
     """What a scrape of these fleets reads."""
     metrics = Metrics()
     metrics.set_status(Status(fleets=fleets, recovered=recovered, degraded=degraded or []))
@@ -108,9 +110,9 @@ def full_metrics() -> Metrics:
 
 def test_counts_are_shown_by_fleet_and_outcome() -> None:
     """Each where the status has it; refusals of all fleets by reason."""
-    tanks = Counts(received=8, stepped=3, late=2, late_ns=90 * 10**9, rejects={"not_json": 2, "retained": 1})
-    pumps = Counts(received=1, rejects={"not_json": 1}, forecasts=5)
-    metrics = metrics_of(tanks=Fleet(counts=tanks), pumps=Fleet(counts=pumps))
+    tanks = FleetCounts(received=8, stepped=3, late=2, late_ns=90 * 10**9, rejects={"not_json": 2, "retained": 1})
+    pumps = FleetCounts(received=1, rejects={"not_json": 1}, forecasts=5)
+    metrics = metrics_of(tanks=FleetStatus(counts=tanks), pumps=FleetStatus(counts=pumps))
     assert sample(metrics, "readings_total", fleet="tanks", outcome="stepped") == 3
     assert sample(metrics, "readings_total", fleet="tanks", outcome="late") == 2
     assert sample(metrics, "late_seconds_total", fleet="tanks") == 90
@@ -131,15 +133,17 @@ def test_rounds_and_their_messages_are_counted() -> None:
 
 def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
-    counts = Counts(gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7)
-    metrics = metrics_of(tanks=Fleet(counts=counts))
+    counts = FleetCounts(
+        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7
+    )
+    metrics = metrics_of(tanks=FleetStatus(counts=counts))
     names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
     assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_counters_begin_at_zero() -> None:
     """Every reason, outcome and fleet has its series before anything has happened."""
-    metrics = metrics_of(tanks=Fleet())
+    metrics = metrics_of(tanks=FleetStatus())
     for reason in REJECT_REASONS:
         assert sample(metrics, "rejects_total", reason=reason) == 0
     for outcome in ("stepped", "late", "duplicate", "rejected"):
@@ -150,7 +154,7 @@ def test_counters_begin_at_zero() -> None:
 
 def test_messages_of_no_fleet_have_no_forecasts() -> None:
     """Under the empty name stand what was received and what became of it, and nothing else."""
-    metrics = metrics_of(**{"": Fleet(counts=Counts(received=1, rejects={"unknown_topic": 1}))})
+    metrics = metrics_of(**{"": FleetStatus(counts=FleetCounts(received=1, rejects={"unknown_topic": 1}))})
     names = {name for name, labels in scrape(metrics) if dict(labels).get("fleet") == ""}
     assert names == {"gaugecast_readings_received_total", "gaugecast_readings_total"}
     assert sample(metrics, "readings_total", fleet="", outcome="rejected") == 1
@@ -220,21 +224,21 @@ def test_the_status_shows_as_gauges_and_totals() -> None:
 def test_a_daemon_that_holds_is_not_ready() -> None:
     """Though it is connected and its loop turns."""
     metrics = Metrics()
-    metrics.set_status(msgspec.structs.replace(full_status(), storage=Storage(holding="no room on the disk")))
+    metrics.set_status(msgspec.structs.replace(full_status(), storage=StorageStatus(holding="no room on the disk")))
     assert (sample(metrics, "ready"), sample(metrics, "mqtt_connected")) == (0, 1)
 
 
 def test_only_the_version_in_force_is_a_series() -> None:
     """A hand-over replaces the version's series, it does not add one."""
     for version, shown in (("a", "a"), (None, "persistence")):
-        metrics = metrics_of(tanks=Fleet(model=version, streams=Streams()))
+        metrics = metrics_of(tanks=FleetStatus(model=version, streams=StreamCounts()))
         versions = [dict(labels)["version"] for name, labels in scrape(metrics) if name == "gaugecast_model_in_force"]
         assert versions == [shown]
 
 
 def test_what_is_not_known_has_no_sample() -> None:
     """An unknown value is absent, never 0 or NaN."""
-    metrics = metrics_of(tanks=Fleet(streams=Streams(), features={"p": Feature()}))
+    metrics = metrics_of(tanks=FleetStatus(streams=StreamCounts(), features={"p": FeatureStatus()}))
     for name in ("ledger_bytes", "checkpoint_age_seconds", "broker_messages_dropped_total", "quarantine_rows"):
         assert sample(metrics, name) is None
     assert sample(metrics, "skill", fleet="tanks", feature="p") is None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gaugecast.config.schema import Mqtt, Tls
+from gaugecast.config.schema import Mqtt, Publish, Tls
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt import Link
 from gaugecast.mqtt.credentials import read_password
@@ -30,20 +30,29 @@ class Clock:
 
 @pytest.fixture
 def broker() -> Iterator[ScriptedBroker]:
-    """A scripted broker."""
+    """A scripted broker, to subscribe at."""
     broker = ScriptedBroker()
     yield broker
     broker.close()
 
 
 @pytest.fixture
-def make_link(broker: ScriptedBroker) -> Iterator[Callable[..., Link]]:
-    """Makes links to the scripted broker."""
+def other() -> Iterator[ScriptedBroker]:
+    """Another, to publish to."""
+    other = ScriptedBroker()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def make_link(broker: ScriptedBroker, other: ScriptedBroker) -> Iterator[Callable[..., Link]]:
+    """Makes links to the scripted brokers."""
     links: list[Link] = []
 
     def make(**settings: Any) -> Link:
         own = {name: settings.pop(name) for name in ("clock", "resumed") if name in settings}
-        mqtt = Mqtt(host="127.0.0.1", port=broker.port, reconnect_max_s=0.1, **settings)
+        publish = Publish(port=other.port, **settings.pop("publish", {}))
+        mqtt = Mqtt(host="127.0.0.1", port=broker.port, reconnect_max_s=0.1, publish=publish, **settings)
         links.append(Link(mqtt, [("in/#", 1)], **own))
         return links[-1]
 
@@ -62,7 +71,7 @@ def take_one(link: Link) -> Message:
     for _ in range(2000):
         if taken := link.poll(1, 0.002):
             return taken[0]
-    raise AssertionError(f"expected a message; last error {link.last_error}")
+    raise AssertionError(f"expected a message; last error {link.subscriber.last_error}")
 
 
 def publish(mid: int, body: bytes) -> bytes:
@@ -83,11 +92,11 @@ def test_an_ack_of_the_old_connection_never_acks_a_new_message_with_its_id(
     broker.say(publish(1, b"new"))
     new = take_one(link)
     assert (old.mid, old.epoch, new.mid, new.epoch) == (1, 1, 1, 2)
-    assert link.ack([old]) == 0
-    assert link.ack([new]) == 1
+    assert link.subscriber.ack([old]) == 0
+    assert link.subscriber.ack([new]) == 1
     said = broker.listen(turn(link), lambda said: b"\x40\x02\x00\x01" in said)
     assert said.count(b"\x40\x02\x00\x01") == 1
-    assert link.counters.session_lost_total == 1
+    assert link.subscriber.counters.session_lost_total == 1
 
 
 @pytest.mark.parametrize(("resumed", "connack", "lost"), [
@@ -100,11 +109,11 @@ def test_a_session_that_an_earlier_process_had_can_be_lost_at_the_first_connect(
     link = make_link(resumed=resumed)
     broker.accept(turn(link), connack)
     for _ in range(2000):
-        if not link.connected:
+        if not link.subscriber.connected:
             turn(link)()
-    assert link.connected
-    assert link.counters.session_lost_total == lost
-    assert link.counters.reconnects_total == 0
+    assert link.subscriber.connected
+    assert link.subscriber.counters.session_lost_total == lost
+    assert link.subscriber.counters.reconnects_total == 0
 
 
 def test_acks_between_two_connections_are_dropped(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
@@ -114,9 +123,9 @@ def test_acks_between_two_connections_are_dropped(broker: ScriptedBroker, make_l
     broker.say(publish(1, b"x"))
     message = take_one(link)
     broker.hang_up()
-    while link.connected:
+    while link.subscriber.connected:
         link.poll(0, 0.002)
-    assert link.ack([message]) == 0
+    assert link.subscriber.ack([message]) == 0
     broker.accept(turn(link), CONNACK_V5_SESSION)
     assert broker.said[:1] == b"\x10"
     assert b"\x40\x02\x00\x01" not in broker.said
@@ -126,7 +135,7 @@ def test_messages_read_before_a_cut_are_still_given(broker: ScriptedBroker, make
     """If the broker has lost the session, ours is the only copy."""
     link = make_link()
     broker.accept(turn(link))
-    while not link.connected:
+    while not link.subscriber.connected:
         link.poll(0, 0.002)
     broker.say(publish(1, b"a") + publish(2, b"b"))
     broker.hang_up()
@@ -142,39 +151,39 @@ def test_a_session_taken_over_ends_with_a_clear_error(broker: ScriptedBroker, ma
         broker.listen(lambda: link.poll(1, 0.002), lambda said: False)
 
 
-def test_the_brokers_limits_are_kept(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+def test_the_brokers_limits_are_kept(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
     """Receive Maximum 3, packets of 200 bytes, QoS 0 at most, no retained messages."""
     link = make_link(publish_window=20)
     limits = b"\x21\x00\x03" + b"\x27\x00\x00\x00\xc8" + b"\x24\x00" + b"\x25\x00"
-    broker.accept(turn(link), b"\x20" + bytes((3 + len(limits), 0, 0, len(limits))) + limits)
-    while not link.connected:
+    other.accept(turn(link), b"\x20" + bytes((3 + len(limits), 0, 0, len(limits))) + limits)
+    while not link.sender.connected:
         link.poll(0, 0.002)
-    assert link.room() == 3
-    link.publish(0, "out", b"x", 1, True)
-    link.publish(1, "out", bytes(300), 1, False)
-    assert link.take_refused() == [(1, "the broker takes packets of at most 200 bytes")]
-    broker.listen(turn(link), lambda said: said.endswith(b"\x30\x07\x00\x03out\x00x"))
-    assert link.take_confirmed() == [0]
+    assert link.sender.room() == 3
+    link.sender.publish(0, "out", b"x", 1, True)
+    link.sender.publish(1, "out", bytes(300), 1, False)
+    assert link.sender.take_refused() == [(1, "the broker takes packets of at most 200 bytes")]
+    other.listen(turn(link), lambda said: said.endswith(b"\x30\x07\x00\x03out\x00x"))
+    assert link.sender.take_confirmed() == [0]
 
 
-def test_pubacks_settle_positions_whatever_their_order(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+def test_pubacks_settle_positions_whatever_their_order(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
     """Confirmed, refused with its reason, unknown ids passed over."""
     link = make_link(publish_window=3)
-    broker.accept(turn(link))
-    while not link.connected:
+    other.accept(turn(link))
+    while not link.sender.connected:
         link.poll(0, 0.002)
     for position in (70, 71, 72):
-        link.publish(position, "out", b"x", 1, False)
-    broker.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 3)
-    broker.say(b"\x40\x02\x04\x02" + b"\x40\x03\x04\x00\x87" + b"\x40\x02\x77\x77")
-    while link.room() < 2:
+        link.sender.publish(position, "out", b"x", 1, False)
+    other.listen(turn(link), lambda said: said.count(b"\x00\x03out") == 3)
+    other.say(b"\x40\x02\x04\x02" + b"\x40\x03\x04\x00\x87" + b"\x40\x02\x77\x77")
+    while link.sender.room() < 2:
         link.poll(0, 0.002)
-    assert link.take_confirmed() == [72]
-    assert link.take_refused() == [(70, "Not authorized (135)")]
+    assert link.sender.take_confirmed() == [72]
+    assert link.sender.take_refused() == [(70, "Not authorized (135)")]
 
 
 def test_connect_asks_for_what_the_design_says(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
-    """Session kept, Receive Maximum and session expiry announced, no topic alias; noLocal and no retained."""
+    """Session kept, Receive Maximum and session expiry announced, no topic alias; no retained messages."""
     link = make_link(receive_maximum=1000, session_expiry_s=604_800)
     broker.accept(turn(link))
     said = broker.listen(turn(link), lambda said: b"in/#" in said)
@@ -183,7 +192,7 @@ def test_connect_asks_for_what_the_design_says(broker: ScriptedBroker, make_link
     assert b"\x21\x03\xe8" in connect
     assert b"\x11\x00\x09\x3a\x80" in connect
     assert b"\x22" not in connect[connect.index(b"MQTT") + 8 : connect.index(b"gaugecast")]
-    assert said[said.index(b"in/#") + 4] == 0b10_0_1_01  # retain handling 2, not as published, noLocal, QoS 1
+    assert said[said.index(b"in/#") + 4] == 0b10_0_0_01  # retain handling 2, not as published, QoS 1
 
 
 def test_a_broker_that_accepts_and_says_nothing_is_given_up(
@@ -195,19 +204,19 @@ def test_a_broker_that_accepts_and_says_nothing_is_given_up(
     broker.accept(turn(link), b"")
     clock.now += 11.0
     link.poll(0, 0.002)
-    assert "CONNACK" in str(link.last_error)
-    assert link.counters.failed_dials_total == 1
+    assert "CONNACK" in str(link.subscriber.last_error)
+    assert link.subscriber.counters.failed_dials_total == 1
 
 
 def test_a_refused_connection_is_a_state(broker: ScriptedBroker, make_link: Callable[..., Link]) -> None:
     """A wrong password may be mended at the broker; the link goes on trying and says why it is not connected."""
     link = make_link()
     broker.accept(turn(link), b"\x20\x03\x00\x86\x00")
-    while not link.counters.failed_dials_total:
+    while not link.subscriber.counters.failed_dials_total:
         link.poll(0, 0.002)
-    assert "Bad user name or password" in str(link.last_error)
+    assert "Bad user name or password" in str(link.subscriber.last_error)
     broker.accept(turn(link), CONNACK_V5)
-    while not link.connected:
+    while not link.subscriber.connected:
         link.poll(0, 0.002)
 
 
@@ -217,12 +226,12 @@ def test_malformed_bytes_end_the_connection_and_not_the_process(
     """The next connection starts from a clean slate."""
     link = make_link()
     broker.accept(turn(link))
-    while not link.connected:
+    while not link.subscriber.connected:
         link.poll(0, 0.002)
     broker.say(b"\x36\x07\x00\x01a\x00\x01\x00x")
-    while link.connected:
+    while link.subscriber.connected:
         link.poll(1, 0.002)
-    assert "contradicts itself" in str(link.last_error)
+    assert "contradicts itself" in str(link.subscriber.last_error)
     broker.accept(turn(link))
     broker.say(publish(1, b"well"))
     assert take_one(link).payload == b"well"
@@ -255,7 +264,87 @@ def test_a_name_that_does_not_resolve_is_a_state() -> None:
     link = Link(Mqtt(host="no-such-host.invalid", reconnect_max_s=0.1), [])
     for _ in range(500):
         link.poll(0, 0.02)
-        if link.counters.failed_dials_total:
+        if link.subscriber.counters.failed_dials_total:
             break
     link.close(0.0)
-    assert "cannot resolve 'no-such-host.invalid'" in str(link.last_error)
+    assert "cannot resolve 'no-such-host.invalid'" in str(link.subscriber.last_error)
+
+
+def connect_of(said: bytes) -> bytes:
+    """The CONNECT packet, whole."""
+    return said[: said[1] + 2] if said[1] < 128 else said[: (said[1] & 127) + (said[2] << 7) + 3]
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_the_connection_that_publishes_begins_clean_and_has_the_will(
+    broker: ScriptedBroker, other: ScriptedBroker, make_link: Callable[..., Link], protocol: str
+) -> None:
+    """It asks for no session, and the status is its business alone: nothing can follow `offline`."""
+    link = make_link(protocol=protocol, client_id="me", session_expiry_s=604_800)
+    connack = CONNACK_V5 if protocol == "5" else b"\x20\x02\x00\x00"
+    broker.accept(turn(link), connack)
+    other.accept(turn(link), connack)
+    speaks = connect_of(other.listen(turn(link), lambda said: b'"online"' in said))
+    hears = connect_of(broker.said)
+    flags = [packet[packet.index(b"MQTT") + 5] for packet in (hears, speaks)]
+    assert [flag & 2 for flag in flags] == [0, 2]  # clean start
+    assert [flag & 4 for flag in flags] == [0, 4]  # will
+    assert b"gaugecast/status" not in hears
+    assert b"gaugecast/status" in speaks
+    assert b"me-out" in speaks
+    assert b"\x11\x00\x09\x3a\x80" not in speaks
+
+
+def test_a_client_id_that_another_takes_over_is_named(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """Of the two: that of the connection that publishes, too."""
+    link = make_link(client_id="twice")
+    other.accept(turn(link))
+    other.say(b"\xe0\x02\x8e\x00")
+    with pytest.raises(SessionTaken, match=r"mqtt\.publish\.client_id 'twice-out'.*taken over"):
+        other.listen(turn(link), lambda said: False)
+
+
+def test_each_side_has_its_own_fate(
+    broker: ScriptedBroker, other: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """Where one is cut, the other goes on: acks stay those of their connection, publishes stay under way."""
+    link = make_link()
+    broker.accept(turn(link))
+    other.accept(turn(link))
+    broker.say(publish(1, b"x"))
+    message = take_one(link)
+    link.sender.publish(7, "out", b"y", 1, False)
+    other.listen(turn(link), lambda said: b"\x00\x03out" in said)
+    other.hang_up()
+    while link.sender.connected:
+        link.poll(0, 0.002)
+    assert link.subscriber.connected
+    assert link.subscriber.ack([message]) == 1
+    other.accept(turn(link))
+    while not link.sender.connected:
+        link.poll(0, 0.002)
+    assert [connect.epoch for connect in link.sender.take_connects()] == [1, 2]
+    broker.hang_up()
+    while link.subscriber.connected:
+        link.poll(0, 0.002)
+    assert (link.sender.connected, link.connected) == (True, False)
+    assert len(link.subscriber.take_connects()) == 1
+
+
+def test_while_nothing_is_read_an_end_is_seen_and_the_wait_is_no_spin(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """What came before the end is still given."""
+    clock = Clock()
+    link = make_link(clock=clock)
+    broker.accept(turn(link))
+    while not link.subscriber.connected:
+        link.poll(0, 0.002)
+    broker.say(publish(1, b"last"))
+    began = clock.now
+    link.poll(0, 0.05)
+    assert clock.now - began < 0.2  # a millisecond for each look at the clock: a spin would look all the time
+    broker.hang_up()
+    while link.subscriber.connected:
+        link.poll(0, 0.002)
+    assert take_one(link).payload == b"last"

@@ -15,7 +15,18 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoder
 from gaugecast.payloads import plain as plain_reader
 from gaugecast.records import REJECT_REASONS, Input, Kind
-from support.payloads import FEATURES, NOW_NS, TOPIC, decode, make_fleet, make_message, only, reason_of, values_of
+from support.payloads import (
+    FEATURES,
+    NOW_NS,
+    TOPIC,
+    careful_decoder,
+    decode,
+    make_fleet,
+    make_message,
+    only,
+    reason_of,
+    values_of,
+)
 
 
 def test_a_json_object_is_one_reading_of_the_stream_that_its_topic_names() -> None:
@@ -227,16 +238,7 @@ def test_no_bytes_raise_and_each_reading_is_exactly_one_input(payload: bytes, fl
         assert refused.reason in REJECT_REASONS
         assert len(refused.head) <= 256
         (refused.topic + refused.detail + refused.stream).encode()
-    careful = Decoder([fleet], Loop())
-    careful._plain = [_NeverPlain()] * len(careful._plain)  # type: ignore[list-item]
-    assert careful.decode([message], NOW_NS) == decoded
-
-
-class _NeverPlain:
-    """A quick reader that leaves everything to the careful one."""
-
-    def read(self, *_: object) -> None:
-        return None
+    assert careful_decoder(fleet).decode([message], NOW_NS) == decoded
 
 
 def test_plain_payloads_do_not_take_the_slow_way() -> None:

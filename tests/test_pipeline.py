@@ -255,3 +255,22 @@ def test_a_retired_fleet_publishes_what_it_held() -> None:
     retired = Order(events.FleetRetired(), "tanks").stamped(T0)
     assert len(pipeline.advance([retired]).outputs) == 1
     assert pipeline.streams == 0
+
+
+def test_an_event_row_without_an_event_is_a_defect() -> None:
+    """Nothing of it is taken as something else."""
+    empty = Order(events.SessionLost()).stamped(T0)._replace(event=None)
+    with pytest.raises(Defect, match="with an event expected"):
+        pipeline_of(JOINED).advance([empty])
+
+
+def test_a_promotion_without_a_shadow_changes_nothing() -> None:
+    """The model in force stays in force; one that comes after the fleet has left concerns nobody."""
+    model = model_for(JOINED)
+    pipeline = pipeline_of(JOINED, models=[model])
+    pipeline.advance([Order(events.ShadowPromoted("x"), "tanks").stamped(T0)])
+    in_force = pipeline.parts["tanks"].in_force
+    assert in_force is not None
+    assert in_force.version == model.manifest.version
+    pipeline.advance([Order(events.ShadowPromoted("x"), "boilers").stamped(T0)])
+    assert list(pipeline.parts) == ["tanks"]

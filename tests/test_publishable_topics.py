@@ -70,14 +70,14 @@ def test_the_output_topic_of_every_id_that_is_taken_is_heard_back(
             taken.append(stream_id(fleet, Template.parse(fleet.stream), captures={}, fields=[one]))
     topics = [output_topic(output, fleet.name, one) for one in taken]
     wait_until(lambda: link.poll(0, 0.01) or link.connected, what="connected")
-    epoch = link.epoch
+    epoch = link.sender.epoch
     listener.heard.clear()
     for position, topic in enumerate(topics):
-        link.publish(position, topic, b"x", 1, False)
+        link.sender.publish(position, topic, b"x", 1, False)
     confirmed: list[int] = []
     wait_until(
-        lambda: link.poll(0, 0.01) or confirmed.extend(link.take_confirmed()) or len(confirmed) >= len(topics),
-        what=f"{len(topics)} confirmed; {link.last_error}",
+        lambda: link.poll(0, 0.01) or confirmed.extend(link.sender.take_confirmed()) or len(confirmed) >= len(topics),
+        what=f"{len(topics)} confirmed; {link.sender.last_error}",
         deadline_s=5,
     )
     ours = wait_until(
@@ -87,7 +87,7 @@ def test_the_output_topic_of_every_id_that_is_taken_is_heard_back(
         what="all heard",
     )
     assert ours
-    assert (link.epoch, link.take_refused()) == (epoch, [])
+    assert (link.sender.epoch, link.sender.take_refused()) == (epoch, [])
 
 
 @pytest.mark.parametrize("char", [*NO_TEXT, "+", "#"], ids=lambda char: f"U+{ord(char):04X}")

@@ -17,12 +17,12 @@ from gaugecast import events
 from gaugecast.config import load_settings
 from gaugecast.ledger.store import Ledger
 from gaugecast.metrics import Metrics
-from gaugecast.mqtt.facts import LinkCounters
+from gaugecast.mqtt.facts import SenderCounters, SubscriberCounters
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Commit, Input, Order, Refused
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.reporter import Reporter
-from gaugecast.status import Counts, Status
+from gaugecast.status import FleetCounts, Status
 from gaugecast.storage import checkpoints
 from ledger_rows import T0, micro_batch
 from support.pipelines import fleet_of, pipeline_of, reading
@@ -47,9 +47,11 @@ class Scene:
         self.settings = load_settings(directory / "gaugecast.toml", {})
         self.pipeline = pipeline
         self.ledger = Ledger.open(self.directory, self.settings.storage)
-        self.link = SimpleNamespace(
-            connected=True, last_error=None, deaf=None, lowered=None, counters=LinkCounters(reconnects_total=2)
+        self.subscriber = SimpleNamespace(
+            connected=True, last_error=None, deaf=None, lowered=None, counters=SubscriberCounters(reconnects_total=2)
         )
+        self.sender = SimpleNamespace(connected=True, last_error=None, counters=SenderCounters(reconnects_total=1))
+        self.link = SimpleNamespace(subscriber=self.subscriber, sender=self.sender)
         self.loop = SimpleNamespace(degraded=set(), holding=False, received=Counter(), broker_dropped_total=7)
         self.publisher = SimpleNamespace(lag=0, refused_total=0, mute=None, confirmed=0)
         self.writer = SimpleNamespace(
@@ -77,7 +79,7 @@ class Scene:
         """What the daemon says."""
         return self.reporter.look(now_s)
 
-    def counts(self) -> Counts:
+    def counts(self) -> FleetCounts:
         """Of the one fleet, and that they add up."""
         counts = self.look().fleets["tanks"].counts
         settled = counts.stepped + counts.late + counts.duplicate + counts.rejected
@@ -102,6 +104,7 @@ def test_a_core_that_is_well_forecasts_and_leaves_nothing_unknown(scene: Scene) 
     assert None not in (storage.ledger_bytes, storage.disk_free_bytes, storage.quarantine_rows)
     assert status.publishing.refused_rows == 0
     assert (status.broker.reconnects_total, status.broker.dropped_total) == (2, 7)
+    assert (status.publishing.address, status.publishing.reconnects_total) == ("plant:1883", 1)
     assert status.fleets["tanks"].rollbacks_total == 3
 
 
@@ -109,7 +112,7 @@ def test_what_stops_forecasts_is_what_it_does(scene: Scene) -> None:
     """A full disk, a locked ledger, a refused subscription, a denied publish: each is named, none is ready."""
     scene.publisher.mute = "gaugecast/tanks/a: not authorized"
     assert str(scene.look().doing) == "mute: gaugecast/tanks/a: not authorized"
-    scene.link.deaf = "plant/+ was not answered"
+    scene.subscriber.deaf = "plant/+ was not answered"
     assert str(scene.look().doing) == "deaf: plant/+ was not answered"
     scene.loop.holding, scene.loop.degraded = True, {"storage_busy"}
     assert str(scene.look().doing) == "holding: another process has the ledger locked: a batch waits"
@@ -119,11 +122,25 @@ def test_what_stops_forecasts_is_what_it_does(scene: Scene) -> None:
     assert (status.ready, status.degraded) == (False, ["storage_full"])
 
 
+def test_each_connection_is_told_of_and_both_are_needed(scene: Scene) -> None:
+    """Without the one it is deaf, without the other mute; away is who is gone for longer than the keepalive."""
+    scene.sender.connected, scene.sender.last_error = False, "timed out"
+    status = scene.look(0.0)
+    assert str(status.doing) == "mute: not connected to broker plant:1883 for publishing: timed out"
+    assert (status.broker.away, status.ready) == (False, False)
+    scene.sender.connected, scene.sender.last_error = True, None
+    scene.subscriber.connected, scene.subscriber.last_error = False, "connection refused"
+    assert str(scene.look(30.0).doing) == "deaf: not connected to broker plant:1883: connection refused"
+    told = [scene.look(now_s).broker.away for now_s in (30.0, 31.0, 90.0)]
+    scene.subscriber.connected = True
+    assert [*told, scene.look(91.0).broker.away] == [False, True, True, False]
+
+
 def test_a_lowered_qos_degrades_and_says_which(scene: Scene) -> None:
     """It hears, but the promise is gone."""
-    scene.link.lowered = "plant/+ granted at QoS 0 instead of 1"
+    scene.subscriber.lowered = "plant/+ granted at QoS 0 instead of 1"
     status = scene.look()
-    assert (status.ready, status.degraded, status.broker.lowered) == (True, ["qos"], scene.link.lowered)
+    assert (status.ready, status.degraded, status.broker.lowered) == (True, ["qos"], scene.subscriber.lowered)
 
 
 def test_rows_that_were_refused_are_counted_and_degrade(scene: Scene) -> None:
@@ -165,7 +182,7 @@ def test_what_earlier_processes_counted_is_not_told_again(scene: Scene) -> None:
     scene.hear(*(reading(i, 1.0, 2.0) for i in range(10)), Input.reject("not_json", T0, fleet="tanks"))
     scene.loop.received = Counter()
     scene.reporter = scene.begin()
-    assert scene.counts() == Counts()
+    assert scene.counts() == FleetCounts()
     scene.hear(reading(10, 1.0, 2.0), Input.reject("not_json", T0, fleet="tanks"))
     counts = scene.counts()
     assert (counts.received, counts.stepped, counts.forecasts, counts.rejects) == (2, 1, 1, {"not_json": 1})
@@ -244,7 +261,7 @@ def test_a_state_directory_that_was_moved_away_is_told_and_the_report_goes_on(sc
     status = scene.look()
     storage = status.storage
     assert (storage.disk_free_bytes, storage.ledger_bytes, storage.checkpoint_age_s) == (None, None, None)
-    assert storage.fault == "state directory: No such file or directory"
+    assert storage.fault == "ledger: its file is not where it was; state directory: No such file or directory"
     assert status.degraded == ["storage_fault"]
     assert status.ready
     scene.directory.with_name("elsewhere").rename(scene.directory)

@@ -11,10 +11,11 @@ import structlog
 
 from gaugecast import logs
 from gaugecast.service.transitions import TransitionLog
-from gaugecast.status import Broker, Publishing, Status, Storage
+from gaugecast.status import BrokerStatus, PublishingStatus, Status, StorageStatus
 
-PLANT = Broker(address="plant:1883", connected=True)
-WELL = Status(recovered=1.0, broker=PLANT)
+PLANT = BrokerStatus(address="plant:1883", connected=True)
+OUT = PublishingStatus(address="site:1883", connected=True)
+WELL = Status(recovered=1.0, broker=PLANT, publishing=OUT)
 
 
 def broker(**changes: object) -> Status:
@@ -29,7 +30,7 @@ def away(why: str, **changes: object) -> Status:
 
 def storage(**changes: object) -> Status:
     """A well daemon but for its disk."""
-    return msgspec.structs.replace(WELL, storage=Storage(**changes))  # type: ignore[arg-type]
+    return msgspec.structs.replace(WELL, storage=StorageStatus(**changes))  # type: ignore[arg-type]
 
 
 def degraded(*reasons: str, **parts: object) -> Status:
@@ -58,8 +59,9 @@ def test_a_broker_that_goes_and_comes_is_told_once_each(lines: io.StringIO) -> N
     """An hour without a broker is two lines; another reason is a line more."""
     diary = TransitionLog()
     diary.look(WELL)
-    (line,) = events(lines)
+    line, out = events(lines)
     assert "broker connected" in line
+    assert "connected for publishing" in out
     for _ in range(60):
         diary.look(away("connection refused"))
     (line,) = events(lines)
@@ -85,15 +87,31 @@ def test_a_reconnect_between_two_looks_is_not_missed(lines: io.StringIO) -> None
     assert "broker connected" in line
 
 
+def test_the_connection_that_publishes_has_lines_of_its_own(lines: io.StringIO) -> None:
+    """It goes and comes while the other stays: told once each, and the other is not spoken of."""
+    diary = TransitionLog()
+    diary.look(WELL)
+    events(lines)
+    for _ in range(60):
+        diary.look(msgspec.structs.replace(WELL, publishing=PublishingStatus(address="site:1883", error="timed out")))
+    (line,) = events(lines)
+    assert "broker not connected for publishing" in line
+    assert "site:1883" in line
+    assert "timed out" in line
+    diary.look(msgspec.structs.replace(WELL, publishing=msgspec.structs.replace(OUT, reconnects_total=1)))
+    (line,) = events(lines)
+    assert "connected for publishing" in line
+
+
 def test_what_the_broker_does_not_grant_is_told_while_connected(lines: io.StringIO) -> None:
     """A subscription that its ACL denies, and a publish."""
     diary = TransitionLog()
     for _ in range(2):
         diary.look(broker(deaf="plant/# was not granted"))
-    _, line = events(lines)
+    _, line, _ = events(lines)
     assert "broker refuses" in line
     assert "plant/# was not granted" in line
-    diary.look(msgspec.structs.replace(WELL, publishing=Publishing(mute="not authorized")))
+    diary.look(msgspec.structs.replace(WELL, publishing=msgspec.structs.replace(OUT, mute="not authorized")))
     (line,) = events(lines)
     assert "broker refuses" in line
 
@@ -103,7 +121,7 @@ def test_degradation_has_a_beginning_and_an_end(lines: io.StringIO) -> None:
     diary = TransitionLog()
     for status in (WELL, degraded("lag"), degraded("lag"), WELL):
         diary.look(status)
-    _, begins, ends = events(lines)
+    _, _, begins, ends = events(lines)
     assert "degraded" in begins
     assert "lag" in begins
     assert "no longer degraded" in ends
@@ -114,8 +132,8 @@ def test_what_degrades_is_told_with_its_reason_where_there_is_one(lines: io.Stri
     diary = TransitionLog()
     diary.look(WELL)
     lowered = msgspec.structs.replace(PLANT, lowered="plant/# granted at QoS 0 instead of 1")
-    diary.look(degraded("qos", "storage_fault", broker=lowered, storage=Storage(fault="checkpoints: gone")))
-    _, qos, fault = events(lines)
+    diary.look(degraded("qos", "storage_fault", broker=lowered, storage=StorageStatus(fault="checkpoints: gone")))
+    _, _, qos, fault = events(lines)
     assert "plant/# granted at QoS 0 instead of 1" in qos
     assert "checkpoints: gone" in fault
 
@@ -124,7 +142,7 @@ def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     """The runbook sends people to the journal for it."""
     diary = TransitionLog()
     diary.look(storage(checkpoint_failures_total=1, checkpoint_failure="no space left"))
-    assert "no space left" in events(lines)[1]
+    assert "no space left" in events(lines)[2]
 
 
 def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO) -> None:
@@ -143,5 +161,5 @@ def test_growth_of_the_brokers_drops_is_told_and_its_first_count_is_not(lines: i
     diary = TransitionLog()
     for total in (None, 40, 40, 45):
         diary.look(broker(dropped_total=total))
-    (line,) = events(lines)[1:]
+    (line,) = events(lines)[2:]
     assert "more=5" in line

@@ -22,17 +22,17 @@ from gaugecast.config.schema import Http
 from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.errors import Unreachable
 from gaugecast.status import (
-    Broker,
-    Counts,
-    Feature,
-    Fleet,
-    Learner,
-    Publishing,
+    BrokerStatus,
+    FeatureStatus,
+    FleetCounts,
+    FleetStatus,
+    LearnerStatus,
+    PublishingStatus,
     Rates,
     Shadow,
     Status,
-    Storage,
-    Streams,
+    StorageStatus,
+    StreamCounts,
 )
 from gaugecast.web import Health, Web, readiness_of
 
@@ -41,29 +41,29 @@ STATUS = Status(
     pid=42,
     uptime_s=11523,
     recovered=1.0,
-    broker=Broker(address="plant:1883", connected=True, reconnects_total=1),
-    publishing=Publishing(latency_s=0.0041, unconfirmed=17),
-    storage=Storage(checkpoint_age_s=125, ledger_bytes=14_200_000),
+    broker=BrokerStatus(address="plant:1883", connected=True, reconnects_total=1),
+    publishing=PublishingStatus(address="plant:1883", connected=True, latency_s=0.0041, unconfirmed=17),
+    storage=StorageStatus(checkpoint_age_s=125, ledger_bytes=14_200_000),
     rates=Rates(readings_per_s=240.3, forecasts_per_s=240),
     metrics_url="http://127.0.0.1:9464/metrics",
     fleets={
-        "tanks": Fleet(
-            counts=Counts(received=12480, forecasts=12470, rejects={"not_json": 3}),
-            streams=Streams(active=12, stale=1, parked=3),
+        "tanks": FleetStatus(
+            counts=FleetCounts(received=12480, forecasts=12470, rejects={"not_json": 3}),
+            streams=StreamCounts(active=12, stale=1, parked=3),
             model="tanks-0003",
             features={
-                "pressure": Feature(unit="bar", absolute_error=0.0081, skill=0.62),
-                "temperature": Feature(unit="°C", absolute_error=0.12, skill=-0.2),
+                "pressure": FeatureStatus(unit="bar", absolute_error=0.0081, skill=0.62),
+                "temperature": FeatureStatus(unit="°C", absolute_error=0.12, skill=-0.2),
             },
         ),
-        "pumps": Fleet(streams=Streams(active=1), features={"flow": Feature()}),
+        "pumps": FleetStatus(streams=StreamCounts(active=1), features={"flow": FeatureStatus()}),
     },
 )
 #: Of readings that came in vain.
-LATE = Counts(late=12, late_ns=540 * 10**9, duplicate=3)
+LATE = FleetCounts(late=12, late_ns=540 * 10**9, duplicate=3)
 
 
-def with_fleets(**fleets: Fleet) -> Status:
+def with_fleets(**fleets: FleetStatus) -> Status:
     """The same daemon with other fleets."""
     return msgspec.structs.replace(STATUS, fleets=fleets)
 
@@ -98,9 +98,9 @@ def daemon(directory: Path, answer: Status) -> Iterator[None]:
 
 def test_the_learner_has_a_line_of_its_own_with_drifts_and_failures_where_there_were_any() -> None:
     """How much, how fast, how far behind."""
-    quiet = Learner(updates_total=1200, handovers_total=1, rate=1e-3, lag_s=0.2)
-    loud = Learner(rate=1.5e-3, drift_total=2, failures_total=3, lag_s=75.0)
-    told = with_fleets(tanks=Fleet(learner=quiet), pumps=Fleet(learner=loud, rollbacks_total=1))
+    quiet = LearnerStatus(updates_total=1200, handovers_total=1, rate=1e-3, lag_s=0.2)
+    loud = LearnerStatus(rate=1.5e-3, drift_total=2, failures_total=3, lag_s=75.0)
+    told = with_fleets(tanks=FleetStatus(learner=quiet), pumps=FleetStatus(learner=loud, rollbacks_total=1))
     text = screen(render_status(told), width=120)
     assert "tanks: 1,200 updates · 1 hand-over · rate 0.001\n" in re.sub(" +\n", "\n", text)
     wanted = "pumps: 0 updates · 0 hand-overs · rate 0.0015 · 2 drifts · 1 roll-back · 1 min 15 s behind · 3 failures"
@@ -110,14 +110,16 @@ def test_the_learner_has_a_line_of_its_own_with_drifts_and_failures_where_there_
 
 def test_a_model_on_trial_says_how_far_it_is() -> None:
     """Steps of those after which it may be put in force, and its skill so far."""
-    told = with_fleets(tanks=Fleet(shadow=Shadow(version="tanks-0004", steps=120, promote_after=500, skill=0.12)))
+    told = with_fleets(tanks=FleetStatus(shadow=Shadow(version="tanks-0004", steps=120, promote_after=500, skill=0.12)))
     assert re.search(r"on trial\s+tanks: tanks-0004 · 120 of 500 steps · skill 12 %", screen(render_status(told)))
 
 
 def test_readings_that_came_late_or_twice_have_a_line_with_how_late() -> None:
     """Of each fleet, one that has left included, and only where there were any."""
     assert "passed over" not in screen(render_status(STATUS))
-    text = screen(render_status(with_fleets(tanks=Fleet(counts=LATE), pumps=Fleet(counts=Counts(duplicate=1)))))
+    text = screen(
+        render_status(with_fleets(tanks=FleetStatus(counts=LATE), pumps=FleetStatus(counts=FleetCounts(duplicate=1))))
+    )
     assert re.search(r"passed over\s+tanks: 12 late \(45 s on average\), 3 twice\s", text)
     assert re.search(r"passed over\s+pumps: 1 twice\s", text)
 
@@ -151,15 +153,23 @@ def test_a_daemon_that_does_not_forecast_says_why() -> None:
     assert text.startswith("○ recovering: 43 %")
     assert "not connected" in text
     assert "–/s" in text
-    held = Storage(holding="no room on the disk: a batch waits", fault="checkpoints: Too many open files")
+    held = StorageStatus(holding="no room on the disk: a batch waits", fault="checkpoints: Too many open files")
     text = screen(render_status(msgspec.structs.replace(STATUS, storage=held, degraded=["storage_full"])))
     assert text.startswith("○ holding: no room on the disk: a batch waits")
     assert re.search(r"degraded\s+storage_full", text)
     assert re.search(r"not known\s+checkpoints: Too many open files", text)
+    assert re.search(r"^  gaugecast 0.1.0 · pid 42 · up 3 h 12 min$", text, re.MULTILINE), "expected it unbroken"
+
+
+def test_forecasts_that_the_broker_refuses_are_counted_on_the_screen() -> None:
+    """They are kept and offered again: somebody must mend the broker's rules."""
+    kept = msgspec.structs.replace(STATUS.publishing, refused_rows=1392)
+    text = screen(render_status(msgspec.structs.replace(STATUS, publishing=kept, degraded=["refused"])))
+    assert re.search(r"refused\s+1,392 forecasts by the broker; offered again later", text)
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(STATUS, 0), (msgspec.structs.replace(STATUS, storage=Storage(holding="no room")), 1)]
+    ("status", "code"), [(STATUS, 0), (msgspec.structs.replace(STATUS, storage=StorageStatus(holding="no room")), 1)]
 )
 def test_the_exit_code_says_whether_it_forecasts(tmp_path: Path, status: Status, code: int) -> None:
     """1 for a daemon that holds, as for one without a broker; as JSON the tree is what the daemon has."""
@@ -179,7 +189,9 @@ def test_the_exit_code_says_whether_it_forecasts(tmp_path: Path, status: Status,
 def test_a_model_that_is_left_unlearned_is_named_with_the_reason() -> None:
     """And only where there is one: everybody else's screen has no such line."""
     assert "not learned" not in screen(render_status(STATUS))
-    shown = screen(render_status(with_fleets(tanks=Fleet(learner=Learner(spared="a look-back of 10 steps")))))
+    shown = screen(
+        render_status(with_fleets(tanks=FleetStatus(learner=LearnerStatus(spared="a look-back of 10 steps"))))
+    )
     assert re.search(r"not learned\s+tanks: a look-back of 10 steps", shown)
 
 
@@ -189,8 +201,8 @@ def test_the_control_socket_is_asked_first(tmp_path: Path) -> None:
         assert ask_status(tmp_path / SOCKET_NAME, Http(port=0)) == STATUS
 
 
-@pytest.mark.parametrize("broker", [STATUS.broker, Broker(address="plant:1883", error="connection refused")])
-def test_without_the_socket_readyz_is_asked(tmp_path: Path, broker: Broker) -> None:
+@pytest.mark.parametrize("broker", [STATUS.broker, BrokerStatus(address="plant:1883", error="connection refused")])
+def test_without_the_socket_readyz_is_asked(tmp_path: Path, broker: BrokerStatus) -> None:
     """Another user's daemon tells the same over HTTP, also with 503."""
     told = msgspec.structs.replace(STATUS, broker=broker)
     health = readiness_of(told)
@@ -246,8 +258,9 @@ def test_figures_for_people() -> None:
     ]
     assert [show_bytes(n) for n in (512, 14_200_000, 3 * 10**15)] == ["512 B", "14.2 MB", "3000.0 TB"]
     assert [show_rate(r) for r in (None, 0.2, 240.3, 12000)] == ["–", "0.2", "240", "12,000"]
-    assert show_passed_over(Counts(late=2, late_ns=10**9)) == "2 late (0.5 s on average)"
-    assert show_passed_over(Counts(late=1)) == "1 late"  # by sequence numbers: nobody knows how late
+    assert show_passed_over(FleetCounts(late=2, late_ns=10**9)) == "2 late (0.5 s on average)"
+    assert show_passed_over(FleetCounts(late=1)) == "1 late"  # by sequence numbers: nobody knows how late
+    assert [str(show_skill(s)) for s in (0.624, -0.004, 0.0, -0.2, -50.0)] == ["62 %", "0 %", "0 %", "−20 %", "−999 %"]
     assert [str(show_skill(s).style) for s in (0.5, 0.1, -0.5, None)] == ["green", "yellow", "red", "dim"]
 
 

@@ -7,13 +7,25 @@ import json
 import msgspec
 import pytest
 
-from gaugecast.status import Broker, Counts, Fleet, Publishing, Rates, Status, Storage, Streams, announcement
+from gaugecast.status import (
+    BrokerStatus,
+    FleetCounts,
+    FleetStatus,
+    PublishingStatus,
+    Rates,
+    Status,
+    StorageStatus,
+    StreamCounts,
+    announcement,
+)
 
-WELL = Status(recovered=1.0, broker=Broker(address="plant:1883", connected=True))
-HELD = Storage(holding="no room on the disk: a batch waits")
-AWAY = Broker(address="plant:1883", error="connection refused")
-DEAF = Broker(address="plant:1883", connected=True, deaf="plant/# was refused: not authorized")
-MUTE = Publishing(mute="gaugecast/tanks/a: not authorized")
+OUT = PublishingStatus(address="site:1883", connected=True)
+WELL = Status(recovered=1.0, broker=BrokerStatus(address="plant:1883", connected=True), publishing=OUT)
+HELD = StorageStatus(holding="no room on the disk: a batch waits")
+AWAY = BrokerStatus(address="plant:1883", error="connection refused")
+DEAF = BrokerStatus(address="plant:1883", connected=True, deaf="plant/# was refused: not authorized")
+MUTE = PublishingStatus(connected=True, mute="gaugecast/tanks/a: not authorized")
+CUT = PublishingStatus(address="site:1883", error="timed out", mute="gaugecast/tanks/a: not authorized")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +41,14 @@ MUTE = Publishing(mute="gaugecast/tanks/a: not authorized")
         ),
         (msgspec.structs.replace(WELL, broker=DEAF, publishing=MUTE), "deaf: plant/# was refused: not authorized"),
         (msgspec.structs.replace(WELL, publishing=MUTE), "mute: gaugecast/tanks/a: not authorized"),
-        (msgspec.structs.replace(WELL, broker=Broker(address="plant:1883")), "deaf: not connected to broker "
+        (msgspec.structs.replace(WELL, broker=BrokerStatus(address="plant:1883")), "deaf: not connected to broker "
          "plant:1883: connecting"),
+        (msgspec.structs.replace(WELL, publishing=CUT), "mute: not connected to broker site:1883 for publishing: "
+         "timed out"),
+        (msgspec.structs.replace(WELL, publishing=PublishingStatus(address="site:1883")), "mute: not connected to "
+         "broker site:1883 for publishing: connecting"),
+        (msgspec.structs.replace(WELL, broker=AWAY, publishing=CUT), "deaf: not connected to broker plant:1883: "
+         "connection refused"),
     ],
 )  # fmt: skip
 def test_one_word_says_what_it_does_and_the_reason_why_not_more(status: Status, doing: str) -> None:
@@ -45,33 +63,43 @@ def test_what_it_does_is_made_of_the_tree_wherever_that_comes_from() -> None:
     assert document["doing"] == {"verb": "holding", "why": "no room on the disk: a batch waits"}
     document["doing"] = {"verb": "forecasting", "why": ""}
     assert not msgspec.convert(document, Status).ready
-    assert msgspec.structs.replace(msgspec.convert(document, Status), storage=Storage()).ready
+    assert msgspec.structs.replace(msgspec.convert(document, Status), storage=StorageStatus()).ready
 
 
 def test_the_whole_tree_survives_its_way_as_json() -> None:
     """What a command reads is what the daemon has."""
-    counts = Counts(received=3, late=1, late_ns=45 * 10**9, rejects={"not_json": 2})
-    status = msgspec.structs.replace(WELL, fleets={"tanks": Fleet(counts=counts, streams=Streams(active=2))})
+    counts = FleetCounts(received=3, late=1, late_ns=45 * 10**9, rejects={"not_json": 2})
+    status = msgspec.structs.replace(WELL, fleets={"tanks": FleetStatus(counts=counts, streams=StreamCounts(active=2))})
     assert msgspec.json.decode(msgspec.json.encode(status), type=Status) == status
 
 
 def test_counts_of_all_fleets_are_added_up() -> None:
     """Reason by reason, and those that left too."""
-    one, other = Counts(late=1, rejects={"not_json": 2}), Counts(late=2, rejects={"not_json": 1, "retained": 1})
-    status = Status(fleets={"a": Fleet(counts=one, streams=Streams()), "b": Fleet(counts=other)})
-    assert status.total == Counts(late=3, rejects={"not_json": 3, "retained": 1})
+    one, other = (
+        FleetCounts(late=1, rejects={"not_json": 2}),
+        FleetCounts(late=2, rejects={"not_json": 1, "retained": 1}),
+    )
+    status = Status(fleets={"a": FleetStatus(counts=one, streams=StreamCounts()), "b": FleetStatus(counts=other)})
+    assert status.total == FleetCounts(late=3, rejects={"not_json": 3, "retained": 1})
     assert status.total.rejected == 4
 
 
 def test_the_announcement_keeps_the_word_that_consumers_wait_for() -> None:
     """`status` is `online` as at connect; what it does stands beside."""
     held = json.loads(announcement(msgspec.structs.replace(WELL, storage=HELD)))
-    assert held == {"status": "online", "doing": "holding", "why": "no room on the disk: a batch waits"}
+    assert held == {"status": "online", "input": True, "doing": "holding", "why": "no room on the disk: a batch waits"}
+
+
+def test_the_announcement_says_that_nothing_comes_in() -> None:
+    """Whoever relies on forecasts sees it without knowing our words for what we do."""
+    away = msgspec.structs.replace(WELL, broker=msgspec.structs.replace(AWAY, away=True))
+    told = json.loads(announcement(away))
+    assert (told["status"], told["input"], told["doing"]) == ("online", False, "deaf")
 
 
 def test_one_line_for_systemd() -> None:
     """Streams, rate and lag; trouble only where there is some."""
-    fleets = {"tanks": Fleet(streams=Streams(active=12)), "gone": Fleet()}
+    fleets = {"tanks": FleetStatus(streams=StreamCounts(active=12)), "gone": FleetStatus()}
     well = msgspec.structs.replace(WELL, fleets=fleets, rates=Rates(readings_per_s=239.6))
     assert str(well) == "12 streams, 240 readings/s, 0 unconfirmed"
     troubled = msgspec.structs.replace(well, storage=HELD, reload_refused="reload refused: [mqtt] port")

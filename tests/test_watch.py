@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from gaugecast.cli.watch import Trails, ask_streams, render_streams
 from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
-from gaugecast.status import Fleet, Status
+from gaugecast.status import FleetStatus, Status
 from test_status import LATE, STATUS, screen, with_fleets
 
 
@@ -117,7 +118,7 @@ def test_the_head_and_the_foot_say_how_the_daemon_fares() -> None:
 
 def test_the_head_tells_of_readings_that_came_late_or_twice() -> None:
     """Of all fleets together."""
-    told = with_fleets(tanks=Fleet(counts=LATE), pumps=Fleet(counts=LATE))
+    told = with_fleets(tanks=FleetStatus(counts=LATE), pumps=FleetStatus(counts=LATE))
     text = screen(render_streams(answer(tank(), status=told), Trails(), width=120), 120)
     assert "4.1 ms to forecast · 24 late (45 s on average), 6 twice" in text
 
@@ -165,6 +166,29 @@ def test_the_table_fits_the_height() -> None:
     text = screen(render_streams(answer(*rows, total=1000), Trails(), height=24))
     assert len(text.splitlines()) <= 24
     assert "16 of 1,000 streams" in text
+
+
+LONG = "subscription 'plant/load/+/telemetry': expected QoS 1, got Not authorized (135)"
+
+
+@pytest.mark.parametrize("gone", ["", LONG])
+def test_a_long_reason_is_told_whole_and_takes_its_lines_from_the_table(gone: str) -> None:
+    """All of why it does not forecast can be read at 80 columns, and the foot still stands on the screen."""
+    deaf = msgspec.structs.replace(STATUS, broker=msgspec.structs.replace(STATUS.broker, deaf=LONG))
+    rows = [tank(number=n) for n in range(1000)]
+    text = screen(render_streams(answer(*rows, total=1000, status=deaf), Trails(), height=24, gone=gone))
+    assert len(text.splitlines()) <= 24
+    assert LONG in " ".join(text.split())
+    assert text.splitlines()[-1] == "metrics at http://127.0.0.1:9464/metrics"
+
+
+def test_degradation_is_not_what_is_cut_on_a_narrow_screen() -> None:
+    """It stands before the figures that can wait."""
+    status = msgspec.structs.replace(
+        with_fleets(tanks=FleetStatus(counts=LATE)), degraded=["checkpoint", "storage_busy"]
+    )
+    text = screen(render_streams(answer(tank(), status=status), Trails()))
+    assert "degraded: checkpoint, storage_busy" in text
 
 
 def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gaugecast import web
-from gaugecast.status import Broker, Status, Storage
+from gaugecast.status import BrokerStatus, PublishingStatus, Status, StorageStatus
 from gaugecast.web import Health, Web, readiness_of
 
 PAGE = b"gaugecast_ready 1\n" * 200
@@ -80,7 +80,12 @@ def test_an_unready_daemon_answers_503_with_the_reason(path: str) -> None:
 @pytest.mark.parametrize(("holding", "code"), [(None, 200), ("no room on the disk: a batch waits", 503)])
 def test_readiness_is_what_the_status_says(holding: str | None, code: int) -> None:
     """A daemon that holds is not ready, however well it is connected; the whole tree is in the answer."""
-    status = Status(recovered=1.0, broker=Broker(connected=True), storage=Storage(holding=holding))
+    status = Status(
+        recovered=1.0,
+        broker=BrokerStatus(connected=True),
+        publishing=PublishingStatus(connected=True),
+        storage=StorageStatus(holding=holding),
+    )
     with serving(readiness=readiness_of(status)) as server:
         answer, body = ask(server, "/readyz")
     facts = json.loads(body)

@@ -19,8 +19,15 @@ FAULT_POINTS = (
     "checkpoint:renamed",  # it has its name, the directory is not yet fsynced
     "checkpoint:after",  # durable
     "checkpoint:kept",  # older ones are archived or deleted
-    "prune:deleted",  # rows are deleted, not yet committed
+    "prune:deleted",  # rows are sealed or deleted, not yet committed
     "prune:after",  # durable
+)
+
+#: What a ledger of an earlier version passes when it is opened.
+UPGRADE_POINTS = (
+    "upgrade:begun",  # the write lock is held
+    "upgrade:made",  # all tables are in the transaction
+    "upgrade:after",  # durable
 )
 
 

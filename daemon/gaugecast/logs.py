@@ -7,6 +7,7 @@ no business here: such keys are left blank, bytes show their length only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -60,10 +61,10 @@ def configure(level: str = "info", style: Style = "auto", stream: TextIO | None 
         processors=[
             structlog.processors.add_log_level,
             RateLimit(),
-            _stamp,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", key="time"),
             _flatten_exception,
             _blank_secrets,
-            {"plain": render_plain, "journal": render_journal, "json": render_json}[style],
+            _RENDERERS[style],
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: _Lines(target),
@@ -122,14 +123,11 @@ class RateLimit:
         return event
 
 
-def _stamp(_: Any, __: str, event: Event) -> Event:
-    now = time.time()
-    event["time"] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-    return event
-
-
 def _flatten_exception(_: Any, __: str, event: Event) -> Event:
-    """Put the exception on the event's one line: what it was, and its traceback with escaped line breaks."""
+    """Put the exception on the event's one line: what it was, and the end of its traceback.
+
+    structlog's own `format_exc_info` puts both under one key, of any length.
+    """
     found = event.pop("exc_info", None)
     if found is True:
         found = sys.exc_info()
@@ -153,7 +151,7 @@ def _blank_secrets(_: Any, __: str, event: Event) -> Event:
 
 
 def render_plain(_: Any, __: str, event: Event) -> str:
-    """`2026-11-22T11:37:54.012Z warning mqtt: broker lost host=localhost`."""
+    """`2026-11-22T11:37:54.012345Z warning mqtt: broker lost host=localhost`."""
     return f"{event.pop('time')} {event.pop('level'):<7} {_render_words(event)}"
 
 
@@ -163,13 +161,21 @@ def render_journal(_: Any, __: str, event: Event) -> str:
     return f"<{_PRIORITIES.get(event.pop('level'), 6)}>{_render_words(event)}"
 
 
-def render_json(_: Any, __: str, event: Event) -> str:
+def _to_json(event: Event, **_: Any) -> str:
     """The same as one JSON object: time, level, part, event, then the keys."""
     ordered = {name: event.pop(name) for name in ("time", "level", "part", "event") if name in event}
     return msgspec.json.encode({**ordered, **event}, enc_hook=str).decode()  # NaN becomes null
 
 
+_RENDERERS: Mapping[str, structlog.typing.Processor] = {
+    "plain": render_plain,
+    "journal": render_journal,
+    "json": structlog.processors.JSONRenderer(serializer=_to_json),
+}
+
+
 def _render_words(event: Event) -> str:
+    """Logfmt; structlog's renderer lets escape sequences through, which a hostile topic may hold."""
     part, text = event.pop("part", None), str(event.pop("event", ""))
     head = _one_line(text) if part is None else f"{part}: {_one_line(text)}"
     return " ".join([head, *(f"{key}={_quote(value)}" for key, value in event.items())])
@@ -190,18 +196,12 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
-class _Lines:
+class _Lines(structlog.WriteLogger):
     """Writes a line and flushes it. A log that cannot be written must not stop the loop."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def msg(self, line: str) -> None:
-        try:
-            self._stream.write(line + "\n")  # one write a line: threads do not tear each other's
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
 
     debug = info = warning = error = critical = fatal = exception = warn = log = msg
 

@@ -6,17 +6,19 @@ nothing else. As JSON it is what `{"command": "status"}` answers. What cannot be
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
+
+from gaugecast.counts import FleetCounts as FleetCounts
+from gaugecast.counts import add_up
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
     "storage_full",  # commits wait for space
     "storage_busy",  # another process holds the ledger
     "storage_fault",  # the state directory cannot be looked at
-    "lag",  # too many unconfirmed outputs: polling has stopped
+    "lag",  # too many unconfirmed outputs: reading waits while the broker confirms some
     "checkpoint",  # the last checkpoint failed
     "refused",  # forecasts that the broker refused wait to be offered again
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
@@ -39,30 +41,40 @@ class Doing(msgspec.Struct, frozen=True):
         return f"{self.verb}: {self.why}" if self.why else self.verb
 
 
-class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection; totals are of this process.
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our two connections; totals are of this process.
 
     Attributes:
         address: `localhost:1883`.
         error: Why the last connection or attempt ended.
+    """
+
+    address: str = ""
+    connected: bool = False
+    error: str | None = None
+    reconnects_total: int = 0
+
+
+class BrokerStatus(Side, frozen=True, kw_only=True):
+    """The connection that subscribes.
+
+    Attributes:
+        away: It has been gone for longer than the keepalive: no forecast is of now.
         deaf: Which subscription the broker refused, or has not answered.
         lowered: Which it granted at a lower QoS than was asked.
         session_lost_total: Connections on which the broker had forgotten our session.
         dropped_total: Messages that the broker dropped, by its own count.
     """
 
-    address: str = ""
-    connected: bool = False
-    error: str | None = None
+    away: bool = False
     deaf: str | None = None
     lowered: str | None = None
-    reconnects_total: int = 0
     session_lost_total: int = 0
     dropped_total: int | None = None
 
 
-class Publishing(msgspec.Struct, frozen=True, kw_only=True):
-    """Forecasts on their way out.
+class PublishingStatus(Side, frozen=True, kw_only=True):
+    """The connection that publishes, and forecasts on their way out.
 
     Attributes:
         mute: Why the broker does not take them.
@@ -79,7 +91,7 @@ class Publishing(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
 
 
-class Storage(msgspec.Struct, frozen=True, kw_only=True):
+class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The state directory; totals are of this process.
 
     Attributes:
@@ -102,42 +114,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     wal_failure: str | None = None
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
-    rejected, exactly.
-
-    Attributes:
-        held: Readings that wait in an open tick now.
-        held_at_start: Those of an earlier process that waited when this one began.
-        late_ns: By how much the late ones were late, summed up.
-        rejects: Refused readings or messages, by reason.
-        bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
-    """
-
-    received: int = 0
-    stepped: int = 0
-    held: int = 0
-    held_at_start: int = 0
-    late: int = 0
-    late_ns: int = 0
-    duplicate: int = 0
-    rejects: dict[str, int] = {}
-    forecasts: int = 0
-    gaps: int = 0
-    bridged_steps: int = 0
-    partial_steps: int = 0
-    fallback_steps: int = 0
-    resets: int = 0
-    reanchored: int = 0
-    broken_states: int = 0
-
-    @property
-    def rejected(self) -> int:
-        """Refused for any reason."""
-        return sum(self.rejects.values())
-
-
-class Streams(msgspec.Struct, frozen=True, kw_only=True):
+class StreamCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How many streams a fleet has; a stale one is active too, but silent for `stale_after`."""
 
     active: int = 0
@@ -145,7 +122,7 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
     stale: int = 0
 
 
-class Feature(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How well one feature is forecast, over all streams of the fleet, discounted.
 
     Attributes:
@@ -160,7 +137,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     shadow_skill: float | None = None
 
 
-class Learner(msgspec.Struct, frozen=True, kw_only=True):
+class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the learner last told of one fleet; totals are of its process.
 
     Attributes:
@@ -189,7 +166,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
     skill: float | None = None
 
 
-class Fleet(msgspec.Struct, frozen=True, kw_only=True):
+class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fleet. One that has left, or the fleet `""` of messages that belong to none, has counts alone.
 
     Attributes:
@@ -198,12 +175,12 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         rollbacks_total: How often weights in force were taken back.
     """
 
-    counts: Counts = Counts()
-    streams: Streams | None = None
+    counts: FleetCounts = FleetCounts()
+    streams: StreamCounts | None = None
     model: str | None = None
     shadow: Shadow | None = None
-    features: dict[str, Feature] = {}
-    learner: Learner | None = None
+    features: dict[str, FeatureStatus] = {}
+    learner: LearnerStatus | None = None
     rollbacks_total: int = 0
 
 
@@ -231,11 +208,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     uptime_s: float | None = None
     recovered: float | None = None
-    broker: Broker = Broker()
-    publishing: Publishing = Publishing()
-    storage: Storage = Storage()
+    broker: BrokerStatus = BrokerStatus()
+    publishing: PublishingStatus = PublishingStatus()
+    storage: StorageStatus = StorageStatus()
     rates: Rates = Rates()
-    fleets: dict[str, Fleet] = {}
+    fleets: dict[str, FleetStatus] = {}
     degraded: list[str] = []
     reload_refused: str | None = None
     metrics_url: str = ""
@@ -257,11 +234,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.doing.verb == "forecasting"
 
     @property
-    def total(self) -> Counts:
+    def total(self) -> FleetCounts:
         """The counts of all fleets together."""
         return add_up(fleet.counts for fleet in self.fleets.values())
 
-    def at_work(self) -> Iterator[tuple[str, Fleet, Streams]]:
+    def at_work(self) -> Iterator[tuple[str, FleetStatus, StreamCounts]]:
         """The fleets that are configured and have begun, with their streams."""
         for name, fleet in self.fleets.items():
             if fleet.streams is not None:
@@ -276,24 +253,20 @@ def _decide(status: Status) -> Doing:
         return Doing("recovering", f"{int(100 * status.recovered)} %")
     if status.storage.holding is not None:
         return Doing("holding", status.storage.holding)
-    broker = status.broker
+    broker, publishing = status.broker, status.publishing
     if not broker.connected:
         return Doing("deaf", f"not connected to broker {broker.address}: {broker.error or 'connecting'}")
     if broker.deaf is not None:
         return Doing("deaf", broker.deaf)
-    if status.publishing.mute is not None:
-        return Doing("mute", status.publishing.mute)
+    if not publishing.connected:
+        missing = f"not connected to broker {publishing.address} for publishing"
+        return Doing("mute", f"{missing}: {publishing.error or 'connecting'}")
+    if publishing.mute is not None:
+        return Doing("mute", publishing.mute)
     return Doing("forecasting")
 
 
-def add_up(counts: Iterable[Counts]) -> Counts:
-    """The sum, count by count."""
-    parts = list(counts)
-    rejects = sum((Counter(part.rejects) for part in parts), Counter[str]())
-    numbers = [name for name in Counts.__struct_fields__ if name != "rejects"]
-    return Counts(rejects=dict(rejects), **{name: sum(getattr(part, name) for part in parts) for name in numbers})
-
-
 def announcement(status: Status) -> str:
-    """What the status topic says while we are connected; `status` is as at connect, for whoever reads only that."""
-    return msgspec.json.encode({"status": "online", "doing": status.doing.verb, "why": status.doing.why}).decode()
+    """What the status topic says: `status` as at connect, for whoever reads only that; `input`: we still hear."""
+    said = {"status": "online", "input": not status.broker.away, "doing": status.doing.verb, "why": status.doing.why}
+    return msgspec.json.encode(said).decode()

@@ -1,4 +1,4 @@
-"""`python -m bench [throughput|rss|restart|latency|learner …]`; without a name, all."""
+"""`python -m bench [throughput|rss|restart|latency|overload|catchup|learner …]`; without a name, all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from bench.results import keep
 
-GROUPS = ("throughput", "rss", "restart", "latency", "learner")
+GROUPS = ("throughput", "rss", "restart", "latency", "overload", "catchup", "learner")
 
 
 def main() -> None:

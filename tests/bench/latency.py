@@ -18,6 +18,7 @@ from gaugecast.config.schema import Learning, Loop
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.online.pupil import Pupil
+from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.model import Model, seal_model
 from gaugecast.pipeline import Pipeline
@@ -151,16 +152,15 @@ def measure_handover() -> Result:
         pipeline = Pipeline(Loop(new_streams_per_s=1e6), store.load)
         pipeline.advance([Order.configuring(fleet).stamped(1)])
         versions = [store.add(fleet.name, model) for model in _models(fleet)]
-        keeper = ModelRoles(pipeline, store, Learning())
+        keeper = ModelRoles(pipeline, store, Learning(), pending=lambda _: False, engines=EngineLoader())
         first = events.ModelInstalled("in_force", versions[0])
         pipeline.advance([Order(first, fleet.name).stamped(1)])
         pipeline.advance(_readings(fleet, HANDOVER_STREAMS))
         pauses_ms = []
         for version in versions[1:]:
             began = time.perf_counter()
-            order = keeper.hand_over(fleet.name, version, "in_force", events.LEARNED)
-            keeper.taken()
-            pipeline.advance([order])
+            orders = keeper.hand_over(fleet.name, version, "in_force", events.LEARNED)
+            pipeline.advance([order.stamped(1) for order in orders])
             pauses_ms.append(1e3 * (time.perf_counter() - began))
     note = (
         f"median of {len(pauses_ms)}, {HANDOVER_STREAMS} streams; nine of ten within {np.percentile(pauses_ms, 90):.2f}"

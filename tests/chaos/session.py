@@ -82,7 +82,7 @@ def _send(broker: Mosquitto, plan: LoadPlan, first: int, count: int) -> None:
 
 
 def _last_seq(shell: sqlite3.Connection) -> int:
-    return int(shell.execute("SELECT last_seq FROM heads").fetchone()[0])
+    return int(shell.execute("SELECT max(first_seq + inputs - 1) FROM batches").fetchone()[0])
 
 
 def _stepped(daemon: DaemonProcess) -> float:

@@ -144,7 +144,7 @@ class Stage:
             self.mishaps.append(f"a daemon that runs expected, found none:\n{self._daemon.log_tail(5)}")
             return
         self._wait(lambda: self._daemon.get("/metrics")[0] == 200, "metrics")
-        self.unaccounted += self._daemon.settled_unaccounted()
+        self.unaccounted += self._daemon.metrics().unaccounted
         code = self._daemon.stop()
         if code != 0:
             self.mishaps.append(f"exit code 0 expected after SIGTERM, got {code}")

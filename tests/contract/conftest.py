@@ -73,7 +73,7 @@ def reach(variant: tuple[str, bool]) -> Iterator[Reach]:
         links.append(link)
         if connect:
             subscribed = broker.count("Sending SUBACK")
-            turn_until(link, lambda: broker.count("Sending SUBACK") > subscribed)
+            turn_until(link, lambda: link.connected and broker.count("Sending SUBACK") > subscribed)
         return link
 
     yield make

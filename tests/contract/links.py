@@ -20,7 +20,7 @@ def turn_until(link: Link, condition: Callable[[], Any], *, what: str = "conditi
         link.poll(0, 0.01)
         return condition()
 
-    return wait_until(turned, what=f"{what}; last error {link.last_error}")
+    return wait_until(turned, what=f"{what}; {_errors(link)}")
 
 
 def take(link: Link, count: int, *, most: int = 1000, ack: bool = False) -> list[Message]:
@@ -31,10 +31,10 @@ def take(link: Link, count: int, *, most: int = 1000, ack: bool = False) -> list
         batch = link.poll(most, 0.05)
         taken.extend(batch)
         if ack:
-            link.ack(batch)
+            link.subscriber.ack(batch)
         return len(taken) >= count
 
-    wait_until(enough, what=f"{count} messages; last error {link.last_error}")
+    wait_until(enough, what=f"{count} messages; {_errors(link)}")
     return taken
 
 
@@ -45,12 +45,16 @@ def publish_all(link: Link, bodies: list[tuple[str, bytes]], *, qos: int) -> lis
 
     def all_confirmed() -> bool:
         nonlocal position
-        for _ in range(min(link.room(qos), len(bodies) - position)):
-            link.publish(position, *bodies[position], qos, False)
+        for _ in range(min(link.sender.room(qos), len(bodies) - position)):
+            link.sender.publish(position, *bodies[position], qos, False)
             position += 1
         link.poll(0, 0.05)
-        confirmed.extend(link.take_confirmed())
+        confirmed.extend(link.sender.take_confirmed())
         return len(confirmed) == len(bodies)
 
-    wait_until(all_confirmed, what=f"{len(bodies)} publishes confirmed; last error {link.last_error}")
+    wait_until(all_confirmed, what=f"{len(bodies)} publishes confirmed; {_errors(link)}")
     return confirmed
+
+
+def _errors(link: Link) -> str:
+    return f"last errors: {link.subscriber.last_error}, {link.sender.last_error}"

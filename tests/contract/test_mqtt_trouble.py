@@ -8,6 +8,7 @@ import pytest
 
 from contract.links import Reach, Serve, take, turn_until
 from gaugecast.errors import SessionTaken
+from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.session import Session
 from gaugecast.records import Message
 from support.mosquitto import RawClient, wait_until
@@ -23,22 +24,22 @@ def test_unacked_messages_come_again_after_a_cut_and_old_acks_are_dropped(serve:
         link = reach(broker, [("in/#", 1)], via=relay.port)
         client.publish([(f"in/{n}", b"x") for n in range(10)])
         first = take(link, 10)
-        assert link.ack(first[:4]) == 4
+        assert link.subscriber.ack(first[:4]) == 4
         turn_until(link, lambda: broker.count("Received PUBACK from gaugecast") == 4)
         for epoch in (2, 3):
             relay.cut()
-            turn_until(link, lambda epoch=epoch: link.epoch == epoch and link.connected)
-            assert [c.session_present for c in link.take_connects()][-1]
+            turn_until(link, lambda epoch=epoch: link.subscriber.epoch == epoch and link.connected)
+            assert [c.session_present for c in link.subscriber.take_connects()][-1]
             again = take(link, 6)
             assert [m.topic for m in again] == [f"in/{n}" for n in range(4, 10)]
             assert all(m.dup and m.epoch == epoch for m in again)
-            assert link.ack(first[4:]) == 0
-        assert link.counters.stale_acks_total == 12
-        assert link.ack(again) == 6
+            assert link.subscriber.ack(first[4:]) == 0
+        assert link.subscriber.counters.stale_acks_total == 12
+        assert link.subscriber.ack(again) == 6
         relay.cut()
-        turn_until(link, lambda: link.epoch == 4 and link.connected)
-    assert link.counters.session_lost_total == 0
-    assert link.counters.reconnects_total == 3
+        turn_until(link, lambda: link.subscriber.epoch == 4 and link.connected)
+    assert link.subscriber.counters.session_lost_total == 0
+    assert link.subscriber.counters.reconnects_total == 3
 
 
 def test_reconnects_with_acks_pending_are_never_a_protocol_error(serve: Serve, reach: Reach) -> None:
@@ -50,12 +51,12 @@ def test_reconnects_with_acks_pending_are_never_a_protocol_error(serve: Serve, r
         for cut in range(RECONNECTS):
             client.publish([("in/x", b"%d" % cut)] * 3, wait=False)
             relay.cut(reset=cut % 2 == 0)
-            link.ack(held)
-            while link.epoch < cut + 2:
+            link.subscriber.ack(held)
+            while link.subscriber.epoch < cut + 2:
                 held += link.poll(100, 0.01)
-                link.ack(held)
-        assert link.counters.reconnects_total == RECONNECTS
-        link.ack(held)
+                link.subscriber.ack(held)
+        assert link.subscriber.counters.reconnects_total == RECONNECTS
+        link.subscriber.ack(held)
         turn_until(link, lambda: link.connected)
     # "disconnected: Protocol error." is not among these: it is EPROTO, of a TLS record that the relay cut in two.
     for fault in ("due to protocol error", "due to malformed packet", "Protocol error from"):
@@ -67,14 +68,14 @@ def test_a_broker_killed_and_started_again_is_found_and_its_lost_session_counted
     broker = serve()
     link = reach(broker, [("in/#", 1)])
     broker.kill()
-    turn_until(link, lambda: not link.connected and link.counters.failed_dials_total > 0)
-    assert link.room() == 0
-    assert link.last_error
+    turn_until(link, lambda: not link.connected and link.subscriber.counters.failed_dials_total > 0)
+    assert link.sender.room() == 0
+    assert link.subscriber.last_error
     broker.start()
     turn_until(link, lambda: broker.count("Sending SUBACK") == 2)
-    assert [c.session_present for c in link.take_connects()] == [False, False]
-    assert link.counters.session_lost_total == 1
-    assert link.last_error is None
+    assert [c.session_present for c in link.subscriber.take_connects()] == [False, False]
+    assert link.subscriber.counters.session_lost_total == 1
+    assert link.subscriber.last_error is None
     with RawClient(broker) as client:
         client.publish([("in/1", b"again")])
         assert take(link, 1)[0].payload == b"again"
@@ -88,7 +89,7 @@ def test_a_persistent_session_outlives_both_sides(serve: Serve, reach: Reach) ->
         client.publish([(f"in/{n}", b"x") for n in range(50)])
     broker.restart()
     link = reach(broker, [("in/#", 1)])
-    assert link.take_connects()[0].session_present
+    assert link.subscriber.take_connects()[0].session_present
     assert [m.topic for m in take(link, 50, ack=True)] == [f"in/{n}" for n in range(50)]
 
 
@@ -97,9 +98,10 @@ def test_a_broker_that_is_down_at_the_start_is_a_state(serve: Serve, reach: Reac
     broker = serve()
     broker.stop()
     link = reach(broker, [("in/#", 1)], connect=False)
-    turn_until(link, lambda: link.counters.failed_dials_total >= 3)
-    assert "refused" in str(link.last_error)
-    assert (link.connected, link.epoch, link.room(), link.backlog_bytes) == (False, 0, 0, 0)
+    turn_until(link, lambda: link.subscriber.counters.failed_dials_total >= 3)
+    assert "refused" in str(link.subscriber.last_error)
+    assert "refused" in str(link.sender.last_error)
+    assert (link.connected, link.subscriber.epoch, link.sender.epoch, link.sender.room()) == (False, 0, 0, 0)
     broker.start()
     turn_until(link, lambda: link.connected)
 
@@ -123,7 +125,7 @@ def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serv
     ]
     with RawClient(broker, subscribe="gaugecast/status") as late:
         assert late.wait_heard(1)[0].retain
-    assert broker.count("Received DISCONNECT from gaugecast") == 1
+    assert broker.count("Received DISCONNECT from gaugecast-out") == 1
 
 
 def test_the_keepalive_is_kept_while_idle_and_under_back_pressure(serve: Serve, reach: Reach) -> None:
@@ -137,10 +139,12 @@ def test_the_keepalive_is_kept_while_idle_and_under_back_pressure(serve: Serve, 
         def pinged_thrice() -> bool:
             idle.poll(10, 0.02)
             pressed.poll(0, 0.02)
-            return all(broker.count(f"Received PINGREQ from {name}") >= 3 for name in ("idle", "pressed"))
+            names = ("idle", "idle-out", "pressed", "pressed-out")
+            lines = broker.log_lines()
+            return all(sum(line.endswith(f"Received PINGREQ from {name}") for line in lines) >= 3 for name in names)
 
         wait_until(pinged_thrice, what="three PINGREQ of each")
-    assert (idle.epoch, pressed.epoch, idle.connected, pressed.connected) == (1, 1, True, True)
+    assert (idle.subscriber.epoch, pressed.subscriber.epoch, idle.connected, pressed.connected) == (1, 1, True, True)
     assert len(take(pressed, 10)) == 10
     assert broker.count("exceeded timeout") == 0
 
@@ -154,7 +158,7 @@ def test_a_broker_that_stands_still_is_given_up(serve: Serve, reach: Reach) -> N
     wait_until(lambda: link.poll(1, 0.01) or not link.connected, what="the silence noticed")
     broker.resume()
     turn_until(link, lambda: link.connected)
-    assert link.epoch == 2
+    assert link.subscriber.epoch == 2
 
 
 @pytest.mark.parametrize("callback", ["_on_connect", "_take_suback"])
@@ -170,7 +174,7 @@ def test_an_exception_in_a_callback_surfaces(
     broker = serve()
     link = reach(broker, [("in/#", 1)], connect=False)
     with pytest.raises(ZeroDivisionError, match="a defect"):
-        turn_until(link, lambda: False)
+        wait_until(lambda: link.poll(1, 0.01), what="the defect")
 
 
 def test_two_clients_that_fight_over_one_id_are_found_out(serve: Serve, reach: Reach) -> None:
@@ -184,3 +188,31 @@ def test_two_clients_that_fight_over_one_id_are_found_out(serve: Serve, reach: R
 
     with pytest.raises(SessionTaken, match="another client uses this id"):
         wait_until(fight, what="one of them gives up", deadline_s=30)
+
+
+def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
+    """Thirty resets in a row, each soon after the broker took us: the link goes on."""
+    broker = serve()
+    with Relay(broker.port) as relay:
+        link = reach(broker, [], connect=False, via=relay.port, flap_limit=20)
+        for cut in range(30):
+            turn_until(link, lambda cut=cut: link.epoch == cut + 1 and link.connected)
+            relay.cut(reset=True)
+        turn_until(link, lambda: link.epoch == 31 and link.connected)
+    assert link.counters.reconnects_total == 30
+
+
+def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) -> None:
+    """Thirty sessions that the broker ends at a publish of ours."""
+    broker = serve()
+    link = reach(broker, [], connect=False, flap_limit=20)
+    for session in range(30):
+        turn_until(link, lambda session=session: link.epoch == session + 1 and link.connected)
+        poison = write_publish(b"out/\xef\xbf\xbe", b"", qos=1, retain=False, mid=9, v5=link._settings.protocol == "5")
+        connection = link._connection
+        assert connection is not None
+        assert connection.outgoing is not None
+        connection.wire.push(poison)  # by hand: no topic that we let through would do it
+        connection.outgoing._in_flight[9] = session
+        turn_until(link, lambda: not link.connected)
+    assert link.counters.reconnects_total == 29

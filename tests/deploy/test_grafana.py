@@ -94,6 +94,7 @@ def test_pages_ask_only_for_metrics_that_exist_and_together_for_all_but_a_few() 
         "gaugecast_broken_states_total",
         "gaugecast_broker_messages_dropped_total",
         "gaugecast_fingerprint_info",
+        "gaugecast_mqtt_side_connected",
         "gaugecast_quarantine_rows",
         "gaugecast_refused_rows",
         "gaugecast_shadow_skill",

@@ -130,7 +130,7 @@ def test_the_daemon_forecasts_through_tls_passwords_and_acl(broker: SiteBroker, 
         out, _ = heard.communicate(timeout=25)
         assert json.loads(out)["stream"] == "north/tank-7"
         assert daemon.metrics().total("gaugecast_outputs_refused_total") == 0
-        assert daemon.settled_unaccounted() == 0
+        assert daemon.metrics().unaccounted == 0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_queue_holds_what_a_default_broker_would_drop(broker: SiteBroker, tm
         assert broker.publish("tank-7", "plant/south/tank-7/telemetry", lines, lines=True) == 0
         daemon.start()
         daemon.wait_metric("gaugecast_messages_received_total", 3000)
-        assert daemon.settled_unaccounted() == 0
+        assert daemon.metrics().unaccounted == 0
     finally:
         if daemon.running:
             daemon.kill()

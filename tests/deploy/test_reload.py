@@ -108,7 +108,7 @@ def test_a_new_fleet_is_forecast_after_a_reload_and_the_old_one_goes_on_where_it
     second = bench.exchange("tanks/a", "gaugecast/tanks/a")
     assert second["step"] == int(str(first["step"])) + 1
     assert (bench.daemon.pid, bench.broker.count("New client connected")) == (pid, connects)
-    assert bench.daemon.settled_unaccounted() == 0
+    assert bench.daemon.metrics().unaccounted == 0
 
 
 def test_a_changed_fleet_forecasts_by_its_new_settings_from_the_next_reading_on(bench: Bench) -> None:

@@ -2,7 +2,8 @@
 
 `poison`: the process dies of a segmentation fault when it decodes a payload that contains `poison`.
 `defect`: it finds a defect there, and ends.
-`quick_retry`: refused publishes are offered again after half a second, not after half a minute.
+`quick_retry`: what the broker refuses is asked for again after half a second, not after half a minute; its answer to
+    a subscription is waited for a second, not ten.
 `quick_sweep`: weights that nothing names are deleted at once, not after a minute.
 `crashing_learner`: the learner ends as soon as it starts, with exit code 3.
 `hanging_learner`: the learner never says a word, and is waited for only a second and a half.
@@ -21,6 +22,7 @@ from pathlib import Path
 from gaugecast.config.schema import Settings
 from gaugecast.learn.online import pupil
 from gaugecast.loop import publisher
+from gaugecast.mqtt import subscriptions
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
 from gaugecast.service import daemon, learner_monitor, learning, sweep
@@ -52,8 +54,9 @@ def defect() -> None:
 
 
 def quick_retry() -> None:
-    """Shorten the publisher's pause."""
-    publisher.RETRY_S = publisher.RETRY_MAX_S = 0.5
+    """Shorten the pauses of publisher and subscriptions."""
+    publisher.RETRY_S = publisher.RETRY_MAX_S = subscriptions.ASK_AGAIN_S = 0.5
+    subscriptions.SUBACK_TIMEOUT_S = 1.0
 
 
 def quick_sweep() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ import msgspec
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
-from support.daemon import DaemonProcess
+from support.daemon import DaemonProcess, run_command
 from support.models import random_model
-from support.mosquitto import Mosquitto, wait_until
+from support.mosquitto import Mosquitto, RawClient, wait_until
 from support.seeding import seed_state
 
 START_NS = 1_767_225_600 * 10**9  # 2026-01-01: long past, so that event times are never far in the future
@@ -165,8 +165,52 @@ def check_tanks(lines: Iterable[tuple[str, bytes]], count: int, *, streams: int 
 
 
 def check_books(daemon: DaemonProcess, **outcomes: int) -> None:
-    """The accounting identity of this life, exactly, and the outcomes that are named (`stepped=…`)."""
-    assert daemon.settled_unaccounted() == 0
-    counts = daemon.metrics()
-    got = {name: round(counts.total("gaugecast_readings_total", outcome=name)) for name in outcomes}
-    assert got == outcomes
+    """The outcomes of this life that are named (`stepped=…`), as soon as /metrics has them: it is told once a second.
+    The accounting identity holds exactly, whenever it is looked at."""
+
+    def told() -> dict[str, int]:
+        counts = daemon.metrics()
+        assert counts.unaccounted == 0
+        return {name: round(counts.total("gaugecast_readings_total", outcome=name)) for name in outcomes}
+
+    wait_until(lambda: told() == outcomes, what=lambda: f"{outcomes} counted, not {told()}", deadline_s=10.0)
+
+
+class Announcements(RawClient):
+    """Hears the daemon's status topic, and nothing else."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        super().__init__(broker, subscribe="gaugecast/status")
+
+    def newest(self) -> str | None:
+        """What it says now."""
+        return self.heard[-1].payload.decode() if self.heard else None
+
+
+def check_trouble(daemon: DaemonProcess, verb: str, why: str, *, announced: Callable[[], str | None]) -> None:
+    """Whoever asks is told that it does not forecast, and why: probes, Prometheus, people, and who listens to MQTT.
+
+    Args:
+        verb, why: The first word of the state, and a part of its reason.
+        announced: The newest message on the status topic.
+    """
+
+    def is_told() -> bool:
+        code, body = daemon.get("/readyz")
+        return code == 503 and msgspec.json.decode(body)["reason"].startswith(f"{verb}: ") and why in body
+
+    wait_until(is_told, what=lambda: f"/readyz to say {verb}: … {why}; it says {daemon.get('/readyz')[1][:300]}")
+    assert daemon.metrics().total("gaugecast_ready") == 0
+    found = run_command("status", "-c", str(daemon.config_path))
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert found.stdout.startswith(f"○ {verb}: ")
+    assert why in " ".join(found.stdout.split())
+    wait_until(lambda: is_announced(announced(), verb, why), what=lambda: f"{verb}: {why} announced, not {announced()}")
+
+
+def is_announced(text: str | None, verb: str, why: str = "") -> bool:
+    """Whether a message on the status topic says so."""
+    if text is None:
+        return False
+    said = msgspec.json.decode(text)
+    return said["status"] == "online" and said.get("doing") == verb and why in said["why"]

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from e2e.launcher import command
-from e2e.scenes import Listener, check_books, check_messages, check_tanks, send_tanks, tanks_config
+from e2e.scenes import (
+    Announcements,
+    Listener,
+    check_books,
+    check_messages,
+    check_tanks,
+    check_trouble,
+    is_announced,
+    send_tanks,
+    tanks_config,
+)
 from support.daemon import DaemonProcess, run_command, run_daemon
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 
@@ -79,14 +89,16 @@ def test_a_broker_that_is_down_at_the_start_is_waited_for(tmp_path: Path) -> Non
 
 
 def test_a_refused_forecast_is_kept_and_delivered_once_the_acl_is_mended(tmp_path: Path) -> None:
-    """The broker says no to the output topic: nothing is lost, nothing is stuck, and later it all comes."""
+    """The broker says no to the output topic: nothing is lost, nothing is stuck, it is said, and later it all comes."""
     with run_mosquitto(tmp_path / "broker", conf=ROOMY, acl=SHUT_ACL) as broker:
         config = tanks_config(broker.port)
         with (
             Listener(broker, tmp_path) as listener,
+            Announcements(broker) as announced,
             run_daemon(tmp_path / "d", config, command=command("quick_retry")) as daemon,
         ):
             send_tanks(broker, 160)
+            check_trouble(daemon, "mute", "Not authorized", announced=announced.newest)
             daemon.wait_metric("gaugecast_outputs_refused_total", 160)
             with daemon.ledger() as ledger:
                 wait_until(lambda: len(ledger.refused_outputs(0, 1000)) == 160, what="refused forecasts kept")
@@ -97,6 +109,8 @@ def test_a_refused_forecast_is_kept_and_delivered_once_the_acl_is_mended(tmp_pat
             found = check_messages(sorted(listener.wait_distinct(160), key=lambda line: json.loads(line[1])["step"]))
             assert sum(map(len, found.values())) == 160
             check_books(daemon, stepped=160, late=0, duplicate=0, rejected=0)
+            daemon.wait_ready()
+            wait_until(lambda: is_announced(announced.newest(), "forecasting"), what="announced")
             assert daemon.stop() == 0
         with daemon.ledger() as ledger:
             assert ledger.refused_outputs(0, 1000) == []

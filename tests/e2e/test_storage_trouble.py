@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from e2e.scenes import Listener, check_books, check_tanks, send_tanks, tanks_config
+from e2e.scenes import (
+    Announcements,
+    Listener,
+    check_books,
+    check_tanks,
+    check_trouble,
+    is_announced,
+    send_tanks,
+    tanks_config,
+)
 from support.daemon import DaemonProcess, run_daemon
-from support.mosquitto import Mosquitto
+from support.mosquitto import Mosquitto, wait_until
 
 READINGS = 4000
 
@@ -35,10 +44,11 @@ def degraded(daemon: DaemonProcess, reason: str) -> bool:
 
 
 def test_a_full_disk_stops_the_reading_and_costs_nothing(tmp_path: Path, broker: Mosquitto, small_disk: Path) -> None:
-    """`degraded` while there is no room; the same rows are stored when there is; the connection lives on."""
+    """It says so while there is no room; the same rows are stored when there is; the connection lives on."""
     config = tanks_config(broker.port)
     with (
         Listener(broker, tmp_path) as listener,
+        Announcements(broker) as announced,
         run_daemon(tmp_path / "d", config, state=small_disk / "state") as daemon,
     ):
         send_tanks(broker, 400)
@@ -48,11 +58,14 @@ def test_a_full_disk_stops_the_reading_and_costs_nothing(tmp_path: Path, broker:
             filler.write_bytes(bytes(16_000_000))
         send_tanks(broker, READINGS - 400, first=400)
         daemon.wait_metric("gaugecast_degraded", 1, reason="storage_full")
+        check_trouble(daemon, "holding", "no room on the disk", announced=announced.newest)
         assert daemon.get("/healthz")[0] == 200
         filler.unlink()
         check_tanks(listener.wait_distinct(READINGS), READINGS)
         daemon.wait_metric("gaugecast_degraded", 0, reason="storage_full")
         check_books(daemon, stepped=READINGS, late=0, duplicate=0, rejected=0)
+        daemon.wait_ready()
+        wait_until(lambda: is_announced(announced.newest(), "forecasting"), what="announced")
         assert daemon.metrics().total("gaugecast_mqtt_reconnects_total") == 0
         assert daemon.stop() == 0
 

@@ -27,7 +27,7 @@ class Site:
 
     def __init__(self, directory: Path, **learning: Any) -> None:
         self.store = ModelStore(directory)
-        self.ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+        self.ledger = Ledger.open(directory, Storage(directory=directory), segment_rows=10)
         self.reader = LedgerReader(directory)
         self.loop = Pipeline(Loop(), self.store.load)
         table = {"subscribe": ["plant/{tank}"], "period": "1s", "features": {"pressure": {}, "temperature": {}}}
@@ -66,7 +66,7 @@ class Site:
         for path in self.ledger.path.parent.glob("ledger.sqlite*"):
             path.unlink()
         shutil.copyfile(directory / self.ledger.path.name, self.ledger.path)
-        self.ledger = Ledger.open(self.ledger.path.parent, Storage(directory=directory), mark_every=10)
+        self.ledger = Ledger.open(self.ledger.path.parent, Storage(directory=directory), segment_rows=10)
         self.loop, self.inputs, self.checkpoint = Pipeline(Loop(), self.store.load), [], 0
         for batch in self.ledger.replay(0):
             self.loop.advance(batch.inputs)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gaugecast.errors import ModelError
+from gaugecast.loop import models
 from gaugecast.loop.models import LossyLoader, shipped_model
 from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
-from gaugecast.pipeline.fits import check_fits
-from gaugecast.storage import models
+from gaugecast.pipeline import fits
 from gaugecast.storage.models import ModelStore
 from learning.worlds import FLEET, small_model
 from support.models import random_model
@@ -134,10 +134,11 @@ def test_weights_whose_engine_is_missing_are_lost_until_it_is_back(
         raise ModelError("this model needs the TensorFlow engine")
 
     with monkeypatch.context() as broken:
-        broken.setattr(models, "engine_for", fail)
+        for module in (models, fits):
+            broken.setattr(module, "engine_for", fail)
         assert loader("tanks", version) is None
         with pytest.raises(ModelError, match="needs the TensorFlow engine"):
-            check_fits(model, FLEET)
+            fits.check_fits(model, FLEET)
     assert loader.lost == [("tanks", version)]
     monkeypatch.setattr(models, "engine_for", lambda _: None)
     assert loader("tanks", version) is not None

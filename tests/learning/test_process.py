@@ -13,7 +13,7 @@ from gaugecast.errors import CommandRefused, ModelError, StorageError, Unreachab
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.learn.online.trainer import LEARNING_RATE
 from gaugecast.model import seal_model
-from gaugecast.status import Learner
+from gaugecast.status import LearnerStatus
 from learning.site import Site
 from learning.worlds import configured, event, small_model
 
@@ -76,7 +76,7 @@ def test_a_model_that_cannot_be_learned_is_left_in_peace_and_spoken_of(site: Sit
     assert learner.follower.pupils == {}
     reports = [one for one in site.asked if one["command"] == "learner"]
     assert len(reports) >= 15
-    assert Learner(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
+    assert LearnerStatus(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
         "a look-back of 5 steps"
     )
     site.install(small_model(2))

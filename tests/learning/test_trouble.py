@@ -169,7 +169,7 @@ def test_poisoned_weights_are_refused_and_the_loop_goes_on(field: Field, broker:
             field.daemon.wait_metric("gaugecast_learner_failures_total", count)
     assert field.roles == {"in_force": field.model.manifest.version}
     assert field.daemon.log_text().count("weights refused") == len(POISONS)
-    assert field.daemon.settled_unaccounted() == 0
+    assert field.daemon.metrics().unaccounted == 0
     assert field.daemon.stop() == 0
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from gaugecast import events
 from gaugecast.config.schema import Loop, Storage
+from gaugecast.errors import ModelError
 from gaugecast.fleet import Feature
 from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import Pipeline, memories
 from gaugecast.pipeline.rehearsal import begins_after
 from gaugecast.records import Commit, Input, Order
-from gaugecast.service.warming import take_memory, warm, write_memory
+from gaugecast.service.warming import warm
+from gaugecast.storage.models import ModelStore
 from learning.worlds import FLEET, configured, event, reading, small_model, timer
 
 OTHER = replace(FLEET, features=(*FLEET.features, Feature("level")))
@@ -20,7 +24,7 @@ OTHER = replace(FLEET, features=(*FLEET.features, Feature("level")))
 
 def write(directory: Path, *inputs: Input) -> None:
     """A ledger that holds these inputs and was closed."""
-    ledger = Ledger.open(directory, Storage(directory=directory), mark_every=10)
+    ledger = Ledger.open(directory, Storage(directory=directory), segment_rows=10)
     ledger.commit(Commit(inputs, [0] * len(inputs), []))
     ledger.close()
 
@@ -93,14 +97,17 @@ def test_readings_under_another_configuration_are_left_out(tmp_path: Path) -> No
     assert begins_after([], {"tanks": topics}, most=100, **bounds) == 0
 
 
-def test_a_memory_is_taken_once_and_a_damaged_one_is_none(tmp_path: Path) -> None:
-    """The newcomer then begins cold in shadow, as it did before there were memories."""
+def test_a_memory_is_taken_once_whole_or_damaged(tmp_path: Path) -> None:
+    """A damaged one is refused, and gone: who asks again is not refused for ever."""
     loop = loop_at_the_end([configured(), *past(range(5))])
     loop.advance(past(range(5, 9)))
     chunks = list(memories.memories_of(loop.parts["tanks"], "shadow"))
-    write_memory(tmp_path, chunks)
-    assert take_memory(tmp_path) == chunks
-    assert take_memory(tmp_path) == []
-    write_memory(tmp_path, [chunks[0][:-3]])
-    assert take_memory(tmp_path) == []
-    assert not list(tmp_path.iterdir())
+    store = ModelStore(tmp_path)
+    version = store.add("tanks", small_model())
+    store.leave_memory("tanks", version, chunks)
+    assert store.take_memory("tanks", version) == chunks
+    assert store.take_memory("tanks", version) == []
+    store.leave_memory("tanks", version, [chunks[0][:-3]])
+    with pytest.raises(ModelError, match="memory"):
+        store.take_memory("tanks", version)
+    assert store.take_memory("tanks", version) == []

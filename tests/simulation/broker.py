@@ -1,4 +1,7 @@
-"""A broker made of lists: QoS 1, one persistent session, packet ids, redelivery, refusals; it asserts what it sees."""
+"""A broker made of lists: QoS 1, one persistent session, packet ids, redelivery, refusals; it asserts what it sees.
+
+The daemon is two clients: one subscribes and has the session, one publishes and has none. Each has a wire of its own.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from simulation.points import Violation
 
 #: Messages that the broker sends without waiting for their acks.
 RECEIVE_MAXIMUM = 12
+#: Messages that the daemon may send without waiting for theirs.
+WINDOW = 6
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +74,11 @@ class Wire:
 class Broker:
     """Lives through all crashes of the daemon.
 
+    Attributes:
+        wire, wire_out: The connection that subscribes, and the one that publishes.
+        lets_subscribe, lets_publish: Whether it accepts connections of either kind.
+        deaf: It takes nothing that is published, though connected.
+
     Args:
         reuse_ids: Give a packet id away again as soon as it is acked (keyed payloads only: without keys such a
             message cannot be told from a redelivery).
@@ -77,6 +87,9 @@ class Broker:
     def __init__(self, rng: Random, journal: Journal, *, reuse_ids: bool) -> None:
         self._rng, self._journal, self._reuse = rng, journal, reuse_ids
         self.wire: Wire | None = None
+        self.wire_out: Wire | None = None
+        self.lets_subscribe = self.lets_publish = True
+        self.deaf = False
         self.session = False
         self._filters: set[str] = set()
         self.sent: list[Sent] = []
@@ -119,7 +132,7 @@ class Broker:
     # -- connections
 
     def connect(self) -> tuple[Wire, bool]:
-        """A connection, and whether the session was still there; what was not acked is sent again with DUP."""
+        """A connection that subscribes, and whether the session was still there; what was not acked comes with DUP."""
         present, self.session = self.session, True
         self.wire = wire = Wire()
         for mid, sent in self._in_flight.items():
@@ -128,18 +141,38 @@ class Broker:
         self._send_more()
         return wire, present
 
+    def connect_publisher(self) -> Wire:
+        """A connection that publishes. The same id ends what it had before: nothing old comes after anything new."""
+        self.cut_publisher()
+        self.wire_out = Wire()
+        return self.wire_out
+
     def cut(self) -> None:
-        """The connection ends; some of what was under way still arrives."""
+        """Both connections end."""
+        self.cut_subscriber()
+        self.cut_publisher()
+
+    def cut_subscriber(self) -> None:
+        """The connection that subscribes ends."""
         wire, self.wire = self.wire, None
-        if wire is None:
-            return
+        if wire is not None:
+            self._end(wire)
+
+    def cut_publisher(self) -> None:
+        """The connection that publishes ends: of what is under way, no more than a window may come once more."""
+        wire, self.wire_out = self.wire_out, None
+        if wire is not None:
+            self._end(wire)
+            self.copies_allowed += WINDOW
+
+    def _end(self, wire: Wire) -> None:
+        """Some of what was under way still arrives."""
         self._take(wire, self._rng.randint(0, len(wire.up)))
         wire.open = False
         wire.up.clear()
         keep = self._rng.randint(0, len(wire.down))
         while len(wire.down) > keep:
             wire.down.pop()
-        self.copies_allowed += RECEIVE_MAXIMUM + 20
 
     def lose_session(self) -> None:
         """The broker is killed and comes back without its memory."""
@@ -152,21 +185,36 @@ class Broker:
         self.session = False
         self._filters.clear()
 
-    def note_restore(self) -> None:
-        """A backup was put in place: what was acked or heard since is not in it, and may come once more."""
+    def note_restore(self, confirmed: int) -> None:
+        """A backup was put in place: what was acked or heard since is not in it, and may come once more.
+
+        Args:
+            confirmed: The position up to which the backup knows that it was heard.
+        """
         for sent in self.sent:
             sent.lost |= sent.acked and not all(self._journal.has(sent.topic, sent.payload))
         self.heard = {name: body for name, body in self.heard.items() if self._journal.knows(name, body)}
+        self.copies_allowed += sum(self._journal.by_step[name].position > confirmed for name in self.heard)
         self._newest = {}
         for fleet, stream, step in self.heard:
             self._newest[fleet, stream] = max(step, self._newest.get((fleet, stream), 0))
 
+    def heal(self) -> None:
+        """Nothing is refused any more."""
+        self.denied.clear()
+        self.lets_subscribe = self.lets_publish = True
+        self.deaf = False
+
     def exchange(self) -> None:
         """Take what has come, as far as it came; send what may be sent."""
         if self.wire is not None:
-            wire = self.wire
-            self._take(wire, len(wire.up) if self._rng.random() < 0.8 else self._rng.randint(0, len(wire.up)))
+            self._take_some(self.wire)
             self._send_more()
+        if self.wire_out is not None and not self.deaf:
+            self._take_some(self.wire_out)
+
+    def _take_some(self, wire: Wire) -> None:
+        self._take(wire, len(wire.up) if self._rng.random() < 0.8 else self._rng.randint(0, len(wire.up)))
 
     def _send_more(self) -> None:
         wire = self.wire

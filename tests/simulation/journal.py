@@ -210,10 +210,10 @@ class JournaledLedger(Ledger):
         self.journal.check_confirmed(self.confirmed)
         return committed
 
-    def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
+    def prune(self, floor_seq: int) -> int:
         """As `Ledger.prune`."""
         try:
-            return super().prune(floor_seq, chunk=chunk)
+            return super().prune(floor_seq)
         finally:  # the process may die just after it
             for fleet, stream in sorted(self.journal.parked):
                 if self.parked_state(fleet, stream) is None:

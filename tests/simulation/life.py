@@ -11,7 +11,7 @@ from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
-from gaugecast.loop.orders import Subscriptions
+from gaugecast.loop.orders import TopicFilters
 from gaugecast.loop.ports import Decodes
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.pipeline import Outcome, Pipeline
@@ -44,9 +44,9 @@ class _PointedDecoder:
     def __init__(self, decoder: Decoder, points: Points) -> None:
         self._decoder, self._points = decoder, points
 
-    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def decode(self, messages: Sequence[Message], received_at_ns: int, most: int) -> Decoded:
         self._points("decode:before")
-        decoded = self._decoder.decode(messages, received_at_ns)
+        decoded = self._decoder.decode(messages, received_at_ns, most)
         self._points("decode:after")
         return decoded
 
@@ -89,7 +89,7 @@ class Life:
             directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)),
             keep_days=rng.choice((14.0, _TEN_SECONDS)),
         )  # fmt: skip
-        self.ledger = JournaledLedger.open(directory, storage, mark_every=16, faults=points)
+        self.ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
         self.ledger.journal, self.ledger.clock = journal, clock
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)
@@ -106,8 +106,8 @@ class Life:
         self._counted_before = counted(pipeline)
 
     def _ports(self, directory: Path, storage: Storage, weights: Weights) -> Ports:
-        def dial(wanted: Subscriptions, forget: Sequence[str], _resumed: bool) -> SimLink:
-            self.link.dial(wanted.filters, forget)
+        def dial(wanted: TopicFilters, forget: Sequence[str], _resumed: bool) -> SimLink:
+            self.link.subscriber.dial(wanted.filters, forget)
             return self.link
 
         def new_pipeline(limits: Loop, models: ModelLoader) -> Pipeline:
@@ -133,6 +133,7 @@ class Life:
             wall=self._clock.wall,
             elapsed=self._clock.elapsed,
             monotonic=self._clock.monotonic,
+            alive=lambda: self._points("advance:part"),
         )
 
     def turn(self) -> None:

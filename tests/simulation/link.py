@@ -1,4 +1,4 @@
-"""The link as the loop knows it, over a made wire. What it promises is what `mqtt.Link` promises."""
+"""The link as the loop knows it, over two made wires. What it promises is what `mqtt.Link` promises."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from gaugecast.mqtt.facts import Connect, LinkCounters
+from gaugecast.mqtt.facts import Connect, SenderCounters, SubscriberCounters
 from gaugecast.records import Message
-from simulation.broker import Broker, Delivery, PubAck, Published, Wire
+from simulation.broker import WINDOW, Broker, Delivery, PubAck, Published, Wire
 from simulation.points import Clock, Points, Violation
 
-WINDOW = 6
 
-
-class SimLink:
-    """One process's link; dies with it."""
+class SimSubscriber:
+    """The side that hears."""
 
     last_error = deaf = lowered = None
 
-    def __init__(self, broker: Broker, clock: Clock, points: Points, rng: Random) -> None:
-        self.connected = False
-        self.counters = LinkCounters()
+    def __init__(self, broker: Broker, points: Points, rng: Random) -> None:
+        self.counters = SubscriberCounters()
         self.epoch = 0
-        self.reachable = True
-        self._broker, self._clock, self._points, self._rng = broker, clock, points, rng
+        self._broker, self._points, self._rng = broker, points, rng
         self._wire: Wire | None = None
-        self._surplus: deque[Message] = deque()
+        self._inbound: deque[Message] = deque()
         self._connects: list[Connect] = []
-        self._in_flight: dict[int, int] = {}
-        self._mid = 1
-        self._confirmed: list[int] = []
-        self._refused: list[tuple[int, str]] = []
         self._filters: set[str] = set()
         self._forget: set[str] = set()
+
+    @property
+    def connected(self) -> bool:
+        """As `Subscriber.connected`."""
+        return self._wire is not None
 
     def dial(self, filters: Sequence[tuple[str, int]], forget: Sequence[str]) -> None:
         """What the core asks for when it begins: subscribed on each connect."""
@@ -41,39 +38,19 @@ class SimLink:
         self._forget = set(forget) - self._filters
 
     def resubscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
-        """As `Link.resubscribe`."""
+        """As `Subscriber.resubscribe`."""
         wanted = {name for name, _ in filters}
         self._forget = (self._forget | self._filters) - wanted
         self._filters = wanted
         if self.connected:
             self._broker.subscribe(self._filters, forget=self._forget)
 
-    def close(self) -> None:
-        """As `Link.close`."""
-        self.connected = False
-
-    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
-        """As `Link.poll`; waiting is time that passes."""
-        self._points("poll:before")
-        if self._wire is None and self.reachable and self._rng.random() < 0.7:
-            self._connect()
-        if self._wire is not None:
-            self._broker.exchange()
-            self._read(most)
-            if not self._wire.open:
-                self._hang_up()
-        taken = [self._surplus.popleft() for _ in range(min(most, len(self._surplus)))]
-        self._clock.advance(0.001 if taken else max(wait_s, 0.001))
-        self._points("poll:after")
-        return taken
-
     def ack(self, messages: Sequence[Message]) -> int:
-        """As `Link.ack`."""
+        """As `Subscriber.ack`."""
         self._points("ack:before")
         sent = 0
         for message in messages:
-            if self.connected and self.may_ack(message):
-                assert self._wire is not None
+            if self._wire is not None and self.may_ack(message):
                 self._wire.up.append(message.mid)
                 sent += 1
                 if sent == 1 and len(messages) > 1:
@@ -85,12 +62,68 @@ class SimLink:
         """Whether the message came on the connection that there is now."""
         return message.epoch == self.epoch
 
+    def take_connects(self) -> list[Connect]:
+        """As `Subscriber.take_connects`."""
+        taken, self._connects = self._connects, []
+        return taken
+
+    # -- what the link calls
+
+    def turn(self, most: int) -> None:
+        """Dial, or read some of what has come, if messages are wanted; all that is left of a wire that is cut."""
+        if self._wire is None and self._broker.lets_subscribe and self._rng.random() < 0.7:
+            self._wire, present = self._broker.connect()
+            self._broker.subscribe(self._filters, forget=self._forget)
+            self.epoch += 1
+            self._connects.append(Connect(self.epoch, present))
+        wire = self._wire
+        if wire is None:
+            return
+        count = len(wire.down)
+        if wire.open:
+            count = 0 if len(self._inbound) >= most else count
+            if self._rng.random() < 0.3:
+                count = self._rng.randint(0, count)
+        for _ in range(count):
+            packet = wire.down.popleft()
+            assert isinstance(packet, Delivery)
+            sent = packet.sent
+            self._inbound.append(Message(sent.topic, sent.payload, 1, packet.dup, False, packet.mid, self.epoch))
+        if not wire.open:
+            self._wire = None
+
+    def take(self, most: int) -> list[Message]:
+        """Up to `most` messages."""
+        return [self._inbound.popleft() for _ in range(min(most, len(self._inbound)))]
+
+
+class SimSender:
+    """The side that speaks."""
+
+    last_error = None
+
+    def __init__(self, broker: Broker, points: Points, rng: Random) -> None:
+        self.counters = SenderCounters()
+        self.epoch = 0
+        self._broker, self._points, self._rng = broker, points, rng
+        self._wire: Wire | None = None
+        self._connects: list[Connect] = []
+        self._in_flight: dict[int, int] = {}
+        self._mid = 1
+        self._confirmed: list[int] = []
+        self._refused: list[tuple[int, str]] = []
+
+    @property
+    def connected(self) -> bool:
+        """As `Sender.connected`."""
+        return self._wire is not None
+
     def room(self, qos: int = 1) -> int:
-        """As `Link.room`."""
+        """As `Sender.room`."""
         return WINDOW - len(self._in_flight) if self.connected else 0
 
     def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
-        """As `Link.publish`."""
+        """As `Sender.publish`."""
         self._points("publish:before")
         if self._wire is None:
             return
@@ -102,56 +135,70 @@ class SimLink:
         self._points("publish:after")
 
     def take_confirmed(self) -> list[int]:
-        """As `Link.take_confirmed`."""
+        """As `Sender.take_confirmed`."""
         taken, self._confirmed = self._confirmed, []
         if taken:
             self._points("confirmed:taken")
         return taken
 
     def take_refused(self) -> list[tuple[int, str]]:
-        """As `Link.take_refused`."""
+        """As `Sender.take_refused`."""
         taken, self._refused = self._refused, []
         return taken
 
     def take_connects(self) -> list[Connect]:
-        """As `Link.take_connects`."""
+        """As `Sender.take_connects`."""
         taken, self._connects = self._connects, []
         return taken
 
-    def _connect(self) -> None:
-        self._wire, present = self._broker.connect()
-        self._broker.subscribe(self._filters, forget=self._forget)
-        self.epoch += 1
-        self.connected = True
-        self._connects.append(Connect(self.epoch, present))
+    def announce(self, text: str) -> None:
+        """As `Sender.announce`; nobody listens here."""
 
-    def _hang_up(self) -> None:
-        self._wire, self.connected = None, False
-        self._in_flight.clear()
+    # -- what the link calls
 
-    def _read(self, most: int) -> None:
-        """Read some of what has come; all that is left of a wire that is cut."""
+    def turn(self) -> None:
+        """Dial, or read some of the answers that came; all that is left of a wire that is cut."""
+        if self._wire is None and self._broker.lets_publish and self._rng.random() < 0.7:
+            self._wire = self._broker.connect_publisher()
+            self.epoch += 1
+            self._connects.append(Connect(self.epoch, session_present=False))
         wire = self._wire
-        assert wire is not None
+        if wire is None:
+            return
         count = len(wire.down)
         if wire.open and self._rng.random() < 0.3:
             count = self._rng.randint(0, count)
         for _ in range(count):
             packet = wire.down.popleft()
-            if isinstance(packet, PubAck):
-                self._settle(packet)
+            assert isinstance(packet, PubAck)
+            position = self._in_flight.pop(packet.mid)
+            if packet.refused:
+                self._refused.append((position, packet.refused))
             else:
-                self._take(packet)
+                self._confirmed.append(position)
+        if not wire.open:
+            self._wire = None
+            self._in_flight.clear()
 
-    def _settle(self, answer: PubAck) -> None:
-        position = self._in_flight.pop(answer.mid, None)
-        if position is None:
-            return
-        if answer.refused:
-            self._refused.append((position, answer.refused))
-        else:
-            self._confirmed.append(position)
 
-    def _take(self, packet: Delivery) -> None:
-        sent = packet.sent
-        self._surplus.append(Message(sent.topic, sent.payload, 1, packet.dup, False, packet.mid, self.epoch))
+class SimLink:
+    """One process's link; dies with it."""
+
+    def __init__(self, broker: Broker, clock: Clock, points: Points, rng: Random) -> None:
+        self.subscriber = SimSubscriber(broker, points, rng)
+        self.sender = SimSender(broker, points, rng)
+        self._broker, self._clock, self._points = broker, clock, points
+
+    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
+        """As `Link.poll`; waiting is time that passes."""
+        self._points("poll:before")
+        self._broker.exchange()
+        self.sender.turn()
+        self.subscriber.turn(most)
+        taken = self.subscriber.take(most)
+        self._clock.advance(0.001 if taken else max(wait_s, 0.001))
+        self._points("poll:after")
+        return taken
+
+    def close(self) -> None:
+        """As `Link.close`."""

@@ -7,7 +7,7 @@ from random import Random
 
 import msgspec
 
-from gaugecast.control import HandOver, ModelsQuery, Promote, Reset, RollBack
+from gaugecast.control import HandOver, ModelsQuery, Promote, Request, Reset, RollBack
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core
@@ -26,25 +26,29 @@ _PASSING = {"means": MEANS, "sequenced": SEQUENCED}
 
 def obey(core: Core, rng: Random, weights: Weights, journal: Journal) -> None:
     """One command through the control socket's door; a refusal in words is an answer, too."""
-    commands = Commands(core, LearnerMonitor(), lambda: Status())
-    version = str(rng.randint(1, 3))
-    request = rng.choice(
-        (
-            Reset(fleet=rng.choice(("joined", "tanks")), stream="" if rng.random() < 0.3 else "a"),
-            HandOver(fleet="joined", version=version, role="in_force"),
-            HandOver(fleet="joined", version=version, reason="asked"),
-            HandOver(fleet="joined", version=version, reason="asked"),
-            Promote(fleet="joined"),
-            RollBack(fleet="joined"),
-            ModelsQuery(),
-        )
+    choice = rng.randrange(6)
+    if choice < 2:
+        bring_a_newcomer(core, rng, weights, journal)
+        return
+    others = (
+        Reset(fleet="joined", stream="" if rng.random() < 0.3 else "a"),
+        HandOver(fleet="joined", version=str(rng.randint(1, 3)), role="in_force"),
+        Promote(fleet="joined"),
+        rng.choice((RollBack(fleet="joined"), ModelsQuery())),
     )
-    if isinstance(request, Reset) and request.fleet == "tanks":
-        request = Reset(fleet="joined", stream=request.stream)  # the tanks are held against an uninterrupted run
-    if isinstance(request, HandOver) and request.role == "shadow":
-        weights.memory = remembered(journal, version)
+    _ask(core, others[choice - 2])
+
+
+def bring_a_newcomer(core: Core, rng: Random, weights: Weights, journal: Journal) -> None:
+    """Weights go on trial; what they remember of each stream follows, a batch each."""
+    version = str(rng.randint(1, 3))
+    weights.memory = remembered(journal, version)
+    _ask(core, HandOver(fleet="joined", version=version, reason="asked"))
+
+
+def _ask(core: Core, request: Request) -> None:
     try:
-        commands.act(request)
+        Commands(core, LearnerMonitor(), Status).act(request)
     except ModelError:
         return
     except Exception as exc:

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from gaugecast.errors import Defect
 from gaugecast.ledger import LedgerReader, copying
 from gaugecast.loop.clock import STEP_NS
 from gaugecast.payloads import Decoder
 from gaugecast.storage.backup import backup
-from simulation.broker import Broker
+from simulation.broker import WINDOW, Broker
+from simulation.connections import TROUBLES
 from simulation.ending import check_end
 from simulation.fleets import ALL, SECOND, T0, Weights
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
-from simulation.orders import obey, reload_fleets
+from simulation.orders import bring_a_newcomer, obey, reload_fleets
 from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
 from simulation.sensors import Sensors
 
@@ -63,7 +63,7 @@ class Story:
     def run(self) -> None:
         """Live the story, then let everything heal, and look at what remains."""
         for _ in range(6):  # a session before the first sensor speaks
-            self._turn()
+            self.turn()
         for _ in range(self._actions):
             self._act()
         self._heal()
@@ -76,18 +76,18 @@ class Story:
                 self.sensors.speak()
         elif draw < 0.865:
             for _ in range(rng.randint(1, 4)):
-                self._turn()
+                self.turn()
         elif draw < 0.88:
             rng.choice((self._stay_away, self._leave_and_return))()
         elif draw < 0.91:
-            self.broker.cut()
+            rng.choice((self.broker.cut, self.broker.cut_subscriber, self.broker.cut_publisher))()
         elif draw < 0.92:
             self.broker.lose_session()
         elif draw < 0.935:
             self.clock.advance(rng.choice((0.3, 2.5, 12.0, 25.0)))
         elif draw < 0.945:
             self._set_clock()
-        elif draw < 0.98 and self._by_chance:
+        elif draw < 0.97 and self._by_chance:
             self.points.arm(rng.choice(ALL_POINTS), rng.randint(1, 4))
         else:
             self._odd()
@@ -98,7 +98,7 @@ class Story:
         self.clock.set_wall(step_s)
         if self.rng.random() < 0.7:
             for _ in range(self.rng.randint(1, 4)):
-                self._turn()
+                self.turn()
             self.clock.set_right()
 
     def _stay_away(self) -> None:
@@ -107,7 +107,7 @@ class Story:
             self.clock.advance(20.0)
             self.sensors.speak()
             for _ in range(3):
-                self._turn()
+                self.turn()
             self._guarded(self.life.core.look_after)
 
     def _leave_and_return(self) -> None:
@@ -118,12 +118,12 @@ class Story:
             self.fleets = fleets
             self.life.reconfigure(fleets)
             for _ in range(self.rng.randint(1, 4)):
-                self._turn()
+                self.turn()
                 self.sensors.speak()
 
     def _odd(self) -> None:
         rng = self.rng
-        choice = rng.randrange(10)
+        choice = rng.randrange(14)
         if choice == 0:
             self.points.full = rng.randint(1, 5)
         elif choice == 1:
@@ -138,8 +138,10 @@ class Story:
             self._reload()
         elif choice == 8:
             self._guarded(self._restart)
-        else:
+        elif choice == 9:
             self._restore()
+        else:
+            TROUBLES[choice - 10](self)
 
     # -- lives
 
@@ -153,7 +155,7 @@ class Story:
             journal=self.journal, rng=self.rng, weights=self.weights, limits=self.limits,
         )  # fmt: skip
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         if self._script and not self.points.armed:
             self.points.arm(self._script.pop(0), self.rng.randint(1, 2))
         self._guarded(self.life.turn)
@@ -168,19 +170,25 @@ class Story:
             work()
         except Crash:
             self._crash()
-        except Defect as exc:
-            raise Violation(f"the process ends by itself: {exc}") from exc
+        except Violation:
+            raise
+        except Exception as exc:
+            raise Violation(f"the process ends by itself: {exc!r}") from exc
 
     def _crash(self) -> None:
         self.life.kill()
-        self.broker.copies_allowed += self.journal.heard_since_commit
+        # Besides what the cut may do: what was heard since the last commit, or told to the process and not noted by it.
+        self.broker.copies_allowed += self.journal.heard_since_commit + WINDOW
         self.broker.cut()
         self.clock.advance(self.rng.choice((0.05, 1.0, 10.0)))
         self.life = self._begin()
 
     def _restart(self) -> None:
         """SIGTERM and start, perhaps with another configuration."""
+        holding = self.life.core.loop.holding
         self.life.shutdown()
+        if holding or self.life.core.loop.holding:  # no room to note what was heard
+            self.broker.copies_allowed += self.journal.heard_since_commit + WINDOW
         self.broker.cut()
         if self.rng.random() < 0.5:
             self.fleets = reload_fleets(self.fleets, self.rng)
@@ -189,7 +197,7 @@ class Story:
     def _reload(self) -> None:
         """SIGHUP with another configuration, often behind what a newcomer remembers."""
         if self.rng.random() < 0.6:
-            obey(self.life.core, self.rng, self.weights, self.journal)
+            bring_a_newcomer(self.life.core, self.rng, self.weights, self.journal)
         self.fleets = reload_fleets(self.fleets, self.rng)
         self.life.reconfigure(self.fleets)
 
@@ -205,7 +213,7 @@ class Story:
         shutil.move(backup_at, self.directory)
         with LedgerReader(self.directory) as ledger:
             self.journal.go_back(ledger)
-        self.broker.note_restore()
+        self.broker.note_restore(self.journal.confirmed)
         self.clock_known &= self.clock.is_right  # the steps that were taken since are not in it
         self._confirmed_checked = 0
         self.life = self._begin()
@@ -215,17 +223,17 @@ class Story:
         self._script.clear()
         self.points.heal()
         self.clock.set_right()
-        self.broker.denied.clear()
+        self.broker.heal()
         for _ in range(3):
             for _ in range(400):
-                self._turn()
+                self.turn()
                 if self._quiet():
                     break
             else:
                 raise Violation("I3: the loop does not come to rest although nothing is wrong any more")
             self.clock.advance(700.0)  # refused outputs are tried again by then
-            self._turn()
-            self._turn()
+            self.turn()
+            self.turn()
 
     def _quiet(self) -> bool:
         loop = self.life.core.loop

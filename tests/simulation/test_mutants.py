@@ -10,8 +10,14 @@ from simulation.points import Violation
 from simulation.story import run
 
 #: Seeds tried with each mutant, those that have shown it first.
-_SHOWN = {"ack_on_receipt": 2, "ack_without_commit": 2, "no_delivery_ring": 11, "no_epoch": 12, "step_again": 2}
-_SHOWN |= {"drop_held": 2, "checkpoint_while_holding": 24, "timer_first": 14}
+_SHOWN = {
+    "ack_without_commit": 5,
+    "checkpoint_while_holding": 91,
+    "cursor_by_the_other_side": 12,
+    "decoder_at_once": 30,
+    "drop_held": 5,
+}
+_SHOWN |= {"no_epoch": 39, "one_side_is_both": 13, "step_again": 5}
 _TRIED = 80
 
 

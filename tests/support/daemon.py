@@ -182,15 +182,6 @@ class DaemonProcess:
         what = f"{name}{labels or ''} ≥ {at_least:g}"
         wait_until(lambda: self.metrics().total(name, **labels) >= at_least, what=what, deadline_s=deadline_s)
 
-    def settled_unaccounted(self) -> int:
-        """`Samples.unaccounted`, looked at again if need be: a scrape may fall between two of a round's additions, and
-        gauges are set once a second; a real hole stays."""
-        try:
-            wait_until(lambda: self.metrics().unaccounted == 0, what="accounting", deadline_s=5.0)
-        except AssertionError:
-            return self.metrics().unaccounted
-        return 0
-
     def ledger(self) -> LedgerReader:
         """The ledger, read-only; the caller closes it."""
         return LedgerReader(self.state)

@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], *, what: str | Callable[[], str], deadline_s: float = 20.0) -> Any:
     """Poll until `condition()` is true and return it; AssertionError naming `what` once `deadline_s` are over."""
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], Any], *, what: str, deadline_s: float = 2
         if found:
             return found
         threading.Event().wait(0.005)
-    raise AssertionError(f"waited {deadline_s:g} s in vain: {what}")
+    raise AssertionError(f"waited {deadline_s:g} s in vain: {what if isinstance(what, str) else what()}")
 
 
 def free_port() -> int:

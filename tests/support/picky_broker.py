@@ -22,6 +22,7 @@ class PickyBroker:
         sessions: How many it has accepted.
         reset: Hang up by RST, as a broker does that closes a connection with bytes unread.
         parting: What it says before it hangs up.
+        grants: The QoS that it grants to a subscription for which 1 is asked; `None` = it does not answer.
     """
 
     def __init__(self, hates: Callable[[Message], bool], *, v5: bool) -> None:
@@ -29,6 +30,7 @@ class PickyBroker:
         self.sessions = 0
         self.reset = False
         self.parting = b""
+        self.grants: int | None = 1
         self._hates, self._v5 = hates, v5
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.setblocking(False)
@@ -75,10 +77,9 @@ class PickyBroker:
             if packet[0] >> 4 == 1:
                 self.sessions += 1
                 self._peer.sendall(CONNACK_V5 if self._v5 else CONNACK_3_1_1)
-            elif packet[0] >> 4 == 8:
-                self._peer.sendall(
-                    b"\x90\x04" + packet[2:4] + b"\x00\x01" if self._v5 else b"\x90\x03" + packet[2:4] + b"\x01"
-                )
+            elif packet[0] >> 4 == 8 and self.grants is not None:
+                head = b"\x90\x04" + packet[2:4] + b"\x00" if self._v5 else b"\x90\x03" + packet[2:4]
+                self._peer.sendall(head + bytes([self.grants]))
         messages = list(self._inbound.messages)
         self._inbound.control.clear()
         self._inbound.messages.clear()

@@ -30,6 +30,7 @@ class ScriptedBroker:
                 continue
             break
         peer.setblocking(False)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peer, self.said = peer, b""
         self.listen(turn, lambda said: said[:1] == b"\x10")
         self.say(answer)

@@ -31,7 +31,7 @@ POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ListeningPlan:
     """What a configuration would run."""
 
     path: Path
@@ -59,7 +59,7 @@ def check_command(
     console.print(render_survey(survey, seconds))
 
 
-def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
+def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     """Read and check a configuration.
 
     Raises:
@@ -68,7 +68,7 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> Plan:
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
     notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
-    return Plan(path, settings, fleets, tuple(notes))
+    return ListeningPlan(path, settings, fleets, tuple(notes))
 
 
 def _check_directory(directory: Path) -> list[str]:
@@ -83,9 +83,11 @@ def _check_directory(directory: Path) -> list[str]:
 
 def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
     """Complain of secrets and certificates that are not there; note those that only systemd can provide."""
-    named = {"[mqtt] password_file": mqtt.password_file}
-    if mqtt.tls is not None:
-        named |= {f"[mqtt.tls] {key}": getattr(mqtt.tls, key) for key in ("ca", "certificate", "key")}
+    named: dict[str, Path | None] = {}
+    for place, table in (("mqtt", mqtt), ("mqtt.publish", mqtt.publish)):
+        named[f"[{place}] password_file"] = table.password_file
+        if table.tls is not None:
+            named |= {f"[{place}.tls] {key}": getattr(table.tls, key) for key in ("ca", "certificate", "key")}
     notes: list[str] = []
     for key, file in named.items():
         if file is None:
@@ -96,8 +98,9 @@ def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
             raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} does not exist")
         elif not os.access(file, os.R_OK):
             notes.append(f"{key}: {file} cannot be read by this user; the daemon's must")
-    if mqtt.password_file is not None and mqtt.username is None:
-        raise ConfigError(f"{path}: [mqtt] password_file: set without `username`; a broker expects both")
+    for place, side in (("mqtt", mqtt), ("mqtt.publish", mqtt.publishing)):
+        if side.password_file is not None and side.username is None:
+            raise ConfigError(f"{path}: [{place}] password_file: set without `username`; a broker expects both")
     return notes
 
 
@@ -127,36 +130,43 @@ def check_online(
     decoder = Decoder(fleets, settings.loop)
     link = Link(_visitor(settings.mqtt), _filters(fleets, settings.mqtt), retained=(SYS_VERSION, SYS_DROPPED))
     until = monotonic() + seconds
-    connected = False
+    connected = published = False
     try:
         while (left := until - monotonic()) > 0:
             messages = link.poll(settings.loop.batch_messages, min(left, POLL_S))
-            connected = connected or link.connected
-            link.ack(messages)
+            connected = connected or link.subscriber.connected
+            published = published or link.sender.connected
+            link.subscriber.ack(messages)
             readings = [message for message in messages if not message.topic.startswith("$SYS/")]
             now_ns = clock_ns()
             survey.add(decoder.decode(readings, now_ns), readings, now_ns)
             survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
-        fault = link.last_error
+        heard, mute = link.subscriber, link.sender.last_error
+        fault = heard.last_error
+        faults = (heard.deaf, heard.lowered) if heard.connected else (fault,)  # `$SYS` not every account may read
     finally:
         link.close(0.2)
     if not connected:
         raise Unreachable(f"no connection with {settings.mqtt.host}:{settings.mqtt.port}: {fault or 'no answer'}")
-    if fault is not None and "$SYS" not in fault:  # not every account may read that
-        survey.faults.append(fault)
+    survey.faults += [text for text in faults if text is not None]
+    if not published:
+        other = settings.mqtt.publishing
+        survey.faults.append(f"no connection to publish with {other.host}:{other.port}: {mute or 'no answer'}")
     return survey
 
 
 def _visitor(mqtt: Mqtt) -> Mqtt:
-    """A client of its own, so that the daemon's session and status are left alone.
+    """Clients of its own, so that the daemon's connections, session and status are left alone.
 
     Its session ends with it. MQTT 3.1.1 cannot say that, so there its id is always the same: one session stays at
     the broker, and not one a check.
     """
-    own = f"-{os.getpid()}" if mqtt.protocol == "5" else ""
+    own = f"-check-{os.getpid()}" if mqtt.protocol == "5" else "-check"
+    publish = mqtt.publish.model_copy(update={"client_id": f"{mqtt.publishing.client_id}{own}"})
     return mqtt.model_copy(
         update={
-            "client_id": f"{mqtt.client_id}-check{own}",
+            "client_id": f"{mqtt.client_id}{own}",
+            "publish": publish,
             "session_expiry_s": 0,
             "status_topic": f"{mqtt.status_topic}/check",
         }
@@ -173,13 +183,14 @@ def _filters(fleets: Sequence[Fleet], mqtt: Mqtt) -> list[tuple[str, int]]:
     return [*ours, (SYS_VERSION, 0), (SYS_DROPPED, 0)]
 
 
-def render_plan(plan: Plan) -> RenderableType:
+def render_plan(plan: ListeningPlan) -> RenderableType:
     """What would be run; pure."""
     mqtt = plan.settings.mqtt
     secure = "TLS, " if mqtt.tls is not None else ""
     rows = [
         ("configuration", f"{plan.path} is right"),
         ("broker", f"{mqtt.host}:{mqtt.port}, {secure}MQTT {mqtt.protocol}, client id {mqtt.client_id}"),
+        ("publishing", _publishing_text(mqtt)),
         ("state", str(plan.settings.storage.directory)),
         ("metrics", _metrics_text(plan.settings.http)),
     ]
@@ -196,6 +207,13 @@ def render_plan(plan: Plan) -> RenderableType:
     for name, text in rows:
         lines.add_row(Text(name, style="dim"), Text(text))  # Text: no markup, units stand in brackets
     return lines
+
+
+def _publishing_text(mqtt: Mqtt) -> str:
+    other = mqtt.publishing
+    where = "" if (other.host, other.port) == (mqtt.host, mqtt.port) else f"{other.host}:{other.port}, "
+    secure = "TLS, " if where and other.tls is not None else ""
+    return f"{where}{secure}client id {other.client_id}"
 
 
 def _metrics_text(http: Http) -> str:

@@ -44,7 +44,7 @@ def demo_command(
 
     Nothing of it stays: its state is in a temporary directory. Now and then a tank fails; look how the forecast fares.
     """
-    from gaugecast.demo.screen import render_summary  # simulators and broker are for this command only
+    from gaugecast.cli.demo_screen import render_summary  # simulators and broker are for this command only
     from gaugecast.demo.stage import BrokerChoice, Stage
 
     console = Console()
@@ -143,7 +143,7 @@ def show_live(console: Console, looks: Looks, trails: Trails) -> None:
 
 def show_lines(console: Console, looks: Looks, trails: Trails) -> None:
     """A line now and then."""
-    from gaugecast.demo.screen import plain_line
+    from gaugecast.cli.demo_screen import plain_line
 
     due_s, told = 0.0, False
     for answer in looks:
@@ -165,6 +165,6 @@ def save_picture(file: Path, looks: Looks, trails: Trails) -> None:
 
 
 def _screen(looks: Looks, trails: Trails, *, width: int, height: int) -> RenderableType:
-    from gaugecast.demo.screen import render_screen
+    from gaugecast.cli.demo_screen import render_screen
 
     return render_screen(looks.answer, trails, looks.stage.injected, now_ns=time.time_ns(), width=width, height=height)

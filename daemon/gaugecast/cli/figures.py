@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from gaugecast.pipeline.batch_result import Totals
-from gaugecast.status import Counts
+from gaugecast.status import FleetCounts
 
 NOTHING = "–"  # not known
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -41,8 +41,9 @@ def show_skill(skill: float | None) -> Text:
     """`62 %`: green where the model earns its keep, yellow where it hardly does, red where persistence is better."""
     if skill is None or not math.isfinite(skill):
         return Text(NOTHING, style="dim")
-    style = "green" if skill >= 0.2 else "yellow" if skill >= 0 else "red"
-    return Text(f"{max(skill, -9.99) * 100:.0f} %".replace("-", "−"), style=style)
+    percent = round(max(skill, -9.99) * 100)  # as whole as it is shown: no `−0 %`, and 0 is not red
+    style = "green" if percent >= 20 else "yellow" if percent >= 0 else "red"
+    return Text(f"{percent} %".replace("-", "−"), style=style)
 
 
 def show_rate(per_second: float | None) -> str:
@@ -67,7 +68,7 @@ def show_age(seconds: float) -> str:
     return f"{total} s"
 
 
-def show_passed_over(counts: Counts | Totals) -> str:
+def show_passed_over(counts: FleetCounts | Totals) -> str:
     """`12 late (45 s on average), 3 twice`; empty where all came in time and once."""
     told = []
     if counts.late:

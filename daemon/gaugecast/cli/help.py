@@ -22,7 +22,7 @@ _KIND = re.compile(r" <?(path|str|text|int|integer|float)( range)?>?$", re.IGNOR
 _METAVARS = {"path": "PATH", "int": "N", "integer": "N", "float": "X"}
 
 
-class Command(TyperCommand):
+class HelpfulCommand(TyperCommand):
     """A command whose help is ours."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -48,7 +48,7 @@ def use_our_help(app: typer.Typer) -> None:
     app.info.cls = Group
     app.info.context_settings = {"max_content_width": WIDEST}
     for command in app.registered_commands:
-        command.cls = Command
+        command.cls = HelpfulCommand
         command.context_settings = {"max_content_width": WIDEST}
     for group in app.registered_groups:
         group.cls = Group

@@ -30,7 +30,7 @@ from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable
-from gaugecast.status import Fleet, Learner, Shadow, Status, Storage, Streams
+from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Shadow, Status, StorageStatus, StreamCounts
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -101,7 +101,7 @@ def render_status(answer: Status) -> RenderableType:
 
 
 def render_headline(answer: Status) -> Text:
-    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`, or what it does instead, and why."""
+    """`● forecasting   gaugecast 0.1.0 · pid 42 · up 3 h 12 min`; or what it does instead, and why, above the rest."""
     what = show_name(str(answer.doing))
     text = Text(f"● {what}", style="bold green") if answer.ready else Text(f"○ {what}", style="bold red")
     about = [f"gaugecast {answer.version}".strip()]
@@ -109,13 +109,17 @@ def render_headline(answer: Status) -> Text:
         about.append(f"pid {answer.pid}")
     if answer.uptime_s is not None:
         about.append(f"up {show_age(answer.uptime_s)}")
-    return text.append("   " + " · ".join(about), style="not bold dim")
+    return text.append(("   " if answer.ready else "\n  ") + " · ".join(about), style="not bold dim")
 
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
+    if not answer.publishing.connected or answer.publishing.address != answer.broker.address:
+        yield "publishing", _publishing(answer.publishing)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)
+    if refused := answer.publishing.refused_rows:
+        yield "refused", Text(f"{show_count(refused, 'forecast')} by the broker; offered again later", style="yellow")
     yield "kept", _kept(answer.storage)
     for name, fleet in answer.fleets.items():
         if passed_over := show_passed_over(fleet.counts):
@@ -146,6 +150,15 @@ def _broker(answer: Status) -> Text:
     )
 
 
+def _publishing(publishing: PublishingStatus) -> Text:
+    """The other connection, where it is not simply there, too."""
+    return _join(
+        (publishing.address or NOTHING, ""),
+        ("connected", "green") if publishing.connected else ("not connected", "red"),
+        (show_count(publishing.reconnects_total, "reconnect"), ""),
+    )
+
+
 def _readings(answer: Status) -> Text:
     total = answer.total
     return _join(
@@ -166,7 +179,7 @@ def _forecasts(answer: Status) -> Text:
     )
 
 
-def _kept(storage: Storage) -> Text:
+def _kept(storage: StorageStatus) -> Text:
     age, size, rows = storage.checkpoint_age_s, storage.ledger_bytes, storage.quarantine_rows
     return _join(
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
@@ -175,7 +188,7 @@ def _kept(storage: Storage) -> Text:
     )
 
 
-def _learner(fleet: str, learner: Learner, rollbacks: int) -> Text:
+def _learner(fleet: str, learner: LearnerStatus, rollbacks: int) -> Text:
     """Of one fleet; drifts, roll-backs and failures only where there were any."""
     rate, lag_s = learner.rate, learner.lag_s
     drifts, failures = learner.drift_total, learner.failures_total
@@ -202,7 +215,7 @@ def _join(*parts: tuple[str, str] | None) -> Text:
     return Text(" · ", style="dim").join(Text(text, style=style or "default") for text, style in filter(None, parts))
 
 
-def _fleet_table(fleets: Iterable[tuple[str, Fleet, Streams]]) -> Table:
+def _fleet_table(fleets: Iterable[tuple[str, FleetStatus, StreamCounts]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("fleet", "streams", "model", "feature"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")
@@ -219,7 +232,7 @@ def _fleet_table(fleets: Iterable[tuple[str, Fleet, Streams]]) -> Table:
     return table
 
 
-def _streams(streams: Streams) -> Text:
+def _streams(streams: StreamCounts) -> Text:
     return _join(
         (f"{streams.active:,}", ""),
         (f"{streams.stale:,} stale", "yellow") if streams.stale else None,

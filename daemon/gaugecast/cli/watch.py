@@ -34,7 +34,7 @@ from gaugecast.errors import Unreachable
 from gaugecast.status import Status
 
 TRAIL_LENGTH = 60  # observations kept for the trend
-_FRAME_LINES = 8  # head, column titles, foot and the blank lines between
+_FRAME_LINES = 8  # a head of one line, rates, column titles, foot and the blank lines between
 _DOTS = {"ok": ("●", "green"), "unsure": ("◐", "yellow"), "stale": ("○", "dim")}
 
 Key = tuple[str, str, str]
@@ -149,9 +149,10 @@ def render_streams(
     Args:
         gone: Why the daemon answers no more; `answer` is then its last.
     """
-    rows = answer.rows if height is None else answer.rows[: max(1, height - _FRAME_LINES)]
-    table = _table(rows, trails, _Widths.within(width))
     head = Text(f"○ no answer: {show_name(gone)}", style="bold red") if gone else render_headline(answer.status)
+    frame = _FRAME_LINES + len(head.wrap(Console(width=width), width)) - 1
+    rows = answer.rows if height is None else answer.rows[: max(1, height - frame)]
+    table = _table(rows, trails, _Widths.within(width))
     rates = Text() if gone else _rates(answer.status)
     return Group(head, rates, "", table, "", _foot(answer, rows))
 
@@ -159,14 +160,14 @@ def render_streams(
 def _rates(status: Status) -> Text:
     total, latency_s = status.total, status.publishing.latency_s
     parts = [status.broker.address or NOTHING, f"{show_rate(status.rates.readings_per_s)} readings/s"]
+    if status.degraded:
+        parts.append(f"degraded: {', '.join(status.degraded)}")
     if latency_s is not None:
         parts.append(f"{latency_s * 1e3:.1f} ms to forecast")
     if total.rejected:
         parts.append(f"{total.rejected:,} refused")
     if passed_over := show_passed_over(total):
         parts.append(passed_over)
-    if status.degraded:
-        parts.append(f"degraded: {', '.join(status.degraded)}")
     return Text(
         "  " + " · ".join(parts), style="yellow" if status.degraded else "dim", no_wrap=True, overflow="ellipsis"
     )

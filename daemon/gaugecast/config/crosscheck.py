@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.topics import (
@@ -20,6 +21,15 @@ from gaugecast.topics import (
     outputs_meet,
     topic_fault,
 )
+
+
+def check_client_ids(mqtt: Mqtt) -> None:
+    """Two connections under one id would throw each other out for ever."""
+    if mqtt.publishing.client_id == mqtt.client_id:
+        raise ConfigError(
+            f"[mqtt.publish] client_id: {mqtt.client_id!r} is that of [mqtt], too, and a broker lets each id connect "
+            "once; leave it away, or choose another"
+        )
 
 
 def check_inputs(fleets: Sequence[Fleet]) -> None:

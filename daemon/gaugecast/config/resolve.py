@@ -8,7 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gaugecast.config.crosscheck import check_inputs, check_outputs
+from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.errors import ConfigError
@@ -34,6 +34,7 @@ def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
     """
     try:
         fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
+        check_client_ids(settings.mqtt)
         check_inputs(fleets)
         check_outputs(fleets, settings.mqtt.status_topic)
     except ConfigError as exc:

@@ -26,8 +26,31 @@ class Tls(Table):
     verify_hostname: bool = Field(default=True, description="whether the certificate must name `host`")
 
 
+class Publish(Table):
+    """The connection that publishes. What is absent is as in [mqtt]; beside a `host`, port, user and TLS are not.
+
+    Another host is another broker: neither the port nor the account of the first is any business of it.
+    """
+
+    client_id: str = Field(
+        default="{client_id}-out",
+        min_length=1,
+        max_length=128,
+        description="names this connection at the broker; `{client_id}` is that of [mqtt]; never that itself",
+    )
+    host: str | None = Field(
+        default=None, min_length=1, description="another broker to publish to; absent = the same", examples=['"other"']
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="its port; 1883 where only `host` is given", examples=["1883"]
+    )
+    username: str | None = Field(default=None, description="user that publishes")
+    password_file: Path | None = Field(default=None, description="file that holds the password of that user")
+    tls: Tls | None = Field(default=None, description="present = TLS")
+
+
 class Mqtt(Table):
-    """The broker and the session with it."""
+    """The broker, and the connection that subscribes."""
 
     host: str = Field(default="localhost", min_length=1, description="name or address of the broker")
     port: int = Field(default=1883, ge=1, le=65535, description="1883 plain, 8883 TLS by custom")
@@ -56,6 +79,17 @@ class Mqtt(Table):
         default=True, description="subscribe to the broker's own count of dropped messages in $SYS, for the alarm"
     )
     tls: Tls | None = Field(default=None, description="present = TLS")
+    publish: Publish = Publish()
+
+    @property
+    def publishing(self) -> Mqtt:
+        """The same of the connection that publishes: what `publish` says in place of our own."""
+        said = {key: value for key, value in self.publish if key != "client_id" and value is not None}
+        other: dict[str, object] = {"username": None, "password_file": None} if "username" in said else {}
+        if "host" in said:
+            other = {"port": 1883, "username": None, "password_file": None, "tls": None}
+        client_id = self.publish.client_id.replace("{client_id}", self.client_id)
+        return self.model_copy(update={**other, **said, "client_id": client_id})
 
 
 class Storage(Table):
@@ -88,12 +122,17 @@ class Loop(Table):
     """The size of a micro-batch and the bounds of memory."""
 
     batch_messages: int = Field(default=1000, ge=1, le=65536, description="messages taken into one commit at most")
+    batch_readings: int = Field(
+        default=2000, ge=1, le=65536, description="readings that end a batch; a message that crosses it is taken whole"
+    )
     batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
     new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")
     max_payload_bytes: int = Field(default=262_144, ge=16, description="larger payloads are refused unread")
     max_readings: int = Field(default=10_000, ge=1, description="readings in one message's array at most")
-    max_lag: int = Field(default=100_000, ge=100, description="unconfirmed forecasts at which reading stops")
+    max_lag: int = Field(
+        default=5000, ge=100, description="unconfirmed forecasts at which reading waits for the broker to confirm some"
+    )
     skill_half_life: int = Field(default=500, ge=1, description="steps after which an error counts half in the skill")
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from gaugecast.engine.activations import ACTIVATIONS
 from gaugecast.engine.product import multiply_rows, pad_columns, pad_size
 from gaugecast.model import Layer
+from gaugecast.model.layers import NORM_EPSILON
 from gaugecast.records import Float32
 
 CHUNK_ROWS = 256
-NORM_EPSILON = 1e-3  # the default of keras.layers.LayerNormalization
 FORGET, INPUT, OUTPUT, CELL = range(4)  # our order: the three that share an activation first
 
 

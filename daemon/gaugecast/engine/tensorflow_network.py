@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gaugecast.engine.cells import NORM_EPSILON
 from gaugecast.model import Layer, Model
-from gaugecast.model.layers import STATE_PARTS
+from gaugecast.model.layers import NORM_EPSILON, STATE_PARTS
 
 #: A layer's step: (x (B, I), its state's parts (B, U) each) to (output (B, U), the parts after it).
 _Step = Callable[[Any, Sequence[Any]], tuple[Any, Sequence[Any]]]

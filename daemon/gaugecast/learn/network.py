@@ -10,8 +10,7 @@ import numpy as np
 from gaugecast.errors import ModelError
 from gaugecast.learn.backend import load_tensorflow
 from gaugecast.model import Manifest, Model
-
-NORM_EPSILON = 1e-3
+from gaugecast.model.layers import NORM_EPSILON
 
 
 class Network:

@@ -5,16 +5,27 @@ everybody else, in this process or another; `copying` makes backups.
 """
 
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.rows import Batch, Committed, Pending, Quarantined, RefusedOutput, StoredOutput
+from gaugecast.ledger.rows import (
+    Committed,
+    HistoryPage,
+    Pending,
+    Quarantined,
+    RefusedOutput,
+    StoredBatch,
+    StoredOutput,
+    StoredReading,
+)
 from gaugecast.ledger.store import Ledger
 
 __all__ = [
-    "Batch",
     "Committed",
+    "HistoryPage",
     "Ledger",
     "LedgerReader",
     "Pending",
     "Quarantined",
     "RefusedOutput",
+    "StoredBatch",
     "StoredOutput",
+    "StoredReading",
 ]

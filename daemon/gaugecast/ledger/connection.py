@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.files import regular
+from gaugecast.ledger import schema
 from gaugecast.ledger.room import lacks_room
 
 #: How long a commit waits for the file's write lock before it says busy, so that the loop can keep the link alive.
@@ -27,7 +28,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     # Some builds overwrite deleted rows with zeros by default (Debian's): that would write each page again.
     connection.execute("PRAGMA secure_delete = OFF")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in an empty file only
+    connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # these two take effect in an empty file only
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 0")

@@ -8,6 +8,7 @@ from pathlib import Path
 from gaugecast.errors import StorageError
 from gaugecast.ledger import queries, schema
 from gaugecast.ledger.connection import connect_reader, translated
+from gaugecast.ledger.view import View
 
 
 def copy(source: Path, target: Path) -> None:
@@ -38,9 +39,11 @@ def verify(directory: Path) -> tuple[int, int]:
     with translated(path):
         reader = connect_reader(path)
         try:
-            schema.check_version(reader, path)
-            verdict = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
-            ends = queries.first_seq(reader), queries.heads(reader)[0]
+            if schema.check_version(reader, path) < schema.VERSION:
+                schema.overlay(reader)
+            view = View(reader)
+            verdict = reader.execute("PRAGMA main.quick_check(1)").fetchone()[0]
+            ends = queries.first_seq(view), view.ends().last_seq
         finally:
             reader.close()
     if verdict != "ok":

@@ -1,126 +1,160 @@
 """What can be asked of a ledger, each in a short transaction; shared by the writer and all readers.
 
-Each function takes an open connection and, where rows name streams, its `StreamNames`. Generators ask page by page,
-so that a slow consumer never holds a transaction open (which would keep the WAL from being reused).
+Rows are in up to three places, one after another in order of seq: segments, rows of version 1, batches. Each function
+takes a `View`, or the connection alone where no row names a stream. Generators ask page by page, so that a slow
+consumer never holds a transaction open (which would keep the WAL from being reused).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gaugecast.events import Event, decode_event
-from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
-from gaugecast.ledger.streams import StreamNames
+from gaugecast.ledger import batches, legacy, sealed
+from gaugecast.ledger.packing import InputColumns
+from gaugecast.ledger.rows import Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.view import Ends, View
 from gaugecast.records import Input, Kind
 
 _KINDS = tuple(Kind)
-_WIDE = 1 << 63  # SQLite's integers end below
+_BOOLS = (False, True)
+_Details = Mapping[int, str]
 
 
-def pack_wide(number: int) -> int | bytes:
-    """An unsigned 64-bit number as SQLite can keep it: an integer, or 8 bytes where it is too large for one."""
-    return number if number < _WIDE else number.to_bytes(8, "big")
-
-
-def unpack_wide(stored: int | bytes) -> int:
-    """Inverse of `pack_wide`."""
-    return stored if isinstance(stored, int) else int.from_bytes(stored, "big")
-
-
-def replay(
-    connection: sqlite3.Connection, names: StreamNames, after_seq: int, *, most: int, upto_seq: int | None = None
-) -> Iterator[Batch]:
+def replay(view: View, after_seq: int, *, most: int, upto_seq: int | None = None) -> Iterator[StoredBatch]:
     """Inputs with seq > `after_seq` (and ≤ `upto_seq`) in order, at most `most` in a batch."""
     last = (1 << 62) if upto_seq is None else upto_seq
-    while True:
-        rows = connection.execute(
-            'SELECT seq, stream_id, kind, verdict, at_ns, received_at_ns, key, delivery, dup, "values", detail, name'
-            " FROM inputs WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-            (after_seq, last, most),
-        ).fetchall()
-        if not rows:
+    while after_seq < last:
+        pages, details = _input_pages(view, after_seq, most)
+        if not pages:
             return
-        names.learn({row[1] for row in rows})
-        known = names.names
-        yield Batch(rows[0][0], [_to_input(row, *known[row[1]]) for row in rows], [row[3] for row in rows])
-        after_seq = rows[-1][0]
+        for first, columns in pages:
+            end = min(first + len(columns.kinds) - 1, last)
+            for seq in range(max(first, after_seq + 1), end + 1, most):
+                cut = slice(seq - first, min(seq + most, end + 1) - first)
+                yield _to_batch(view, seq, InputColumns._make(column[cut] for column in columns), details)
+            after_seq = max(after_seq, end)
 
 
-def events(connection: sqlite3.Connection, names: StreamNames, after_seq: int = 0) -> list[tuple[int, str, Event]]:
-    """(seq, fleet, event) of the kept events with seq > `after_seq`, in order. Reads nothing else."""
-    rows = connection.execute(
-        "SELECT seq, stream_id, detail FROM inputs WHERE kind = 2 AND seq > ? ORDER BY seq", (after_seq,)
-    ).fetchall()
-    names.learn({row[1] for row in rows})
-    return [(seq, names.names[stream_id][0], decode_event(detail)) for seq, stream_id, detail in rows]
+def _input_pages(view: View, after_seq: int, most: int) -> tuple[list[tuple[int, InputColumns]], _Details]:
+    """First seqs and inputs, of which the last are after `after_seq`, and the texts of their events."""
+    with view.snapshot():
+        ends = view.ends()
+        row = sealed.oldest(view.connection, after_seq + 1) if after_seq < ends.sealed_seq else None
+        if row is not None:
+            stored = sealed.input_parts(view.connection, row.first_seq)
+            details = _details(view.connection, row.first_seq, row.last_seq)
+        else:
+            pages = _unsealed_pages(view, after_seq, ends, most)
+            if pages:
+                first, columns = pages[-1]
+                details = _details(view.connection, pages[0][0], first + len(columns.kinds) - 1)
+            else:
+                details = {}
+    if row is not None:
+        pages = [(row.first_seq, sealed.inputs_in_order(row, stored))]
+    return pages, details
 
 
-def _to_input(
-    row: tuple[int, int, int, int, int, int, int | None, int | bytes, int, bytes, str, str | None],
-    fleet: str,
-    stream: str,
-) -> Input:
-    _, _, kind, _, at_ns, received_at_ns, key, delivery, dup, values, detail, name = row
-    event = decode_event(detail) if kind == Kind.EVENT else None
-    return Input(
-        _KINDS[kind], fleet, stream if name is None else name, at_ns, received_at_ns, values,
-        at_ns if key is None else key, unpack_wide(delivery), dup == 1, "" if event else detail, event,
+def _unsealed_pages(view: View, after_seq: int, ends: Ends, most: int) -> list[tuple[int, InputColumns]]:
+    if view.legacy:
+        found = legacy.inputs(view, max(after_seq, ends.sealed_seq), most=most)
+        if found is not None:
+            return [found]
+    pages = batches.input_pages(view, after_seq + 1, ends, most=most)
+    if len(pages) < 2:
+        return pages if pages and pages[0][0] + len(pages[0][1].kinds) > after_seq + 1 else []
+    joined = ([one for part in same for one in part] for same in zip(*(columns for _, columns in pages), strict=True))
+    return [(pages[0][0], InputColumns._make(joined))]
+
+
+def _details(connection: sqlite3.Connection, first_seq: int, last_seq: int) -> _Details:
+    return dict(
+        connection.execute("SELECT seq, detail FROM event_rows WHERE seq >= ? AND seq <= ?", (first_seq, last_seq))
+    )
+
+
+def _to_batch(view: View, first_seq: int, columns: InputColumns, details: _Details) -> StoredBatch:
+    view.names.learn(set(columns.stream_ids))
+    known = view.names.names
+    fleets, streams = zip(*(known[stream_id] for stream_id in columns.stream_ids), strict=True)
+    if any(columns.names):
+        streams = tuple(name or stream for name, stream in zip(columns.names, streams, strict=True))
+    inputs = list(
+        map(
+            Input,
+            map(_KINDS.__getitem__, columns.kinds), fleets, streams, columns.at_ns, columns.received_at_ns,
+            columns.values, columns.keys, columns.deliveries, map(_BOOLS.__getitem__, columns.dups), columns.reasons,
+        )
     )  # fmt: skip
+    for i, kind in enumerate(columns.kinds):
+        if kind == Kind.EVENT:
+            inputs[i] = inputs[i]._replace(event=decode_event(details[first_seq + i]))
+    return StoredBatch(first_seq, inputs, list(columns.verdicts))
 
 
-def outputs(
-    connection: sqlite3.Connection, names: StreamNames, after_seq: int, upto_seq: int, *, most: int = 2000
-) -> Iterator[StoredOutput]:
-    """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
-    after, last = _positions(connection, after_seq, upto_seq)
-    while True:
-        rows = connection.execute(
-            "SELECT o.position, o.seq, o.stream_id, o.step, o.forecast, b.body, o.body_crc"
-            " FROM outputs o LEFT JOIN outbox b ON b.position = o.position"
-            " WHERE o.position > ? AND o.position <= ? AND o.seq > ? AND o.seq <= ? ORDER BY o.position LIMIT ?",
-            (after, last, after_seq, upto_seq, most),
-        ).fetchall()
-        if not rows:
-            return
-        names.learn({row[2] for row in rows})
-        for position, seq, stream_id, step, forecast, body, body_crc in rows:
-            yield StoredOutput(position, seq, *names.names[stream_id], step, forecast, body, body_crc)
-        after = rows[-1][0]
-
-
-def _positions(connection: sqlite3.Connection, after_seq: int, upto_seq: int) -> tuple[int, int]:
-    """Bounds (exclusive, inclusive) of the positions of these inputs' outputs, from the sparse index."""
-    low = connection.execute(
-        "SELECT first_position FROM marks WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (after_seq + 1,)
-    ).fetchone()
-    high = connection.execute(
-        "SELECT first_position FROM marks WHERE first_seq > ? ORDER BY first_seq LIMIT 1", (upto_seq,)
-    ).fetchone()
-    return (0 if low is None else low[0] - 1), ((1 << 62) if high is None else high[0] - 1)
-
-
-def pending(connection: sqlite3.Connection, names: StreamNames, after: int, most: int) -> list[Pending]:
-    """Outputs with position > `after` whose bodies are still kept, in order."""
-    rows = connection.execute(
-        "SELECT b.position, o.stream_id, b.body, b.retain, b.qos, b.topic FROM outbox b"
-        " JOIN outputs o ON o.position = b.position WHERE b.position > ? ORDER BY b.position LIMIT ?",
-        (after, most),
+def events(view: View, after_seq: int = 0) -> list[tuple[int, str, Event]]:
+    """(seq, fleet, event) of the kept events with seq > `after_seq`, in order. Reads nothing else."""
+    rows = view.connection.execute(
+        "SELECT seq, stream_id, detail FROM event_rows WHERE seq > ? ORDER BY seq", (after_seq,)
     ).fetchall()
-    names.learn({row[1] for row in rows})
-    return [Pending(row[0], *names.names[row[1]], row[2], row[3] == 1, row[4], row[5]) for row in rows]
+    view.names.learn({row[1] for row in rows})
+    return [(seq, view.names.names[stream_id][0], decode_event(detail)) for seq, stream_id, detail in rows]
 
 
-def refused_outputs(connection: sqlite3.Connection, names: StreamNames, after: int, most: int) -> list[RefusedOutput]:
+def outputs(view: View, after_seq: int, upto_seq: int, *, most: int = 2000) -> Iterator[StoredOutput]:
+    """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
+    while after_seq < upto_seq:
+        with view.snapshot():
+            ends = view.ends()
+            row = sealed.oldest(view.connection, after_seq + 1) if after_seq < ends.sealed_seq else None
+            if row is None:
+                last, found = _unsealed_outputs(view, after_seq, upto_seq, ends, most)
+            elif (known := view.known_outputs(row.first_seq)) is None:
+                stored = sealed.output_parts(view.connection, row.first_seq)
+        if row is not None:
+            if known is None:
+                known = sealed.outputs_in_order(view, row, stored)
+                view.remember(row.first_seq, known)
+            last, found = row.last_seq, [one for one in known if after_seq < one.seq <= upto_seq]
+        yield from found
+        after_seq = last
+
+
+def _unsealed_outputs(
+    view: View, after_seq: int, upto_seq: int, ends: Ends, most: int
+) -> tuple[int, list[StoredOutput]]:
+    if view.legacy:
+        page = legacy.inputs(view, max(after_seq, ends.sealed_seq), most=most)
+        if page is not None:
+            last = min(page[0] + len(page[1].kinds) - 1, upto_seq)
+            return last, legacy.outputs(view, after_seq, last, ends)
+    return batches.outputs(view, after_seq, upto_seq, ends, most=most)
+
+
+def pending(view: View, after: int, most: int) -> list[Pending]:
+    """Outputs with position > `after` that are not confirmed, in order."""
+    with view.snapshot():
+        ends = view.ends()
+        after = max(after, ends.confirmed)
+        found = legacy.pending(view, after, most=most) if view.legacy else []
+        if len(found) < most:
+            after = found[-1].position if found else after
+            found += batches.pending(view, after, ends, most=most - len(found))
+    return found
+
+
+def refused_outputs(view: View, after: int, most: int) -> list[RefusedOutput]:
     """Outputs that the broker refused, position > `after`, in order."""
-    rows = connection.execute(
+    rows = view.connection.execute(
         "SELECT position, stream_id, body, retain, qos, topic, reason FROM refused_outputs"
         " WHERE position > ? ORDER BY position LIMIT ?",
         (after, most),
     ).fetchall()
-    names.learn({row[1] for row in rows})
-    return [RefusedOutput(row[0], *names.names[row[1]], row[2], row[3] == 1, *row[4:]) for row in rows]
+    view.names.learn({row[1] for row in rows})
+    return [RefusedOutput(row[0], *view.names.names[row[1]], row[2], row[3] == 1, *row[4:]) for row in rows]
 
 
 def quarantined(connection: sqlite3.Connection, most: int, *, reason: str | None = None) -> list[Quarantined]:
@@ -147,18 +181,18 @@ def refused_count(connection: sqlite3.Connection) -> int:
     return count
 
 
-def heads(connection: sqlite3.Connection) -> tuple[int, int, int, int]:
-    """(last seq, last position, confirmed position, newest received_at_ns)."""
-    row: tuple[int, int, int, int] = connection.execute(
-        "SELECT last_seq, last_position, confirmed, received_at_ns FROM heads"
-    ).fetchone()
-    return row
-
-
-def first_seq(connection: sqlite3.Connection) -> int:
+def first_seq(view: View) -> int:
     """Oldest kept input; one past the newest where none is kept."""
-    row = connection.execute("SELECT min(seq) FROM inputs").fetchone()
-    return heads(connection)[0] + 1 if row[0] is None else row[0]
+    with view.snapshot():
+        ends = view.ends()
+        segment = sealed.oldest(view.connection)
+        if segment is not None:
+            return segment.first_seq
+        old = legacy.first_seq(view, ends) if view.legacy else None
+        if old is not None:
+            return old
+        batch = batches.oldest(view.connection, sealed_seq=ends.sealed_seq)
+        return ends.last_seq + 1 if batch is None else batch.first_seq
 
 
 def fingerprints(connection: sqlite3.Connection) -> list[tuple[int, str]]:
@@ -174,6 +208,12 @@ def parked_state(connection: sqlite3.Connection, fleet: str, stream: str, *, at_
         " ORDER BY p.parked_seq DESC LIMIT 1",
         (fleet, stream, at_seq),
     ).fetchone()
+    return None if row is None else row[0]
+
+
+def stream_id(connection: sqlite3.Connection, fleet: str, stream: str) -> int | None:
+    """The id of a stream, or `None` of one that has none."""
+    row = connection.execute("SELECT id FROM streams WHERE fleet = ? AND stream = ?", (fleet, stream)).fetchone()
     return None if row is None else row[0]
 
 

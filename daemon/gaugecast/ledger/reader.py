@@ -51,6 +51,16 @@ class LedgerReader(LedgerReads):
         self._file = found
         return True
 
+    def _look(self) -> None:
+        """A file that has become one of the present version is seen as such from now on."""
+        if self._old and schema.version_of(self._connection) == schema.VERSION:
+            self._connection.close()
+            self._attach(_open(self.path))
+
+    def _attach(self, connection: sqlite3.Connection) -> None:
+        self._old = schema.version_of(connection) < schema.VERSION
+        super()._attach(connection)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -68,7 +78,8 @@ def _open(path: Path) -> sqlite3.Connection:
     with translated(path):
         connection = connect_reader(path)
         try:
-            schema.check_version(connection, path)
+            if schema.check_version(connection, path) < schema.VERSION:
+                schema.overlay(connection)
         except BaseException:
             connection.close()
             raise

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gaugecast.errors import StorageError
 from gaugecast.events import Event
 from gaugecast.ledger import queries
 from gaugecast.ledger.connection import translated
-from gaugecast.ledger.rows import Batch, Pending, Quarantined, RefusedOutput, StoredOutput
-from gaugecast.ledger.streams import StreamNames
+from gaugecast.ledger.history import Wanted, history
+from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.view import Damaged, View
+from gaugecast.records import FIRST_NS, LAST_NS
 
 
 class LedgerReads:
     """The reading half of `Ledger` and of `LedgerReader`, whose thread it belongs to.
+
+    Attributes:
+        damaged_total: How often rows were asked for that are damaged: their checksum is another.
 
     Raises:
         StorageError: from all calls: the disk fails, or the ledger is damaged.
@@ -22,12 +29,27 @@ class LedgerReads:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
+        self.damaged_total = 0
         self._attach(connection)
 
     def _attach(self, connection: sqlite3.Connection) -> None:
         """Read over this connection from now on."""
         self._connection = connection
-        self._names = StreamNames(connection)
+        self._view = View(connection)
+
+    def _look(self) -> None:
+        """Before each question: whether the file is still what it was."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Around each question: errors become ours, and damaged rows are counted."""
+        try:
+            with translated(self.path):
+                self._look()
+                yield
+        except Damaged as exc:
+            self.damaged_total += 1
+            raise StorageError(f"{self.path}: {exc}") from exc
 
     @property
     def last_seq(self) -> int:
@@ -52,60 +74,75 @@ class LedgerReads:
     @property
     def first_seq(self) -> int:
         """The oldest kept input; one past the newest where none is kept."""
-        with translated(self.path):
-            return queries.first_seq(self._connection)
+        with self._reading():
+            return queries.first_seq(self._view)
 
     @property
     def size_bytes(self) -> int:
         """What the ledger takes on the disk, its WAL included."""
         return queries.size_bytes(self.path)
 
-    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[Batch]:
+    def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]:
         """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
-        with translated(self.path):
-            yield from queries.replay(self._connection, self._names, after_seq, most=most, upto_seq=upto_seq)
+        with self._reading():
+            yield from queries.replay(self._view, after_seq, most=most, upto_seq=upto_seq)
 
     def events(self, after_seq: int = 0) -> list[tuple[int, str, Event]]:
         """(seq, fleet, event) of the kept events with seq > `after_seq`, in order."""
-        with translated(self.path):
-            return queries.events(self._connection, self._names, after_seq)
+        with self._reading():
+            return queries.events(self._view, after_seq)
 
     def outputs(self, after_seq: int, upto_seq: int) -> Iterator[StoredOutput]:
         """Outputs of the inputs with `after_seq` < seq ≤ `upto_seq`, in order of position."""
-        with translated(self.path):
-            yield from queries.outputs(self._connection, self._names, after_seq, upto_seq)
+        with self._reading():
+            yield from queries.outputs(self._view, after_seq, upto_seq)
 
     def pending(self, after: int, most: int) -> list[Pending]:
         """Unconfirmed outputs with position > `after`, in order, at most `most`."""
-        with translated(self.path):
-            return queries.pending(self._connection, self._names, max(after, self.confirmed), most)
+        with self._reading():
+            return queries.pending(self._view, after, most)
+
+    def history(
+        self, fleet: str, stream: str, *, from_ns: int | None = None, to_ns: int | None = None, most: int = 2000
+    ) -> Iterator[HistoryPage]:
+        """One stream's readings with `from_ns` ≤ at < `to_ns`, and the outputs around them, newest first.
+
+        Args:
+            most: Readings in a page. No transaction is held open between two pages.
+        """
+        with self._reading():
+            stream_id = queries.stream_id(self._connection, fleet, stream)
+            if stream_id is not None:
+                low = FIRST_NS - 1 if from_ns is None else from_ns
+                high = LAST_NS + 1 if to_ns is None else to_ns
+                yield from history(self._view, Wanted(stream_id, fleet, stream, low, high), most=most)
 
     def refused_outputs(self, after: int, most: int) -> list[RefusedOutput]:
         """Outputs that the broker refused or that expired, with position > `after`, in order, at most `most`."""
-        with translated(self.path):
-            return queries.refused_outputs(self._connection, self._names, after, most)
+        with self._reading():
+            return queries.refused_outputs(self._view, after, most)
 
     def quarantined(self, most: int, *, reason: str | None = None) -> list[Quarantined]:
         """The newest refused messages (of one reason of `records.REJECT_REASONS`), newest first."""
-        with translated(self.path):
+        with self._reading():
             return queries.quarantined(self._connection, most, reason=reason)
 
     def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
         """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
-        with translated(self.path):
+        with self._reading():
             return queries.parked_state(self._connection, fleet, stream, at_seq=at_seq)
 
     def parked_count(self) -> int:
         """How many streams are parked now."""
-        with translated(self.path):
+        with self._reading():
             return queries.parked_count(self._connection)
 
     def fingerprints(self) -> list[tuple[int, str]]:
         """(seq, fingerprint) in order: the fingerprint holds from this input on."""
-        with translated(self.path):
+        with self._reading():
             return queries.fingerprints(self._connection)
 
-    def _ends(self) -> tuple[int, int, int, int]:
+    def _ends(self) -> tuple[int, ...]:
         """Last seq, last position, confirmed position, newest `received_at_ns`."""
-        with translated(self.path):
-            return queries.heads(self._connection)
+        with self._reading():
+            return self._view.ends()

@@ -1,4 +1,4 @@
-"""How much history is kept: pruning by age and size, in bounded chunks."""
+"""How much history is kept: sealing and pruning by age and size, in bounded steps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import sqlite3
 from typing import NamedTuple
 
 from gaugecast.config.schema import Storage
-from gaugecast.ledger import queries
+from gaugecast.ledger import legacy, queries, sealed
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads
+from gaugecast.ledger.view import View
 
 _DAY_NS = 86_400 * 10**9
-_VACUUM_PAGES = 256  # pages given back to the file system in one call
+_VACUUM_BYTES = 1 << 20  # given back to the file system in one call
+_CHUNK = 2000  # parked streams or names gone through in one call
+_BATCHES = 256  # batches deleted in one call
 
 
 class Pruned(NamedTuple):
@@ -21,55 +24,62 @@ class Pruned(NamedTuple):
     parked: int
 
 
-def prune(
-    connection: sqlite3.Connection, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int, chunk: int
-) -> Pruned:
-    """Delete at most `chunk` rows of each kind inside an open transaction; return how many went.
+def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int, sealing: bool) -> Pruned:
+    """Delete a segment or some batches inside an open transaction; return how many inputs went.
 
     Age is counted from the newest input's arrival, not from a clock: an idle ledger keeps what it has.
+
+    Args:
+        sealing: Batches are being sealed: nothing goes for want of room yet, since they will take a third of it.
     """
-    bound = _bound(connection, storage, heads, floor_seq=floor_seq)
-    first = queries.first_seq(connection)
-    bound_seq, bound_position = (first, 0) if bound is None else bound
-    until = min(bound_seq, first + chunk)
-    deleted = connection.execute("DELETE FROM inputs WHERE seq < ?", (until,)).rowcount
-    oldest = connection.execute("SELECT min(position) FROM outputs").fetchone()[0]
-    if oldest is not None and oldest < bound_position:
-        last = min(bound_position, oldest + chunk)
-        connection.execute("DELETE FROM outbox WHERE position < ?", (last,))
-        deleted += connection.execute("DELETE FROM outputs WHERE position < ?", (last,)).rowcount
-    if deleted:
-        _prune_side_tables(connection, queries.first_seq(connection))
-    parked = _prune_parked(connection, heads.received_at_ns - int(storage.keep_days * _DAY_NS), chunk=chunk)
-    deleted += _prune_streams(connection, ids, heads, chunk=chunk)
-    _give_back(connection)
-    return Pruned(deleted, parked)
-
-
-def _bound(connection: sqlite3.Connection, storage: Storage, heads: Heads, *, floor_seq: int) -> tuple[int, int] | None:
-    """(seq, position) before which all may go, or `None`: an entry of the sparse index, thus between two commits."""
+    connection = view.connection
     oldest_ns = heads.received_at_ns - int(storage.keep_days * _DAY_NS)
-    by_age = connection.execute(
-        # the entry before the first young one: rows between them may be of either age
-        "SELECT max(first_seq) FROM marks WHERE first_seq <= ?1 AND first_position <= ?2 AND received_at_ns <= ?3",
-        (floor_seq + 1, heads.confirmed + 1, oldest_ns),
-    ).fetchone()[0]
-    bound = by_age
-    if _used_bytes(connection) > storage.keep_gb * 1e9:
-        bound = max(by_age or 0, _second_mark(connection, heads, floor_seq) or 0) or None
-    if bound is None:
-        return None
-    position = connection.execute("SELECT first_position FROM marks WHERE first_seq = ?", (bound,)).fetchone()[0]
-    return bound, position
+    too_large = not sealing and _used_bytes(connection) > storage.keep_gb * 1e9
+    segment = sealed.oldest(connection)
+    if segment is None:
+        oldest = None if too_large else oldest_ns
+        gone = 0 if sealing else _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=oldest)
+    elif segment.last_seq <= floor_seq and (too_large or segment.received_at_ns <= oldest_ns):
+        gone = _drop_segment(connection, segment)
+    else:
+        gone = 0
+    if gone:
+        _prune_side_tables(connection, queries.first_seq(view))
+    parked = _prune_parked(connection, oldest_ns)
+    gone += _prune_streams(view, ids, heads)
+    _give_back(connection)
+    return Pruned(gone, parked)
 
 
-def _second_mark(connection: sqlite3.Connection, heads: Heads, floor_seq: int) -> int | None:
-    """The border after the oldest stretch of kept rows, if it may go."""
-    found: int | None = connection.execute(
-        "SELECT min(first_seq) FROM marks WHERE first_seq > ? AND first_seq <= ? AND first_position <= ?",
-        (queries.first_seq(connection), floor_seq + 1, heads.confirmed + 1),
-    ).fetchone()[0]
-    return found
+def _drop_segment(connection: sqlite3.Connection, segment: sealed.SegmentRow) -> int:
+    connection.execute("DELETE FROM segments WHERE first_seq = ?", (segment.first_seq,))
+    connection.execute("DELETE FROM pieces WHERE id < ?", (sealed.piece_id(segment.last_seq + 1),))
+    return segment.last_seq - segment.first_seq + 1
+
+
+def _drop_batches(view: View, heads: Heads, *, floor_seq: int, oldest_ns: int | None) -> int:
+    """Of a ledger so slow, or so small, that it has no segment: its oldest batches, old ones or (`None`) any.
+
+    Rows of version 1 come first, and they are sealed before they go.
+    """
+    ends = view.ends()
+    if view.legacy and legacy.first_seq(view, ends) is not None:
+        return 0
+    rows = view.connection.execute(
+        "SELECT first_seq, inputs, first_position + outputs - 1, received_at_ns FROM batches WHERE first_seq > ?"
+        " ORDER BY first_seq LIMIT ?",
+        (ends.sealed_seq, _BATCHES if oldest_ns is not None else 1),
+    ).fetchall()
+    count, last = 0, 0
+    for first, inputs, position, received in rows:
+        young = oldest_ns is not None and received > oldest_ns
+        if young or first + inputs - 1 > floor_seq or position > heads.confirmed:
+            break
+        count, last = count + inputs, first
+    if count:
+        heads.note(view.connection)
+        view.connection.execute("DELETE FROM batches WHERE first_seq <= ?", (last,))
+    return count
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:
@@ -81,9 +91,7 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
 
 def _prune_side_tables(connection: sqlite3.Connection, first_seq: int) -> None:
     """Delete what no kept input can refer to; `first_seq` is the oldest kept one."""
-    connection.execute(
-        "DELETE FROM marks WHERE first_seq < (SELECT max(first_seq) FROM marks WHERE first_seq <= ?)", (first_seq,)
-    )
+    connection.execute("DELETE FROM event_rows WHERE seq < ?", (first_seq,))
     connection.execute(
         "DELETE FROM fingerprints WHERE seq < (SELECT max(seq) FROM fingerprints WHERE seq <= ?)", (first_seq,)
     )
@@ -91,29 +99,28 @@ def _prune_side_tables(connection: sqlite3.Connection, first_seq: int) -> None:
     connection.execute("DELETE FROM parked WHERE unparked_seq < ?", (first_seq,))
 
 
-def _prune_parked(connection: sqlite3.Connection, oldest_ns: int, *, chunk: int) -> int:
+def _prune_parked(connection: sqlite3.Connection, oldest_ns: int) -> int:
     """Forget streams that were parked before `oldest_ns`; rows are in order of time."""
     last = connection.execute(
         "SELECT max(number) FROM (SELECT rowid AS number, parked_at_ns FROM parked ORDER BY rowid LIMIT ?)"
         " WHERE parked_at_ns < ?",
-        (chunk, oldest_ns),
+        (_CHUNK, oldest_ns),
     ).fetchone()[0]
     if last is None:
         return 0
     return connection.execute("DELETE FROM parked WHERE rowid <= ? AND unparked_seq IS NULL", (last,)).rowcount
 
 
-def _prune_streams(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, *, chunk: int) -> int:
-    """Delete names that no kept row uses, once in each length of history, `chunk` ids a call; return how many went.
+def _prune_streams(view: View, ids: StreamIds, heads: Heads) -> int:
+    """Delete names that no kept row uses, once in each length of history; return how many went.
 
     A name's `touched_seq` is its first use in a generation. Once every kept row is of the present generation, a
     name that was not touched in it is used by none. Then the next generation begins.
     """
-    output = connection.execute("SELECT seq FROM outputs ORDER BY position LIMIT 1").fetchone()
-    oldest = queries.first_seq(connection) if output is None else min(queries.first_seq(connection), output[0])
-    if oldest <= ids.generation or ids.generation > heads.last_seq:
+    connection = view.connection
+    if ids.generation > heads.last_seq or queries.first_seq(view) <= ids.generation:
         return 0
-    first, ids.searched_id = ids.searched_id, ids.searched_id + chunk
+    first, ids.searched_id = ids.searched_id, ids.searched_id + _CHUNK
     gone = connection.execute(
         "DELETE FROM streams WHERE id > ?1 AND id <= ?2 AND touched_seq < ?3"
         " AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream_id = streams.id)"
@@ -129,8 +136,10 @@ def _prune_streams(connection: sqlite3.Connection, ids: StreamIds, heads: Heads,
 
 def _give_back(connection: sqlite3.Connection) -> None:
     """Shrink the file a little where more than a quarter of it is free."""
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    if free * 4 > pages and free > 4 * _VACUUM_PAGES:
-        for _ in range(_VACUUM_PAGES):  # the module steps this statement once, whatever number it is given
+    pages, free, page_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    chunk = _VACUUM_BYTES // page_bytes
+    if free * 4 > pages and free > 4 * chunk:
+        for _ in range(chunk):  # the module steps this statement once, whatever number it is given
             connection.execute("PRAGMA incremental_vacuum(1)")

@@ -28,7 +28,7 @@ class Pending(NamedTuple):
     topic: str
 
 
-class Batch(NamedTuple):
+class StoredBatch(NamedTuple):
     """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
 
     first_seq: int
@@ -37,7 +37,10 @@ class Batch(NamedTuple):
 
 
 class StoredOutput(NamedTuple):
-    """An output as stored; `body` is `None` once it was confirmed and dropped, `body_crc` (CRC-32) stays."""
+    """An output as stored; `body` is `None` once it was confirmed or given up, `body_crc` (CRC-32) stays.
+
+    `kind` says what it is: 0 is a forecast, the only kind so far.
+    """
 
     position: int
     seq: int
@@ -47,6 +50,23 @@ class StoredOutput(NamedTuple):
     forecast: bytes
     body: bytes | None
     body_crc: int
+    kind: int = 0
+
+
+class StoredReading(NamedTuple):
+    """One reading of a stream's history: what it said, and what became of it (`records.Verdict`)."""
+
+    seq: int
+    at_ns: int
+    values: bytes
+    verdict: int
+
+
+class HistoryPage(NamedTuple):
+    """A stretch of one stream's history, newest first: its readings, and the outputs made between their inputs."""
+
+    readings: list[StoredReading]
+    outputs: list[StoredOutput]
 
 
 class RefusedOutput(NamedTuple):

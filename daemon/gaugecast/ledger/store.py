@@ -15,6 +15,7 @@ from gaugecast.ledger import queries, retention, schema
 from gaugecast.ledger.connection import connect_writer, translated
 from gaugecast.ledger.reads import LedgerReads
 from gaugecast.ledger.rows import Committed
+from gaugecast.ledger.sealing import SEGMENT_ROWS, Sealer
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads, check_commit, write_commit
 from gaugecast.ledger.wal import WalGuard
@@ -29,27 +30,27 @@ class Ledger(LedgerReads):
     """
 
     def __init__(
-        self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, mark_every: int, faults: Faults
+        self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, segment_rows: int, faults: Faults
     ) -> None:
         super().__init__(directory / schema.FILE_NAME, connection)
         self._storage = storage
         self._faults = faults
-        self._mark_every = mark_every
         self._failed: StorageError | None = None
         self._ids = StreamIds(connection)
-        self._heads = Heads.load(connection)
+        self._heads = Heads.load(self._view)
+        self._sealer = Sealer(self._view, rows=segment_rows, keep_bytes=storage.keep_gb * 1e9)
         self._wal_guard = WalGuard(self.path, connection)
         self._parked = queries.parked_count(connection)
 
     @classmethod
     def open(
-        cls, directory: Path, storage: Storage, *, create: bool = True, mark_every: int = 1024,
-        faults: Faults = no_faults,
+        cls, directory: Path, storage: Storage, *, create: bool = True,
+        segment_rows: int = SEGMENT_ROWS, faults: Faults = no_faults,
     ) -> Ledger:  # fmt: skip
-        """Open `directory`/ledger.sqlite, and make it if `create`.
+        """Open `directory`/ledger.sqlite, and make it if `create`; one of an earlier version becomes one of ours.
 
         Args:
-            mark_every: Inputs between two entries of the sparse index; the granularity of pruning.
+            segment_rows: So many old inputs are sealed into one segment; the granularity of pruning.
             faults: Called with each point of `FAULT_POINTS` that is passed.
 
         Raises:
@@ -63,8 +64,9 @@ class Ledger(LedgerReads):
             try:
                 if schema.is_empty(connection):
                     schema.create_tables(connection)
-                schema.check_version(connection, path)
-                return cls(directory, storage, connection, mark_every=mark_every, faults=faults)
+                if schema.check_version(connection, path) < schema.VERSION:
+                    _upgrade(connection, faults)
+                return cls(directory, storage, connection, segment_rows=segment_rows, faults=faults)
             except BaseException:
                 connection.close()
                 raise
@@ -84,11 +86,11 @@ class Ledger(LedgerReads):
         with self._transaction():
             self._faults("commit:begun")
             heads, parked_change = write_commit(
-                self._connection, self._ids, self._heads, commit,
-                quarantine_rows=self._storage.quarantine_rows, mark_every=self._mark_every,
-            )  # fmt: skip
+                self._view, self._ids, self._heads, commit, quarantine_rows=self._storage.quarantine_rows
+            )
             self._faults("commit:inserted")
         before, self._heads = self._heads, heads
+        self._view.remember(0, ())  # what recovery has unpacked
         self._parked += parked_change
         self._faults("commit:after")
         self._guard_wal()
@@ -129,29 +131,36 @@ class Ledger(LedgerReads):
             if not known or known[-1][1] != text:
                 self._connection.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?)", (self.last_seq + 1, text))
 
-    def prune(self, floor_seq: int, *, chunk: int = 2000) -> int:
-        """Delete what is older than `keep_days` or beyond `keep_gb`, at most `chunk` rows of a kind; return how many.
+    def prune(self, floor_seq: int) -> int:
+        """Seal what is confirmed, and delete what is older than `keep_days` or beyond `keep_gb`: a little of it.
 
-        Never an input after `floor_seq` (what the older kept checkpoint stands at), nor one whose outputs are not
-        all confirmed. Call again, between batches, while it returns more than zero.
+        Never an input after `floor_seq` (what the older kept checkpoint stands at) is deleted, nor one whose outputs
+        are not all confirmed. Call again, between batches, while it returns more than zero: one call takes some
+        milliseconds.
         """
-        with self._transaction():
-            pruned = retention.prune(
-                self._connection, self._ids, self._storage, self._heads, floor_seq=floor_seq, chunk=chunk
-            )
-            self._faults("prune:deleted")
+        try:
+            with self._transaction():
+                sealed = self._sealer.step(self._heads)
+                pruned = retention.prune(
+                    self._view, self._ids, self._storage, self._heads, floor_seq=floor_seq, sealing=sealed > 0
+                )
+                self._faults("prune:deleted")
+        except BaseException:
+            self._sealer.reset()
+            raise
         self._parked -= pruned.parked
+        self.damaged_total += self._sealer.take_damaged()
         self._faults("prune:after")
-        return pruned.rows + pruned.parked
+        return pruned.rows + pruned.parked + sealed
 
     def close(self) -> None:
         """Close the file. Does not mark the run as ended."""
         with translated(self.path):
             self._connection.close()
 
-    def _ends(self) -> tuple[int, int, int, int]:
+    def _ends(self) -> tuple[int, ...]:
         """As of our own last commit: nobody else writes."""
-        return self._heads[:4]
+        return self._heads
 
     def _guard_wal(self) -> None:
         """After a commit, which holds whatever becomes of this: a full disk or a lock only puts it off."""
@@ -180,3 +189,17 @@ class Ledger(LedgerReads):
         if self._connection.in_transaction:
             with translated(self.path):
                 self._connection.execute("ROLLBACK")
+
+
+def _upgrade(connection: sqlite3.Connection, faults: Faults) -> None:
+    """Make a file of version 1 one of ours, or leave it as it is: in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        faults("upgrade:begun")
+        schema.upgrade(connection)
+        faults("upgrade:made")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    faults("upgrade:after")

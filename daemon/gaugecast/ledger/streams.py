@@ -38,16 +38,6 @@ class StreamIds:
                 self._fresh.append((fleet, stream))
                 self._cached += 1
 
-    def one(self, fleet: str, stream: str) -> int | None:
-        """The id, or `None` for a stream that was never stored."""
-        known = self._ids.get(fleet, {}).get(stream)
-        if known is not None:
-            return known
-        row = self._connection.execute(
-            "SELECT id FROM streams WHERE fleet = ? AND stream = ?", (fleet, stream)
-        ).fetchone()
-        return None if row is None else row[0]
-
     def keep(self) -> None:
         """The transaction is durable: what was learned holds."""
         self._fresh.clear()

@@ -1,48 +1,55 @@
-"""What one commit writes: the rows of a micro-batch, in the order in which the tables are filled."""
+"""What one commit writes: a row of `batches` with all that the micro-batch brought, and little else."""
 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterable, Sequence
-from itertools import count, repeat
 from typing import NamedTuple
 from zlib import crc32
 
 from gaugecast.errors import Defect
 from gaugecast.events import encode_event
-from gaugecast.ledger.queries import heads as stored_heads
-from gaugecast.ledger.queries import pack_wide
+from gaugecast.ledger import batches, legacy
+from gaugecast.ledger.packing import (
+    BodyColumns,
+    InputColumns,
+    OutputColumns,
+    pack_bodies,
+    pack_inputs,
+    pack_outputs,
+)
+from gaugecast.ledger.rows import Pending
 from gaugecast.ledger.streams import StreamIds
+from gaugecast.ledger.view import View
 from gaugecast.records import Commit, Input, Kind, Output, Refused
 
-MARK_NS = 3_600_000_000_000  # a slow ledger gets an entry in the sparse index at least once an hour
-DROP_CHUNK = 1024  # bodies are dropped when so many are confirmed, so that whole pages come free
 REFUSED_OUTPUTS_KEPT = 10_000
-_WIDE = 1 << 63
-# sqlite3 takes exact ints in a fast path; enums and bools go through its adapters, at about 0.5 µs each.
-_plain = tuple(range(256)).__getitem__
+_FORECAST = 0  # the kind of an output
 
 
 class Heads(NamedTuple):
-    """The ends of the ledger after a commit, and what was last done at them."""
+    """The ends of the ledger after a commit."""
 
     last_seq: int
     last_position: int
     confirmed: int
     received_at_ns: int
-    mark_seq: int  # newest entry of the sparse index
-    mark_at_ns: int
-    dropped: int  # bodies up to this position are gone
+    written_bytes: int  # of all batches so far
+    aside: bool  # whether there may be unconfirmed outputs that were refused
 
     @classmethod
-    def load(cls, connection: sqlite3.Connection) -> Heads:
+    def load(cls, view: View) -> Heads:
         """Read them from the tables."""
-        last_seq, last_position, confirmed, received_at_ns = stored_heads(connection)
-        mark = connection.execute("SELECT first_seq, received_at_ns FROM marks ORDER BY first_seq DESC LIMIT 1")
-        mark_seq, mark_at_ns = mark.fetchone() or (0, 0)
-        oldest = connection.execute("SELECT min(position) FROM outbox").fetchone()[0]
-        dropped = confirmed if oldest is None else min(oldest - 1, confirmed)
-        return cls(last_seq, last_position, confirmed, received_at_ns, mark_seq, mark_at_ns, dropped)
+        newest = batches.at_seq(view.connection, 1 << 62, sealed_seq=-1)
+        aside = view.connection.execute("SELECT EXISTS (SELECT 1 FROM aside)").fetchone()[0]
+        return cls(*view.ends()[:4], 0 if newest is None else newest.written_bytes, aside == 1)
+
+    def note(self, connection: sqlite3.Connection) -> None:
+        """Write them where they hold without the batches."""
+        connection.execute(
+            "UPDATE heads SET last_seq = ?, last_position = ?, confirmed = ?, received_at_ns = ?", self[:4]
+        )
 
 
 def check_commit(commit: Commit, heads: Heads) -> None:
@@ -56,86 +63,103 @@ def check_commit(commit: Commit, heads: Heads) -> None:
 
 
 def write_commit(
-    connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit, *, quarantine_rows: int,
-    mark_every: int,
-) -> tuple[Heads, int]:  # fmt: skip
+    view: View, ids: StreamIds, heads: Heads, commit: Commit, *, quarantine_rows: int
+) -> tuple[Heads, int]:
     """Fill the tables; return the new ends and by how many the parked streams have grown.
 
     Args:
         quarantine_rows: So many refused messages are kept.
-        mark_every: Inputs between two entries of the sparse index.
+
+    Raises:
+        Defect: A row does not fit its column.
     """
-    after = heads
+    connection = view.connection
+    confirmed = heads.confirmed if commit.confirmed is None else max(heads.confirmed, commit.confirmed)
+    after = heads._replace(confirmed=confirmed)
     if commit.inputs:
-        after = _add_mark(connection, after, commit.inputs[0].received_at_ns, mark_every)
-        after = _add_inputs(connection, ids, after, commit)
-        after = _add_outputs(connection, ids, heads.last_seq + 1, after, commit.outputs)
+        after = _add_batch(connection, ids, after, commit)
+    elif after != heads:
+        after.note(connection)
     parked_change = _move_parked(connection, ids, after, commit)
     _add_quarantine(connection, commit.refused, quarantine_rows)
-    after = _settle_outputs(connection, after, commit)
-    connection.execute(
-        "UPDATE heads SET last_seq = ?, last_position = ?, confirmed = ?, received_at_ns = ? WHERE id = 0", after[:4]
-    )
+    if commit.refused_outputs or commit.redelivered:
+        _move_refused(view, ids, after, commit)
+    if commit.refused_outputs or after.aside:
+        connection.execute("DELETE FROM aside WHERE position <= ?", (confirmed,))
+        left = connection.execute("SELECT EXISTS (SELECT 1 FROM aside)").fetchone()[0]
+        after = after._replace(aside=left == 1)
     return after, parked_change
 
 
-def _add_mark(connection: sqlite3.Connection, heads: Heads, at_ns: int, mark_every: int) -> Heads:
-    first = heads.last_seq + 1
-    if heads.mark_seq and first - heads.mark_seq < mark_every and at_ns - heads.mark_at_ns < MARK_NS:
-        return heads
-    connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (first, heads.last_position + 1, at_ns))
-    return heads._replace(mark_seq=first, mark_at_ns=at_ns)
-
-
-def _add_inputs(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
-    """Column by column, since a Python expression per row and column would cost more than SQLite does."""
-    kind, fleet, stream, at_ns, received_at_ns, values, key, delivery, dup, reason, event = zip(*commit.inputs)  # noqa: B905
-    detail = reason if not any(event) else [encode_event(e) if e else r for r, e in zip(reason, event, strict=True)]
-    stream_ids, names = _input_streams(ids, commit.inputs, fleet, stream, heads.last_seq + 1)
-    rows = zip(
-        count(heads.last_seq + 1), stream_ids, map(_plain, kind), map(_plain, commit.verdicts),
-        at_ns, received_at_ns, [None if k == at else k for k, at in zip(key, at_ns, strict=True)],
-        delivery if max(delivery) < _WIDE else map(pack_wide, delivery), map(_plain, dup), values, detail, names,
+def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
+    first_seq, count = heads.last_seq + 1, len(commit.inputs)
+    try:
+        input_part = _input_part(connection, ids, commit, first_seq)
+        output_part, body_part = _output_parts(ids, commit.outputs, first_seq, count) if commit.outputs else (b"", b"")
+    except struct.error as exc:
+        raise Defect(f"rows that cannot be stored: {exc}") from exc
+    after = heads._replace(
+        last_seq=heads.last_seq + count,
+        last_position=heads.last_position + len(commit.outputs),
+        received_at_ns=max(heads.received_at_ns, commit.inputs[-1].received_at_ns),
+        written_bytes=heads.written_bytes + len(input_part) + len(output_part) + len(body_part),
+    )
+    connection.execute(
+        "INSERT INTO batches VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (
+            first_seq, count, heads.last_position + 1, len(commit.outputs), after.confirmed, after.received_at_ns,
+            after.written_bytes, input_part, output_part, body_part,
+        ),
     )  # fmt: skip
-    connection.executemany("INSERT INTO inputs VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-    newest = max(heads.received_at_ns, received_at_ns[-1])
-    return heads._replace(last_seq=heads.last_seq + len(commit.inputs), received_at_ns=newest)
+    return after
+
+
+def _input_part(connection: sqlite3.Connection, ids: StreamIds, commit: Commit, first_seq: int) -> bytes:
+    """Column by column, since a Python expression per row and column would cost more than all else."""
+    kinds, fleets, streams, at_ns, received, values, keys, deliveries, dups, reasons, events = zip(*commit.inputs)  # noqa: B905
+    stream_ids, names = _input_streams(ids, commit.inputs, fleets, streams, first_seq)
+    if any(events):
+        connection.executemany(
+            "INSERT INTO event_rows VALUES (?, ?, ?)",
+            [(first_seq + i, stream_ids[i], encode_event(event)) for i, event in enumerate(events) if event],
+        )
+    return pack_inputs(
+        InputColumns(
+            kinds, commit.verdicts, stream_ids, at_ns, received, keys, deliveries, dups, values, reasons, names
+        )
+    )
 
 
 def _input_streams(
     ids: StreamIds, inputs: Sequence[Input], fleets: Sequence[str], streams: Sequence[str], seq: int
-) -> tuple[list[int], Iterable[str | None]]:
+) -> tuple[list[int], Sequence[str]]:
     """Each input's stream id, and its name where it is a reject of a stream that has no id."""
     known = ids.ids
     try:
-        return [known[fleet][stream] for fleet, stream in zip(fleets, streams, strict=True)], repeat(None)
+        return [known[fleet][stream] for fleet, stream in zip(fleets, streams, strict=True)], ()
     except KeyError:
         ids.learn(sorted({(x.fleet, "" if x.kind == Kind.REJECT else x.stream) for x in inputs}), seq)
     spelled = [stream not in known[fleet] for fleet, stream in zip(fleets, streams, strict=True)]
     stream_ids = [known[x.fleet]["" if s else x.stream] for x, s in zip(inputs, spelled, strict=True)]
-    return stream_ids, [stream if s else None for stream, s in zip(streams, spelled, strict=True)]
+    return stream_ids, [stream if s else "" for stream, s in zip(streams, spelled, strict=True)]
 
 
-def _add_outputs(
-    connection: sqlite3.Connection, ids: StreamIds, first_seq: int, heads: Heads, outputs: Sequence[Output]
-) -> Heads:
-    if not outputs:
-        return heads
-    cause, fleet, stream, step, forecast, topic, body, retain, qos = zip(*outputs)  # noqa: B905
-    if min(cause) < 0 or first_seq + max(cause) > heads.last_seq:
-        raise Defect(f"expected outputs of inputs 0…{heads.last_seq - first_seq}, got {min(cause)}…{max(cause)}")
-    known, first = ids.ids, heads.last_position + 1
+def _output_parts(ids: StreamIds, outputs: Sequence[Output], first_seq: int, inputs: int) -> tuple[bytes, bytes]:
+    causes, fleets, streams, steps, forecasts, topics, bodies, retains, qos = zip(*outputs)  # noqa: B905
+    if min(causes) < 0 or max(causes) >= inputs:
+        raise Defect(f"expected outputs of inputs 0…{inputs - 1}, got {min(causes)}…{max(causes)}")
+    known = ids.ids
     try:
-        stream_ids = [known[f][s] for f, s in zip(fleet, stream, strict=True)]
+        stream_ids = [known[f][s] for f, s in zip(fleets, streams, strict=True)]
     except KeyError:
-        ids.learn(sorted(set(zip(fleet, stream, strict=True))), first_seq)
-        stream_ids = [known[f][s] for f, s in zip(fleet, stream, strict=True)]
-    seqs = [first_seq + i for i in cause]
-    forecasts = zip(count(first), seqs, stream_ids, step, forecast, map(crc32, body))
-    connection.executemany("INSERT INTO outputs VALUES (?,?,?,?,?,?)", forecasts)
-    bodies = zip(count(first), topic, map(_plain, retain), map(_plain, qos), body)
-    connection.executemany("INSERT INTO outbox VALUES (?,?,?,?,?)", bodies)
-    return heads._replace(last_position=heads.last_position + len(outputs))
+        ids.learn(sorted(set(zip(fleets, streams, strict=True))), first_seq)
+        stream_ids = [known[f][s] for f, s in zip(fleets, streams, strict=True)]
+    kinds = (_FORECAST,) * len(outputs)
+    crcs = tuple(map(crc32, bodies))
+    return (
+        pack_outputs(OutputColumns(kinds, causes, stream_ids, steps, forecasts, crcs)),
+        pack_bodies(BodyColumns(topics, retains, qos, bodies)),
+    )
 
 
 def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> int:
@@ -167,26 +191,37 @@ def _add_quarantine(connection: sqlite3.Connection, refused: Sequence[Refused], 
     connection.execute("DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (most,))
 
 
-def _settle_outputs(connection: sqlite3.Connection, heads: Heads, commit: Commit) -> Heads:
-    """Move refused outputs aside, note the confirmed position, drop bodies that nobody needs."""
-    for position, reason in commit.refused_outputs:
-        connection.execute(
-            "INSERT OR REPLACE INTO refused_outputs SELECT b.position, o.stream_id, b.topic, b.retain, b.qos, b.body, ?"
-            " FROM outbox b JOIN outputs o ON o.position = b.position WHERE b.position = ?",
-            (reason, position),
-        )
-        connection.execute("DELETE FROM outbox WHERE position = ?", (position,))
-    if commit.refused_outputs:
+def _move_refused(view: View, ids: StreamIds, heads: Heads, commit: Commit) -> None:
+    """Move refused outputs into a bounded table of their own, and take out those that were delivered after all."""
+    connection = view.connection
+    reasons = dict(commit.refused_outputs)
+    found = list(_at_positions(view, set(reasons)))
+    ids.learn({(one.fleet, one.stream) for one in found}, heads.last_seq)
+    connection.executemany(
+        "INSERT OR REPLACE INTO refused_outputs VALUES (?,?,?,?,?,?,?)",
+        [
+            (one.position, ids.ids[one.fleet][one.stream], one.topic, one.retain, one.qos, one.body,
+             reasons[one.position]) for one in found
+        ],
+    )  # fmt: skip
+    connection.executemany("INSERT OR IGNORE INTO aside VALUES (?)", [(position,) for position in reasons])
+    if reasons:
         connection.execute(
             "DELETE FROM refused_outputs WHERE position <="
             " (SELECT position FROM refused_outputs ORDER BY position DESC LIMIT 1 OFFSET ?)",
             (REFUSED_OUTPUTS_KEPT,),
         )
-    for position in commit.redelivered:
-        connection.execute("DELETE FROM refused_outputs WHERE position = ?", (position,))
-    confirmed = heads.confirmed if commit.confirmed is None else max(heads.confirmed, commit.confirmed)
-    dropped = heads.dropped
-    if confirmed - dropped >= DROP_CHUNK:
-        dropped = min(confirmed, dropped + 4 * DROP_CHUNK)
-        connection.execute("DELETE FROM outbox WHERE position <= ?", (dropped,))
-    return heads._replace(confirmed=confirmed, dropped=dropped)
+    connection.executemany(
+        "DELETE FROM refused_outputs WHERE position = ?", [(position,) for position in commit.redelivered]
+    )
+
+
+def _at_positions(view: View, wanted: set[int]) -> Iterable[Pending]:
+    """The outputs at these positions that were not put aside before."""
+    ends = view.ends()
+    while wanted:
+        after = min(wanted) - 1
+        page = legacy.pending(view, after, most=2000) if view.legacy else []
+        page = page or batches.pending(view, after, ends, most=2000)
+        yield from (one for one in page if one.position in wanted)
+        wanted = {position for position in wanted if page and position > page[-1].position}

@@ -23,7 +23,7 @@ from gaugecast.loop.clock import ArrivalClock, Past, elapsed_ns
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.loop.models import LossyLoader, shipped_model
-from gaugecast.loop.orders import Configuration, Orders, Subscriptions
+from gaugecast.loop.orders import Configuration, Orders, TopicFilters
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import CoreLedger, Decodes, LoopLink, Models, Notes, Writer
 from gaugecast.loop.protocol import DataLoop, RoundFacts
@@ -60,9 +60,9 @@ class Setup:
     watch_drops: bool = False
 
     @property
-    def subscriptions(self) -> Subscriptions:
+    def subscriptions(self) -> TopicFilters:
         """What is asked of the broker for these fleets."""
-        return Subscriptions.of(self.fleets, watch_drops=self.watch_drops)
+        return TopicFilters.of(self.fleets, watch_drops=self.watch_drops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +81,11 @@ class Ports:
         engines: Loads engines that take seconds.
         wall, elapsed: Nanoseconds: Unix time, and a clock that is never set.
         monotonic: Seconds.
+        alive: Told in between that a long round gets on.
     """
 
     ledger: CoreLedger
-    dial: Callable[[Subscriptions, Sequence[str], bool], LoopLink]
+    dial: Callable[[TopicFilters, Sequence[str], bool], LoopLink]
     writer: Callable[[], Writer]
     store: Models
     notes: Notes
@@ -95,6 +96,7 @@ class Ports:
     wall: Callable[[], int] = time.time_ns
     elapsed: Callable[[], int] = elapsed_ns
     monotonic: Callable[[], float] = time.monotonic
+    alive: Callable[[], None] = lambda: None
 
 
 class Core:
@@ -130,7 +132,9 @@ class Core:
             settings=setup.loop,
             guard=PoisonGuard(ports.notes, over=not cautious),
             orders=self._take_orders,
+            ordered=lambda: len(self.orders) > 0,
             monotonic=ports.monotonic,
+            alive=ports.alive,
         )
         self._prune_at_s = 0.0
 
@@ -205,7 +209,7 @@ class Core:
     def drain(self, *, patience_s: float = 5.0) -> None:
         """Take nothing more; publish what is durable and note what was confirmed."""
         until = self._monotonic() + patience_s
-        while self.link.connected and self.publisher.lag and self._monotonic() < until:
+        while self.link.sender.connected and self.publisher.lag and self._monotonic() < until:
             self.loop.drain()
         self.loop.settle()
 
@@ -236,7 +240,7 @@ class Core:
         orders = list(configuration.orders(self.pipeline, self._shipped))
         self.loop.read_by(configuration.decoder)
         wanted = configuration.subscriptions
-        self.link.resubscribe(wanted.filters, retained=wanted.retained)
+        self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)
         return orders
 
     def _shipped(self, fleet: Fleet) -> Model | None:
@@ -254,12 +258,14 @@ class Core:
         return [Pattern.parse(text).filter for part in self.pipeline.parts.values() for text in part.fleet.subscribe]
 
     def _prune(self) -> None:
-        """Let go of what is too old, if it is time, a little; a disk that is full, locked or away only puts it off."""
+        """Seal what is confirmed and let go of what is too old, if it is time, a little.
+
+        A disk that is full, locked or away only puts it off.
+        """
         now_s = self._monotonic()
         if now_s < self._prune_at_s or self.loop.holding:
             return
         self._prune_at_s = now_s + _PRUNE_S
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
-            floor = checkpoints.floor_seq(self.directory)
-            if floor and self.ledger.prune(floor):
+            if self.ledger.prune(checkpoints.floor_seq(self.directory)):
                 self._prune_at_s = now_s

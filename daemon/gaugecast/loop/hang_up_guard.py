@@ -43,6 +43,7 @@ class HangUpGuard:
         self._topics: dict[str, None] = {}
         self._first: tuple[int, str] | None = None  # what was handed over first in this session: position, topic
         self._handed_s = 0.0
+        self._answered = False
         self._suspect: int | None = None
         self._short = 0  # sessions in a row, with the same output first
         self._strikes = 0.0
@@ -69,12 +70,13 @@ class HangUpGuard:
     def note_handed(self, position: int, topic: str, now_s: float) -> None:
         """An output was handed over."""
         if self._first is None:
-            self._first, self._handed_s = (position, topic), now_s
+            self._first, self._handed_s, self._answered = (position, topic), now_s, False
 
     def note_answer(self, position: int) -> None:
         """An output was confirmed or refused: if it is the first of this session, the broker lives with it."""
         if self._first is not None and position == self._first[0]:
             self._calm_down()
+            self._answered = True
 
     def note_end(self, ended: Ended) -> int | None:
         """A session has ended; all of it that was settled has been noted. The output that is condemned for it, if any.
@@ -107,7 +109,7 @@ class HangUpGuard:
         self.cautious, self._short, self._strikes, self._suspect = False, 0, 0.0, None
 
     def _note_short(self, ended: Ended, first: tuple[int, str] | None) -> None:
-        if first is None or ended.lived_s >= SHORT_S:
+        if first is None or self._answered or ended.lived_s >= SHORT_S:
             self._short, self._suspect = 0, None
             return
         self._short = self._short + 1 if first[0] == self._suspect else 1

@@ -21,7 +21,7 @@ from gaugecast.topics.system import SYS_DROPPED
 BATCH_BYTES = 512 << 10
 
 
-class Subscriptions(NamedTuple):
+class TopicFilters(NamedTuple):
     """What is asked of the broker.
 
     Attributes:
@@ -33,7 +33,7 @@ class Subscriptions(NamedTuple):
     retained: tuple[str, ...]
 
     @classmethod
-    def of(cls, fleets: Sequence[Fleet], *, watch_drops: bool) -> Subscriptions:
+    def of(cls, fleets: Sequence[Fleet], *, watch_drops: bool) -> TopicFilters:
         """What the fleets read and, where it is wanted, the broker's own count of drops."""
         ours = [(Pattern.parse(text).filter, f.input_qos) for f in fleets for text in f.subscribe]
         drops = [(SYS_DROPPED, 0)] if watch_drops else []
@@ -55,7 +55,7 @@ class Configuration:
     fleets: tuple[Fleet, ...]
     limits: Loop
     decoder: Decodes
-    subscriptions: Subscriptions
+    subscriptions: TopicFilters
     before: Sequence[Order] = ()
 
     def orders(self, pipeline: Pipeline, shipped: Callable[[Fleet], Model | None]) -> Iterator[Order]:

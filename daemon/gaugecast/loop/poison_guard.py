@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from zlib import crc32
 
-from gaugecast.errors import StorageError
+from gaugecast.errors import SessionTaken, StorageError
 from gaugecast.loop.ports import Decodes, Notes
 from gaugecast.payloads import Decoded
 from gaugecast.records import Input, Message, Refused
@@ -45,7 +45,6 @@ class PoisonGuard:
         self._notes = notes
         self._suspects: set[int] = set()  # checksums of messages in a batch on which a process died
         self._deaths: dict[bytes, int] = {}  # by digest, of processes that took it alone
-        self._waiting: list[Message] = []
         if not over:
             self._read(notes.found, blamed=notes.blamed)
         notes.clear()
@@ -58,51 +57,46 @@ class PoisonGuard:
 
     # -- which messages are taken together
 
-    @property
-    def waiting(self) -> bool:
-        """Whether messages that were polled wait: then `resume` gives the next, and nothing is polled."""
-        return bool(self._waiting)
-
-    def admit(self, messages: list[Message]) -> list[Message]:
-        """What of the messages just polled is to be taken now."""
+    def span(self, messages: Sequence[Message]) -> int:
+        """How many of the first of these are to be taken together: one suspect, or all up to the next suspect."""
         if not messages or not (self._suspects or self._deaths):
             self.suspicious = False
-            return messages
-        self._waiting = messages
-        return self.resume()
-
-    def resume(self) -> list[Message]:
-        """The next of those that wait: one suspect, or all up to the next suspect."""
-        waiting = self._waiting
-        self.suspicious = self._suspects_message(waiting[0])
-        most = 1 if self.suspicious else len(waiting)
-        end = next((i for i in range(1, most) if self._suspects_message(waiting[i])), most)
-        self._waiting = waiting[end:]
-        return waiting[:end]
+            return len(messages)
+        self.suspicious = self._suspects_message(messages[0])
+        most = 1 if self.suspicious else len(messages)
+        return next((i for i in range(1, most) if self._suspects_message(messages[i])), most)
 
     def _suspects_message(self, message: Message) -> bool:
         return _checksum(message) in self._suspects or (bool(self._deaths) and _digest(message) in self._deaths)
 
     # -- taking them
 
-    def decode(self, decoder: Decodes, messages: Sequence[Message], now_ns: int) -> Decoded:
-        """`decoder.decode` under a note, which holds until `survived`; what is poison becomes a reject."""
-        if not self.suspicious:
+    def decode(self, decoder: Decodes, messages: Sequence[Message], now_ns: int, most: int) -> Decoded:
+        """`decoder.decode` under a note, which holds until `survived`; what is poison becomes a reject.
+
+        Args:
+            messages: As many as `span` says, or fewer.
+            most: Readings at which the decoder stops. What it has not come to is not under way any more.
+        """
+        if not self.suspicious or not messages:
             self.note_batch(messages)
         elif self._is_poison(messages[0]):
             return _as_poison(messages[0], now_ns)
         else:
             self._note_alone(messages[0])
         with self.blaming():
-            return decoder.decode(messages, now_ns)
+            decoded = decoder.decode(messages, now_ns, most)
+        if decoded.messages < len(messages):
+            self.note_batch(messages[: decoded.messages])
+        return decoded
 
     @contextmanager
     def blaming(self) -> Iterator[None]:
-        """A defect that comes up within is what is under way; a disk that fails is not."""
+        """A defect that comes up within is what is under way; a failing disk or a taken client id is not."""
         try:
             yield
         except Exception as exc:
-            if not isinstance(exc, StorageError):
+            if not isinstance(exc, StorageError | SessionTaken):
                 self._notes.blame(f"{type(exc).__name__}: {exc}")
             raise
 
@@ -120,6 +114,8 @@ class PoisonGuard:
         checksums = array("I", [_checksum(m) for m in messages if m.qos or m.retain])
         if checksums:
             self._notes.note(_BATCH + checksums.tobytes())
+        else:
+            self._notes.clear()
 
     def _note_alone(self, message: Message) -> None:
         digest = _digest(message)
@@ -142,4 +138,4 @@ def _as_poison(message: Message, now_ns: int) -> Decoded:
     """A message that must not be looked at any more: one reject, and its first bytes for the quarantine."""
     reject = Input.reject("poison", now_ns, dup=message.dup)
     row = Refused(now_ns, "", "", message.topic, "poison", "three processes died on it", message.payload[:256])
-    return Decoded([reject], [row])
+    return Decoded([reject], [row], messages=1)

@@ -20,7 +20,9 @@ from typing import TypeVar
 from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.lag import LagBound
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
@@ -40,12 +42,10 @@ _RETRY_S = 0.05
 _SETTLE_S = 1.0
 #: Or as soon as there are so many: after a kill they would all be sent again.
 _SETTLE_COUNT = 500
-#: Without a PUBACK for so long, those that we wait for may stand behind messages that we do not read.
-_PUBACK_WAIT_S = 0.5
 
 
 @dataclass(slots=True)
-class Batch:
+class MicroBatch:
     """A micro-batch on its way through the protocol; everything that its commit writes."""
 
     messages: Sequence[Message]
@@ -75,7 +75,9 @@ class DataLoop:
         guard: Takes care of messages that were under way when a process died.
         orders: Asked once a round, before messages are decoded, for what people, the learner or a new configuration
             ordered; it may put another decoder in place, so that both change between the same two readings.
+        ordered: Whether orders wait: then no message is waited for.
         monotonic: Seconds.
+        alive: Told between the parts of a long round that it gets on.
 
     Attributes:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
@@ -94,20 +96,24 @@ class DataLoop:
         settings: Loop,
         guard: PoisonGuard,
         orders: Callable[[], list[Order]] = list,
+        ordered: Callable[[], bool] = lambda: False,
         monotonic: Callable[[], float] = time.monotonic,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self.publisher = Publisher(link, ledger)
+        self.publisher = Publisher(link.sender, ledger)
         self.degraded: set[str] = set()
         self.received: Counter[str] = Counter()
         self.broker_dropped_total: int | None = None
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
-        self._clock, self._settings, self._orders, self._monotonic = clock, settings, orders, monotonic
-        self._guard = guard
-        self._held: Batch | None = None
+        self._clock, self._settings, self._monotonic = clock, settings, monotonic
+        self._orders, self._ordered = orders, ordered
+        self._guard, self._backlog = guard, Backlog(guard, settings)
+        self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
+        self._alive = alive
+        self._held: MicroBatch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
-        self._settled_at_s = self._confirmed_at_s = monotonic()
-        self._confirmed_seen = -1
+        self._settled_at_s = monotonic()
 
     def read_by(self, decoder: Decodes) -> None:
         """Decode by this from the next message on. Only from within `orders`."""
@@ -132,27 +138,30 @@ class DataLoop:
         self._publish(facts)
         return facts
 
-    def _gather(self, facts: RoundFacts) -> Batch:
+    def _gather(self, facts: RoundFacts) -> MicroBatch:
         """Whatever is to be taken now: events, messages, the timer, in this order.
 
-        The timer comes last: a stream that speaks again just when it would be parked must not be parked under its
-        reading, which would then begin it anew.
+        The timer comes last, behind what waits, too: a stream that speaks again just when it would be parked must not
+        be parked under its reading, which would then begin it anew.
         """
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
-        arrived_s = self._monotonic()
         self._note_connects()
         inputs = [order.stamped(now_ns) for order in self._events()]
-        decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns))
+        most = self._settings.batch_readings
+        decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
+        messages = messages[: decoded.messages]
+        self._backlog.drop(len(messages))
         facts.messages = len(messages)
         self.received.update(map(itemgetter(1), decoded.inputs))
         unparked = self._unpark(decoded.inputs)
         inputs += [order.stamped(now_ns) for order in unparked]
         inputs += decoded.inputs
-        if self._pipeline.due(now_ns):
+        if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
         names = [(order.fleet, order.stream) for order in unparked]
-        return Batch(messages, inputs, list(decoded.refused), names, arrived_s)
+        arrived_s = self._backlog.arrived_s if messages else self._monotonic()
+        return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
@@ -165,17 +174,25 @@ class DataLoop:
         return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
-        if self._guard.waiting:
-            self._link.poll(0, 0.0)
-            return self._admitted(self._guard.resume())
+        """What may be decoded now; polled for only if nothing waits from the last poll."""
         most = self._most()
+        if self._backlog:
+            self._link.poll(0, 0.0 if most else _RETRY_S)
+        else:
+            self._fill(most, facts)
+        messages = self._backlog.first() if most else []
+        self._mark("quarantine", self._guard.suspicious)
+        return messages
+
+    def _fill(self, most: int, facts: RoundFacts) -> None:
         linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
-        wait_s = min(_IDLE_S, max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9))
+        due_s = max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9)
+        wait_s = 0.0 if self._ordered() else min(_IDLE_S, due_s)
         messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, linger_s))
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
-        return self._admitted(self._guard.admit(messages))
+        self._backlog.add(messages, self._monotonic())
 
     def _take_out_drops(self, messages: list[Message]) -> list[Message]:
         """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
@@ -185,32 +202,32 @@ class DataLoop:
         return [message for message in messages if message.topic != SYS_DROPPED]
 
     def _most(self) -> int:
-        """How many messages to take now: none while too many forecasts are unconfirmed.
+        """How many messages to take now: none while too many forecasts wait for a broker that confirms some."""
+        held = self._lag.holds(self._monotonic())
+        self._mark("lag", self._lag.lagging)
+        return 0 if held else self._backlog.room
 
-        Unless no PUBACK has come for a while: a broker sends all that it kept for us at once (mosquitto 2.0 does,
-        whatever our Receive Maximum), and the PUBACKs come behind it. Not to read would then be to wait for ever.
-        """
-        lagging = self.publisher.lag > self._settings.max_lag
-        self._mark("lag", lagging)
-        if lagging:
-            now, confirmed = self._monotonic(), self.publisher.confirmed
-            if confirmed != self._confirmed_seen:
-                self._confirmed_seen, self._confirmed_at_s = confirmed, now
-            if now - self._confirmed_at_s < _PUBACK_WAIT_S:
-                return 0
-        return self._settings.batch_messages
-
-    def _admitted(self, messages: list[Message]) -> list[Message]:
-        self._mark("quarantine", self._guard.suspicious)
-        return messages
-
-    def _advance(self, batch: Batch, facts: RoundFacts) -> None:
+    def _advance(self, batch: MicroBatch, facts: RoundFacts) -> None:
         with self._guard.blaming():
-            batch.outcome = self._timed("advance", facts, lambda: self._pipeline.advance(batch.inputs))
+            batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
 
-    def _commit(self, batch: Batch, facts: RoundFacts) -> None:
+    def _advance_in_parts(self, inputs: list[Input]) -> Outcome:
+        """`advance`; a message is whole, however long, so between two parts of it we show that we live.
+
+        Ten thousand readings of one stream are as many steps one after the other: seconds, or half a minute where
+        the machine is slow.
+        """
+        most = self._settings.batch_readings
+        outcome = self._pipeline.advance(inputs[:most])
+        for begin in range(most, len(inputs), most):
+            self._alive()
+            self._link.poll(0, 0.0)
+            outcome.extend(self._pipeline.advance(inputs[begin : begin + most]))
+        return outcome
+
+    def _commit(self, batch: MicroBatch, facts: RoundFacts) -> None:
         """COMMIT, then ack, then hand the outputs over. Keeps the batch where there is no room for it now."""
         outcome = batch.outcome
         assert outcome is not None
@@ -242,14 +259,14 @@ class DataLoop:
         self._settled_at_s = self._monotonic()
         self._held = None
         self.publisher.forget_settled(settled)
-        self._link.ack(batch.messages)
+        self._link.subscriber.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
 
     def _publish(self, facts: RoundFacts) -> None:
         """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""
         began = now = self._monotonic()
         facts.latencies_s = self.publisher.pump(now)
-        while self.publisher.waiting and self._link.connected and now - began < _PUMP_S:
+        while self.publisher.waiting and self._link.sender.connected and now - began < _PUMP_S:
             self._link.poll(0, _PUMP_WAIT_S)
             self._note_connects()
             now = self._monotonic()
@@ -263,7 +280,7 @@ class DataLoop:
             return
         many = self.publisher.confirmed - self._ledger.confirmed >= _SETTLE_COUNT
         if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
-            empty = Batch((), [], [], [], 0.0, outcome=Outcome([], []))
+            empty = MicroBatch((), [], [], [], 0.0, outcome=Outcome([], []))
             self._commit(empty, facts)
 
     @property
@@ -290,9 +307,10 @@ class DataLoop:
     # -- what comes beside the readings
 
     def _note_connects(self) -> None:
-        """After each connect, what was not confirmed is published again."""
-        for connect in self._link.take_connects():
+        """What was not confirmed is published again on a new connection; a lost session is told by an event."""
+        for connect in self._link.sender.take_connects():
             self.publisher.reset(connect.ended)
+        for connect in self._link.subscriber.take_connects():
             self._session_is_new |= not connect.session_present
 
     def _unpark(self, inputs: Sequence[Input]) -> list[Order]:

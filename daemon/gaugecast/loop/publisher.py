@@ -16,6 +16,8 @@ MEMORY = 20_000
 RETRY_S, RETRY_MAX_S = 30.0, 600.0
 #: One at which the broker hung up is tried again after so long, alone: it may cost the connection.
 TRIAL_S = 3600.0
+#: A broker that takes some and refuses others is mute only after so long without one that it took.
+SILENT_S = 5.0
 _CHUNK = 2000
 
 
@@ -42,7 +44,7 @@ class Publisher:
     Attributes:
         confirmed: All outputs up to this position are delivered or given up.
         refused_total: Publishes that the broker refused, those at which it hung up included.
-        mute: The newest refusal's reason, where none has been confirmed since; `None` = what is published is taken.
+        mute: Topic and reason of a refusal, where the broker has taken nothing since, and nothing for `SILENT_S`.
     """
 
     def __init__(self, link: PublishLink, outbox: Outbox) -> None:
@@ -50,16 +52,19 @@ class Publisher:
         self.confirmed = outbox.confirmed
         self.refused_total = 0
         self.mute: str | None = None
+        self._refusal: str | None = None  # as `mute`, at once
+        self._taken = 0  # newest position that was confirmed
+        self._taken_at_s, self._took = float("-inf"), False  # when one was last confirmed; or just now
         self._guard = HangUpGuard()
         self._tail = self.confirmed  # newest position that is queued or was handed over
         self._queue: deque[_Queued] = deque()
         self._done: set[int] = set()  # confirmed ahead of their turn
         self._refused: list[tuple[int, str]] = []
         self._redelivered: list[int] = []
-        self._retrying: set[int] = set()
+        self._retrying: dict[int, str] = {}  # position → topic
         self._retry_at_s, self._retry_s = 0.0, RETRY_S
         self._retried = 0  # position up to which the table was offered in this pass
-        self._unanswered = 0  # of what was handed over on this connection
+        self._handed: dict[int, str] = {}  # on this connection, and not answered: position → topic
         self._trial: tuple[int, str, float] | None = None  # a condemned output under way: position, topic, since when
         self._trial_at_s: float | None = None
         self._trial_wait_s = RETRY_S
@@ -92,12 +97,13 @@ class Publisher:
         self.settle()
         condemned = None if ended is None else self._guard.note_end(ended)
         if condemned is not None:
-            self._refuse(condemned, REASON)
+            self._refuse(condemned, self._handed.get(condemned, ""), REASON)
             self._advance_cursor()
             self._trial_at_s, self._trial_wait_s = None, TRIAL_S
         self._queue.clear()
         self._retrying.clear()
-        self._unanswered, self._trial = 0, None
+        self._handed.clear()
+        self._trial = None
         self._tail = self.confirmed
 
     def pump(self, now_s: float) -> list[float]:
@@ -111,13 +117,17 @@ class Publisher:
                 if one.position in self._done:
                     continue
                 if one.topic in self._guard.topics:
-                    self._refuse(one.position, REASON)
+                    self._refuse(one.position, one.topic, REASON)
                     continue
                 self._hand_over(one, now_s)
                 room -= 1
                 if one.arrived_s is not None:
                     latencies.append(now_s - one.arrived_s)
         self.settle()
+        if self._took:
+            self._taken_at_s, self._took = now_s, False
+        if self._refusal is None or now_s - self._taken_at_s >= SILENT_S:
+            self.mute = self._refusal
         return latencies
 
     def _room(self, qos: int, now_s: float) -> int:
@@ -132,7 +142,7 @@ class Publisher:
     def _hand_over(self, one: _Queued, now_s: float) -> None:
         self._link.publish(one.position, one.topic, one.body, one.qos, one.retain)
         self._guard.note_handed(one.position, one.topic, now_s)
-        self._unanswered += 1
+        self._handed[one.position] = one.topic
 
     def retry(self, now_s: float) -> None:
         """Offer refused outputs again, now and then: an ACL may have been mended.
@@ -152,37 +162,39 @@ class Publisher:
             if row.position in self._redelivered or row.reason == REASON:
                 continue  # delivered just now, the next commit takes it out; or a matter of `_try_condemned`
             self._link.publish(row.position, row.topic, row.body, row.qos, row.retain)
-            self._retrying.add(row.position)
+            self._retrying[row.position] = row.topic
 
     def _try_condemned(self, now_s: float) -> None:
         """Offer one at which the broker hung up again, rarely and with nothing else under way."""
         if self._trial_at_s is None:
             self._trial_at_s = now_s + self._trial_wait_s
-        busy = self._queue or self._unanswered or self._retrying or self._guard.cautious
+        busy = self._queue or self._handed or self._retrying or self._guard.cautious
         if busy or now_s < self._trial_at_s or not self._link.connected or not self._link.room(1):
             return
         rows = self._outbox.refused_outputs(self._tried, _CHUNK)
         found = next((row for row in rows if row.reason == REASON and row.position not in self._redelivered), None)
-        self._trial_at_s, self._trial_wait_s = now_s + TRIAL_S, TRIAL_S
-        self._tried = found.position if found is not None else rows[-1].position if len(rows) == _CHUNK else 0
-        if found is not None:
-            self._trial = (found.position, found.topic, now_s)
-            self._retrying.add(found.position)
-            self._link.publish(found.position, found.topic, found.body, found.qos, found.retain)
+        if found is not None or (self._tried == 0 and len(rows) < _CHUNK):
+            self._trial_at_s, self._trial_wait_s = now_s + TRIAL_S, TRIAL_S
+        if found is None:
+            self._tried = rows[-1].position if len(rows) == _CHUNK else 0
+            return
+        self._tried, self._trial = found.position, (found.position, found.topic, now_s)
+        self._retrying[found.position] = found.topic
+        self._link.publish(found.position, found.topic, found.body, found.qos, found.retain)
 
     def settle(self) -> None:
         """Note what the broker has confirmed and refused."""
         for position in self._link.take_confirmed():
-            self.mute = None
+            self._refusal, self._took, self._taken = None, True, max(self._taken, position)
             if self._trial is not None and position == self._trial[0]:
                 self._guard.acquit(self._trial[1])
                 self._trial, self._trial_at_s = None, 0.0
             if position in self._retrying:
-                self._retrying.discard(position)
+                del self._retrying[position]
                 self._redelivered.append(position)
                 self._retry_at_s, self._retry_s = 0.0, RETRY_S
                 continue
-            self._unanswered -= 1
+            self._handed.pop(position, None)
             self._guard.note_answer(position)
             if position > self.confirmed:
                 self._done.add(position)
@@ -194,17 +206,20 @@ class Publisher:
             if self._trial is not None and position == self._trial[0]:
                 self._trial = None
             if position in self._retrying:
-                self.mute = reason
-                self._retrying.discard(position)
+                self._note_refusal(position, self._retrying.pop(position), reason)
                 self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
                 continue
-            self._unanswered -= 1
+            topic = self._handed.pop(position, "")
             self._guard.note_answer(position)
             if position > self.confirmed and position not in self._done:
-                self._refuse(position, reason)
+                self._refuse(position, topic, reason)
 
-    def _refuse(self, position: int, reason: str) -> None:
-        self.mute = reason
+    def _note_refusal(self, position: int, topic: str, reason: str) -> None:
+        if self._refusal is None and position > self._taken:  # one that is older tells nothing of those taken since
+            self._refusal = f"{topic}: {reason}"
+
+    def _refuse(self, position: int, topic: str, reason: str) -> None:
+        self._note_refusal(position, topic, reason)
         self.refused_total += 1
         self._refused.append((position, reason))
         self._done.add(position)

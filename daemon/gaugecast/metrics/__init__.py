@@ -5,6 +5,6 @@ the per-stream columns, `exporter.Metrics` is what `service` holds. The only pac
 """
 
 from gaugecast.metrics.exporter import Metrics
-from gaugecast.metrics.facts import QUALITY_FLAGS, STAGES, RoundFacts, StreamColumns
+from gaugecast.metrics.facts import STAGES, RoundFacts, StreamColumns
 
-__all__ = ["QUALITY_FLAGS", "STAGES", "Metrics", "RoundFacts", "StreamColumns"]
+__all__ = ["STAGES", "Metrics", "RoundFacts", "StreamColumns"]

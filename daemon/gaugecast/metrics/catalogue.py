@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gaugecast.records import REJECT_REASONS
-from gaugecast.status import DEGRADED_REASONS, Counts, Feature, Fleet, Learner, Status, Streams
+from gaugecast.status import (
+    DEGRADED_REASONS,
+    FeatureStatus,
+    FleetCounts,
+    FleetStatus,
+    LearnerStatus,
+    Status,
+    StreamCounts,
+)
 
 Sample = tuple[tuple[str, ...], float]
 Getter = Callable[[Status], Iterable[Sample]]
@@ -58,7 +66,7 @@ def _one(get: Callable[[Status], Value]) -> Getter:
     return samples
 
 
-def _counted(get: Callable[[Counts], float]) -> Getter:
+def _counted(get: Callable[[FleetCounts], float]) -> Getter:
     """By fleet; those that have left go on to be told, and what belongs to no fleet has none of these counts."""
     return lambda status: [((name,), float(get(fleet.counts))) for name, fleet in status.fleets.items() if name]
 
@@ -75,9 +83,9 @@ def _outcomes(status: Status) -> Iterator[Sample]:
             yield (name, outcome), float(getattr(counts, outcome))
 
 
-def _with_nobody(status: Status) -> Iterator[tuple[str, Fleet]]:
+def _with_nobody(status: Status) -> Iterator[tuple[str, FleetStatus]]:
     """All fleets, and `""` always: its series begin at 0, too."""
-    yield from (status.fleets if "" in status.fleets else {"": Fleet(), **status.fleets}).items()
+    yield from (status.fleets if "" in status.fleets else {"": FleetStatus(), **status.fleets}).items()
 
 
 def _rejects(status: Status) -> Iterator[Sample]:
@@ -86,7 +94,7 @@ def _rejects(status: Status) -> Iterator[Sample]:
         yield (reason,), float(rejects.get(reason, 0))
 
 
-def _fleets(get: Callable[[Fleet, Streams], Value]) -> Getter:
+def _fleets(get: Callable[[FleetStatus, StreamCounts], Value]) -> Getter:
     """By fleet, of those at work."""
 
     def samples(status: Status) -> Iterator[Sample]:
@@ -98,11 +106,11 @@ def _fleets(get: Callable[[Fleet, Streams], Value]) -> Getter:
     return samples
 
 
-def _learners(get: Callable[[Learner], Value]) -> Getter:
+def _learners(get: Callable[[LearnerStatus], Value]) -> Getter:
     return _fleets(lambda fleet, _: None if fleet.learner is None else get(fleet.learner))
 
 
-def _features(get: Callable[[Feature], Value]) -> Getter:
+def _features(get: Callable[[FeatureStatus], Value]) -> Getter:
     def samples(status: Status) -> Iterator[Sample]:
         for name, fleet, _ in status.at_work():
             for feature, score in fleet.features.items():
@@ -128,6 +136,11 @@ def _streams(status: Status) -> Iterator[Sample]:
 def _models(status: Status) -> Iterator[Sample]:
     for name, fleet, _ in status.at_work():
         yield (name, fleet.model or "persistence"), 1.0
+
+
+def _sides(status: Status) -> Iterator[Sample]:
+    yield ("subscribe",), float(status.broker.connected)
+    yield ("publish",), float(status.publishing.connected)
 
 
 def _degraded(status: Status) -> Iterator[Sample]:
@@ -165,9 +178,12 @@ STATED = (
     _gauge("ready", "1 while it forecasts: recovered, the disk takes what comes, readings come, forecasts go",
            of=_one(lambda s: s.ready)),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
-    _gauge("last_round_age_seconds", "Seconds since the loop finished a round, idle ones included"),
-    _gauge("mqtt_connected", "1 while connected to the broker", of=_one(lambda s: s.broker.connected)),
-    _counter("mqtt_reconnects", "Connections made after the first", of=_one(lambda s: s.broker.reconnects_total)),
+    _gauge("last_round_age_seconds", "Seconds since the loop finished a round, an idle one or a part of a long one"),
+    _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
+           of=_one(lambda s: s.broker.connected and s.publishing.connected)),
+    _gauge("mqtt_side_connected", "1 while this one of the two connections is up", "side", of=_sides),
+    _counter("mqtt_reconnects", "Connections made after the first of each side",
+             of=_one(lambda s: s.broker.reconnects_total + s.publishing.reconnects_total)),
     _counter("mqtt_session_lost", "Connections on which the broker had forgotten our session",
              of=_one(lambda s: s.broker.session_lost_total)),
     _counter("broker_messages_dropped", "Messages that the broker dropped, by its own $SYS count",

@@ -71,9 +71,13 @@ class Metrics(Collector):
         """Publish what the daemon says of itself. Loop thread; one assignment."""
         self._status = status
 
+    def note_progress(self) -> None:
+        """The loop has finished a part of a long round."""
+        self._round_at_s = self._clock()
+
     @property
     def round_age_s(self) -> float | None:
-        """Seconds since the loop last finished a round; `None` before the first. Any thread."""
+        """Seconds since the loop finished a round or a part of one; `None` before the first. Any thread."""
         return None if self._round_at_s is None else self._clock() - self._round_at_s
 
     def render(self) -> bytes:

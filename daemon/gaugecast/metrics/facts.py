@@ -13,9 +13,6 @@ from gaugecast.records import Float64
 #: The loop's stages, in their order: the closed set that labels `gaugecast_stage_seconds`.
 STAGES = ("poll", "decode", "advance", "commit", "publish")
 
-#: What a consumer must know before trusting a message; bit `i` of `StreamColumns.quality` is flag `i`.
-QUALITY_FLAGS = ("warming", "bridged", "partial", "fallback", "stale")
-
 
 class RoundFacts(Protocol):
     """What one round of the loop did, as `loop.protocol.RoundFacts` says it."""
@@ -48,7 +45,7 @@ class StreamColumns:
         forecast: (n, F) expected at the next tick.
         predicted: (n, F) what had been expected for the instant of `observed`.
         skill: (n, F), or `None`.
-        quality: (n,) bits of `QUALITY_FLAGS`, or `None`.
+        quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
     """
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gaugecast.forecast.body import QUALITY
 from gaugecast.metrics.catalogue import STREAMED
-from gaugecast.metrics.facts import QUALITY_FLAGS, StreamColumns
+from gaugecast.metrics.facts import StreamColumns
 from gaugecast.records import Float64
 
 _HEADS = {d.name: f"# HELP {d.name} {d.help}\n# TYPE {d.name} {d.kind}\n" for d in STREAMED}
@@ -95,6 +96,6 @@ def _print_column(lines: list[str], name: str, labels: list[str], column: Float6
 
 
 def _print_flags(lines: list[str], by_stream: list[str], quality: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:
-    for bit, flag in enumerate(QUALITY_FLAGS):
+    for bit, flag in enumerate(QUALITY):
         for i in np.flatnonzero(quality & np.uint8(1 << bit)).tolist():
             lines.append(f'gaugecast_stream_quality{by_stream[i]},flag="{flag}"}} 1\n')

@@ -16,6 +16,8 @@ Shape = tuple[int, ...]
 
 NUMPY_ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid", "linear")
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+#: Added to the variance in a layer norm, so that rows without any do not divide by 0: Keras's default, fixed here.
+NORM_EPSILON = 1e-3
 #: What a layer remembers from step to step, `units` floats each.
 STATE_PARTS: dict[Cell, tuple[str, ...]] = {
     "lstm": ("h", "c"), "gru": ("h",), "simple_rnn": ("h",), "dense": (), "affine": ()

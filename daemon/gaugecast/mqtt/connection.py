@@ -11,9 +11,9 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.mqtt.facts import How, SessionEnd
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import Inbound, write_pubcomp
+from gaugecast.mqtt.role import Role
 from gaugecast.mqtt.session import Accepted, Ended, Session
-from gaugecast.mqtt.subscriptions import SUBACK_TIMEOUT_S
-from gaugecast.mqtt.wire import Closed, Wire
+from gaugecast.mqtt.wire import ClosedByBroker, Wire
 
 CONNACK_TIMEOUT_S = 10.0
 KEEPALIVE_CHECK_S = 0.25
@@ -34,7 +34,7 @@ class Connection:
     Attributes:
         epoch: Its number; `inbound.messages` carry it.
         accepted: What CONNACK said; `None` until it has come.
-        outgoing: Our publishes; `None` until then.
+        outgoing: Our publishes; `None` until then, and where nothing is published.
         answers: What the broker made of filters; whoever takes them clears.
         since: When it was begun, then when it was accepted.
         quiet_since: When the last message came, or we last did not read: what we wait for may stand behind.
@@ -42,7 +42,14 @@ class Connection:
     """
 
     def __init__(
-        self, sock: socket.socket, settings: Mqtt, password: str | None, *, epoch: int, clock: Callable[[], float]
+        self,
+        sock: socket.socket,
+        settings: Mqtt,
+        *,
+        role: Role,
+        password: str | None,
+        epoch: int,
+        clock: Callable[[], float],
     ) -> None:
         v5 = settings.protocol == "5"
         self.epoch = epoch
@@ -54,10 +61,10 @@ class Connection:
         self.since = self.quiet_since = clock()
         self.ending = False
         self._clock = clock
-        self._settings = settings
-        self._check_at = self._asked_at = 0.0
+        self._settings, self._role = settings, role
+        self._check_at = 0.0
         self._published_at: float | None = None
-        self._session = Session(settings, self.wire, password)
+        self._session = Session(settings, self.wire, role=role, password=password)
 
     @property
     def must_read(self) -> bool:
@@ -65,11 +72,9 @@ class Connection:
         return self.accepted is None or self.ending
 
     @property
-    def awaits_acks(self) -> bool:
-        """Whether answers to our PUBLISH or SUBSCRIBE packets are on their way, behind messages perhaps."""
-        if self.outgoing is not None and self.outgoing.in_flight > 0:
-            return True
-        return self._session.awaits_suback and self._clock() - self._asked_at < SUBACK_TIMEOUT_S
+    def awaits_confirmation(self) -> bool:
+        """Whether publishes of ours are on their way."""
+        return self.outgoing is not None and len(self.outgoing) > 0
 
     def turn(self, *, reading: bool) -> None:
         """Send what is pushed, read what has come if `reading`, look after the keepalive; never waits.
@@ -96,7 +101,6 @@ class Connection:
 
     def subscribe(self, filters: Sequence[tuple[str, int]], *, forget: Sequence[str], retained: Sequence[str]) -> None:
         """Push UNSUBSCRIBE for `forget` and SUBSCRIBE for `filters`; what comes of it is in `answers` later."""
-        self._asked_at = self._clock()
         if forget:
             self._session.unsubscribe(forget)
         self._session.subscribe(filters, retained=retained)
@@ -128,7 +132,7 @@ class Connection:
     def how_ended(self, failure: OSError) -> SessionEnd:
         """What kind of end it was that `failure`, raised by `turn`, tells of."""
         how: How = "otherwise"
-        if isinstance(failure, Closed):
+        if isinstance(failure, ClosedByBroker):
             how = "closed"
         elif isinstance(failure, ConnectionEnded):
             how = "blamed" if failure.blamed else "otherwise"
@@ -156,7 +160,7 @@ class Connection:
         try:
             self.wire.flush()
         except OSError:
-            with contextlib.suppress(Closed):  # an end that was a reset is met as one in order the second time
+            with contextlib.suppress(ClosedByBroker):  # an end that was a reset is met as one in order the second time
                 while self._read():
                     pass
             raise
@@ -191,11 +195,11 @@ class Connection:
                 raise ConnectionEnded(event.reason, taken_over=event.taken_over, blamed=event.blamed)
             if isinstance(event, Accepted):
                 self.accepted, self.since = event, self._clock()
-                self.outgoing = Outgoing(
-                    self.wire,
-                    v5=self._settings.protocol == "5",
-                    window=self._settings.publish_window,
-                    limits=event.limits,
-                )
+                if self._role.publishes:
+                    self.outgoing = self._new_outgoing(event)
             else:
                 self.answers.extend(event.answers)
+
+    def _new_outgoing(self, accepted: Accepted) -> Outgoing:
+        settings = self._settings
+        return Outgoing(self.wire, v5=settings.protocol == "5", window=settings.publish_window, limits=accepted.limits)

@@ -11,8 +11,8 @@ from gaugecast.errors import ConfigError
 from gaugecast.files import regular
 
 
-def read_password(settings: Mqtt) -> str | None:
-    """Read the password, without the line's end; `None` if there is none.
+def read_password(settings: Mqtt, place: str = "mqtt") -> str | None:
+    """Read the password, without the line's end; `None` if there is none. `place` is the table that names it.
 
     A relative `password_file` is looked for among systemd's credentials first.
 
@@ -25,11 +25,13 @@ def read_password(settings: Mqtt) -> str | None:
     try:
         return regular(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"mqtt.password_file: expected a readable file with the password, got {exc}") from exc
+        raise ConfigError(f"{place}.password_file: expected a readable file with the password, got {exc}") from exc
 
 
-def make_tls_context(tls: Tls | None) -> ssl.SSLContext | None:
+def make_tls_context(tls: Tls | None, place: str = "mqtt") -> ssl.SSLContext | None:
     """Make the TLS context for a client (TLS 1.2 and later); `None` if the connection is plain.
+
+    `place` is the table above that of `tls`.
 
     Raises:
         ConfigError: a certificate or key cannot be loaded.
@@ -42,7 +44,7 @@ def make_tls_context(tls: Tls | None) -> ssl.SSLContext | None:
             key = None if tls.key is None else regular(_find_credential(tls.key))
             context.load_cert_chain(regular(_find_credential(tls.certificate)), key)
     except OSError as exc:  # ssl.SSLError is one
-        raise ConfigError(f"mqtt.tls: expected readable PEM files, got {exc}") from exc
+        raise ConfigError(f"{place}.tls: expected readable PEM files, got {exc}") from exc
     context.check_hostname = tls.verify_hostname
     return context
 

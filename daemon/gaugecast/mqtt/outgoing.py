@@ -40,11 +40,6 @@ class Outgoing:
         """How many publishes are unconfirmed."""
         return len(self._in_flight) + len(self._unflushed)
 
-    @property
-    def in_flight(self) -> int:
-        """How many publishes wait for their PUBACK."""
-        return len(self._in_flight)
-
     def room(self, qos: int) -> int:
         """How many more publishes may be handed over now."""
         room = (BACKLOG_BYTES - self._wire.backlog_bytes) // TYPICAL_BYTES

@@ -11,7 +11,8 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
 from gaugecast.mqtt.credentials import make_tls_context, read_password
 from gaugecast.mqtt.dial import Dialer
-from gaugecast.mqtt.waiting import Waiter
+from gaugecast.mqtt.role import Role
+from gaugecast.mqtt.waiting import Interest
 
 FIRST_DELAY_S = 0.1
 SHORT_S = 3.0  # a session that ends sooner was hardly one
@@ -33,12 +34,12 @@ class Redial:
         password: As read for the last attempt. Password and certificates are read anew each time: they get renewed.
     """
 
-    def __init__(self, settings: Mqtt, *, flap_limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Mqtt, role: Role, *, flap_limit: int, clock: Callable[[], float]) -> None:
         self.dialer: Dialer | None = None
         self.at = clock()
-        self.password = read_password(settings)
-        make_tls_context(settings.tls)  # complain at the start, not at the first attempt
-        self._settings = settings
+        self._settings, self._place = settings, role.place
+        self.password = read_password(settings, self._place)
+        make_tls_context(settings.tls, self._place)  # complain at the start, not at the first attempt
         self._clock = clock
         self._failures = 0
         self._short: deque[float] = deque(maxlen=flap_limit)
@@ -56,8 +57,8 @@ class Redial:
             if self.dialer is None:
                 if self._clock() < self.at:
                     return None
-                self.password = read_password(settings)
-                tls = make_tls_context(settings.tls)
+                self.password = read_password(settings, self._place)
+                tls = make_tls_context(settings.tls, self._place)
                 dead_after_s = 1.5 * settings.keepalive_s
                 self.dialer = Dialer(settings.host, settings.port, tls, clock=self._clock, dead_after_s=dead_after_s)
             sock = self.dialer.step()
@@ -68,15 +69,14 @@ class Redial:
             self.dialer = None
         return sock
 
-    def wait(self, waiter: Waiter, seconds: float) -> None:
-        """Wait until the attempt can go on, or the next may begin, for `seconds` at most."""
+    def interest(self) -> Interest:
+        """What to wait for: that the attempt can go on, or the next may begin."""
         dialer = self.dialer
         if dialer is None:
-            waiter.wait(min(seconds, max(self.at - self._clock(), 0.0)), -1, read=False, write=False)
-            return
+            return Interest(-1, most_s=max(self.at - self._clock(), 0.0))
         if dialer.fileno() < 0:
-            seconds = min(seconds, RESOLVING_WAIT_S)
-        waiter.wait(seconds, dialer.fileno(), read=not dialer.wants_write, write=dialer.wants_write)
+            return Interest(-1, most_s=RESOLVING_WAIT_S)
+        return Interest(dialer.fileno(), read=not dialer.wants_write, write=dialer.wants_write)
 
     def note_failure(self) -> None:
         """An attempt has brought no session."""
@@ -106,8 +106,8 @@ class Redial:
         self._short.append(now)
         if len(self._short) == self._short.maxlen and now - self._short[0] < WINDOW_S:
             raise SessionTaken(
-                f"expected to be alone with mqtt.client_id {self._settings.client_id!r}, but the broker hung up "
-                f"{len(self._short)} times within {WINDOW_S:g} s of accepting us: another client uses this id"
+                f"expected to be alone with {self._place}.client_id {self._settings.client_id!r}, but the broker hung "
+                f"up {len(self._short)} times within {WINDOW_S:g} s of accepting us: another client uses this id"
             )
 
     def stop(self) -> None:

@@ -24,6 +24,7 @@ from gaugecast.config.schema import Mqtt
 from gaugecast.errors import Defect
 from gaugecast.mqtt.packets import MalformedPacket, read_varint
 from gaugecast.mqtt.reasons import BLAMELESS, CONNACK, DISCONNECT, SESSION_TAKEN_OVER, name_reason
+from gaugecast.mqtt.role import Role
 from gaugecast.mqtt.wire import Wire
 
 ONLINE = json.dumps({"status": "online"})
@@ -99,7 +100,7 @@ class Session:
         events: What the broker said, in order. paho's callbacks only append here; exceptions in them surface.
     """
 
-    def __init__(self, settings: Mqtt, wire: Wire, password: str | None) -> None:
+    def __init__(self, settings: Mqtt, wire: Wire, *, role: Role, password: str | None) -> None:
         self.events: list[Accepted | Ended | Granted] = []
         self._v5 = settings.protocol == "5"
         self._asked: dict[int | None, Sequence[tuple[str, int]]] = {}
@@ -108,7 +109,7 @@ class Session:
         self._client = client = _ClientOnWire(
             CallbackAPIVersion.VERSION2,
             settings.client_id,
-            clean_session=None if self._v5 else False,
+            clean_session=None if self._v5 else not role.keeps_session,
             protocol=MQTTv5 if self._v5 else MQTTv311,
             reconnect_on_failure=False,  # else paho answers some refusals with a connection of its own
             manual_ack=True,
@@ -117,9 +118,10 @@ class Session:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.username_pw_set(settings.username, password)
-        client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
+        if role.publishes:
+            client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
         connect_properties = None
-        if self._v5:
+        if self._v5 and role.keeps_session:
             connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             connect_properties.ReceiveMaximum = settings.receive_maximum
             connect_properties.SessionExpiryInterval = settings.session_expiry_s
@@ -128,7 +130,7 @@ class Session:
             settings.host,
             settings.port,
             settings.keepalive_s,
-            clean_start=False if self._v5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is paho's "not said"
+            clean_start=not role.keeps_session if self._v5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter: not said
             properties=connect_properties,
         )
         if client.socket() is not wire:
@@ -169,7 +171,7 @@ class Session:
         self._client.loop_misc()
 
     def subscribe(self, filters: Sequence[tuple[str, int]], *, retained: Sequence[str] = ()) -> None:
-        """Ask for the filters: no message of our own (MQTT 5), retained ones only for those in `retained`."""
+        """Ask for the filters; on MQTT 5 retained messages only for those in `retained`."""
         for first in range(0, len(filters), FILTERS_PER_PACKET):
             part = list(filters[first : first + FILTERS_PER_PACKET])
             if self._v5:
@@ -177,11 +179,6 @@ class Session:
             else:
                 _, mid = self._client.subscribe(part)
             self._asked[mid] = part
-
-    @property
-    def awaits_suback(self) -> bool:
-        """Whether a SUBSCRIBE has not been answered."""
-        return bool(self._asked)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Let go of filters that a session kept from an earlier configuration."""
@@ -236,11 +233,10 @@ class Session:
 
 
 def _options(name: str, qos: int, retained: bool) -> SubscribeOptions:
-    shared = name.startswith("$share/")  # noLocal on a shared subscription is a protocol error (3.8.3.1)
     handling = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB if retained else SubscribeOptions.RETAIN_DO_NOT_SEND
     if name.startswith("$SYS/"):  # what the broker says of itself is wanted as it is now, whenever we come
         handling = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
-    return SubscribeOptions(qos, noLocal=not shared, retainAsPublished=False, retainHandling=handling)
+    return SubscribeOptions(qos, noLocal=False, retainAsPublished=False, retainHandling=handling)
 
 
 def _read_limits(properties: Properties | None) -> Limits:

@@ -9,7 +9,7 @@ RECV_BYTES = 256 * 1024  # one read of the kernel's buffer
 PINGREQ = b"\xc0\x00"
 
 
-class Closed(ConnectionAbortedError):
+class ClosedByBroker(ConnectionAbortedError):
     """The broker closed the connection in order."""
 
 
@@ -71,7 +71,7 @@ class Wire:
         """Read what has come, about 256 KiB at most; `b""` if nothing has.
 
         Raises:
-            OSError: the connection is gone; Closed if the broker closed it in order.
+            OSError: the connection is gone; ClosedByBroker if the broker closed it in order.
         """
         have = 0
         try:
@@ -80,7 +80,7 @@ class Wire:
                 if got == 0:
                     if have:
                         break  # what came before the end is given first; the next call meets the end again
-                    raise Closed("the broker closed the connection")
+                    raise ClosedByBroker("the broker closed the connection")
                 have += got
                 if not self._tls:
                     break  # the kernel gave all it had

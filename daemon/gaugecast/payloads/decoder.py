@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gaugecast.config.schema import Loop
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.careful import CarefulReader, refuse
-from gaugecast.payloads.identity import Route, stream_id
+from gaugecast.payloads.arrays import ArrayReader
+from gaugecast.payloads.careful import CarefulReader, Taken, refuse
+from gaugecast.payloads.identity import Route, StreamIds, stream_id
 from gaugecast.payloads.plain import PlainReader
 from gaugecast.records import Input, Message, Refused
 from gaugecast.topics import Pattern, Template
@@ -24,10 +26,12 @@ class Decoded:
     Attributes:
         inputs: Each reading is exactly one, taken or `REJECT`, in order of messages and of readings in them.
         refused: For the quarantine: rejects, and single features of readings that were taken all the same.
+        messages: How many of the first messages were read; the others wait for the next batch.
     """
 
     inputs: list[Input] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    messages: int = 0
 
 
 class Decoder:
@@ -39,6 +43,7 @@ class Decoder:
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self._patterns: list[tuple[Pattern, Fleet, Template, dict[str, int]]] = []
         self._plain: list[PlainReader] = []
+        self._arrays: list[ArrayReader] = []
         self._careful: list[CarefulReader] = []
         topics_per_stream = 1
         for fleet in fleets:
@@ -50,46 +55,57 @@ class Decoder:
         self._routes: dict[str, Route] = {}
         self._most_routes = limits.max_streams * topics_per_stream + SPARE_ROUTES
 
-    def decode(self, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def decode(self, messages: Sequence[Message], received_at_ns: int, most: int = sys.maxsize) -> Decoded:
         """Read a batch.
 
         Args:
-            received_at_ns: When the poll that brought it returned.
+            received_at_ns: When the poll before it returned.
+            most: Stop after the message that brings the inputs to so many.
 
         Raises:
             Nothing: what cannot be read is an input of kind `REJECT` with its reason.
         """
-        decoded = Decoded()
-        inputs, routes, plain = decoded.inputs, self._routes, self._plain
+        inputs: list[Input] = []
+        refused: list[Refused] = []
+        routes, plain = self._routes, self._plain
+        count = 0
         for message in messages:
+            if len(inputs) >= most:
+                break
+            count += 1
             route = routes.get(message.topic) or self._route(message.topic)
             if route.fault is None:
                 taken = plain[route.reader].read(message, route, received_at_ns)
                 if taken is not None:
                     inputs.append(taken)
                     continue
-            self._read_carefully(message, route, received_at_ns, decoded)
-        return decoded
+                several = self._arrays[route.reader].read(message, route, received_at_ns)
+                if several is not None:
+                    inputs += several
+                    continue
+            for each in self._read_carefully(message, route, received_at_ns):
+                inputs.append(each.input)
+                refused.extend(each.refused)
+        return Decoded(inputs, refused, count)
 
-    def _read_carefully(self, message: Message, route: Route, received_at_ns: int, decoded: Decoded) -> None:
+    def _read_carefully(self, message: Message, route: Route, received_at_ns: int) -> Iterable[Taken]:
         if route.reader < 0:
             assert route.fault is not None
-            readings = iter([refuse(message, "", "", received_at_ns, route.fault)])
-        else:
-            readings = self._careful[route.reader].read(message, route, received_at_ns)
-        for taken in readings:
-            decoded.inputs.append(taken.input)
-            decoded.refused.extend(taken.refused)
+            return (refuse(message, "", "", received_at_ns, route.fault),)
+        return self._careful[route.reader].read(message, route, received_at_ns)
 
     def _add_readers(self, fleet: Fleet, limits: Loop) -> dict[str, int]:
         """Compile a fleet's readers; their positions by the feature that the topic names (`""` = all)."""
         by_feature = {feature.name: place for place, feature in enumerate(fleet.features)}
         positions = by_feature if fleet.feature_capture else {"": None}
         readers: dict[str, int] = {}
+        ids = StreamIds(fleet)
         for name, position in positions.items():
             readers[name] = len(self._plain)
-            self._plain.append(PlainReader(fleet, position, limits.max_payload_bytes))
-            self._careful.append(CarefulReader(fleet, position, limits.max_payload_bytes, limits.max_readings))
+            most_bytes, most = limits.max_payload_bytes, limits.max_readings
+            self._plain.append(PlainReader(fleet, position, ids, max_payload_bytes=most_bytes))
+            self._arrays.append(ArrayReader(fleet, position, ids, max_payload_bytes=most_bytes, max_readings=most))
+            self._careful.append(CarefulReader(fleet, position, most_bytes, most))
         return readers
 
     def _route(self, topic: str) -> Route:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Fleet
 from gaugecast.records import Message
-from gaugecast.topics import Template, output_topic, stream_fault
+from gaugecast.topics import FieldPath, Template, output_topic, stream_fault
 
+MOST_KNOWN = 131_072  # ids from payload fields that are remembered, some 30 MB
 LAST_SEQUENCE = 2**63 - 1  # of sequence numbers, and the first is as far below zero: what the ledger's integers hold
 
 
@@ -50,6 +51,34 @@ def stream_id(
     return stream
 
 
+class StreamIds:
+    """Ids from payload fields, remembered: making one costs as much as all the rest of a reading. Bounded."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._template = Template.parse(fleet.stream)
+        self._known: dict[tuple[str, tuple[str | int, ...]], str] = {}
+
+    @property
+    def paths(self) -> Sequence[FieldPath]:
+        """Where a payload has the fields."""
+        return self._template.paths
+
+    def find(self, topic: str, route: Route, fields: tuple[str | int, ...]) -> str:
+        """The id of the stream that topic and fields name.
+
+        Raises:
+            DecodeError: As `stream_id`.
+        """
+        stream = self._known.get((topic, fields))
+        if stream is None:
+            stream = stream_id(self._fleet, self._template, captures=route.captures, fields=fields)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[topic, fields] = stream
+        return stream
+
+
 def delivery_hash(message: Message, position: int) -> int:
     """64-bit name of the delivery of one reading, never 0.
 
@@ -58,5 +87,6 @@ def delivery_hash(message: Message, position: int) -> int:
     """
     topic = message.topic.encode(errors="surrogatepass")
     head = struct.pack("<IIH", position, len(topic), message.mid & 0xFFFF)
-    digest = hashlib.blake2b(head + topic + message.payload, digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True) or 1
+    digest = hashlib.blake2b(head + topic, digest_size=8)
+    digest.update(message.payload)
+    return int.from_bytes(digest.digest(), "little", signed=True) or 1

@@ -77,3 +77,12 @@ class Outcome:
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)
+
+    def extend(self, later: Outcome) -> None:
+        """Add what came of the inputs behind these, so that both are as one batch; `later` is used up."""
+        before = len(self.verdicts)
+        self.verdicts += later.verdicts
+        self.outputs += [output._replace(cause=output.cause + before) for output in later.outputs]
+        self.parked += later.parked
+        self.refused += later.refused
+        self.traces += later.traces

@@ -24,7 +24,7 @@ from gaugecast.ledger.wal import WalCopier
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
-from gaugecast.loop.orders import Subscriptions
+from gaugecast.loop.orders import TopicFilters
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import StreamColumns
 from gaugecast.mqtt import Link
@@ -37,7 +37,7 @@ from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
-from gaugecast.status import Fleet, Status, announcement
+from gaugecast.status import FleetStatus, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
@@ -83,9 +83,10 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.stopping = False
+        self._stopping = False
         self._reloading = False
         self._ready = False
+        self._announced = (0, "")  # epoch of the connection, text
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
@@ -96,16 +97,21 @@ class Daemon:
         """Before READY, too: SIGHUP's default would end the process."""
 
         def stop(number: int, _frame: object) -> None:
-            if self.stopping:
+            if self._stopping:
                 os._exit(128 + number)
-            self.stopping = True
-
-        def ask_reload(_number: int, _frame: object) -> None:
-            self._reloading = True
+            self.ask_stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        signal.signal(signal.SIGHUP, ask_reload)
+        signal.signal(signal.SIGHUP, lambda *_: self.ask_reload())
+
+    def ask_stop(self) -> None:
+        """Let the main loop end after this round. Any thread."""
+        self._stopping = True
+
+    def ask_reload(self) -> None:
+        """Let the configuration be read again between two rounds. Any thread."""
+        self._reloading = True
 
     # -- startup
 
@@ -113,7 +119,8 @@ class Daemon:
         """Everything up to the first round: lock, self-test, sockets, recovery.
 
         Args:
-            held: What is opened is closed by it in turn, however the daemon ends; the core is the innermost.
+            held: What is opened here is closed by it, however the daemon ends. The core is not: `shutdown` closes it,
+                and after a failure nothing must be written any more.
 
         Raises:
             GaugecastError: With the exit code that the process ends with.
@@ -184,7 +191,7 @@ class Daemon:
         """The real world."""
         directory, storage, mqtt = self._directory, self.settings.storage, self.settings.mqtt
 
-        def dial(wanted: Subscriptions, forget: Sequence[str], resumed: bool) -> Link:
+        def dial(wanted: TopicFilters, forget: Sequence[str], resumed: bool) -> Link:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
         def writer() -> CheckpointWriter:
@@ -199,11 +206,19 @@ class Daemon:
             store=ModelStore(directory),
             notes=notes,
             engines=EngineLoader(),
+            alive=self._note_alive,
         )
+
+    def _note_alive(self) -> None:
+        """A part of a long round is done: neither the watchdog nor /healthz is to take it for a loop that is stuck."""
+        self._notifier.beat()
+        self._metrics.note_progress()
 
     def _tell_progress(self, share: float) -> None:
         self.status = Status(
-            version=__version__, recovered=min(share, 0.999), fleets={name: Fleet() for name in self.settings.fleet}
+            version=__version__,
+            recovered=min(share, 0.999),
+            fleets={name: FleetStatus() for name in self.settings.fleet},
         )
         self._metrics.set_status(self.status)
         self._notifier.extend_timeout(_EXTEND_S)
@@ -226,8 +241,8 @@ class Daemon:
 
     def main_loop(self) -> None:
         """Turn until asked to stop."""
-        tick_at_s, connected = 0.0, False  # as last published: /readyz must not lag behind by a second
-        while not self.stopping:
+        tick_at_s, connected = 0.0, (False, False)  # as last published: /readyz must not lag behind by a second
+        while not self._stopping:
             if self._reloading:
                 self._reloading = False
                 self.settings = reload(self.core, self.settings, self.reporter, self._notifier)
@@ -235,9 +250,10 @@ class Daemon:
             self._metrics.observe(facts)
             self.reporter.note_latencies(facts.latencies_s)
             self._commands.answer(self._control.poll())
-            now_s = time.monotonic()
-            if now_s >= tick_at_s or self.core.link.connected != connected:
-                tick_at_s, connected = now_s + _TICK_S, self.core.link.connected
+            now_s, link = time.monotonic(), self.core.link
+            now_connected = link.subscriber.connected, link.sender.connected
+            if now_s >= tick_at_s or now_connected != connected:
+                tick_at_s, connected = now_s + _TICK_S, now_connected
                 self.on_tick(now_s)
             self._notifier.beat()
 
@@ -247,19 +263,25 @@ class Daemon:
         self._monitor.look(now_s)
         if self._child is not None:
             self._child.watch(now_s, self._monitor.heard_at_s)
-        before, status = self.status, self.reporter.look(now_s)
-        self.status = status
+        self.status = status = self.reporter.look(now_s)
         self._metrics.set_status(status)
         self._transitions.look(status)
         most = self.settings.http.stream_series
         self.columns = tuple(reports.stream_columns(part, most) for part in self.core.pipeline.parts.values())
-        if status.doing != before.doing:
-            self.core.link.announce(announcement(status))
+        self._announce(status)
         self._notifier.status(str(status))
         if not self._ready:
             self._ready = True
             self._notifier.ready(str(status))
             log.info("ready", metrics=status.metrics_url, streams=self.core.pipeline.streams)
+
+    def _announce(self, status: Status) -> None:
+        """Put it on the status topic where it is new, or the connection is: each begins with a bare `online`."""
+        sender = self.core.link.sender
+        news = sender.epoch, announcement(status)
+        if sender.connected and news != self._announced:
+            self._announced = news
+            sender.announce(news[1])
 
     # -- the end
 

@@ -6,7 +6,7 @@ import msgspec
 
 from gaugecast.control import LearnerReport
 from gaugecast.logs import get
-from gaugecast.status import Learner
+from gaugecast.status import LearnerStatus
 
 log = get("gaugecast")
 
@@ -23,14 +23,14 @@ class LearnerMonitor:
 
     def __init__(self) -> None:
         self.heard_at_s = float("-inf")
-        self._told: dict[str, Learner] = {}
+        self._told: dict[str, LearnerStatus] = {}
         self._silent = False
 
     def note(self, report: LearnerReport, now_s: float) -> None:
         """It has reported on a fleet."""
         facts = msgspec.structs.asdict(report)
         fleet = facts.pop("fleet")  # before the others are taken for the learner's
-        self._told[fleet] = Learner(**facts)
+        self._told[fleet] = LearnerStatus(**facts)
         if self._silent:
             log.info("learner speaks again", silent_s=round(now_s - self.heard_at_s, 1))
         self.heard_at_s, self._silent = now_s, False
@@ -42,11 +42,11 @@ class LearnerMonitor:
             self._silent = True
             log.warning("learner silent", silent_s=round(silent_s, 1))
 
-    def state(self, fleet: str, now_s: float, *, failures: int) -> Learner | None:
+    def state(self, fleet: str, now_s: float, *, failures: int) -> LearnerStatus | None:
         """For the status: `failures` of ours are added to its own, and its lag grows while it is silent."""
         told = self._told.get(fleet)
         if told is None:
-            return Learner(failures_total=failures) if failures else None
+            return LearnerStatus(failures_total=failures) if failures else None
         silent_s = now_s - self.heard_at_s
         lag_s = told.lag_s
         if silent_s >= _SILENT_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import statistics
 import time
@@ -19,7 +20,7 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import reports
 from gaugecast.service.learner_child import LearnerChild
 from gaugecast.service.learner_monitor import LearnerMonitor
-from gaugecast.status import Broker, Counts, Fleet, Publishing, Rates, Status, Storage
+from gaugecast.status import BrokerStatus, FleetCounts, FleetStatus, PublishingStatus, Rates, Status, StorageStatus
 from gaugecast.storage import checkpoints
 
 #: Rates are means over so many looks.
@@ -58,6 +59,7 @@ class Reporter:
         self.reload_refused: str | None = None
         self._core, self._monitor, self._child = core, monitor, child
         self._metrics_url, self._began_s = metrics_url, clock()
+        self._heard_at_s = self._began_s  # when we were last connected to what sends readings
         self._totals_at_start: dict[str, Totals] = core.pipeline.totals()
         self._rejects_at_start: Counter[tuple[str, str]] = core.pipeline.rejects.copy()
         self._rates: deque[tuple[float, int, int]] = deque(maxlen=_RATE_WINDOW)
@@ -72,7 +74,7 @@ class Reporter:
     def look(self, now_s: float) -> Status:
         """The daemon at `now_s`, monotonic. Raises nothing that a disk or a lack of descriptors could cause."""
         fleets = self._fleets(now_s)
-        broker, publishing = self._broker(), self._publishing()
+        broker, publishing = self._broker(now_s), self._publishing()
         storage = self._storage()  # the last: it takes the faults of all
         return Status(
             version=__version__,
@@ -89,22 +91,29 @@ class Reporter:
             metrics_url=self._metrics_url,
         )
 
-    def _broker(self) -> Broker:
-        link, mqtt = self._core.link, self.settings.mqtt
-        return Broker(
+    def _broker(self, now_s: float) -> BrokerStatus:
+        side, mqtt = self._core.link.subscriber, self.settings.mqtt
+        if side.connected:
+            self._heard_at_s = now_s
+        return BrokerStatus(
             address=f"{mqtt.host}:{mqtt.port}",
-            connected=link.connected,
-            error=link.last_error,
-            deaf=link.deaf,
-            lowered=link.lowered,
-            reconnects_total=link.counters.reconnects_total,
-            session_lost_total=link.counters.session_lost_total,
+            connected=side.connected,
+            error=side.last_error,
+            away=now_s - self._heard_at_s > mqtt.keepalive_s,
+            deaf=side.deaf,
+            lowered=side.lowered,
+            reconnects_total=side.counters.reconnects_total,
+            session_lost_total=side.counters.session_lost_total,
             dropped_total=self._core.loop.broker_dropped_total,
         )
 
-    def _publishing(self) -> Publishing:
-        publisher = self._core.publisher
-        return Publishing(
+    def _publishing(self) -> PublishingStatus:
+        side, publisher, mqtt = self._core.link.sender, self._core.publisher, self.settings.mqtt.publishing
+        return PublishingStatus(
+            address=f"{mqtt.host}:{mqtt.port}",
+            connected=side.connected,
+            error=side.last_error,
+            reconnects_total=side.counters.reconnects_total,
             mute=publisher.mute,
             unconfirmed=publisher.lag,
             refused_total=publisher.refused_total,
@@ -112,12 +121,12 @@ class Reporter:
             latency_s=statistics.median(self._latencies) if self._latencies else None,
         )
 
-    def _storage(self) -> Storage:
+    def _storage(self) -> StorageStatus:
         core, writer = self._core, self._core.writer
         if writer.completed_seq != self._checkpoint_seq:
             self._checkpoint_seq = writer.completed_seq
             self._checkpoints_total += 1
-        return Storage(
+        return StorageStatus(
             holding=self._holding(),
             ledger_bytes=self._ask("ledger", self._ledger_bytes),
             disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
@@ -138,7 +147,7 @@ class Reporter:
         locked = "storage_busy" in loop.degraded
         return f"{'another process has the ledger locked' if locked else 'no room on the disk'}: a batch waits"
 
-    def _degraded(self, broker: Broker, publishing: Publishing, storage: Storage) -> list[str]:
+    def _degraded(self, broker: BrokerStatus, publishing: PublishingStatus, storage: StorageStatus) -> list[str]:
         also = {
             "checkpoint": storage.checkpoint_failure is not None,
             "qos": broker.lowered is not None,
@@ -161,9 +170,11 @@ class Reporter:
         taken, self._faults = self._faults, []
         return "; ".join(taken) if taken else None
 
-    def _ledger_bytes(self) -> int | None:
+    def _ledger_bytes(self) -> int:
         size = int(self._core.ledger.size_bytes)
-        return size if size > 0 else None  # its file is not where it was
+        if size <= 0:
+            raise FileNotFoundError(errno.ENOENT, "its file is not where it was")
+        return size
 
     def _disk_free_bytes(self) -> int:
         usage = os.statvfs(self._core.directory)
@@ -175,19 +186,21 @@ class Reporter:
 
     # -- fleets: totals now minus what they were at the start
 
-    def _fleets(self, now_s: float) -> dict[str, Fleet]:
+    def _fleets(self, now_s: float) -> dict[str, FleetStatus]:
         parts: dict[str, FleetPipeline] = self._core.pipeline.parts
         counts = self._counts()
         return {
-            name: self._fleet(name, parts[name], counts[name], now_s) if name in parts else Fleet(counts=counts[name])
+            name: self._fleet(name, parts[name], counts[name], now_s)
+            if name in parts
+            else FleetStatus(counts=counts[name])
             for name in counts
         }
 
-    def _fleet(self, name: str, part: FleetPipeline, counts: Counts, now_s: float) -> Fleet:
+    def _fleet(self, name: str, part: FleetPipeline, counts: FleetCounts, now_s: float) -> FleetStatus:
         standing = self._core.roles.standing(name)
         ended = 0 if self._child is None else self._child.failures_total
         scores = reports.scores_of(part)
-        return Fleet(
+        return FleetStatus(
             counts=counts,
             streams=reports.streams_of(part),
             model=None if part.in_force is None else part.in_force.version,
@@ -197,7 +210,7 @@ class Reporter:
             rollbacks_total=standing.rollbacks_total,
         )
 
-    def _counts(self) -> dict[str, Counts]:
+    def _counts(self) -> dict[str, FleetCounts]:
         """Of what is configured or at work, and of all else of which this process has counted anything."""
         pipeline = self._core.pipeline
         received: Counter[str] = self._core.loop.received
@@ -213,7 +226,7 @@ class Reporter:
                 made[name] = _counts_of(now, before, received.get(name, 0), rejects.get(name, {}))
         return made
 
-    def _rates_of(self, fleets: dict[str, Fleet], now_s: float) -> Rates:
+    def _rates_of(self, fleets: dict[str, FleetStatus], now_s: float) -> Rates:
         readings = sum(fleet.counts.received for fleet in fleets.values())
         forecasts = sum(fleet.counts.forecasts for fleet in fleets.values())
         self._rates.append((now_s, readings, forecasts))
@@ -226,9 +239,9 @@ class Reporter:
         )
 
 
-_GROWING = {f.name for f in fields(Totals)} & set(Counts.__struct_fields__) - {"held"}
+_GROWING = {f.name for f in fields(Totals)} & set(FleetCounts.__struct_fields__) - {"held"}
 
 
-def _counts_of(now: Totals, before: Totals, received: int, rejects: dict[str, int]) -> Counts:
+def _counts_of(now: Totals, before: Totals, received: int, rejects: dict[str, int]) -> FleetCounts:
     grown = {name: int(getattr(now, name) - getattr(before, name)) for name in sorted(_GROWING)}
-    return Counts(received=received, held=now.held, held_at_start=before.held, rejects=rejects, **grown)
+    return FleetCounts(received=received, held=now.held, held_at_start=before.held, rejects=rejects, **grown)

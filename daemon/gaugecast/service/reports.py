@@ -17,17 +17,17 @@ from gaugecast.metrics import StreamColumns
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64
-from gaugecast.status import Feature, Shadow, Streams
+from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 
-def streams_of(part: FleetPipeline) -> Streams:
+def streams_of(part: FleetPipeline) -> StreamCounts:
     """How many streams the fleet has, by state."""
     live = part.table.live_slots()
     stale = int(part.table["stale"][live].sum())
-    return Streams(active=len(live), parked=part.totals.parked - part.totals.unparked, stale=stale)
+    return StreamCounts(active=len(live), parked=part.totals.parked - part.totals.unparked, stale=stale)
 
 
-def scores_of(part: FleetPipeline) -> dict[str, Feature]:
+def scores_of(part: FleetPipeline) -> dict[str, FeatureStatus]:
     """Over all streams of the fleet, by forecast feature."""
     table, live = part.table, part.table.live_slots()
     error, last, absolute, scored = (
@@ -41,12 +41,12 @@ def scores_of(part: FleetPipeline) -> dict[str, Feature]:
         mean = absolute / scored
     rows = zip(part.fleet.forecast_features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
     return {
-        f.name: Feature(unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
+        f.name: FeatureStatus(unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
         for f, m, s, other in rows
     }
 
 
-def shadow_of(part: FleetPipeline, scores: Mapping[str, Feature], promote_after: int) -> Shadow | None:
+def shadow_of(part: FleetPipeline, scores: Mapping[str, FeatureStatus], promote_after: int) -> Shadow | None:
     """The model on trial, if there is one."""
     if part.shadow is None:
         return None

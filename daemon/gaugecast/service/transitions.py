@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaugecast.logs import get
-from gaugecast.status import Status
+from gaugecast.status import Side, Status
 
 log = get("gaugecast")
 
@@ -13,12 +13,14 @@ class TransitionLog:
 
     def __init__(self) -> None:
         self._before = Status()
-        self._fault: str | None = None
+        self._fault: str | None = None  # as told, of the connection that subscribes
+        self._mute: str | None = None  # the same of the one that publishes
 
     def look(self, status: Status) -> None:
         """Write what is new."""
         before, self._before = self._before, status
         self._look_at_broker(before, status)
+        self._look_at_publishing(before, status)
         why = {
             "checkpoint": status.storage.checkpoint_failure,
             "qos": status.broker.lowered,
@@ -41,14 +43,23 @@ class TransitionLog:
             log.info("broker connected", broker=broker.address, reconnects=broker.reconnects_total)
         if broker.session_lost_total > was.session_lost_total:
             log.warning("session lost", broker=broker.address, what="whatever the broker held for us is gone")
-        refusals = (broker.deaf, status.publishing.mute) if broker.connected else ()
-        fault = next((refusal for refusal in refusals if refusal is not None), broker.error)
-        if fault is not None and fault != self._fault:
-            event = "broker refuses" if broker.connected else "broker not connected"
-            log.warning(event, broker=broker.address, why=fault)
-        if fault is not None or broker.connected:
-            self._fault = fault
+        self._fault = _tell(self._fault, broker, refusal=broker.deaf)
         if broker.dropped_total is not None and was.dropped_total is not None:
             more = broker.dropped_total - was.dropped_total
             if more > 0:
                 log.warning("broker drops messages", more=more, total=broker.dropped_total)
+
+    def _look_at_publishing(self, before: Status, status: Status) -> None:
+        publishing, was = status.publishing, before.publishing
+        if publishing.connected and (publishing.reconnects_total > was.reconnects_total or not was.connected):
+            log.info("connected for publishing", broker=publishing.address, reconnects=publishing.reconnects_total)
+        self._mute = _tell(self._mute, publishing, refusal=publishing.mute, what=" for publishing")
+
+
+def _tell(told: str | None, side: Side, *, refusal: str | None, what: str = "") -> str | None:
+    """Write what is wrong with one connection where it has not just been told; what has been told by now."""
+    fault = (refusal if side.connected else None) or side.error
+    if fault is not None and fault != told:
+        event = "broker refuses" if side.connected else f"broker not connected{what}"
+        log.warning(event, broker=side.address, why=fault)
+    return fault if fault is not None or side.connected else told

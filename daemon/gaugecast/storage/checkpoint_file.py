@@ -16,7 +16,7 @@ class CheckpointFile:
     def __init__(self, directory: Path, seq: int, faults: Faults) -> None:
         self._directory = directory
         self._place = checkpoints.folder(directory)
-        self._place.mkdir(parents=True, exist_ok=True)
+        self._place.mkdir(exist_ok=True)  # without parents: where a state directory was moved away, none begins anew
         self._path = self._place / checkpoints.file_name(seq)
         self._tmp = self._path.with_suffix(checkpoints.TMP_SUFFIX)
         self._faults = faults

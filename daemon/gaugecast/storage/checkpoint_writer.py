@@ -45,7 +45,7 @@ class InlineCheckpointWriter:
     Attributes:
         completed_seq: What the newest durable checkpoint of this writer stands at; 0 before the first.
         failures_total: Checkpoints that could not be written.
-        failure: What ended the newest one, or `None`.
+        failure: What ended the newest one, until one is written whole.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class InlineCheckpointWriter:
 
     def begin(self, seq: int, header: dict[str, object]) -> None:
         """Begin the checkpoint that stands after input `seq`; `header` is anything that JSON can say."""
-        self.failure, self._seq = None, seq
+        self._seq = seq
         try:
             self._open = CheckpointFile(self._directory, seq, self._faults)
             self._open.begin(seq, header)
@@ -97,7 +97,7 @@ class InlineCheckpointWriter:
             except (OSError, StorageError) as exc:
                 self._fail(exc)
             else:
-                self._open, self.completed_seq = None, self._seq
+                self._open, self.completed_seq, self.failure = None, self._seq, None
 
     def abandon(self) -> None:
         """Give up the checkpoint that is begun."""
@@ -176,7 +176,7 @@ class CheckpointWriter:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the newest checkpoint, or `None`."""
+        """What ended the newest checkpoint, until one is written whole; else `None`."""
         return self._inline.failure
 
     @property
@@ -205,7 +205,6 @@ class CheckpointWriter:
             raise Defect(f"checkpoint {seq} was begun before the one before it was finished")
         with self._wake:
             self._writing = True
-            self._inline.failure = None
             self._queue.append((seq, header))
             self._wake.notify_all()
 

@@ -18,14 +18,14 @@ _NO_TEXT = re.compile(
     + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
     + "]"
 )
-_WILDCARD = re.compile(r"[+#]")
 
 
 def text_fault(text: str) -> str:
     """Why `text` can be neither a topic nor a filter, or an empty text where it can."""
     if not text:
         return "expected at least one character, got an empty text"
-    found = _NO_TEXT.search(text)
+    plain = text.isascii() and text.isprintable()  # nearly all are, and a search costs 6 µs
+    found = None if plain else _NO_TEXT.search(text)
     if found:
         return f"expected no control characters, surrogates or non-characters, got {_kind(found[0])}"
     slashes = text.count("/")
@@ -38,9 +38,8 @@ def text_fault(text: str) -> str:
 
 def topic_fault(topic: str) -> str:
     """Why nobody can publish to `topic`, or an empty text where it can be done. The one judge of that."""
-    found = _WILDCARD.search(topic)
-    if found:
-        return f"expected a topic without `+` or `#`, got {found[0]!r}"
+    if "+" in topic or "#" in topic:
+        return f"expected a topic without `+` or `#`, got {topic[:80]!a}"
     if topic.startswith("$"):
         return "expected no `$` at the start of a topic: those are the broker's own (4.7.2)"
     return text_fault(topic)

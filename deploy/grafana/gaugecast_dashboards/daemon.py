@@ -169,7 +169,7 @@ BROKER = Row(
         ),
         Panel(
             "Waiting for the broker",
-            "Forecasts made and not confirmed; beyond loop.max_lag reading stops.",
+            "Forecasts made and not confirmed; at loop.max_lag reading waits.",
             (Query(f"gaugecast_unconfirmed_outputs{{{INSTANCE}}}", "unconfirmed"),),
             lowest=0,
         ),

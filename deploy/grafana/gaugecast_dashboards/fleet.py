@@ -187,6 +187,19 @@ FLOW = Row(
             stacked=True,
         ),
         Panel(
+            "How late",
+            "By how much late readings lie behind the newest of their stream, on average; 0 where none is late.",
+            (
+                Query(
+                    f"sum by (fleet) (rate(gaugecast_late_seconds_total{{{FLEET}}}[$__rate_interval]))"
+                    f' / clamp_min(sum by (fleet) (rate(gaugecast_readings_total{{{FLEET}, outcome="late"}}'
+                    "[$__rate_interval])), 1e-9)",
+                    "{{fleet}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
             "Forecasts",
             "Forecast messages a second, by fleet.",
             (Query(f"sum by (fleet) (rate(gaugecast_forecasts_total{{{FLEET}}}[$__rate_interval]))", "{{fleet}}"),),

@@ -9,6 +9,7 @@ import numpy as np
 
 from gaugecast.learn.backend import load_tensorflow
 from gaugecast.model import Layer, Manifest, Model
+from gaugecast.model.layers import NORM_EPSILON
 
 
 def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
@@ -37,7 +38,7 @@ def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
         lstm = _lstm(keras, layer, f"lstm{i}", sequences=sequences, stateful=bool(stateful_rows))
         top = lstm(top, initial_state=begin[i]) if i in begin else lstm(top)
         if layer.layer_norm:
-            top = keras.layers.LayerNormalization(epsilon=1e-3, name=f"norm{i}")(top)
+            top = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"norm{i}")(top)
     if manifest.decoder:
         top = keras.layers.RepeatVector(manifest.decode_steps, name="repeat")(top)
     for i, layer in enumerate(manifest.decoder):

@@ -21,10 +21,8 @@ from gaugecast.learn.keras_models.config import (
     check_units,
 )
 from gaugecast.model import Layer
-from gaugecast.model.layers import NUMPY_ACTIVATIONS, STATE_PARTS, Activation, Cell
+from gaugecast.model.layers import NORM_EPSILON, NUMPY_ACTIVATIONS, STATE_PARTS, Activation, Cell
 from gaugecast.model.manifest import EngineName
-
-NORM_EPSILON = 1e-3
 
 
 @dataclass(slots=True)

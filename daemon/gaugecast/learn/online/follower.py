@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gaugecast import events
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
 from gaugecast.learn.online.first_lessons import FirstLessons
 from gaugecast.learn.online.ports import History, RestoreNewest, Store
-from gaugecast.learn.online.pupil import Pupil, why_spared
+from gaugecast.learn.online.pupil import Pupil, errors_by_stream, why_spared
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, memories
@@ -300,13 +298,3 @@ class Follower:
             pupil.forced = True
         elif not self._again:
             self._enrol(part)
-
-
-def errors_by_stream(part: FleetPipeline) -> tuple[list[str], np.ndarray]:
-    """Streams, and each one's squared error as a share of persistence's, mean over the features; 0 = unknown."""
-    table = part.table
-    slots = table.live_slots()
-    error, last = table["square_error"][slots], table["square_last"][slots]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.nan_to_num(error / last, posinf=0.0)
-    return [table.names[s] or "" for s in slots.tolist()], share.mean(axis=1)

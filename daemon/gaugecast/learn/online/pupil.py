@@ -14,6 +14,7 @@ from gaugecast.learn.online.drift import RateControl
 from gaugecast.learn.online.student import Student
 from gaugecast.learn.online.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Manifest, Model, seal_model
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
 #: With more streams than that, batches are larger: windows in one update, and how many of them are new.
 _FEW_STREAMS = 4
@@ -153,3 +154,13 @@ def why_spared(manifest: Manifest) -> str:
     if manifest.look_back:
         return f"a look-back of {manifest.look_back} steps"
     return f"a repeat decoder of {manifest.decode_steps} steps" if manifest.decode_steps > 1 else ""
+
+
+def errors_by_stream(part: FleetPipeline) -> tuple[list[str], np.ndarray]:
+    """Streams, and each one's squared error as a share of persistence's, mean over the features; 0 = unknown."""
+    table = part.table
+    slots = table.live_slots()
+    error, last = table["square_error"][slots], table["square_last"][slots]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.nan_to_num(error / last, posinf=0.0)
+    return [table.names[s] or "" for s in slots.tolist()], share.mean(axis=1)

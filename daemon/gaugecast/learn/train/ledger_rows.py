@@ -12,7 +12,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
-from gaugecast.ledger import LedgerReader
+from gaugecast.ledger.reader import LedgerReader
 from gaugecast.records import Float64, Input, Int64, Kind, Verdict
 
 SLICE_ROWS = 20_000

@@ -81,7 +81,7 @@ def _quickness(status: Status) -> str:
     latency_s = status.publishing.latency_s
     if latency_s is None:
         return f"{status.publishing.unconfirmed} unconfirmed"
-    return f"{latency_s * 1e3:.1f} ms from reading to forecast, {status.total.rejected} messages refused"
+    return f"{latency_s * 1e3:.1f} ms from reading to forecast, {show_count(status.total.rejected, 'message')} refused"
 
 
 def _fault_words(troubles: Sequence[Injected]) -> str:

@@ -1,0 +1,177 @@
+"""The newest rows, as the commits left them: one row of the table a commit. Reading only."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from gaugecast.ledger.packing import (
+    BodyColumns,
+    DamagedPart,
+    InputColumns,
+    OutputColumns,
+    unpack_bodies,
+    unpack_inputs,
+    unpack_outputs,
+)
+from gaugecast.ledger.rows import Pending, StoredOutput
+from gaugecast.ledger.view import Damaged, Ends, View
+
+
+class Place(NamedTuple):
+    """Where a batch is, without its rows."""
+
+    first_seq: int
+    inputs: int
+    first_position: int
+    outputs: int
+    written_bytes: int
+
+    @property
+    def last_position(self) -> int:
+        """Its last output; one less than its first where it has none."""
+        return self.first_position + self.outputs - 1
+
+
+_PLACE = "SELECT first_seq, inputs, first_position, outputs, written_bytes FROM batches"
+
+
+def at_seq(connection: sqlite3.Connection, seq: int, *, sealed_seq: int) -> Place | None:
+    """The newest batch that begins at `seq` or before."""
+    row = connection.execute(
+        f"{_PLACE} WHERE first_seq <= ? AND first_seq > ? ORDER BY first_seq DESC LIMIT 1", (seq, sealed_seq)
+    ).fetchone()
+    return None if row is None else Place(*row)
+
+
+def oldest(connection: sqlite3.Connection, *, sealed_seq: int) -> Place | None:
+    """The oldest batch that is not sealed."""
+    row = connection.execute(f"{_PLACE} WHERE first_seq > ? ORDER BY first_seq LIMIT 1", (sealed_seq,)).fetchone()
+    return None if row is None else Place(*row)
+
+
+def at_position(connection: sqlite3.Connection, position: int, *, sealed_seq: int) -> Place | None:
+    """The newest batch whose outputs begin at `position` or before; found by halving, which spares an index."""
+    low, high = oldest(connection, sealed_seq=sealed_seq), at_seq(connection, 1 << 62, sealed_seq=sealed_seq)
+    if low is None or high is None or low.first_position > position:
+        return None
+    least, most = low.first_seq, high.first_seq
+    while least < most:
+        middle = (least + most + 1) // 2
+        found = at_seq(connection, middle, sealed_seq=sealed_seq)
+        if found is None or found.first_position <= position:
+            least = middle
+        else:
+            most = found.first_seq - 1
+    return at_seq(connection, least, sealed_seq=sealed_seq)
+
+
+def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[int, InputColumns]]:
+    """First seq and inputs of the batches from the one with `seq` on, of about `most` inputs."""
+    place = at_seq(view.connection, seq, sealed_seq=ends.sealed_seq)
+    found, count = [], 0
+    rows = view.connection.execute(
+        "SELECT first_seq, inputs, input_part FROM batches WHERE first_seq >= ? ORDER BY first_seq",
+        (seq if place is None else place.first_seq,),
+    )
+    for first, inputs, part in rows:
+        with telling(first, inputs):
+            found.append((first, unpack_inputs(part, inputs)))
+        count += inputs
+        if count >= most:
+            break
+    rows.close()
+    return found
+
+
+def outputs(
+    view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int, stream_id: int | None = None
+) -> tuple[int, list[StoredOutput]]:
+    """About `most` outputs after `after_seq`, and up to which seq they reach; of one stream without bodies."""
+    place = at_seq(view.connection, after_seq + 1, sealed_seq=ends.sealed_seq)
+    rows = view.connection.execute(
+        "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
+        " WHERE first_seq >= ? AND first_seq <= ? AND first_seq > ? ORDER BY first_seq",
+        (after_seq + 1 if place is None else place.first_seq, upto_seq, ends.sealed_seq),
+    )
+    aside = _aside(view.connection)
+    found: list[StoredOutput] = []
+    last = upto_seq
+    for first, inputs, position, count, part, bodies in rows:
+        last = first + inputs - 1
+        if count:
+            with telling(first, inputs):
+                columns = unpack_outputs(part, count)
+                wanted = stream_id is None and position + count - 1 > ends.confirmed
+                kept = unpack_bodies(bodies, count).bodies if wanted else None
+            made = stored_outputs(
+                view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside, stream_id=stream_id
+            )
+            found += (row for row in made if after_seq < row.seq <= upto_seq)
+        if len(found) >= most:
+            rows.close()
+            return min(last, upto_seq), found
+    return upto_seq, found
+
+
+def stored_outputs(
+    view: View, columns: OutputColumns, first_seq: int, first_position: int, bodies: Sequence[bytes] | None, *,
+    confirmed: int, aside: frozenset[int], stream_id: int | None = None,
+) -> Iterator[StoredOutput]:  # fmt: skip
+    """Rows (of one stream) as they are handed out; a body only while it is to be published."""
+    view.names.learn(set(columns.stream_ids))
+    known = view.names.names
+    for i, (kind, cause, owner, step, forecast, crc) in enumerate(zip(*columns, strict=True)):
+        if stream_id is None or owner == stream_id:
+            position = first_position + i
+            body = bodies[i] if bodies is not None and position > confirmed and position not in aside else None
+            yield StoredOutput(position, first_seq + cause, *known[owner], step, forecast, body, crc, kind)
+
+
+def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = False) -> list[Pending]:
+    """Outputs with position > `after` in order, at most `most`; those put aside only if `aside`."""
+    place = at_position(view.connection, after + 1, sealed_seq=ends.sealed_seq)
+    rows = view.connection.execute(
+        "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
+        " WHERE first_seq >= ? AND outputs > 0 ORDER BY first_seq",
+        (ends.sealed_seq + 1 if place is None else place.first_seq,),
+    )
+    left_out = frozenset() if aside else _aside(view.connection)
+    found: list[Pending] = []
+    for first, inputs, position, count, part, body_part in rows:
+        with telling(first, inputs):
+            stream_ids, bodies = unpack_outputs(part, count).stream_ids, unpack_bodies(body_part, count)
+        _take_pending(found, view, stream_ids, bodies, position, range(max(after + 1, position), position + count),
+                      left_out)  # fmt: skip
+        if len(found) >= most:
+            break
+    rows.close()
+    return found[:most]
+
+
+def _take_pending(
+    found: list[Pending], view: View, stream_ids: Sequence[int], bodies: BodyColumns, first: int, wanted: range,
+    left_out: frozenset[int],
+) -> None:  # fmt: skip
+    view.names.learn(set(stream_ids))
+    known = view.names.names
+    topics, retains, qos, texts = bodies
+    for position in wanted:
+        i = position - first
+        if position not in left_out:
+            found.append(Pending(position, *known[stream_ids[i]], texts[i], retains[i] == 1, qos[i], topics[i]))
+
+
+def _aside(connection: sqlite3.Connection) -> frozenset[int]:
+    return frozenset(row[0] for row in connection.execute("SELECT position FROM aside"))
+
+
+@contextmanager
+def telling(first_seq: int, inputs: int) -> Iterator[None]:
+    """Say of which inputs a damaged part was."""
+    try:
+        yield
+    except DamagedPart as exc:
+        raise Damaged(first_seq, first_seq + inputs - 1, exc) from exc

@@ -1,0 +1,135 @@
+"""Rows, columns and segments come out of their bytes as they went in, to the bit; damaged bytes never do."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaugecast.ledger import columns, directory, packing
+from gaugecast.ledger.packing import BodyColumns, DamagedPart, InputColumns, OutputColumns
+from gaugecast.ledger.pieces import InputPiece, OutputPiece
+from gaugecast.ledger.segment import Builder
+
+_int64 = st.integers(-(1 << 63), (1 << 63) - 1)
+_small = st.integers(0, 255)
+_id = st.integers(1, (1 << 32) - 1)
+_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_floats = st.floats(width=64) | st.sampled_from([0.0, -0.0, math.nan, 21.5, 21.25, 1e300, 5e-324])
+_blob = st.binary(max_size=20) | st.lists(_floats, max_size=3).map(lambda some: struct.pack(f"<{len(some)}d", *some))
+_delivery = st.integers(-(1 << 63), (1 << 63) - 1) | st.just(0)
+
+input_rows = st.tuples(_small, _small, _id, _int64, _int64, _int64, _delivery, st.integers(0, 1), _blob, _text, _text)
+output_rows = st.tuples(_small, st.integers(0, 7), _id, st.integers(0, (1 << 63) - 1), _blob, st.integers(0, 2**32 - 1))
+body_rows = st.tuples(_text, st.integers(0, 1), st.integers(0, 2), st.binary(max_size=300))
+
+
+def by_row(table: InputColumns | OutputColumns | BodyColumns) -> list[tuple[object, ...]]:
+    """Rows, to be compared."""
+    return list(zip(*table, strict=True))
+
+
+@given(rows=st.lists(input_rows, min_size=1, max_size=12))
+def test_inputs_come_back_as_they_were(rows: list[tuple[object, ...]]) -> None:
+    """Whatever numbers, bytes and texts they have."""
+    table = InputColumns._make(zip(*rows, strict=True))
+    assert by_row(packing.unpack_inputs(packing.pack_inputs(table), len(rows))) == rows
+
+
+@given(rows=st.lists(output_rows, min_size=1, max_size=12), bodies=st.lists(body_rows, min_size=1, max_size=12))
+def test_outputs_and_bodies_come_back_as_they_were(
+    rows: list[tuple[object, ...]], bodies: list[tuple[object, ...]]
+) -> None:
+    """Short parts and compressed ones."""
+    table = OutputColumns._make(zip(*rows, strict=True))
+    assert by_row(packing.unpack_outputs(packing.pack_outputs(table), len(rows))) == rows
+    texts = BodyColumns._make(zip(*bodies, strict=True))
+    assert by_row(packing.unpack_bodies(packing.pack_bodies(texts), len(bodies))) == bodies
+
+
+@given(text=st.binary(max_size=400), data=st.data())
+def test_a_part_with_a_flipped_bit_is_damaged(text: bytes, data: st.DataObject) -> None:
+    """Whichever bit it is; a part that is cut short, too."""
+    part = packing.close_part(text)
+    assert packing.open_part(part) == text
+    bit = data.draw(st.integers(0, len(part) * 8 - 1))
+    spoilt = bytearray(part)
+    spoilt[bit // 8] ^= 1 << bit % 8
+    for wrong in (bytes(spoilt), part[:-1], b""):
+        with pytest.raises(DamagedPart):
+            packing.open_part(wrong)
+
+
+@given(column=st.lists(_int64 | st.integers(-300, 300), min_size=1, max_size=40))
+def test_integers_come_back_from_planes(column: list[int]) -> None:
+    """Though their differences may not fit into 64 bits."""
+    stored = columns.encode_ints(np.array(column, np.int64))
+    assert columns.decode_ints(stored, len(column)).tolist() == column
+
+
+@given(column=st.lists(_floats | st.integers(0, 10**6).map(lambda one: one / 1000), min_size=1, max_size=40))
+def test_numbers_come_back_to_the_bit(column: list[float]) -> None:
+    """Decimals, negative zeros, every kind of NaN."""
+    odd = np.array(column)
+    odd.view(np.uint64)[::5] |= np.uint64(1)  # NaNs with a payload, among others
+    for one in (np.array(column), odd):
+        assert columns.decode_floats(columns.encode_floats(one), len(one)).tobytes() == one.tobytes()
+
+
+@given(column=st.lists(_blob, min_size=1, max_size=20))
+def test_blobs_come_back_whatever_their_lengths(column: list[bytes]) -> None:
+    """Of one length, of some, of many."""
+    assert columns.decode_blobs(columns.encode_blobs(column), len(column)) == column
+
+
+def test_decimals_of_a_sensor_take_little() -> None:
+    """Two bytes a number, where its bits would take eight."""
+    values = np.round(np.random.default_rng(1).normal(20.0, 1.0, 2048), 2)
+    assert len(columns.encode_floats(values)) < 2.1 * 2048
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    commits=st.lists(
+        st.tuples(st.lists(input_rows, min_size=1, max_size=8), st.lists(output_rows, max_size=8)),
+        min_size=1,
+        max_size=5,
+    ),
+    few_streams=st.booleans(),
+)
+def test_a_segment_has_every_row_once_under_its_number(
+    commits: list[tuple[list[tuple[object, ...]], list[tuple[object, ...]]]], few_streams: bool
+) -> None:
+    """Sorted by stream, in pieces, and found again by `seq` and position."""
+    builder = Builder(1000, 70)
+    expected_inputs, expected_outputs = [], []
+    for inputs, outputs in commits:
+        if few_streams:
+            inputs = [(*row[:2], 1 + i % 2, *row[3:]) for i, row in enumerate(inputs)]
+        first = 1000 + builder.inputs
+        builder.add_inputs(InputColumns._make(zip(*inputs, strict=True)))
+        expected_inputs += inputs
+        if outputs:
+            builder.add_outputs(OutputColumns._make(zip(*outputs, strict=True)), first_seq=first)
+            expected_outputs += [(row[0], first + row[1], *row[2:]) for row in outputs]  # type: ignore[operator]
+    made = dict(builder.pieces())
+    found = directory.Directory.unpack(builder.directory().pack(), 1000, 70)
+    numbered: dict[int, tuple[object, ...]] = {}
+    said: dict[int, tuple[object, ...]] = {}
+    for number, part in made.items():
+        if number < directory.OUTPUTS_FROM:
+            piece = InputPiece(part, found, number)
+            numbered |= zip(piece.rows.tolist(), by_row(piece.columns()), strict=True)
+        else:
+            outs = OutputPiece.unpack(part, found, number)
+            rows = zip(
+                outs.kinds.tolist(), outs.seqs.tolist(), outs.stream_ids.tolist(), outs.steps.tolist(),
+                outs.forecasts, outs.body_crcs.tolist(), strict=True,
+            )  # fmt: skip
+            said |= zip(outs.positions.tolist(), rows, strict=True)
+    assert numbered == dict(enumerate(expected_inputs))
+    assert said == dict(enumerate(expected_outputs, 70))

@@ -1,0 +1,171 @@
+"""Arrays the quick way: the same inputs as the careful reader makes, for whatever lies in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gaugecast.config.schema import Loop
+from gaugecast.fleet import Feature
+from gaugecast.payloads import Decoder
+from gaugecast.records import Kind
+from support.payloads import FEATURES, NOW_NS, careful_decoder, decode, make_fleet, make_message, values_of
+
+LIMITS = Loop(max_readings=6, max_payload_bytes=2000)
+CAPTURED = ("plant/{site}/{tank}/{part}",)
+FLEETS = {
+    "seconds": make_fleet(),
+    "milliseconds": make_fleet(time_unit="ms"),
+    "nanoseconds": make_fleet(time_unit="ns"),
+    "iso8601": make_fleet(time_unit="iso8601", timezone="Europe/Berlin"),
+    "untimed": make_fleet(time_path=None),
+    "sequence": make_fleet(time_path=None, sequence_path=("t",)),
+    "deep sequence": make_fleet(time_path=None, sequence_path=("m", "t")),
+    "id": make_fleet(stream="{site}/{$.id}"),
+    "two ids, untimed": make_fleet(stream="{$.id}/{$.m.id}", time_path=None),
+    "nested": make_fleet(time_path=("m", "t"), features=(Feature("a", path=("m", "pressure")), FEATURES[1])),
+    "envelope": make_fleet(records_path=("a",)),
+    "deep envelope": make_fleet(records_path=("m", "a"), stream="{$.id}"),
+    "nested in an envelope": make_fleet(records_path=("a",), time_path=("m", "t")),
+    "feature in the topic": make_fleet(subscribe=CAPTURED, feature_capture="part", stream="{site}/{tank}"),
+    "retained too": make_fleet(accept_retained=True),
+}
+TOPICS = ["plant/north/t7/telemetry", "plant/north/t7/temperature", "plant/north/t7/pressure"]
+
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from([2**63, -(2**63), 10**30, 1e300, "sNaN", "5", [], {}, [1], {"t": 1}])
+)
+NUMBERS = st.floats(-1, 11) | st.integers(0, 10)
+STAMPS = st.sampled_from([1767225599, 1767225599.123456, 1767225599123, NOW_NS, 0, -1, 7, "2026-01-01T00:00:00.5"])
+IDS = st.sampled_from(["x", "y", 1, "1", "ü", ""])
+
+
+def elements(odd: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Readings; now and then with something odd in the place of one field."""
+    m = {"t": STAMPS | odd, "id": IDS | odd, "pressure": NUMBERS | odd}
+    fields = {"t": STAMPS | odd, "id": IDS | odd, "pressure": NUMBERS | odd, "temperature": NUMBERS | odd}
+    return st.fixed_dictionaries({}, optional={**fields, "m": st.fixed_dictionaries({}, optional=m) | odd, "x": odd})
+
+
+def whole_elements(stamp: Any) -> st.SearchStrategy[dict[str, Any]]:
+    """Readings that lack nothing."""
+    m = st.fixed_dictionaries({"t": st.just(stamp), "id": st.sampled_from(["x", 7]), "pressure": NUMBERS | st.none()})
+    return st.fixed_dictionaries(
+        {
+            "t": st.just(stamp),
+            "id": st.sampled_from(["x", 7]),
+            "pressure": NUMBERS,
+            "temperature": st.none() | NUMBERS,
+            "m": m,
+        }
+    )
+
+
+ARRAYS = st.one_of(
+    st.lists(elements(ODD), max_size=7),
+    st.lists(elements(st.nothing()), max_size=7),
+    STAMPS.flatmap(lambda stamp: st.lists(whole_elements(stamp), min_size=1, max_size=6)),
+    st.lists(elements(st.nothing()) | ODD, max_size=4),
+)
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> bytes:
+    """An array, or one in an envelope with more fields; sometimes with a key twice, or cut."""
+    array = draw(ARRAYS)
+    around = draw(st.sampled_from([None, {}, {"t": 1767225599, "id": "e", "pressure": 3}]))
+    root = array if around is None else {**around, "a": array, "m": {"a": array}}
+    text = json.dumps(root, ensure_ascii=draw(st.booleans()))
+    if draw(st.integers(0, 9)) == 0:
+        text = text.replace('"pressure":', '"pressure": 1, "pressure":').replace('"m":', '"m": {"t": 5}, "m":')
+    body = text.encode(errors="surrogatepass")
+    return body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 19)) == 0 else body
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    payload=payloads(), name=st.sampled_from(sorted(FLEETS)), topic=st.sampled_from(TOPICS),
+    qos=st.sampled_from([0, 1]), retain=st.just(False) | st.booleans(), dup=st.booleans(),
+)  # fmt: skip
+@example(
+    payload=b'[{"t":1,"pressure":null,"temperature":1}]',
+    name="seconds",
+    topic=TOPICS[0],
+    qos=1,
+    retain=False,
+    dup=False,
+)
+@example(
+    payload=b'[{"t":-9223372036854775808,"pressure":1}]',
+    name="sequence",
+    topic=TOPICS[0],
+    qos=1,
+    retain=False,
+    dup=False,
+)
+@example(
+    payload=b'[{"t":1,"pressure":-0.0},{"t":1.5,"pressure":1e-320}]',
+    name="seconds",
+    topic=TOPICS[0],
+    qos=1,
+    retain=False,
+    dup=False,
+)
+@example(b'[{"t":1,"pressure":1},{"t":2,"pressure":null}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":2,"pressure":10.5}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":1767225901,"pressure":1}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'[{"t":1,"pressure":1},{"t":1e12,"pressure":1}]', "seconds", TOPICS[0], 1, False, False)
+@example(b'{"temperature":9,"a":[{"t":1,"pressure":1}]}', "envelope", TOPICS[0], 1, False, False)
+def test_both_ways_give_the_same(payload: bytes, name: str, topic: str, qos: int, retain: bool, dup: bool) -> None:
+    """To the bit: values, times, keys, deliveries, streams, reasons; in order, and single copies no less."""
+    fleet = FLEETS[name]
+    messages = [make_message(payload, topic, qos=qos, retain=retain, dup=dup, mid=mid) for mid in (3, 4)]
+    quick = Decoder([fleet], LIMITS).decode(messages, NOW_NS)
+    assert quick == careful_decoder(fleet, LIMITS).decode(messages, NOW_NS)
+    assert [list(map(type, one)) for one in quick.inputs] == [
+        list(map(type, one)) for one in careful_decoder(fleet, LIMITS).decode(messages, NOW_NS).inputs
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(set(FLEETS) - {"deep envelope"}))
+def test_plain_arrays_do_not_take_the_slow_way(name: str) -> None:
+    """Else the comparison above would compare nothing."""
+    fleet = FLEETS[name]
+    stamp: Any = {"ms": 1767225599000, "ns": NOW_NS, "iso8601": "2025-12-31T00:00:00Z"}.get(fleet.time_unit, 1767225599)
+    one = {"t": stamp, "id": "x", "pressure": 2.5, "temperature": 40, "m": {"t": stamp, "id": 4, "pressure": 1}}
+    array: Any = [one, {**one, "temperature": None}]
+    payload = {"a": array, "m": {"a": array}, "more": [1]} if fleet.records_path else array
+    decoder = Decoder([fleet], LIMITS)
+    message = make_message(payload, TOPICS[2] if fleet.feature_capture else TOPICS[0])
+    taken = decoder._arrays[0].read(message, decoder._find_route(message.topic), NOW_NS)
+    assert taken is not None
+    assert [one.kind for one in taken] == [Kind.READING] * 2
+
+
+def test_what_a_reading_lacks_is_looked_for_in_the_envelope() -> None:
+    """Then the message takes the careful reader, whole; an explicit null is not looked for."""
+    fleet = make_fleet(records_path=("a",))
+    decoded = decode(
+        {"t": 5, "temperature": 9, "a": [{"pressure": 1}, {"t": 6, "pressure": 2, "temperature": None}]}, fleet
+    )
+    assert [one.key for one in decoded.inputs] == [5 * 10**9, 6 * 10**9]
+    assert values_of(decoded.inputs[0]) == [1, 9]
+    assert math.isnan(values_of(decoded.inputs[1])[1])
+
+
+def test_equal_untimed_readings_of_one_array_are_not_copies() -> None:
+    """Each delivery has its own name, and a redelivery the same ones."""
+    array = [{"pressure": 1}] * 3
+    first, again = (decode(array, FLEETS["untimed"], dup=dup).inputs for dup in (False, True))
+    assert len({one.delivery for one in first}) == 3
+    assert [one.delivery for one in first] == [one.delivery for one in again]

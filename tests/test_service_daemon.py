@@ -1,0 +1,229 @@
+"""The daemon in this process, on a real broker: started, asked, configured anew, ended; what it left is replayed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.control import (
+    SOCKET_NAME,
+    HandOver,
+    LearnerReport,
+    ModelsQuery,
+    Promote,
+    Reset,
+    RollBack,
+    StatusQuery,
+    StreamsQuery,
+    call,
+)
+from gaugecast.errors import CommandRefused, ConfigError, StorageError
+from gaugecast.history import read_csv
+from gaugecast.records import Output
+from gaugecast.service.daemon import Daemon
+from gaugecast.service.replaying import fleet_called, replay_inputs, replay_ledger
+from gaugecast.status import Status
+from gaugecast.storage.models import ModelStore
+from support.models import random_model
+from support.mosquitto import Heard, Mosquitto, RawClient, run_mosquitto, wait_until
+
+CONFIG = """
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+client_id = "{client}"
+watch_drops = false
+[storage]
+directory = "{state}"
+[http]
+port = 0
+[fleet.tanks]
+subscribe = ["plant/{{tank}}"]
+period = "1s"
+time = "$.t"
+[fleet.tanks.features.level]
+unit = "m"
+"""
+MORE = """
+[fleet.pumps]
+subscribe = ["pump/{{pump}}"]
+period = "1s"
+time = "$.t"
+[fleet.pumps.features.flow]
+"""
+T0 = 1_700_000_000
+
+
+class Running:
+    """A daemon whose main loop turns in a thread of ours."""
+
+    def __init__(self, directory: Path, broker: Mosquitto, config: str = CONFIG) -> None:
+        self.path, self.state, self._broker = directory / "gaugecast.toml", directory / "state", broker
+        self.write(config)
+        self.daemon = Daemon(load_settings(self.path, {}))
+        self._thread = threading.Thread(target=self._run, name="daemon")
+        self._thread.start()
+        wait_until(lambda: self.daemon.status.ready, what="a daemon that forecasts")
+
+    def write(self, config: str) -> None:
+        """Replace the file."""
+        self.path.write_text(config.format(port=self._broker.port, state=self.state, client=self.state.parent.name))
+
+    def _run(self) -> None:
+        with ExitStack() as held:
+            self.daemon.startup(held)
+            self.daemon.main_loop()
+            self.daemon.shutdown()
+
+    def ask(self, request: msgspec.Struct) -> dict[str, Any]:
+        """Through the control socket."""
+        return call(self.state / SOCKET_NAME, request)
+
+    @property
+    def status(self) -> Status:
+        """As the control socket tells it."""
+        return msgspec.convert(self.ask(StatusQuery()), Status)
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self.daemon.ask_stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """One for all tests here; each uses topics of its own state."""
+    with run_mosquitto(tmp_path_factory.mktemp("broker")) as made:
+        yield made
+
+
+@contextmanager
+def running(directory: Path, broker: Mosquitto, config: str = CONFIG) -> Iterator[Running]:
+    """A daemon, stopped at the end if the test has not done so."""
+    made = Running(directory, broker, config)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def world(broker: Mosquitto) -> Iterator[RawClient]:
+    """A consumer of all forecasts that speaks for the sensors, too."""
+    made = RawClient(broker, subscribe="gaugecast/#")
+    yield made
+    made.close()
+
+
+def say(one: RawClient, topic: str, first: int, count: int, **values: Callable[[int], float]) -> None:
+    """`count` readings of one sensor, a second apart."""
+    one.publish(
+        [(topic, json.dumps({"t": T0 + i, **{k: f(i) for k, f in values.items()}}).encode())
+         for i in range(first, first + count)]
+    )  # fmt: skip
+
+
+def forecasts(heard: list[Heard], fleet: str) -> list[dict[str, Any]]:
+    """Messages of one fleet."""
+    return [json.loads(one.payload) for one in heard if one.topic.startswith(f"gaugecast/{fleet}/")]
+
+
+def settled(one: RawClient, fleet: str, count: int) -> list[dict[str, Any]]:
+    """Forecasts of a fleet, once there are `count`."""
+    wait_until(lambda: len(forecasts(one.heard, fleet)) >= count, what=f"{count} forecasts of {fleet}")
+    return forecasts(one.heard, fleet)
+
+
+def test_a_daemon_forecasts_answers_and_leaves_what_replays(
+    tmp_path: Path, broker: Mosquitto, world: RawClient
+) -> None:
+    """From the first lock to the last checkpoint, and once more over what it has written."""
+    with running(tmp_path, broker) as one:
+        say(world, "plant/a", 0, 20, level=lambda i: 3.0 + i % 4)
+        said = settled(world, "tanks", 20)
+        counts = one.status.fleets["tanks"].counts
+        wait_until(lambda: one.status.fleets["tanks"].counts.stepped == 20, what="twenty steps in the status")
+        (row,) = one.ask(StreamsQuery(match="a*"))["rows"]
+        assert (row["stream"], row["step"], row["observed"]) == ("a", 20, 6.0)
+        one.ask(Reset(fleet="tanks", stream="a"))
+        one.ask(LearnerReport(fleet="tanks", updates_total=7))
+        wait_until(lambda: one.status.fleets["tanks"].learner is not None, what="what the learner has told")
+        assert counts.rejected == 0
+    made: list[Output] = []
+    report = replay_ledger(one.state, one.daemon.settings.loop, each=made.append)
+    assert (report.outputs, report.differing, report.elsewhere) == (20, 0, False)
+    assert [json.loads(output.body) for output in made] == said
+    assert replay_ledger(one.state, one.daemon.settings.loop, upto=5).inputs == 5
+    with pytest.raises(StorageError, match="position"):
+        replay_ledger(one.state, one.daemon.settings.loop, at=-1)
+
+
+def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
+    tmp_path: Path, broker: Mosquitto, world: RawClient
+) -> None:
+    """Each command is an event at its place, and `models` tells who has which role."""
+    with running(tmp_path, broker) as one:
+        (fleet,) = resolve_fleets(one.daemon.settings)
+        model = random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1)
+        version = ModelStore(one.state).add("tanks", model)
+        with pytest.raises(CommandRefused, match="one of the fleets tanks expected"):
+            one.ask(HandOver(fleet="ships", version=version))
+        with pytest.raises(CommandRefused, match="a model in shadow expected"):
+            one.ask(Promote(fleet="tanks"))
+        one.ask(HandOver(fleet="tanks", version=version, reason="asked"))
+        roles = lambda: one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]  # noqa: E731
+        wait_until(lambda: "shadow" in roles(), what="a model in shadow")
+        say(world, "plant/b", 0, 30, level=lambda i: 3.0 + i % 4)
+        settled(world, "tanks", 30)
+        one.ask(Promote(fleet="tanks"))
+        wait_until(lambda: roles().keys() == {"in_force"}, what="a model in force")
+        one.ask(RollBack(fleet="tanks"))
+        wait_until(lambda: roles() == {}, what="persistence again")
+    assert replay_ledger(one.state, one.daemon.settings.loop).differing == 0
+
+
+def test_a_reload_brings_a_fleet_and_a_broken_file_changes_nothing(
+    tmp_path: Path, broker: Mosquitto, world: RawClient
+) -> None:
+    """The status says why a file was refused, until one is taken; fleets come and go without a restart."""
+    with running(tmp_path, broker) as one:
+        one.write(CONFIG + "[fleet.pumps]\nperiod = 3\n")
+        one.daemon.ask_reload()
+        wait_until(lambda: one.status.reload_refused is not None, what="a refusal")
+        assert "fleet.pumps" in (one.status.reload_refused or "")
+        one.write(CONFIG + MORE)
+        one.daemon.ask_reload()
+        wait_until(lambda: "pumps" in one.status.fleets and one.status.reload_refused is None, what="a new fleet")
+        wait_until(lambda: one.status.fleets["pumps"].streams is not None, what="a fleet at work")
+        say(world, "pump/x", 0, 3, flow=lambda i: 1.0 + i)
+        settled(world, "pumps", 3)
+        one.write(CONFIG)
+        one.daemon.ask_reload()
+        wait_until(lambda: one.status.fleets["pumps"].streams is None, what="a fleet that has left")
+        left = one.status.fleets["pumps"].counts
+        assert (left.received, left.stepped, left.forecasts) == (3, 3, 3)
+
+
+def test_a_file_of_readings_is_forecast_by_the_model_in_the_store(tmp_path: Path, broker: Mosquitto) -> None:
+    """`replay --csv`: through a pipeline of its own, the daemon's ledger untouched."""
+    with running(tmp_path, broker) as one:
+        settings = one.daemon.settings
+    fleet = fleet_called(resolve_fleets(settings), None)
+    with pytest.raises(ConfigError, match="one of tanks expected, got ships"):
+        fleet_called((fleet,), "ships")
+    file = tmp_path / "past.csv"
+    file.write_text("time,level\n" + "".join(f"{T0 + i},{3 + i % 4}\n" for i in range(12)))
+    ModelStore(one.state).add("tanks", random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1))
+    made: list[Output] = []
+    pipeline = replay_inputs(settings, fleet, read_csv(file, fleet, time_column="time"), each=made.append)
+    assert len(made) == 12
+    assert pipeline.parts["tanks"].in_force is not None
