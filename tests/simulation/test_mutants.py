@@ -12,7 +12,7 @@ from simulation.story import run
 #: Seeds tried with each mutant, those that have shown it first.
 _SHOWN = {
     "ack_without_commit": 5,
-    "checkpoint_while_holding": 91,
+    "checkpoint_while_holding": 242,
     "cursor_by_the_other_side": 12,
     "decoder_at_once": 30,
     "drop_held": 5,
