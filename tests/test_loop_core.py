@@ -216,3 +216,17 @@ def test_no_checkpoint_stands_before_rows_that_it_knows(
     before = plant.points.reached["checkpoint:header"]
     plant.turn(4)
     assert (plant.points.reached["checkpoint:header"] > before) == blind
+
+
+def test_the_next_process_lets_go_of_what_a_fleet_read_that_left_while_the_broker_was_away(plant: Plant) -> None:
+    """Else the broker would send its readings for as long as the session lives, to be refused one by one."""
+    plant.begin((TANKS, LEVELS))
+    plant.broker.cut()
+    plant.broker.lets_subscribe = False
+    plant.life.reconfigure((TANKS,))
+    plant.turn(2)
+    plant.life.kill()
+    plant.broker.lets_subscribe = True
+    plant.begin((TANKS,))
+    assert plant.broker.accept("level/a", b"{}").lost, "nobody listens to it"
+    assert not plant.broker.accept("tank/a", b"{}").lost
