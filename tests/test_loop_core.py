@@ -197,3 +197,17 @@ def test_orders_in_line_are_taken_without_waiting_for_a_message(plant: Plant) ->
     assert max(waits) == 0
     plant.turn(3)
     assert max(waits) > 0
+
+
+def test_the_next_process_lets_go_of_what_a_fleet_read_that_left_while_the_broker_was_away(plant: Plant) -> None:
+    """Else the broker would send its readings for as long as the session lives, to be refused one by one."""
+    plant.begin((TANKS, LEVELS))
+    plant.broker.cut()
+    plant.broker.lets_subscribe = False
+    plant.life.reconfigure((TANKS,))
+    plant.turn(2)
+    plant.life.kill()
+    plant.broker.lets_subscribe = True
+    plant.begin((TANKS,))
+    assert plant.broker.accept("level/a", b"{}").lost, "nobody listens to it"
+    assert not plant.broker.accept("tank/a", b"{}").lost

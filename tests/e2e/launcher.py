@@ -33,10 +33,10 @@ def poison() -> None:
     """Die in `decode` of a null pointer."""
     decode = Decoder.decode
 
-    def deadly(self: Decoder, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def deadly(self: Decoder, messages: Sequence[Message], *more: int) -> Decoded:
         if any(b"poison" in message.payload for message in messages):
             ctypes.string_at(0)
-        return decode(self, messages, received_at_ns)
+        return decode(self, messages, *more)
 
     Decoder.decode = deadly  # type: ignore[method-assign]
 
@@ -45,10 +45,10 @@ def defect() -> None:
     """Raise in `decode` what nobody foresaw."""
     decode = Decoder.decode
 
-    def wrong(self: Decoder, messages: Sequence[Message], received_at_ns: int) -> Decoded:
+    def wrong(self: Decoder, messages: Sequence[Message], *more: int) -> Decoded:
         if any(b"poison" in message.payload for message in messages):
             raise ZeroDivisionError("nobody foresaw this")
-        return decode(self, messages, received_at_ns)
+        return decode(self, messages, *more)
 
     Decoder.decode = wrong  # type: ignore[method-assign]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,7 @@ from typing import Self
 from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import StorageBusy, StorageFull
+from gaugecast.events import Event, FleetConfigured
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
@@ -121,8 +122,10 @@ class Core:
         self.roles = ModelRoles(
             pipeline, ports.store, setup.learning, pending=self.orders.pending, engines=ports.engines
         )
-        self.roles.remember((fleet, event) for _, fleet, event in self.ledger.events())
-        self.link = ports.dial(setup.subscriptions, self._known_filters(), self.ledger.last_position > 0)
+        told = [(fleet, event) for _, fleet, event in self.ledger.events()]
+        self.roles.remember(told)
+        known = self._known_filters(event for _, event in told)
+        self.link = ports.dial(setup.subscriptions, known, self.ledger.last_position > 0)
         self.loop = DataLoop(
             link=self.link,
             ledger=self.ledger,
@@ -253,9 +256,14 @@ class Core:
                 return None
         return model
 
-    def _known_filters(self) -> list[str]:
-        """Filters of fleets as the ledger knows them: the broker may still hold our subscription to them."""
-        return [Pattern.parse(text).filter for part in self.pipeline.parts.values() for text in part.fleet.subscribe]
+    def _known_filters(self, told: Iterable[Event]) -> list[str]:
+        """Filters of all fleets that the ledger knows: the broker may still hold our subscription to them.
+
+        Also of those that have left: perhaps while the broker was away, and nobody has told it since.
+        """
+        fleets = [part.fleet for part in self.pipeline.parts.values()]
+        fleets += [Fleet.from_json(event.spec) for event in told if isinstance(event, FleetConfigured)]
+        return list(dict.fromkeys(Pattern.parse(text).filter for fleet in fleets for text in fleet.subscribe))
 
     def _prune(self) -> None:
         """Seal what is confirmed and let go of what is too old, if it is time, a little.
