@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaugecast.config.schema import Storage
+from gaugecast.events import ClockStepped
 from gaugecast.ledger import Ledger, LedgerReader
-from gaugecast.records import Commit, Parked
-from ledger_rows import SECOND, micro_batch, reading
+from gaugecast.records import Commit, Order, Parked
+from ledger_rows import SECOND, T0, micro_batch, reading
 
 DAY_S = 86_400
 OLD_AT_ONCE = Storage(keep_days=10 / DAY_S)  # ten seconds; the test's readings are one second apart
@@ -199,4 +200,34 @@ def test_a_state_that_came_back_is_kept_as_long_as_a_replay_may_need_it(tmp_path
     assert ledger.parked_state("tanks", "a", at_seq=1) == b"1"
     prune_all(ledger, 4)
     assert ledger.parked_state("tanks", "a", at_seq=1) is None
+    ledger.close()
+
+
+@pytest.mark.parametrize("segment_rows", [10, 1000])
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("step_s", [3600, 365 * DAY_S])
+def test_a_clock_that_is_set_lets_go_of_nothing_more(
+    tmp_path: Path, step_s: int, back: bool, segment_rows: int
+) -> None:
+    """For seconds or for good: rows and parked states are as old as they were, and go when they would have gone."""
+    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=segment_rows)
+    for first in range(0, 100, 10):
+        ledger.commit(Commit(*micro_batch(first, 10), confirmed=first))
+    ledger.commit(Commit([reading(100)], [0], [], parked=[Parked("tanks", "idle", b"state")], confirmed=100))
+    step = step_s * SECOND
+    told = [(step, T0 + 101 * SECOND + step), (-step, T0 + 102 * SECOND)][: 1 + back]
+    for moved, now in told:
+        ledger.commit(Commit([Order(ClockStepped(moved)).stamped(now)], [5], []))
+        prune_all(ledger, 1000)
+        assert ledger.first_seq == 91, "what came in the last ten seconds"
+        assert ledger.parked_state("tanks", "idle") == b"state"
+        assert ledger.received_at_ns == now
+    ledger.close()
+    ledger = Ledger.open(tmp_path, OLD_AT_ONCE, segment_rows=segment_rows)
+    assert ledger.received_at_ns == told[-1][1]
+    for i in range(20, 60):
+        ledger.commit(Commit([reading(i)._replace(received_at_ns=told[-1][1] + i * SECOND)], [0], [], confirmed=100))
+    prune_all(ledger, 1000)
+    assert ledger.parked_state("tanks", "idle") is None
+    assert ledger.first_seq > 101
     ledger.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gaugecast.config.schema import Storage
+from gaugecast.events import ClockStepped, decode_event
 from gaugecast.ledger import legacy, queries, sealed
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads
@@ -27,19 +29,23 @@ class Pruned(NamedTuple):
 def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int, sealing: bool) -> Pruned:
     """Delete a segment or some batches inside an open transaction; return how many inputs went.
 
-    Age is counted from the newest input's arrival, not from a clock: an idle ledger keeps what it has.
+    Age is counted from the newest input's arrival, not from a clock: an idle ledger keeps what it has. Steps of the
+    machine's clock since a row came do not count: nothing goes for them.
 
     Args:
         sealing: Batches are being sealed: nothing goes for want of room yet, since they will take a third of it.
     """
     connection = view.connection
     oldest_ns = heads.received_at_ns - int(storage.keep_days * _DAY_NS)
+    steps = _clock_steps(connection)
     too_large = not sealing and _used_bytes(connection) > storage.keep_gb * 1e9
     segment = sealed.oldest(connection)
     if segment is None:
         oldest = None if too_large else oldest_ns
-        gone = 0 if sealing else _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=oldest)
-    elif segment.last_seq <= floor_seq and (too_large or segment.received_at_ns <= oldest_ns):
+        gone = 0 if sealing else _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=oldest, steps=steps)
+    elif segment.last_seq <= floor_seq and (
+        too_large or segment.received_at_ns + _stepped_since(steps, segment.last_seq) <= oldest_ns
+    ):
         gone = _drop_segment(connection, segment)
     else:
         gone = 0
@@ -51,13 +57,26 @@ def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_s
     return Pruned(gone, parked)
 
 
+def _clock_steps(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """(seq, ns) of the kept events that say that the machine's clock was set; mostly none."""
+    rows = connection.execute('SELECT seq, detail FROM event_rows WHERE detail LIKE \'{"event":"clock"%\'')
+    events = [(seq, decode_event(detail)) for seq, detail in rows]
+    return [(seq, event.step_ns) for seq, event in events if isinstance(event, ClockStepped)]
+
+
+def _stepped_since(steps: Sequence[tuple[int, int]], seq: int) -> int:
+    return sum(step_ns for at_seq, step_ns in steps if at_seq > seq)
+
+
 def _drop_segment(connection: sqlite3.Connection, segment: sealed.SegmentRow) -> int:
     connection.execute("DELETE FROM segments WHERE first_seq = ?", (segment.first_seq,))
     connection.execute("DELETE FROM pieces WHERE id < ?", (sealed.piece_id(segment.last_seq + 1),))
     return segment.last_seq - segment.first_seq + 1
 
 
-def _drop_batches(view: View, heads: Heads, *, floor_seq: int, oldest_ns: int | None) -> int:
+def _drop_batches(
+    view: View, heads: Heads, *, floor_seq: int, oldest_ns: int | None, steps: Sequence[tuple[int, int]]
+) -> int:
     """Of a ledger so slow, or so small, that it has no segment: its oldest batches, old ones or (`None`) any.
 
     Rows of version 1 come first, and they are sealed before they go.
@@ -72,8 +91,9 @@ def _drop_batches(view: View, heads: Heads, *, floor_seq: int, oldest_ns: int | 
     ).fetchall()
     count, last = 0, 0
     for first, inputs, position, received in rows:
-        young = oldest_ns is not None and received > oldest_ns
-        if young or first + inputs - 1 > floor_seq or position > heads.confirmed:
+        end = first + inputs - 1
+        young = oldest_ns is not None and received + _stepped_since(steps, end) > oldest_ns
+        if young or end > floor_seq or position > heads.confirmed:
             break
         count, last = count + inputs, first
     if count:

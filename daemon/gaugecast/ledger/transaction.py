@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gaugecast.errors import Defect
-from gaugecast.events import encode_event
+from gaugecast.events import ClockStepped, encode_event
 from gaugecast.ledger import batches, legacy
 from gaugecast.ledger.packing import (
     BodyColumns,
@@ -77,6 +77,7 @@ def write_commit(
     confirmed = heads.confirmed if commit.confirmed is None else max(heads.confirmed, commit.confirmed)
     after = heads._replace(confirmed=confirmed)
     if commit.inputs:
+        _shift_parked(connection, commit.inputs)
         after = _add_batch(connection, ids, after, commit)
     elif after != heads:
         after.note(connection)
@@ -101,7 +102,7 @@ def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, com
     after = heads._replace(
         last_seq=heads.last_seq + count,
         last_position=heads.last_position + len(commit.outputs),
-        received_at_ns=max(heads.received_at_ns, commit.inputs[-1].received_at_ns),
+        received_at_ns=commit.inputs[-1].received_at_ns,
         written_bytes=heads.written_bytes + len(input_part) + len(output_part) + len(body_part),
     )
     connection.execute(
@@ -160,6 +161,16 @@ def _output_parts(ids: StreamIds, outputs: Sequence[Output], first_seq: int, inp
         pack_outputs(OutputColumns(kinds, causes, stream_ids, steps, forecasts, crcs)),
         pack_bodies(BodyColumns(topics, retains, qos, bodies)),
     )
+
+
+def _shift_parked(connection: sqlite3.Connection, inputs: Sequence[Input]) -> None:
+    """Where the machine's clock was set, parked streams move along: their age must not change by it.
+
+    That of other rows is reckoned when they are pruned; but streams stay parked for longer than events are kept.
+    """
+    step_ns = sum(one.event.step_ns for one in inputs if isinstance(one.event, ClockStepped))
+    if step_ns:
+        connection.execute("UPDATE parked SET parked_at_ns = parked_at_ns + ?", (step_ns,))
 
 
 def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> int:

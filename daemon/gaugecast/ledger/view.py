@@ -63,7 +63,8 @@ class View:
         ).fetchone()
         noted, newest = row[:4], row[6:]
         if newest[0] is not None:
-            noted = tuple(map(max, noted, newest))
+            received_at_ns = noted[3] if noted[0] >= newest[0] else newest[3]  # a clock that was wrong goes back
+            noted = *map(max, noted[:3], newest), received_at_ns
         return Ends(*noted, *row[4:6])
 
     @contextmanager
