@@ -16,7 +16,7 @@ _SHOWN = {
     "decoder_at_once": 30,
     "drop_held": 5,
 }
-_SHOWN |= {"no_epoch": 39, "one_side_is_both": 13, "step_again": 5}
+_SHOWN |= {"no_epoch": 39, "step_again": 5}
 _TRIED = 80
 
 
