@@ -21,6 +21,7 @@ ARGS ?=
 TESTS ?= tests
 WORKERS ?= 2
 KILLS ?= 200
+FLOORS ?=
 BENCH ?=
 SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
@@ -34,10 +35,10 @@ help:  ## this list
 demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; ARGS="--for 30", --mosquitto, --broker HOST:PORT
 	@$(VENV)/bin/gaugecast demo $(ARGS)
 
-test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some
+test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some, FLOORS=1 to hold coverage to its floors
 	GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
 		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 --cov --cov-report= $(TESTS)
-	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
+	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(FLOORS),,--no-floors)
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
 	$(PY) -m ruff check $(LINTED)
