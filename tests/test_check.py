@@ -17,7 +17,8 @@ from rich.console import Console, RenderableType
 from typer import Typer
 from typer.testing import CliRunner
 
-from gaugecast.cli.check import check_command, check_offline, check_online, render_plan, render_survey
+from gaugecast.cli.check import check_command, check_offline, check_online
+from gaugecast.cli.check_screen import render_plan, render_survey
 from gaugecast.cli.init import init_command, write_template
 from gaugecast.cli.survey import SYS_DROPPED, Survey
 from gaugecast.config import load_settings, resolve_fleets

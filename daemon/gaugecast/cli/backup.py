@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gaugecast.cli.figures import show_bytes
-from gaugecast.config import load_settings
+from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.ledger import copying
 from gaugecast.storage.backup import backup
 
 
 def backup_command(
     target: Annotated[Path, typer.Argument(help="An empty or new directory.")],
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
 ) -> None:
     """Copy ledger, checkpoints and weights, verified, while the daemon runs. Restore: copy it back, then start."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     report = backup(settings.storage.directory, target, copying)
     typer.echo(
         f"{target}: inputs {report.first_seq} to {report.last_seq}, {report.models} models, "

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gaugecast.config import load_settings
+from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.logs import configure
 
 
 def learn_command(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
     parent: Annotated[
         int | None, typer.Option(help="Process id of the daemon that started this; the learner ends with it.")
     ] = None,
@@ -25,7 +21,7 @@ def learn_command(
 
     Needs TensorFlow. Takes at most learning.cpu cores; if it fails, forecasts go on with the weights that are in force.
     """
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     configure(log_level)
     from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
@@ -29,10 +30,8 @@ from gaugecast.errors import ExitCode, GaugecastError
 app = typer.Typer(
     name="gaugecast",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Forecast sensor streams where they flow: MQTT readings in, one stateful LSTM a stream, forecasts out.",
     epilog="Begin with: gaugecast init, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
 )
 
@@ -40,6 +39,21 @@ app = typer.Typer(
 def _version() -> None:
     """Print the version."""
     typer.echo(__version__)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gaugecast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and end.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Forecast sensor streams where they flow: MQTT readings in, one stateful LSTM a stream, forecasts out."""
 
 
 app.command("run")(run_command)

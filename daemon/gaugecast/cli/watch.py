@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections import deque
@@ -27,9 +26,9 @@ from gaugecast.cli.figures import (
     show_value,
     sparkline,
 )
+from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.status import render_headline
-from gaugecast.config.load import load_settings
-from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery, call
+from gaugecast.control import StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable
 from gaugecast.status import Status
 
@@ -55,16 +54,14 @@ class _Widths(NamedTuple):
 
 
 def watch(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration file.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
     fleet: Annotated[str | None, typer.Option(help="Only streams of this fleet.")] = None,
     match: Annotated[str, typer.Option(help="Only streams whose id fits this shell pattern, such as 'hall/*'.")] = "*",
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
 ) -> None:
     """Watch the streams live: observed, forecast, residual, skill. Ctrl-C leaves; the daemon does not notice."""
-    socket = load_settings(config, os.environ).storage.directory / SOCKET_NAME
+    socket = find_daemon(config).socket
     console, trails = Console(), Trails()
     if once:
         answer = ask_streams(socket, StreamsQuery(fleet=fleet, match=match))

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from gaugecast.mqtt.causes import WrongName, explain_lookup, is_name_mismatch, names_of
+
 ADDRESS_TIMEOUT_S = 5.0  # for TCP and TLS with one address
 
 _Address = tuple[int, Any]  # family and what `socket.connect` takes
@@ -42,6 +44,7 @@ class Dialer:
         self._connected = False
         self._deadline = 0.0
         self.wants_write = True
+        self._wrong_name = False
         resolver = threading.Thread(target=_resolve, args=(host, port, self._found), name="resolve", daemon=True)
         resolver.start()
 
@@ -67,7 +70,12 @@ class Dialer:
         try:
             return self._go_on()
         except OSError as exc:
+            address = None if self._sock is None else (self._sock.family, self._sock.getpeername())
             self.close()
+            if is_name_mismatch(exc) and not self._wrong_name and address is not None and self._tls is not None:
+                # OpenSSL does not tell which names there are: look once more, without sending anything.
+                self._wrong_name, self._tls.check_hostname = True, False
+                self._addresses.insert(0, address)
             self._dial_next(exc)
             return None
 
@@ -115,6 +123,8 @@ class Dialer:
         except ssl.SSLWantWriteError:
             self.wants_write = True
         else:
+            if self._wrong_name:
+                raise WrongName(names_of(self._sock.getpeercert()))
             return self._release()
         self._expect_in_time("TLS handshake")
         return None
@@ -143,6 +153,6 @@ def _resolve(host: str, port: int, found: queue.SimpleQueue[list[_Address] | OSE
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        found.put(OSError(f"cannot resolve {host!r}: {exc}"))
+        found.put(OSError(explain_lookup(exc, host)))
     else:
         found.put([(family, address) for family, _, _, _, address in answers])
