@@ -134,7 +134,7 @@ def test_the_environment_overrides_any_key_of_the_file_and_adds_new_ones() -> No
         ("GAUGECAST_ZZZ", "x", "it has mqtt, storage, http, loop, learning, train, tune, autoencoder, fleet"),
         ("GAUGECAST_MQTT__PASSWORD", "hunter2", "password_file"),
         ("GAUGECAST_MQTT__PORT", "x", "expected a whole number, got 'x'"),
-        ("GAUGECAST_HTTP__PORT", "70000", "expected less than or equal to 65535, got 70000"),
+        ("GAUGECAST_HTTP__PORT", "70000", "expected a number, 0 to 65535, got 70000"),
     ],
 )
 def test_a_variable_that_cannot_be_meant_is_refused_by_its_name(variable: str, value: str, complaint: str) -> None:

@@ -200,6 +200,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         fleets: By name; `""`: messages of which no fleet could be told.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
 
@@ -215,6 +216,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     fleets: dict[str, FleetStatus] = {}
     degraded: list[str] = []
     reload_refused: str | None = None
+    warnings: list[str] = []
     metrics_url: str = ""
 
     def __post_init__(self) -> None:

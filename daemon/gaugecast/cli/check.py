@@ -16,11 +16,13 @@ from gaugecast.cli.check_screen import ListeningPlan, plan_to_json, render_plan,
 from gaugecast.cli.place import ConfigFile
 from gaugecast.cli.survey import Survey
 from gaugecast.config import Settings, load_settings, resolve_fleets
+from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.find import find_config
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
+from gaugecast.mqtt.credentials import make_tls_context
 from gaugecast.payloads import Decoder
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
@@ -58,16 +60,18 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     """
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
-    notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
-    return ListeningPlan(path, settings, fleets, tuple(notes))
+    notes = [*_check_files(path, settings.mqtt), *_check_directory(path, settings.storage.directory)]
+    return ListeningPlan(path, settings, fleets, tuple(notes), tuple(warn_of_exposure(settings)))
 
 
-def _check_directory(directory: Path) -> list[str]:
+def _check_directory(path: Path, directory: Path) -> list[str]:
     """Note a state directory that this user could neither write nor make; the daemon's user may be another."""
     if str(directory).startswith("$"):
         return []
     nearest = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
-    if os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK):
+    if nearest.exists() and not nearest.is_dir():
+        raise ConfigError(f"{path}: [storage] directory: expected a directory, {nearest} is a file; name another")
+    if os.access(nearest, os.W_OK | os.X_OK):
         return []
     return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must"]
 
@@ -86,13 +90,28 @@ def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
         if str(file).startswith("$"):
             notes.append(f"{key}: {file} is known only within the systemd unit (LoadCredential=)")
         elif _is_absent(file):
-            raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} does not exist")
+            raise ConfigError(
+                f"{path}: {key}: expected a file, {str(file)!r} does not exist; write it, or name another"
+            )
+        elif file.is_dir():
+            raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} is a directory")
         elif not os.access(file, os.R_OK):
             notes.append(f"{key}: {file} cannot be read by this user; the daemon's must")
     for place, side in (("mqtt", mqtt), ("mqtt.publish", mqtt.publishing)):
         if side.password_file is not None and side.username is None:
             raise ConfigError(f"{path}: [{place}] password_file: set without `username`; a broker expects both")
+    if not notes:
+        _check_tls(path, mqtt)
     return notes
+
+
+def _check_tls(path: Path, mqtt: Mqtt) -> None:
+    """Load what TLS would need."""
+    try:
+        make_tls_context(mqtt.tls)
+        make_tls_context(mqtt.publishing.tls, "mqtt.publish")
+    except ConfigError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
 
 
 def _is_absent(file: Path) -> bool:

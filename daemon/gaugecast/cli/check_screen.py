@@ -28,6 +28,7 @@ class ListeningPlan:
     settings: Settings
     fleets: tuple[Fleet, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def render_plan(plan: ListeningPlan) -> RenderableType:
@@ -50,6 +51,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
             ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
         ]
     rows += [("note", note) for note in plan.notes]
+    rows += [("warning", warning) for warning in plan.warnings]
     lines = Table.grid(padding=(0, 2))
     for name, text in rows:
         lines.add_row(Text(name, style="dim"), Text(text))  # Text: no markup, units stand in brackets
@@ -116,6 +118,7 @@ def plan_to_json(plan: ListeningPlan) -> dict[str, Any]:
         "metrics": {"host": http.host, "port": http.port},
         "fleets": {fleet.name: _fleet_to_json(fleet) for fleet in plan.fleets},
         "notes": list(plan.notes),
+        "warnings": list(plan.warnings),
     }
 
 

@@ -148,6 +148,8 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
+    for warning in answer.warnings:
+        yield "warning", Text(show_name(warning), style="yellow")
     if answer.metrics_url:
         yield "metrics", Text(answer.metrics_url)
 

@@ -6,6 +6,7 @@ Edges take the table that concerns them (`Mqtt`, `Storage`, …); the pipeline t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,24 @@ from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.config.table import Table as Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
+
+
+def _plain_host(host: str | None) -> str | None:
+    """Refuse URLs and `host:port`: each part of an address has a key of its own.
+
+    Raises:
+        ValueError: With what to write instead.
+    """
+    if host is None or (re.fullmatch(r"[^\s/]+", host) and not re.fullmatch(r"[^:]+:\d*", host)):
+        return host
+    scheme, _, rest = host.rpartition("://")
+    name, _, port = rest.split("/")[0].strip().rpartition("@")[2].partition(":")
+    mend = f'host = "{name or "broker.example"}"' + (f" and port = {port}" if port else "")
+    if scheme in ("mqtts", "ssl", "tls", "mqtt+ssl", "https"):
+        mend += " and the table [mqtt.tls]"
+    elif scheme in ("ws", "wss"):
+        mend += " with the broker's TCP port, for MQTT over WebSockets is not spoken"
+    raise ValueError(f"a name or an address alone; write {mend}")
 
 
 class Tls(Table):
@@ -48,6 +67,8 @@ class Publish(Table):
     password_file: Path | None = Field(default=None, description="file that holds the password of that user")
     tls: Tls | None = Field(default=None, description="present = TLS")
 
+    _host = field_validator("host")(_plain_host)
+
 
 class Mqtt(Table):
     """The broker, and the connection that subscribes."""
@@ -80,6 +101,8 @@ class Mqtt(Table):
     )
     tls: Tls | None = Field(default=None, description="present = TLS")
     publish: Publish = Publish()
+
+    _host = field_validator("host")(_plain_host)
 
     @property
     def publishing(self) -> Mqtt:
@@ -116,6 +139,8 @@ class Http(Table):
     stream_series: int = Field(
         default=200, ge=0, le=100_000, description="streams that get Prometheus series of their own"
     )
+
+    _host = field_validator("host")(_plain_host)
 
 
 class Loop(Table):

@@ -79,7 +79,8 @@ def _mend_name(failure: WrongName, settings: Mqtt, role: Role) -> str:
     names = ", ".join(failure.names) or "no host at all"
     return (
         f"{place_of(settings, role, 'host')} host: the broker's certificate is not for {settings.host!r} but for "
-        f"{names}; write one of these as host, or {place_of(settings, role, 'tls', below='tls')} verify_hostname = false"
+        f"{names}; write one of these as host, or set {place_of(settings, role, 'tls', below='tls')} "
+        "verify_hostname = false"
     )
 
 

@@ -70,12 +70,9 @@ class Dialer:
         try:
             return self._go_on()
         except OSError as exc:
-            address = None if self._sock is None else (self._sock.family, self._sock.getpeername())
+            again = self._look_at_names() if is_name_mismatch(exc) and not self._wrong_name else []
             self.close()
-            if is_name_mismatch(exc) and not self._wrong_name and address is not None and self._tls is not None:
-                # OpenSSL does not tell which names there are: look once more, without sending anything.
-                self._wrong_name, self._tls.check_hostname = True, False
-                self._addresses.insert(0, address)
+            self._addresses = again + self._addresses
             self._dial_next(exc)
             return None
 
@@ -128,6 +125,13 @@ class Dialer:
             return self._release()
         self._expect_in_time("TLS handshake")
         return None
+
+    def _look_at_names(self) -> list[_Address]:
+        """Dial the same address once more, only to see which names its certificate has: OpenSSL does not tell."""
+        assert self._sock is not None
+        assert self._tls is not None
+        self._wrong_name, self._tls.check_hostname = True, False
+        return [(self._sock.family, self._sock.getpeername())]
 
     def _is_connected(self, sock: socket.socket) -> bool:
         failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

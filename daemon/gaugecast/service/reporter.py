@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import TypeVar
 
 from gaugecast import __version__
+from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
 from gaugecast.loop.core import Core
@@ -88,6 +89,7 @@ class Reporter:
             fleets=fleets,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
+            warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )
 
