@@ -45,6 +45,12 @@ class ConfigError(GaugecastError):
     exit_code = ExitCode.CONFIG
 
 
+class WrongUse(GaugecastError):
+    """What a command was given to work on is not what it takes; the message says what to give instead."""
+
+    exit_code = ExitCode.USAGE
+
+
 class ModelError(GaugecastError):
     """A weights file or manifest is damaged, unsafe, or does not fit its fleet."""
 

@@ -11,7 +11,7 @@ import typer
 from gaugecast import __version__
 from gaugecast.cli.autoencoder import autoencoder_command
 from gaugecast.cli.backtest import backtest_command
-from gaugecast.cli.backup import backup_command
+from gaugecast.cli.backup import backup_command, restore_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
 from gaugecast.cli.help import use_our_help
@@ -66,6 +66,7 @@ app.command("quarantine")(quarantine_command)
 app.command("replay")(replay_command)
 app.command("backtest")(backtest_command)
 app.command("backup")(backup_command)
+app.command("restore")(restore_command)
 app.add_typer(models_app, name="models")
 app.command("learn")(learn_command)
 app.command("train")(train_command)

@@ -199,6 +199,7 @@ def _kept(storage: StorageStatus) -> Text:
     return _join(
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
         None if size is None else (f"ledger {show_bytes(size)}", ""),
+        None if storage.backup_age_s is None else (f"backup {show_age(storage.backup_age_s)} ago", ""),
         None if not rows else (f"{rows:,} in quarantine", "yellow"),
     )
 

@@ -36,10 +36,15 @@ def seconds(at_ns: int) -> float:
 
 
 class BodyWriter:
-    """Makes the messages of one fleet."""
+    """Makes the messages of one fleet.
+
+    Attributes:
+        lineage: Named in each message; empty where the ledger has none yet.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
+        self.lineage = ""
         self.names = tuple(f.name for f in fleet.forecast_features)
 
     def topic(self, stream: str) -> str:
@@ -61,7 +66,7 @@ class BodyWriter:
         """One message.
 
         Args:
-            stream, step: Name the message for ever.
+            stream, step: Name the message for ever, within its lineage.
             at_ns: Event time of the step that the forecast was made at.
             horizons: (H, G) forecasts for 1…H ticks ahead, in the sensors' units.
             observed: (G,) what was measured; NaN, printed as null, where nothing was.
@@ -74,6 +79,7 @@ class BodyWriter:
         message: dict[str, object] = {
             "fleet": self.fleet.name,
             "stream": stream,
+            **({"lineage": self.lineage} if self.lineage else {}),
             "step": step,
             "at": seconds(at_ns),
             "for": seconds(at_ns + period),

@@ -32,6 +32,8 @@ from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
 
+#: Events whose stream's parked state is used up.
+_OUT_OF_THE_LEDGER = (events.StreamUnparked, events.StreamForgotten)
 #: With less than this in the last batch nothing is gained by waiting for more.
 _LINGER_FROM = 50
 _IDLE_S = 0.25
@@ -147,7 +149,8 @@ class DataLoop:
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
         self._note_connects()
-        inputs = [order.stamped(now_ns) for order in self._events()]
+        orders = self._events()
+        inputs = [order.stamped(now_ns) for order in orders]
         most = self._settings.batch_readings
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
@@ -159,7 +162,7 @@ class DataLoop:
         inputs += decoded.inputs
         if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
-        names = [(order.fleet, order.stream) for order in unparked]
+        names = [(o.fleet, o.stream) for o in (*orders, *unparked) if isinstance(o.event, _OUT_OF_THE_LEDGER)]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
         return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
 

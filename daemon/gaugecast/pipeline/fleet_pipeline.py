@@ -106,7 +106,7 @@ class FleetPipeline:
                 expert.fleet = self.fleet
         else:
             self._take_over_names(old)
-        self.writer = ForecastWriter(self.fleet, self.table, self.totals)
+        self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
 
     def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}

@@ -52,6 +52,31 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
     part.table["step"][slot] = memory.come_back(part.fleet.name, stream, parked=step)
 
 
+def forget(part: FleetPipeline, stream: str, memory: StepMemory) -> None:
+    """Let go of a stream that is in memory, but for its step number."""
+    slot = part.table.slots.get(stream)
+    if slot is None:
+        return
+    memory.leave(part.fleet.name, stream, int(part.table["step"][slot]))
+    part.totals.held -= int(part.table["held"][slot])
+    part.table.remove(stream)
+
+
+def rename(part: FleetPipeline, stream: str, to: str, memory: StepMemory) -> None:
+    """Let a stream go on under another id, above all step numbers that either has ever had there.
+
+    Nothing happens where the one is not here, or the other is.
+    """
+    table = part.table
+    slot = table.slots.get(stream)
+    if slot is None or to in table.slots:
+        return
+    step = int(table["step"][slot])
+    memory.leave(part.fleet.name, stream, step)
+    table.rename(stream, to)
+    table["step"][slot] = max(step, memory.come_back(part.fleet.name, to))
+
+
 def _meaning(part: FleetPipeline, table: str) -> bytes:
     """Bytes that differ where rows of the same layout mean something else."""
     expert = part.experts.get(table)

@@ -49,6 +49,7 @@ class Pipeline:
 
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
+        lineage: Named in each message; empty until an event says one.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
@@ -62,6 +63,7 @@ class Pipeline:
         self.deliveries = Deliveries()
         self.steps = StepMemory()
         self.clock_ahead_ns = 0
+        self.lineage = ""
         self.snapshot: Snapshot | None = None
         self.birth_tokens = limits.new_streams_per_s * _BURST_S
         self.birth_at_ns = 0
@@ -214,6 +216,8 @@ class Pipeline:
                 self.deliveries.clear()
             case events.LimitsSet():
                 self.set_limits(event)
+            case events.LineageBegun():
+                self.begin_lineage(event.lineage)
             case events.ClockStepped():
                 self.clock_ahead_ns = max(0, self.clock_ahead_ns + event.step_ns)
                 for each in self.parts.values():
@@ -240,6 +244,11 @@ class Pipeline:
                 self._warm(part, one.values)
             case events.StreamsReset():
                 part.reset(one.stream)
+            case events.StreamForgotten():
+                parking.forget(part, one.stream, self.steps)
+                part.totals.unparked += event.parked
+            case events.StreamRenamed():
+                parking.rename(part, one.stream, event.to, self.steps)
             case events.StreamUnparked():
                 if one.stream not in part.table.slots:
                     self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
@@ -278,9 +287,17 @@ class Pipeline:
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
 
+    def begin_lineage(self, lineage: str) -> None:
+        """Let messages name it from here on."""
+        self.lineage = lineage
+        for part in self.parts.values():
+            part.writer.set_lineage(lineage)
+
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        return FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
+        part = FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
+        part.writer.set_lineage(self.lineage)
+        return part
 
     def _configure(self, fleet: Fleet, cause: int, result: Outcome) -> None:
         old = self.parts.get(fleet.name)

@@ -40,6 +40,7 @@ from gaugecast.service.transitions import TransitionLog
 from gaugecast.status import FleetStatus, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
+from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import StateLock
 from gaugecast.storage.models import ModelStore
 from gaugecast.web import Health, Web, readiness_of
@@ -207,6 +208,7 @@ class Daemon:
             notes=notes,
             engines=EngineLoader(),
             alive=self._note_alive,
+            new_lineage=new_lineage,
         )
 
     def _note_alive(self) -> None:
