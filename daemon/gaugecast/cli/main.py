@@ -14,6 +14,7 @@ from gaugecast.cli.backtest import backtest_command
 from gaugecast.cli.backup import backup_command, restore_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
+from gaugecast.cli.export import export_command
 from gaugecast.cli.help import use_our_help
 from gaugecast.cli.init import init_command
 from gaugecast.cli.learn import learn_command
@@ -22,6 +23,7 @@ from gaugecast.cli.quarantine import quarantine_command
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
 from gaugecast.cli.status import status
+from gaugecast.cli.streams import streams_app
 from gaugecast.cli.train import train_command
 from gaugecast.cli.tune import tune_command
 from gaugecast.cli.watch import watch
@@ -62,6 +64,8 @@ app.command("init")(init_command)
 app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)
+app.add_typer(streams_app, name="streams")
+app.command("export")(export_command)
 app.command("quarantine")(quarantine_command)
 app.command("replay")(replay_command)
 app.command("backtest")(backtest_command)
