@@ -152,7 +152,7 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
     yield "Times", tanks, 'timezone = "Berlin"', f"[{tanks}] timezone", "Europe/Berlin"
     yield "Times", tanks, 'sequence = "$.seq"', f"[{tanks}] sequence", "remove one"
     # -- fleets
-    yield "Fleets and features", "fleet.my tanks", 'period = "1s"', "[fleet.my tanks]", "close the table's name"
+    yield "Fleets and features", "fleet.my tanks", 'period = "1s"', f"{FILE}:15:11", "close the table's name"
     yield "Fleets and features", pressure, 'role = "input"', f"[{tanks}] features", 'one needs role = "forecast"'
     yield (
         "Fleets and features",

@@ -183,6 +183,7 @@ def test_topics_that_are_published_are_named() -> None:
     """The default output and the status topic, as the schema has them."""
     topics = {FleetTable.model_fields["output"].default, Mqtt.model_fields["status_topic"].default}
     told = set(re.findall(r"`(gaugecast/[^`]*)`", page("messages.md"))) - {"gaugecast/forecast/forecast.schema.json"}
+    topics.add(Mqtt().old_status_topic)
 
     assert told == topics
 

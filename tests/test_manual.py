@@ -41,7 +41,7 @@ def test_roff_takes_the_page_without_a_complaint(page: object) -> None:
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
     ran = subprocess.run(
-        ["groff", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True  # type: ignore[operator]
+        ["groff", "-K", "utf8", "-man", "-ww", "-Tutf8"], input=page(), capture_output=True, text=True, check=True  # type: ignore[operator]
     )  # fmt: skip
     assert ran.stderr == ""
     assert "`" not in ran.stdout

@@ -288,9 +288,10 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     hears = connect_of(broker.said)
     flags = [packet[packet.index(b"MQTT") + 5] for packet in (hears, speaks)]
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
-    assert [flag & 4 for flag in flags] == [0, 4]  # will
-    assert b"gaugecast/status" not in hears
-    assert b"gaugecast/status" in speaks
+    assert [flag & 4 for flag in flags] == [4, 4]  # will
+    assert b"gaugecast/status/me" not in hears
+    assert b"gaugecast/status/me" in speaks
+    assert b"gaugecast/status" in hears, "the topic of 0.1.0, for one version"
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 

@@ -81,7 +81,7 @@ def test_a_backup_never_overwrites(tmp_path: Path) -> None:
     Ledger.open(state, Storage()).close()
     target = tmp_path / "copy"
     backup(state, target, copying)
-    with pytest.raises(WrongUse, match=r"copy is not empty \(it has checkpoints, ledger.sqlite\)"):
+    with pytest.raises(WrongUse, match=r"copy is not empty \(it has checkpoints, ledger.sqlite"):
         backup(state, target, copying)
     with pytest.raises(WrongUse, match="lies in the state directory"):
         backup(state, state / "copies", copying)

@@ -178,7 +178,7 @@ def _visitor(mqtt: Mqtt) -> Mqtt:
             "client_id": f"{mqtt.client_id}{own}",
             "publish": publish,
             "session_expiry_s": 0,
-            "status_topic": f"{mqtt.status_topic}/check",
+            "status_topic": f"{mqtt.own_status_topic}/check",
         }
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.cli.place import ConfigFile, LogFormat, read_settings
 from gaugecast.logs import configure
 
 
@@ -16,13 +16,14 @@ def learn_command(
         int | None, typer.Option(help="Process id of the daemon that started this; the learner ends with it.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: LogFormat = "auto",
 ) -> None:
     """Learn beside the daemon: follow its ledger, train, hand weights over. Started by `run` if learning.mode is child.
 
     Needs TensorFlow. Takes at most learning.cpu cores; if it fails, forecasts go on with the weights that are in force.
     """
     settings = read_settings(config)
-    configure(log_level)
+    configure(log_level, log_format)
     from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
 
     learn(settings, parent=parent)

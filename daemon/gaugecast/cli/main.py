@@ -83,7 +83,7 @@ use_our_help(app)
 def main() -> None:
     """Run a command; a `GaugecastError` becomes a line on stderr and its exit code."""
     try:
-        app()
+        app(prog_name="gaugecast")  # also as `python -m gaugecast`
     except GaugecastError as exc:
         print(f"gaugecast: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)

@@ -18,6 +18,14 @@ from gaugecast.errors import ConfigError
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file. [default: {PLACES}]")
 ]
+LOG_FORMAT = "GAUGECAST_LOG_FORMAT"
+LogFormat = Annotated[
+    str,
+    typer.Option(
+        envvar=LOG_FORMAT, show_envvar=False,
+        help=f"plain, journal, json (an object a line), or auto: what suits stderr; also by {LOG_FORMAT}.",
+    ),
+]  # fmt: skip
 
 
 def read_settings(config: Path | None) -> Settings:

@@ -119,8 +119,8 @@ class Session:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.username_pw_set(settings.username, password)
-        if role.publishes:
-            client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
+        if role.will_topic:
+            client.will_set(role.will_topic, OFFLINE, qos=1, retain=True)
         connect_properties = None
         if self._v5 and role.keeps_session:
             connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -192,7 +192,8 @@ class Session:
 
     def push_status(self, text: str) -> None:
         """Push the retained status message, at QoS 0: on one connection TCP keeps it in order and whole."""
-        self._client.publish(self._settings.status_topic, text, qos=0, retain=True)
+        for topic in self._role.status_topics:
+            self._client.publish(topic, text, qos=0, retain=True)
 
     def _on_connect(
         self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None

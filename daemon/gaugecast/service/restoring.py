@@ -18,6 +18,7 @@ from gaugecast.config.schema import Storage
 from gaugecast.control import SOCKET_NAME
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import LineageBegun
+from gaugecast.files import make_private
 from gaugecast.ledger import copying
 from gaugecast.ledger.store import Ledger
 from gaugecast.records import Commit, Order, Verdict
@@ -86,7 +87,7 @@ def restore(source: Path, storage: Storage, *, replace: bool = False) -> Restore
 @contextmanager
 def _occupied(directory: Path) -> Iterator[None]:
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory)
     except OSError as exc:
         raise StorageError(f"[storage] directory: {directory} cannot be made: {exc.strerror}") from exc
     with StateLock(directory), StateLock(directory, LEARNER_FILE_NAME):

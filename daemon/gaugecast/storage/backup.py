@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gaugecast.errors import StorageError, WrongUse
+from gaugecast.files import make_private
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import FOLDER as MODELS_FOLDER
 
@@ -63,7 +64,7 @@ def backup(directory: Path, target: Path, ledger: CopiesLedger, *, config: Path 
     """
     check_target(directory, target)
     try:
-        _make_private(target)
+        make_private(target)
         models = copy_state(directory, target, ledger)
         if config is not None:
             shutil.copyfile(config, target / CONFIG_NAME)
@@ -149,10 +150,6 @@ def _note_backup(directory: Path, target: Path) -> None:
         os.replace(draft, directory / NOTE_NAME)
     except OSError:
         return
-
-
-def _make_private(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def copy_state(source: Path, target: Path, ledger: CopiesLedger) -> int:
