@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
         load_settings(path, {})
     assert complaint in str(refused.value)
     lines = str(refused.value).splitlines()
-    assert all(line.startswith(f"{path}:") or line[6:9] == " | " for line in lines)  # the latter: where in the file
+    assert all(line.startswith(f"{path}:") or line[5:8] == " | " for line in lines)  # the latter: where in the file
 
 
 def _reading(topics: str) -> str:

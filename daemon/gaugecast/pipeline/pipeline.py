@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import assert_never
 
 import numpy as np
@@ -20,17 +21,15 @@ from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import memories, parking, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
+from gaugecast.pipeline.births import Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.pipeline.intake import Deliveries, Intake
 from gaugecast.pipeline.step_memory import StepMemory
-from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
+from gaugecast.records import Input, Int64, Kind, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
 ModelLoader = Callable[[str, str], Model | None]
-
-#: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
-_BURST_S = 10
 
 #: Events after which a copy in the making is still that of the moment at which it began.
 _KEEP_A_SNAPSHOT = (events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed)
@@ -65,8 +64,7 @@ class Pipeline:
         self.clock_ahead_ns = 0
         self.lineage = ""
         self.snapshot: Snapshot | None = None
-        self.birth_tokens = limits.new_streams_per_s * _BURST_S
-        self.birth_at_ns = 0
+        self.births = Births(limits.new_streams_per_s)
         self.load_model = models
         self._trace = trace
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
@@ -126,7 +124,7 @@ class Pipeline:
                     else:
                         self._take_event(one, i, result)
             self._take_readings(inputs, begin, len(inputs), result)
-        result.outputs.sort(key=_cause_of)
+        result.outputs.sort(key=attrgetter("cause"))
         return result
 
     # -- readings
@@ -146,7 +144,7 @@ class Pipeline:
                 refusal = self._refusal(one)
                 if refusal:
                     self._reject(one, refusal, i, result)
-                    result.refused.append(_refused(one, refusal))
+                    result.refused.append(Refused(one.received_at_ns, one.fleet, one.stream, "", refusal, "", b""))
                     continue
                 slot = self._add(part, one.stream)
             again = one.delivery != 0 and self.deliveries.seen(one.delivery, one.dup)
@@ -167,14 +165,7 @@ class Pipeline:
         """Why no stream may come into being now; empty if one may."""
         if self.streams >= self.limits.max_streams:
             return "too_many_streams"
-        rate = self.limits.new_streams_per_s
-        elapsed_s = max(0, one.received_at_ns - self.birth_at_ns) / 1e9
-        self.birth_tokens = min(rate * _BURST_S, self.birth_tokens + elapsed_s * rate)
-        self.birth_at_ns = one.received_at_ns
-        if self.birth_tokens < 1:
-            return "stream_rate"
-        self.birth_tokens -= 1
-        return ""
+        return "" if self.births.take(self.limits.new_streams_per_s, one.received_at_ns) else "stream_rate"
 
     def _add(self, part: FleetPipeline, stream: str) -> int:
         self._touch(part.fleet.name, np.array([part.table.next_slot], np.int64))
@@ -282,7 +273,7 @@ class Pipeline:
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""
         if not self.limits_told:
-            self.birth_tokens = limits.new_streams_per_s * _BURST_S
+            self.births = Births(limits.new_streams_per_s)
         self.limits, self.limits_told = limits, True
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
@@ -307,11 +298,3 @@ class Pipeline:
                 old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part
-
-
-def _cause_of(output: Output) -> int:
-    return output.cause
-
-
-def _refused(one: Input, reason: str) -> Refused:
-    return Refused(one.received_at_ns, one.fleet, one.stream, "", reason, "", b"")
