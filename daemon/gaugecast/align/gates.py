@@ -45,8 +45,8 @@ class Round(NamedTuple):
     again: Bool
 
 
-def take_rows(r: Round, rows: Int64 | Bool) -> Round:
-    """Some rows of a round, by position or mask."""
+def take_rows(r: Round, rows: Int64 | Bool | slice) -> Round:
+    """Some rows of a round, by position, mask or slice."""
     at, received, key = r.at[rows], r.received[rows], r.key[rows]
     return Round(r.slots[rows], r.cause[rows], at, received, key, r.values[rows], r.dup[rows], r.again[rows])
 

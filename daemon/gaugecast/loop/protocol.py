@@ -14,10 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TypeVar
 
 from gaugecast import events
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
@@ -49,7 +49,7 @@ class MicroBatch:
     """A micro-batch on its way through the protocol; everything that its commit writes."""
 
     messages: Sequence[Message]
-    inputs: list[Input]
+    inputs: Inputs
     refused: list[Refused]
     unparked: list[tuple[str, str]]
     arrived_s: float
@@ -61,7 +61,7 @@ class RoundFacts:
     """What one round did, for the metrics and the checkpoints: what was stepped, counts, and seconds by stage."""
 
     messages: int = 0
-    inputs: Sequence[Input] = ()
+    inputs: Inputs = field(default_factory=Inputs)
     stage_s: dict[str, float] = field(default_factory=dict)
     commit_s: float | None = None
     latencies_s: list[float] = field(default_factory=list)
@@ -147,16 +147,16 @@ class DataLoop:
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
         self._note_connects()
-        inputs = [order.stamped(now_ns) for order in self._events()]
+        inputs = Inputs.of([order.stamped(now_ns) for order in self._events()])
         most = self._settings.batch_readings
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
         self._backlog.drop(len(messages))
         facts.messages = len(messages)
-        self.received.update(map(itemgetter(1), decoded.inputs))
+        self.received.update(decoded.inputs.fleet)
         unparked = self._unpark(decoded.inputs)
-        inputs += [order.stamped(now_ns) for order in unparked]
-        inputs += decoded.inputs
+        inputs.extend([order.stamped(now_ns) for order in unparked])
+        inputs.extend(decoded.inputs)
         if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
         names = [(order.fleet, order.stream) for order in unparked]
@@ -213,7 +213,7 @@ class DataLoop:
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
 
-    def _advance_in_parts(self, inputs: list[Input]) -> Outcome:
+    def _advance_in_parts(self, inputs: Inputs) -> Outcome:
         """`advance`; a message is whole, however long, so between two parts of it we show that we live.
 
         Ten thousand readings of one stream are as many steps one after the other: seconds, or half a minute where
@@ -280,7 +280,7 @@ class DataLoop:
             return
         many = self.publisher.confirmed - self._ledger.confirmed >= _SETTLE_COUNT
         if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
-            empty = MicroBatch((), [], [], [], 0.0, outcome=Outcome([], []))
+            empty = MicroBatch((), Inputs(), [], [], 0.0, outcome=Outcome([]))
             self._commit(empty, facts)
 
     @property
