@@ -32,8 +32,6 @@ from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
 
-#: With less than this in the last batch nothing is gained by waiting for more.
-_LINGER_FROM = 50
 _IDLE_S = 0.25
 #: With a window of 20 (mosquitto's default) a round would publish 20: so one round waits for PUBACKs, but not long.
 _PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
@@ -185,14 +183,19 @@ class DataLoop:
         return messages
 
     def _fill(self, most: int, facts: RoundFacts) -> None:
-        linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
         due_s = max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9)
         wait_s = 0.0 if self._ordered() else min(_IDLE_S, due_s)
-        messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, linger_s))
+        messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, self._linger_s()))
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
         self._backlog.add(messages, self._monotonic())
+
+    def _linger_s(self) -> float:
+        """How long to wait for more once a message is there: one that comes alone for nothing but the disk's sake."""
+        fill_s = self._settings.batch_ms / 1e3 if self._crowd > 1 else 0.0
+        rest_s = self._settings.commit_ms / 1e3 - (self._monotonic() - self._settled_at_s)
+        return max(fill_s, rest_s)
 
     def _take_out_drops(self, messages: list[Message]) -> list[Message]:
         """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
