@@ -49,20 +49,21 @@ class ForecastWriter:
             result: Takes the outputs.
         """
         slots, horizon = closed.slots, self.fleet.horizon
-        forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
-        fallback = np.ones(len(slots), bool)
         quality = quality | steps.fresh * WARMING
-        if expert is not None:
-            ready = expert.ready(slots)
-            fallback = ~ready
-            quality = quality | fallback * WARMING
-            if ready.any():
-                last = np.where(steps.fresh[:, None], np.nan, steps.last)
-                forecast[ready] = expert.peek(slots[ready], x[ready], last[ready], closed.at[ready], horizon)
+        ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots)
+        count = np.count_nonzero(ready)
+        if expert is not None and count == len(slots):
+            last = np.where(steps.fresh[:, None], np.nan, steps.last)
+            forecast = expert.peek(slots, x, last, closed.at, horizon)
+        else:
+            forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
+            quality |= ~ready * (FALLBACK if expert is None else FALLBACK | WARMING)
+        if expert is not None and 0 < count < len(slots):
+            last = np.where(steps.fresh[:, None], np.nan, steps.last)[ready]
+            forecast[ready] = expert.peek(slots[ready], x[ready], last, closed.at[ready], horizon)
         self._table["published"][slots] = forecast[:, 0]
         self._table["predicted"][slots] = predicted
-        self._totals.fallback_steps += int(fallback.sum())
-        quality = quality | fallback * FALLBACK
+        self._totals.fallback_steps += len(slots) - count
         version = None if expert is None else expert.version
         self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result)
 
