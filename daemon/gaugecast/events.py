@@ -137,6 +137,9 @@ FleetEvent = (
 )
 Event = FleetConfigured | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
 
+#: After these the ledger keeps no parked state of their stream.
+ENDS_OF_PARKING = (StreamUnparked, StreamForgotten)
+
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
