@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.cli.watch import ask_streams, json_of, line_of, tell_steps, turn_page
-from gaugecast.cli.watch_screen import MARKS, Trails, render_streams
+from gaugecast.cli.watch_screen import MARKS, Trails, render_streams, rows_within, whole_streams
 from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
 from gaugecast.status import FleetStatus, Status
@@ -253,12 +253,22 @@ def test_a_daemon_that_restarts_is_waited_for_and_said_once(capsys: pytest.Captu
 
 
 def test_pages_are_turned_within_what_there_is() -> None:
-    """Forwards, backwards, and out."""
+    """Forwards to the last page and no further, backwards, and out."""
     first = StreamsQuery(limit=24)
-    second = turn_page(first, "n", 30, 24)
+    second = turn_page(first, "n", 30, 12)
     assert second is not None
     assert second.offset == 12
-    assert turn_page(first, "p", 30, 24) == turn_page(first, "", 30, 24) == first
-    assert turn_page(second, "\x1b[5~", 30, 24) == first
-    assert turn_page(msgspec.structs.replace(first, offset=29), " ", 30, 24).offset == 29  # type: ignore[union-attr]
-    assert turn_page(first, "q", 30, 24) is None
+    assert turn_page(first, "p", 30, 12) == turn_page(first, "", 30, 12) == first
+    assert turn_page(second, "\x1b[5~", 30, 12) == first
+    last = msgspec.structs.replace(first, offset=24)
+    assert turn_page(last, " ", 30, 6) == last
+    assert turn_page(first, "q", 30, 12) is None
+
+
+def test_a_stream_that_is_cut_stands_on_the_next_page() -> None:
+    """A page counts only streams of which all features are shown; a screen too low for one shows it all the same."""
+    rows = [tank(number=n, feature=feature) for n in range(9) for feature in ("pressure", "temperature")]
+    asked = answer(*rows, total=9)
+    shown = rows_within(asked, width=80, height=17)
+    assert (len(shown), whole_streams(asked, shown)) == (7, 3)
+    assert len(rows_within(asked, width=80, height=1)) == 1

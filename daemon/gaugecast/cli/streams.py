@@ -17,12 +17,10 @@ from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.plot import plot_lines
 from gaugecast.cli.stream_past import Past, read_past
 from gaugecast.cli.watch import ask_streams
-from gaugecast.control import Forget, Rename, StreamRow, StreamsQuery, call
+from gaugecast.control import Forget, Rename, Reset, StreamRow, StreamsQuery, call
 from gaugecast.errors import WrongUse
 
-streams_app = typer.Typer(
-    no_args_is_help=True, help="List and show streams, rename them, and forget those that are gone."
-)
+streams_app = typer.Typer(no_args_is_help=True, help="List, show, rename, reset and forget streams.")
 
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where one has such a stream.")]
 _MOST = 200
@@ -169,6 +167,18 @@ def forget_stream(
     place = find_daemon(config)
     call(place.socket, Forget(fleet=_fleet_of(place.socket, stream, fleet), stream=stream))
     typer.echo(f"{stream} is forgotten")
+
+
+@streams_app.command("reset")
+def reset_stream(
+    stream: Annotated[str, typer.Argument(help="Its id.")],
+    config: ConfigFile = None,
+    fleet: FleetName = None,
+) -> None:
+    """Begin a stream's state anew, as after a long gap: its statistics and step numbers stay."""
+    place = find_daemon(config)
+    call(place.socket, Reset(fleet=_fleet_of(place.socket, stream, fleet), stream=stream))
+    typer.echo(f"{stream} begins anew")
 
 
 def _fleet_of(socket: object, stream: str, fleet: str | None) -> str:

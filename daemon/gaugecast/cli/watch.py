@@ -16,7 +16,7 @@ from rich.live import Live
 from gaugecast.cli.figures import NOTHING, show_name, show_value
 from gaugecast.cli.keys import open_keys
 from gaugecast.cli.place import ConfigFile, find_daemon
-from gaugecast.cli.watch_screen import Trails, render_streams
+from gaugecast.cli.watch_screen import Trails, render_streams, rows_within, whole_streams
 from gaugecast.control import StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable, WrongUse
 
@@ -139,31 +139,33 @@ def _follow(console: Console, socket: Path, query: StreamsQuery, every_s: float)
     with open_keys() as keys, Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             trails.update(shown.rows)
-            words = _KEYS if keys.there and shown.total > _streams_of(shown) else ""
-            screen = render_streams(shown, trails, width=console.width, height=console.height, gone=gone, keys=words)
-            live.update(screen, refresh=True)
-            turned = turn_page(query, keys.wait(every_s), shown.total, console.height)
+            width, height = console.width, console.height
+            rows = rows_within(shown, width=width, height=height, gone=gone, keys=_KEYS)
+            page = whole_streams(shown, rows)
+            words = _KEYS if keys.there and page < shown.total else ""
+            live.update(render_streams(shown, trails, width=width, height=height, gone=gone, keys=words), refresh=True)
+            turned = turn_page(query, keys.wait(every_s), shown.total, page)
             if turned is None:
                 return
-            query = turned
+            query = msgspec.structs.replace(turned, limit=height)
             try:
                 shown, gone = ask_streams(socket, query), ""
             except Unreachable as exc:
                 gone = str(exc)
 
 
-def _streams_of(answer: StreamsAnswer) -> int:
-    return len({(row.fleet, row.stream) for row in answer.rows})
+def turn_page(query: StreamsQuery, key: str, total: int, page: int) -> StreamsQuery | None:
+    """What is asked for after a key; `None`: enough.
 
-
-def turn_page(query: StreamsQuery, key: str, total: int, height: int) -> StreamsQuery | None:
-    """What is asked for after a key; `None`: enough. A page is as many streams as have room with a feature each."""
-    page = max(1, height - 12)
+    Args:
+        page: How many streams were shown whole.
+    """
+    page = max(1, page)
     if key in ("q", "Q", "\x1b"):
         return None
     offset = query.offset
     if key in ("n", " ", "\x1b[6~", "\x1b[B"):
-        offset = min(offset + page, max(0, total - 1))
+        offset = offset if offset + page >= total else offset + page  # the last page stays
     elif key in ("p", "\x1b[5~", "\x1b[A"):
         offset = max(0, offset - page)
     return msgspec.structs.replace(query, offset=offset)

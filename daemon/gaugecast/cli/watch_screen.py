@@ -113,12 +113,32 @@ def render_streams(
         gone: Why the daemon answers no more; `answer` is then its last.
         keys: What may be typed, for the last line.
     """
-    head = Text(f"○ no answer: {show_name(gone)}", style="bold red") if gone else render_headline(answer.status)
-    frame = _FRAME_LINES + len(head.wrap(Console(width=width), width)) - 1 + bool(keys)
-    rows = answer.rows if height is None else _fitting(answer.rows, max(1, height - frame))
+    head = _head(answer, gone)
+    rows = rows_within(answer, width=width, height=height, gone=gone, keys=keys)
     table = _table(rows, trails, _Widths.within(width))
     rates = Text() if gone else _rates(answer.status)
     return Group(head, rates, "", table, "", _foot(answer, rows, keys))
+
+
+def _head(answer: StreamsAnswer, gone: str) -> Text:
+    return Text(f"○ no answer: {show_name(gone)}", style="bold red") if gone else render_headline(answer.status)
+
+
+def rows_within(
+    answer: StreamsAnswer, *, width: int, height: int | None, gone: str = "", keys: str = ""
+) -> Sequence[StreamRow]:
+    """The rows that have room on such a screen; arguments as of `render_streams`."""
+    if height is None:
+        return answer.rows
+    frame = _FRAME_LINES + len(_head(answer, gone).wrap(Console(width=width), width)) - 1 + bool(keys)
+    return _fitting(answer.rows, max(1, height - frame))
+
+
+def whole_streams(answer: StreamsAnswer, rows: Sequence[StreamRow]) -> int:
+    """How many streams have all of their features among `rows`, which are the first of the answer's."""
+    cut = answer.rows[len(rows) : len(rows) + 1]
+    left_out = {(row.fleet, row.stream) for row in cut}
+    return len({(row.fleet, row.stream) for row in rows} - left_out)
 
 
 def _fitting(rows: Sequence[StreamRow], lines: int) -> Sequence[StreamRow]:
