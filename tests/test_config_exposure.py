@@ -65,4 +65,4 @@ def test_what_stays_on_this_machine_is_known_by_its_name(host: str, ours: bool) 
 def test_the_status_screen_shows_warnings() -> None:
     """As lines of their own."""
     told = msgspec.structs.replace(STATUS, warnings=["[mqtt] password_file: can be read by all"])
-    assert "warning     [mqtt] password_file: can be read by all" in screen(render_status(told))
+    assert "[mqtt] password_file: can be read by all" in screen(render_status(told))

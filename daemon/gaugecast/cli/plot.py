@@ -10,7 +10,7 @@ from rich.text import Text
 from gaugecast.cli.figures import show_value
 
 HEIGHT = 8  # lines
-_LEAST_WIDTH, _MARGIN = 20, 10  # characters; the margin has the figures of the axis
+_LEAST_WIDTH, _MARGIN = 20, 12  # characters; the margin has the figures of the axis
 #: Bits of the dots of a character, by column and row.
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BLANK = 0x2800
@@ -29,11 +29,12 @@ def plot_lines(observed: Line, expected: Line, *, width: int, height: int = HEIG
     if not known:
         return Text("          nothing was observed yet", style="dim")
     low, high = min(known), max(known)
+    size = max(abs(low), abs(high))
     columns = max(_LEAST_WIDTH, width - _MARGIN - 1)
     cells = [_dots(line, low, high, columns, height) for line in (observed, expected)]
     text = Text()
     for row in range(height):
-        figure = {0: show_value(high, high), height - 1: show_value(low, high)}.get(row, "")
+        figure = {0: show_value(high, size), height - 1: show_value(low, size)}.get(row, "")
         text.append(f"{figure:>{_MARGIN - 1}} ", style="dim")
         for over, under in zip(cells[0][row], cells[1][row], strict=True):
             text.append(chr(_BLANK | over | under), style="blue" if over else "cyan")
@@ -44,15 +45,15 @@ def plot_lines(observed: Line, expected: Line, *, width: int, height: int = HEIG
 def _dots(line: Line, low: float, high: float, columns: int, height: int) -> list[list[int]]:
     """The bits of each character; a step that falls between two dots' columns is joined to the one before."""
     cells = [[0] * columns for _ in range(height)]
-    span, across, down = (high - low) or 1.0, columns * 2 - 1, height * 4 - 1
-    middle = low == high
+    span, across, down = high / 2 - low / 2, columns * 2 - 1, height * 4 - 1  # halves: their difference is finite
+    middle = span == 0
     before: tuple[int, int] | None = None
     for i, value in enumerate(line):
         if value is None or not math.isfinite(value):
             before = None
             continue
         x = round(i * across / max(1, len(line) - 1))
-        y = down // 2 if middle else round((high - value) / span * down)
+        y = down // 2 if middle else round((high / 2 - value / 2) / span * down)
         for px, py in _between(before, (x, y)):
             cells[py // 4][px // 2] |= _BITS[px % 2][py % 4]
         before = (x, y)
