@@ -10,6 +10,7 @@ import pytest
 
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.duration import duration_text, parse_duration_ns
+from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 
@@ -333,3 +334,12 @@ def test_what_is_no_duration_is_refused(text: Any) -> None:
     """Nor anything longer than a century."""
     with pytest.raises(ConfigError, match="expected a duration"):
         parse_duration_ns(text)
+
+
+def test_each_daemon_has_a_status_topic_of_its_own() -> None:
+    """By its client id, also seen from the connection that publishes; the one of before only where all is as it was."""
+    one, other = Mqtt(client_id="a"), Mqtt(client_id="b")
+    assert (one.own_status_topic, other.own_status_topic) == ("gaugecast/status/a", "gaugecast/status/b")
+    assert one.old_status_topic == "gaugecast/status"
+    assert Mqtt(status_topic="x").old_status_topic == Mqtt(publish=Publish(username="out")).old_status_topic == ""
+    assert Mqtt(status_topic="x").own_status_topic == "x"

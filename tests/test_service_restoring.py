@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner, Result
 
 from gaugecast import events
+from gaugecast.cli.main import app
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.errors import AlreadyRunning, StorageError, WrongUse
 from gaugecast.ledger import Ledger, LedgerReader, copying
@@ -153,3 +155,28 @@ def test_without_the_event_messages_are_as_they_were(tmp_path: Path) -> None:
 
     assert "lineage" not in daemon.take(reading(0))[0]
     daemon.ledger.close()
+
+
+def test_backup_and_restore_by_command(tmp_path: Path) -> None:
+    """With the configuration for its place; what was done is told in words and as JSON, what is wrong in a sentence."""
+    daemon = begun(tmp_path / "state")
+    daemon.take(reading(0))
+    daemon.ledger.close()
+    config = tmp_path / "gaugecast.toml"
+    fleet = '[fleet.tanks]\nsubscribe = ["tank/{tank}"]\nperiod = 1\n[fleet.tanks.features.p]\n'
+    config.write_text(f'[storage]\ndirectory = "state"\n{fleet}')
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, [*words, "-c", str(config)])
+
+    told = json.loads(run("backup", str(tmp_path / "copies"), "--keep", "2", "--json").stdout)
+    again = run("backup", str(tmp_path / "copies"))
+    refused = run("restore", told["target"])
+    restored = run("restore", told["target"], "--replace")
+
+    assert (told["first_seq"], told["last_seq"]) == (1, 3)
+    assert (Path(told["target"]) / "gaugecast.toml").read_text() == config.read_text()
+    assert "is not empty" in str(again.exception)
+    assert "--replace" in str(refused.exception)
+    assert "lineage" in restored.stdout
+    assert "before-restore-" in restored.stdout
