@@ -290,7 +290,7 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
     assert [flag & 4 for flag in flags] == [0, 4]  # will
     assert b"gaugecast/status" not in hears
-    assert b"gaugecast/status/me" in speaks
+    assert b"gaugecast/status-me" in speaks
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 
