@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
-from typer.completion import get_completion_script
+from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from gaugecast import __version__
 from gaugecast.cli.help import called, paragraphs

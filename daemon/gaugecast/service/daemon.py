@@ -88,7 +88,7 @@ class Daemon:
         self._stopping = False
         self._reloading = False
         self._ready = False
-        self._announced = (0, 0, "")  # epochs of both connections, text
+        self._announced = (0, 0, "")  # epoch of the connection that speaks, reconnects of the one that hears, text
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
@@ -281,7 +281,7 @@ class Daemon:
     def _announce(self, status: Status) -> None:
         """Put it on the status topic where it is new, or the connection is: each begins with a bare `online`."""
         sender = self.core.link.sender
-        news = sender.epoch, self.core.link.subscriber.epoch, announcement(status)
+        news = sender.epoch, self.core.link.subscriber.counters.reconnects_total, announcement(status)
         if sender.connected and news != self._announced:
             self._announced = news
             sender.announce(news[2])
