@@ -49,7 +49,7 @@ def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
         return None
     if b"." not in joined:
         return [int(text) * scale_ns for text in joined.split(b",")]
-    digits = len(str(scale_ns)) - 1
+    digits = len(str(scale_ns)) - 1  # behind the point
     parts = [text.partition(b".") for text in joined.split(b",")]
     if max(len(decimals) for _, _, decimals in parts) > digits:
         return None
