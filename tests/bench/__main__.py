@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import time
+import traceback
 
-from bench import machine, results
+from bench import machine, page, results
 from bench.scale import FULL, QUICK, Scale
 
 GROUPS = (
@@ -36,13 +38,22 @@ def main() -> None:
     began = time.monotonic()
     for name, figure in machine.facts().items():
         print(f"{name}: {figure}", flush=True)
-    for group in options.group or GROUPS:
-        _measure(group, scale)
+    broken = [group for group in options.group or GROUPS if not _ends_well(group, scale)]
     print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    if broken:
+        sys.exit(f"not measured: {', '.join(broken)}")
     if not options.group and not options.quick:
-        from bench.page import write
+        page.write()
 
-        write()
+
+def _ends_well(group: str, scale: Scale) -> bool:
+    """Measure a group; one that breaks costs none of the others."""
+    try:
+        _measure(group, scale)
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _measure(group: str, scale: Scale) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from bench.meter import Meter
 from bench.rig import prepare, run_broker, run_daemon
@@ -16,6 +16,8 @@ from bench.scale import Scale
 from bench.traffic import Counter, Traffic, plan_of
 
 DRAIN_S = 60.0
+#: Whoever is slower than this while it warms up does not take part.
+WARM_RATE = 1000.0
 
 
 class Pace(NamedTuple):
@@ -46,8 +48,10 @@ class Lane:
 
     def warm(self, rounds: int) -> None:
         """Let every stream speak so often."""
-        self.traffic.begin_loop(self.counter, count=self.streams * rounds)
-        self.traffic.end()
+        count = self.streams * rounds
+        self.traffic.begin_loop(self.counter, count=count, seconds=DRAIN_S + count / WARM_RATE)
+        sent = self.traffic.end().sent
+        assert sent == count, f"expected {count:,} to come back, some {sent:,} did"
         self.drain()
 
     def pace(self, scale: Scale) -> Pace:
@@ -82,10 +86,12 @@ def our_lane(directory: Path, *, streams: int, qos: int, **tables: str) -> Itera
 def peer_lane(directory: Path, module: str, *words: str, streams: int, qos: int, rounds: int) -> Iterator[Lane]:
     """A peer, its streams warm."""
     with ExitStack() as stack:
-        broker = stack.enter_context(run_broker(directory / "broker"))
+        # gmqtt raises where it should wait for room in the broker's window, so no peer is given a small one.
+        broker = stack.enter_context(run_broker(directory / "broker", inflight=65_535))
         ready = Counter(broker.port, "ready", 1)
         stack.callback(ready.close)
-        child = stack.enter_context(_run_peer(module, str(broker.port), str(qos), *words))
+        log = stack.enter_context((directory / "peer.log").open("wb"))
+        child = stack.enter_context(_run_peer(log, module, str(broker.port), str(qos), *words))
         assert ready.reached(1, 120), f"{module} did not subscribe"
         lane = Lane(broker.port, child.pid, streams=streams, qos=qos)
         stack.callback(lane.close)
@@ -94,8 +100,9 @@ def peer_lane(directory: Path, module: str, *words: str, streams: int, qos: int,
 
 
 @contextmanager
-def _run_peer(module: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    child = subprocess.Popen([sys.executable, "-m", f"bench.peers.{module}", *words])
+def _run_peer(log: IO[bytes], module: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", f"bench.peers.{module}", *words]
+    child = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         yield child
     finally:

@@ -26,7 +26,7 @@ from support.models import random_model
 from support.mosquitto import Mosquitto, free_port, run_mosquitto, wait_until
 
 #: What all contestants get: queues that hold a burst, and a window that does not throttle.
-BROKER = "max_queued_messages 0\nmax_inflight_messages 1000\n"
+BROKER = "max_queued_messages 0\nmax_inflight_messages {inflight}\n"
 #: On the disk that the project is on: a directory for temporary files may be memory.
 PLACE = Path("build/bench")
 _CONFIG = """
@@ -98,9 +98,9 @@ def workplace() -> Iterator[Path]:
 
 
 @contextmanager
-def run_broker(directory: Path) -> Iterator[Mosquitto]:
-    """A broker that drops nothing."""
-    with run_mosquitto(directory, conf=BROKER, log_all=False) as broker:
+def run_broker(directory: Path, *, inflight: int = 1000) -> Iterator[Mosquitto]:
+    """A broker that drops nothing, and lets a client have so many messages on their way at QoS 1."""
+    with run_mosquitto(directory, conf=BROKER.format(inflight=inflight), log_all=False) as broker:
         yield broker
 
 

@@ -115,10 +115,10 @@ class Traffic:
         """Begin to send at a rate."""
         self._start(rate=rate, seconds=seconds)
 
-    def begin_loop(self, counter: Counter, *, count: int | None = None) -> None:
-        """Begin to send as fast as it comes back, until `end`; or `count` messages."""
+    def begin_loop(self, counter: Counter, *, count: int | None = None, seconds: float | None = None) -> None:
+        """Begin to send as fast as it comes back, until `stop`; or `count` messages, or so long."""
         before = counter.read()
-        self._start(count=count, upto=lambda: counter.read() - before)
+        self._start(count=count, seconds=seconds, upto=lambda: counter.read() - before)
 
     def stop(self) -> LoadReport:
         """Ask the load to end, and wait."""
