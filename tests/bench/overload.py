@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ LAG_S = 1.0
 SPARE_S = 5.0
 PATIENCE_S = 120.0
 _LOOK_S = 0.1
-_RATE_S = 1.0
+_RAMP_S, _RATE_S = 1.5, 1.0
 
 
 def measure(scale: Scale) -> list[Result]:
@@ -62,11 +63,13 @@ def _watch(lane: Lane, rate: float, *, until_s: float, lag: float = -1.0) -> Wat
             break
         time.sleep(_LOOK_S)
     lane.traffic.stop()
-    return Watched(now_s, least_rate(seen, _RATE_S))
+    return Watched(now_s, least_rate([look for look in seen if look[0] >= _RAMP_S], _RATE_S))
 
 
 def least_rate(seen: list[tuple[float, int]], window_s: float) -> float:
     """The least a second over stretches of at least `window_s` between looks (s, count); all, where it is short."""
+    if len(seen) < 2:
+        return math.inf  # over before it could be looked at
     rates = []
     start = 0
     for at_s, count in seen:
