@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.contest import Lane, Pace
 from bench.results import Bound, Result
-from bench.rig import prepare, run_broker, run_daemon, workplace
+from bench.rig import listening, prepare, run_broker, run_daemon, workplace
 from bench.scale import Scale
 
 BACKLOG = 300_000
@@ -40,7 +40,8 @@ def _catch_up(streams: int, scale: Scale) -> tuple[tuple[list[float], list[float
             before = counter.settled()
         traffic.offer(OFFERED, scale.count(BACKLOG) / OFFERED)
         waiting = traffic.sent - before
-        with run_daemon(config):
+        with listening() as (environment, ready), run_daemon(config, wait=False, environment=environment):
+            ready()
             began = time.monotonic()
             counter.reached(before + 1, PATIENCE_S)
             first_s = time.monotonic() - began

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bench.contest import Lane
 from bench.results import Bound, Result
-from bench.rig import prepare, run_broker, run_daemon, workplace
+from bench.rig import listening, prepare, run_broker, run_daemon, workplace
 from bench.scale import Scale
 from support.mosquitto import wait_until
 
@@ -64,19 +60,3 @@ def _restarts(config: Path, lane: Lane, tries: int) -> tuple[list[float], list[f
                 wait_until(lambda b=began: time.monotonic() > b + WORK_S, what="some seconds of work")
     lane.traffic.stop()
     return ready_s, first_s
-
-
-@contextmanager
-def listening() -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
-    """What systemd does for a unit: a socket, named in the environment, and a call that waits for READY=1 on it."""
-    # Not in the workplace: a socket's path may have a hundred characters.
-    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        address = str(Path(name) / "notify")
-        sock.bind(address)
-        sock.settimeout(60)
-
-        def ready() -> None:
-            while b"READY=1" not in sock.recv(4096).split(b"\n"):
-                pass
-
-        yield {"NOTIFY_SOCKET": address}, ready

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,3 +159,19 @@ def is_ready(daemon: DaemonRun) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def listening() -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
+    """What systemd does for a unit: a socket, named in the environment, and a call that waits for READY=1 on it."""
+    # Not in the workplace: a socket's path may have a hundred characters.
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        address = str(Path(name) / "notify")
+        sock.bind(address)
+        sock.settimeout(60)
+
+        def ready() -> None:
+            while b"READY=1" not in sock.recv(4096).split(b"\n"):
+                pass
+
+        yield {"NOTIFY_SOCKET": address}, ready
