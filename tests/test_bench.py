@@ -100,7 +100,7 @@ def test_processor_time_is_read_past_a_name_with_brackets() -> None:
 def test_a_closed_loop_allows_what_comes_back_in_half_a_second() -> None:
     """Few messages while nothing comes back; then in proportion to the rate."""
     now, heard = [0.0], [0]
-    allowed = Allowance(lambda: heard[0], lambda: now[0])
+    allowed = Allowance(lambda: heard[0], clock=lambda: now[0])
     assert allowed() == LEAST
 
     for _ in range(100):

@@ -55,11 +55,11 @@ def _pace(counter: Counter, meter: Meter, seconds: float) -> tuple[float, float]
 
 def _send(port: int, counter: Counter) -> None:
     """Send arrays as fast as their forecasts come back, until killed."""
-    allowed = Allowance(counter.read)
+    allowed = Allowance(counter.read, least=GATEWAYS * SIZE // 2)
     sock = wire.open_session("127.0.0.1", port, wire.Login("gateways"))
     begun_s, number = start_ns() // 10**9, 0
     while True:
-        if allowed() < number * SIZE and number >= GATEWAYS:
+        if allowed() < number * SIZE:
             time.sleep(0.002)
             continue
         at_s, gateway = begun_s + number // GATEWAYS, number % GATEWAYS

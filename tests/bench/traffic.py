@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gaugecast_sim.load import LoadGenerator, LoadReport
@@ -75,11 +76,14 @@ class Allowance:
 
     Args:
         heard: Messages that have come back so far.
+        least: So many may always be under way.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, heard: Any, clock: Any = time.monotonic) -> None:
-        self._heard, self._clock = heard, clock
+    def __init__(
+        self, heard: Callable[[], int], *, least: int = LEAST, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._heard, self._least, self._clock = heard, least, clock
         self._rate, self._looked = 0.0, (clock(), heard())
 
     def __call__(self) -> int:
@@ -89,7 +93,7 @@ class Allowance:
         if now - then >= _LOOK_S:
             self._rate += 0.2 * ((heard - before) / (now - then) - self._rate)
             self._looked = now, heard
-        return int(heard + max(LEAST, LOOP_S * self._rate))
+        return int(heard + max(self._least, LOOP_S * self._rate))
 
 
 class Traffic:
