@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from gaugecast_sim.link import PublishLink
 from gaugecast_sim.sink import Sink
 from support.mosquitto import wait_until
 
-STREAMS = 10_000
+STREAMS = 1000
 PROBES, PROBE_RATE = 100, 1000.0
 HOLD_S = 12.0
+#: What the learner wakes up to, and how long that may take, s.
+WAKING_RATE, BUSY_S = 2000.0, 240.0
 SHARES = (0.1, 0.5, 0.8)
 PERCENTILES = (50, 99, 99.9)
 BATCH_MS = Loop.model_fields["batch_ms"].default
@@ -39,9 +42,11 @@ def measure(scale: Scale) -> list[Result]:
         with run_daemon(config) as daemon:
             lane = Lane(broker.port, daemon.child.pid, streams=STREAMS, qos=1)
             lane.warm(10)
-            prober = Prober(broker.port)
-            _wait_busy(daemon, prober)
+            lane.traffic.begin(WAKING_RATE, BUSY_S)
+            _wait_busy(daemon, lambda: time.sleep(0.5))
+            lane.traffic.stop()
             held = lane.pace(scale).rate
+            prober = Prober(broker.port)
             for share in SHARES:
                 results += _at_share(lane, prober, share, held, scale)
             lane.close()
@@ -49,7 +54,7 @@ def measure(scale: Scale) -> list[Result]:
         config = prepare(place / "daemon", broker.port, qos=1, learning=LEARNING, loop="batch_ms = 0")
         with run_daemon(config) as daemon:
             prober = Prober(broker.port)
-            _wait_busy(daemon, prober)
+            _wait_busy(daemon, lambda: prober.latencies_ms(2.0))
             note = f"`batch_ms = 0`, {PROBE_RATE:,.0f} readings/s at QoS 1, learner on"
             results += _rows("latency_no_wait", prober.latencies_ms(scale.seconds(HOLD_S)), {99: 10.0}, note)
     return results
@@ -78,12 +83,12 @@ def _rows(name: str, taken_ms: list[float], bounds: dict[float, float], note: st
     ]  # fmt: skip
 
 
-def _wait_busy(daemon: DaemonRun, prober: Prober) -> None:
-    """Keep some load up until the learner has compiled and hands over."""
-    until = time.monotonic() + 180
+def _wait_busy(daemon: DaemonRun, pass_time: Callable[[], object]) -> None:
+    """Wait under some load until the learner has compiled and hands over."""
+    until = time.monotonic() + BUSY_S
     while daemon.metric("gaugecast_learner_handovers_total") < 2:
-        assert time.monotonic() < until, "the learner did not hand over within three minutes"
-        prober.latencies_ms(2.0)
+        assert time.monotonic() < until, f"the learner did not hand over within {BUSY_S:.0f} s"
+        pass_time()
 
 
 class Prober:
