@@ -53,7 +53,7 @@ def _measure_axis(axis: str, scale: Scale) -> list[Result]:
     took: list[list[float]] = [[] for _ in points]
     for _ in range(scale.rounds):
         for stand, found in zip(stands, took, strict=True):
-            found.append(stand.cost_us(scale.seconds(0.5)))
+            found.append(stand.cost_us(scale.seconds(0.3)))
     results = []
     for number, (point, found) in enumerate(zip(points, took, strict=True)):
         before = took[number - 1] if number else ()
