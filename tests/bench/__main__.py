@@ -9,23 +9,8 @@ import time
 import traceback
 
 from bench import machine, page, results
+from bench.groups import GROUPS
 from bench.scale import FULL, QUICK, Scale
-
-GROUPS = (
-    "throughput",
-    "overload",
-    "catchup",
-    "arrays",
-    "latency",
-    "disk",
-    "one_stream",
-    "rss",
-    "restart",
-    "scrape",
-    "engine",
-    "cost",
-    "learner",
-)
 
 
 def main() -> None:

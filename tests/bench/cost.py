@@ -59,7 +59,7 @@ def _measure_axis(axis: str, scale: Scale) -> list[Result]:
         before = took[number - 1] if number else ()
         allowed = SPARE * (1 if axis in CONSTANT else point / points[number - 1])
         bound = Bound("≤", round(allowed, 2), "ratio") if number else None
-        note = f"{axis} {point:,}" + (f"; the peer is {points[number - 1]:,}" if number else f" of {Plant()}")
+        note = f"{axis} {point:,}" + (f"; the peer is {points[number - 1]:,}" if number else "")
         results.append(Result(f"cost_{axis}_{point}_us", "µs", found, before, bound, note))
     print(f"    {axis}: " + ", ".join(f"{result.name} {np.median(result.ours):.1f}" for result in results), flush=True)
     return results
