@@ -99,7 +99,7 @@ def test_processor_time_is_read_past_a_name_with_brackets() -> None:
     assert cpu_s_of(line) == pytest.approx(2.0)
 
 
-def test_a_closed_loop_allows_what_comes_back_in_half_a_second() -> None:
+def test_a_closed_loop_allows_what_comes_back_in_a_second() -> None:
     """Few messages while nothing comes back; then in proportion to the rate."""
     now, heard = [0.0], [0]
     allowed = Allowance(lambda: heard[0], clock=lambda: now[0])

@@ -55,7 +55,7 @@ class Lane:
         self.drain()
 
     def pace(self, scale: Scale) -> Pace:
-        """Highest rate at which at most half a second's messages are under way, over some seconds."""
+        """Highest rate at which at most a second's messages are under way, over some seconds."""
         self.traffic.begin_loop(self.counter)
         time.sleep(scale.ramp_s)
         began, heard, cpu_s = time.monotonic(), self.counter.read(), self.meter.cpu_s

@@ -18,5 +18,5 @@ def measure(scale: Scale) -> list[Result]:
         paces = [lane.pace(scale) for _ in range(scale.rounds)]
     took_us = [1e6 / pace.rate for pace in paces]
     cpu = ", ".join(f"{pace.cpu_us:.0f}" for pace in paces)
-    note = f"elapsed a reading, half a second's under way; processor time {cpu} µs"
+    note = f"elapsed a reading, a second's under way; processor time {cpu} µs"
     return [Result("one_stream_us", "µs", took_us, bound=Bound("≤", 200.0), note=note)]

@@ -14,7 +14,7 @@ from gaugecast_sim.sink import Sink
 
 _FORK = multiprocessing.get_context("fork")
 #: A closed loop keeps what comes back in so many seconds under way, and never less than a few messages.
-LOOP_S, LEAST = 0.5, 16
+LOOP_S, LEAST = 1.0, 32
 _LOOK_S = 0.05
 
 
