@@ -25,13 +25,13 @@ class FleetPipeline:
         shadow: A model that is stepped beside it and only scored.
     """
 
-    def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
+    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, lineage: str = "") -> None:
         self.fleet = fleet
         self.totals = Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
-        self.writer = ForecastWriter(fleet, self.table, self.totals)
+        self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
         self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
         self._trace = trace
@@ -106,7 +106,7 @@ class FleetPipeline:
                 expert.fleet = self.fleet
         else:
             self._take_over_names(old)
-        self.writer = ForecastWriter(self.fleet, self.table, self.totals)
+        self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
 
     def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}

@@ -19,12 +19,17 @@ from gaugecast.streams.table import StreamTable
 class ForecastWriter:
     """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
 
-    def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals) -> None:
+    def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals, *, lineage: str = "") -> None:
         self.fleet = fleet
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
-        self._writer = BodyWriter(fleet)
+        self.set_lineage(lineage)
+
+    def set_lineage(self, lineage: str) -> None:
+        """From here on messages name it; what is said already, and not yet written, does not."""
+        self.lineage = lineage
+        self._writer = BodyWriter(self.fleet, lineage)
 
     def publish(
         self,
