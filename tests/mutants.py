@@ -15,6 +15,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.align import gates
+from gaugecast.batch import Inputs, Outputs
 from gaugecast.forecast import expert, scaling
 from gaugecast.loop import clock, core, lag, protocol, publisher
 from gaugecast.mqtt.subscriber import Subscriber
@@ -114,7 +115,7 @@ def _publish_without_ledger(patch: Patch) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
-        batch.outcome.outputs = []
+        batch.outcome.outputs = Outputs()
         commit(self, batch, facts)
         while queue and self._link.sender.room(1) > 0:
             one = queue.pop(0)
@@ -220,7 +221,7 @@ def _timer_first(patch: Patch) -> None:
     def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.MicroBatch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
-        batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]
+        batch.inputs = Inputs.of(timers + [one for one in batch.inputs if one.kind != Kind.TIMER])
         return batch
 
     patch(protocol.DataLoop, "_gather", impatient)

@@ -240,7 +240,7 @@ def test_every_dependency_says_why_it_is_here() -> None:
     declared = [
         *project["project"]["dependencies"],
         *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
-        *project["dependency-groups"]["dev"],
+        *(one for group in project["dependency-groups"].values() for one in group),
     ]
     names = sorted(re.split(r"[<>=!\[;]", one)[0].strip() for one in declared)
     table = section((ROOT / "CONTRIBUTING.md").read_text(), "Dependencies")

@@ -55,17 +55,15 @@ class ForecastWriter:
         """
         slots, horizon = closed.slots, self.fleet.horizon
         quality = quality | steps.fresh * WARMING
+        forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
         ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots)
-        count = np.count_nonzero(ready)
-        if expert is not None and count == len(slots):
-            last = np.where(steps.fresh[:, None], np.nan, steps.last)
-            forecast = expert.peek(slots, x, last, closed.at, horizon)
-        else:
-            forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
+        count = int(np.count_nonzero(ready))
+        if expert is not None and count:
+            rows = slice(None) if count == len(slots) else ready
+            last = np.where(steps.fresh[:, None], np.nan, steps.last) if horizon > 1 else steps.last
+            forecast[rows] = expert.peek(slots[rows], x[rows], last[rows], closed.at[rows], horizon)
+        if count < len(slots):
             quality |= ~ready * (FALLBACK if expert is None else FALLBACK | WARMING)
-        if expert is not None and 0 < count < len(slots):
-            last = np.where(steps.fresh[:, None], np.nan, steps.last)[ready]
-            forecast[ready] = expert.peek(slots[ready], x[ready], last, closed.at[ready], horizon)
         self._table["published"][slots] = forecast[:, 0]
         self._table["predicted"][slots] = predicted
         self._totals.fallback_steps += len(slots) - count

@@ -154,8 +154,8 @@ class Pipeline:
             part = self.parts.get(name)
             if part is None:
                 raise Defect(f"a reading of a configured fleet expected, got one of {name!r}")
-            known, streams = part.table.slots, rows.stream
-            slots[name] = found = [known.get(streams[place]) for place in places]
+            streams = rows.stream if len(places) == len(rows) else [rows.stream[place] for place in places]
+            slots[name] = found = list(map(part.table.slots.get, streams))
             if None in found:
                 new += [(place, name, i) for i, place in enumerate(places) if found[i] is None]
         for place, name, i in sorted(new):
