@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.ledger import columns, directory, packing
+from gaugecast.ledger.arrays import InputArrays, OutputArrays
+from gaugecast.ledger.blobs import Blobs
 from gaugecast.ledger.packing import BodyColumns, DamagedPart, InputColumns, OutputColumns
 from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.segment import Builder
@@ -83,7 +85,60 @@ def test_numbers_come_back_to_the_bit(column: list[float]) -> None:
 @given(column=st.lists(_blob, min_size=1, max_size=20))
 def test_blobs_come_back_whatever_their_lengths(column: list[bytes]) -> None:
     """Of one length, of some, of many."""
-    assert columns.decode_blobs(columns.encode_blobs(column), len(column)) == column
+    blobs = Blobs.of(column)
+    assert blobs.to_list() == column
+    assert columns.decode_blobs(columns.encode_blobs(blobs), len(column)).to_list() == column
+
+
+@given(column=st.lists(_blob, min_size=1, max_size=20), data=st.data())
+def test_blobs_are_taken_and_joined_as_a_list_would_be(column: list[bytes], data: st.DataObject) -> None:
+    """Of one length or of many; by places and by slices."""
+    places = data.draw(st.lists(st.integers(0, len(column) - 1)))
+    blobs = Blobs.of(column)
+    assert blobs.take(np.array(places, np.int64)).to_list() == [column[i] for i in places]
+    assert blobs.take(slice(None, None, -1)).to_list() == column[::-1]
+    assert Blobs.joined([blobs, blobs.take(slice(3)), Blobs.of([])]).to_list() == column + column[:3]
+
+
+def test_blobs_are_a_table_of_floats() -> None:
+    """Rows of an earlier, narrower configuration end in NaNs."""
+    rows = [struct.pack("<2d", 1.0, 2.0), struct.pack("<d", 3.0), b""]
+    assert Blobs.of(rows[:1] * 2).table().tolist() == [[1.0, 2.0]] * 2
+    assert np.array_equal(Blobs.of(rows).table(), [[1.0, 2.0], [3.0, np.nan], [np.nan] * 2], equal_nan=True)
+    assert Blobs.of(rows[2:]).table().shape == (1, 0)
+
+
+@given(
+    inputs=st.lists(st.lists(input_rows, min_size=1, max_size=6), min_size=1, max_size=3),
+    outputs=st.lists(st.lists(output_rows, min_size=1, max_size=6), min_size=1, max_size=3),
+)
+def test_arrays_read_and_write_what_commits_write(
+    inputs: list[list[tuple[object, ...]]], outputs: list[list[tuple[object, ...]]]
+) -> None:
+    """The same bytes, and joined ones are read as if one commit had written them."""
+    tables = [InputColumns._make(zip(*rows, strict=True)) for rows in inputs]
+    parts = [packing.pack_inputs(table) for table in tables]
+    arrays = [InputArrays.unpacked(part, len(rows)) for part, rows in zip(parts, inputs, strict=True)]
+    assert [one.pack() for one in arrays] == parts
+    assert [InputArrays.of(table).pack() for table in tables] == parts
+    rows = [row for some in inputs for row in some]
+    assert by_row(packing.unpack_inputs(InputArrays.joined(arrays).pack(), len(rows))) == rows
+    made = [OutputColumns._make(zip(*rows, strict=True)) for rows in outputs]
+    parts = [packing.pack_outputs(table) for table in made]
+    whole = [OutputArrays.unpacked(part, len(rows)) for part, rows in zip(parts, outputs, strict=True)]
+    assert [one.pack() for one in whole] == [OutputArrays.of(table).pack() for table in made] == parts
+    rows = [row for some in outputs for row in some]
+    assert by_row(packing.unpack_outputs(OutputArrays.joined(whole).pack(), len(rows))) == rows
+
+
+def test_deliveries_with_and_without_a_sign_are_not_put_into_one_part() -> None:
+    """No column of the format has both, so such batches stay apart."""
+    row = (0, 0, 1, 5, 5, 5, 7, 0, b"", "", "")
+    tables = [InputColumns(*((x,) for x in (*row[:6], delivery, *row[7:]))) for delivery in (-1, (1 << 64) - 1)]
+    apart = [InputArrays.unpacked(packing.pack_inputs(table), 1) for table in tables]
+    assert [one.deliveries[0] for one in apart] == [-1, -1]
+    with pytest.raises(struct.error, match="sign"):
+        InputArrays.joined(apart).pack()
 
 
 def test_decimals_of_a_sensor_take_little() -> None:
@@ -111,13 +166,13 @@ def test_a_segment_has_every_row_once_under_its_number(
         if few_streams:
             inputs = [(*row[:2], 1 + i % 2, *row[3:]) for i, row in enumerate(inputs)]
         first = 1000 + builder.inputs
-        builder.add_inputs(InputColumns._make(zip(*inputs, strict=True)))
+        builder.add_inputs(InputArrays.of(InputColumns._make(zip(*inputs, strict=True))))
         expected_inputs += inputs
         if outputs:
-            builder.add_outputs(OutputColumns._make(zip(*outputs, strict=True)), first_seq=first)
+            builder.add_outputs(OutputArrays.of(OutputColumns._make(zip(*outputs, strict=True))), first_seq=first)
             expected_outputs += [(row[0], first + row[1], *row[2:]) for row in outputs]  # type: ignore[operator]
-    made = dict(builder.pieces())
-    found = directory.Directory.unpack(builder.directory().pack(), 1000, 70)
+    made = dict(one for one in builder.pieces() if one is not None)
+    found = directory.Directory(builder.directory(), 1000, 70)
     numbered: dict[int, tuple[object, ...]] = {}
     said: dict[int, tuple[object, ...]] = {}
     for number, part in made.items():
@@ -125,11 +180,11 @@ def test_a_segment_has_every_row_once_under_its_number(
             piece = InputPiece(part, found, number)
             numbered |= zip(piece.rows.tolist(), by_row(piece.columns()), strict=True)
         else:
-            outs = OutputPiece.unpack(part, found, number)
+            outs = OutputPiece(part, found, number)
             rows = zip(
-                outs.kinds.tolist(), outs.seqs.tolist(), outs.stream_ids.tolist(), outs.steps.tolist(),
-                outs.forecasts, outs.body_crcs.tolist(), strict=True,
+                outs.kinds().tolist(), outs.seqs().tolist(), outs.stream_ids().tolist(), outs.steps().tolist(),
+                outs.forecasts().to_list(), outs.body_crcs().tolist(), strict=True,
             )  # fmt: skip
-            said |= zip(outs.positions.tolist(), rows, strict=True)
+            said |= zip(outs.positions().tolist(), rows, strict=True)
     assert numbered == dict(enumerate(expected_inputs))
     assert said == dict(enumerate(expected_outputs, 70))

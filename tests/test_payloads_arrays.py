@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature
-from gaugecast.payloads import Decoder
-from gaugecast.records import Kind
+from gaugecast.payloads import Decoder, arrays, careful, identity
+from gaugecast.records import Kind, Message
 from support.payloads import FEATURES, NOW_NS, careful_decoder, decode, make_fleet, make_message, values_of
 
 LIMITS = Loop(max_readings=6, max_payload_bytes=2000)
@@ -169,3 +169,21 @@ def test_equal_untimed_readings_of_one_array_are_not_copies() -> None:
     first, again = (decode(array, FLEETS["untimed"], dup=dup).inputs for dup in (False, True))
     assert len({one.delivery for one in first}) == 3
     assert [one.delivery for one in first] == [one.delivery for one in again]
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_a_message_is_hashed_once_however_many_readings_it_has(monkeypatch: pytest.MonkeyPatch, odd: bool) -> None:
+    """Also where the careful reader takes it; both give a reading the same name."""
+    hashed: list[bytes] = []
+    real = identity.delivery_hash
+
+    def count(message: Message) -> int:
+        hashed.append(message.payload)
+        return real(message)
+
+    for module in (arrays, careful):
+        monkeypatch.setattr(module, "delivery_hash", count)
+    array = [{"pressure": 1}] * 50 + ([{"pressure": "odd"}] if odd else [])
+    inputs = decode(array, FLEETS["untimed"]).inputs
+    assert len(hashed) == 1
+    assert len({one.delivery for one in inputs[:50]}) == 50

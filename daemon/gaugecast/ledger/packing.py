@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _RAW, _DEFLATED = b"\0", b"\1"
-_ONE, _ALL, _LIKE = 0, 1, 2
+ONE, ALL, LIKE = 0, 1, 2
 #: Parts shorter than this are kept as they are: to begin a compression costs 14 µs, about what a page costs.
 _COMPRESSED_FROM = 128
 _WIDTH = {"B": 1, "I": 4, "q": 8, "Q": 8}
@@ -140,12 +140,23 @@ def close_part(raw: bytes, *, compress: bool = True) -> bytes:
     return zlib.crc32(stored).to_bytes(4, "little") + stored
 
 
-def open_part(part: bytes) -> bytes:
-    """Inverse of `close_part`. Raises `DamagedPart`."""
+def check_part(part: bytes) -> memoryview:
+    """What stands behind the checksum, still as it is stored. Raises `DamagedPart` where that is another."""
     stored = memoryview(part)[4:]
     if not stored or zlib.crc32(stored) != int.from_bytes(part[:4], "little"):
         raise DamagedPart(f"checksum {part[:4].hex()} expected of {len(stored)} bytes that have another")
-    return zlib.decompress(stored[1:], -15) if stored[0] == _DEFLATED[0] else bytes(stored[1:])
+    return stored
+
+
+def open_part(part: bytes) -> bytes:
+    """Inverse of `close_part`. Raises `DamagedPart`."""
+    stored = check_part(part)
+    if stored[0] != _DEFLATED[0]:
+        return bytes(stored[1:])
+    try:
+        return zlib.decompress(stored[1:], -15)
+    except zlib.error as exc:
+        raise DamagedPart(str(exc)) from exc
 
 
 def _close(*columns: bytes) -> bytes:
@@ -155,10 +166,10 @@ def _close(*columns: bytes) -> bytes:
 def _numbers(code: str, column: Sequence[int], *, like: Sequence[int] | None = None) -> bytes:
     count, first = len(column), column[0]
     if count == 1 or column.count(first) == count:
-        return _PACK_ONE[code](_ONE, first)
+        return _PACK_ONE[code](ONE, first)
     if like is not None and tuple(column) == tuple(like):
-        return bytes((_LIKE,))
-    return struct.pack(f"<B{count}{code}", _ALL, *column)
+        return bytes((LIKE,))
+    return struct.pack(f"<B{count}{code}", ALL, *column)
 
 
 def _wide_numbers(column: Sequence[int]) -> bytes:
@@ -187,13 +198,13 @@ class _Reader:
 
     def numbers(self, code: str, like: Sequence[int] | None = None) -> Sequence[int]:
         how, at = self._bytes[self._at], self._at + 1
-        if how == _LIKE and like is not None:
+        if how == LIKE and like is not None:
             self._at = at
             return like
-        count = 1 if how == _ONE else self._count
+        count = 1 if how == ONE else self._count
         found = struct.unpack_from(f"<{count}{code}", self._bytes, at)
         self._at = at + count * _WIDTH[code]
-        return found * self._count if how == _ONE else found
+        return found * self._count if how == ONE else found
 
     def wide_numbers(self) -> Sequence[int]:
         self._at += 1

@@ -38,8 +38,12 @@ from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.topics import Pattern
 
-#: Pruning is looked after so often, and goes on at once while there is something to prune.
+#: Sealing and pruning are looked after so often, and go on with each round while there is something to do.
 _PRUNE_S = 10.0
+#: Each reading is gone through four to six times until it is sealed, and so many rows are, for each that comes.
+_PRUNE_SHARE = 8
+#: But no round is made longer than by this and a step.
+_PRUNE_PAUSE_S = 0.01
 #: So long the checkpoint writer is waited for at the end.
 _WRITER_S = 30.0
 
@@ -171,18 +175,18 @@ class Core:
     # -- the loop
 
     def turn(self) -> RoundFacts:
-        """One round of the commit protocol, and a slice of a checkpoint if one is due."""
+        """One round of the commit protocol, a slice of a checkpoint if one is due, some sealing and pruning."""
         facts = self.loop.turn()
         self.checkpointer.cost.add(facts.inputs, facts.stage_s.get("advance", 0.0))
         if not self.loop.holding:
             self.checkpointer.turn(self.ledger.last_seq, self._monotonic())
+            self._prune(len(facts.inputs))
         return facts
 
     def look_after(self) -> None:
-        """Now and then, between two rounds: judge the models, let go of what is too old."""
+        """Now and then, between two rounds: judge the models."""
         for order in self.roles.judge():
             self.order(order)
-        self._prune()
 
     def order(self, order: Order) -> None:
         """Let an event be taken with the next batch."""
@@ -265,15 +269,19 @@ class Core:
         fleets += [Fleet.from_json(event.spec) for event in told if isinstance(event, FleetConfigured)]
         return list(dict.fromkeys(Pattern.parse(text).filter for fleet in fleets for text in fleet.subscribe))
 
-    def _prune(self) -> None:
-        """Seal what is confirmed and let go of what is too old, if it is time, a little.
+    def _prune(self, inputs: int) -> None:
+        """Seal what is confirmed and let go of what is too old, if it is time: as much as keeps up with what comes.
 
         A disk that is full, locked or away only puts it off.
         """
         now_s = self._monotonic()
-        if now_s < self._prune_at_s or self.loop.holding:
+        if now_s < self._prune_at_s:
             return
         self._prune_at_s = now_s + _PRUNE_S
+        floor_seq, rows = checkpoints.floor_seq(self.directory), inputs * _PRUNE_SHARE
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
-            if self.ledger.prune(checkpoints.floor_seq(self.directory)):
-                self._prune_at_s = now_s
+            while (gone := self.ledger.prune(floor_seq)) > 0:
+                rows -= gone
+                if rows <= 0 or self._monotonic() - now_s > _PRUNE_PAUSE_S:
+                    self._prune_at_s = now_s
+                    break

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash, nth_delivery
 from gaugecast.payloads.instants import SCALE_NS, clock_of, latest_ns
 from gaugecast.payloads.layout import UNPLAIN, compile_array
 from gaugecast.records import FIRST_NS, LAST_NS, Input, Kind, Message
@@ -100,8 +100,9 @@ class ArrayReader:
         arrival = repeat(received_at_ns)
         if fleet.sequence_path is not None:
             return None if max(map(abs, stamps)) > LAST_SEQUENCE else (arrival, stamps, repeat(0))
-        deliveries = [delivery_hash(message, place) for place in range(count)] if message.qos else repeat(0)
-        return arrival, repeat(0), deliveries
+        if not message.qos:
+            return arrival, repeat(0), repeat(0)
+        return arrival, repeat(0), map(nth_delivery, repeat(delivery_hash(message)), range(count))
 
     def _instants(self, stamps: Sequence[Any]) -> Sequence[int]:
         """Event times, as the fleet's clock reads them; whole numbers all at once."""

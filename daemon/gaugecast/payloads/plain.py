@@ -81,7 +81,7 @@ class PlainReader:
                     return None
                 fields = fields[1:]
             elif message.qos:
-                delivery = delivery_hash(message, 0)
+                delivery = delivery_hash(message)
             if self._ids:
                 stream = self._names.find(message.topic, route, fields[: self._ids])
                 fields = fields[self._ids :]

@@ -33,6 +33,7 @@ from gaugecast.service import reports
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.patrolling import Patroller
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
@@ -142,6 +143,7 @@ class Daemon:
         self._log_recovery()
         self._child = learner_child(self.settings)
         self._sweeper = Sweeper(self._directory)
+        self._patroller = Patroller(self._directory, self._damages)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
@@ -199,8 +201,10 @@ class Daemon:
                 directory, storage, lambda: oldest_input(directory), WalCopier(directory / LEDGER_NAME)
             )
 
+        ledger = Ledger.open(directory, storage)
+        self._damages = ledger.damages
         return Ports(
-            ledger=Ledger.open(directory, storage),
+            ledger=ledger,
             dial=dial,
             writer=writer,
             store=ModelStore(directory),
@@ -258,7 +262,7 @@ class Daemon:
             self._notifier.beat()
 
     def on_tick(self, now_s: float) -> None:
-        """Once a second: judge the models, publish snapshots for other threads, prune, say READY."""
+        """Once a second: judge the models, publish snapshots for other threads, say READY."""
         self.core.look_after()
         self._monitor.look(now_s)
         if self._child is not None:
@@ -289,6 +293,7 @@ class Daemon:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self._notifier.stopping("draining")
         self._sweeper.close()
+        self._patroller.close()
         if self._child is not None:
             self._child.close()
         self.core.drain()
