@@ -18,7 +18,7 @@ from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.sealing import SEGMENT_ROWS, Sealer
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads, check_commit, write_commit
-from gaugecast.ledger.wal import WalGuard
+from gaugecast.ledger.wal import WalGuard, bound_bytes
 from gaugecast.records import Commit
 
 _NOTHING = retention.Pruned(0, 0)
@@ -41,7 +41,7 @@ class Ledger(LedgerReads):
         self._ids = StreamIds(connection)
         self._heads = Heads.load(self._view)
         self._sealer = Sealer(self._view, rows=segment_rows, keep_bytes=storage.keep_gb * 1e9)
-        self._wal_guard = WalGuard(self.path, connection)
+        self._wal_guard = WalGuard(self.path, connection, bound=bound_bytes(storage.keep_gb))
         self._parked = queries.parked_count(connection)
 
     @classmethod

@@ -10,7 +10,14 @@ from gaugecast.ledger.connection import connect_wal
 
 BOUND_BYTES = 64 << 20  # a WAL longer than this is made to begin anew
 HARD_BOUND_BYTES = 256 << 20  # from here on the loop itself sees to it
+_LEAST_BOUND_BYTES = 4 << 20
+_WAL_SHARE = 1 / 32  # of what the ledger may take, where that is little
 BUSY_MS = 5  # and the loop may be kept from committing for about so long
+
+
+def bound_bytes(keep_gb: float) -> int:
+    """How long the WAL of a ledger that may take `keep_gb` 10^9 bytes may become before it is made to begin anew."""
+    return min(BOUND_BYTES, max(_LEAST_BOUND_BYTES, int(keep_gb * 1e9 * _WAL_SHARE)))
 
 
 class WalGuard:
@@ -19,11 +26,11 @@ class WalGuard:
     Owned by the ledger's writer; one `stat` a commit while all is well.
     """
 
-    def __init__(self, ledger: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, ledger: Path, connection: sqlite3.Connection, *, bound: int = BOUND_BYTES) -> None:
         self._wal = ledger.with_name(ledger.name + "-wal")
         self._connection = connection
         self._next_bytes = HARD_BOUND_BYTES
-        connection.execute(f"PRAGMA journal_size_limit = {BOUND_BYTES}")  # what remains of it once it began anew
+        connection.execute(f"PRAGMA journal_size_limit = {bound}")  # what remains of it once it began anew
 
     def look(self) -> None:
         """Make an overlong WAL begin anew. In vain while a reader is in it; then again once it grew by a quarter."""
@@ -41,13 +48,17 @@ class WalGuard:
 class WalCopier:
     """A connection of its own, owned by the thread that calls it.
 
+    Args:
+        ledger: Its file.
+        bound: So many bytes of WAL are borne; see `bound_bytes`.
+
     Attributes:
         failures_total: Attempts that failed.
         failure: What the newest failure was, or `None`; stays after it was mended.
     """
 
-    def __init__(self, ledger: Path) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Path, *, bound: int = BOUND_BYTES) -> None:
+        self._ledger, self._bound = ledger, bound
         self._connection: sqlite3.Connection | None = None
         self._version = -1
         self.failures_total = 0
@@ -81,7 +92,7 @@ class WalCopier:
             return
         _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
-        if frames * page_bytes > BOUND_BYTES:
+        if frames * page_bytes > self._bound:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         self._version = version  # only now, so that a copy that failed is tried again though nothing new came

@@ -47,7 +47,7 @@ class Taken(NamedTuple):
 class CarefulReader:
     """Reads every payload of one fleet, or of one feature of it where the topic names the feature."""
 
-    __slots__ = ("_clock", "_features", "_fleet", "_max_bytes", "_max_readings", "_stream")
+    __slots__ = ("_clock", "_features", "_fleet", "_hashed", "_max_bytes", "_max_readings", "_stream")
 
     def __init__(self, fleet: Fleet, position: int | None, max_payload_bytes: int, max_readings: int) -> None:
         self._fleet = fleet

@@ -20,7 +20,7 @@ from gaugecast.errors import AddressTaken, StorageError
 from gaugecast.ledger.reader import oldest_input
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
-from gaugecast.ledger.wal import WalCopier
+from gaugecast.ledger.wal import WalCopier, bound_bytes
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
@@ -197,9 +197,8 @@ class Daemon:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
         def writer() -> CheckpointWriter:
-            return CheckpointWriter(
-                directory, storage, lambda: oldest_input(directory), WalCopier(directory / LEDGER_NAME)
-            )
+            wal = WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb))
+            return CheckpointWriter(directory, storage, lambda: oldest_input(directory), wal)
 
         ledger = Ledger.open(directory, storage)
         self._damages = ledger.damages
