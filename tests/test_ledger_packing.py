@@ -108,43 +108,31 @@ def test_blobs_are_a_table_of_floats() -> None:
     assert Blobs.of(rows[2:]).table().shape == (1, 0)
 
 
-@given(
-    inputs=st.lists(st.lists(input_rows, min_size=1, max_size=6), min_size=1, max_size=3),
-    outputs=st.lists(st.lists(output_rows, min_size=1, max_size=6), min_size=1, max_size=3),
-)
-def test_arrays_read_and_write_what_commits_write(
-    inputs: list[list[tuple[object, ...]]], outputs: list[list[tuple[object, ...]]]
-) -> None:
-    """The same bytes, and joined ones are read as if one commit had written them."""
-    tables = [InputColumns._make(zip(*rows, strict=True)) for rows in inputs]
-    parts = [packing.pack_inputs(table) for table in tables]
-    arrays = [InputArrays.unpacked(part, len(rows)) for part, rows in zip(parts, inputs, strict=True)]
-    assert [one.pack() for one in arrays] == parts
-    assert [InputArrays.of(table).pack() for table in tables] == parts
-    rows = [row for some in inputs for row in some]
-    assert by_row(packing.unpack_inputs(InputArrays.joined(arrays).pack(), len(rows))) == rows
-    made = [OutputColumns._make(zip(*rows, strict=True)) for rows in outputs]
-    parts = [packing.pack_outputs(table) for table in made]
-    whole = [OutputArrays.unpacked(part, len(rows)) for part, rows in zip(parts, outputs, strict=True)]
-    assert [one.pack() for one in whole] == [OutputArrays.of(table).pack() for table in made] == parts
-    rows = [row for some in outputs for row in some]
-    assert by_row(packing.unpack_outputs(OutputArrays.joined(whole).pack(), len(rows))) == rows
+@given(inputs=st.lists(input_rows, min_size=1, max_size=6), outputs=st.lists(output_rows, min_size=1, max_size=6))
+def test_arrays_have_what_commits_write(inputs: list[tuple[object, ...]], outputs: list[tuple[object, ...]]) -> None:
+    """Whether they are made of a part or of its columns, and joined one after another."""
+    table, made = InputColumns._make(zip(*inputs, strict=True)), OutputColumns._make(zip(*outputs, strict=True))
+    arrays = InputArrays.unpacked(packing.pack_inputs(table), len(inputs))
+    assert array_rows(InputArrays.joined([arrays, InputArrays.of(table)])) == array_rows(arrays) * 2
+    assert [row[:7] + row[8:] for row in array_rows(arrays)] == inputs
+    whole = OutputArrays.unpacked(packing.pack_outputs(made), len(outputs))
+    assert array_rows(OutputArrays.joined([whole, OutputArrays.of(made)])) == array_rows(whole) * 2 == outputs * 2
 
 
-def test_deliveries_with_and_without_a_sign_are_not_put_into_one_part() -> None:
-    """No column of the format has both, so such batches stay apart."""
-    row = (0, 0, 1, 5, 5, 5, 7, 0, b"", "", "")
-    tables = [InputColumns(*((x,) for x in (*row[:6], delivery, *row[7:]))) for delivery in (-1, (1 << 64) - 1)]
-    apart = [InputArrays.unpacked(packing.pack_inputs(table), 1) for table in tables]
-    assert [one.deliveries[0] for one in apart] == [-1, -1]
-    with pytest.raises(struct.error, match="sign"):
-        InputArrays.joined(apart).pack()
+def array_rows(arrays: InputArrays | OutputArrays) -> list[tuple[object, ...]]:
+    """Rows, to be compared."""
+    columns = (c.to_list() if isinstance(c, Blobs) else c.tolist() if isinstance(c, np.ndarray) else c for c in arrays)
+    return list(zip(*columns, strict=True))
 
 
-def test_decimals_of_a_sensor_take_little() -> None:
-    """Two bytes a number, where its bits would take eight."""
-    values = np.round(np.random.default_rng(1).normal(20.0, 1.0, 2048), 2)
-    assert len(columns.encode_floats(values)) < 2.1 * 2048
+@given(deliveries=st.lists(st.integers(0, (1 << 64) - 1) | _int64, min_size=1, max_size=4))
+def test_deliveries_of_all_64_bits_are_told_from_negative_ones(deliveries: list[int]) -> None:
+    """Arrays have no integers of 65 bits: a flag says how they are meant."""
+    same_sign = [one for one in deliveries if (one < 0) == (deliveries[0] < 0)]
+    rows = [(0, 0, 1, 5, 5, 5, one, 0, b"", "", "") for one in same_sign]
+    arrays = InputArrays.unpacked(packing.pack_inputs(InputColumns._make(zip(*rows, strict=True))), len(rows))
+    found = zip(arrays.deliveries.tolist(), arrays.wide.tolist(), strict=True)
+    assert [one + (flag << 64) for one, flag in found] == same_sign
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,11 +1,10 @@
-"""A batch's parts as arrays, and arrays as a part: what many rows are read and rewritten by. Pure; knows no SQL.
+"""A batch's parts as arrays: what many rows are read by. Pure; knows no SQL.
 
-The bytes are those of `packing`, which reads and writes the few rows of a commit faster without NumPy.
+The bytes are those of `packing`, which reads few rows faster without NumPy.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -13,11 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gaugecast.ledger.blobs import Blobs
-from gaugecast.ledger.packing import ALL, LIKE, ONE, InputColumns, OutputColumns, close_part, open_part
+from gaugecast.ledger.packing import LIKE, ONE, InputColumns, OutputColumns, open_part
 from gaugecast.records import Int64
 
 _Ints = npt.NDArray[Any]  # of whatever width
-_TYPES = {"B": np.dtype("u1"), "I": np.dtype("<u4"), "q": np.dtype("<i8"), "Q": np.dtype("<u8")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "B": np.dtype("u1"),
+    "I": np.dtype("<u4"),
+    "q": np.dtype("<i8"),
+    "Q": np.dtype("<u8"),
+}
 
 
 class InputArrays(NamedTuple):
@@ -41,9 +45,11 @@ class InputArrays(NamedTuple):
         """From columns that are no arrays."""
         wide = np.fromiter((one >> 63 > 0 for one in columns.deliveries), np.uint8, len(columns.deliveries))
         deliveries = [one - (int(flag) << 64) for one, flag in zip(columns.deliveries, wide, strict=True)]
-        ints = (np.array(column, np.int64) for column in (*columns[:6], deliveries))
-        texts = columns.reasons, columns.names or ("",) * len(columns.kinds)
-        return cls(*ints, wide, np.array(columns.dups, np.int64), Blobs.of(columns.values), *texts)
+        kinds, verdicts, ids, at_ns, received, keys, _, dups, values, reasons, names = columns
+        return cls(
+            _int64(kinds), _int64(verdicts), _int64(ids), _int64(at_ns), _int64(received), _int64(keys),
+            _int64(deliveries), wide, _int64(dups), Blobs.of(values), reasons, names or ("",) * len(kinds),
+        )  # fmt: skip
 
     @classmethod
     def unpacked(cls, part: bytes, count: int) -> Self:
@@ -63,32 +69,6 @@ class InputArrays(NamedTuple):
         """Several, one after another; at least one."""
         return cls(*map(_joined, zip(*parts, strict=True)))
 
-    def pack(self) -> bytes:
-        """As `packing.pack_inputs`.
-
-        Raises:
-            struct.error: Some deliveries are without a sign and others negative: one part cannot have both.
-        """
-        unsigned = bool(self.wide.any())
-        if unsigned and (self.deliveries[self.wide == 0] < 0).any():
-            raise struct.error("deliveries with and without a sign")
-        code = "Q" if unsigned else "q"
-        return close_part(
-            b"".join((
-                _numbers("B", self.kinds),
-                _numbers("B", self.verdicts),
-                _numbers("I", self.stream_ids),
-                _numbers("q", self.at_ns),
-                _numbers("q", self.received_at_ns, like=self.at_ns),
-                _numbers("q", self.keys, like=self.at_ns),
-                code.encode() + _numbers(code, self.deliveries.view(_TYPES[code])),
-                _numbers("B", self.dups),
-                *_blobs(self.values),
-                *_texts(self.reasons),
-                *_texts(self.names),
-            ))
-        )  # fmt: skip
-
 
 class OutputArrays(NamedTuple):
     """Outputs by column, as `packing.OutputColumns`."""
@@ -104,8 +84,7 @@ class OutputArrays(NamedTuple):
     def of(cls, columns: OutputColumns) -> Self:
         """From columns that are no arrays."""
         kinds, causes, ids, steps, forecasts, crcs = columns
-        ints = (np.array(column, np.int64) for column in (kinds, causes, ids, steps))
-        return cls(*ints, Blobs.of(forecasts), np.array(crcs, np.int64))
+        return cls(_int64(kinds), _int64(causes), _int64(ids), _int64(steps), Blobs.of(forecasts), _int64(crcs))
 
     @classmethod
     def unpacked(cls, part: bytes, count: int) -> Self:
@@ -121,18 +100,9 @@ class OutputArrays(NamedTuple):
         """Several, one after another; at least one."""
         return cls(*map(_joined, zip(*parts, strict=True)))
 
-    def pack(self) -> bytes:
-        """As `packing.pack_outputs`."""
-        return close_part(
-            b"".join((
-                _numbers("B", self.kinds),
-                _numbers("I", self.causes, like=np.arange(len(self.causes))),
-                _numbers("I", self.stream_ids),
-                _numbers("q", self.steps),
-                *_blobs(self.forecasts),
-                _numbers("I", self.body_crcs),
-            ))
-        )  # fmt: skip
+
+def _int64(column: Sequence[int]) -> Int64:
+    return np.array(column, np.int64)
 
 
 def _joined(columns: Sequence[Any]) -> Any:
@@ -140,23 +110,6 @@ def _joined(columns: Sequence[Any]) -> Any:
     if isinstance(first, np.ndarray):
         return np.concatenate(columns)
     return Blobs.joined(columns) if isinstance(first, Blobs) else [text for column in columns for text in column]
-
-
-def _numbers(code: str, column: _Ints, *, like: _Ints | None = None) -> bytes:
-    kind, first = _TYPES[code], column[0]
-    if (column == first).all():
-        return bytes((ONE,)) + first.astype(kind).tobytes()
-    if like is not None and np.array_equal(column, like):
-        return bytes((LIKE,))
-    return bytes((ALL,)) + column.astype(kind).tobytes()
-
-
-def _blobs(column: Blobs) -> tuple[bytes, bytes]:
-    return _numbers("I", column.lengths), column.raw.tobytes()
-
-
-def _texts(column: Sequence[str]) -> tuple[bytes, ...]:
-    return (b"\1", *_blobs(Blobs.of([text.encode() for text in column]))) if any(column) else (b"\0",)
 
 
 class _Reader:

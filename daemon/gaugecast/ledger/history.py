@@ -12,7 +12,7 @@ from gaugecast.ledger.arrays import InputArrays, OutputArrays
 from gaugecast.ledger.blobs import Blobs
 from gaugecast.ledger.damage import Damaged
 from gaugecast.ledger.directory import OUTPUTS_FROM, PIECE_ROWS, Directory, Slices
-from gaugecast.ledger.packing import DamagedPart
+from gaugecast.ledger.packing import DamagedPart, unpack_inputs, unpack_outputs
 from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.rows import HistoryPage, PastForecasts, PastReadings, StoredOutput
 from gaugecast.ledger.view import Ends, View
@@ -20,6 +20,7 @@ from gaugecast.records import FIRST_NS, LAST_NS, Int64, Kind
 
 _STRETCH = 16_384  # inputs of all streams that are gone through at once where they are not sealed
 _BATCHES = 512
+_FEW = 64  # rows of a batch that are looked at faster one by one than as arrays
 
 
 class Wanted(NamedTuple):
@@ -99,7 +100,7 @@ def _joined(first: _T, second: _T) -> _T:
 
 
 def _cut(rows: _T, places: slice | Int64) -> _T:
-    return rows._make(column.take(places) if isinstance(column, Blobs) else column[places] for column in rows)
+    return type(rows)._make(column.take(places) if isinstance(column, Blobs) else column[places] for column in rows)
 
 
 def _stretches(view: View, wanted: Wanted) -> Iterator[tuple[_Readings, _Forecasts]]:
@@ -135,9 +136,10 @@ def _unsealed(view: View, wanted: Wanted, before: int, ends: Ends) -> tuple[int,
     first, count = 0, 0
     for first, inputs, position, made, input_part, output_part in rows:
         with batches.telling(first, inputs):
-            readings += _own_readings(InputArrays.unpacked(input_part, inputs), first, wanted)
+            readings += _own_readings(_inputs(input_part, inputs, wanted.stream_id), first, wanted)
             if made:
-                outputs += _own_forecasts(OutputArrays.unpacked(output_part, made), first, position, wanted.stream_id)
+                part = _outputs(output_part, made, wanted.stream_id)
+                outputs += _own_forecasts(part, first, position, wanted.stream_id)
         count += inputs
         if count >= _STRETCH:
             rows.close()
@@ -147,15 +149,32 @@ def _unsealed(view: View, wanted: Wanted, before: int, ends: Ends) -> tuple[int,
     return _legacy(view, wanted, before, ends) if view.legacy else None
 
 
+def _inputs(part: bytes, count: int, stream_id: int) -> InputArrays | None:
+    """A batch's inputs; `None` where they are few, and quickly seen to have none of the stream's."""
+    if count > _FEW:
+        return InputArrays.unpacked(part, count)
+    columns = unpack_inputs(part, count)
+    return InputArrays.of(columns) if stream_id in columns.stream_ids else None
+
+
+def _outputs(part: bytes, count: int, stream_id: int) -> OutputArrays | None:
+    if count > _FEW:
+        return OutputArrays.unpacked(part, count)
+    columns = unpack_outputs(part, count)
+    return OutputArrays.of(columns) if stream_id in columns.stream_ids else None
+
+
 def _all(parts: list[_T]) -> _T:
     columns = zip(*parts, strict=True)
-    return parts[0]._make(
+    return type(parts[0])._make(
         Blobs.joined(same) if isinstance(same[0], Blobs) else np.concatenate(same) for same in columns
     )
 
 
-def _own_readings(inputs: InputArrays, first: int, wanted: Wanted) -> list[_Readings]:
+def _own_readings(inputs: InputArrays | None, first: int, wanted: Wanted) -> list[_Readings]:
     """Those of one stream and span, newest first."""
+    if inputs is None:
+        return []
     own = np.flatnonzero(inputs.stream_ids == wanted.stream_id)[::-1]
     if not len(own):
         return []
@@ -164,7 +183,9 @@ def _own_readings(inputs: InputArrays, first: int, wanted: Wanted) -> list[_Read
     return [_Readings(first + own, inputs.at_ns[own], inputs.verdicts[own], inputs.values.take(own))]
 
 
-def _own_forecasts(outputs: OutputArrays, first: int, position: int, stream_id: int) -> list[_Forecasts]:
+def _own_forecasts(outputs: OutputArrays | None, first: int, position: int, stream_id: int) -> list[_Forecasts]:
+    if outputs is None:
+        return []
     own = np.flatnonzero(outputs.stream_ids == stream_id)[::-1]
     if not len(own):
         return []

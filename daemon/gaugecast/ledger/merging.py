@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from gaugecast.ledger.arrays import InputArrays, OutputArrays
 from gaugecast.ledger.batches import telling
+from gaugecast.ledger.packing import (
+    InputColumns,
+    OutputColumns,
+    pack_inputs,
+    pack_outputs,
+    unpack_inputs,
+    unpack_outputs,
+)
 from gaugecast.ledger.view import Ends, View
 
 MERGED_ROWS = 2048  # and no batch of half of it is ever merged with others
 LEAST_BATCHES = 128  # are worth the pages that a merge writes
-_MOST_BATCHES = 512  # merged in one step
+_MOST_BATCHES = 256  # merged in one step
 _MOST_BYTES = 1 << 20
 
 
@@ -88,19 +94,18 @@ class Merger:
         first, last = small[0], small[-1]
         connection = self._view.connection
         inputs, outputs, taken = [], [], 0
-        for row, input_part, output_part, body_bytes in zip(small, *self._parts(first, last), strict=True):
+        for row, (input_part, output_part, body_bytes) in zip(small, self._parts(first, last), strict=True):
             with telling(row.first_seq, row.inputs):
-                inputs.append(InputArrays.unpacked(input_part, row.inputs))
+                inputs.append(unpack_inputs(input_part, row.inputs))
                 if row.outputs:
-                    made = OutputArrays.unpacked(output_part, row.outputs)
-                    causes = made.causes.astype(np.int64) + (row.first_seq - first.first_seq)
-                    outputs.append(made._replace(causes=causes))
+                    made = unpack_outputs(output_part, row.outputs)
+                    outputs.append(made._replace(causes=[row.first_seq - first.first_seq + i for i in made.causes]))
             taken += len(input_part) + len(output_part) + body_bytes
         try:
-            input_part = InputArrays.joined(inputs).pack()
-        except struct.error:
+            input_part = pack_inputs(InputColumns._make(map(_joined, zip(*inputs, strict=True))))
+        except struct.error:  # deliveries with and without a sign: no part can have both
             return False
-        output_part = OutputArrays.joined(outputs).pack() if outputs else b""
+        output_part = pack_outputs(OutputColumns._make(map(_joined, zip(*outputs, strict=True)))) if outputs else b""
         connection.execute(
             "DELETE FROM batches WHERE first_seq >= ? AND first_seq <= ?", (first.first_seq, last.first_seq)
         )
@@ -115,11 +120,13 @@ class Merger:
         self.saved_bytes += taken - len(input_part) - len(output_part)
         return True
 
-    def _parts(self, first: _Row, last: _Row) -> tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[int, ...]]:
-        rows = self._view.connection.execute(
+    def _parts(self, first: _Row, last: _Row) -> list[tuple[bytes, bytes, int]]:
+        return self._view.connection.execute(
             "SELECT input_part, output_part, length(body_part) FROM batches WHERE first_seq >= ? AND first_seq <= ?"
             " ORDER BY first_seq",
             (first.first_seq, last.first_seq),
         ).fetchall()
-        inputs, outputs, bodies = zip(*rows, strict=True)
-        return inputs, outputs, bodies
+
+
+def _joined(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    return list(chain.from_iterable(columns))

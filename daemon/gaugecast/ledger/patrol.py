@@ -89,7 +89,7 @@ class Patrol:
                     self._noting(partial(_read_through, view, table))
         return self._next > 0
 
-    def _noting(self, look: Callable[[], _T]) -> _T | None:
+    def _noting(self, look: Callable[[], _T | None]) -> _T | None:
         """What it finds, or `None` and a note of the damage."""
         try:
             with translated(self._path):
