@@ -252,7 +252,7 @@ def test_as_much_is_sealed_as_comes_and_a_quiet_round_seals_a_little(
     for _ in range(9):
         taken, called = len(plant.journal.inputs), calls
         plant.turn()
-        assert calls - called == max(1, -((taken - len(plant.journal.inputs)) * 8 // 16))
+        assert calls - called == max(1, -((taken - len(plant.journal.inputs)) * 6 // 16))
     assert len(readings_of(plant, "levels")) == 20
     monkeypatch.setattr(core.ledger, "prune", lambda _: 0)
     plant.turn()

@@ -40,10 +40,8 @@ from gaugecast.topics import Pattern
 
 #: Sealing and pruning are looked after so often, and go on with each round while there is something to do.
 _PRUNE_S = 10.0
-#: Each reading is gone through four to six times until it is sealed, and so many rows are, for each that comes.
-_PRUNE_SHARE = 8
-#: But no round is made longer than by this and a step.
-_PRUNE_PAUSE_S = 0.01
+#: For each reading that comes so many rows are gone through; one is, four or five times, until it is sealed and gone.
+_PRUNE_SHARE = 6
 #: So long the checkpoint writer is waited for at the end.
 _WRITER_S = 30.0
 
@@ -282,6 +280,6 @@ class Core:
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
             while (gone := self.ledger.prune(floor_seq)) > 0:
                 rows -= gone
-                if rows <= 0 or self._monotonic() - now_s > _PRUNE_PAUSE_S:
+                if rows <= 0:
                     self._prune_at_s = now_s
                     break
