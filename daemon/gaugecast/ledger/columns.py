@@ -25,6 +25,7 @@ _EXACT = float(1 << 53)
 _NAN = np.array([np.nan]).view(np.int64)[0]
 _LEVEL = 1
 _SAMPLE = 16
+_FEW_PLANES = 3  # are put together faster one by one than by strides
 _MOST_LENGTHS = 8  # of blobs in a column, beyond which they are not looked into
 
 
@@ -92,6 +93,8 @@ def decode_floats(stored: bytes, count: int) -> Float64:
     if stored[0] == _BITS:
         return np.bitwise_xor.accumulate(_from_planes(stored[1:], count)).view(np.float64)
     decimals, length = struct.unpack_from("<BI", stored)
+    if not length and count:
+        return decode_ints(stored[5:], count) / _SCALES[decimals]
     absent = np.zeros(count, np.bool_)
     if length:
         packed = np.frombuffer(zlib.decompress(stored[5 : 5 + length]), np.uint8)
@@ -186,6 +189,12 @@ def _planes(column: _UInt64) -> bytes:
 
 def _from_planes(stored: bytes, count: int) -> _UInt64:
     width = stored[0]
+    planes = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count)
+    if width <= _FEW_PLANES:
+        found = planes[0].astype(np.uint64)
+        for k in range(1, width):
+            found |= planes[k].astype(np.uint64) << np.uint64(8 * k)
+        return found
     whole = np.zeros((count, 8), np.uint8)
-    whole[:, :width] = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count).T
+    whole[:, :width] = planes.T
     return whole.view("<u8").reshape(count)
