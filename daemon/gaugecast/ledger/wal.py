@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class WalGuard:
     """
 
     def __init__(self, ledger: Path, connection: sqlite3.Connection, *, bound: int = BOUND_BYTES) -> None:
-        self._wal = ledger.with_name(ledger.name + "-wal")
+        self._wal = str(ledger.with_name(ledger.name + "-wal"))
         self._connection = connection
         self._next_bytes = HARD_BOUND_BYTES
         connection.execute(f"PRAGMA journal_size_limit = {bound}")  # what remains of it once it began anew
@@ -35,7 +36,7 @@ class WalGuard:
     def look(self) -> None:
         """Make an overlong WAL begin anew. In vain while a reader is in it; then again once it grew by a quarter."""
         try:
-            size = self._wal.stat().st_size
+            size = os.stat(self._wal).st_size  # not `Path.stat`, which takes as long again
         except FileNotFoundError:
             return
         if size >= self._next_bytes:
