@@ -53,6 +53,15 @@ def test_outputs_and_bodies_come_back_as_they_were(
     assert by_row(packing.unpack_bodies(packing.pack_bodies(texts), len(bodies))) == bodies
 
 
+@given(row=input_rows, made=output_rows)
+def test_a_lone_row_is_packed_as_one_of_many_would_be(row: tuple[object, ...], made: tuple[object, ...]) -> None:
+    """Two equal rows have one value a column, and differ from one alone in their values alone."""
+    lone, pair = (packing.pack_inputs(InputColumns._make(zip(*[row] * count, strict=True))) for count in (1, 2))
+    assert by_row(packing.unpack_inputs(lone, 1)) * 2 == by_row(packing.unpack_inputs(pair, 2))
+    lone, pair = (packing.pack_outputs(OutputColumns._make(zip(*[made] * count, strict=True))) for count in (1, 2))
+    assert by_row(packing.unpack_outputs(lone, 1)) * 2 == by_row(packing.unpack_outputs(pair, 2))
+
+
 @given(text=st.binary(max_size=400), data=st.data())
 def test_a_part_with_a_flipped_bit_is_damaged(text: bytes, data: st.DataObject) -> None:
     """Whichever bit it is; a part that is cut short, too."""

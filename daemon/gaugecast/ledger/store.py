@@ -95,7 +95,8 @@ class Ledger(LedgerReads):
         self._view.remember(0, ())  # what recovery has unpacked
         self._parked += parked_change
         self._faults("commit:after")
-        self._guard_wal()
+        if self._wal_guard.is_due(heads.written_bytes):
+            self._guard_wal()
         return Committed(before.last_seq + 1, heads.last_seq, before.last_position + 1, heads.last_position)
 
     @property

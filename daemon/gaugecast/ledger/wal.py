@@ -10,6 +10,7 @@ from gaugecast.errors import StorageError
 from gaugecast.ledger.connection import connect_wal
 
 BOUND_BYTES = 64 << 20  # a WAL longer than this is made to begin anew
+_LOOK_BYTES = 64 << 10  # the loop looks at the WAL's length whenever batches have taken so much
 HARD_BOUND_BYTES = 256 << 20  # from here on the loop itself sees to it
 _LEAST_BOUND_BYTES = 4 << 20
 _WAL_SHARE = 1 / 32  # of what the ledger may take, where that is little
@@ -24,14 +25,22 @@ def bound_bytes(keep_gb: float) -> int:
 class WalGuard:
     """The loop's own guard, for when commits follow one another so closely that `WalCopier` never gets the lock.
 
-    Owned by the ledger's writer; one `stat` a commit while all is well.
+    Owned by the ledger's writer; one `stat` in some commits while all is well.
     """
 
     def __init__(self, ledger: Path, connection: sqlite3.Connection, *, bound: int = BOUND_BYTES) -> None:
         self._wal = str(ledger.with_name(ledger.name + "-wal"))
         self._connection = connection
         self._next_bytes = HARD_BOUND_BYTES
+        self._looked_bytes = 0
         connection.execute(f"PRAGMA journal_size_limit = {bound}")  # what remains of it once it began anew
+
+    def is_due(self, written_bytes: int) -> bool:
+        """Whether enough was written since the last look, of `written_bytes` in all, for another."""
+        if written_bytes - self._looked_bytes < _LOOK_BYTES:
+            return False
+        self._looked_bytes = written_bytes
+        return True
 
     def look(self) -> None:
         """Make an overlong WAL begin anew. In vain while a reader is in it; then again once it grew by a quarter."""
