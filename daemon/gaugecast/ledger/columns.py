@@ -94,7 +94,8 @@ def decode_floats(stored: bytes, count: int) -> Float64:
         return np.bitwise_xor.accumulate(_from_planes(stored[1:], count)).view(np.float64)
     decimals, length = struct.unpack_from("<BI", stored)
     if not length and count:
-        return decode_ints(stored[5:], count) / _SCALES[decimals]
+        floats: Float64 = decode_ints(stored[5:], count) / _SCALES[decimals]
+        return floats
     absent = np.zeros(count, np.bool_)
     if length:
         packed = np.frombuffer(zlib.decompress(stored[5 : 5 + length]), np.uint8)
@@ -191,7 +192,7 @@ def _from_planes(stored: bytes, count: int) -> _UInt64:
     width = stored[0]
     planes = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count)
     if width <= _FEW_PLANES:
-        found = planes[0].astype(np.uint64)
+        found: _UInt64 = planes[0].astype(np.uint64)
         for k in range(1, width):
             found |= planes[k].astype(np.uint64) << np.uint64(8 * k)
         return found

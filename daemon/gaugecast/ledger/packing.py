@@ -91,10 +91,10 @@ def pack_inputs(columns: InputColumns) -> bytes:
 
 def _lone_input(columns: InputColumns) -> bytes:
     """All before the values; the same bytes as column by column."""
-    kind, verdict, stream_id, at_ns, received, key, delivery, dup, values = (column[0] for column in columns[:9])
+    kind, verdict, stream_id, at_ns, received, key, delivery, dup = (column[0] for column in columns[:8])
     return _LONE_INPUT(
         ONE, kind, ONE, verdict, ONE, stream_id, ONE, at_ns, ONE, received, ONE, key, b"q", ONE, delivery, ONE, dup,
-        ONE, len(values),
+        ONE, len(columns.values[0]),
     )  # fmt: skip
 
 
