@@ -38,8 +38,9 @@ from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.topics import Pattern
 
-#: Sealing and pruning are looked after so often, and go on with each round while there is something to do.
-_PRUNE_S = 10.0
+#: Sealing and pruning are looked after so often, or after so many readings, and go on with each round while there is
+#: something to do.
+_PRUNE_S, _PRUNE_ROWS = 10.0, 4096
 #: For each reading that comes so many rows are gone through; one is, four or five times, until it is sealed and gone.
 _PRUNE_SHARE = 6
 #: So long the checkpoint writer is waited for at the end.
@@ -141,7 +142,7 @@ class Core:
             monotonic=ports.monotonic,
             alive=ports.alive,
         )
-        self._prune_at_s = 0.0
+        self._prune_at_s, self._unlooked = 0.0, 0
 
     @classmethod
     def open(cls, setup: Setup, ports: Ports, *, progress: Callable[[float], None] = lambda _: None) -> Self:
@@ -273,9 +274,10 @@ class Core:
         A disk that is full, locked or away only puts it off.
         """
         now_s = self._monotonic()
-        if now_s < self._prune_at_s:
+        self._unlooked += inputs
+        if now_s < self._prune_at_s and self._unlooked < _PRUNE_ROWS:
             return
-        self._prune_at_s = now_s + _PRUNE_S
+        self._prune_at_s, self._unlooked = now_s + _PRUNE_S, 0
         floor_seq, rows = checkpoints.floor_seq(self.directory), inputs * _PRUNE_SHARE
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
             while (gone := self.ledger.prune(floor_seq)) > 0:
