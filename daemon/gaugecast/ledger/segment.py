@@ -56,14 +56,17 @@ class Builder:
 
     def pieces(self) -> Iterator[Made]:
         """The pieces, inputs first; nothing may be added any more. Each step is short."""
+        large = self.inputs > PIECE_ROWS
         rows = InputArrays.joined(self._inputs)
         self._inputs.clear()
-        yield None
+        if large:
+            yield None
         slices, order = _sorted(rows.stream_ids)
         changes = np.flatnonzero(np.diff(rows.received_at_ns)) + 1
         ends = np.append(changes, len(rows.kinds))
         arrivals = rows.received_at_ns[ends - 1]
-        yield None
+        if large:
+            yield None
         for number, first in enumerate(range(0, len(order), PIECE_ROWS)):
             yield number, _input_piece(rows, order[first : first + PIECE_ROWS])
         output_slices = _NO_SLICES
@@ -71,7 +74,8 @@ class Builder:
             outputs, seqs = OutputArrays.joined(self._outputs), np.concatenate(self._seqs)
             self._outputs.clear()
             output_slices, order = _sorted(outputs.stream_ids)
-            yield None
+            if large:
+                yield None
             for number, first in enumerate(range(0, len(order), PIECE_ROWS)):
                 chosen = order[first : first + PIECE_ROWS]
                 yield OUTPUTS_FROM + number, _output_piece(outputs, seqs - self.first_seq, chosen)
