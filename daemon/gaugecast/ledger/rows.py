@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gaugecast.records import Float64, Input, Int64
+from gaugecast.batch import Inputs
+from gaugecast.records import Float64, Int64
 
 
 class Committed(NamedTuple):
@@ -33,7 +34,7 @@ class StoredBatch(NamedTuple):
     """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
 
     first_seq: int
-    inputs: list[Input]
+    inputs: Inputs
     verdicts: list[int]
 
 

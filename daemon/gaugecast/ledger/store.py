@@ -142,6 +142,7 @@ class Ledger(LedgerReads):
         milliseconds. It is not synced, since what it writes may as well be done again; the next commit syncs it, too.
         Rows that are found damaged stay, and are noted in `damages`.
         """
+        (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
         try:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             with self._transaction(tidying=True):
@@ -156,7 +157,7 @@ class Ledger(LedgerReads):
             self._sealer.reset()
             raise
         finally:
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._parked -= pruned.parked
         if pruned.rows:
             self.damages.forget(self.first_seq)
