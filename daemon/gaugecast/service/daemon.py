@@ -144,8 +144,7 @@ class Daemon:
         self.core = Core.open(self._setup(), self._ports(notes), progress=self._tell_progress)
         self._log_recovery()
         self._child = learner_child(self.settings)
-        self._sweeper = Sweeper(self._directory)
-        self._patroller = Patroller(self._directory, self._damages)
+        self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
@@ -202,10 +201,9 @@ class Daemon:
             wal = WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb))
             return CheckpointWriter(directory, storage, lambda: oldest_input(directory), wal)
 
-        ledger = Ledger.open(directory, storage)
-        self._damages = ledger.damages
+        self._ledger = Ledger.open(directory, storage)
         return Ports(
-            ledger=ledger,
+            ledger=self._ledger,
             dial=dial,
             writer=writer,
             store=ModelStore(directory),
@@ -294,8 +292,8 @@ class Daemon:
     def shutdown(self) -> None:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self._notifier.stopping("draining")
-        self._sweeper.close()
-        self._patroller.close()
+        for one in self._beside:
+            one.close()
         if self._child is not None:
             self._child.close()
         self.core.drain()
