@@ -71,6 +71,10 @@ class StorageBusy(StorageError):
     """Another process holds the ledger's lock. The caller keeps the same rows and commits them again."""
 
 
+class StorageDamaged(StorageError):
+    """Rows or pages are not those that were written. What was asked for cannot be had; what lies elsewhere can."""
+
+
 class AlreadyRunning(GaugecastError):
     """A second daemon was started on a state directory that is in use."""
 
