@@ -12,7 +12,6 @@ import pytest
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.recorder import Recorder
 from gaugecast.learn.backtest.run import backtest, courses_of
 from gaugecast.learn.backtest.split import Split
 from gaugecast.records import Float64, Input
@@ -181,18 +180,15 @@ def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
     inputs = readings(fleet, wandering(50, 1))
     found = []
     for batches in ([inputs], [[one] for one in inputs]):
-        lockstep, recorder = Lockstep(fleet, learning=False, units=(8,)), Recorder(fleet)
-        for outcome in lockstep.outcomes(batches):
-            recorder.take(outcome, lockstep.pipeline.parts["plant"].table.names)
-        (course,), (forecast,) = recorder.courses()
+        (course,), (forecast,) = Lockstep(fleet, learning=False, units=(8,)).record(batches).courses()
         found.append((course.observed.tobytes(), course.tick.tobytes(), forecast.tobytes()))
     assert found[0] == found[1]
 
 
 def test_pictures_and_page_need_nothing_from_elsewhere(tmp_path: Path) -> None:
     """The page has its pictures within itself."""
-    from gaugecast.learn.backtest.plots import draw_plots
-    from gaugecast.learn.backtest.plots_page import write_page
+    from gaugecast.learn.backtest.drawing import draw_plots
+    from gaugecast.learn.backtest.page import write_page
 
     fleet = fleet_of(2, period_s=3600, horizon=2)
     report = backtest(fleet, [readings(fleet, wandering(120, 2))], Split(), learning="off", units=(8,))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaugecast.learn.backtest.score import Course, deviations, last_measured, score
+from gaugecast.learn.score.course import Course, deviations, last_measured, score
 
 
 def course_of(values: object, ticks: object) -> Course:

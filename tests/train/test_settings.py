@@ -16,9 +16,9 @@ from gaugecast.config.table import Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.errors import ConfigError
-from gaugecast.learn.train.fitting import Fit
+from gaugecast.learn.fit.fitting import Fit
+from gaugecast.learn.history.recording import Recording
 from gaugecast.learn.train.job import Task, provenance_of
-from gaugecast.learn.train.recording import Recording
 from support.models import random_model
 
 #: A value for each key that is not its default.

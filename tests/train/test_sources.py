@@ -11,12 +11,13 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import ConfigError
+from gaugecast.forecast.running import observe_rows
 from gaugecast.forecast.scaling import initial_stats, observe
-from gaugecast.learn.initial import manifest_for
-from gaugecast.learn.train.prepared import Prepared
-from gaugecast.learn.train.recording import Recording
-from gaugecast.learn.train.running import observe_rows
-from gaugecast.learn.train.sources import Columns, record
+from gaugecast.history import FileColumns
+from gaugecast.learn.fit.initial import manifest_for
+from gaugecast.learn.fit.prepared import Prepared
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.history.sources import record
 from gaugecast.ledger import Ledger
 from gaugecast.model import Recipe
 from gaugecast.records import Commit, Input, Verdict
@@ -27,7 +28,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from gaugecast.config.training import Train
-from gaugecast.learn.train import judging
+from gaugecast.learn.score import judging
 from gaugecast.learn.train.job import Task, run_training
 judging.MOST_ROWS = 200  # what is judged is bounded; it is the rows read, prepared and trained on that are many
 run_training(Task((Path(sys.argv[1]),), Train(units=[2], epochs=1, segment=100, batch_size=64)))
@@ -53,7 +54,7 @@ def test_a_ledger_gives_what_was_stepped(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
     ledger.commit(Commit(inputs, verdicts, []))
     ledger.close()
-    recording = record([tmp_path], FLEET, Columns(), tmp_path / "scratch")
+    recording = record([tmp_path], FLEET, FileColumns(), tmp_path / "scratch")
     assert recording.read("a", 0, 9)[1].tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
     assert recording.read("b", 0, 9)[1].tolist() == [[7.0, 8.0]]
     assert [(s.start, s.stop) for s in recording.stretches("a")] == [(0, 2), (2, 3)]
@@ -114,7 +115,7 @@ def test_short_gaps_are_bridged_by_rows_that_teach_nothing(tmp_path: Path) -> No
     [
         ("time,x\n1,abc\n", r"line 2: could not convert"),
         ("x\n1\n", r"expected a time column .*--time-column none"),
-        ("time,y\n1,2\n", r"expected a column 'level', found time, y"),
+        ("time,y\n1,2\n", r"expected columns 'level', 'heat', found time, y"),
     ],
 )
 def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: str) -> None:
@@ -123,7 +124,7 @@ def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: s
     path.write_text(text)
     fleet = FLEET if "y" in text else fleet_of("x")
     with pytest.raises(ConfigError, match=words):
-        record([path], fleet, Columns(), tmp_path / "scratch")
+        record([path], fleet, FileColumns(), tmp_path / "scratch")
 
 
 @pytest.mark.slow

@@ -148,12 +148,13 @@ def _history(
     known = None if config is None else _configured(config, name)
     if ledger is not None:
         return _of_ledger(ledger, known, name)
-    from gaugecast.history import fleet_of_csv, read_csv
+    from gaugecast.history import FileColumns, fleet_of_file, read_inputs
 
     assert file is not None
-    wanted = [part.strip() for part in features.split(",")] if features else []
-    found = known or fleet_of_csv(file, features=wanted, time_column=time_column)
-    return found, list(read_csv(file, found, time_column=time_column))
+    wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
+    columns = FileColumns(time_column or "", features=wanted)
+    found = known or fleet_of_file(file, columns)
+    return found, list(read_inputs(file, found, columns))
 
 
 def _configured(config: Path, name: str | None) -> Fleet:
@@ -252,8 +253,8 @@ def _write_json(path: Path, report: Report, name: str) -> None:
 
 
 def _draw(report: Report, directory: Path) -> Path:
-    from gaugecast.learn.backtest.plots import draw_plots
-    from gaugecast.learn.backtest.plots_page import write_page
+    from gaugecast.learn.backtest.drawing import draw_plots
+    from gaugecast.learn.backtest.page import write_page
 
     page = directory / "report.html"
     pictures: Sequence[Path] = draw_plots(report, directory)

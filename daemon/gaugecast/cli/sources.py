@@ -62,12 +62,12 @@ def read_task(
     Raises:
         ConfigError: As `read_table`.
     """
+    from gaugecast.history import FileColumns
     from gaugecast.learn.train.job import Task
-    from gaugecast.learn.train.sources import Columns
 
     settings, known = read_table(config, "train", Train, options, fleet)
     names = tuple(name.strip() for name in features.split(",") if name.strip())
-    return Task(tuple(history), settings, known, Columns(time_column, stream_column, names), scratch)
+    return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch)
 
 
 def read_table(

@@ -27,7 +27,7 @@ from gaugecast.cli.sources import (
 from gaugecast.config.training import Train
 
 if TYPE_CHECKING:
-    from gaugecast.learn.train.fitting import Epoch
+    from gaugecast.learn.fit.fitting import Epoch
     from gaugecast.learn.train.job import Trained
 
 OutOption = Annotated[
@@ -115,7 +115,7 @@ def _train(
 
 
 def _show(console: Console, trained: Trained, written: Path) -> None:
-    from gaugecast.learn.train.report import FIGURE_HEAD, figure_cells
+    from gaugecast.learn.pages.html import FIGURE_HEAD, figure_cells
     from gaugecast.learn.train.verdict import verdict
 
     grid = Grid(

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from gaugecast.errors import ConfigError
+from gaugecast.history import FileColumns
 from gaugecast.learn.autoencoder.rows import read_rows
 from gaugecast.learn.autoencoder.saved import load_detector, places_of
-from gaugecast.learn.train.sources import Columns
 from gaugecast.records import Bool, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class AlarmCounts:
     """Rows by what was said of them and what they were."""
 
     hit: int = 0
@@ -27,8 +27,8 @@ class Counts:
     missed: int = 0
     quiet: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+    def __add__(self, other: AlarmCounts) -> AlarmCounts:
+        return AlarmCounts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
     @property
     def f1(self) -> float | None:
@@ -46,9 +46,9 @@ class Counts:
         return _share(self.missed, self.missed + self.hit)
 
     @property
-    def always(self) -> Counts:
+    def always(self) -> AlarmCounts:
         """What always alarming would have had of the same rows."""
-        return Counts(hit=self.hit + self.missed, false_alarm=self.false_alarm + self.quiet)
+        return AlarmCounts(hit=self.hit + self.missed, false_alarm=self.false_alarm + self.quiet)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,13 +83,13 @@ class Judgement:
         return int(self.alarms[self.learned :].sum())
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> AlarmCounts:
         """Of the rows that are judged; nothing without labels."""
         if self.labels is None:
-            return Counts()
+            return AlarmCounts()
         said, wrong = self.alarms[self.learned :], self.labels[self.learned :]
         sums = ((said & wrong), (said & ~wrong), (~said & wrong), (~said & ~wrong))
-        return Counts(*(int(rows.sum()) for rows in sums))
+        return AlarmCounts(*(int(rows.sum()) for rows in sums))
 
 
 def judge_files(
@@ -121,7 +121,7 @@ def judge_files(
             raise ConfigError(
                 f"--label: {place} was fed {label!r}, so it knows what it is asked; fit it again with --ignore {label}"
             )
-        rows = read_rows(path, Columns(time, "", calibration.features), label=label)
+        rows = read_rows(path, FileColumns(time, "", calibration.features), label=label)
         error = detector.errors(rows.values)
         judged.append(
             Judgement(
@@ -133,9 +133,9 @@ def judge_files(
     return judged
 
 
-def total_counts(judged: Sequence[Judgement]) -> Counts:
+def total_counts(judged: Sequence[Judgement]) -> AlarmCounts:
     """Over the rows of all files together."""
-    return sum((one.counts for one in judged), Counts())
+    return sum((one.counts for one in judged), AlarmCounts())
 
 
 def result_rows(judged: Sequence[Judgement]) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ def result_rows(judged: Sequence[Judgement]) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(counts: Counts, *, labelled: bool) -> dict[str, Any]:
+def _figures(counts: AlarmCounts, *, labelled: bool) -> dict[str, Any]:
     if not labelled:
         return {}
     shares = {"f1": counts.f1, "false_alarm_share": counts.false_alarm_share, "missed_share": counts.missed_share}

@@ -9,11 +9,11 @@ import numpy as np
 
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, Rebuilder, cut_windows, weight_shapes
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.records import Float32, Float64
 
 
-class Networks:
+class KerasAutoencoder:
     """Keras models that are fitted to one file after another, each time from the seed's first weights.
 
     Compiling takes Keras longer than fitting to 400 rows, so the compiled models stay. One thread's.

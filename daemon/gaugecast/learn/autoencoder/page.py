@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.autoencoder.judging import Counts, Judgement, total_counts
-from gaugecast.learn.train import drawing, report
+from gaugecast.learn.autoencoder.judging import AlarmCounts, Judgement, total_counts
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
 
 HEAD = ("file", "rows", "labelled", "alarms", "F1", "false alarms", "missed")
 PICTURE_NAME, PAGE_NAME = "errors.png", "report.html"
@@ -60,13 +61,13 @@ def table_rows(judged: Sequence[Judgement]) -> list[list[str]]:
     return [*rows, ["all", *_cells(size, alarms, total, known=known)]]
 
 
-def beside(total: Counts) -> str:
+def beside(total: AlarmCounts) -> str:
     """What always alarming has, in a sentence."""
     f1, false_alarms, missed = figure_cells(total.always)
     return f"Always alarming has F1 {f1}, false alarms {false_alarms}, missed {missed}: look at all three."
 
 
-def figure_cells(counts: Counts) -> list[str]:
+def figure_cells(counts: AlarmCounts) -> list[str]:
     """F1, false alarms, missed; – where there is none."""
     return [
         "–" if counts.f1 is None else f"{counts.f1:.3f}",
@@ -112,7 +113,7 @@ def _draw_file(plt: Any, panel: Any, one: Judgement) -> None:
     panel.xaxis.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(panel.xaxis.get_major_locator()))
 
 
-def _cells(size: int, alarms: int, counts: Counts, *, known: bool) -> list[str]:
+def _cells(size: int, alarms: int, counts: AlarmCounts, *, known: bool) -> list[str]:
     if not known:
         return [f"{size:,}", "–", f"{alarms:,}", "–", "–", "–"]
     return [f"{size:,}", f"{counts.hit + counts.missed:,}", f"{alarms:,}", *figure_cells(counts)]

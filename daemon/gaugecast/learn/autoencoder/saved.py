@@ -20,8 +20,8 @@ from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.files import regular
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, weight_shapes
-from gaugecast.learn.autoencoder.networks import Networks
-from gaugecast.learn.autoencoder.rows import Rows
+from gaugecast.learn.autoencoder.networks import KerasAutoencoder
+from gaugecast.learn.autoencoder.rows import FileRows
 from gaugecast.model import pack_weights, unpack_weights
 from gaugecast.records import Float32
 
@@ -40,11 +40,11 @@ class Origin:
     rows_sha256: str
 
     @classmethod
-    def of(cls, rows: Rows, count: int) -> Origin:
+    def of(cls, rows: FileRows, count: int) -> Origin:
         """The first `count` of these rows."""
         return cls(rows.name, count, rows.digest(count))
 
-    def learned_of(self, rows: Rows) -> int:
+    def learned_of(self, rows: FileRows) -> int:
         """How many of a file's first rows the detector was fitted to: all of `rows`, or none."""
         return self.rows if len(rows.at) >= self.rows and rows.digest(self.rows) == self.rows_sha256 else 0
 
@@ -61,7 +61,7 @@ class _Manifest:
     versions: dict[str, str]
 
 
-def save_detector(detector: Detector, origin: Origin, networks: Networks, directory: Path) -> None:
+def save_detector(detector: Detector, origin: Origin, networks: KerasAutoencoder, directory: Path) -> None:
     """Write everything into `directory`; `networks` hold the detector's weights."""
     import keras
     import numpy as np

@@ -10,7 +10,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Steps, Trace
-from gaugecast.learn.backtest.score import Course
+from gaugecast.learn.score.course import Course
 from gaugecast.pipeline import Outcome
 from gaugecast.records import Float64
 
@@ -58,15 +58,6 @@ class Recorder:
 
 
 def _one_row(trace: Trace, row: int) -> Trace:
-    at, steps = slice(row, row + 1), trace.steps
-    one = Steps(
-        steps.slots[at],
-        steps.values[at],
-        steps.last[at],
-        steps.seen[at],
-        steps.at[at],
-        steps.last_at[at],
-        steps.gap[at],
-        steps.fresh[at],
-    )
-    return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], one)
+    at = slice(row, row + 1)
+    *parts, steps = trace
+    return Trace(*(part[at] for part in parts), Steps(*(part[at] for part in steps)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.model import Layer, Manifest, Model
 from gaugecast.model.layers import NORM_EPSILON
 

@@ -23,7 +23,7 @@ from gaugecast.errors import ModelError
 from gaugecast.files import regular
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.learn.keras_models.config import read_layers, refusal
 from gaugecast.learn.keras_models.plan import Plan, sort_layers
 from gaugecast.learn.keras_models.weights import take_weights

@@ -17,15 +17,17 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
-from gaugecast.learn.initial import initial_model
+from gaugecast.history import NO_TIME, FileColumns, fleet_of_file
+from gaugecast.learn.fit.batches import WARM_STEPS, Segments, Span, Windows
+from gaugecast.learn.fit.fitting import Epoch, Fit, Source, fit
+from gaugecast.learn.fit.initial import initial_model
+from gaugecast.learn.fit.network import TrainableNetwork
+from gaugecast.learn.fit.prepared import Prepared
+from gaugecast.learn.fit.start import check_rows, manifest_of, recipe_of, spans_of
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.history.sources import record
 from gaugecast.learn.keras_models.file import describe
-from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
-from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
-from gaugecast.learn.train.judging import MOST_STREAMS, Judged, judge, yardstick
-from gaugecast.learn.train.prepared import Prepared
-from gaugecast.learn.train.recording import Recording
-from gaugecast.learn.train.sources import NO_TIME, Columns, fleet_of_file, record
-from gaugecast.learn.train.start import check_rows, manifest_of, recipe_of, spans_of
+from gaugecast.learn.score.judging import MOST_STREAMS, JudgedPart, judge, yardstick
 from gaugecast.model import Manifest, Model, seal_model
 
 PARTS = ("train", "validation", "test")
@@ -77,7 +79,7 @@ class Task:
     sources: tuple[Path, ...]
     train: Train
     fleet: Fleet | None = None
-    columns: Columns = field(default_factory=Columns)
+    columns: FileColumns = field(default_factory=FileColumns)
     scratch: Path | None = None
 
 
@@ -88,7 +90,7 @@ class Trained:
     model: Model
     fleet: Fleet
     fit: Fit
-    judged: dict[str, Judged]
+    judged: dict[str, JudgedPart]
     lines: tuple[str, ...]
     seconds: float
 
@@ -145,13 +147,11 @@ def _run(task: Task, listener: Listener, directory: Path, began: float) -> Train
 
 
 def _fit(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener) -> Fit:
-    from gaugecast.learn.train.network import TrainingNetwork
-
     prepared = Prepared(recording, fleet, manifest)
     listener.begin("preparing", recording.total_rows)
     prepared.build(listener.advance)
     learned, held_out = sources_of(train, prepared)
-    network = TrainingNetwork(
+    network = TrainableNetwork(
         initial_model(manifest, seed=train.seed, learn_initial=train.learn_initial),
         dropout=train.dropout,
         recurrent_dropout=train.recurrent_dropout,
@@ -196,7 +196,7 @@ def sources_of(train: Train, prepared: Prepared) -> tuple[Source, Source | None]
     return cut(learned, validating=False), cut(held_out, validating=True) if train.validation else None
 
 
-def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, Judged]:
+def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, JudgedPart]:
     layout = InputLayout.of(fleet.features, model.manifest.rows, model.manifest.recipe)
     spans = dict(zip(PARTS, spans_of(train), strict=True))
     measure = yardstick(recording, spans["train"], layout.forecast)
@@ -238,7 +238,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def provenance_of(
-    task: Task, recording: Recording, fitted: Fit, judged: dict[str, Judged]
+    task: Task, recording: Recording, fitted: Fit, judged: dict[str, JudgedPart]
 ) -> dict[str, str | int | float]:
     """For the manifest: rows, versions, every setting, and the figures reached."""
     import keras

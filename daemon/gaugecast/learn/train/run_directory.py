@@ -9,7 +9,8 @@ from pathlib import Path
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.learn.keras_models.file import describe, save_keras
-from gaugecast.learn.train import drawing, report
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
 from gaugecast.learn.train.job import Trained
 from gaugecast.learn.train.verdict import verdict
 from gaugecast.model import save_model

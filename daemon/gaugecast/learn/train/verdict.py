@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaugecast.learn.train.fitting import Epoch, Fit
+from gaugecast.learn.fit.fitting import Epoch, Fit
 
 #: A validation error so much above its best one is overfitting, not noise.
 RISEN = 1.05

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.train import drawing, report
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
 from gaugecast.learn.tune.search import Tried
 
 HEAD = ("trial", "tried", "train MSE", "validation MSE", "skill", "parameters", "µs a step", "bytes a stream", "s")

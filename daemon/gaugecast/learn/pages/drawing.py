@@ -9,8 +9,8 @@ import numpy as np
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.learn.train.fitting import Fit
-from gaugecast.learn.train.judging import Judged
+from gaugecast.learn.fit.fitting import Fit
+from gaugecast.learn.score.judging import JudgedPart
 
 SHOWN_STEPS = 240
 MOST_FEATURES = 8
@@ -68,7 +68,7 @@ def draw_curves(plt: Any, fit: Fit) -> Any:
     return figure
 
 
-def draw_forecast(plt: Any, judged: Judged, fleet: Fleet, *, steps: int = SHOWN_STEPS) -> Any:
+def draw_forecast(plt: Any, judged: JudgedPart, fleet: Fleet, *, steps: int = SHOWN_STEPS) -> Any:
     """Forecasts over observations, the last steps of a part; one panel a feature. With a horizon, some whole paths."""
     features = fleet.forecast_features[:MOST_FEATURES]
     figure, axes = plt.subplots(len(features), 1, figsize=(9, 1.2 + 1.5 * len(features)), sharex=True, squeeze=False)
@@ -89,7 +89,7 @@ def draw_forecast(plt: Any, judged: Judged, fleet: Fleet, *, steps: int = SHOWN_
     return figure
 
 
-def _draw_paths(panel: Any, judged: Judged, fleet: Fleet, g: int, shown: tuple[int, int]) -> None:
+def _draw_paths(panel: Any, judged: JudgedPart, fleet: Fleet, g: int, shown: tuple[int, int]) -> None:
     """A few forecasts of all horizons from one origin each."""
     horizon = judged.forecasts.shape[1]
     if horizon == 1:
@@ -103,7 +103,7 @@ def _draw_paths(panel: Any, judged: Judged, fleet: Fleet, g: int, shown: tuple[i
         panel.plot(at.astype("datetime64[ns]"), path, color=SECOND, linewidth=1, label=label)
 
 
-def draw_horizons(plt: Any, judged: dict[str, Judged]) -> Any:
+def draw_horizons(plt: Any, judged: dict[str, JudgedPart]) -> Any:
     """Error and skill by horizon, a line a part."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
     colours = {"train": QUIET, "validation": SECOND, "test": FORECAST}

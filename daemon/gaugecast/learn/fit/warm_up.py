@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.learn.clock_shift import shift_clock
-from gaugecast.learn.descent import Descent
-from gaugecast.learn.network import Network
+from gaugecast.config.training import Train
+from gaugecast.learn.fit.clock_shift import shift_clock
+from gaugecast.learn.fit.descent import Descent, TrainingBatch
+from gaugecast.learn.fit.network import TrainableNetwork
+from gaugecast.learn.fit.targets import Lesson
 from gaugecast.model import Manifest, Model
 from gaugecast.records import Float32
 
@@ -50,21 +52,6 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """One unbroken stretch of one stream: what the model was fed, and what it should have given.
-
-    Attributes:
-        x: Inputs (T, R, I).
-        target: (T, R, O), NaN where there is none.
-        learned: First steps whose targets are learned; those after them decide which pass was best.
-    """
-
-    x: Float32
-    target: Float32
-    learned: int
-
-
-@dataclass(frozen=True, slots=True)
 class WarmUp:
     """What came of training.
 
@@ -84,12 +71,12 @@ class _Chunk(NamedTuple):
     target: Float32  # (T, B, O), finite
     learned: Float32  # weight in training (T, B, O)
     held_out: Float32  # weight in validation (T, B, O)
-    begins: Float32  # (B, 1), 1 where a trace begins: the state is the initial one
+    begins: Float32  # (B, 1), 1 where a lesson begins: the state is the initial one
 
 
 def warm_up(
     model: Model,
-    traces: Sequence[Trace],
+    lessons: Sequence[Lesson],
     *,
     caution: Caution | None = None,
     passes: int = PASSES,
@@ -98,30 +85,29 @@ def warm_up(
     seed: int = 0,
     compiled: bool = True,
 ) -> WarmUp:
-    """Train `model` on `traces`, the state carried through each of them, and keep the best pass.
+    """Train `model` on `lessons`, the state carried through each of them, and keep the best pass.
 
     Args:
         model: Shapes and first weights.
-        traces: Recorded streams; all have R rows. Long ones are best; a reset begins a new trace.
+        lessons: Recorded streams; all have R rows. Long ones are best; a reset begins a new one.
         caution: Of weights that will not be learned further: weights that will begin better without.
         passes: Most passes over everything.
         learning_rate: Adam's first rate.
-        lanes: Traces that are learned side by side, as one batch.
+        lanes: Lessons that are learned side by side, as one batch.
         seed: Of what caution draws.
         compiled: Use XLA.
     """
-    network = Network(model)
-    decay = None if caution is None else caution.weight_decay
-    descent = Descent(network, learning_rate=learning_rate, weight_decay=decay, compiled=compiled)
-    chunks = _cut(traces, min(lanes, len(traces)))
+    network = TrainableNetwork(model)
+    decay = 0.0 if caution is None else caution.weight_decay
+    descent = Descent(network, Train(learning_rate=learning_rate, weight_decay=decay), compiled=compiled)
+    chunks = _cut(lessons, min(lanes, len(lessons)))
     random = np.random.default_rng(seed)
-    initial = _initial_state(model, chunks[0].x.shape[1])
-    errors = [_validate(descent, chunks, initial)]
+    errors = [_validate(descent, chunks)]
     best, best_pass = network.to_model(), 0
     for done in range(passes):
         fed = chunks if caution is None else [_blurred(chunk, model.manifest, caution, random) for chunk in chunks]
-        _train(descent, fed, initial, learning_rate, (done, passes))
-        errors.append(_validate(descent, chunks, initial))
+        _train(descent, fed, learning_rate, (done, passes))
+        errors.append(_validate(descent, chunks))
         if errors[-1] < errors[best_pass]:
             best, best_pass = network.to_model(), done + 1
         elif done + 1 - best_pass >= PATIENCE:
@@ -129,31 +115,30 @@ def warm_up(
     return WarmUp(best, tuple(errors))
 
 
-def warm_up_for_good(model: Model, traces: Sequence[Trace], *, seed: int = 0, compiled: bool = True) -> WarmUp:
+def warm_up_for_good(model: Model, lessons: Sequence[Lesson], *, seed: int = 0, compiled: bool = True) -> WarmUp:
     """Train weights that will stay as they are: with caution, unless that costs more than half of what can be known.
 
     Weights learned by heart are taken where they have less than `BY_HEART` of the careful ones' error on what is
     held out: such a pattern is worth relying on. And those begun with stay, where what was learned is better by no
     more than chance may make it, one over the root of as many errors: few rows are soon forecast well by luck.
     """
-    careful = warm_up(model, traces, caution=Caution(), seed=seed, compiled=compiled)
-    plain = warm_up(model, traces, compiled=compiled)
+    careful = warm_up(model, lessons, caution=Caution(), seed=seed, compiled=compiled)
+    plain = warm_up(model, lessons, compiled=compiled)
     chosen = plain if min(plain.errors) < BY_HEART * min(careful.errors) else careful
-    count = sum(int(np.isfinite(trace.target[trace.learned :]).sum()) for trace in traces)
+    count = sum(int(np.isfinite(lesson.target[lesson.learned :]).sum()) for lesson in lessons)
     if min(chosen.errors) > chosen.errors[0] * (1.0 - 1.0 / math.sqrt(max(count, 1))):
         return WarmUp(model, chosen.errors)
     return chosen
 
 
-def _train(descent: Descent, chunks: list[_Chunk], initial: Float32, rate: float, progress: tuple[int, int]) -> None:
+def _train(descent: Descent, chunks: list[_Chunk], rate: float, progress: tuple[int, int]) -> None:
     """One pass, learning; `progress` is (passes done, passes in all), for the cosine."""
     done, passes = progress
-    state = initial
+    state = _no_state(descent, chunks)
     for n, chunk in enumerate(chunks):
-        state = np.where(chunk.begins > 0.0, initial, state)
         share = (done + n / len(chunks)) / passes
         descent.learning_rate = rate * 0.5 * (1.0 + math.cos(math.pi * share))
-        _, state = descent.step(chunk.x, state, chunk.target, chunk.learned)
+        state = descent.step(TrainingBatch(chunk.x, chunk.target, chunk.learned, chunk.begins), state).state
 
 
 def _blurred(chunk: _Chunk, manifest: Manifest, caution: Caution, random: np.random.Generator) -> _Chunk:
@@ -163,46 +148,41 @@ def _blurred(chunk: _Chunk, manifest: Manifest, caution: Caution, random: np.ran
     return chunk._replace(x=shift_clock(chunk.x, hours, manifest) + noise)
 
 
-def _validate(descent: Descent, chunks: list[_Chunk], initial: Float32) -> float:
+def _validate(descent: Descent, chunks: list[_Chunk]) -> float:
     """Mean square error of what is held out, the states those of the weights as they stand."""
-    state, total, weight = initial, 0.0, 0.0
+    state, total, weight = _no_state(descent, chunks), 0.0, 0.0
     for chunk in chunks:
-        state = np.where(chunk.begins > 0.0, initial, state)
-        error, state = descent.measure(chunk.x, state, chunk.target, chunk.held_out)
+        batch = TrainingBatch(chunk.x, chunk.target, chunk.held_out, chunk.begins)
+        _, error, state = descent.measure(batch, state)
         rows = chunk.held_out.sum(axis=(0, 2), dtype=np.float64)
         total += float(error @ rows)
         weight += float(rows.sum())
     return total / weight if weight > 0.0 else math.nan
 
 
-def _initial_state(model: Model, rows: int) -> Float32:
-    parts = [
-        model.weights.get(f"initial{i}/{part}", np.zeros(layer.units, np.float32))
-        for i, layer in enumerate(model.manifest.layers)
-        for part in ("h", "c")
-    ]
-    return np.repeat(np.concatenate(parts)[np.newaxis], rows, axis=0)
+def _no_state(descent: Descent, chunks: list[_Chunk]) -> Float32:
+    return np.zeros((chunks[0].x.shape[1], descent.network.state_size), np.float32)
 
 
-def _cut(traces: Sequence[Trace], lanes: int) -> list[_Chunk]:
-    """Lay the traces end to end in lanes of about the same length, and cut those into chunks."""
+def _cut(lessons: Sequence[Lesson], lanes: int) -> list[_Chunk]:
+    """Lay the lessons end to end in lanes of about the same length, and cut those into chunks."""
     queues: list[list[_Chunk]] = [[] for _ in range(lanes)]
-    for trace in sorted(traces, key=lambda t: len(t.x), reverse=True):
-        min(queues, key=len).extend(_pieces(trace))
+    for lesson in sorted(lessons, key=lambda t: len(t.x), reverse=True):
+        min(queues, key=len).extend(_pieces(lesson))
     empty = _Chunk(*(np.zeros_like(part) for part in queues[0][0]))
     return [_side_by_side(row) for row in itertools.zip_longest(*queues, fillvalue=empty)]
 
 
-def _pieces(trace: Trace) -> Iterator[_Chunk]:
-    """One trace in chunks, the last padded without weight."""
-    steps, rows = trace.x.shape[:2]
+def _pieces(lesson: Lesson) -> Iterator[_Chunk]:
+    """One lesson in chunks, the last padded without weight."""
+    steps, rows = lesson.x.shape[:2]
     for start in range(0, steps, BPTT):
-        known = np.isfinite(_padded(trace.target[start : start + BPTT], np.nan))
-        target = np.where(known, _padded(trace.target[start : start + BPTT], 0.0), np.float32(0.0))
-        learned = (np.arange(start, start + BPTT) < trace.learned)[:, None, None]
+        known = np.isfinite(_padded(lesson.target[start : start + BPTT], np.nan))
+        target = np.where(known, _padded(lesson.target[start : start + BPTT], 0.0), np.float32(0.0))
+        learned = (np.arange(start, start + BPTT) < lesson.learned)[:, None, None]
         begins = np.full((rows, 1), 1.0 if start == 0 else 0.0, np.float32)
         weights = ((known & learned).astype(np.float32), (known & ~learned).astype(np.float32))
-        yield _Chunk(_padded(trace.x[start : start + BPTT], 0.0), target, *weights, begins)
+        yield _Chunk(_padded(lesson.x[start : start + BPTT], 0.0), target, *weights, begins)
 
 
 def _padded(steps: Float32, value: float) -> Float32:

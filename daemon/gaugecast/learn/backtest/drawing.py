@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gaugecast.learn.backtest.run import Forecaster, Report
-from gaugecast.learn.backtest.score import Course, errors_ahead
-from gaugecast.learn.train import drawing
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.score.course import Course, errors_ahead
 from gaugecast.records import Float64
 
 SHOWN_STEPS = 240

@@ -1,4 +1,4 @@
-"""Rehearsal: a model is run over past inputs in a pipeline of its own, before the loop gives it a role."""
+"""A pipeline of its own: fleets with one model each, run over inputs that the daemon is not asked about."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.model import Model
 from gaugecast.pipeline import memories
-from gaugecast.pipeline.fleet_pipeline import goes_on
+from gaugecast.pipeline.batch_result import Outcome
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.records import Input, Kind, Order
-from gaugecast.streams.table import StreamTable
 
 #: Streams all come at once here; that they were let in then is known.
 _NO_LIMIT = 1e9
 
 
-class Rehearsal:
+class SoloPipeline:
     """Fleets with one model each, which begin without any state and are fed past inputs. One thread.
 
     Args:
-        parts: The fleets as they are configured now, and a model that fits each.
+        parts: The fleets as they are configured now, and a model that fits each; `None` = the last value is repeated.
         limits: As the loop has them.
-        trace: Keep what is fed to the models, for the learner.
+        trace: Keep what is fed to the models, for whoever learns.
     """
 
-    def __init__(self, parts: Sequence[tuple[Fleet, Model]], limits: Loop, *, trace: bool = False) -> None:
+    def __init__(self, parts: Sequence[tuple[Fleet, Model | None]], limits: Loop, *, trace: bool = False) -> None:
         self.fleets = {fleet.name: fleet for fleet, _ in parts}
         self._models: dict[str, Model] = {}
         alone = limits.model_copy(update={"new_streams_per_s": _NO_LIMIT})
@@ -37,15 +37,20 @@ class Rehearsal:
         self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet, _ in parts])
         self._changes = 0
         for fleet, model in parts:
-            self.use(fleet.name, model)
+            if model is not None:
+                self.use(fleet.name, model)
 
     def use(self, fleet: str, model: Model) -> None:
-        """Go on under other weights of the same shape, which need no version."""
-        self._changes += 1  # a number instead of a digest: nothing is stored here
-        version = f"{self._changes:x}"
+        """Go on under other weights of the same shape; where they have no version, they get a number."""
+        self._changes += 1  # nothing is stored here, and a digest costs more than an update
+        version = model.manifest.version or f"{self._changes:x}"
         self._models[fleet] = Model(replace(model.manifest, version=version), model.weights)
         event = events.ModelInstalled("in_force", version)
         self._pipeline.advance([Order(event, fleet).stamped(0)])
+
+    def advance(self, inputs: Sequence[Input]) -> Outcome:
+        """As `Pipeline.advance`."""
+        return self._pipeline.advance(inputs)
 
     def take(self, inputs: Iterable[Input]) -> list[tuple[str, Trace]]:
         """Step the models; what was fed to them, by fleet."""
@@ -59,9 +64,9 @@ class Rehearsal:
             return one.fleet in self.fleets
         return one.kind == Kind.TIMER or isinstance(one.event, events.SessionLost | events.ClockStepped)
 
-    def table(self, fleet: str) -> StreamTable:
-        """The fleet's streams, as they are here."""
-        return self._pipeline.parts[fleet].table
+    def part(self, fleet: str) -> FleetPipeline:
+        """The fleet, as it is here."""
+        return self._pipeline.parts[fleet]
 
     def memories(self, fleet: str) -> list[bytes]:
         """What the fleet's model remembers of each stream."""
@@ -76,11 +81,11 @@ def begins_after(
     upto_seq: int,
     most: int,
 ) -> int:
-    """The input after which a rehearsal begins: not before the fleets had the features and the period they have now.
+    """The input after which going over the past begins: not before the fleets had the features and period of now.
 
     Args:
         told: (seq, fleet, event) of the ledger's events.
-        fleets: Those that are rehearsed.
+        fleets: Those that go over it.
         first_seq: The oldest kept input.
         upto_seq: Where it ends.
         most: Inputs to go back at most.

@@ -12,8 +12,9 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
+from gaugecast.history import Slice
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.records import Float64, Input, Int64, Kind, Verdict
+from gaugecast.records import Input, Kind, Verdict
 
 SLICE_ROWS = 20_000
 _TAKEN = (Verdict.STEPPED, Verdict.HELD)
@@ -34,7 +35,7 @@ class _Stream:
     rows: list[tuple[int, list[float]]] = field(default_factory=list)
 
 
-def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[tuple[str, Int64, Float64]]:
+def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[Slice]:
     """Event times (n,) and values (n, F) by stream, those of one stream in order; other fleets' are left out.
 
     Features are those that the fleet has now, by name: of a time when it had others they are absent.
@@ -103,9 +104,9 @@ def _close(stream: _Stream, fleet: Fleet) -> None:
     stream.counts = []
 
 
-def _ripe(streams: dict[str, _Stream], least: int) -> Iterator[tuple[str, Int64, Float64]]:
+def _ripe(streams: dict[str, _Stream], least: int) -> Iterator[Slice]:
     for name, stream in streams.items():
         if len(stream.rows) >= least:
             at_ns, values = zip(*stream.rows, strict=True)
-            yield name, np.array(at_ns, np.int64), np.array(values, np.float64)
+            yield Slice(name, np.array(at_ns, np.int64), np.array(values, np.float64))
             stream.rows.clear()

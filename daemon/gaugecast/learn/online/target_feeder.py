@@ -9,7 +9,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace, same_shape
-from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.learn.fit.targets import Targets
 from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.records import Float32, Float64
@@ -27,23 +27,22 @@ class _Step:
     fresh: bool
 
 
-class Student:
+class TargetFeeder:
     """Learns one fleet from traces of `Pipeline.advance`. Owned by one thread.
 
     Args:
         fleet: The fleet.
         model: First weights.
-        learner: Does the descent.
+        trainer: Does the descent.
         streams: Show only these; `None` = all.
     """
 
     def __init__(
-        self, fleet: Fleet, model: Model, learner: OnlineLearner, *, streams: Collection[str] | None = None
+        self, fleet: Fleet, model: Model, trainer: OnlineLearner, *, streams: Collection[str] | None = None
     ) -> None:
-        self.learner = learner
+        self.trainer = trainer
         self.streams = streams
-        self._recipe = model.manifest.recipe
-        self._layout = InputLayout.of(fleet.features, model.manifest.rows, self._recipe)
+        self._targets = Targets(fleet, model.manifest)
         self._model = model
         self._last: dict[str, _Step] = {}
         self._losses: list[float] = []
@@ -75,7 +74,7 @@ class Student:
             if before is not None:
                 target = self._target(before, steps.values[row]) if follows else None
                 self._note_loss(before, steps.values[row], predicted[row])
-                self.learner.observe(before.inputs, before.state, target, stream=stream, fresh=before.fresh)
+                self.trainer.observe(before.inputs, before.state, target, stream=stream, fresh=before.fresh)
             self._last[stream] = _Step(
                 trace.inputs[row], trace.state[row], trace.x[row], trace.scale[row], before is None or not follows
             )
@@ -87,10 +86,10 @@ class Student:
     def forget(self, stream: str) -> None:
         """Drop what is remembered of a stream."""
         self._last.pop(stream, None)
-        self.learner.forget(stream)
+        self.trainer.forget(stream)
 
     def _note_loss(self, before: _Step, values: Float64, predicted: Float64) -> None:
-        g = self._layout.forecast
+        g = self._targets.layout.forecast
         scale = before.scale[g]
         known = (scale > 0) & np.isfinite(predicted) & np.isfinite(values[g])
         if known.any():
@@ -98,5 +97,4 @@ class Student:
 
     def _target(self, before: _Step, values: Float64) -> Float32:
         """(R, O), NaN where a feature was not measured."""
-        target = to_target(values[None], before.x[None], before.scale[None], self._layout, self._recipe)
-        return np.asarray(target[0], np.float32)
+        return self._targets.of(values[None], before.x[None], before.scale[None])[0]

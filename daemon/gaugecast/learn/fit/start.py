@@ -11,9 +11,9 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
-from gaugecast.learn.initial import manifest_for
-from gaugecast.learn.train.batches import Span
-from gaugecast.learn.train.recording import SLICE_ROWS, Recording
+from gaugecast.learn.fit.batches import Span
+from gaugecast.learn.fit.initial import manifest_for
+from gaugecast.learn.history.recording import SLICE_ROWS, Recording
 from gaugecast.model import Layer, Manifest, Recipe
 from gaugecast.records import Float64
 

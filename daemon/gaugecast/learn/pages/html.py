@@ -7,7 +7,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gaugecast.learn.train.judging import Figures, Judged
+from gaugecast.learn.score.judging import Figures, JudgedPart
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d252c; --quiet: #5c6770; --line: #d9dee2; --back: #fff; --mark: #0b6e99; }
@@ -109,7 +109,7 @@ def show_share(number: float | None) -> str:
     return "–" if number is None or number != number else f"{round(number, 3) + 0.0:+.1%}"  # no −0.0 %
 
 
-def feature_table(judged: Judged, units: dict[str, str]) -> str:
+def feature_table(judged: JudgedPart, units: dict[str, str]) -> str:
     """Figures of the next step, a row a feature, in the sensors' units."""
     first = judged.horizons[0]
     rows = [
@@ -120,7 +120,7 @@ def feature_table(judged: Judged, units: dict[str, str]) -> str:
     return table(("next step", *FIGURE_HEAD), [*rows, overall], last_is_sum=True)
 
 
-def horizon_table(judged: Judged) -> str:
+def horizon_table(judged: JudgedPart) -> str:
     """Figures by horizon, means over the features in deviations of the training part."""
     rows = [[str(h.horizon), *figure_cells(h.overall)] for h in judged.horizons]
     return table(("steps ahead", *FIGURE_HEAD), rows)

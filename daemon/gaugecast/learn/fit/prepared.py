@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.running import observe_rows
 from gaugecast.forecast.scaling import (
     STATS,
     InputLayout,
@@ -22,8 +23,7 @@ from gaugecast.forecast.scaling import (
     to_target,
     widen,
 )
-from gaugecast.learn.train.recording import Recording, Stretch
-from gaugecast.learn.train.running import observe_rows
+from gaugecast.learn.history.recording import Recording, Stretch
 from gaugecast.model import Manifest, Recipe
 from gaugecast.records import Bool, Float32, Float64, Int64
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gaugecast.forecast import linear
 from gaugecast.forecast.scaling import default_recipe, initial_stats, observe, scale
-from gaugecast.learn.backtest.score import Course, last_measured
+from gaugecast.learn.score.course import Course, last_measured
 from gaugecast.records import Float64
 
 _DAY_NS = 86_400 * 10**9

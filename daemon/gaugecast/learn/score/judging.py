@@ -11,10 +11,10 @@ import numpy as np
 
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.learn.backtest.baselines import persistence, season_of_day, seasonal
-from gaugecast.learn.backtest.score import Course, errors_ahead
-from gaugecast.learn.train.batches import Span
-from gaugecast.learn.train.recording import Recording
+from gaugecast.learn.fit.batches import Span
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.score.baselines import persistence, season_of_day, seasonal
+from gaugecast.learn.score.course import Course, errors_ahead
 from gaugecast.model import Model
 from gaugecast.records import Float64, Int64
 
@@ -56,7 +56,7 @@ class HorizonFigures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class JudgedPart:
     """One part: its figures by horizon, and the first stream's course with the forecasts made on it (T, H, G)."""
 
     part: str
@@ -100,7 +100,7 @@ def judge(
     season: int,
     measure: Yardstick,
     tick: Callable[[int], None] = lambda _: None,
-) -> dict[str, Judged]:
+) -> dict[str, JudgedPart]:
     """Step the parts of each stream through the daemon's expert; a part without rows is left out.
 
     Args:
@@ -158,13 +158,13 @@ class _Tally:
             error, last = errors_ahead(course, forecasts, h, counted)
             own.append((error, last, errors_ahead(course, base, h, counted)[0]))
 
-    def judged(self, part: str, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> Judged:
+    def judged(self, part: str, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> JudgedPart:
         assert self.shown is not None
         by_horizon = [
             _figures(h, [np.concatenate(p) for p in zip(*own, strict=True)], names, measure, has_season)
             for h, own in enumerate(self.pairs, 1)
         ]
-        return Judged(part, self.rows, by_horizon, *self.shown)
+        return JudgedPart(part, self.rows, by_horizon, *self.shown)
 
 
 def walk(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gaugecast.config.schema import Settings
-from gaugecast.learn.online.ports import History
-from gaugecast.learn.online.pupil import Pupil
+from gaugecast.learn.online.fleet_learner import FleetLearner
+from gaugecast.learn.online.ports import LedgerHistory
 from gaugecast.logs import get
-from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
+from gaugecast.pipeline.solo import SoloPipeline, begins_after
 from gaugecast.records import Input
 
 log = get("gaugecast.learn")
@@ -19,31 +19,33 @@ _READ = 2000
 _RENEWED = 4
 
 
-class FirstLessons:
-    """Pupils without a model go over the past, up to where the learner follows the loop from. One thread.
+class HistoryBootstrap:
+    """Learners of fleets without a model go over the past, up to where the learner follows the loop from. One thread.
 
     Args:
-        pupils: By fleet; those that the loop has no model for.
+        learners: By fleet; those that the loop has no model for.
         settings: `learning.history` and `loop` are used.
         reader: The ledger.
         upto_seq: The last input to take.
     """
 
-    def __init__(self, pupils: Mapping[str, Pupil], settings: Settings, reader: History, *, upto_seq: int) -> None:
-        self.pupils = dict(pupils)
+    def __init__(
+        self, learners: Mapping[str, FleetLearner], settings: Settings, reader: LedgerHistory, *, upto_seq: int
+    ) -> None:
+        self.learners = dict(learners)
         self._upto, self._reader = upto_seq, reader
-        parts = [(pupil.fleet, pupil.model) for pupil in pupils.values()]
-        self._rehearsal = Rehearsal(parts, settings.loop, trace=True)
+        parts = [(learner.fleet, learner.model) for learner in learners.values()]
+        self._solo = SoloPipeline(parts, settings.loop, trace=True)
         self._seq = begins_after(
             reader.events(),
-            self._rehearsal.fleets,
+            self._solo.fleets,
             first_seq=reader.first_seq,
             upto_seq=upto_seq,
             most=settings.learning.history,
         )
         self._waiting: list[Input] = []
-        self._renewed = dict.fromkeys(pupils, 0)
-        log.info("first lessons", fleets=",".join(pupils), inputs=upto_seq - self._seq)
+        self._renewed = dict.fromkeys(learners, 0)
+        log.info("first lessons", fleets=",".join(learners), inputs=upto_seq - self._seq)
 
     def take_slice(self, most: int) -> bool:
         """Take at most so many readings of the sample; False where the past is over."""
@@ -52,18 +54,18 @@ class FirstLessons:
         if not self._waiting:
             return False
         slice_, self._waiting = self._waiting[:most], self._waiting[most:]
-        for name, pupil in self.pupils.items():
-            if pupil.updates_total >= self._renewed[name] + _RENEWED:
-                self._renewed[name] = pupil.updates_total
-                self._rehearsal.use(name, pupil.student.learner.model())
-        for name, trace in self._rehearsal.take(slice_):
-            self.pupils[name].student.take(trace, self._rehearsal.table(name))
+        for name, learner in self.learners.items():
+            if learner.updates_total >= self._renewed[name] + _RENEWED:
+                self._renewed[name] = learner.updates_total
+                self._solo.use(name, learner.feeder.trainer.model())
+        for name, trace in self._solo.take(slice_):
+            self.learners[name].feeder.take(trace, self._solo.part(name).table)
         return True
 
     def finish(self, fleet: str) -> list[bytes]:
-        """What a pupil remembers of the streams at the end; what it is shown next does not follow."""
-        self.pupils[fleet].student.lose_place()
-        return self._rehearsal.memories(fleet)
+        """What a fleet's learner remembers of the streams at the end; what it is shown next does not follow."""
+        self.learners[fleet].feeder.lose_place()
+        return self._solo.memories(fleet)
 
     def _read(self) -> bool:
         if self._seq >= self._upto:
@@ -77,6 +79,6 @@ class FirstLessons:
         return True
 
     def _wanted(self, one: Input) -> bool:
-        if not self._rehearsal.concerns(one):
+        if not self._solo.concerns(one):
             return False
-        return one.fleet not in self.pupils or not one.stream or self.pupils[one.fleet].wants(one.stream)
+        return one.fleet not in self.learners or not one.stream or self.learners[one.fleet].wants(one.stream)

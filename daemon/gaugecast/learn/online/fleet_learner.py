@@ -9,9 +9,9 @@ import numpy as np
 
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
-from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.online.drift import RateControl
-from gaugecast.learn.online.student import Student
+from gaugecast.learn.online.target_feeder import TargetFeeder
 from gaugecast.learn.online.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Manifest, Model, seal_model
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -24,7 +24,7 @@ _REMEMBERED = 1000
 _LEAST_WEIGHT = 1e-6
 
 
-class Pupil:
+class FleetLearner:
     """Owned by the learner's one thread.
 
     Attributes:
@@ -52,8 +52,8 @@ class Pupil:
         self._random = np.random.default_rng(settings.seed)
         self._learned = False  # since the last hand-over
         self._many = False
-        learner = OnlineLearner(self.model, seed=settings.seed, compiled=compiled)
-        self.student = Student(fleet, self.model, learner, streams=self.streams)
+        trainer = OnlineLearner(self.model, seed=settings.seed, compiled=compiled)
+        self.feeder = TargetFeeder(fleet, self.model, trainer, streams=self.streams)
 
     def wants(self, stream: str) -> bool:
         """Whether this stream is in the sample; new ones join while there is room."""
@@ -81,7 +81,7 @@ class Pupil:
         drawn = self._random.choice(len(others), count, replace=False, p=share / share.sum()) if count else ()
         chosen = {*kept, *(others[i] for i in drawn)}
         for stream in self.streams - chosen:
-            self.student.forget(stream)
+            self.feeder.forget(stream)
         newcomers = frozenset(chosen - self.streams)
         self.streams.clear()
         self.streams.update(chosen)
@@ -89,14 +89,14 @@ class Pupil:
 
     def learn(self) -> bool:
         """One update; False where there is nothing new to learn from."""
-        for loss in self.student.take_losses():
+        for loss in self.feeder.take_losses():
             self.rate.add(loss)
         if len(self.streams) > _FEW_STREAMS and not self._many:
             self._many = True
-            self.student.learner.resize(segments=_SEGMENTS_MANY, newest=_NEWEST_MANY)
+            self.feeder.trainer.resize(segments=_SEGMENTS_MANY, newest=_NEWEST_MANY)
         if self.rate.rate != self._rate:
-            self._rate = self.student.learner.learning_rate = self.rate.rate
-        if not self.student.learner.step():
+            self._rate = self.feeder.trainer.learning_rate = self.rate.rate
+        if not self.feeder.trainer.step():
             return False
         self._learned = True
         self.updates_total += 1
@@ -111,7 +111,7 @@ class Pupil:
         """Other weights, of the same shape, are in force: go on from them."""
         self._learned = False
         self.model = model
-        self.student.learner.load(model)
+        self.feeder.trainer.load(model)
 
     def ready(self, now_s: float) -> bool:
         """Whether weights are due to be handed over."""
@@ -125,7 +125,7 @@ class Pupil:
         Raises:
             ModelError: They are not finite.
         """
-        learned = self.student.learner.model()
+        learned = self.feeder.trainer.model()
         provenance: dict[str, str | int | float] = {
             "made_by": "gaugecast learn",
             "updates": self.updates_total,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaugecast.learn.backtest.plots import SHOWN_STEPS, label
+from gaugecast.learn.backtest.drawing import SHOWN_STEPS, label
 from gaugecast.learn.backtest.run import Report
 from gaugecast.learn.backtest.score_rows import protocol_of
-from gaugecast.learn.train import report as parts
+from gaugecast.learn.pages import html as parts
 
 HEADINGS = {
     "forecast": f"Forecast over what was observed: the first stream, last {SHOWN_STEPS} scored steps",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gaugecast import events
-from gaugecast.learn.online.student import Student
+from gaugecast.learn.online.target_feeder import TargetFeeder
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input
 from learning.worlds import FLEET, NAN, event, pipeline_with, reading, small_model, timer
@@ -27,19 +27,19 @@ class Notebook:
 
 
 class Classroom:
-    """A pipeline whose traces go to a student."""
+    """A pipeline whose traces go to a feeder."""
 
     def __init__(self, streams: set[str] | None = None) -> None:
         model = small_model()
         self.pipeline: Pipeline = pipeline_with({model.manifest.version: model}, trace=True)
         self.pipeline.advance([event(events.ModelInstalled("in_force", model.manifest.version))])
         self.notes = Notebook()
-        self.student = Student(FLEET, model, self.notes, streams=streams)  # type: ignore[arg-type]
+        self.feeder = TargetFeeder(FLEET, model, self.notes, streams=streams)  # type: ignore[arg-type]
 
     def take(self, *inputs: Input) -> None:
         for one in inputs:
             for _, trace in self.pipeline.advance([one]).traces:
-                self.student.take(trace, self.pipeline.parts["tanks"].table)
+                self.feeder.take(trace, self.pipeline.parts["tanks"].table)
 
     def targets(self, stream: str = "a") -> list[np.ndarray | None]:
         return [None if target is None else target.ravel() for _, _, target, _ in self.notes.pages.get(stream, [])]
@@ -58,7 +58,7 @@ def test_a_step_is_shown_once_the_next_has_come_with_its_move_as_target() -> Non
     room = Classroom()
     room.take(*walk(range(10)))
     assert len(room.targets()) == 9
-    scale = room.student._last["a"].scale
+    scale = room.feeder._last["a"].scale
     last = room.targets()[-1]
     moves = np.array([9.0 - (8 + 1.0), (-18.0 - 1) - (-16.0)])
     # the scale moves by a hair from the step before the last to the last one
@@ -114,13 +114,13 @@ def test_the_state_that_is_shown_is_the_one_before_the_step() -> None:
 
 
 def test_only_sampled_streams_are_shown_and_what_is_forgotten_begins_anew() -> None:
-    """The set belongs to the pupil and changes under the student."""
+    """The set belongs to the fleet's learner and changes under the feeder."""
     streams = {"a"}
     room = Classroom(streams)
     both = [one for t in range(4) for s in "ab" for one in walk(range(t, t + 1), s)]
     room.take(*both)
     assert set(room.notes.pages) == {"a"}
-    room.student.forget("a")
+    room.feeder.forget("a")
     streams.clear()
     streams.add("b")
     room.take(*walk(range(4, 7), "b"))
@@ -132,7 +132,7 @@ def test_after_a_jump_no_step_is_paired_with_one_from_before() -> None:
     """`lose_place`: the old last step never gets a target, though its tick is the one before."""
     room = Classroom()
     room.take(*walk(range(4)))
-    room.student.lose_place()
+    room.feeder.lose_place()
     room.take(*walk(range(4, 7)))
     assert len(room.targets()) == 5
     assert room.fresh() == [True, False, False, True, False]
@@ -142,6 +142,6 @@ def test_losses_are_those_of_forecasts_made_before_their_targets_came() -> None:
     """In units of the scale: about that of persistence for a model that hardly moves."""
     room = Classroom()
     room.take(*walk(range(60)))
-    losses = room.student.take_losses()
+    losses = room.feeder.take_losses()
     assert 0.2 < np.mean(losses[-30:]) < 3
-    assert room.student.take_losses() == []
+    assert room.feeder.take_losses() == []

@@ -46,7 +46,7 @@ def test_the_past_is_learned_before_anything_new_comes(tmp_path: Path) -> None:
     assert learner.follower.seq == site.ledger.last_seq
     assert learner.follower.in_the_past
     turn_until_present(learner, site)
-    assert learner.follower.pupils["tanks"].updates_total > 60
+    assert learner.follower.learners["tanks"].updates_total > 60
 
 
 def test_the_states_at_the_end_of_the_past_are_those_of_all_of_it(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_only_as_much_of_the_past_is_learned_as_is_asked_for(tmp_path: Path) -> 
         site = grown_up(place, 100, shadow_after=_NEVER, history=history)
         learner = site.learner()
         turn_until_present(learner, site)
-        counts.append(learner.follower.pupils["tanks"].updates_total)
+        counts.append(learner.follower.learners["tanks"].updates_total)
     assert counts[0] == 0
     assert 5 < counts[1] < 25
     assert counts[2] > 60
@@ -116,7 +116,7 @@ def test_a_fleet_with_a_model_is_not_taught_its_past_again(tmp_path: Path) -> No
     site.checkpoint = len(site.inputs)
     learner = site.learner()
     assert not learner.follower.in_the_past
-    assert learner.follower.pupils["tanks"].updates_total == 0
+    assert learner.follower.learners["tanks"].updates_total == 0
 
 
 def test_a_young_ledger_without_a_checkpoint_is_learned_whole_too(tmp_path: Path) -> None:
@@ -126,4 +126,4 @@ def test_a_young_ledger_without_a_checkpoint_is_learned_whole_too(tmp_path: Path
     site.run(100)
     learner = site.learner()
     turn_until_present(learner, site)
-    assert learner.follower.pupils["tanks"].updates_total > 30
+    assert learner.follower.learners["tanks"].updates_total > 30

@@ -10,25 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.learn.train.prepared import Prepared
-from gaugecast.learn.train.recording import Stretch
-from gaugecast.records import Float32, Int64
+from gaugecast.learn.fit.descent import TrainingBatch
+from gaugecast.learn.fit.prepared import Prepared
+from gaugecast.learn.history.recording import Stretch
+from gaugecast.records import Int64
 
 #: Steps before the validation part that only warm the state up.
 WARM_STEPS = 200
-
-
-class Batch(NamedTuple):
-    """T steps of B rows; what is padding has no weight."""
-
-    x: Float32  # (T, B, I)
-    target: Float32  # (T, B, K), finite
-    weight: Float32  # (T, B, K)
-    begins: Float32  # (B, 1), 1 where the state is the initial one
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +70,7 @@ class Segments:
     def __len__(self) -> int:
         return max((sum(-(-(p.stop - p.start) // self._steps) for p, _ in lane) for lane in self._lanes), default=0)
 
-    def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, rng: np.random.Generator | None = None) -> Iterator[TrainingBatch]:
         """One pass, in order; `rng` is not used: rows that follow each other are not shuffled."""
         del rng
         queues = [_pieces(lane, self._steps) for lane in self._lanes]
@@ -110,7 +101,7 @@ class Windows:
     def __len__(self) -> int:
         return -(-self.targets // self._size)
 
-    def batches(self, rng: np.random.Generator | None = None) -> Iterator[Batch]:
+    def batches(self, rng: np.random.Generator | None = None) -> Iterator[TrainingBatch]:
         """One pass over all windows, in random order if `rng` is given and shuffling is wanted."""
         order: Int64 = np.arange(self.targets)
         if rng is not None and self._shuffle:
@@ -128,7 +119,7 @@ class Windows:
         return Piece(stream, start, last + 1, start, begins=True)
 
 
-def assemble(prepared: Prepared, pieces: Sequence[Piece | None], steps: int, *, last_only: bool) -> Batch:
+def assemble(prepared: Prepared, pieces: Sequence[Piece | None], steps: int, *, last_only: bool) -> TrainingBatch:
     """Read pieces side by side into one batch of fixed shape; `None` is an empty lane."""
     rows, width = prepared.input_shape
     outputs = prepared.target_shape[1]
@@ -151,7 +142,7 @@ def assemble(prepared: Prepared, pieces: Sequence[Piece | None], steps: int, *, 
         weight[:n, lane] = known
         begins[lane] = piece.begins
     flat = (steps, lanes * rows, -1)
-    return Batch(x.reshape(flat), target.reshape(flat), weight.reshape(flat), begins.reshape(-1, 1))
+    return TrainingBatch(x.reshape(flat), target.reshape(flat), weight.reshape(flat), begins.reshape(-1, 1))
 
 
 def _cut_longest(parts: list[tuple[Stretch, int]], lanes: int) -> list[tuple[Stretch, int]]:
