@@ -180,7 +180,7 @@ def test_features_are_found_by_name_in_rows_of_an_older_configuration(tmp_path: 
 
 def test_a_sensor_that_runs_slow_loses_no_rows(tmp_path: Path) -> None:
     """A period two per cent too long: ticks follow it, as the daemon's do; nothing is dropped, no gap appears."""
-    recording = Recording(tmp_path, 1, SECOND)
+    recording = Recording(tmp_path, fleet_of("p"))
     at = (np.arange(500) * 1.02 * SECOND).astype(np.int64)
     for cut in np.array_split(np.arange(500), 3):
         recording.add("a", at[cut], np.zeros((len(cut), 1)))

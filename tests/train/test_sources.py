@@ -82,7 +82,7 @@ def test_late_and_repeated_rows_are_left_out_and_counted(tmp_path: Path) -> None
     at = np.array([0, 1, 1, 3, 2, 4]) * FLEET.period_ns
     values = np.arange(12.0).reshape(6, 2)
     for cuts in ([6], [1, 2, 3], [3, 3]):
-        recording, start = Recording(tmp_path / str(cuts), 2, FLEET.period_ns), 0
+        recording, start = Recording(tmp_path / str(cuts), FLEET), 0
         for size in cuts:
             recording.add("a", at[start : start + size], values[start : start + size])
             start += size
@@ -94,7 +94,7 @@ def test_short_gaps_are_bridged_by_rows_that_teach_nothing(tmp_path: Path) -> No
     """Up to `bridge` ticks, also between two slices; the state goes on over them, the last value is fed, no target."""
     ticks = np.array([0, 1, 3, 6, 7, 11, 12])
     for cuts in ([7], [2, 1, 4], [3, 2, 2]):
-        recording = Recording(tmp_path / str(cuts), 2, FLEET.period_ns, bridge=2)
+        recording = Recording(tmp_path / str(cuts), FLEET, bridge=2)
         for cut in np.split(np.arange(7), np.cumsum(cuts)[:-1]):
             recording.add("a", ticks[cut] * FLEET.period_ns, np.tile(ticks[cut, None] * 1.0, 2))
         at, values = recording.read("a", 0, 99)

@@ -14,7 +14,7 @@ import numpy as np
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature
 from gaugecast.history import FileColumns, fleet_of_file
-from gaugecast.learn.fit.prepared import hold
+from gaugecast.learn.history.recording import hold
 from gaugecast.learn.history.sources import record
 from gaugecast.records import Bool, Float64, Int64
 

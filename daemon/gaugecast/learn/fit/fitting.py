@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from gaugecast.config.training import Train
-from gaugecast.learn.fit.descent import Descent, TrainingBatch
+from gaugecast.learn.fit.descent import Descent, Taken, TrainingBatch
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.model import Model
 from gaugecast.records import Float32
@@ -83,9 +83,17 @@ def fit(
     rng = np.random.default_rng(train.seed)
     result = Fit(network.to_model())
     best = math.inf
+
+    def learn(batch: TrainingBatch, state: Float32) -> Taken:
+        descent.learning_rate = pace.next()
+        found = descent.step(batch, state)
+        if on_batch is not None:
+            on_batch(1)
+        return found
+
     for number in range(1, train.epochs + 1):
-        loss = _learn_pass(descent, learned, pace, rng, on_batch)
-        validation = None if held_out is None else measure_pass(descent, held_out)
+        loss = _pass(descent, learned.batches(rng), learn)
+        validation = None if held_out is None else _pass(descent, held_out.batches(), descent.measure)
         epoch = Epoch(number, loss, validation, pace.rate)
         result.epochs.append(epoch)
         if epoch.judged < best * (1.0 - LEAST_GAIN) or result.best == 0:
@@ -129,33 +137,13 @@ class Pace:
             self._waited = 0
 
 
-def measure_pass(descent: Descent, source: Source) -> float:
-    """Mean loss over one part."""
+def _pass(descent: Descent, batches: Iterator[TrainingBatch], take: Callable[[TrainingBatch, Float32], Taken]) -> float:
+    """Mean loss over one part, the state carried from batch to batch."""
     state: Float32 | None = None
     total, weight = 0.0, 0.0
-    for batch in source.batches():
+    for batch in batches:
         state = np.zeros((batch.x.shape[1], descent.network.state_size), np.float32) if state is None else state
         counted = float(batch.weight.sum())
-        loss, _, state = descent.measure(batch, state)
+        loss, _, state = take(batch, state)
         total, weight = total + loss * counted, weight + counted
-    return total / weight if weight else math.nan
-
-
-def _learn_pass(
-    descent: Descent,
-    source: Source,
-    pace: Pace,
-    rng: np.random.Generator,
-    on_batch: Callable[[int], None] | None,
-) -> float:
-    state: Float32 | None = None
-    total, weight = 0.0, 0.0
-    for batch in source.batches(rng):
-        state = np.zeros((batch.x.shape[1], descent.network.state_size), np.float32) if state is None else state
-        descent.learning_rate = pace.next()
-        counted = float(batch.weight.sum())
-        loss, _, state = descent.step(batch, state)
-        total, weight = total + loss * counted, weight + counted
-        if on_batch is not None:
-            on_batch(1)
     return total / weight if weight else math.nan

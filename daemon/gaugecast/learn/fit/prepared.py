@@ -23,7 +23,7 @@ from gaugecast.forecast.scaling import (
     to_target,
     widen,
 )
-from gaugecast.learn.history.recording import Recording, Stretch
+from gaugecast.learn.history.recording import Recording, Stretch, hold
 from gaugecast.model import Manifest, Recipe
 from gaugecast.records import Bool, Float32, Float64, Int64
 
@@ -124,14 +124,6 @@ class Prepared:
             following[rows] = values[rows + k]
             parts.append(to_target(following, origin, s, self.layout, widen(self.recipe, k)))
         return np.concatenate(parts, axis=2)
-
-
-def hold(values: Float64, before: Float64) -> Float64:
-    """Absent values (n, F) replaced by the newest one measured, `before` (F,) the first row; NaN where never seen."""
-    known = np.concatenate([before[None], values])
-    newest = np.where(np.isnan(known), 0, np.arange(len(known))[:, None])
-    np.maximum.accumulate(newest, axis=0, out=newest)
-    return np.take_along_axis(known, newest, axis=0)[1:]
 
 
 def _read(path: Path, shape: tuple[int, int], start: int, stop: int) -> Float32:

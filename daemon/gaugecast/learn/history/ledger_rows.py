@@ -1,11 +1,9 @@
-"""Rows of the daemon's own ledger: what was stepped and held, put together by tick as the daemon put it together."""
+"""Readings of the daemon's own ledger: what it stepped and held, with the features that the fleet has now."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,95 +16,49 @@ from gaugecast.records import Input, Kind, Verdict
 
 SLICE_ROWS = 20_000
 _TAKEN = (Verdict.STEPPED, Verdict.HELD)
-_JOIN: dict[str, Callable[[float, float], float]] = {
-    "last": lambda _, new: new, "min": min, "max": max, "sum": operator.add, "mean": operator.add,
-}  # fmt: skip
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One stream's open tick, and its rows that are closed."""
-
-    phase: int
-    tick: int = 0
-    at_ns: int = 0
-    values: list[float] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    rows: list[tuple[int, list[float]]] = field(default_factory=list)
 
 
 def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[Slice]:
-    """Event times (n,) and values (n, F) by stream, those of one stream in order; other fleets' are left out.
+    """Readings by stream, those of one stream in their order; other fleets' are left out.
 
-    Features are those that the fleet has now, by name: of a time when it had others they are absent.
+    Features are found by name: of a time when the fleet had others they are absent.
 
     Raises:
         StorageError: There is no ledger.
     """
-    streams: dict[str, _Stream] = {}
-    places: list[int | None] = list(range(len(fleet.features)))
+    waiting: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    names = [feature.name for feature in fleet.features]
+    places = list(range(len(names)))
     with LedgerReader(directory) as ledger:
         for batch in ledger.replay(0):
             for one, verdict in zip(batch.inputs, batch.verdicts, strict=True):
                 if one.kind == Kind.EVENT:
-                    places = _places(one, fleet, places)
+                    then = _names(one, fleet)
+                    if then is not None:  # what waits has the places of before
+                        yield from _ripe(waiting, places, 1)
+                        places = [then.index(name) if name in then else -1 for name in names]
                 elif one.kind == Kind.READING and one.fleet == fleet.name and verdict in _TAKEN:
-                    found = np.frombuffer(one.values, "<f8").tolist()
-                    values = [math.nan if i is None or i >= len(found) else found[i] for i in places]
-                    _take(streams, fleet, one, values, complete=verdict == Verdict.STEPPED)
-            yield from _ripe(streams, SLICE_ROWS)
-    for stream in streams.values():
-        _close(stream, fleet)
-    yield from _ripe(streams, 1)
+                    waiting[one.stream].append((one.at_ns, one.values))
+            yield from _ripe(waiting, places, SLICE_ROWS)
+    yield from _ripe(waiting, places, 1)
 
 
-def _places(one: Input, fleet: Fleet, before: list[int | None]) -> list[int | None]:
-    """Where a reading has each of the fleet's features from here on; `None` = nowhere."""
+def _names(one: Input, fleet: Fleet) -> list[str] | None:
+    """The features that the fleet has from here on, if the event says so."""
     event = one.event
-    if not isinstance(event, events.FleetConfigured):
-        return before
-    then = Fleet.from_json(event.spec)
-    if then.name != fleet.name:
-        return before
-    names = [feature.name for feature in then.features]
-    return [names.index(feature.name) if feature.name in names else None for feature in fleet.features]
+    if not isinstance(event, events.FleetConfigured) or one.fleet != fleet.name:
+        return None
+    return [feature.name for feature in Fleet.from_json(event.spec).features]
 
 
-def _take(streams: dict[str, _Stream], fleet: Fleet, one: Input, values: list[float], *, complete: bool) -> None:
-    """Join a reading to its stream's open tick; one of a later tick closes that first, a complete one its own."""
-    on_the_clock = fleet.aggregated
-    stream = streams.get(one.stream)
-    if stream is None:
-        stream = streams[one.stream] = _Stream(phase=0 if on_the_clock else one.at_ns)
-    tick = (one.at_ns - stream.phase + fleet.period_ns // 2) // fleet.period_ns
-    if stream.counts and tick != stream.tick:
-        _close(stream, fleet)
-    if not stream.counts:
-        stream.tick, stream.at_ns = tick, one.at_ns
-        stream.values, stream.counts = [math.nan] * len(values), [0] * len(values)
-        if not on_the_clock:  # a sensor whose period is not quite the fleet's
-            stream.phase = one.at_ns - tick * fleet.period_ns
-    for f, (value, feature) in enumerate(zip(values, fleet.features, strict=True)):
-        if value == value:
-            stream.values[f] = _JOIN[feature.aggregate](stream.values[f], value) if stream.counts[f] else value
-            stream.counts[f] += 1
-    stream.at_ns = max(stream.at_ns, one.at_ns)
-    if complete and not on_the_clock:
-        _close(stream, fleet)
-
-
-def _close(stream: _Stream, fleet: Fleet) -> None:
-    if not stream.counts:
-        return
-    means = [feature.aggregate == "mean" for feature in fleet.features]
-    row = [v / n if mean and n else v for v, n, mean in zip(stream.values, stream.counts, means, strict=True)]
-    stream.rows.append((stream.tick * fleet.period_ns if fleet.aggregated else stream.at_ns, row))
-    stream.counts = []
-
-
-def _ripe(streams: dict[str, _Stream], least: int) -> Iterator[Slice]:
-    for name, stream in streams.items():
-        if len(stream.rows) >= least:
-            at_ns, values = zip(*stream.rows, strict=True)
-            yield Slice(name, np.array(at_ns, np.int64), np.array(values, np.float64))
-            stream.rows.clear()
+def _ripe(waiting: dict[str, list[tuple[int, bytes]]], places: list[int], least: int) -> Iterator[Slice]:
+    """Streams of which so many readings wait; `places` says where each feature is in them, −1 = nowhere."""
+    for stream, readings in waiting.items():
+        if len(readings) < least:
+            continue
+        packed = np.frombuffer(b"".join(values for _, values in readings), "<f8").reshape(len(readings), -1)
+        width = packed.shape[1]
+        values = np.concatenate([packed, np.full((len(readings), 1), np.nan)], axis=1)
+        found = values[:, [place if place < width else -1 for place in places]]
+        yield Slice(stream, np.array([at_ns for at_ns, _ in readings], np.int64), found)
+        readings.clear()

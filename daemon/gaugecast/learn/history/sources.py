@@ -34,12 +34,13 @@ def record(
     Raises:
         ConfigError: A file cannot be read, or lacks a column; or there is not a single row.
     """
-    recording = Recording(directory, len(fleet.features), fleet.period_ns, bridge=bridge)
+    recording = Recording(directory, fleet, bridge=bridge)
     for path in paths:
         for stream, at_ns, values in _slices(path, fleet, columns):
             recording.add(stream, at_ns, values)
             if tick is not None:
                 tick(recording.total_rows)
+    recording.finish()
     if not recording.total_rows:
         raise ConfigError(f"{', '.join(map(str, paths))}: expected at least one row with a number, found none")
     return recording
