@@ -96,9 +96,9 @@ def test_a_sine_is_learned_from_nothing(period_steps: int, seed: int) -> None:
     values = 20.0 + 5.0 * np.sin(2 * np.pi * np.arange(2001) / period_steps)
     report = backtest(fleet, [readings(fleet, values[:, None])], Split(0, 1500, 500), seed=seed, with_baselines=False)
     (network,) = report.forecasters
-    assert network.scores[0].count == 500
-    assert network.scores[0].skill is not None
-    assert network.scores[0].skill >= 0.9
+    assert network.scores[0].overall.count == 500
+    assert network.scores[0].overall.skill is not None
+    assert network.scores[0].overall.skill >= 0.9
 
 
 def test_baselines_stand_beside_the_network_over_the_same_rows() -> None:
@@ -109,10 +109,10 @@ def test_baselines_stand_beside_the_network_over_the_same_rows() -> None:
     assert [f.model for f in report.forecasters] == ["lstm", "persistence", "seasonal", "rls"]
     assert (report.scored.start, report.scored.stop) == (90, 240)
     # One target follows a missing tick: nobody forecast it one step ahead, and another two.
-    assert [[s.count for s in f.scores] for f in report.forecasters] == [[298, 298]] * 4
-    network, persistence = (f.scores[0].mse for f in report.forecasters[:2])
+    assert [[s.overall.count for s in f.scores] for f in report.forecasters] == [[298, 298]] * 4
+    network, persistence = (f.scores[0].overall.mse for f in report.forecasters[:2])
     assert network == pytest.approx(persistence, rel=1e-2)
-    assert report.forecasters[1].scores[0].skill == 0.0
+    assert report.forecasters[1].scores[0].overall.skill == 0.0
 
 
 def test_streams_of_one_fleet_are_scored_together() -> None:

@@ -58,7 +58,7 @@ def test_a_step_is_shown_once_the_next_has_come_with_its_move_as_target() -> Non
     room = Classroom()
     room.take(*walk(range(10)))
     assert len(room.targets()) == 9
-    scale = room.feeder._last["a"].scale
+    scale = room.feeder._last["a"][0].scale[0]
     last = room.targets()[-1]
     moves = np.array([9.0 - (8 + 1.0), (-18.0 - 1) - (-16.0)])
     # the scale moves by a hair from the step before the last to the last one

@@ -220,7 +220,7 @@ def _overall(report: Report) -> Table:
     for head in ("MSE", "MAE", "skill"):
         table.add_column(head, justify="right")
     for made in report.forecasters:
-        first = made.scores[0]
+        first = made.scores[0].overall
         figures = (f"{first.mse:.4f}", f"{first.mae:.4f}", show_skill(first.skill))
         table.add_row(made.model, made.start or "–", made.learning, *figures)
     return table
@@ -232,8 +232,8 @@ def _by_horizon(report: Report) -> Table:
     shown = sorted({1, *(max(1, round(last * share / (_MOST_HORIZONS - 1))) for share in range(1, _MOST_HORIZONS))})
     table = Table("MSE, steps ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
     for h in shown:
-        table.add_row(str(h), *(f"{made.scores[h - 1].mse:.4f}" for made in report.forecasters))
-    means = (sum(score.mse for score in made.scores) / last for made in report.forecasters)
+        table.add_row(str(h), *(f"{made.scores[h - 1].overall.mse:.4f}" for made in report.forecasters))
+    means = (sum(score.overall.mse for score in made.scores) / last for made in report.forecasters)
     table.add_row(f"mean 1…{last}", *(f"{mean:.4f}" for mean in means))
     return table
 

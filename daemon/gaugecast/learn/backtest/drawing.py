@@ -88,7 +88,7 @@ def _draw_horizons(plt: Any, report: Report) -> Any:
     """Mean square error of each forecaster, 1 to H steps ahead."""
     figure, axis = plt.subplots(figsize=(10, 4))
     for forecaster in report.forecasters:
-        figures = [score.mse for score in forecaster.scores]
+        figures = [score.overall.mse for score in forecaster.scores]
         horizons = range(1, len(figures) + 1)
         axis.plot(horizons, figures, marker=".", color=_COLOURS.get(forecaster.model), lw=1.2, label=label(forecaster))
     axis.set_xlabel("steps ahead")

@@ -19,7 +19,7 @@ HEADINGS = {
 
 def write_page(report: Report, pictures: Sequence[Path], path: Path) -> None:
     """Write the page; `pictures` are PNG files."""
-    first = report.forecasters[0].scores[0]
+    first = report.forecasters[0].scores[0].overall
     body = [
         parts.tiles(
             [
@@ -43,14 +43,14 @@ def write_page(report: Report, pictures: Sequence[Path], path: Path) -> None:
 
 
 def _overall(report: Report) -> str:
-    first = [(label(made), made.scores[0]) for made in report.forecasters]
+    first = [(label(made), made.scores[0].overall) for made in report.forecasters]
     rows = [(name, parts.show(s.mse), parts.show(s.mae), parts.show_share(s.skill)) for name, s in first]
     return parts.table(("one step ahead", "MSE", "MAE", "skill"), rows)
 
 
 def _by_horizon(report: Report) -> str:
     by_step = zip(*(made.scores for made in report.forecasters), strict=True)
-    rows = [(str(scores[0].horizon), *(parts.show(s.mse) for s in scores)) for scores in by_step]
+    rows = [(str(scores[0].horizon), *(parts.show(s.overall.mse) for s in scores)) for scores in by_step]
     return parts.table(("MSE, steps ahead", *map(label, report.forecasters)), rows)
 
 

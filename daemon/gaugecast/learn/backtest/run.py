@@ -17,7 +17,8 @@ from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.learn.backtest.split import Split
 from gaugecast.learn.backtest.warmup import trained_on
 from gaugecast.learn.score import baselines
-from gaugecast.learn.score.course import Course, Score, deviations, score
+from gaugecast.learn.score.course import Course, deviations
+from gaugecast.learn.score.figures import Score, score
 from gaugecast.model import Model
 from gaugecast.records import Float64, Input, Kind
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.expert import Steps, Trace
 from gaugecast.forecast.scaling import InputLayout, to_target
 from gaugecast.model import Manifest
 from gaugecast.records import Float32, Float64
@@ -80,3 +80,10 @@ class Targets:
 def breaks(step: Trace) -> bool:
     """Whether a step, of one stream, does not follow the one before it."""
     return bool(step.steps.fresh[0]) or bool(step.steps.gap[0])
+
+
+def row_of(trace: Trace, row: int) -> Trace:
+    """One row of a trace, as a trace."""
+    at = slice(row, row + 1)
+    *parts, steps = trace
+    return Trace(*(part[at] for part in parts), Steps(*(part[at] for part in steps)))

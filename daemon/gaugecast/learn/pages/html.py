@@ -7,7 +7,8 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gaugecast.learn.score.judging import Figures, JudgedPart
+from gaugecast.learn.score.figures import Figures
+from gaugecast.learn.score.judging import JudgedPart
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d252c; --quiet: #5c6770; --line: #d9dee2; --back: #fff; --mark: #0b6e99; }

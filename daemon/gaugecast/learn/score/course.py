@@ -6,7 +6,7 @@ step at that tick, if there is one and the feature was measured then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,32 +34,6 @@ class Course:
         rows = np.searchsorted(self.tick, self.tick + h)
         inside = np.minimum(rows, len(self.tick) - 1)
         return inside, (rows < len(self.tick)) & (self.tick[inside] == self.tick + h)
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureScore:
-    """Figures of one feature, in squared and plain units of its deviation; `skill` is `None` where nothing moved."""
-
-    mse: float
-    mae: float
-    skill: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Figures of one forecaster at one horizon: means over the features.
-
-    Attributes:
-        count: Forecasts held against a measurement, over all features.
-        skill: 1 − mse / mse of persistence, both as meant over the features; `None` where nothing moved.
-    """
-
-    horizon: int
-    count: int
-    mse: float
-    mae: float
-    skill: float | None
-    per_feature: Mapping[str, FeatureScore]
 
 
 def deviations(courses: Sequence[Course], rows: slice) -> Float64:
@@ -95,49 +69,3 @@ def last_measured(observed: Float64) -> Float64:
     rows = np.where(np.isnan(observed), 0, np.arange(len(observed))[:, None])
     newest = np.maximum.accumulate(rows, axis=0)
     return np.take_along_axis(observed, newest, axis=0)
-
-
-def score(
-    courses: Sequence[Course],
-    forecasts: Sequence[Float64],
-    names: Sequence[str],
-    *,
-    horizon: int,
-    deviation: Float64,
-    rows: slice = slice(None),
-) -> Score:
-    """Figures at one horizon.
-
-    Args:
-        courses: The streams.
-        forecasts: Made at each step of each of them (T, H, G).
-        names: Of the G features.
-        horizon: h from 1 to H.
-        deviation: Unit of each feature's errors (G,).
-        rows: Targets that count, as rows of each course.
-    """
-    pairs = [errors_ahead(c, f, horizon, rows) for c, f in zip(courses, forecasts, strict=True)]
-    error = np.concatenate([e for e, _ in pairs]) / deviation
-    last = np.concatenate([e for _, e in pairs]) / deviation
-    known = np.isfinite(error) & np.isfinite(last)
-    count = known.sum(axis=0)
-    mse, mae, base = (
-        _mean(np.square(error), known, count),
-        _mean(np.abs(error), known, count),
-        _mean(np.square(last), known, count),
-    )
-    per_feature = {
-        name: FeatureScore(float(mse[g]), float(mae[g]), _skill(mse[g], base[g])) for g, name in enumerate(names)
-    }
-    seen = count > 0
-    overall = [float(figure[seen].mean()) if seen.any() else float("nan") for figure in (mse, mae, base)]
-    return Score(horizon, int(count.sum()), overall[0], overall[1], _skill(overall[0], overall[2]), per_feature)
-
-
-def _mean(figure: Float64, known: Bool, count: Int64) -> Float64:
-    total = np.where(known, figure, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _skill(mse: float, base: float) -> float | None:
-    return float(1.0 - mse / base) if base > 0.0 else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.learn.fit.batches import Span
 from gaugecast.learn.history.recording import Recording
-from gaugecast.learn.score.baselines import persistence, season_of_day, seasonal
+from gaugecast.learn.score.baselines import season_of_day, seasonal
 from gaugecast.learn.score.course import Course, errors_ahead
+from gaugecast.learn.score.figures import Errors, Score, score_errors
 from gaugecast.model import Model
 from gaugecast.records import Float64, Int64
 
@@ -27,48 +27,20 @@ MOST_STREAMS = 16
 MOST_PEEKS = 40_000
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Errors of one feature, or the mean over the features in units of the training part's deviation.
-
-    Attributes:
-        mase: MAE over that of repeating the last value within the training part.
-        skill: 1 − MSE / MSE of persistence; `None` where nothing moved.
-        skill_seasonal: The same against the value a season ago; `None` where no rows are so far apart.
-    """
-
-    count: int
-    mse: float
-    mae: float
-    rmse: float
-    mase: float | None
-    skill: float | None
-    skill_seasonal: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class HorizonFigures:
-    """Figures of one horizon."""
-
-    horizon: int
-    overall: Figures
-    per_feature: dict[str, Figures]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedPart:
     """One part: its figures by horizon, and the first stream's course with the forecasts made on it (T, H, G)."""
 
     part: str
     rows: int
-    horizons: list[HorizonFigures]
+    horizons: list[Score]
     course: Course
     forecasts: Float64
     counted: slice
 
     def to_json(self) -> dict[str, Any]:
         """For metrics.json."""
-        return {"rows": self.rows, "horizons": [asdict(h) for h in self.horizons]}
+        return {"rows": self.rows, "horizons": [h.to_json() for h in self.horizons]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +94,7 @@ def judge(
         pieces = [(max(low - WARM_ROWS, 0), high) for low, high in bounds.values()]
         walked = walk(model, fleet, recording, stream, pieces, horizon=horizon)
         for (part, (low, high)), (first, _), (course, forecasts) in zip(bounds.items(), pieces, walked, strict=True):
-            base = seasonal(course, horizon, season) if season else persistence(course, horizon)
+            base = seasonal(course, horizon, season) if season else None
             tallies[part].add(course, forecasts, base, slice(low - first, high - first))
             if 0 < season <= course.tick[-1]:
                 with_season.add(part)
@@ -145,25 +117,29 @@ def _scored(part: str, rows: tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Tally:
-    """Errors of one part, by horizon: of the model, of the last value, of the base forecast."""
+    """Errors of one part, by horizon and stream."""
 
-    pairs: list[list[tuple[Float64, Float64, Float64]]]
+    errors: list[list[Errors]]
     shown: tuple[Course, Float64, slice] | None = None
     rows: int = 0
 
-    def add(self, course: Course, forecasts: Float64, base: Float64, counted: slice) -> None:
+    def add(self, course: Course, forecasts: Float64, base: Float64 | None, counted: slice) -> None:
         self.shown = self.shown or (course, forecasts, counted)
         self.rows += counted.stop - counted.start
-        for h, own in enumerate(self.pairs, 1):
-            error, last = errors_ahead(course, forecasts, h, counted)
-            own.append((error, last, errors_ahead(course, base, h, counted)[0]))
+        for h, own in enumerate(self.errors, 1):
+            season = None if base is None else errors_ahead(course, base, h, counted)[0]
+            own.append(Errors(*errors_ahead(course, forecasts, h, counted), season))
 
     def judged(self, part: str, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> JudgedPart:
         assert self.shown is not None
-        by_horizon = [
-            _figures(h, [np.concatenate(p) for p in zip(*own, strict=True)], names, measure, has_season)
-            for h, own in enumerate(self.pairs, 1)
-        ]
+        by_horizon = []
+        for h, own in enumerate(self.errors, 1):
+            errors, last, seasons = zip(*own, strict=True)
+            season = np.concatenate(seasons) if has_season else None
+            found = Errors(np.concatenate(errors), np.concatenate(last), season)
+            by_horizon.append(
+                score_errors(found, names, horizon=h, deviation=measure.deviation, step_mae=measure.last_value_mae)
+            )
         return JudgedPart(part, self.rows, by_horizon, *self.shown)
 
 
@@ -208,46 +184,6 @@ def walk(
         (Course(stream, at, (at - at[:1]) // fleet.period_ns, values[:, columns]), made)
         for (at, values), made in zip(read, out, strict=True)
     ]
-
-
-def _figures(
-    horizon: int, pairs: Sequence[Float64], names: Sequence[str], measure: Yardstick, has_season: bool
-) -> HorizonFigures:
-    error, last, base = pairs
-    known = np.isfinite(error) & np.isfinite(last)
-    per_feature = {
-        name: _one(
-            error[known[:, g], g], last[known[:, g], g], base[known[:, g], g], step_mae=measure.last_value_mae[g]
-        )
-        for g, name in enumerate(names)
-    }
-    scaled = [np.where(known, p / measure.deviation, np.nan) for p in (error, last, base)]
-    unit = [_one(*(p[known[:, g], g] for p in scaled), step_mae=None) for g in range(len(names))]
-    seen = [figures for figures in unit if figures.count]
-    mases = [f.mase for f in per_feature.values() if f.mase is not None]
-    mse, mae = (float(np.mean([getattr(f, k) for f in seen])) if seen else math.nan for k in ("mse", "mae"))
-    with np.errstate(all="ignore"):
-        bases = [float(np.mean(np.nanmean(np.square(p[:, known.any(axis=0)]), axis=0))) for p in scaled[1:]]
-    overall = Figures(
-        int(known.sum()), mse, mae, math.sqrt(mse) if mse == mse else math.nan,
-        float(np.mean(mases)) if mases else None, _skill(mse, bases[0]), _skill(mse, bases[1]) if has_season else None,
-    )  # fmt: skip
-    if not has_season:
-        per_feature = {n: Figures(**{**asdict(f), "skill_seasonal": None}) for n, f in per_feature.items()}
-    return HorizonFigures(horizon, overall, per_feature)
-
-
-def _one(error: Float64, last: Float64, base: Float64, *, step_mae: float | None) -> Figures:
-    if not len(error):
-        return Figures(0, math.nan, math.nan, math.nan, None, None, None)
-    mse, mae = float(np.mean(np.square(error))), float(np.mean(np.abs(error)))
-    mase = mae / step_mae if step_mae else None
-    squares = [float(np.nanmean(np.square(p))) for p in (last, base)]
-    return Figures(len(error), mse, mae, math.sqrt(mse), mase, _skill(mse, squares[0]), _skill(mse, squares[1]))
-
-
-def _skill(mse: float, base: float) -> float | None:
-    return 1.0 - mse / base if base > 0.0 and mse == mse else None
 
 
 def _tail(recording: Recording, stream: str, span: Span) -> Float64:
