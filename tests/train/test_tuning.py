@@ -16,7 +16,7 @@ from gaugecast.cli.tune import show_trials
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.history import FileColumns
-from gaugecast.learn.train.job import Silent, Task
+from gaugecast.learn.train.job import Listener, Task
 from gaugecast.learn.tune.report import table_rows, write_report
 from gaugecast.learn.tune.search import Tried, _suggest, describe_point, grid, tune
 from gaugecast.model import load_model
@@ -34,7 +34,7 @@ def sine_file(directory: Path, rows: int) -> Path:
 def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> list[Tried]:
     """Tune on one file whose rows are ticks."""
     train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, **settings})
-    return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Silent())
+    return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Listener())
 
 
 def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:

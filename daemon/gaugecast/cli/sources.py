@@ -56,6 +56,7 @@ def read_task(
     time_column: str,
     stream_column: str,
     scratch: Path | None,
+    begin: Path | None = None,
 ) -> Task:
     """What is to be trained, on what: the options as they were given, and the configuration beneath them.
 
@@ -63,19 +64,26 @@ def read_task(
         ConfigError: As `read_table`.
     """
     from gaugecast.history import FileColumns
+    from gaugecast.learn.train.begin import settings_of_run
     from gaugecast.learn.train.job import Task
 
-    settings, known = read_table(config, "train", Train, options, fleet)
+    settings, known = read_table(config, "train", Train, options, fleet, base=begin and settings_of_run(begin))
     names = tuple(name.strip() for name in features.split(",") if name.strip())
-    return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch)
+    return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch, begin)
 
 
 def read_table(
-    config: Path | None, name: str, table: type[Settings], options: dict[str, Any], fleet: str | None
+    config: Path | None,
+    name: str,
+    table: type[Settings],
+    options: dict[str, Any],
+    fleet: str | None,
+    *,
+    base: dict[str, Any] | None = None,
 ) -> tuple[Settings, Fleet | None]:
     """A table of settings from file and options, and the fleet if the file has one.
 
-    The file may be the daemon's, or hold nothing but training tables.
+    The file may be the daemon's, or hold nothing but training tables. Beneath both lies `base`.
 
     Raises:
         ConfigError: The file or an option is wrong; the message names it.
@@ -84,7 +92,7 @@ def read_table(
     if fleet is not None and known is None:
         raise ConfigError(f"--fleet {fleet}: expected a configuration (-c) with [fleet.{fleet}]")
     try:
-        return table.model_validate({**given, **parse_options(table, options)}), known
+        return table.model_validate({**(base or {}), **given, **parse_options(table, options)}), known
     except ValidationError as exc:
         text = explain(exc, table, f"[{name}]", {})
         for key in options:

@@ -78,7 +78,7 @@ def _tune(
         history, fixed, config=config, fleet=fleet, features=features, time_column=time_column,
         stream_column=stream_column, scratch=scratch,
     )  # fmt: skip
-    from gaugecast.learn.train.job import Silent
+    from gaugecast.learn.train.job import Listener
     from gaugecast.learn.tune.report import HEAD, table_rows, write_report
     from gaugecast.learn.tune.search import tune
 
@@ -96,7 +96,7 @@ def _tune(
             told = ", ".join(f"{name} {figure}" for name, figure in zip(HEAD[2:5], figures, strict=False))
             bar.console.print(f"trial {number}: {what}: {told}", highlight=False)
 
-        trials = tune(task, tuning, directory, Silent(), on_trial=note)
+        trials = tune(task, tuning, directory, Listener(), on_trial=note)
     show_trials(console, trials)
     written = write_report(trials, directory)
     console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)

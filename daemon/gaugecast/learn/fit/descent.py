@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from gaugecast.config.training import Train
 from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.records import Float32
+
+Array = npt.NDArray[Any]  # one of the optimiser's variables
 
 
 class TrainingBatch(NamedTuple):
@@ -63,6 +66,16 @@ class Descent:
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self._optimizer.learning_rate.assign(rate)
+
+    @property
+    def moments(self) -> list[Array]:
+        """All that the optimiser remembers."""
+        return [np.array(variable.numpy()) for variable in self._optimizer.variables]
+
+    @moments.setter
+    def moments(self, kept: list[Array]) -> None:
+        for variable, value in zip(self._optimizer.variables, kept, strict=True):
+            variable.assign(value)
 
     def step(self, batch: TrainingBatch, state: Float32) -> Taken:
         """Learn from a batch, from the state before it (B, S).

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from gaugecast.config.training import Train
-from gaugecast.learn.fit.descent import Descent, Taken, TrainingBatch
+from gaugecast.learn.fit.descent import Array, Descent, Taken, TrainingBatch
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.model import Model
 from gaugecast.records import Float32
 
 #: Updates above which XLA pays for its compilation.
 COMPILE_ABOVE = 4000
+#: Epochs from which on it is worth a few more to see whether they would still gain.
+PROBED_FROM = 5
 #: Share by which an error must fall to count as better.
 LEAST_GAIN = 1e-4
 
@@ -49,12 +52,23 @@ class Epoch:
 
 @dataclass(slots=True)
 class Fit:
-    """What came of it: the best weights, and the curve on the way there."""
+    """What came of it: the best weights, and the curve on the way there.
+
+    Attributes:
+        best: The epoch whose weights are kept.
+        stopped_early: Nothing had become better for as long as the settings wait.
+        interrupted: Somebody ended it by hand.
+        gained: Share by which some more epochs at a constant rate lowered the best error; `None` = not tried.
+        moments: The optimiser's state at the best epoch, to go on from.
+    """
 
     model: Model
     epochs: list[Epoch] = field(default_factory=list)
     best: int = 0
     stopped_early: bool = False
+    interrupted: bool = False
+    gained: float | None = None
+    moments: list[Array] = field(default_factory=list)
 
 
 def fit(
@@ -64,21 +78,28 @@ def fit(
     held_out: Source | None,
     *,
     tail: bool = False,
+    moments: Sequence[Array] = (),
     on_batch: Callable[[int], None] | None = None,
     on_epoch: Callable[[Epoch], bool | None] | None = None,
 ) -> Fit:
     """Train until the epochs are over or nothing improves; the best weights are those of the model given back.
+
+    A KeyboardInterrupt ends it too, once there is an epoch whose weights can be kept. Where the rate falls as epochs
+    go by, the error settles whether or not all is learned: so a few more are made at a constant one, only to see.
 
     Args:
         network: Holds the first weights, and is left with the last ones.
         train: How.
         learned, held_out: The parts; where nothing is held out, the training loss decides.
         tail: Only the last step of each batch counts (windows, many-to-one).
+        moments: The optimiser's state to begin with, as of `Fit`.
         on_batch: Called after each update with 1.
         on_epoch: Called after each epoch; a true answer ends training.
     """
     compiled = len(learned) * train.epochs > COMPILE_ABOVE
     descent = Descent(network, train, compiled=compiled, tail=tail)
+    if moments:
+        descent.moments = list(moments)
     pace = Pace(train, len(learned))
     rng = np.random.default_rng(train.seed)
     result = Fit(network.to_model())
@@ -91,20 +112,39 @@ def fit(
             on_batch(1)
         return found
 
-    for number in range(1, train.epochs + 1):
+    def run_epoch(number: int) -> Epoch:
         loss = _pass(descent, learned.batches(rng), learn)
         validation = None if held_out is None else _pass(descent, held_out.batches(), descent.measure)
-        epoch = Epoch(number, loss, validation, pace.rate)
+        return Epoch(number, loss, validation, pace.rate)
+
+    for number in range(1, train.epochs + 1):
+        try:
+            epoch = run_epoch(number)
+        except KeyboardInterrupt:
+            if not result.best:
+                raise
+            result.interrupted = True
+            return result
         result.epochs.append(epoch)
         if epoch.judged < best * (1.0 - LEAST_GAIN) or result.best == 0:
-            best, result.best, result.model = epoch.judged, number, network.to_model()
+            best, result.best, result.model, result.moments = epoch.judged, number, network.to_model(), descent.moments
         pace.note(epoch.judged)
         if on_epoch is not None and on_epoch(epoch):
-            break
+            return result
         if train.early_stop and number - result.best >= train.early_stop:
             result.stopped_early = True
-            break
+            return result
+    if train.schedule != "constant" and train.epochs >= PROBED_FROM and held_out is not None:
+        pace.hold()
+        with contextlib.suppress(KeyboardInterrupt):
+            probed = [run_epoch(0).judged for _ in range(probe_epochs(train))]
+            result.gained = 1.0 - min(probed) / best if best > 0.0 else 0.0
     return result
+
+
+def probe_epochs(train: Train) -> int:
+    """How many more epochs are made at a constant rate, to see whether they would still gain."""
+    return max(1, train.epochs // PROBED_FROM // 2)
 
 
 class Pace:
@@ -116,11 +156,16 @@ class Pace:
         self._done = 0
         self._best = math.inf
         self._waited = 0
+        self._held = False
         self.rate = train.learning_rate
+
+    def hold(self) -> None:
+        """From here on the rate is constant: half of the first."""
+        self._held, self.rate = True, 0.5 * self._train.learning_rate
 
     def next(self) -> float:
         """The rate of the coming update."""
-        if self._train.schedule == "cosine":
+        if self._train.schedule == "cosine" and not self._held:
             share = 0.5 * (1.0 + math.cos(math.pi * self._done / self._updates))
             self.rate = self._train.rate_floor + (self._train.learning_rate - self._train.rate_floor) * share
         self._done += 1

@@ -47,6 +47,7 @@ def initial_model(manifest: Manifest, *, seed: int, learn_initial: bool = False)
     """
     rng = np.random.default_rng(seed)
     weights = {name: _draw(name, shape, rng) for name, shape in manifest.weight_shapes().items()}
+    _open_forget_gates(manifest, weights)
     if manifest.head == "dense" and manifest.recipe.kind != "difference":
         weights["dense/kernel"] = _glorot(weights["dense/kernel"].shape, np.random.default_rng([seed, 1]))
     if learn_initial:
@@ -62,10 +63,16 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Float3
         return _glorot(shape, rng)
     if part == "recurrent":
         return np.ascontiguousarray(np.linalg.qr(rng.standard_normal(shape[::-1]))[0].T, dtype=np.float32)
-    start = np.full(shape, 1.0 if part == "gamma" else 0.0, np.float32)
-    if name.startswith(("lstm", "decoder")):
-        start[shape[0] // 4 : shape[0] // 2] = 1.0  # gates i, f, c, o
-    return start
+    return np.full(shape, 1.0 if part == "gamma" else 0.0, np.float32)
+
+
+def _open_forget_gates(manifest: Manifest, weights: dict[str, Float32]) -> None:
+    """The bias of LSTM layers, whose gates are i, f, c, o."""
+    stacks = (("{cell}{i}", manifest.layers), ("decoder{i}", manifest.decoder))
+    for name, layers in stacks:
+        for i, layer in enumerate(layers):
+            if layer.cell == "lstm":
+                weights[name.format(cell=layer.cell, i=i) + "/bias"][layer.units : 2 * layer.units] = 1.0
 
 
 def _glorot(shape: tuple[int, ...], rng: np.random.Generator) -> Float32:

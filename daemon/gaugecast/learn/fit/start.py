@@ -72,10 +72,13 @@ def manifest_of(train: Train, fleet: Fleet, recipe: Recipe, *, configured: bool)
             f"({rows} rows), got {train.units[-1]}"
         )
     decoder = train.decoder_units or train.units[-1:]
-    cells = tuple(Layer(u, train.activation, train.recurrent_activation) for u in decoder)
+    cells = tuple(Layer(u, train.activation, train.recurrent_activation, cell=train.cell) for u in decoder)
     return replace(
         manifest_for(fleet, rows=rows, recipe=recipe),
-        layers=tuple(Layer(u, train.activation, train.recurrent_activation, train.layer_norm) for u in train.units),
+        layers=tuple(
+            Layer(u, train.activation, train.recurrent_activation, train.layer_norm, train.cell) for u in train.units
+        ),
+        engine="numpy" if train.cell == "lstm" else "tensorflow",
         head=train.head,
         warmup_steps=STATEFUL_WARMUP if train.carries_state else train.look_back,
         look_back=0 if train.carries_state else train.look_back,

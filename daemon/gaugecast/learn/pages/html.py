@@ -28,6 +28,9 @@ tr.sum td { font-weight: 600; }
 .tiles { display: flex; gap: .6rem; flex-wrap: wrap; margin: 1rem 0; }
 .tile { border: 1px solid var(--line); border-radius: 8px; padding: .6rem .7rem; min-width: 5rem; }
 .tile b { display: block; font-size: 1.35rem; font-weight: 600; } .tile span { color: var(--quiet); font-size: .78rem; }
+.chain { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; margin: 1rem 0; }
+.chain div { border: 1px solid var(--line); border-radius: 8px; padding: .4rem .7rem; text-align: center; }
+.chain span { display: block; color: var(--quiet); font-size: .78rem; } .chain i { color: var(--quiet); }
 blockquote { margin: 1rem 0; padding: .6rem 1rem; border-left: 4px solid var(--mark); }
 details { margin-top: 2rem; } summary { cursor: pointer; color: var(--quiet); }
 """
@@ -69,6 +72,12 @@ def tiles(pairs: Iterable[tuple[str, str]]) -> str:
     """Large figures in a row."""
     inner = "".join(f"<div class=tile><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>" for k, v in pairs)
     return f"<div class=tiles>{inner}</div>"
+
+
+def chain(boxes: Iterable[tuple[str, str]]) -> str:
+    """Boxes in a row, an arrow between them: a name, and a line beneath it."""
+    inner = "<i>→</i>".join(f"<div><b>{html.escape(a)}</b><span>{html.escape(b)}</span></div>" for a, b in boxes)
+    return f"<div class=chain>{inner}</div>"
 
 
 def heading(text: str) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
+from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.keras_models.file import describe, save_keras
 from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
+from gaugecast.learn.train.begin import SETTINGS_NAME, save_moments
+from gaugecast.learn.train.explain import input_names, layer_table
 from gaugecast.learn.train.job import Trained
-from gaugecast.learn.train.verdict import verdict
 from gaugecast.model import save_model
 
 KERAS_NAME = "model.keras"
@@ -42,7 +44,8 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     _write_scaling(trained, directory)
     _write_figures(trained, directory)
     _write_curves(trained, directory)
-    (directory / "settings.json").write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    (directory / SETTINGS_NAME).write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    save_moments(trained.fit.moments, directory)
     pictures = _draw(plt, trained, directory)
     path = directory / REPORT_NAME
     path.write_text(_report(trained, train, pictures))
@@ -60,7 +63,7 @@ def _write_scaling(trained: Trained, directory: Path) -> None:
 def _write_figures(trained: Trained, directory: Path) -> None:
     figures = {
         "parts": {part: judged.to_json() for part, judged in trained.judged.items()},
-        "verdict": verdict(trained.fit),
+        "verdict": trained.verdict,
         "seconds": round(trained.seconds, 1),
     }
     text = json.dumps(figures, indent=2, allow_nan=True).replace("NaN", "null")
@@ -95,8 +98,9 @@ def _shown_part(trained: Trained) -> str | None:
 def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
     manifest, shown = trained.model.manifest, _shown_part(trained)
     units = {feature.name: feature.unit for feature in trained.fleet.features}
-    parts = [_headline(trained, shown), report.quote(verdict(trained.fit))]
+    parts = [_headline(trained, shown), report.quote(trained.verdict)]
     parts += [report.heading("How rows become the array"), *map(report.paragraph, trained.lines)]
+    parts += [report.heading("The network"), *_network(trained, train)]
     parts += [report.heading("Loss"), report.picture(pictures["loss"], "loss by epoch")]
     if "forecast" in pictures:
         parts += [
@@ -118,6 +122,19 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
         f"Version {manifest.version} · {describe(manifest)} · {_form(train)} · {trained.seconds:.0f} s",
         parts,
     )
+
+
+def _network(trained: Trained, train: Train) -> list[str]:
+    """Its layers one after the other, and what each number that it is fed is."""
+    manifest, fleet = trained.model.manifest, trained.fleet
+    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
+    layers = layer_table(manifest, train.batch * layout.row_count, train.window)
+    inputs = [(str(i), name) for i, name in enumerate(input_names(fleet, manifest), 1)]
+    return [
+        report.chain([(name, shape) for name, shape, _ in layers]),
+        report.table(("layer", "shape (streams, steps, features)", "parameters"), layers),
+        report.folded(f"The {len(inputs)} inputs of a row", report.table(("input", "what"), inputs)),
+    ]
 
 
 def _headline(trained: Trained, shown: str | None) -> str:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import SEARCHED, Tune
-from gaugecast.engine import NumpyEngine
+from gaugecast.engine import engine_for
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
 from gaugecast.learn.train.job import Listener, Task, Trained, as_recorded, run_training
@@ -200,7 +200,7 @@ def _measure(number: int, params: dict[str, Any], trained: Trained, seconds: flo
 
 def step_microseconds(model: Model) -> float:
     """Time that the engine takes for one forecast of one row, in a batch of 64; a window's steps all count."""
-    engine = NumpyEngine(model)
+    engine = engine_for(model)
     steps = max(model.manifest.look_back, 1)
     x = np.zeros((steps, _TIMED_ROWS, engine.input_size), np.float32)
     state = engine.initial_state(_TIMED_ROWS)
