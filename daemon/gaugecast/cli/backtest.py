@@ -15,15 +15,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
-from gaugecast.cli.figures import show_skill
+from gaugecast.cli.figures import figure_grid, show_skill, wide_console
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
+from gaugecast.history import FileColumns, fleet_of_file, read_inputs
+from gaugecast.model import Model, load_model
+from gaugecast.pipeline.fits import check_fits
 from gaugecast.records import Input
 
 if TYPE_CHECKING:
     from gaugecast.learn.backtest.run import Report
-    from gaugecast.model import Model
 
 History = tuple[Fleet, list[list[Input]]]
 _MOST_HORIZONS = 6  # rows of the table
@@ -82,7 +84,7 @@ def backtest_command(
     from gaugecast.learn.backtest.run import backtest
     from gaugecast.learn.backtest.split import Split
 
-    console = Console()
+    console = wide_console()
     if label or (model is not None and holds_detector(model)):
         backtest_alarms(
             given, Terminal(console), files=files or [], model=model, label=label, time_column=time_column or "",
@@ -90,7 +92,8 @@ def backtest_command(
         )  # fmt: skip
         return
     file = _only(files or [])
-    source, batches = _history(file, ledger, config, fleet, features, time_column)
+    weights = None if model is None else load_model(model)
+    source, batches = _history(file, ledger, config, fleet, features, time_column, weights)
     kind = _learning(learning, taught=warm_up or model is not None)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -99,7 +102,7 @@ def backtest_command(
             source if horizon is None else replace(source, horizon=horizon),
             batches,
             Split(train_rows, validation_rows, test_rows, standardise),
-            model=_model(model, source),
+            model=weights,
             warm_up=warm_up,
             learning=kind,
             units=_units(units),
@@ -141,6 +144,7 @@ def _history(
     name: str | None,
     features: str | None,
     time_column: str | None,
+    model: Model | None,
 ) -> History:
     """The fleet and its history, from a file or a ledger."""
     if (file is None) == (ledger is None):
@@ -148,13 +152,25 @@ def _history(
     known = None if config is None else _configured(config, name)
     if ledger is not None:
         return _of_ledger(ledger, known, name)
-    from gaugecast.history import FileColumns, fleet_of_file, read_inputs
-
     assert file is not None
     wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
     columns = FileColumns(time_column or "", features=wanted)
-    found = known or fleet_of_file(file, columns)
+    found = known or _fleet_of(file, columns, name, model)
+    if model is not None:
+        check_fits(model, found)
     return found, list(read_inputs(file, found, columns))
+
+
+def _fleet_of(file: Path, columns: FileColumns, name: str | None, model: Model | None) -> Fleet:
+    """A fleet of the file's columns: those of the model, in its order, where there is one."""
+    if model is None:
+        fleet = fleet_of_file(file, columns)
+        return fleet if name is None else replace(fleet, name=name)
+    manifest = model.manifest
+    fleet = fleet_of_file(file, replace(columns, features=columns.features or tuple(n for n, _ in manifest.features)))
+    roles = dict(manifest.features)
+    features = tuple(replace(f, role=roles.get(f.name, f.role)) for f in fleet.features)
+    return replace(fleet, name=name or manifest.fleet, features=features, rows=manifest.rows)
 
 
 def _configured(config: Path, name: str | None) -> Fleet:
@@ -183,17 +199,6 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
     return fleet, [kept for inputs in taken if (kept := replayable(inputs, fleet.name))]
 
 
-def _model(path: Path | None, fleet: Fleet) -> Model | None:
-    if path is None:
-        return None
-    from gaugecast.model import load_model
-    from gaugecast.pipeline.fits import check_fits
-
-    model = load_model(path)
-    check_fits(model, fleet)
-    return model
-
-
 def _units(text: str) -> tuple[int, ...]:
     try:
         layers = tuple(int(part) for part in text.split(","))
@@ -216,32 +221,36 @@ def _show(console: Console, report: Report, name: str) -> None:
 
 def _overall(report: Report) -> Table:
     """A row a forecaster, one step ahead."""
-    table = Table("one step ahead", "start", "learning")
-    for head in ("MSE", "MAE", "skill"):
-        table.add_column(head, justify="right")
+    from gaugecast.learn.pages.html import show
+
+    table = figure_grid("one step ahead", "start", "learning", "MSE", "MAE", "skill")
     for made in report.forecasters:
         first = made.scores[0].overall
-        figures = (f"{first.mse:.4f}", f"{first.mae:.4f}", show_skill(first.skill))
+        figures = (show(first.mse), show(first.mae), show_skill(first.skill))
         table.add_row(made.model, made.start or "–", made.learning, *figures)
     return table
 
 
 def _by_horizon(report: Report) -> Table:
     """A row a horizon, a few of them, and the mean over all."""
+    from gaugecast.learn.pages.html import show
+
     last = report.fleet.horizon
     shown = sorted({1, *(max(1, round(last * share / (_MOST_HORIZONS - 1))) for share in range(1, _MOST_HORIZONS))})
-    table = Table("MSE, steps ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    table = figure_grid("MSE, steps ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
     for h in shown:
-        table.add_row(str(h), *(f"{made.scores[h - 1].overall.mse:.4f}" for made in report.forecasters))
+        table.add_row(str(h), *(show(made.scores[h - 1].overall.mse) for made in report.forecasters))
     means = (sum(score.overall.mse for score in made.scores) / last for made in report.forecasters)
-    table.add_row(f"mean 1…{last}", *(f"{mean:.4f}" for mean in means))
+    table.add_row(f"mean 1…{last}", *(show(mean) for mean in means))
     return table
 
 
 def _by_feature(report: Report) -> Table:
-    table = Table("MSE, one step ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    from gaugecast.learn.pages.html import show
+
+    table = figure_grid("MSE, one step ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
     for name in report.names:
-        table.add_row(name, *(f"{f.scores[0].per_feature[name].mse:.4f}" for f in report.forecasters))
+        table.add_row(name, *(show(f.scores[0].per_feature[name].mse) for f in report.forecasters))
     return table
 
 

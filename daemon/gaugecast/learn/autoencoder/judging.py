@@ -6,15 +6,15 @@ Rows that a detector was fitted to are not judged; figures over several files ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gaugecast.errors import ConfigError
-from gaugecast.history import FileColumns
+from gaugecast.history import NO_TIME, FileColumns
 from gaugecast.learn.autoencoder.rows import read_rows
-from gaugecast.learn.autoencoder.saved import load_detector, places_of
+from gaugecast.learn.autoencoder.saved import load_curves, load_detector, places_of
 from gaugecast.records import Bool, Float64, Int64
 
 
@@ -62,6 +62,8 @@ class Judgement:
         threshold: Errors above it are unusual.
         learned: First rows that the detector was fitted to; they are not judged.
         labels: Whether something was wrong at each row (T,), or `None`.
+        features, values, rebuilt: What was fed (T, F), and what the detector made of it (of the first file only).
+        curves: Losses by epoch of its fitting.
     """
 
     name: str
@@ -71,6 +73,11 @@ class Judgement:
     threshold: float
     learned: int
     labels: Bool | None
+    features: tuple[str, ...] = ()
+    values: Float64 | None = None
+    rebuilt: Float64 | None = None
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    timed: bool = True
 
     @property
     def judged(self) -> int:
@@ -126,7 +133,8 @@ def judge_files(
         judged.append(
             Judgement(
                 path.stem, rows.at, error, detector.alarms(error), calibration.threshold, origin.learned_of(rows),
-                rows.labels,
+                rows.labels, rows.features, rows.values, None if judged else detector.rebuilt(rows.values), load_curves(place),
+                time != NO_TIME,
             )
         )  # fmt: skip
         tick(len(judged))

@@ -13,8 +13,7 @@ from gaugecast.learn.pages import drawing
 from gaugecast.learn.score.course import Course, errors_ahead
 from gaugecast.records import Float64
 
-SHOWN_STEPS = 240
-MOST_FEATURES = 8
+SHOWN_STEPS = drawing.SHOWN_STEPS
 _COLOURS = {"lstm": "#0b6e99", "windowed": "#8a5aa8", "persistence": "#8c8c8c", "seasonal": "#c98a1b", "rls": "#3f8f4f"}
 
 
@@ -27,14 +26,11 @@ def draw_plots(report: Report, directory: Path) -> list[Path]:
     plt = drawing.load_pyplot()
     directory.mkdir(parents=True, exist_ok=True)
     drawings = {
-        "forecast.png": _draw_forecast,
-        "cumulative-skill.png": _draw_cumulative_skill,
-        **({"error-by-horizon.png": _draw_horizons} if report.fleet.horizon > 1 else {}),
+        "forecast.png": _draw_forecast(plt, report),
+        "cumulative-skill.png": _draw_cumulative_skill(plt, report),
+        **({"error-by-horizon.png": _draw_horizons(plt, report)} if report.fleet.horizon > 1 else {}),
     }
-    paths = []
-    for name, draw in drawings.items():
-        paths.append(drawing.save(plt, draw(plt, report), directory / name))
-    return paths
+    return [drawing.save(plt, figure, directory / name) for name, figure in drawings.items()]
 
 
 def cumulative_skill(course: Course, forecaster: Forecaster, rows: slice, deviation: Float64) -> Float64:
@@ -48,23 +44,8 @@ def cumulative_skill(course: Course, forecaster: Forecaster, rows: slice, deviat
 
 def _draw_forecast(plt: Any, report: Report) -> Any:
     """The last scored steps of the first stream, each value beside what was forecast for it one step earlier."""
-    course, network = report.courses[0], report.forecasters[0]
-    names = report.names[:MOST_FEATURES]
-    end = min(report.scored.stop, len(course.tick))
-    shown = np.arange(max(report.scored.start, end - SHOWN_STEPS), end)
-    when = course.at[shown].astype("datetime64[ns]")
-    predicted = np.full(course.observed.shape, np.nan)
-    ahead, exists = course.ahead(1)
-    predicted[ahead[exists]] = network.forecasts[0][exists, 0]
-    figure, axes = plt.subplots(len(names), 1, figsize=(10, 1.2 + 1.6 * len(names)), sharex=True, squeeze=False)
-    for g, (name, axis) in enumerate(zip(names, axes[:, 0], strict=True)):
-        axis.plot(when, course.observed[shown, g], color="#222222", lw=1.0, label="observed")
-        axis.plot(when, predicted[shown, g], color=_COLOURS["lstm"], lw=1.0, label="forecast one step earlier")
-        axis.set_title(name)
-    axes[0, 0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1.02))
-    ticks = axes[-1, 0].xaxis
-    ticks.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(ticks.get_major_locator()))
-    return figure
+    forecasts = report.forecasters[0].forecasts[0][:, :1]
+    return drawing.draw_forecast(plt, report.courses[0], forecasts, report.fleet, rows=report.scored)
 
 
 def _draw_cumulative_skill(plt: Any, report: Report) -> Any:
@@ -80,21 +61,18 @@ def _draw_cumulative_skill(plt: Any, report: Report) -> Any:
     axis.set_ylim(max(low, -1.0) - 0.05, 1.0)
     axis.set_xlabel("scored steps")
     axis.set_ylabel("skill so far (persistence = 0)")
-    axis.legend(frameon=False)
+    axis.set_title(f"stream {course.stream}")
+    drawing.name_lines(figure, axis)
     return figure
 
 
 def _draw_horizons(plt: Any, report: Report) -> Any:
     """Mean square error of each forecaster, 1 to H steps ahead."""
-    figure, axis = plt.subplots(figsize=(10, 4))
-    for forecaster in report.forecasters:
-        figures = [score.overall.mse for score in forecaster.scores]
-        horizons = range(1, len(figures) + 1)
-        axis.plot(horizons, figures, marker=".", color=_COLOURS.get(forecaster.model), lw=1.2, label=label(forecaster))
-    axis.set_xlabel("steps ahead")
-    axis.set_ylabel("mean square error")
-    axis.set_ylim(bottom=0.0)
-    axis.legend(frameon=False)
+    lines = {
+        label(made): ([one.overall.mse for one in made.scores], _COLOURS.get(made.model)) for made in report.forecasters
+    }
+    figure = drawing.draw_horizons(plt, {"mean square error": lines})
+    figure.axes[0].set_ylim(bottom=0.0)
     return figure
 
 

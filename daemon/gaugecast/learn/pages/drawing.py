@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.learn.fit.fitting import Fit
-from gaugecast.learn.score.judging import JudgedPart
+from gaugecast.learn.score.course import Course
+from gaugecast.records import Float64
 
 SHOWN_STEPS = 240
 MOST_FEATURES = 8
@@ -47,74 +48,101 @@ def save(plt: Any, figure: Any, path: Path) -> Path:
     return path
 
 
-def draw_curves(plt: Any, fit: Fit) -> Any:
-    """Training and validation loss by epoch, and the rate."""
-    figure, (axes, below) = plt.subplots(2, 1, figsize=(8, 4), height_ratios=(3, 1), sharex=True)
-    numbers = [epoch.number for epoch in fit.epochs]
-    axes.plot(numbers, [epoch.train for epoch in fit.epochs], color=FORECAST, marker=".", label="training")
-    held_out = [epoch.validation for epoch in fit.epochs if epoch.validation is not None]
-    if held_out:
-        axes.plot(numbers, held_out, color=SECOND, marker=".", label="validation")
-    axes.axvline(fit.best, color=QUIET, linewidth=1, linestyle=":", label=f"kept: epoch {fit.best}")
-    judged = [epoch.judged for epoch in fit.epochs if epoch.judged > 0]
-    if judged and max(judged) > 20 * min(judged):
+def draw_curves(
+    plt: Any, curves: Mapping[str, Sequence[float]], *, kept: int, rates: Sequence[float] | None = None
+) -> Any:
+    """Losses by epoch, on a log axis, where `curves` have names such as `training`; and the rate."""
+    figure, panels = plt.subplots(
+        1 if rates is None else 2, 1, figsize=(8, 3.2 if rates is None else 4),
+        height_ratios=None if rates is None else (3, 1), sharex=True, squeeze=False,
+    )  # fmt: skip
+    axes = panels[0, 0]
+    for (name, losses), colour in zip(curves.items(), (FORECAST, SECOND), strict=False):
+        axes.plot(range(1, len(losses) + 1), losses, color=colour, marker=".", label=name)
+    axes.axvline(kept, color=QUIET, linewidth=1, linestyle=":", label=f"kept: epoch {kept}")
+    if all(loss > 0 for losses in curves.values() for loss in losses):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%.3g"))
+        axes.yaxis.set_minor_formatter(plt.matplotlib.ticker.FormatStrFormatter("%.3g"))
     axes.set_ylabel("loss, scaled units")
-    axes.legend(frameon=False)
-    below.plot(numbers, [epoch.rate for epoch in fit.epochs], color=QUIET)
-    below.set_ylabel("rate")
-    below.set_xlabel("epoch")
-    below.xaxis.get_major_locator().set_params(integer=True)
+    name_lines(figure, axes)
+    if rates is not None:
+        panels[1, 0].plot(range(1, len(rates) + 1), rates, color=QUIET)
+        panels[1, 0].set_ylabel("rate")
+    panels[-1, 0].set_xlabel("epoch")
+    panels[-1, 0].xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
-def draw_forecast(plt: Any, judged: JudgedPart, fleet: Fleet, *, steps: int = SHOWN_STEPS) -> Any:
-    """Forecasts over observations, the last steps of a part; one panel a feature. With a horizon, some whole paths."""
+def name_lines(figure: Any, axes: Any) -> None:
+    """A legend above all panels, where it lies on no title and no line."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
+
+
+def set_time_axis(plt: Any, axis: Any, *, timed: bool) -> None:
+    """Dates below the lowest panel, or the number of the row where rows have no times."""
+    if not timed:
+        axis.set_xlabel("row")
+        return
+    ticks = axis.xaxis
+    ticks.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(ticks.get_major_locator()))
+    axis.set_xlabel("UTC")
+
+
+def places_of(course: Course, *, timed: bool) -> Any:
+    """Where a course's rows lie on such an axis."""
+    return course.at.astype("datetime64[ns]") if timed else course.tick
+
+
+def draw_forecast(
+    plt: Any, course: Course, forecasts: Float64, fleet: Fleet, *, rows: slice, timed: bool = True
+) -> Any:
+    """Forecasts (T, H, G) over what was observed, the last of `rows`; one panel a feature. With a horizon, some whole
+    paths."""
     features = fleet.forecast_features[:MOST_FEATURES]
-    figure, axes = plt.subplots(len(features), 1, figsize=(9, 1.2 + 1.5 * len(features)), sharex=True, squeeze=False)
-    course = judged.course
-    stop = judged.counted.stop
-    start = max(judged.counted.start, stop - steps, 1)
-    when = course.at.astype("datetime64[ns]")
+    figure, axes = plt.subplots(len(features), 1, figsize=(9, 1.5 + 1.5 * len(features)), sharex=True, squeeze=False)
+    figure.suptitle(f"stream {course.stream}", x=0.01, ha="left", fontsize=10)
+    stop = min(rows.stop, len(course.tick))
+    start = max(rows.start or 0, stop - SHOWN_STEPS, 1)
+    when = places_of(course, timed=timed)
     follows = course.tick[start:stop] == course.tick[start - 1 : stop - 1] + 1
     for g, (feature, panel) in enumerate(zip(features, axes[:, 0], strict=True)):
-        made = np.where(follows, judged.forecasts[start - 1 : stop - 1, 0, g], np.nan)
+        made = np.where(follows, forecasts[start - 1 : stop - 1, 0, g], np.nan)
         panel.plot(when[start:stop], course.observed[start:stop, g], color=OBSERVED, linewidth=2.2, label="observed")
         panel.plot(when[start:stop], made, color=FORECAST, linewidth=1.1, label="forecast one step before")
-        _draw_paths(panel, judged, fleet, g, (start, stop))
+        _draw_paths(panel, course, forecasts[:, :, g], g, shown=(start, stop), fleet=fleet, timed=timed)
         panel.set_title(feature.name + (f" [{feature.unit}]" if feature.unit else ""))
-    axes[0, 0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1.02))
-    ticks = axes[-1, 0].xaxis
-    ticks.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(ticks.get_major_locator()))
+    name_lines(figure, axes[0, 0])
+    set_time_axis(plt, axes[-1, 0], timed=timed)
     return figure
 
 
-def _draw_paths(panel: Any, judged: JudgedPart, fleet: Fleet, g: int, shown: tuple[int, int]) -> None:
-    """A few forecasts of all horizons from one origin each."""
-    horizon = judged.forecasts.shape[1]
+def _draw_paths(
+    panel: Any, course: Course, forecasts: Float64, g: int, *, shown: tuple[int, int], fleet: Fleet, timed: bool
+) -> None:
+    """A few forecasts (T, H) of all horizons from one origin each."""
+    horizon = forecasts.shape[1]
     if horizon == 1:
         return
     start, stop = shown
-    whole = [t for t in range(start, stop - horizon) if np.isfinite(judged.forecasts[t, :, g]).all()]
+    whole = [t for t in range(start, stop - horizon) if np.isfinite(forecasts[t]).all()]
     for number, t in enumerate(whole[:: max(horizon, len(whole) // 6 or 1)]):
-        at = judged.course.at[t] + fleet.period_ns * np.arange(horizon + 1)
-        path = np.concatenate([[judged.course.observed[t, g]], judged.forecasts[t, :, g]])
+        steps = np.arange(horizon + 1)
+        at = (course.at[t] + fleet.period_ns * steps).astype("datetime64[ns]") if timed else course.tick[t] + steps
+        path = np.concatenate([[course.observed[t, g]], forecasts[t]])
         label = f"{horizon} steps ahead" if number == 0 else None
-        panel.plot(at.astype("datetime64[ns]"), path, color=SECOND, linewidth=1, label=label)
+        panel.plot(at, path, color=SECOND, linewidth=1, label=label)
 
 
-def draw_horizons(plt: Any, judged: dict[str, JudgedPart]) -> Any:
-    """Error and skill by horizon, a line a part."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3))
-    colours = {"train": QUIET, "validation": SECOND, "test": FORECAST}
-    for part, found in judged.items():
-        steps = [h.horizon for h in found.horizons]
-        left.plot(steps, [h.overall.rmse for h in found.horizons], color=colours[part], marker=".", label=part)
-        skills = [np.nan if h.overall.skill is None else h.overall.skill for h in found.horizons]
-        right.plot(steps, skills, color=colours[part], marker=".", label=part)
-    left.set_title("RMSE, in deviations of the training part")
-    right.set_title("skill against persistence")
-    for axes in (left, right):
-        axes.set_xlabel("steps ahead")
-        axes.legend(frameon=False)
+def draw_horizons(plt: Any, panels: Mapping[str, Mapping[str, tuple[Sequence[float], str | None]]]) -> Any:
+    """Figures by horizon, a panel by its title, in each a line (with its colour) by its name."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.4), squeeze=False)
+    for (title, lines), panel in zip(panels.items(), axes[0], strict=True):
+        for name, (values, colour) in lines.items():
+            panel.plot(range(1, len(values) + 1), values, color=colour, marker=".", linewidth=1.2, label=name)
+        panel.set_title(title)
+        panel.set_xlabel("steps ahead")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    name_lines(figure, axes[0, 0])
     return figure

@@ -22,6 +22,7 @@ h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2.2
 p.lead { color: var(--quiet); margin: 0 0 1.2rem; } img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, .words { text-align: left; } th { font-weight: 600; color: var(--quiet); }
 tr.sum td { font-weight: 600; }
 .wide { overflow-x: auto; } .wide + .wide { margin-top: 1.4rem; }

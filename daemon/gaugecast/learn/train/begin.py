@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from gaugecast.errors import ConfigError, ModelError
-from gaugecast.forecast.expert import shape_of
 from gaugecast.learn.fit.descent import Array
 from gaugecast.model import Manifest, Model, load_model
 
 SETTINGS_NAME = "settings.json"
 MOMENTS_NAME = "optimizer.npz"
+#: What must be the same for weights to be gone on with.
+_SHAPE = ("features", "rows", "layers", "head", "look_back", "decoder", "decode_steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def check_goes_on(begun: Begun, manifest: Manifest) -> None:
     Raises:
         ConfigError: With what is not the same.
     """
-    old, new = shape_of(begun.model), shape_of(Model(manifest, {}))
-    if old != new:
-        pairs = [f"expected {a!r}, got {b!r}" for a, b in zip(old, new, strict=True) if a != b]
+    old = begun.model.manifest
+    wrong = [name for name in _SHAPE if getattr(old, name) != getattr(manifest, name)]
+    if wrong:
+        pairs = [f"{name}: expected {getattr(old, name)!r}, got {getattr(manifest, name)!r}" for name in wrong]
         raise ConfigError(f"--from: the settings mean a network of another shape: {'; '.join(pairs)}")

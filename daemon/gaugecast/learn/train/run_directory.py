@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 from gaugecast.config.training import Train
@@ -80,14 +81,29 @@ def _write_curves(trained: Trained, directory: Path) -> None:
 
 
 def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
-    drawn = {"loss": drawing.save(plt, drawing.draw_curves(plt, trained.fit), directory / "loss.png")}
+    epochs = trained.fit.epochs
+    curves = {"training": [epoch.train for epoch in epochs]}
+    held_out = [epoch.validation for epoch in epochs if epoch.validation is not None]
+    curves |= {"validation": held_out} if held_out else {}
+    figure = drawing.draw_curves(plt, curves, kept=trained.fit.best, rates=[epoch.rate for epoch in epochs])
+    drawn = {"loss": drawing.save(plt, figure, directory / "loss.png")}
     shown = _shown_part(trained)
     if shown:
-        figure = drawing.draw_forecast(plt, trained.judged[shown], trained.fleet)
+        judged = trained.judged[shown]
+        figure = drawing.draw_forecast(
+            plt, judged.course, judged.forecasts, trained.fleet, rows=judged.counted, timed=trained.timed
+        )
         drawn["forecast"] = drawing.save(plt, figure, directory / "forecast.png")
     if trained.fleet.horizon > 1 and trained.judged:
-        figure = drawing.draw_horizons(plt, trained.judged)
-        drawn["horizons"] = drawing.save(plt, figure, directory / "horizons.png")
+        colours = {"train": drawing.QUIET, "validation": drawing.SECOND, "test": drawing.FORECAST}
+        each = {part: [one.overall for one in judged.horizons] for part, judged in trained.judged.items()}
+        panels = {
+            "RMSE, in deviations of the training part": {p: ([f.rmse for f in o], colours[p]) for p, o in each.items()},
+            "skill against persistence": {
+                p: ([math.nan if f.skill is None else f.skill for f in o], colours[p]) for p, o in each.items()
+            },
+        }
+        drawn["horizons"] = drawing.save(plt, drawing.draw_horizons(plt, panels), directory / "horizons.png")
     return drawn
 
 
