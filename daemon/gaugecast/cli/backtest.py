@@ -16,10 +16,11 @@ from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.figures import figure_grid, show_skill, wide_console
+from gaugecast.cli.sources import fleet_of_model
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.history import FileColumns, fleet_of_file, read_inputs
+from gaugecast.history import FileColumns, read_inputs
 from gaugecast.model import Model, load_model
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.records import Input
@@ -155,22 +156,10 @@ def _history(
     assert file is not None
     wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
     columns = FileColumns(time_column or "", features=wanted)
-    found = known or _fleet_of(file, columns, name, model)
+    found = known or fleet_of_model(file, columns, name, model)
     if model is not None:
         check_fits(model, found)
     return found, list(read_inputs(file, found, columns))
-
-
-def _fleet_of(file: Path, columns: FileColumns, name: str | None, model: Model | None) -> Fleet:
-    """A fleet of the file's columns: those of the model, in its order, where there is one."""
-    if model is None:
-        fleet = fleet_of_file(file, columns)
-        return fleet if name is None else replace(fleet, name=name)
-    manifest = model.manifest
-    fleet = fleet_of_file(file, replace(columns, features=columns.features or tuple(n for n, _ in manifest.features)))
-    roles = dict(manifest.features)
-    features = tuple(replace(f, role=roles.get(f.name, f.role)) for f in fleet.features)
-    return replace(fleet, name=name or manifest.fleet, features=features, rows=manifest.rows)
 
 
 def _configured(config: Path, name: str | None) -> Fleet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,6 +20,8 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.files import regular
 from gaugecast.fleet import Fleet
+from gaugecast.history import FileColumns, fleet_of_file
+from gaugecast.model import Model
 
 if TYPE_CHECKING:
     from gaugecast.learn.train.job import Task
@@ -63,7 +66,6 @@ def read_task(
     Raises:
         ConfigError: As `read_table`.
     """
-    from gaugecast.history import FileColumns
     from gaugecast.learn.train.begin import settings_of_run
     from gaugecast.learn.train.job import Task
 
@@ -125,3 +127,19 @@ def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
             return fleet
     known = ", ".join(fleet.name for fleet in fleets)
     raise ConfigError(f"--fleet: expected one of {known}, got {name or 'none'}")
+
+
+def fleet_of_model(file: Path, columns: FileColumns, name: str | None, model: Model | None) -> Fleet:
+    """A fleet of a file that no configuration knows: of the model's columns, in its order, where there is one.
+
+    Raises:
+        ConfigError: As `fleet_of_file`.
+    """
+    if model is None:
+        fleet = fleet_of_file(file, columns)
+        return fleet if name is None else replace(fleet, name=name)
+    manifest = model.manifest
+    fleet = fleet_of_file(file, replace(columns, features=columns.features or tuple(n for n, _ in manifest.features)))
+    roles = dict(manifest.features)
+    features = tuple(replace(f, role=roles.get(f.name, f.role)) for f in fleet.features)
+    return replace(fleet, name=name or manifest.fleet, features=features, rows=manifest.rows)

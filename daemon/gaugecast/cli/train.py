@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,10 @@ BeginOption = Annotated[
     typer.Option("--from", help="Go on from this run: its weights, its optimiser, and its settings but for options."),
 ]
 BoardOption = Annotated[Path | None, typer.Option("--tensorboard", help="Write the loss curves here, for TensorBoard.")]
+
+StatesOption = Annotated[
+    bool, typer.Option("--plot-states", help="Draw the hidden states over the series, and what each unit follows.")
+]
 
 #: Exit code of a training that Ctrl-C ended, as a shell has it; what was learned is kept.
 INTERRUPTED = 130
@@ -91,6 +96,7 @@ def _train(
     stream_column: StreamOption = "",
     scratch: ScratchOption = None,
     tensorboard: BoardOption = None,
+    plot_states: StatesOption = False,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Train a model by hand on recorded history, and judge it by the code that the daemon runs.
@@ -113,6 +119,7 @@ def _train(
         history, options or {}, config=config, fleet=fleet, features=features, time_column=time_column,
         stream_column=stream_column, scratch=scratch, begin=begin,
     )  # fmt: skip
+    task = replace(task, plot_states=plot_states)
     from gaugecast.learn.train.job import run_training
     from gaugecast.learn.train.run_directory import check_free, write_run
 

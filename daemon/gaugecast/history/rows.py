@@ -12,7 +12,7 @@ import numpy as np
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet, fleet_name_of
 from gaugecast.history.table import Chunk, Table, open_table
-from gaugecast.records import FIRST_NS, LAST_NS, Float64, Input, Int64
+from gaugecast.records import FIRST_NS, LAST_NS, Bool, Float64, Input, Int64
 
 SECOND_NS = 10**9
 #: As the name of the time column: there is none, a row is a tick.
@@ -87,7 +87,7 @@ def read_inputs(
     batch: list[Input] = []
     for names, at, values in _read(path, fleet, columns):
         packed = np.ascontiguousarray(values, "<f8")
-        absent = np.isnan(values).any(axis=1).tolist()
+        absent: list[bool] = np.asarray(np.isnan(values).any(axis=1)).tolist()
         for row, at_ns in enumerate(at.tolist()):
             received_ns = max(received_ns, at_ns)
             stream = path.stem if names is None else names[row]
@@ -156,7 +156,7 @@ def _read(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[tuple[list
             values = np.column_stack([chunk.numbers(name) for name in features])
             values = np.where((values >= lowest) & (values <= highest), values, np.nan)
             at = chunk.lines * fleet.period_ns if when is None else _checked_times(path, chunk, when)
-            said = np.isfinite(values).any(axis=1)
+            said: Bool = np.asarray(np.isfinite(values).any(axis=1))
             names = chunk.texts(columns.stream) if columns.stream else None
             if names is not None:
                 names = [name.strip() for name, kept in zip(names, said.tolist(), strict=True) if kept]

@@ -11,6 +11,7 @@ from gaugecast.config.schema import Loop, Settings
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Expert
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
 from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
@@ -134,6 +135,34 @@ def _version_in_force(directory: Path, fleet: str) -> str:
                 case events.FleetRetired() if name == fleet:
                     version = ""
     return version
+
+
+def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None = None) -> tuple[Expert, int] | None:
+    """The model in force at work on a stream as it stands at the ledger's end, and the stream's slot; `None` = none.
+
+    Args:
+        directory: Of a daemon that runs or does not; it is only read.
+        limits: As the daemon has them.
+        stream: The stream's id.
+        fleet: Only of this fleet.
+
+    Raises:
+        StorageError: There is no ledger, or no checkpoint that can be read.
+    """
+    store = ModelStore(directory)
+    with LedgerReader(directory) as ledger:
+        pipeline, seq, passed_over = restore_newest(
+            directory, lambda: Pipeline(limits, store.load), upto_seq=ledger.last_seq
+        )
+        if seq == 0 and ledger.first_seq > 1:
+            raise StorageError("; ".join(passed_over) or f"{directory}: expected a checkpoint, found none")
+        for batch in ledger.replay(seq):
+            pipeline.advance(batch.inputs)
+    for name, part in pipeline.parts.items():
+        slot = part.table.slots.get(stream)
+        if fleet in (None, name) and slot is not None and part.in_force is not None:
+            return part.in_force, slot
+    return None
 
 
 def fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:

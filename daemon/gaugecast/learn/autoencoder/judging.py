@@ -133,8 +133,8 @@ def judge_files(
         judged.append(
             Judgement(
                 path.stem, rows.at, error, detector.alarms(error), calibration.threshold, origin.learned_of(rows),
-                rows.labels, rows.features, rows.values, None if judged else detector.rebuilt(rows.values), load_curves(place),
-                time != NO_TIME,
+                rows.labels, rows.features, rows.values, None if judged else detector.rebuilt(rows.values),
+                load_curves(place), time != NO_TIME,
             )
         )  # fmt: skip
         tick(len(judged))

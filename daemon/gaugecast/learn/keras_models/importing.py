@@ -52,8 +52,8 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
     if plan.rebuilds and not forecaster:
         plan.complaints.append(
             f"it gives {plan.repeat} steps of {plan.width} features from {plan.repeat} steps of as many, as an "
-            "autoencoder does, which rebuilds what it is fed: detectors are made with `gaugecast autoencoder` and scored "
-            "with `gaugecast backtest --model`. If it forecasts the steps that follow, say --forecaster"
+            "autoencoder does, which rebuilds what it is fed: detectors are made with `gaugecast autoencoder`, and "
+            "scored with `gaugecast backtest --model`. If it forecasts the steps that follow, say --forecaster"
         )
     if plan.complaints:
         raise refusal(path, plan.complaints)

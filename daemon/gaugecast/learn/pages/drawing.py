@@ -11,7 +11,7 @@ import numpy as np
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.score.course import Course
-from gaugecast.records import Float64
+from gaugecast.records import Float32, Float64
 
 SHOWN_STEPS = 240
 MOST_FEATURES = 8
@@ -145,4 +145,43 @@ def draw_horizons(plt: Any, panels: Mapping[str, Mapping[str, tuple[Sequence[flo
         panel.set_xlabel("steps ahead")
         panel.xaxis.get_major_locator().set_params(integer=True)
     name_lines(figure, axes[0, 0])
+    return figure
+
+
+def draw_state(plt: Any, parts: Mapping[str, Float32], *, title: str) -> Any:
+    """One state, a strip of units a part; blue is below 0, red above."""
+    figure, axes = plt.subplots(len(parts), 1, figsize=(9, 0.8 + 0.7 * len(parts)), squeeze=False)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    for (name, values), panel in zip(parts.items(), axes[:, 0], strict=True):
+        most = max(float(np.abs(values).max()), 1e-9)
+        drawn = panel.imshow(values[None], cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+        panel.set_title(name)
+        panel.set_yticks([])
+        panel.grid(visible=False)
+        figure.colorbar(drawn, ax=panel)
+    axes[-1, 0].set_xlabel("unit")
+    return figure
+
+
+def draw_states(
+    plt: Any, course: Course, states: Float32, follows: Float64, names: Sequence[str], *, timed: bool
+) -> Any:
+    """Hidden states h (T, U) over a series, and how each unit goes with each of some signals (U, K).
+
+    Units are sorted by what they follow most, so that those that follow the same lie together.
+    """
+    order = np.lexsort((-np.abs(follows).max(axis=1), np.abs(follows).argmax(axis=1)))
+    height = min(2.0 + 0.09 * len(order), 9.0)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, height), width_ratios=(3, 1), sharey=True)
+    figure.suptitle(f"stream {course.stream}: units of all layers, h", x=0.01, ha="left", fontsize=10)
+    when = places_of(course, timed=timed)
+    left.pcolormesh(when, np.arange(len(order)), states.T[order], cmap="RdBu_r", vmin=-1, vmax=1, shading="nearest")
+    left.set_ylabel("unit, sorted by what it follows")
+    set_time_axis(plt, left, timed=timed)
+    drawn = right.imshow(follows[order], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", origin="lower")
+    right.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    right.set_title("correlation with")
+    figure.colorbar(drawn, ax=right)
+    for panel in (left, right):
+        panel.grid(visible=False)
     return figure

@@ -106,7 +106,7 @@ def score_errors(
     if step_mae is not None:
         per_feature = [_with_mase(one, step) for one, step in zip(per_feature, step_mae.tolist(), strict=True)]
     unit = [_means([None if p is None else p / d for p in parts]) for parts, d in zip(each, deviation, strict=True)]
-    overall = _mean_of([one for one in unit if one.count], int(known.sum()))
+    overall = _mean_of([one for one in unit if one.n], int(known.sum()))
     mases = [one.mase for one in per_feature if one.mase is not None]
     if mases:
         overall = Figures(*(getattr(overall, n) for n in Figures.__slots__[:-1]), mase=float(np.mean(mases)))
@@ -116,7 +116,7 @@ def score_errors(
 class _Means(NamedTuple):
     """Mean squares and sizes of one feature's errors."""
 
-    count: int
+    n: int
     mse: float
     mae: float
     last: float

@@ -16,7 +16,7 @@ from gaugecast.learn.score.baselines import season_of_day, seasonal
 from gaugecast.learn.score.course import Course, errors_ahead
 from gaugecast.learn.score.figures import Errors, Score, score_errors
 from gaugecast.model import Model
-from gaugecast.records import Float64, Int64
+from gaugecast.records import Float32, Float64, Int64
 
 #: Rows before a part that warm state and statistics up.
 WARM_ROWS = 1500
@@ -144,7 +144,14 @@ class _Tally:
 
 
 def walk(
-    model: Model, fleet: Fleet, recording: Recording, stream: str, pieces: Sequence[tuple[int, int]], *, horizon: int
+    model: Model,
+    fleet: Fleet,
+    recording: Recording,
+    stream: str,
+    pieces: Sequence[tuple[int, int]],
+    *,
+    horizon: int,
+    states: list[Float32] | None = None,
 ) -> list[tuple[Course, Float64]]:
     """Pieces of one stream through `Expert`, side by side: of each its course, and the forecasts after each row.
 
@@ -156,6 +163,7 @@ def walk(
         pieces: First row and last but one of each.
         horizon: H; forecasts are (T, H, G). Farther ones are made at some origins only where there are many; the
             others are NaN.
+        states: Gets the first piece's states (R, S) after each row.
     """
     read = [recording.read(stream, first, stop) for first, stop in pieces]
     expert = Expert(fleet, model, max(len(read), 1))
@@ -172,6 +180,8 @@ def walk(
         gap = np.maximum((at - before) // fleet.period_ns - 1, 0)
         fresh = (gap > fleet.bridge) | (t == 0)
         x, _ = expert.step(Steps(slots, values, last[slots], seen[slots], at, before, gap, fresh))
+        if states is not None and slots[0] == 0:
+            states.append(expert.columns["state"][0].copy())
         far = (t % every[slots] == 0) & (horizon > 1)
         ahead = expert.peek(slots[far], x[far], last[slots[far]], at[far], horizon) if far.any() else ()
         following = expert.columns["next"]

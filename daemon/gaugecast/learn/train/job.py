@@ -26,12 +26,15 @@ from gaugecast.learn.fit.start import check_rows, manifest_of, recipe_of, spans_
 from gaugecast.learn.history.recording import Recording
 from gaugecast.learn.history.sources import record
 from gaugecast.learn.score.judging import MOST_STREAMS, JudgedPart, judge, yardstick
+from gaugecast.learn.score.states import States, states_over
 from gaugecast.learn.score.warmth import warm_steps
 from gaugecast.learn.train.begin import Begun, check_goes_on, load_run
 from gaugecast.learn.train.explain import explain_array, explain_rows
 from gaugecast.learn.train.verdict import judged_part, verdict
 from gaugecast.model import Manifest, Model, seal_model
 
+#: Rows over which hidden states are drawn.
+STATE_ROWS = 500
 PARTS = ("train", "validation", "test")
 
 
@@ -60,6 +63,7 @@ class Task:
         fleet: From a configuration; `None` = made from the first file.
         columns: Which columns mean what.
         scratch: Where the arrays lie meanwhile; `None` = a temporary directory.
+        plot_states: Whether hidden states are kept for a picture.
         begin: The run directory whose weights, and optimiser, are gone on with; `None` = new weights.
     """
 
@@ -69,6 +73,7 @@ class Task:
     columns: FileColumns = field(default_factory=FileColumns)
     scratch: Path | None = None
     begin: Path | None = None
+    plot_states: bool = False
 
     @property
     def timed(self) -> bool:
@@ -87,6 +92,7 @@ class Trained:
     lines: tuple[str, ...]
     seconds: float
     timed: bool = True
+    states: States | None = None
 
     @property
     def verdict(self) -> str:
@@ -150,7 +156,16 @@ def _run(task: Task, listener: Listener, directory: Path, began: float) -> Train
     model = _warmed(train, fleet, recording, fitted.model)
     provenance = provenance_of(task, recording, fitted, judged)
     sealed = seal_model(replace(model.manifest, provenance=provenance), model.weights)
-    return Trained(sealed, fleet, fitted, judged, tuple(lines + more), time.monotonic() - began, timed=task.timed)
+    states = _states(fleet, recording, sealed) if task.plot_states and train.carries_state else None
+    seconds = time.monotonic() - began
+    return Trained(sealed, fleet, fitted, judged, tuple(lines + more), seconds, timed=task.timed, states=states)
+
+
+def _states(fleet: Fleet, recording: Recording, model: Model) -> States:
+    """The first stream's hidden states over its last rows."""
+    stream = recording.streams[0]
+    rows = recording.rows(stream)
+    return states_over(model, fleet, recording, stream, (max(0, rows - STATE_ROWS), rows))
 
 
 def _warmed(train: Train, fleet: Fleet, recording: Recording, model: Model) -> Model:

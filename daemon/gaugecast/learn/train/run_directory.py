@@ -94,6 +94,12 @@ def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
             plt, judged.course, judged.forecasts, trained.fleet, rows=judged.counted, timed=trained.timed
         )
         drawn["forecast"] = drawing.save(plt, figure, directory / "forecast.png")
+    if trained.states is not None:
+        found = trained.states
+        figure = drawing.draw_states(
+            plt, found.course, found.h, follows=found.follows, names=found.names, timed=trained.timed
+        )
+        drawn["states"] = drawing.save(plt, figure, directory / "states.png")
     if trained.fleet.horizon > 1 and trained.judged:
         colours = {"train": drawing.QUIET, "validation": drawing.SECOND, "test": drawing.FORECAST}
         each = {part: [one.overall for one in judged.horizons] for part, judged in trained.judged.items()}
@@ -131,6 +137,10 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
             report.picture(pictures["horizons"], "error by horizon"),
             report.horizon_table(trained.judged[shown]),
         ]
+    if "states" in pictures:
+        words = "Left the hidden states over the last rows, right what each unit goes with: the deeper, the closer."
+        parts += [report.heading("What the units follow"), report.paragraph(words)]
+        parts.append(report.picture(pictures["states"], "hidden states, and what they follow"))
     rows = [(name, str(value)) for name, value in manifest.provenance.items()]
     parts.append(report.folded("Provenance: everything that went into it", report.table(("what", "value"), rows)))
     return report.page(
