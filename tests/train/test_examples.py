@@ -21,7 +21,8 @@ from gaugecast.learn.autoencoder.fitting import fit_files
 from gaugecast.learn.autoencoder.judging import judge_files
 from gaugecast.learn.fit.initial import initial_model
 from gaugecast.learn.keras_models.file import to_keras
-from gaugecast.learn.train.job import Task, Trained, run_training
+from gaugecast.learn.train.job import run_training
+from gaugecast.learn.train.task import Task, Trained
 from gaugecast.records import Float64
 
 pytestmark = pytest.mark.keras

@@ -18,7 +18,8 @@ from gaugecast.config.tuning import Tune
 from gaugecast.errors import ConfigError
 from gaugecast.learn.fit.fitting import Fit
 from gaugecast.learn.history.recording import Recording
-from gaugecast.learn.train.job import Task, provenance_of
+from gaugecast.learn.train.job import provenance_of
+from gaugecast.learn.train.task import Task
 from support.models import random_model
 from train.series import fleet_of
 

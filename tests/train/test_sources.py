@@ -29,7 +29,8 @@ import sys
 from pathlib import Path
 from gaugecast.config.training import Train
 from gaugecast.learn.score import judging
-from gaugecast.learn.train.job import Task, run_training
+from gaugecast.learn.train.job import run_training
+from gaugecast.learn.train.task import Task
 judging.MOST_ROWS = 200  # what is judged is bounded; it is the rows read, prepared and trained on that are many
 run_training(Task((Path(sys.argv[1]),), Train(units=[2], epochs=1, segment=100, batch_size=64)))
 status = Path("/proc/self/status").read_text()  # getrusage would tell of the process that started this one, too

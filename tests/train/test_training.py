@@ -15,8 +15,9 @@ from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
 from gaugecast.history import FileColumns
 from gaugecast.learn.keras_models.importing import import_keras
-from gaugecast.learn.train.job import Task, Trained, run_training
+from gaugecast.learn.train.job import run_training
 from gaugecast.learn.train.run_directory import check_free, write_run
+from gaugecast.learn.train.task import Task, Trained
 from gaugecast.model import load_model
 from train.series import cued, fleet_of, waves, write_csv
 

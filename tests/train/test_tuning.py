@@ -18,7 +18,7 @@ from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.errors import ConfigError
 from gaugecast.history import FileColumns
-from gaugecast.learn.train.job import Listener, Task
+from gaugecast.learn.train.task import Silent, Task
 from gaugecast.learn.tune.report import table_rows, write_report
 from gaugecast.learn.tune.search import SearchEnded, Tried, _suggest, describe_point, grid, points_left, tune
 from gaugecast.model import load_model
@@ -36,7 +36,7 @@ def sine_file(directory: Path, rows: int) -> Path:
 def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> list[Tried]:
     """Tune on one file whose rows are ticks."""
     train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, **settings})
-    return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Listener())
+    return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Silent())
 
 
 def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_is_trained
     task = Task((sine_file(tmp_path, 80),), train, columns=FileColumns(time="none"))
     tuning = Tune(sampler="grid", units=[2], look_back=[0, 10])
     with pytest.raises(ConfigError, match=r"trial .*look_back.*stateful training on overlapping windows"):
-        tune(task, tuning, tmp_path / "out", Listener(), on_trial=began.append)
+        tune(task, tuning, tmp_path / "out", Silent(), on_trial=began.append)
     assert began == []
 
 

@@ -39,7 +39,7 @@ def ticks_along(at_ns: Int64, phase_ns: int, newest_ns: int, period_ns: int) -> 
         newest_ns: Newest event time before the first; a phase follows only what is half a period later than that.
         period_ns: Of the ticks.
     """
-    ticks = tick_of(at_ns, np.int64(phase_ns), period_ns)
+    ticks = tick_of(at_ns, np.array(phase_ns, np.int64), period_ns)
     if np.array_equal(phase_ns + ticks * period_ns, at_ns):  # nothing to follow
         return ticks, phase_ns
     half = period_ns // 2

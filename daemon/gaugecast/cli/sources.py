@@ -24,7 +24,7 @@ from gaugecast.history import FileColumns, fleet_of_file
 from gaugecast.model import Model
 
 if TYPE_CHECKING:
-    from gaugecast.learn.train.job import Task
+    from gaugecast.learn.train.task import Task
 
 Settings = TypeVar("Settings", bound=Table)
 
@@ -67,9 +67,11 @@ def read_task(
         ConfigError: As `read_table`.
     """
     from gaugecast.learn.train.begin import settings_of_run
-    from gaugecast.learn.train.job import Task
+    from gaugecast.learn.train.task import Task
 
-    settings, known = read_table(config, "train", Train, options, fleet, base=begin and settings_of_run(begin))
+    settings, known = read_table(
+        config, "train", Train, options, fleet, base=None if begin is None else settings_of_run(begin)
+    )
     names = tuple(name.strip() for name in features.split(",") if name.strip())
     return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch, begin)
 

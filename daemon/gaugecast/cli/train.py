@@ -30,7 +30,7 @@ from gaugecast.config.training import Train
 
 if TYPE_CHECKING:
     from gaugecast.learn.fit.fitting import Epoch
-    from gaugecast.learn.train.job import Trained
+    from gaugecast.learn.train.task import Trained
 
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")

@@ -80,7 +80,7 @@ def _tune(
         history, fixed, config=config, fleet=fleet, features=features, time_column=time_column,
         stream_column=stream_column, scratch=scratch,
     )  # fmt: skip
-    from gaugecast.learn.train.job import Listener
+    from gaugecast.learn.train.task import Silent
     from gaugecast.learn.tune.report import HEAD, table_rows, write_report
     from gaugecast.learn.tune.search import SearchEnded, points_left, tune
 
@@ -103,7 +103,7 @@ def _tune(
             bar.console.print(left, highlight=False)
         ended = False
         try:
-            trials = tune(task, tuning, directory, Listener(), on_trial=note)
+            trials = tune(task, tuning, directory, Silent(), on_trial=note)
         except SearchEnded as exc:
             trials, ended = exc.trials, True
     if ended:

@@ -120,7 +120,7 @@ def judge_files(
         ConfigError: A file or a column is absent, or the label was fed.
         ModelError: A detector is damaged.
     """
-    judged = []
+    judged: list[Judgement] = []
     for path, place in zip(paths, places_of(directory, paths), strict=True):
         detector, origin = load_detector(place)
         calibration = detector.calibration

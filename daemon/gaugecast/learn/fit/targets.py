@@ -54,7 +54,8 @@ class Targets:
         """Of the step `before` (R, O), the next traced step of the same stream being `then`; `None` after a break."""
         if breaks(then):
             return None
-        return self.of(then.steps.values, before.x, before.scale)[0]
+        target: Float32 = self.of(then.steps.values, before.x, before.scale)[0]
+        return target
 
     def lessons(self, steps: Sequence[Trace], learned: int) -> list[Lesson]:
         """One stream's steps, a row each, as stretches that follow each other.
@@ -84,6 +85,6 @@ def breaks(step: Trace) -> bool:
 
 def row_of(trace: Trace, row: int) -> Trace:
     """One row of a trace, as a trace."""
-    at = slice(row, row + 1)
-    *parts, steps = trace
-    return Trace(*(part[at] for part in parts), Steps(*(part[at] for part in steps)))
+    at, s = slice(row, row + 1), trace.steps
+    steps = Steps(s.slots[at], s.values[at], s.last[at], s.seen[at], s.at[at], s.last_at[at], s.gap[at], s.fresh[at])
+    return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], steps)

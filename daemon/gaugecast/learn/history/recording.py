@@ -35,6 +35,10 @@ class _Cells(NamedTuple):
     values: Float64
     counts: Int64
 
+    def cut(self, rows: slice) -> _Cells:
+        """Some of the ticks."""
+        return _Cells(self.ticks[rows], self.values[rows], self.counts[rows])
+
 
 class _Shelf:
     """One stream's two files, and its tick that is still open."""
@@ -111,20 +115,20 @@ class Recording:
         newest = int(shelf.key.max())
         values = self._new(shelf, at_ns, values)
         if self.fleet.aggregated:  # windows stay on the clock
-            ticks = tick_of(at_ns, np.int64(0), self.fleet.period_ns)
+            ticks = tick_of(at_ns, np.zeros(1, np.int64), self.fleet.period_ns)
         else:
             ticks, shelf.phase = ticks_along(at_ns, shelf.phase, newest, self.fleet.period_ns)
         joined = self._join(shelf, ticks, values)
         whole = bool((joined.counts[-1:] > 0).all()) and not self.fleet.aggregated
         end = len(joined.ticks) - (not whole)
-        self._write(shelf, _Cells(*(part[:end] for part in joined)))
-        shelf.open = _Cells(*(part[end:] for part in joined))
+        self._write(shelf, joined.cut(slice(end)))
+        shelf.open = joined.cut(slice(end, None))
 
     def finish(self) -> None:
         """No more will come: close the ticks that are open."""
         for shelf in self._shelves.values():
             self._write(shelf, shelf.open)
-            shelf.open = _Cells(*(part[:0] for part in shelf.open))
+            shelf.open = shelf.open.cut(slice(0))
 
     def _new(self, shelf: _Shelf, at_ns: Int64, values: Float64) -> Float64:
         """The values without features whose event time does not rise, as `gates` has it."""

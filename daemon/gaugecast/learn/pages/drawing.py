@@ -164,7 +164,7 @@ def draw_state(plt: Any, parts: Mapping[str, Float32], *, title: str) -> Any:
 
 
 def draw_states(
-    plt: Any, course: Course, states: Float32, follows: Float64, names: Sequence[str], *, timed: bool
+    plt: Any, course: Course, *, states: Float32, follows: Float64, names: Sequence[str], timed: bool
 ) -> Any:
     """Hidden states h (T, U) over a series, and how each unit goes with each of some signals (U, K).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +109,7 @@ def score_errors(
     overall = _mean_of([one for one in unit if one.n], int(known.sum()))
     mases = [one.mase for one in per_feature if one.mase is not None]
     if mases:
-        overall = Figures(*(getattr(overall, n) for n in Figures.__slots__[:-1]), mase=float(np.mean(mases)))
+        overall = replace(overall, mase=float(np.mean(mases)))
     return Score(horizon, overall, dict(zip(names, per_feature, strict=True)))
 
 
@@ -148,7 +148,7 @@ def _mean_of(features: Sequence[_Means], count: int) -> Figures:
 
 def _with_mase(one: Figures, step_mae: float) -> Figures:
     mase = one.mae / step_mae if step_mae and one.count else None
-    return Figures(one.count, one.mse, one.mae, one.skill, one.skill_seasonal, mase)
+    return replace(one, mase=mase)
 
 
 def _skill(mse: float, base: float | None) -> float | None:

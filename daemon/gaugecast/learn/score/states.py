@@ -52,7 +52,8 @@ def states_over(model: Model, fleet: Fleet, recording: Recording, stream: str, r
 
 def _places(model: Model) -> list[int]:
     """Where the parts h lie in a packed state."""
-    places, at = [], 0
+    places: list[int] = []
+    at = 0
     for layer in model.manifest.layers:
         for part in STATE_PARTS[layer.cell]:
             places += range(at, at + layer.units) if part == "h" else ()
@@ -76,4 +77,5 @@ def _signals(course: Course, fleet: Fleet) -> dict[str, Float64]:
 def _correlation(h: Float32, signals: Float64) -> Float64:
     a, b = (part - part.mean(axis=0) for part in (h.astype(np.float64), signals))
     size = np.sqrt(np.square(a).sum(axis=0))[:, None] * np.sqrt(np.square(b).sum(axis=0))[None]
-    return np.divide(a.T @ b, size, out=np.zeros_like(size), where=size > 1e-12)
+    found: Float64 = np.divide(a.T @ b, size, out=np.zeros_like(size), where=size > 1e-12)
+    return found

@@ -6,7 +6,7 @@ import platform
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
-from gaugecast.history import NO_TIME, FileColumns, fleet_of_file
+from gaugecast.history import fleet_of_file
 from gaugecast.learn.fit.batches import WARM_STEPS, Segments, Span, Windows
-from gaugecast.learn.fit.fitting import Epoch, Fit, Source, fit
+from gaugecast.learn.fit.fitting import Fit, Source, fit
 from gaugecast.learn.fit.initial import initial_model
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.learn.fit.prepared import Prepared
@@ -30,76 +30,12 @@ from gaugecast.learn.score.states import States, states_over
 from gaugecast.learn.score.warmth import warm_steps
 from gaugecast.learn.train.begin import Begun, check_goes_on, load_run
 from gaugecast.learn.train.explain import explain_array, explain_rows
-from gaugecast.learn.train.verdict import judged_part, verdict
+from gaugecast.learn.train.task import Listener, Silent, Task, Trained
 from gaugecast.model import Manifest, Model, seal_model
 
 #: Rows over which hidden states are drawn.
 STATE_ROWS = 500
 PARTS = ("train", "validation", "test")
-
-
-class Listener:
-    """Whoever shows how far it is, so that the work knows no terminal; this one shows nothing."""
-
-    def say(self, line: str) -> None:
-        """A line of text."""
-
-    def begin(self, what: str, total: int | None) -> None:
-        """A stage of so many steps begins."""
-
-    def advance(self, done: int) -> None:
-        """So many steps of the stage are done."""
-
-    def epoch(self, epoch: Epoch) -> bool | None:
-        """An epoch is over; a true answer ends training."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be trained, on what.
-
-    Attributes:
-        sources: CSV or Parquet files, or a state directory with a ledger.
-        fleet: From a configuration; `None` = made from the first file.
-        columns: Which columns mean what.
-        scratch: Where the arrays lie meanwhile; `None` = a temporary directory.
-        plot_states: Whether hidden states are kept for a picture.
-        begin: The run directory whose weights, and optimiser, are gone on with; `None` = new weights.
-    """
-
-    sources: tuple[Path, ...]
-    train: Train
-    fleet: Fleet | None = None
-    columns: FileColumns = field(default_factory=FileColumns)
-    scratch: Path | None = None
-    begin: Path | None = None
-    plot_states: bool = False
-
-    @property
-    def timed(self) -> bool:
-        """Whether rows have times."""
-        return self.columns.time != NO_TIME
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished training; `timed` where its rows have times."""
-
-    model: Model
-    fleet: Fleet
-    fit: Fit
-    judged: dict[str, JudgedPart]
-    lines: tuple[str, ...]
-    seconds: float
-    timed: bool = True
-    states: States | None = None
-
-    @property
-    def verdict(self) -> str:
-        """What came of it, in words."""
-        part = judged_part(self.fit.epochs)
-        judged = self.judged.get(part)
-        return verdict(self.fit, None if judged is None else judged.horizons[0].overall.skill, part)
 
 
 def run_training(task: Task, listener: Listener | None = None) -> Trained:
@@ -108,7 +44,7 @@ def run_training(task: Task, listener: Listener | None = None) -> Trained:
     Raises:
         ConfigError: Files that cannot be read, settings that do not go together, too few rows.
     """
-    listener = listener or Listener()
+    listener = listener or Silent()
     began = time.monotonic()
     directory = Path(tempfile.mkdtemp(prefix="gaugecast-train-", dir=task.scratch))
     try:

@@ -15,7 +15,7 @@ from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
 from gaugecast.learn.train.begin import SETTINGS_NAME, save_moments
 from gaugecast.learn.train.explain import input_names, layer_table
-from gaugecast.learn.train.job import Trained
+from gaugecast.learn.train.task import Trained
 from gaugecast.model import save_model
 
 KERAS_NAME = "model.keras"
@@ -97,7 +97,7 @@ def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
     if trained.states is not None:
         found = trained.states
         figure = drawing.draw_states(
-            plt, found.course, found.h, follows=found.follows, names=found.names, timed=trained.timed
+            plt, found.course, states=found.h, follows=found.follows, names=found.names, timed=trained.timed
         )
         drawn["states"] = drawing.save(plt, figure, directory / "states.png")
     if trained.fleet.horizon > 1 and trained.judged:

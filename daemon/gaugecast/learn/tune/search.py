@@ -24,8 +24,9 @@ from gaugecast.engine import engine_for
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
 from gaugecast.learn.score.judging import JudgedPart
-from gaugecast.learn.train.job import Listener, Task, Trained, as_recorded, run_training
+from gaugecast.learn.train.job import as_recorded, run_training
 from gaugecast.learn.train.run_directory import write_run
+from gaugecast.learn.train.task import Listener, Task, Trained
 from gaugecast.model import Model
 
 STUDY_FILE = "study.db"
