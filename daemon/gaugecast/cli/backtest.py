@@ -16,7 +16,7 @@ from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.figures import figure_grid, show_skill, wide_console
-from gaugecast.cli.sources import fleet_of_model
+from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
@@ -44,6 +44,7 @@ def backtest_command(
     fleet: Annotated[str | None, typer.Option(help="Which fleet, where there are several.")] = None,
     features: Annotated[str | None, typer.Option(help="Columns, `a,b,c`; default: all that hold numbers.")] = None,
     time_column: Annotated[str | None, typer.Option(help="Where the time is; default: time, date, t, …")] = None,
+    stream_column: StreamOption = "",
     horizon: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps ahead to forecast and score.")] = None,
     learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
     model: Annotated[
@@ -94,10 +95,11 @@ def backtest_command(
         return
     file = _only(files or [])
     weights = None if model is None else load_model(model)
-    source, batches = _history(file, ledger, config, fleet, features, time_column, weights)
+    columns = FileColumns(time_column or "", stream_column)
+    source, batches = _history(file, ledger, config, fleet, features, columns, weights)
     kind = _learning(learning, taught=warm_up or model is not None)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    bars = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bars, console=console, transient=True) as bar:
         task = bar.add_task("training" if warm_up else "forecasting", total=sum(map(len, batches)))
         report = backtest(
             source if horizon is None else replace(source, horizon=horizon),
@@ -144,7 +146,7 @@ def _history(
     config: Path | None,
     name: str | None,
     features: str | None,
-    time_column: str | None,
+    columns: FileColumns,
     model: Model | None,
 ) -> History:
     """The fleet and its history, from a file or a ledger."""
@@ -152,14 +154,16 @@ def _history(
         raise ConfigError("backtest: a CSV file or --ledger DIRECTORY expected, one of the two")
     known = None if config is None else _configured(config, name)
     if ledger is not None:
-        return _of_ledger(ledger, known, name)
-    assert file is not None
-    wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
-    columns = FileColumns(time_column or "", features=wanted)
-    found = known or fleet_of_model(file, columns, name, model)
+        found, batches = _of_ledger(ledger, known, name)
+    else:
+        assert file is not None
+        wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
+        columns = replace(columns, features=wanted)
+        found = known or fleet_of_model(file, columns, name, model)
+        batches = list(read_inputs(file, found, columns))
     if model is not None:
         check_fits(model, found)
-    return found, list(read_inputs(file, found, columns))
+    return found, batches
 
 
 def _configured(config: Path, name: str | None) -> Fleet:
@@ -172,8 +176,8 @@ def _configured(config: Path, name: str | None) -> Fleet:
 def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
     """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
     from gaugecast.events import FleetConfigured
-    from gaugecast.learn.backtest.run import replayable
     from gaugecast.ledger.reader import LedgerReader
+    from gaugecast.pipeline.solo import concerns
     from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
@@ -185,7 +189,8 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
                 if isinstance(event := one.event, FleetConfigured):
                     configured[one.fleet] = Fleet.from_json(event.spec)
     fleet = known or fleet_called(tuple(configured.values()), name)
-    return fleet, [kept for inputs in taken if (kept := replayable(inputs, fleet.name))]
+    kept = ([one for one in inputs if concerns(one, (fleet.name,))] for inputs in taken)
+    return fleet, [inputs for inputs in kept if inputs]
 
 
 def _units(text: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaugecast import events
@@ -57,12 +57,8 @@ class SoloPipeline:
         return self._pipeline.advance([one for one in inputs if self.concerns(one)]).traces
 
     def concerns(self, one: Input) -> bool:
-        """Whether an input bears on the fleets' steps: their readings and resets, timers, sessions, the clock."""
-        if one.kind == Kind.READING:
-            return one.fleet in self.fleets
-        if isinstance(one.event, events.StreamsReset):
-            return one.fleet in self.fleets
-        return one.kind == Kind.TIMER or isinstance(one.event, events.SessionLost | events.ClockStepped)
+        """Whether an input bears on the fleets' steps."""
+        return concerns(one, self.fleets)
 
     def part(self, fleet: str) -> FleetPipeline:
         """The fleet, as it is here."""
@@ -71,6 +67,13 @@ class SoloPipeline:
     def memories(self, fleet: str) -> list[bytes]:
         """What the fleet's model remembers of each stream."""
         return list(memories.memories_of(self._pipeline.parts[fleet], "in_force"))
+
+
+def concerns(one: Input, fleets: Container[str]) -> bool:
+    """Whether an input bears on the steps of these fleets: their readings and resets, timers, sessions, the clock."""
+    if one.kind == Kind.READING or isinstance(one.event, events.StreamsReset):
+        return one.fleet in fleets
+    return one.kind == Kind.TIMER or isinstance(one.event, events.SessionLost | events.ClockStepped)
 
 
 def begins_after(

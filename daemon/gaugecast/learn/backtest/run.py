@@ -11,7 +11,6 @@ import numpy as np
 
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
-from gaugecast.events import ClockStepped, SessionLost, StreamsReset
 from gaugecast.fleet import Fleet
 from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.learn.backtest.split import Split
@@ -80,17 +79,6 @@ class Report:
 def without_waiting(fleet: Fleet) -> Fleet:
     """The same fleet with streams that are never called stale nor parked: history has no idle hours."""
     return replace(fleet, stale_after_ns=0, park_after_ns=0)
-
-
-def replayable(inputs: Iterable[Input], fleet: str) -> list[Input]:
-    """Of a ledger's inputs those that a backtest takes: the fleet's readings, timers, and what becomes of the clock."""
-    return [
-        one
-        for one in inputs
-        if one.kind == Kind.TIMER
-        or (one.kind == Kind.READING and one.fleet == fleet)
-        or (one.fleet in ("", fleet) and isinstance(one.event, ClockStepped | SessionLost | StreamsReset))
-    ]
 
 
 def backtest(
