@@ -117,23 +117,24 @@ def fit(
         validation = None if held_out is None else _pass(descent, held_out.batches(), descent.measure)
         return Epoch(number, loss, validation, pace.rate)
 
-    for number in range(1, train.epochs + 1):
-        try:
+    try:
+        for number in range(1, train.epochs + 1):
             epoch = run_epoch(number)
-        except KeyboardInterrupt:
-            if not result.best:
-                raise
-            result.interrupted = True
-            return result
-        result.epochs.append(epoch)
-        if epoch.judged < best * (1.0 - LEAST_GAIN) or result.best == 0:
-            best, result.best, result.model, result.moments = epoch.judged, number, network.to_model(), descent.moments
-        pace.note(epoch.judged)
-        if on_epoch is not None and on_epoch(epoch):
-            return result
-        if train.early_stop and number - result.best >= train.early_stop:
-            result.stopped_early = True
-            return result
+            result.epochs.append(epoch)
+            if epoch.judged < best * (1.0 - LEAST_GAIN) or result.best == 0:
+                result.model, result.moments = network.to_model(), descent.moments
+                best, result.best = epoch.judged, number
+            pace.note(epoch.judged)
+            if on_epoch is not None and on_epoch(epoch):
+                return result
+            if train.early_stop and number - result.best >= train.early_stop:
+                result.stopped_early = True
+                return result
+    except KeyboardInterrupt:
+        if not result.best:
+            raise
+        result.interrupted = True
+        return result
     if train.schedule != "constant" and train.epochs >= PROBED_FROM and held_out is not None:
         pace.hold()
         with contextlib.suppress(KeyboardInterrupt):

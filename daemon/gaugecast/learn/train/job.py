@@ -199,7 +199,7 @@ def provenance_of(
             figures[f"{part}.skill"] = round(overall.skill, 4)
     return {
         "made_by": "gaugecast train",
-        **({} if task.begin is None else {"begun_with": load_run(task.begin).model.manifest.version}),
+        **({} if task.begin is None else {"begun_with": str(task.begin)}),
         "sources": ", ".join(map(_source_name, task.sources)),
         "time_column": task.columns.time,
         "stream_column": task.columns.stream,
