@@ -184,6 +184,7 @@ def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
         one.ask(HandOver(fleet="tanks", version=version, reason="asked"))
         roles = lambda: one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]  # noqa: E731
         wait_until(lambda: "shadow" in roles(), what="a model in shadow")
+        assert roles()["shadow"]["skill"] is None, "expected no skill of what was not scored, rather than 0"
         say(world, "plant/b", 0, 30, level=lambda i: 3.0 + i % 4)
         settled(world, "tanks", 30)
         one.ask(Promote(fleet="tanks"))
