@@ -121,3 +121,25 @@ def test_named_columns_make_the_fleet_in_their_order(tmp_path: Path) -> None:
     assert [f.name for f in fleet_of_file(path, FileColumns(features=("c", "a"))).features] == ["c", "a"]
     with pytest.raises(ConfigError, match="expected a column 'd', found t, a, b, c"):
         fleet_of_file(path, FileColumns(features=("d",)))
+
+
+def test_a_parquet_file_is_read_as_a_csv_is(tmp_path: Path) -> None:
+    """The same fleet and the same inputs; columns that hold no numbers are not forecast."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    seconds = [10, 11, 12, 14]
+    columns = {
+        "time": [datetime.datetime.fromtimestamp(s, datetime.UTC) for s in seconds],
+        "flow": [1.5, None, 3.0, 4.0],
+        "heat": [2, 3, 4, 5],
+        "on": [True, False, True, True],
+        "name": ["a", "b", "c", "d"],
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet")
+    rows = [
+        f"{s},{'' if f is None else f},{h},x" for s, f, h in zip(seconds, columns["flow"], columns["heat"], strict=True)
+    ]
+    text = write(tmp_path, "time,flow,heat,name\n" + "\n".join(rows) + "\n")
+    fleets = [fleet_of_file(path) for path in (tmp_path / "rows.parquet", text)]
+    assert fleets[0] == fleets[1]
+    one, other = ([list(read_inputs(path, fleets[0]))] for path in (tmp_path / "rows.parquet", text))
+    assert one == other

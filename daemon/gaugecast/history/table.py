@@ -20,6 +20,8 @@ from gaugecast.records import Float64, Int64
 SEPARATORS = ",;\t|"
 _WIDEST = Decimal(10) ** 20  # seconds beyond any year that is taken; bounds the digits of the int made of it
 _ABSENT = frozenset({"", "nan", "na", "null", "none", "-"})
+#: How the names of Parquet's types of numbers begin.
+_NUMERIC = ("double", "float", "int", "uint", "halffloat", "decimal")
 _Cell = TypeVar("_Cell")
 
 
@@ -176,10 +178,10 @@ class _ParquetChunk:
         self._path, self._batch = path, batch
 
     def numbers(self, column: str) -> Float64:
-        try:
-            found = np.asarray(self._batch.column(column).to_numpy(zero_copy_only=False), np.float64)
-        except (ValueError, TypeError) as exc:
-            raise ConfigError(f"{self._path}: expected numbers in {column!r}: {exc}") from exc
+        cells = self._batch.column(column)
+        if not str(cells.type).startswith(_NUMERIC):
+            raise ConfigError(f"{self._path}: expected numbers in {column!r}, found {cells.type}")
+        found = np.asarray(cells.to_numpy(zero_copy_only=False), np.float64)
         return np.where(np.isfinite(found), found, np.nan)
 
     def times(self, column: str) -> Int64:
