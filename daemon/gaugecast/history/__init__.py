@@ -4,9 +4,9 @@
 history from files reads it here.
 """
 
-from gaugecast.history.rows import NO_TIME, FileColumns, Slice, fleet_of_file, left_out, read_inputs, read_slices
+from gaugecast.history.rows import NO_TIME, FileColumns, StreamRows, fleet_of_file, left_out, read_inputs, read_slices
 from gaugecast.history.table import parse_time
 
 __all__ = [
-    "NO_TIME", "FileColumns", "Slice", "fleet_of_file", "left_out", "parse_time", "read_inputs", "read_slices",
+    "NO_TIME", "FileColumns", "StreamRows", "fleet_of_file", "left_out", "parse_time", "read_inputs", "read_slices",
 ]  # fmt: skip

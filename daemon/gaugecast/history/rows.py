@@ -11,7 +11,7 @@ import numpy as np
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet, fleet_name_of
-from gaugecast.history.table import Chunk, Table, open_table
+from gaugecast.history.table import FileChunk, FileTable, open_table
 from gaugecast.records import FIRST_NS, LAST_NS, Bool, Float64, Input, Int64
 
 SECOND_NS = 10**9
@@ -44,7 +44,7 @@ class FileColumns:
 AS_FOUND = FileColumns()
 
 
-class Slice(NamedTuple):
+class StreamRows(NamedTuple):
     """Successive rows of one stream: event times (n,), ns, and values (n, F), NaN = absent."""
 
     stream: str
@@ -52,7 +52,7 @@ class Slice(NamedTuple):
     values: Float64
 
 
-def read_slices(path: Path, fleet: Fleet, columns: FileColumns = AS_FOUND) -> Iterator[Slice]:
+def read_slices(path: Path, fleet: Fleet, columns: FileColumns = AS_FOUND) -> Iterator[StreamRows]:
     """The rows of a file by stream, those of one stream in their order.
 
     The time is ISO 8601 (naive = UTC) or Unix seconds. Empty cells, and values outside a feature's `valid` range, are
@@ -63,12 +63,12 @@ def read_slices(path: Path, fleet: Fleet, columns: FileColumns = AS_FOUND) -> It
     """
     for names, at, values in _read(path, fleet, columns):
         if names is None:
-            yield Slice(path.stem, at, values)
+            yield StreamRows(path.stem, at, values)
             continue
         named = np.array(names)
         for name in dict.fromkeys(names):
             own = named == name
-            yield Slice(name, at[own], values[own])
+            yield StreamRows(name, at[own], values[own])
 
 
 def read_inputs(
@@ -163,7 +163,7 @@ def _read(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[tuple[list
             yield names, at[said], values[said]
 
 
-def _checked_times(path: Path, chunk: Chunk, when: str) -> Int64:
+def _checked_times(path: Path, chunk: FileChunk, when: str) -> Int64:
     at = chunk.times(when)
     wrong = np.flatnonzero((at < FIRST_NS) | (at > LAST_NS))
     if len(wrong):
@@ -172,14 +172,14 @@ def _checked_times(path: Path, chunk: Chunk, when: str) -> Int64:
     return at
 
 
-def _check_columns(path: Path, table: Table, names: Sequence[str]) -> None:
+def _check_columns(path: Path, table: FileTable, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in table.columns]
     if missing:
         what = "a column" if len(missing) == 1 else "columns"
         raise ConfigError(f"{path}: expected {what} {', '.join(map(repr, missing))}, found {', '.join(table.columns)}")
 
 
-def _time_column(path: Path, table: Table, columns: FileColumns) -> str | None:
+def _time_column(path: Path, table: FileTable, columns: FileColumns) -> str | None:
     if columns.time == NO_TIME:
         return None
     known = (columns.time,) if columns.time else TIME_NAMES
@@ -192,7 +192,7 @@ def _time_column(path: Path, table: Table, columns: FileColumns) -> str | None:
     )
 
 
-def _has_numbers(chunk: Chunk | None, name: str) -> bool:
+def _has_numbers(chunk: FileChunk | None, name: str) -> bool:
     """Whether all cells of a column are numbers or empty, and not all empty."""
     try:
         return chunk is not None and bool(np.isfinite(chunk.numbers(name)).any())
@@ -200,7 +200,7 @@ def _has_numbers(chunk: Chunk | None, name: str) -> bool:
         return False
 
 
-def _period(path: Path, chunk: Chunk | None, when: str) -> int:
+def _period(path: Path, chunk: FileChunk | None, when: str) -> int:
     """The median distance of two rows, to the millisecond."""
     times = np.array([], np.int64) if chunk is None else _checked_times(path, chunk, when)
     rises = np.diff(times)

@@ -25,7 +25,7 @@ _NUMERIC = ("double", "float", "int", "uint", "halffloat", "decimal")
 _Cell = TypeVar("_Cell")
 
 
-class Chunk(Protocol):
+class FileChunk(Protocol):
     """Some successive rows. Cells that are not what is asked for raise `ConfigError` with file and line.
 
     Attributes:
@@ -44,17 +44,17 @@ class Chunk(Protocol):
         """The cells as they stand."""
 
 
-class Table(Protocol):
+class FileTable(Protocol):
     """An open file."""
 
     columns: list[str]
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
+    def chunks(self, size: int) -> Iterator[FileChunk]:
         """Its rows from the first on, at most so many at a time."""
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Table]:
+def open_table(path: Path) -> Iterator[FileTable]:
     """Open a file by its ending: `.parquet`, or else a CSV in UTF-8 with a header.
 
     The separator is whichever of `,` `;` tab `|` the header has most of; decimals may have a comma where that is not
@@ -100,7 +100,7 @@ class _CsvTable:
         except (csv.Error, UnicodeDecodeError) as exc:
             raise ConfigError(f"{path}: expected a CSV in UTF-8: {exc}") from exc
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
+    def chunks(self, size: int) -> Iterator[FileChunk]:
         numbered = ((number, cells) for number, cells in enumerate(self._lines, 2) if cells)
         try:
             while rows := list(itertools.islice(numbered, size)):
@@ -165,7 +165,7 @@ class _ParquetTable:
             raise ConfigError(f"{path}: expected a Parquet file: {exc}") from exc
         self.columns = list(self._file.schema_arrow.names)
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
+    def chunks(self, size: int) -> Iterator[FileChunk]:
         row = 0
         for batch in self._file.iter_batches(batch_size=size):
             yield _ParquetChunk(self.path, row, batch)

@@ -10,7 +10,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
-from gaugecast.history import Slice
+from gaugecast.history import StreamRows
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.records import Input, Kind, Verdict
 
@@ -18,7 +18,7 @@ SLICE_ROWS = 20_000
 _TAKEN = (Verdict.STEPPED, Verdict.HELD)
 
 
-def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[Slice]:
+def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[StreamRows]:
     """Readings by stream, those of one stream in their order; other fleets' are left out.
 
     Features are found by name: of a time when the fleet had others they are absent.
@@ -51,7 +51,7 @@ def _names(one: Input, fleet: Fleet) -> list[str] | None:
     return [feature.name for feature in Fleet.from_json(event.spec).features]
 
 
-def _ripe(waiting: dict[str, list[tuple[int, bytes]]], places: list[int], least: int) -> Iterator[Slice]:
+def _ripe(waiting: dict[str, list[tuple[int, bytes]]], places: list[int], least: int) -> Iterator[StreamRows]:
     """Streams of which so many readings wait; `places` says where each feature is in them, −1 = nowhere."""
     for stream, readings in waiting.items():
         if len(readings) < least:
@@ -60,5 +60,5 @@ def _ripe(waiting: dict[str, list[tuple[int, bytes]]], places: list[int], least:
         width = packed.shape[1]
         values = np.concatenate([packed, np.full((len(readings), 1), np.nan)], axis=1)
         found = values[:, [place if place < width else -1 for place in places]]
-        yield Slice(stream, np.array([at_ns for at_ns, _ in readings], np.int64), found)
+        yield StreamRows(stream, np.array([at_ns for at_ns, _ in readings], np.int64), found)
         readings.clear()

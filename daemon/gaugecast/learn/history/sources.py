@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.history import FileColumns, Slice, read_slices
+from gaugecast.history import FileColumns, StreamRows, read_slices
 from gaugecast.learn.history.ledger_rows import ledger_slices
 from gaugecast.learn.history.recording import Recording
 
@@ -46,7 +46,7 @@ def record(
     return recording
 
 
-def _slices(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[Slice]:
+def _slices(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[StreamRows]:
     if path.is_dir() or path.suffix == ".sqlite":
         return ledger_slices(path if path.is_dir() else path.parent, fleet)
     return read_slices(path, fleet, columns)
