@@ -24,7 +24,7 @@ class TrainingBatch(NamedTuple):
     begins: Float32 | None = None  # (B, 1), 1 where the state is the initial one; None = nowhere
 
 
-class Taken(NamedTuple):
+class Descended(NamedTuple):
     """What came of a batch: its loss without penalties, each row's mean (B,), the state after it (B, S)."""
 
     loss: float
@@ -77,18 +77,18 @@ class Descent:
         for variable, value in zip(self._optimizer.variables, kept, strict=True):
             variable.assign(value)
 
-    def step(self, batch: TrainingBatch, state: Float32) -> Taken:
+    def step(self, batch: TrainingBatch, state: Float32) -> Descended:
         """Learn from a batch, from the state before it (B, S).
 
         A gradient that is not finite moves nothing: weights never become so by learning.
         """
         self._count += 1
         seed = np.array([self._settings.seed, 1000 * self._count], np.int32)
-        return _taken(self._step(*batch, state, seed))
+        return _descended(self._step(*batch, state, seed))
 
-    def measure(self, batch: TrainingBatch, state: Float32) -> Taken:
+    def measure(self, batch: TrainingBatch, state: Float32) -> Descended:
         """As `step`, but nothing is learned, and nothing dropped."""
-        return _taken(self._measure(*batch, state))
+        return _descended(self._measure(*batch, state))
 
     def _judge(self, x: Any, target: Any, weight: Any, begins: Any, state: Any) -> tuple[Any, Any, Any]:
         return self._loss(x, target, weight, begins, state, None)
@@ -139,9 +139,9 @@ class Descent:
         return loss, rows, after
 
 
-def _taken(found: tuple[Any, Any, Any]) -> Taken:
+def _descended(found: tuple[Any, Any, Any]) -> Descended:
     loss, rows, after = found
-    return Taken(float(loss), np.asarray(rows), np.asarray(after))
+    return Descended(float(loss), np.asarray(rows), np.asarray(after))
 
 
 def _optimizer(keras: Any, settings: Train, network: TrainableNetwork) -> Any:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from gaugecast.config.training import Train
-from gaugecast.learn.fit.descent import Array, Descent, Taken, TrainingBatch
+from gaugecast.learn.fit.descent import Array, Descended, Descent, TrainingBatch
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.model import Model
 from gaugecast.records import Float32
@@ -105,7 +105,7 @@ def fit(
     result = Fit(network.to_model())
     best = math.inf
 
-    def learn(batch: TrainingBatch, state: Float32) -> Taken:
+    def learn(batch: TrainingBatch, state: Float32) -> Descended:
         descent.learning_rate = pace.next()
         found = descent.step(batch, state)
         if on_batch is not None:
@@ -183,7 +183,9 @@ class Pace:
             self._waited = 0
 
 
-def _pass(descent: Descent, batches: Iterator[TrainingBatch], take: Callable[[TrainingBatch, Float32], Taken]) -> float:
+def _pass(
+    descent: Descent, batches: Iterator[TrainingBatch], take: Callable[[TrainingBatch, Float32], Descended]
+) -> float:
     """Mean loss over one part, the state carried from batch to batch."""
     state: Float32 | None = None
     total, weight = 0.0, 0.0
