@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 
 from gaugecast.cli.figures import figure_grid, sparkline, wide_console
-from gaugecast.config import load_settings
+from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.errors import ConfigError
 from gaugecast.model.layers import STATE_PARTS
 
@@ -25,7 +24,7 @@ _WIDTH = 64
 
 def state_command(
     stream: Annotated[str, typer.Argument(help="The stream's id.")],
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("gaugecast.toml"),
+    config: ConfigFile = None,
     fleet: Annotated[str | None, typer.Option(help="Its fleet, where several have a stream of that id.")] = None,
     json_out: Annotated[bool, typer.Option("--json", help="All numbers, as JSON.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw it here, as PNG.")] = None,
@@ -36,7 +35,7 @@ def state_command(
     """
     from gaugecast.service.replaying import expert_of
 
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     found = expert_of(settings.storage.directory, settings.loop, stream, fleet=fleet)
     if found is None:
         raise ConfigError(f"state: expected a stream with a model in force, found none called {stream!r}")

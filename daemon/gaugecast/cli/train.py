@@ -27,6 +27,7 @@ from gaugecast.cli.sources import (
     read_task,
 )
 from gaugecast.config.training import Train
+from gaugecast.errors import ExitCode
 
 if TYPE_CHECKING:
     from gaugecast.learn.fit.fitting import Epoch
@@ -45,8 +46,6 @@ StatesOption = Annotated[
     bool, typer.Option("--plot-states", help="Draw the hidden states over the series, and what each unit follows.")
 ]
 
-#: Exit code of a training that Ctrl-C ended, as a shell has it; what was learned is kept.
-INTERRUPTED = 130
 _TITLE = "means over the features, in deviations of the training part"
 
 
@@ -134,7 +133,7 @@ def _train(
     written = write_run(trained, task.train, directory)
     _show(terminal.console, trained, written)
     if trained.fit.interrupted:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 @contextmanager

@@ -27,10 +27,10 @@ from gaugecast.cli.sources import (
     read_table,
     read_task,
 )
-from gaugecast.cli.train import INTERRUPTED
 from gaugecast.config.table import Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
+from gaugecast.errors import ExitCode
 
 if TYPE_CHECKING:
     from gaugecast.learn.tune.search import Tried
@@ -109,12 +109,12 @@ def _tune(
     if ended:
         console.print(f"ended by hand after {len(trials)} trials; the same command with -o {directory} goes on")
     if not trials:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
     show_trials(console, trials)
     written = write_report(trials, directory, left=left)
     console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)
     if ended:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def show_trials(console: Console, trials: Sequence[Tried]) -> None:
