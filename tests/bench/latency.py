@@ -30,6 +30,7 @@ from support.mosquitto import run_mosquitto, wait_until
 
 STREAMS, RATE, HOLD_S, TRIES = 100, 1000.0, 15.0, 2
 UNITS = 64
+OFF = '\n[learning]\nmode = "off"\n'
 LEARNING = """
 [learning]
 mode = "child"
@@ -64,7 +65,7 @@ def measure_latency() -> list[Result]:
 def _p99_ms(learning: str) -> float:
     with tempfile.TemporaryDirectory() as name, run_mosquitto(Path(name) / "b", conf=BROKER, log_all=False) as broker:
         config = prepare(Path(name) / "d", broker.port, qos=0, units=UNITS)
-        config.write_text(config.read_text().replace("\n[learning]\n", learning or "\n[learning]\n"))
+        config.write_text(config.read_text().replace(OFF, learning or OFF))
         with run_daemon(config) as daemon, Sink("127.0.0.1", broker.port, ["echo/#"], record=True) as sink:
             sender = Sender(broker.port)
             sender.send(2.0)

@@ -37,6 +37,7 @@ directory = "{directory}"
 [http]
 port = {http}
 [learning]
+mode = "off"
 rollback_skill = -10
 [loop]
 new_streams_per_s = 1e6

@@ -23,6 +23,7 @@ from gaugecast.errors import ConfigError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
 from gaugecast.payloads import Decoder
+from gaugecast.service.learning_mode import decide
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
@@ -193,6 +194,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
         ("publishing", _publishing_text(mqtt)),
         ("state", str(plan.settings.storage.directory)),
         ("metrics", _metrics_text(plan.settings.http)),
+        ("learning", str(decide(plan.settings.learning))),
     ]
     for fleet in plan.fleets:
         rows += [

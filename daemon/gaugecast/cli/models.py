@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from gaugecast.cli.figures import show_skill
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
-from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
+from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, StatusQuery, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
+from gaugecast.lessons import skill_means
 from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
+from gaugecast.service.learning_mode import decide
 from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm
+from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
@@ -57,7 +63,22 @@ def list_models(
             )
         if len(versions) > _NEWEST and not everything:
             table.caption = f"the newest {_NEWEST} and those with a role; --all shows all"
-    Console().print(table)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for line in _about_learning(settings):
+        console.print(Text(line))
+
+
+def _about_learning(settings: Settings) -> Iterator[str]:
+    """Whether anything is learned, how far it is, and so why the table may be empty."""
+    try:
+        told = msgspec.convert(_ask(settings, StatusQuery()), Status)
+    except (Unreachable, msgspec.MsgspecError):
+        yield f"no daemon runs here, so nothing has a role; learning would be {decide(settings.learning)}"
+        return
+    yield f"skill, a model's own: {skill_means(told.skill_half_life)}"
+    yield f"learning {told.learning}"
+    yield from (f"  {name}: {fleet.lesson}" for name, fleet, _ in told.at_work() if fleet.lesson)
 
 
 def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:

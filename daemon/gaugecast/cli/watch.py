@@ -31,10 +31,11 @@ from gaugecast.cli.status import render_headline
 from gaugecast.config.load import load_settings
 from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable
+from gaugecast.lessons import skill_means
 from gaugecast.status import Status
 
 TRAIL_LENGTH = 60  # observations kept for the trend
-_FRAME_LINES = 8  # a head of one line, rates, column titles, foot and the blank lines between
+_FRAME_LINES = 4  # between head and foot: rates, column titles and blank lines
 _DOTS = {"ok": ("●", "green"), "unsure": ("◐", "yellow"), "stale": ("○", "dim")}
 
 Key = tuple[str, str, str]
@@ -150,7 +151,8 @@ def render_streams(
         gone: Why the daemon answers no more; `answer` is then its last.
     """
     head = Text(f"○ no answer: {show_name(gone)}", style="bold red") if gone else render_headline(answer.status)
-    frame = _FRAME_LINES + len(head.wrap(Console(width=width), width)) - 1
+    paper = Console(width=width)
+    frame = _FRAME_LINES + sum(len(text.wrap(paper, width)) for text in (head, _foot(answer, answer.rows)))
     rows = answer.rows if height is None else answer.rows[: max(1, height - frame)]
     table = _table(rows, trails, _Widths.within(width))
     rates = Text() if gone else _rates(answer.status)
@@ -227,7 +229,11 @@ def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow]) -> Text:
     shown = len({(row.fleet, row.stream) for row in rows})
     count = show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams"
     text = Text(f"● sure · ◐ warming, bridged, partial or fallback · ○ stale · {count}", style="dim")
-    text.append("\nresidual: observed − its forecast · skill: 0 % = no better than the last value")
+    text.append(f"\nresidual: observed − its forecast\nskill: {skill_means(answer.status.skill_half_life)}")
+    text.append(f"\nlearning {answer.status.learning}")
+    for name, fleet, _ in answer.status.at_work():
+        if fleet.lesson:
+            text.append(f"\n  {show_name(name)}: {fleet.lesson}")
     if answer.status.metrics_url:
         text.append(f"\nmetrics at {answer.status.metrics_url}")
     return text

@@ -20,6 +20,7 @@ from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
 from gaugecast.loop.engines import EngineLoader, EngineLoading
 from gaugecast.loop.ports import Models
+from gaugecast.loop.trial import Trial, hold_trial
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning
@@ -181,17 +182,25 @@ class ModelRoles:
         Rollback only while we learn: else nothing may depend on when somebody looks, and what is in force was put
         there by people.
         """
-        learning = self._settings.mode != "off"
+        learning = self._settings.mode in ("child", "unit")  # `auto`: nobody has said yet what it comes to
         made: list[Order] = []
         for fleet, part in self._pipeline.parts.items():
             if self._pending(fleet):
                 continue
-            if part.shadow is not None and self._has_proven(part):
+            if (trial := self.trial(part)) is not None and trial.passed:
                 made.append(self.promote(fleet, "beat what is in force"))
             elif learning and part.in_force is not None and (why := self._failing(part)):
                 with contextlib.suppress(EngineLoading):  # in the next second, then
                     made.append(self.roll_back(fleet, why))
         return made
+
+    def trial(self, part: FleetPipeline) -> Trial | None:
+        """How the model in shadow fares; `None` where there is none."""
+        if part.shadow is None:
+            return None
+        steps, gained = measured(part, part.shadow)
+        rival = 0.0 if part.in_force is None else measured(part, part.in_force)[1]
+        return hold_trial(self._settings, steps=steps, skill=gained, rival=rival)
 
     def _check_quiet(self, fleet: str) -> None:
         if self._pending(fleet):
@@ -212,14 +221,6 @@ class ModelRoles:
             log.warning("good weights gone", fleet=fleet, version=version, why=str(exc))
             return ""
         return version
-
-    def _has_proven(self, part: FleetPipeline) -> bool:
-        assert part.shadow is not None
-        steps, gained = measured(part, part.shadow)
-        if steps < self._settings.promote_after:
-            return False
-        bar = 0.0 if part.in_force is None else measured(part, part.in_force)[1]
-        return gained >= max(0.0, bar) + self._settings.promote_skill
 
     def _failing(self, part: FleetPipeline) -> str:
         """Why the weights in force must go; empty while they may stay."""

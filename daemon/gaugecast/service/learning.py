@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.errors import AlreadyRunning, StorageError
+from gaugecast.errors import AlreadyRunning, ConfigError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
@@ -23,6 +23,7 @@ from gaugecast.logs import get
 from gaugecast.loop.recovery import restore_newest
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
+from gaugecast.service.learning_mode import INSTALL, has_tensorflow
 from gaugecast.service.warming import warm
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from gaugecast.storage.models import ModelStore
@@ -32,7 +33,7 @@ log = get("gaugecast.learn")
 _NICE = 10
 _ASK_S = 10.0
 #: After SIGTERM a compilation may hold the main thread for longer than anybody waits.
-_END_S = 3.0
+_END_S = 1.0
 #: Weights are not written where less would be left for the ledger.
 _RESERVE_BYTES = 128 << 20
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +60,12 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
     Args:
         settings: Of the daemon.
         parent: Process id of the daemon whose child we are; we end with it.
+
+    Raises:
+        ConfigError: TensorFlow is not installed.
     """
+    if not has_tensorflow():
+        raise ConfigError(f"learning is not possible: TensorFlow is not installed ({INSTALL})")
     directory = settings.storage.directory
     stopping = Stopping()
     _watch_signals(stopping)

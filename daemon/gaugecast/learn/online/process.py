@@ -7,6 +7,7 @@ gone before it has read them are skipped, from the newest checkpoint on.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,7 @@ class LearnerProcess:
         while not self.stopping:
             try:
                 if not following:
+                    self._tell_all("starting")
                     self.follower.begin()
                 following = True
                 rest_s = self.turn()
@@ -109,9 +111,10 @@ class LearnerProcess:
         steps = 2 * sum(len(pupil.streams) for pupil in pupils.values())
         if not self.follower.take_slice(_HURRY_SLICE if hurry else max(_SLICE_LEAST, min(_SLICE_MOST, steps))):
             return False
-        for pupil in pupils.values():
-            while pupil.learn() and not hurry and not self.stopping:
-                pass
+        for fleet, pupil in pupils.items():
+            while pupil.learn(functools.partial(self._tell, fleet, doing="compiling")) and not hurry:
+                if self.stopping:
+                    break
         return True
 
     def _hand_over(self, fleet: str, pupil: Pupil, now_s: float) -> None:
@@ -136,16 +139,29 @@ class LearnerProcess:
             return
         self._report_at_s = now_s + _REPORT_S
         for fleet, facts in self._facts().items():
-            try:
-                self._ask({"command": "learner", "fleet": fleet, "lag_s": self.follower.behind_s, **facts})
-            except GaugecastError:
-                return  # the loop is down or busy; it will come back
+            if not self._tell(fleet, lag_s=self.follower.behind_s, **facts):
+                return
+
+    def _tell(self, fleet: str, **facts: Any) -> bool:
+        """Report on a fleet; False where the loop is down or busy: it will come back."""
+        try:
+            self._ask({"command": "learner", "fleet": fleet, **facts})
+        except GaugecastError:
+            return False
+        return True
+
+    def _tell_all(self, doing: str) -> None:
+        for fleet in self.settings.fleet:
+            if not self._tell(fleet, doing=doing):
+                return
 
     def _facts(self) -> dict[str, dict[str, Any]]:
         """What is told of each fleet, of those too that are left in peace: else the loop would take us for hung."""
         learned = {
             fleet: {
                 "updates_total": pupil.updates_total,
+                "updates_wanted": pupil.updates_wanted,
+                "steps_left": pupil.steps_left,
                 "failures_total": pupil.failures_total,
                 "drift_total": pupil.rate.drifts_total,
                 "handovers_total": pupil.handovers_total,
