@@ -35,7 +35,10 @@ def test_before_a_trial_it_is_what_the_learner_does(learner: LearnerStatus | Non
     [
         (TRIAL, "shadow, 89 % better than the last value: 120 of 300 steps, about 1 min"),
         (Shadow(version="a", promote_after=30, eta_s=9000.0), "shadow: 0 of 30 steps, about 2 h"),
-        (Shadow(version="a", steps=10, promote_after=30, skill=-0.3), "shadow, 30 % worse than the last value: 10 of 30 steps"),
+        (
+            Shadow(version="a", steps=10, promote_after=30, skill=-0.3),
+            "shadow, 30 % worse than the last value: 10 of 30 steps",
+        ),
         (
             Shadow(version="a", steps=400, promote_after=300, skill=0.01, wanted_skill=0.02),
             "shadow, 1 % better than the last value after 400 steps: 2 % are needed to replace the last value",

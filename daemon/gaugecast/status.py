@@ -182,6 +182,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         skill_half_life: Steps after which an error counts half in a skill.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        put_away: Models that the last reload, or the start, had no place for, and how they come back.
         metrics_url: Where /metrics is.
     """
 
@@ -199,6 +200,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     skill_half_life: float = 500.0
     degraded: list[str] = []
     reload_refused: str | None = None
+    put_away: list[str] = []
     metrics_url: str = ""
 
     def __post_init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from gaugecast import events
 from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.errors import ModelError
+from gaugecast.fleet import Feature, Fleet
 from gaugecast.ledger.store import Ledger
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import LEARNER, ModelRoles
@@ -18,7 +21,7 @@ from gaugecast.model import Model, seal_model
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Commit, Input, Order, Verdict
 from gaugecast.storage.models import ModelStore
-from learning.worlds import climbing, configured, event, reading, shifted_model, small_model
+from learning.worlds import FLEET, climbing, configured, event, reading, shifted_model, small_model
 
 SETTINGS = Learning(mode="child", promote_after=50)
 
@@ -383,3 +386,48 @@ def test_nothing_is_rolled_back_while_nobody_learns(house: House) -> None:
     house.give(bad(), "in_force")
     house.run(60)
     assert house.in_force == version(bad())
+
+
+def wider() -> Fleet:
+    """The fleet with a feature more."""
+    return replace(FLEET, features=(*FLEET.features, Feature("level")))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_weights_that_leave_with_the_fleets_shape_come_back_with_it(house: House, restarted: bool) -> None:
+    """By what this process did, and by what the ledger's events say of an earlier one."""
+    house.give(good(), "shadow")
+    house.order(house.keeper.promote("tanks"))
+    assert house.keeper.former(FLEET) is None
+    house.keeper.make_room([wider()])
+    house.order(Order.configuring(wider()))
+    if restarted:
+        house.restart()
+    assert house.in_force is None
+    assert house.keeper.former(wider()) is None, "expected nothing of another shape"
+    back = house.keeper.former(FLEET)
+    assert back is not None
+    assert back.manifest.version == version(good())
+
+
+def test_weights_that_failed_do_not_come_back(house: House) -> None:
+    """A rollback disowns them, whatever happens to the fleet then."""
+    house.give(bad(), "shadow")
+    house.order(house.keeper.promote("tanks"))
+    house.order(house.keeper.roll_back("tanks"))
+    house.keeper.make_room([wider()])
+    house.order(Order.configuring(wider()))
+    assert house.keeper.former(FLEET) is None
+    house.restart()
+    assert house.keeper.former(FLEET) is None
+
+
+def test_weights_that_are_gone_do_not_come_back_and_nothing_ends(house: House) -> None:
+    """Persistence beats an end."""
+    house.give(good(), "shadow")
+    house.order(house.keeper.promote("tanks"))
+    house.keeper.make_room([])
+    shutil.rmtree(house.store.place("tanks", version(good())))
+    house.restart()
+    house.keeper.make_room([])
+    assert house.keeper.former(FLEET) is None

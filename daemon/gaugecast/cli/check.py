@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +20,15 @@ from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings, load_settings, resolve_fleets
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Http, Mqtt
-from gaugecast.errors import ConfigError, Unreachable
+from gaugecast.control import SOCKET_NAME, ModelsQuery, call
+from gaugecast.errors import ConfigError, GaugecastError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
 from gaugecast.payloads import Decoder
+from gaugecast.pipeline.fits import PutAway, models_put_away
 from gaugecast.service.learning_mode import decide
+from gaugecast.service.reload import WAY_BACK
+from gaugecast.storage.models import ModelStore
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
@@ -69,7 +74,22 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
     notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
+    notes += [f"this puts away {gone}; {WAY_BACK}" for gone in _find_put_away(settings.storage.directory, fleets)]
     return ListeningPlan(path, settings, fleets, tuple(notes))
+
+
+def _find_put_away(directory: Path, fleets: Sequence[Fleet]) -> list[PutAway]:
+    """Models that a daemon which runs there has in force, and that these fleets would have no place for."""
+    try:
+        answer = call(directory / SOCKET_NAME, ModelsQuery())
+    except GaugecastError:
+        return []  # none runs, or it is another user's
+    store, in_force = ModelStore(directory), []
+    for name, entry in answer["fleets"].items():
+        with contextlib.suppress(ModelError):
+            if "in_force" in entry["roles"]:
+                in_force.append(store.manifest(name, entry["roles"]["in_force"]["version"]))
+    return models_put_away(in_force, fleets)
 
 
 def _check_directory(directory: Path) -> list[str]:

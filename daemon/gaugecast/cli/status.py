@@ -139,6 +139,7 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
+    yield from (("model", Text(show_name(text), style="yellow")) for text in answer.put_away)
     if answer.metrics_url:
         yield "metrics", Text(answer.metrics_url)
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from gaugecast import events
 from gaugecast.config.schema import Learning
 from gaugecast.errors import ModelError
+from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
 from gaugecast.loop.engines import EngineLoader, EngineLoading
 from gaugecast.loop.ports import Models
+from gaugecast.loop.standing import Standing, follow
 from gaugecast.loop.trial import Trial, hold_trial
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
-from gaugecast.pipeline.fits import check_meaning
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.fits import check_meaning, misfit
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.records import Order
 
 log = get("gaugecast")
@@ -37,24 +38,6 @@ _SURE_STEPS = 100
 _BROKEN_STATES = 20
 #: What the manifests of the learner's weights say.
 LEARNER = "gaugecast learn"
-
-
-@dataclass(slots=True)
-class Standing:
-    """What is known of a fleet's weights.
-
-    Attributes:
-        good: The newest version that has gained on persistence while it was in force; the ledger's events have it too.
-        handovers_total, rollbacks_total, refused_total: Of this process.
-        version, broken: In force when last looked at, and the states that had broken before these weights came.
-    """
-
-    good: str = ""
-    handovers_total: int = 0
-    rollbacks_total: int = 0
-    refused_total: int = 0
-    version: str = ""
-    broken: int = 0
 
 
 class ModelRoles:
@@ -80,9 +63,30 @@ class ModelRoles:
 
     def remember(self, told: Iterable[tuple[str, events.Event]]) -> None:
         """Take from the ledger's events (fleet, event) what a former process knew."""
-        for fleet, event in told:
-            if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
-                self.standing(fleet).good = event.good
+        follow(told, self.standing)
+
+    def make_room(self, fleets: Iterable[Fleet]) -> None:
+        """A configuration is about to be taken: what it has no place for may come back with its shape."""
+        coming = {fleet.name: fleet for fleet in fleets}
+        for name, part in self._pipeline.parts.items():
+            fleet = coming.get(name)
+            if part.in_force is not None and (fleet is None or not goes_on(part.fleet, fleet)):
+                self.standing(name).put_away(part.in_force.version)
+
+    def former(self, fleet: Fleet) -> Model | None:
+        """What forecast the fleet when it last had the shape that it has now; `None` where there is nothing."""
+        for version in reversed(self.standing(fleet.name).former):
+            try:
+                model = self._store.load(fleet.name, version)
+                if misfit(model.manifest, fleet):
+                    continue
+                self._engines.demand(model)
+                self._store.touch(fleet.name, version)
+            except (ModelError, EngineLoading, OSError) as exc:
+                log.warning("model does not come back", fleet=fleet.name, version=version, why=str(exc))
+                continue
+            return model
+        return None
 
     def loss_orders(self, lost: Iterable[tuple[str, str]]) -> list[Order]:
         """Orders that say of roles that they are empty, since weights (fleet, version) could not be read.
@@ -172,6 +176,7 @@ class ModelRoles:
             raise ModelError(f"fleet {fleet!r}: a model in force expected, there is none")
         version = self._good_version(part)
         standing.good = version
+        standing.disown(part.in_force.version)
         standing.rollbacks_total += 1
         log.warning("rollback", fleet=fleet, version=part.in_force.version, to=version or "persistence", reason=reason)
         return Order(events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version), fleet)

@@ -34,7 +34,7 @@ from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import decide, settled
-from gaugecast.service.reload import reload
+from gaugecast.service.reload import find_put_away, reload, tell_put_away
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
@@ -155,6 +155,7 @@ class Daemon:
             learning=self._learning,
             metrics_url=f"http://{self.settings.http.host}:{self._web.port}/metrics",
         )
+        self.reporter.put_away = tell_put_away(find_put_away(self.core.pipeline, self.core.setup.fleets))
         self._transitions = TransitionLog()
         self._commands = Commands(self.core, self._monitor, lambda: self.status)
 

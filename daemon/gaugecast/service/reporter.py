@@ -56,6 +56,7 @@ class Reporter:
     Attributes:
         settings: Those in force; a reload puts the new ones here.
         reload_refused: Why the last reload changed nothing; a reload says.
+        put_away: Models in force that the last reload, or this start, had no place for.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Reporter:
     ) -> None:
         self.settings = settings
         self.reload_refused: str | None = None
+        self.put_away: list[str] = []
         self._core, self._monitor, self._child = core, monitor, child
         self._learning = learning or LearningStatus()
         self._metrics_url, self._began_s = metrics_url, clock()
@@ -105,6 +107,7 @@ class Reporter:
             skill_half_life=self._core.pipeline.limits.skill_half_life,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
+            put_away=self.put_away,
             metrics_url=self._metrics_url,
         )
 
