@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+#: Who learns: the closed set that labels `gaugecast_learning`.
+LEARNING_MODES = ("child", "unit", "off", "impossible")
+
 
 def skill_means(half_life: float) -> str:
     """What the word says on every screen, and over which window."""

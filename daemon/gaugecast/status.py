@@ -30,6 +30,10 @@ DEGRADED_REASONS = (
 )
 
 
+#: What it does: the closed set that labels `gaugecast_doing`.
+VERBS = ("starting", "recovering", "holding", "deaf", "mute", "forecasting")
+
+
 class Doing(msgspec.Struct, frozen=True):
     """What the daemon does, in one word, and why where it does not forecast.
 
@@ -102,6 +106,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
         holding: Why a batch waits to be written: nothing is read until it is.
         fault: What could not be found out about the directory, and why.
         quarantine_rows: Refused readings that are kept.
+        backup_age_s: Since the newest backup was found whole; null where there has never been one.
         checkpoint_failure, wal_failure: Why the newest checkpoint, the last copy of the write-ahead log failed.
     """
 
@@ -116,6 +121,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_failure: str | None = None
     wal_copy_failures_total: int = 0
     wal_failure: str | None = None
+    backup_age_s: float | None = None
 
 
 class StreamCounts(msgspec.Struct, frozen=True, kw_only=True):

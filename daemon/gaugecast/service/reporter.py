@@ -34,6 +34,7 @@ from gaugecast.status import (
     StorageStatus,
 )
 from gaugecast.storage import checkpoints
+from gaugecast.storage.backup import STAMP
 
 #: Rates are means over so many looks.
 _RATE_WINDOW = 10
@@ -160,6 +161,7 @@ class Reporter:
             disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
             quarantine_rows=self._ask("refused readings", lambda: int(core.ledger.quarantine_count)),
             checkpoint_age_s=self._ask("checkpoints", self._checkpoint_age_s),
+            backup_age_s=self._ask("newest backup", self._backup_age_s),
             checkpoints_total=self._checkpoints_total,
             checkpoint_failures_total=writer.failures_total,
             checkpoint_failure=None if writer.failure is None else str(writer.failure),
@@ -211,6 +213,12 @@ class Reporter:
     def _checkpoint_age_s(self) -> float | None:
         files = checkpoints.kept_files(checkpoints.folder(self._core.directory))
         return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
+
+    def _backup_age_s(self) -> float | None:
+        try:
+            return max(0.0, time.time() - (self._core.directory / STAMP).stat().st_mtime)
+        except FileNotFoundError:
+            return None
 
     # -- fleets: totals now minus what they were at the start
 

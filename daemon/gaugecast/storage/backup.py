@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from typing import Protocol
 from gaugecast.errors import StorageError
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import FOLDER as MODELS_FOLDER
+
+#: In the state directory; its time says when the newest backup was found whole.
+STAMP = "last-backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,10 @@ def backup(directory: Path, target: Path, ledger: CopiesLedger) -> BackupReport:
         _sync_tree(target)
     except OSError as exc:
         raise StorageError(f"backup to {target}: {exc}") from exc
-    return _verify(target, models, ledger)
+    report = _verify(target, models, ledger)
+    with contextlib.suppress(OSError):  # a directory that we may only read
+        (directory / STAMP).touch()
+    return report
 
 
 def _copy_checkpoints(directory: Path, target: Path) -> None:
