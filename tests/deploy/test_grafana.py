@@ -108,7 +108,7 @@ def test_pages_ask_only_for_metrics_that_exist_and_together_for_all_but_a_few() 
 def test_every_query_of_a_page_is_answered_with_values(
     name: str, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the live Prometheus, over the time in which it looked: no panel is empty that needs no trouble to be full."""
+    """From the live Prometheus, over the time in which it looked: only trouble fills the others."""
     empty = []
     queries = queries_of(PAGES[name])
     for title, expr in queries:
