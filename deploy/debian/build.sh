@@ -1,16 +1,16 @@
 #!/bin/sh
 # Makes a .deb of a wheel, for Debian 12 (Python 3.11), without TensorFlow; of any machine with pip and dpkg-deb:
 #
-#   sh deploy/debian/build.sh WHEEL OUTPUT_DIRECTORY [amd64 | arm64] [SBOM.json]
+#   sh deploy/debian/build.sh WHEEL OUTPUT_DIRECTORY [amd64 | arm64]
 #
 # What is in it: a virtual environment in /opt/gaugecast/current, the units, user and file modes, /usr/bin/gaugecast,
-# documentation, and /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold.
+# documentation, a list of all packages in it, and /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold.
 # Debian's directory modes and a fixed time make the same wheels into the same package.
 set -eu
 umask 022
 
 [ $# -ge 2 ] || { sed -n '2,/^set -eu/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 2; } >&2
-WHEEL=$1 OUT=$2 ARCH=${3:-$(dpkg --print-architecture)} SBOM=${4:-}
+WHEEL=$1 OUT=$2 ARCH=${3:-$(dpkg --print-architecture)}
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python3}
 VERSION=$(basename "$WHEEL" .whl | cut -d- -f2)
@@ -60,7 +60,7 @@ install -D -m 644 -t "$ROOT/usr/share/doc/gaugecast" "$HERE"/../../docs/*.md "$H
 install -D -m 644 "$HERE/copyright" "$ROOT/usr/share/doc/gaugecast/copyright"
 for folder in prometheus grafana mosquitto; do cp -r "$HERE/../$folder" "$ROOT/usr/share/doc/gaugecast/"; done
 find "$ROOT/usr/share/doc/gaugecast" -name __pycache__ -prune -exec rm -rf {} +
-[ -z "$SBOM" ] || install -m 644 "$SBOM" "$ROOT/usr/share/doc/gaugecast/sbom.cdx.json"
+"$PYTHON" "$HERE/../sbom.py" "$SITE" "$ROOT/usr/share/doc/gaugecast/sbom.cdx.json"
 mkdir -p "$VENV/share/doc"
 ln -s /usr/share/doc/gaugecast "$VENV/share/doc/gaugecast"  # where the units say that it is
 mkdir -p "$ROOT/usr/bin"
