@@ -25,7 +25,7 @@ print(before, may_compile())
     [
         ("auto", True, True, "on, by a child"),
         ("auto", True, False, "on, by a unit"),
-        ("auto", False, True, "not possible: TensorFlow is not installed (pip install tensorflow"),
+        ("auto", False, True, "not possible: TensorFlow is not installed (python3 -m pip --python"),
         ("child", True, True, "on, by a child"),
         ("child", True, False, "not possible: MemoryDenyWriteExecute"),
         ("child", False, True, "not possible: TensorFlow is not installed"),

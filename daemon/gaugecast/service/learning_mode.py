@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import mmap
+import sys
 from collections.abc import Callable
 
 from gaugecast.config.schema import Learning
 from gaugecast.status import LearningStatus
 
 UNIT = "gaugecast-learner"
-INSTALL = "pip install tensorflow, or sh deploy/install.sh upgrade --learner"
+INSTALL = f"python3 -m pip --python {sys.executable} install tensorflow"
 START_UNIT = f"systemctl enable --now {UNIT}"
 
 
