@@ -179,3 +179,21 @@ def test_a_learner_that_compiles_is_not_called_silent(capsys: pytest.CaptureFixt
     assert "learner silent" not in capsys.readouterr().out, "expected nothing more of one whose end has been told"
     news.look(343.0)
     assert "learner silent" in capsys.readouterr().out
+
+
+def test_it_is_asked_to_end_before_all_else_and_seen_to_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two waits side by side are one: the loop drains while the child ends, and the child's time runs meanwhile."""
+    clock = [1000.0]
+    monkeypatch.setattr("gaugecast.service.learner_child.time.monotonic", lambda: clock[0])
+    child = LearnerChild(Path(), command=DEAF)
+    child.watch(0.0)
+    child.ask_to_end()
+    assert not ended(child)
+    clock[0] += 10.0  # the loop's own end took so long: nothing is left to wait for
+    waited: list[float] = []
+    assert child._child is not None
+    wait = child._child.wait
+    monkeypatch.setattr(child._child, "wait", lambda timeout=None: waited.append(timeout) or wait(timeout))
+    child.close()
+    assert ended(child)
+    assert waited[0] == 0.0

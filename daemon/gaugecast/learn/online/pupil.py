@@ -13,7 +13,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.learn.initial import initial_model, manifest_for
 from gaugecast.learn.online.drift import RateControl
 from gaugecast.learn.online.student import Student
-from gaugecast.learn.online.trainer import LEARNING_RATE, WINDOW, OnlineLearner
+from gaugecast.learn.online.trainer import LEARNING_RATE, OnlineLearner
 from gaugecast.model import Manifest, Model, seal_model
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -119,7 +119,8 @@ class Pupil:
     @property
     def _is_hungry(self) -> bool:
         """Whether what was shown has not been learned from often enough yet."""
-        often = min(_FEW_UPDATES, _REPEATS * (self.student.learner.observed_total - WINDOW * len(self.streams)))
+        learner = self.student.learner
+        often = min(_FEW_UPDATES, _REPEATS * (learner.observed_total - learner.window * len(self.streams)))
         return not self.forced and 0 < self.updates_total < often
 
     @property
@@ -132,7 +133,8 @@ class Pupil:
         """Steps of the sampled streams until it goes into shadow, about."""
         if self.updates_wanted is None:
             return None
-        begin = max(0, (WINDOW + 1) * len(self.streams) - self.student.learner.observed_total)
+        learner = self.student.learner
+        begin = max(0, (learner.window + 1) * len(self.streams) - learner.observed_total)
         return begin + -(-max(0, self.updates_wanted - self.updates_total) // _REPEATS)
 
     def take_back(self, model: Model) -> None:

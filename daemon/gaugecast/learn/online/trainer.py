@@ -97,6 +97,11 @@ class OnlineLearner:
         self._segments, self._newest = segments, newest
 
     @property
+    def window(self) -> int:
+        """Steps that a stream must have before anything is learned from it."""
+        return self._window
+
+    @property
     def compiles_next(self) -> bool:
         """Whether the next update takes seconds, since batches of its size have not been compiled yet."""
         return self._segments in self._uncompiled
