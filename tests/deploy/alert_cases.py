@@ -154,7 +154,7 @@ CASES: dict[str, Case] = {
         700,
         (f"gaugecast_learner_updates_total{{{FLEET}}}",),
     ),
-    "GaugecastTrialLong": Case(_named("gaugecast_trial_ratio", "0+0.1x99 12x2000", FLEET), 1600, 1500),
+    "GaugecastTrialLong": Case(_named("gaugecast_trial_ratio", "0+0.1x9 12x600", FLEET), 400, 360),
     "GaugecastRejectsRising": Case(
         _named("gaugecast_readings_total", "0x10 0+60x100", f'{FLEET},outcome="rejected"'), 28, 18
     ),

@@ -8,13 +8,14 @@ import signal
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.errors import AlreadyRunning, ConfigError, StorageError
+from gaugecast.errors import AlreadyRunning, ConfigError, Defect, GaugecastError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
@@ -100,8 +101,23 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
         warm=warm_all,
     )
     stopping.process, process.stopping = process, stopping.asked
-    process.run()
+    try:
+        process.run()
+    except GaugecastError:
+        raise
+    except Exception as exc:  # TensorFlow's traces have sixty lines and more: one says where, the rest is its own
+        raise Defect(f"the learner died: {type(exc).__name__}: {_first_line(exc)} ({_where(exc)})") from exc
     log.info("stopped")
+
+
+def _first_line(exc: Exception) -> str:
+    return next(iter(str(exc).splitlines()), "")[:300]
+
+
+def _where(exc: Exception) -> str:
+    """The last places of ours on the way to where it was raised, the innermost first."""
+    ours = [one for one in traceback.extract_tb(exc.__traceback__) if "gaugecast" in one.filename]
+    return ", called from ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(ours[-3:]))
 
 
 def _restore_newest(directory: Path, reader: LedgerReader, new: NewPipeline) -> tuple[Pipeline, int]:
