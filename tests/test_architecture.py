@@ -29,6 +29,7 @@ GROUND = (
     "config",
     "events",
     "records",
+    "batch",
     "history",
     "model",
 )
@@ -44,6 +45,7 @@ BESIDE = {
     "config": {"errors", "files", "fleet", "topics"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
+    "batch": {"events", "records"},
     "history": {"errors", "files", "records", "fleet"},
     "model": {"errors", "files", "records", "fleet"},
     "align": {"streams"},
