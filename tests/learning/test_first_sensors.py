@@ -1,4 +1,4 @@
-"""Three sensors of a newcomer, a reading a second each: a model of theirs is in force within minutes, told all along."""
+"""Three sensors of a newcomer, a reading a second each: a model is in force within minutes, told all along."""
 
 from __future__ import annotations
 
