@@ -255,14 +255,12 @@ def test_the_way_to_the_first_trial_is_told(site: Site) -> None:
     assert (told["updates_wanted"], told["steps_left"]) == (None, None)
 
 
-def test_it_says_so_before_it_is_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_so_before_it_is_long(site: Site) -> None:
     """Loading TensorFlow, and compiling: silence then is no silence."""
     learner = site.learner()
-    monkeypatch.setattr(learner, "turn", lambda: setattr(learner, "stopping", True) or 0.0)
-    learner._sleep = lambda _s: None
+    learner._sleep = lambda _s: setattr(learner, "stopping", True)
     learner.run()
     assert {"command": "learner", "fleet": "tanks", "doing": "starting"} in site.asked
-    monkeypatch.undo()
     learner.stopping = False
     pupil = learner.follower.pupils["tanks"]
     pupil.student.learner._uncompiled.add(pupil.student.learner._segments)
