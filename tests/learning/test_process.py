@@ -266,3 +266,14 @@ def test_it_says_so_before_it_is_long(site: Site) -> None:
     pupil.student.learner._uncompiled.add(pupil.student.learner._segments)
     live(site, learner, 12)
     assert [one["doing"] for one in site.asked if one.get("doing") == "compiling"] == ["compiling"]
+
+
+def test_a_reading_a_minute_is_no_reason_to_hurry(site: Site) -> None:
+    """Each is a minute newer than the one before, and all the time in the world is there to learn from it."""
+    learner = learner_of(site, shadow_after=60)
+    learner.follower.newest_ns = 1
+    for _ in range(16):
+        site.run(1)
+        learner.follower.newest_ns -= 60 * 10**9
+        turns(site, learner, 1)
+    assert learner.follower.pupils["tanks"].updates_total > 30, "expected more than one update a reading"

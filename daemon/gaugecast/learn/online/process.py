@@ -67,7 +67,7 @@ class LearnerProcess:
         self.settings = settings
         self.stopping = False
         self.follower = Follower(settings, reader=reader, restore=restore, store=store)
-        self._store, self._ask = store, ask
+        self._reader, self._store, self._ask = reader, store, ask
         self._remember, self._warm = remember, warm
         self._seconds, self._cpu_s, self._sleep = seconds, cpu_s, sleep
         self._report_at_s = 0.0
@@ -107,8 +107,10 @@ class LearnerProcess:
     def _follow(self) -> bool:
         """Take a slice of the ledger and learn from it; whether there was any."""
         pupils = self.follower.pupils
-        hurry = self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
         steps = 2 * sum(len(pupil.streams) for pupil in pupils.values())
+        # A reading a minute is always a minute newer than the last: behind is who has many to take, too.
+        many = self._reader.last_seq - self.follower.seq > max(_SLICE_MOST, steps)
+        hurry = many and self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
         if not self.follower.take_slice(_HURRY_SLICE if hurry else max(_SLICE_LEAST, min(_SLICE_MOST, steps))):
             return False
         for fleet, pupil in pupils.items():
