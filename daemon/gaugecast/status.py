@@ -106,7 +106,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
         holding: Why a batch waits to be written: nothing is read until it is.
         fault: What could not be found out about the directory, and why.
         quarantine_rows: Refused readings that are kept.
-        backup_age_s: Since the newest backup was found whole; null where there has never been one.
+        backup_age_s: Since the last backup was finished; null where none was made of this directory.
         checkpoint_failure, wal_failure: Why the newest checkpoint, the last copy of the write-ahead log failed.
     """
 
@@ -115,6 +115,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     ledger_bytes: int | None = None
     disk_free_bytes: int | None = None
     quarantine_rows: int | None = None
+    backup_age_s: float | None = None
     checkpoint_age_s: float | None = None
     checkpoints_total: int = 0
     checkpoint_failures_total: int = 0
@@ -188,7 +189,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         skill_half_life: Steps after which an error counts half in a skill.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
-        put_away: Models that the last reload, or the start, had no place for, and how they come back.
+        warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
 
@@ -206,7 +207,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     skill_half_life: float = 500.0
     degraded: list[str] = []
     reload_refused: str | None = None
-    put_away: list[str] = []
+    warnings: list[str] = []
     metrics_url: str = ""
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from gaugecast import __version__
+from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
 from gaugecast.loop.core import Core
@@ -34,7 +35,7 @@ from gaugecast.status import (
     StorageStatus,
 )
 from gaugecast.storage import checkpoints
-from gaugecast.storage.backup import STAMP
+from gaugecast.storage.backup import last_backup_s
 
 #: Rates are means over so many looks.
 _RATE_WINDOW = 10
@@ -108,7 +109,7 @@ class Reporter:
             skill_half_life=self._core.pipeline.limits.skill_half_life,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
-            put_away=self.put_away,
+            warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )
 
@@ -161,7 +162,7 @@ class Reporter:
             disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
             quarantine_rows=self._ask("refused readings", lambda: int(core.ledger.quarantine_count)),
             checkpoint_age_s=self._ask("checkpoints", self._checkpoint_age_s),
-            backup_age_s=self._ask("newest backup", self._backup_age_s),
+            backup_age_s=self._ask("last backup", self._backup_age_s),
             checkpoints_total=self._checkpoints_total,
             checkpoint_failures_total=writer.failures_total,
             checkpoint_failure=None if writer.failure is None else str(writer.failure),
@@ -215,10 +216,8 @@ class Reporter:
         return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
 
     def _backup_age_s(self) -> float | None:
-        try:
-            return max(0.0, time.time() - (self._core.directory / STAMP).stat().st_mtime)
-        except FileNotFoundError:
-            return None
+        at_s = last_backup_s(self._core.directory)
+        return None if at_s is None else max(0.0, time.time() - at_s)
 
     # -- fleets: totals now minus what they were at the start
 
