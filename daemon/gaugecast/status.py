@@ -122,7 +122,6 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_failure: str | None = None
     wal_copy_failures_total: int = 0
     wal_failure: str | None = None
-    backup_age_s: float | None = None
 
 
 class StreamCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +188,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         skill_half_life: Steps after which an error counts half in a skill.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        put_away: Models that the last reload, or the start, had no place for, and how they come back.
         warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
@@ -207,6 +207,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     skill_half_life: float = 500.0
     degraded: list[str] = []
     reload_refused: str | None = None
+    put_away: list[str] = []
     warnings: list[str] = []
     metrics_url: str = ""
 

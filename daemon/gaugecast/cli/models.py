@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -15,20 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.figures import show_skill
+from gaugecast.cli.learned import tell_learning
 from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
-from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, StatusQuery, call
+from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
 from gaugecast.fleet import Fleet
-from gaugecast.lessons import skill_means
 from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
-from gaugecast.service.learning_mode import decide
 from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm
-from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
@@ -66,7 +63,10 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        Console().print(table)
+        console = Console(soft_wrap=True)
+        console.print(table)
+        for line in tell_learning(settings):
+            console.print(Text(line))
 
 
 def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:

@@ -29,7 +29,8 @@ from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call
 from gaugecast.errors import ConfigError, Unreachable
-from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Shadow, Status, StorageStatus, StreamCounts
+from gaugecast.lessons import skill_means
+from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Status, StorageStatus, StreamCounts
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -151,6 +152,7 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
+    yield from (("model", Text(show_name(text), style="yellow")) for text in answer.put_away)
     for warning in answer.warnings:
         yield "warning", Text(show_name(warning), style="yellow")
     if answer.metrics_url:

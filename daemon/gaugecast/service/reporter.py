@@ -109,6 +109,7 @@ class Reporter:
             skill_half_life=self._core.pipeline.limits.skill_half_life,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
+            put_away=self.put_away,
             warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )
