@@ -26,7 +26,7 @@ SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-long check fmt bench chaos accuracy wheel programs
+.PHONY: help demo test test-long check fmt bench chaos accuracy release wheel programs
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an un
 accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 for one
 	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET)) $(ARGS)
 	$(if $(filter-out ETTh2,$(SET)),,PYTHONPATH=tests $(PY) -m accuracy.beside ETTh2)
+
+release: $(VENV)/.stamp-venv  ## all that a release consists of, in dist/: wheel, source, Debian packages, Home Assistant app, SBOMs
+	@$(PY) $(PIP) install build
+	PYTHON=$(CURDIR)/$(PY) sh deploy/release.sh $(ARGS)
 
 wheel: $(WHEEL_VENV)/.stamp-wheel
 

@@ -10,7 +10,8 @@
 #                                                              also configuration, secrets, ledger and the user
 #
 # --wheel FILE   the package; default: the newest gaugecast-*.whl here, in ../dist or in ./
-# --learner      with TensorFlow (some 2 GB), for the learner's unit and for imported models that NumPy cannot step
+# --learner      with TensorFlow (some 2 GB), for the learner's unit and for imported models that NumPy cannot step; at a
+#                terminal `install` asks. Once there, an upgrade keeps it.
 #
 # pip's own settings hold, so PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/wheels installs without a network.
 # What it writes: /opt/gaugecast, /usr/local/bin/gaugecast, /etc/gaugecast, /etc/systemd/system/gaugecast*.service,
@@ -97,13 +98,29 @@ copy_files() {
 
 write_config() {
     mkdir -p "$CONF"
-    [ -e "$CONF/gaugecast.toml" ] || "$OPT/current/bin/gaugecast" init "$CONF/gaugecast.toml" >/dev/null
+    if [ ! -e "$CONF/gaugecast.toml" ]; then
+        "$OPT/current/bin/gaugecast" init "$CONF/gaugecast.toml" >/dev/null
+        # Without a learner the default says, wherever it is asked, that nothing is learned and why.
+        if [ "$LEARNER" = yes ]; then sed -i 's/^#mode = "auto" /mode = "unit"  /' "$CONF/gaugecast.toml"; fi
+    fi
     systemd-tmpfiles --create "$TMPFILES"
+}
+
+offer_learner() {
+    if [ "$LEARNER" = auto ]; then
+        LEARNER=no
+        if [ -t 0 ]; then
+            printf 'Install the learner, too? It makes models of your own sensors, and takes TensorFlow, some 2 GB. [y/N] '
+            read -r answer
+            case $answer in [yY]*) LEARNER=yes ;; esac
+        fi
+    fi
 }
 
 do_install() {
     [ ! -e "$OPT/current" ] || fail "gaugecast is installed already; 'upgrade' replaces it and keeps its state"
     find_wheel
+    offer_learner
     make_version
     use_version "$NEW"
     copy_files
@@ -113,6 +130,7 @@ do_install() {
     say "  1. $CONF/gaugecast.toml: the broker in [mqtt], your sensors in [fleet.NAME]; a password into $CONF/mqtt-password"
     say "  2. CREDENTIALS_DIRECTORY=$CONF gaugecast check --online -c $CONF/gaugecast.toml"
     say "  3. systemctl enable --now gaugecast"
+    if [ "$LEARNER" = no ]; then say "Nothing is learned: TensorFlow is not installed. To learn: sh $0 upgrade --learner"; fi
 }
 
 # Whether the unit is active with the new version within READY_S; Type=notify makes `restart` wait for READY=1.
@@ -141,6 +159,10 @@ do_upgrade() {
         fail "the new version did not get ready in $READY_S s: back to the old one. journalctl -u gaugecast says why"
     fi
     drop_other_versions
+    if [ "$LEARNER" = yes ]; then
+        systemctl enable --quiet gaugecast-learner
+        if active gaugecast; then systemctl restart gaugecast-learner; fi
+    fi
     say "gaugecast $("$COMMAND" version) is in use; state and configuration are as they were."
 }
 

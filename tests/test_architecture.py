@@ -20,6 +20,7 @@ SIMULATORS = ROOT / "simulators" / "gaugecast_sim"
 GROUND = (
     "errors",
     "counts",
+    "lessons",
     "status",
     "faults",
     "files",
@@ -39,7 +40,7 @@ WIRING = ("loop", "service", "demo", "cli", "__main__")
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts"},
+    "status": {"counts", "lessons"},
     "topics": {"errors"},
     "config": {"errors", "files", "fleet", "topics"},
     "events": {"errors", "config"},

@@ -28,6 +28,7 @@ from gaugecast.status import (
     FleetStatus,
     LearnerStatus,
     PublishingStatus,
+    Shadow,
     Status,
     StorageStatus,
     StreamCounts,
@@ -76,6 +77,7 @@ def full_status(fleets: int = 1) -> Status:
         streams=StreamCounts(active=9, parked=2, stale=1),
         model="m1",
         features={"pressure": FeatureStatus(unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)},
+        shadow=Shadow(version="m2", steps=3, promote_after=30, eta_s=9.0),
         learner=LearnerStatus(
             updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5
         ),

@@ -58,7 +58,8 @@ class Scene:
         self.writer = SimpleNamespace(
             failure=None, failures_total=0, wal_failure=None, wal_failures_total=0, completed_seq=0
         )
-        self.roles = SimpleNamespace(standing=lambda _: SimpleNamespace(refused_total=1, rollbacks_total=3))
+        standing = SimpleNamespace(refused_total=1, rollbacks_total=3)
+        self.roles = SimpleNamespace(standing=lambda _: standing, trial=lambda _: None)
         self.reporter = self.begin()
 
     def begin(self) -> Reporter:

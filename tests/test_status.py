@@ -27,6 +27,7 @@ from gaugecast.status import (
     FleetCounts,
     FleetStatus,
     LearnerStatus,
+    LearningStatus,
     PublishingStatus,
     Rates,
     Shadow,
@@ -109,9 +110,20 @@ def test_the_learner_has_a_line_of_its_own_with_drifts_and_failures_where_there_
 
 
 def test_a_model_on_trial_says_how_far_it_is() -> None:
-    """Steps of those after which it may be put in force, and its skill so far."""
-    told = with_fleets(tanks=FleetStatus(shadow=Shadow(version="tanks-0004", steps=120, promote_after=500, skill=0.12)))
-    assert re.search(r"on trial\s+tanks: tanks-0004 · 120 of 500 steps · skill 12 %", screen(render_status(told)))
+    """How good it is, steps of those after which it is put in force, and when that will be."""
+    trial = Shadow(version="tanks-0004", steps=120, promote_after=500, skill=0.12, eta_s=380)
+    text = " ".join(screen(render_status(with_fleets(tanks=FleetStatus(shadow=trial)))).split())
+    assert "tanks: shadow, 12 % better than the last value: 120 of 500 steps, about 6 min" in text
+
+
+def test_whether_anything_is_learned_is_said_and_what_skill_means() -> None:
+    """One meaning of skill on a screen, with its window; and why nothing will ever have any."""
+    text = screen(
+        render_status(msgspec.structs.replace(STATUS, learning=LearningStatus(mode="off", why="[learning] mode")))
+    )
+    assert re.search(r"learning\s+off \(\[learning\] mode\)", text)
+    wanted = "skill, of what was published: 0 % = no better than the last value; half-life 500 steps"
+    assert wanted in " ".join(text.split())
 
 
 def test_readings_that_came_late_or_twice_have_a_line_with_how_late() -> None:
@@ -192,7 +204,7 @@ def test_a_model_that_is_left_unlearned_is_named_with_the_reason() -> None:
     shown = screen(
         render_status(with_fleets(tanks=FleetStatus(learner=LearnerStatus(spared="a look-back of 10 steps"))))
     )
-    assert re.search(r"not learned\s+tanks: a look-back of 10 steps", shown)
+    assert re.search(r"tanks: not learned: a look-back of 10 steps", shown)
 
 
 def test_the_control_socket_is_asked_first(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ import msgspec
 
 from gaugecast.counts import FleetCounts as FleetCounts
 from gaugecast.counts import add_up
+from gaugecast.lessons import LearnerStatus as LearnerStatus
+from gaugecast.lessons import LearningStatus as LearningStatus
+from gaugecast.lessons import Shadow as Shadow
+from gaugecast.lessons import tell
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
@@ -25,6 +29,10 @@ DEGRADED_REASONS = (
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
     "qos",  # a subscription was granted at QoS 0 where 1 was asked: what we are away for is lost
 )
+
+
+#: What it does: the closed set that labels `gaugecast_doing`.
+VERBS = ("starting", "recovering", "holding", "deaf", "mute", "forecasting")
 
 
 class Doing(msgspec.Struct, frozen=True):
@@ -144,35 +152,6 @@ class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
     shadow_skill: float | None = None
 
 
-class LearnerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner last told of one fleet; totals are of its process.
-
-    Attributes:
-        handovers_total: Weights handed over, into shadow or in force.
-        drift_total: Drifts that its detector has declared.
-        rate: Learning rate in use.
-        lag_s: How far behind the newest reading it is.
-        spared: What in the model in force keeps it from being learned; empty = it is.
-    """
-
-    updates_total: int = 0
-    failures_total: int = 0
-    drift_total: int = 0
-    handovers_total: int = 0
-    rate: float | None = None
-    lag_s: float | None = None
-    spared: str = ""
-
-
-class Shadow(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on trial: its steps, those after which it may be put in force, its skill so far."""
-
-    version: str
-    steps: int = 0
-    promote_after: int = 0
-    skill: float | None = None
-
-
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fleet. One that has left, or the fleet `""` of messages that belong to none, has counts alone.
 
@@ -190,6 +169,11 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     learner: LearnerStatus | None = None
     rollbacks_total: int = 0
 
+    @property
+    def lesson(self) -> str:
+        """How far its learning is, in words; empty where nothing is learned, or all of it is in force."""
+        return tell(self.model, self.shadow, self.learner)
+
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """Means over the last seconds; null before the second look."""
@@ -205,8 +189,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         doing: Made of the rest of the tree, wherever it is built, read or changed.
         recovered: Share of the replay at start that is done; null before it begins, 1 when the loop turns.
         fleets: By name; `""`: messages of which no fleet could be told.
+        learning: Whether anything is learned here, and by whom.
+        skill_half_life: Steps after which an error counts half in a skill.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        put_away: Models that the last reload, or the start, had no place for, and how they come back.
         warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
@@ -221,8 +208,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageStatus = StorageStatus()
     rates: Rates = Rates()
     fleets: dict[str, FleetStatus] = {}
+    learning: LearningStatus = LearningStatus()
+    skill_half_life: float = 500.0
     degraded: list[str] = []
     reload_refused: str | None = None
+    put_away: list[str] = []
     warnings: list[str] = []
     metrics_url: str = ""
 

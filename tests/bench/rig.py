@@ -42,6 +42,7 @@ directory = "{directory}"
 port = {http_port}
 {http}
 [learning]
+mode = "off"
 rollback_skill = -10
 {learning}
 [loop]

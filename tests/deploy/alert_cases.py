@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gaugecast.status import VERBS
+
 TARGET = 'job="gaugecast",instance="edge:9464"'
 FLEET = f'{TARGET},fleet="tanks"'
 MINUTES = 480
@@ -14,7 +16,7 @@ MINUTES = 480
 
 def constant(value: float) -> str:
     """The same value all the time."""
-    return f"{value}x{MINUTES}"
+    return f"{float(value):g}x{MINUTES}"
 
 
 def growing(by: float) -> str:
@@ -36,15 +38,20 @@ HEALTHY: dict[str, str] = {
     f"up{{{TARGET}}}": constant(1),
     f"process_start_time_seconds{{{TARGET}}}": constant(1000),
     f"gaugecast_ready{{{TARGET}}}": constant(1),
+    **{f'gaugecast_doing{{{TARGET},verb="{verb}"}}': constant(verb == "forecasting") for verb in VERBS},
     f"gaugecast_recovered_ratio{{{TARGET}}}": constant(1),
+    f"gaugecast_clock_seconds{{{TARGET}}}": growing(60),
     f"gaugecast_last_round_age_seconds{{{TARGET}}}": constant(0.1),
     f"gaugecast_mqtt_connected{{{TARGET}}}": constant(1),
+    **{f'gaugecast_mqtt_side_connected{{{TARGET},side="{side}"}}': constant(1) for side in ("subscribe", "publish")},
     f"gaugecast_mqtt_reconnects_total{{{TARGET}}}": constant(0),
     f"gaugecast_mqtt_session_lost_total{{{TARGET}}}": constant(0),
     f"gaugecast_broker_messages_dropped_total{{{TARGET}}}": constant(0),
     f"gaugecast_readings_received_total{{{FLEET}}}": growing(600),
     f'gaugecast_readings_total{{{FLEET},outcome="stepped"}}': growing(594),
     f'gaugecast_readings_total{{{FLEET},outcome="rejected"}}': growing(6),
+    f'gaugecast_readings_total{{{FLEET},outcome="late"}}': growing(6),
+    f'gaugecast_rejects_total{{{TARGET},reason="far_future"}}': constant(0),
     f'gaugecast_rejects_total{{{TARGET},reason="out_of_range"}}': growing(6),
     f'gaugecast_rejects_total{{{TARGET},reason="poison"}}': constant(0),
     f'gaugecast_rejects_total{{{TARGET},reason="too_many_streams"}}': constant(0),
@@ -62,10 +69,16 @@ HEALTHY: dict[str, str] = {
     f"gaugecast_checkpoint_failures_total{{{TARGET}}}": constant(0),
     f"gaugecast_wal_copy_failures_total{{{TARGET}}}": constant(0),
     f"gaugecast_checkpoint_age_seconds{{{TARGET}}}": "0+60x59 " * 8,
+    f"gaugecast_backup_age_seconds{{{TARGET}}}": constant(3600),
     f"gaugecast_disk_free_bytes{{{TARGET}}}": f"50000000000-1000000x{MINUTES}",
     f"gaugecast_learner_failures_total{{{FLEET}}}": f"0x120 1x{MINUTES - 121}",
     f"gaugecast_learner_updates_total{{{FLEET}}}": growing(5),
     f"gaugecast_learner_lag_seconds{{{FLEET}}}": constant(4),
+    f'gaugecast_learning{{{TARGET},mode="child"}}': constant(1),
+    f'gaugecast_learning{{{TARGET},mode="unit"}}': constant(0),
+    f"gaugecast_learner_heard{{{TARGET}}}": constant(1),
+    f"gaugecast_trial_ratio{{{FLEET}}}": "0+0.2x5 " + "_x470",
+    f"gaugecast_rollbacks_total{{{FLEET}}}": constant(0),
     **histogram("gaugecast_end_to_end_seconds", 594, LATENCY, 0),
     **histogram("gaugecast_commit_seconds", 60, COMMIT, 0),
 }
@@ -96,14 +109,53 @@ CASES: dict[str, Case] = {
     "GaugecastMissing": Case({}, 12, 5, (f"up{{{TARGET}}}",)),
     "GaugecastStuck": Case(_named("gaugecast_last_round_age_seconds", "0.1x10 10+60x50"), 14, 11),
     "GaugecastRecoveryLong": Case(_named("gaugecast_recovered_ratio", "1x10 0.4x100"), 28, 24),
-    "GaugecastNotForecasting": Case(_named("gaugecast_ready", "1x10 0x100"), 14, 12),
+    "GaugecastHolding": Case(_named("gaugecast_doing", "0x10 1x100", f'{TARGET},verb="holding"'), 14, 12),
+    "GaugecastDeaf": Case(_named("gaugecast_doing", "0x10 1x100", f'{TARGET},verb="deaf"'), 14, 12),
+    "GaugecastMute": Case(_named("gaugecast_doing", "0x10 1x100", f'{TARGET},verb="mute"'), 14, 12),
     "GaugecastRestartsOften": Case(
         _named("process_start_time_seconds", "1000x10 1660x2 1840x2 2020x2 2200x2 2380x100"), 20, 14
     ),
     "GaugecastBrokerLost": Case(_named("gaugecast_mqtt_connected", "1x10 0x100"), 14, 12),
     "GaugecastBrokerFlapping": Case(_named("gaugecast_mqtt_reconnects_total", "0x10 0+1x20 20x100"), 20, 14),
     "GaugecastSessionLost": Case(_named("gaugecast_mqtt_session_lost_total", "0x10 1x100"), 12, 9),
-    "GaugecastBrokerDropping": Case(_named("gaugecast_broker_messages_dropped_total", "0x10 500x100"), 12, 9),
+    "GaugecastBrokerDropping": Case(
+        {
+            **_named("gaugecast_broker_messages_dropped_total", "0x10 500x100"),
+            **_named("gaugecast_mqtt_reconnects_total", "0x10 1x100"),
+        },
+        12,
+        9,
+    ),
+    "GaugecastReadingsLate": Case(
+        _named("gaugecast_readings_total", "0x10 0+60x100", f'{FLEET},outcome="late"'), 28, 18
+    ),
+    "GaugecastSensorClock": Case(
+        _named("gaugecast_rejects_total", "0x10 0+5x100", f'{TARGET},reason="far_future"'), 28, 22
+    ),
+    "GaugecastClockSkew": Case(_named("gaugecast_clock_seconds", "0+60x10 3600+60x100"), 24, 19),
+    "GaugecastStreamSilent": Case(_named("gaugecast_streams", "0x10 1x100", f'{FLEET},state="stale"'), 28, 20),
+    "GaugecastSkillGone": Case(_named("gaugecast_skill", "0.6x80 0x300", f'{FLEET},feature="pressure"'), 150, 130),
+    "GaugecastModelRolledBack": Case(_named("gaugecast_rollbacks_total", "0x10 1x100", FLEET), 12, 9),
+    "GaugecastBackupOld": Case(_named("gaugecast_backup_age_seconds", "600000+60x400"), 200, 90),
+    "GaugecastLearnerMissing": Case(
+        {
+            **_named("gaugecast_learning", "1x400", f'{TARGET},mode="unit"'),
+            **_named("gaugecast_learner_heard", "0x400"),
+        },
+        65,
+        55,
+    ),
+    "GaugecastLearningStuck": Case(
+        {
+            **_named("gaugecast_model_in_force", "1x1400", f'{FLEET},version="persistence"'),
+            **_named("gaugecast_learning", "1x1400", f'{TARGET},mode="child"'),
+            **_named("gaugecast_readings_received_total", "0+600x1400", FLEET),
+        },
+        760,
+        700,
+        (f"gaugecast_learner_updates_total{{{FLEET}}}",),
+    ),
+    "GaugecastTrialLong": Case(_named("gaugecast_trial_ratio", "0+0.1x9 12x600", FLEET), 400, 360),
     "GaugecastRejectsRising": Case(
         _named("gaugecast_readings_total", "0x10 0+60x100", f'{FLEET},outcome="rejected"'), 28, 18
     ),
@@ -149,8 +201,12 @@ def _restarted(name: str, series: str, at: int) -> str:
     """A series of a daemon that is away for a minute and begins anew."""
     if name.startswith("up{"):
         return f"1x{at - 1} 0 1x{MINUTES - at}"
+    if "clock_seconds" in name:
+        return f"0+60x{at - 1} _ {60 * (at + 1)}+60x{MINUTES - at}"
     if name.startswith("process_start"):
         return f"1000x{at - 1} _ {1000 + 60 * at}x{MINUTES - at}"
+    if "trial_ratio" in name:
+        return series
     if "_total" in name or "_bucket" in name:
         step = series.split("+")[1].split("x")[0] if series.startswith("0+") else "0"
         return f"0+{step}x{at - 1} _ 0+{step}x{MINUTES - at}"
@@ -178,6 +234,14 @@ QUIET: dict[str, dict[str, str]] = {
     },
     "stopped: the process is held for a minute and goes on": {
         name: f"1x99 0 1x{MINUTES - 101}" if name.startswith("up{") else series for name, series in HEALTHY.items()
+    },
+    "others' losses: the broker drops what other clients were to have": {
+        **HEALTHY,
+        f"gaugecast_broker_messages_dropped_total{{{TARGET}}}": growing(20),
+    },
+    "no sensor but one that is always silent": {
+        **HEALTHY,
+        f'gaugecast_streams{{{FLEET},state="stale"}}': f"1x9 0x{MINUTES - 10}",
     },
     "restarting: away for a minute, once": {
         name: _restarted(name, series, 30) for name, series in HEALTHY.items() if "disk_free" not in name

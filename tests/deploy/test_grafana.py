@@ -30,6 +30,9 @@ CHOSEN = {
     "__rate_interval": "10s",
 }
 
+#: Of what this plant has not: a silent stream, a model on trial, a backup.
+EMPTY = {"Silent streams/A", "Learning progress/B", "Skill in shadow/A", "Skill in shadow/B", "Newest backup/A"}
+
 
 def panels_of(page: dict[str, Any]) -> list[dict[str, Any]]:
     """Panels that ask something."""
@@ -97,7 +100,6 @@ def test_pages_ask_only_for_metrics_that_exist_and_together_for_all_but_a_few() 
         "gaugecast_mqtt_side_connected",
         "gaugecast_quarantine_rows",
         "gaugecast_refused_rows",
-        "gaugecast_shadow_skill",
     }
     assert known - bases <= not_shown, known - bases - not_shown
 
@@ -106,10 +108,13 @@ def test_pages_ask_only_for_metrics_that_exist_and_together_for_all_but_a_few() 
 def test_every_query_of_a_page_is_answered_with_values(
     name: str, plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the live Prometheus, over the time in which it looked: no panel is empty."""
+    """From the live Prometheus, over the time in which it looked: only trouble fills the others."""
     empty = []
     queries = queries_of(PAGES[name])
     for title, expr in queries:
+        if title in EMPTY:
+            plant.prometheus.range(fill(expr), plant.began, plant.ended)  # it is understood all the same
+            continue
         found = plant.prometheus.range(fill(expr), plant.began, plant.ended)
         if not any(value == value for series in found for _, value in series.values):  # NaN is no value
             empty.append(f"{title}: {fill(expr)}")

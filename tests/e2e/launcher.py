@@ -27,6 +27,7 @@ from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
 from gaugecast.service import daemon, learner_monitor, learning, sweep
 from gaugecast.service.learner_child import LearnerChild
+from gaugecast.status import LearningStatus
 
 
 def poison() -> None:
@@ -86,8 +87,8 @@ def plain_learner() -> None:
 def _learner_is(*words: str, silent_s: float = 300.0) -> None:
     """Start this interpreter with `words` in the learner's place."""
 
-    def made(settings: Settings) -> LearnerChild | None:
-        if settings.learning.mode != "child":
+    def made(settings: Settings, learning: LearningStatus) -> LearnerChild | None:
+        if learning.mode != "child":
             return None
         named = [word.replace("{source}", str(settings.source)).replace("{pid}", str(os.getpid())) for word in words]
         return LearnerChild(Path(settings.source), silent_s=silent_s, command=(sys.executable, *named))

@@ -15,7 +15,7 @@ from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.events import FleetConfigured, ShadowWarmed
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.status import FleetCounts, Status
+from gaugecast.status import FleetCounts, FleetStatus, Status
 from gaugecast.storage.models import ModelStore
 from support.daemon import OUTCOMES, DaemonProcess, run_command
 from support.models import random_model
@@ -239,3 +239,50 @@ def test_a_fleet_that_leaves_by_reload_or_restart_keeps_its_counts_and_they_add_
         finally:
             if daemon.running:
                 daemon.kill()
+
+
+def test_a_model_that_a_reload_puts_away_is_announced_and_comes_back_with_its_fleet(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    """`check` says it before, status and log after; after a restart and another reload it is in force again."""
+    before = config(broker.port, fleet("tanks", "pressure", "level"))
+    wider = config(broker.port, fleet("tanks", "pressure", "level", "flow"))
+    daemon = DaemonProcess(tmp_path / "d", before)
+    seed_model(daemon)
+    try:
+        daemon.start()
+        version = in_force(daemon)
+        assert version is not None
+        daemon.write_config(wider)
+        checked = " ".join(run_command("check", "-c", str(daemon.config_path)).stdout.split())
+        assert f"this puts away the model of tanks ({version}): features" in checked
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: in_force(daemon) is None, what="the model put away")
+        told = status_of(daemon).put_away
+        assert len(told) == 1
+        assert "configured as before, the fleet has it back by itself" in told[0]
+        assert "model put away" in daemon.log_text()
+        assert daemon.stop() == 0
+        daemon.start()
+        daemon.write_config(config(broker.port, fleet("pumps", "pressure")))
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: "pumps" in status_of(daemon).fleets, what="the fleet left out")
+        daemon.write_config(before)
+        assert "puts away" not in run_command("check", "-c", str(daemon.config_path)).stdout
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: in_force(daemon) == version, what="the model back in force")
+        assert status_of(daemon).put_away == []
+    finally:
+        daemon.stop()
+    replayed = run_command("replay", "-c", str(daemon.config_path))
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+
+
+def status_of(daemon: DaemonProcess) -> Status:
+    """What the daemon says of itself."""
+    return msgspec.convert(call(daemon.state / SOCKET_NAME, StatusQuery()), Status)
+
+
+def in_force(daemon: DaemonProcess) -> str | None:
+    """The version that forecasts `tanks`."""
+    return status_of(daemon).fleets.get("tanks", FleetStatus()).model

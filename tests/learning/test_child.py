@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gaugecast import logs
 from gaugecast.control import LearnerReport
 from gaugecast.service.learner_child import LearnerChild
 from gaugecast.service.learner_monitor import LearnerMonitor
@@ -158,3 +159,41 @@ def test_the_lag_grows_while_it_is_silent() -> None:
     state = news.state("tanks", 121.0, failures=0)
     assert state is not None
     assert state.lag_s == 0.5
+
+
+def test_a_learner_that_compiles_is_not_called_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has said that it will be long; what it has done so far is still told."""
+    logs.configure("info", "plain", sys.stdout)
+    news = LearnerMonitor()
+    news.note(FACTS, 10.0)
+    news.note(LearnerReport(fleet="tanks", doing="compiling"), 11.0)
+    news.look(200.0)
+    assert "silent" not in capsys.readouterr().out
+    state = news.state("tanks", 200.0, failures=0)
+    assert state is not None
+    assert (state.doing, state.updates_total, state.lag_s) == ("compiling", 5, 0.5)
+    news.look(311.0)
+    assert "learner silent" in capsys.readouterr().out
+    news.note(FACTS, 312.0)
+    news.look(343.0, runs=False)
+    assert "learner silent" not in capsys.readouterr().out, "expected nothing more of one whose end has been told"
+    news.look(343.0)
+    assert "learner silent" in capsys.readouterr().out
+
+
+def test_it_is_asked_to_end_before_all_else_and_seen_to_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two waits side by side are one: the loop drains while the child ends, and the child's time runs meanwhile."""
+    clock = [1000.0]
+    monkeypatch.setattr("gaugecast.service.learner_child.time.monotonic", lambda: clock[0])
+    child = LearnerChild(Path(), command=DEAF)
+    child.watch(0.0)
+    child.ask_to_end()
+    assert not ended(child)
+    clock[0] += 10.0  # the loop's own end took so long: nothing is left to wait for
+    waited: list[float] = []
+    assert child._child is not None
+    wait = child._child.wait
+    monkeypatch.setattr(child._child, "wait", lambda timeout=None: waited.append(timeout) or wait(timeout))
+    child.close()
+    assert ended(child)
+    assert waited[0] == 0.0

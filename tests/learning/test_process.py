@@ -20,6 +20,13 @@ from learning.worlds import configured, event, small_model
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("plain_updates")]
 
 
+def learner_of(site: Site, **learning: object) -> LearnerProcess:
+    """A learner with other settings."""
+    changed = site.settings.learning.model_copy(update=learning)
+    site.settings = site.settings.model_copy(update={"learning": changed})
+    return site.learner()
+
+
 def turns(site: Site, learner: LearnerProcess, count: int) -> None:
     """So many turns, each a second later."""
     for _ in range(count):
@@ -146,7 +153,8 @@ def test_it_reports_once_a_second_what_the_metrics_show(site: Site) -> None:
     reports = [one for one in site.asked if one["command"] == "learner"]
     assert len(reports) >= 20
     assert set(reports[-1]) == {
-        *("command", "fleet", "updates_total", "failures_total", "drift_total", "handovers_total", "rate", "lag_s")
+        *("command", "fleet", "updates_total", "failures_total", "drift_total", "handovers_total", "rate", "lag_s"),
+        *("updates_wanted", "steps_left"),
     }
     assert reports[-1]["updates_total"] == learner.follower.learners["tanks"].updates_total
 
@@ -207,3 +215,65 @@ def test_far_behind_it_takes_large_slices_and_learns_from_some(site: Site) -> No
         turns(site, learner, 1)
         took += 1
     assert took < 20
+
+
+def test_while_readings_are_few_each_is_learned_from_many_times(site: Site) -> None:
+    """A sensor that speaks once an hour is not waited for; what is in force learns at the pace of its readings."""
+    learner = learner_of(site, shadow_after=60)
+    live(site, learner, 16)
+    taught = learner.follower.learners["tanks"]
+    assert taught.updates_total > 60, "expected more updates than readings"
+    assert taught.handovers_total > 0
+    site.install(small_model(1))
+    live(site, learner, 20)
+    forced = learner.follower.learners["tanks"]
+    assert forced.forced
+    assert forced.updates_total - taught.updates_total * (forced is taught) <= 20
+
+
+def test_weights_on_trial_are_renewed_when_a_quarter_more_was_learned(site: Site) -> None:
+    """Not only every so often: the first ones know little. In force they keep their time."""
+    learner = learner_of(site, every_s=1e6)
+    live(site, learner, 30)
+    taught = learner.follower.learners["tanks"]
+    assert 3 <= taught.handovers_total <= 30
+    count = len(site.handed)
+    site.install(small_model(1))
+    live(site, learner, 30)
+    assert len(site.handed) <= count + 1
+
+
+def test_the_way_to_the_first_trial_is_told(site: Site) -> None:
+    """So many updates of so many, and so many readings until then; nothing of it once the model is on trial."""
+    learner = learner_of(site, shadow_after=40)
+    live(site, learner, 3)
+    told = [one for one in site.asked if one["command"] == "learner"][-1]
+    assert (told["updates_total"], told["updates_wanted"]) == (0, 40)
+    assert 5 <= told["steps_left"] <= 8
+    live(site, learner, 40)
+    told = [one for one in site.asked if one["command"] == "learner"][-1]
+    assert (told["updates_wanted"], told["steps_left"]) == (None, None)
+
+
+def test_it_says_so_before_it_is_long(site: Site) -> None:
+    """Loading TensorFlow, and compiling: silence then is no silence."""
+    learner = site.learner()
+    learner._sleep = lambda _s: setattr(learner, "stopping", True)
+    learner.run()
+    assert {"command": "learner", "fleet": "tanks", "doing": "starting"} in site.asked
+    learner.stopping = False
+    taught = learner.follower.learners["tanks"]
+    taught.feeder.trainer._uncompiled.add(taught.feeder.trainer._segments)
+    live(site, learner, 12)
+    assert [one["doing"] for one in site.asked if one.get("doing") == "compiling"] == ["compiling"]
+
+
+def test_a_reading_a_minute_is_no_reason_to_hurry(site: Site) -> None:
+    """Each is a minute newer than the one before, and all the time in the world is there to learn from it."""
+    learner = learner_of(site, shadow_after=60)
+    learner.follower.newest_ns = 1
+    for _ in range(16):
+        site.run(1)
+        learner.follower.newest_ns -= 60 * 10**9
+        turns(site, learner, 1)
+    assert learner.follower.learners["tanks"].updates_total > 30, "expected more than one update a reading"

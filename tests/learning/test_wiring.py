@@ -13,6 +13,7 @@ import pytest
 
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
+from gaugecast.errors import ConfigError, Defect
 from gaugecast.service import learning
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from support.models import random_model
@@ -101,3 +102,28 @@ def test_asked_twice_to_end_it_ends_whatever_it_does(tmp_path: Path) -> None:
     assert child.stdout.readline() == b"up\n"
     child.send_signal(signal.SIGTERM)
     assert child.wait(20) == 0
+
+
+def test_without_tensorflow_it_says_so_in_one_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration that cannot be used: its unit is not started again and again."""
+    monkeypatch.setattr(learning, "has_tensorflow", lambda: False)
+    with pytest.raises(ConfigError, match="TensorFlow is not installed") as told:
+        learning.learn(settings)
+    assert "\n" not in str(told.value)
+
+
+def test_where_it_dies_it_says_what_and_where_in_one_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow's own traces have sixty lines and more."""
+    seed(settings)
+
+    def run(_self: object) -> None:
+        raise ValueError("Exception encountered when calling LSTM.call()\n" + 60 * "a line\n")
+
+    monkeypatch.setattr(learning.LearnerProcess, "run", run)
+    monkeypatch.setattr(learning, "_watch_signals", lambda _: None)
+    monkeypatch.setattr(learning.os, "nice", lambda _: 0)
+    with pytest.raises(
+        Defect, match=r"ValueError: Exception encountered when calling LSTM.call\(\) \(.*\.py:\d+"
+    ) as told:
+        learning.learn(settings)
+    assert "\n" not in str(told.value)

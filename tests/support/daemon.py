@@ -68,6 +68,8 @@ class DaemonProcess:
         config: The file's text without `[storage]`, `[http]`; `{port}` of the broker is filled in by the caller.
         command: Instead of `gaugecast`.
         storage, environment: More keys of `[storage]`, and variables.
+
+    A daemon learns wherever TensorFlow is installed; this one only where the file says so.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class DaemonProcess:
 
     def write_config(self, config: str, *, storage: str = "") -> None:
         """Replace the file; the next `start` reads it."""
+        self._learning = {} if "[learning]" in config else {"GAUGECAST_LEARNING__MODE": "off"}
         own = f'\n[storage]\ndirectory = "{self.state}"\n{storage}\n[http]\nport = {self.http_port}\n'
         self.config_path.write_text(config + own)
 
@@ -100,7 +103,7 @@ class DaemonProcess:
     def spawn(self) -> None:
         """Start it and return at once."""
         assert self._child is None or self._child.poll() is not None, "expected the last one to have ended"
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **self.environment}
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **self._learning, **self.environment}
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
                 [*self._command, "run", "-c", str(self.config_path)], stdout=log, stderr=log, env=environment

@@ -16,6 +16,7 @@ from gaugecast.config import Settings
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Http, Mqtt
 from gaugecast.fleet import Fleet
+from gaugecast.service.learning_mode import decide
 
 MOST_EXAMPLE_STREAMS = 5
 
@@ -41,6 +42,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
         ("publishing", _publishing_text(mqtt)),
         ("state", str(plan.settings.storage.directory)),
         ("metrics", _metrics_text(plan.settings.http)),
+        ("learning", str(decide(plan.settings.learning))),
     ]
     for fleet in plan.fleets:
         rows += [

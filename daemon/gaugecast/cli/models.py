@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from gaugecast.cli.figures import show_skill
+from gaugecast.cli.learned import tell_learning
 from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
@@ -61,7 +63,10 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        Console().print(table)
+        console = Console(soft_wrap=True)
+        console.print(table)
+        for line in tell_learning(settings):
+            console.print(Text(line))
 
 
 def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:

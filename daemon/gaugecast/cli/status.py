@@ -29,7 +29,8 @@ from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call
 from gaugecast.errors import ConfigError, Unreachable
-from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Shadow, Status, StorageStatus, StreamCounts
+from gaugecast.lessons import skill_means
+from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Status, StorageStatus, StreamCounts
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
 _BEHIND_S = 60.0
@@ -109,7 +110,11 @@ def render_status(answer: Status) -> RenderableType:
     parts: list[RenderableType] = [render_headline(answer), "", lines]
     fleets = list(answer.at_work())
     if fleets:
-        parts += ["", _fleet_table(fleets)]
+        parts += [
+            "",
+            _fleet_table(fleets),
+            Text(f"skill, of what was published: {skill_means(answer.skill_half_life)}", style="dim"),
+        ]
     return Group(*parts)
 
 
@@ -134,15 +139,14 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     if refused := answer.publishing.refused_rows:
         yield "refused", Text(f"{show_count(refused, 'forecast')} by the broker; offered again later", style="yellow")
     yield "kept", _kept(answer.storage)
+    yield "learning", Text(str(answer.learning), style="yellow" if answer.learning.why else "")
     for name, fleet in answer.fleets.items():
         if passed_over := show_passed_over(fleet.counts):
             yield "passed over", Text(f"{name}: {passed_over}", style="yellow")
         if fleet.learner is not None:
             yield "learner", _learner(name, fleet.learner, fleet.rollbacks_total)
-            if fleet.learner.spared:
-                yield "not learned", Text(f"{name}: {fleet.learner.spared}")
-        if fleet.shadow is not None:
-            yield "on trial", _shadow(name, fleet.shadow)
+        if fleet.lesson:
+            yield "", Text(f"{name}: {fleet.lesson}")
     if answer.degraded:
         yield "degraded", Text(", ".join(answer.degraded), style="bold red")
     for name, trouble in (
@@ -152,6 +156,7 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     ):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
+    yield from (("model", Text(show_name(text), style="yellow")) for text in answer.put_away)
     for warning in answer.warnings:
         yield "warning", Text(show_name(warning), style="yellow")
     if answer.metrics_url:
@@ -221,14 +226,6 @@ def _learner(fleet: str, learner: LearnerStatus, rollbacks: int) -> Text:
         None if lag_s is None or lag_s < 1 else (f"{show_age(lag_s)} behind", "yellow" if lag_s >= _BEHIND_S else ""),
         None if not failures else (show_count(failures, "failure"), "yellow"),
     )
-
-
-def _shadow(fleet: str, shadow: Shadow) -> Text:
-    """How far a model on trial is from being put in force."""
-    text = _join(
-        (f"{fleet}: {shadow.version}", ""), (f"{shadow.steps:,} of {shadow.promote_after:,} steps", ""), ("skill ", "")
-    )
-    return text.append_text(show_skill(shadow.skill))
 
 
 def _join(*parts: tuple[str, str] | None) -> Text:

@@ -242,8 +242,13 @@ def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     text = Text("● sure  w warming  b bridged  p partial  f fallback  ○ stale", style="dim")
     text.append("\nresidual = observed − expected, red if unusually large")
     text.append("\nblue: what came · teal: what is expected next")
-    text.append("\nskill 0 %: no better than the last value again · ")
+    text.append("\nskill 0 %: no better than the last value again,")
+    text.append(f"\nhalf-life {answer.status.skill_half_life:,.0f} steps · ")
     text.append(show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams")
+    text.append(f"\nlearning {answer.status.learning}")
+    for name, fleet, _ in answer.status.at_work():
+        if fleet.lesson:
+            text.append(f"\n  {show_name(name)}: {fleet.lesson}")
     if answer.status.metrics_url:
         text.append(f"\nmetrics at {answer.status.metrics_url}")
     return text.append(f"\n{keys}" if keys else "")

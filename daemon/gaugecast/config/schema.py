@@ -75,8 +75,10 @@ class Loop(Table):
 class Learning(Table):
     """The learner process, which trains the models beside the loop."""
 
-    mode: Literal["child", "unit", "off"] = Field(
-        default="off", description="`child` of the daemon, a systemd `unit` of its own, or `off`"
+    mode: Literal["auto", "child", "unit", "off"] = Field(
+        default="auto",
+        description="`auto`: where TensorFlow is installed; `child` of the daemon, a systemd `unit` of its own, or "
+        "`off`",
     )
     cpu: float = Field(default=0.5, gt=0, le=64, description="cores that it may use")
     every_s: float = Field(default=60.0, ge=1, description="seconds between two hand-overs of weights of a fleet")

@@ -20,7 +20,6 @@ COMMENT_COLUMN = 44
 #: The example: what is not commented out.
 EXAMPLE: Mapping[str, str] = {
     "mqtt.host": '"localhost"',
-    "learning.mode": '"child"',
     "fleet.tanks.subscribe": '["plant/{site}/{tank}/telemetry"]',
     "fleet.tanks.time": '"$.t"',
     "fleet.tanks.period": '"1s"',

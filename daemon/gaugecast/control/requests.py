@@ -91,7 +91,10 @@ class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="comman
     """`{"command": "learner", …}`: what the learner says of itself and one fleet; facts as `status.Learner`."""
 
     fleet: str
+    doing: str = ""
     updates_total: Count = 0
+    updates_wanted: Count | None = None
+    steps_left: Count | None = None
     failures_total: Count = 0
     drift_total: Count = 0
     handovers_total: Count = 0

@@ -56,6 +56,9 @@ directory = "state"
 [http]
 port = {http_port}
 
+[learning]
+mode = "off"  # its model comes with the package
+
 [loop]
 skill_half_life = 120  # a minute, so that the skill shows the last minute's forecasts
 

@@ -245,7 +245,8 @@ class Core:
         configuration, orders = self.orders.take()
         if configuration is None:
             return orders
-        orders = list(configuration.orders(self.pipeline, self._shipped))
+        self.roles.make_room(configuration.fleets)
+        orders = list(configuration.orders(self.pipeline, self._shipped, self.roles.former))
         self.loop.read_by(configuration.decoder)
         wanted = configuration.subscriptions
         self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)

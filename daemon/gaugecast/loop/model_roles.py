@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from gaugecast import events
 from gaugecast.config.schema import Learning
 from gaugecast.errors import ModelError
+from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import skill
 from gaugecast.logs import get
 from gaugecast.loop.engines import EngineLoader, EngineLoading
 from gaugecast.loop.ports import Models
+from gaugecast.loop.standing import Standing, follow
+from gaugecast.loop.trial import Trial, hold_trial
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
-from gaugecast.pipeline.fits import check_meaning
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.fits import check_meaning, misfit
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
 from gaugecast.records import Order
 
 log = get("gaugecast")
@@ -36,24 +38,6 @@ _SURE_STEPS = 100
 _BROKEN_STATES = 20
 #: What the manifests of the learner's weights say.
 LEARNER = "gaugecast learn"
-
-
-@dataclass(slots=True)
-class Standing:
-    """What is known of a fleet's weights.
-
-    Attributes:
-        good: The newest version that has gained on persistence while it was in force; the ledger's events have it too.
-        handovers_total, rollbacks_total, refused_total: Of this process.
-        version, broken: In force when last looked at, and the states that had broken before these weights came.
-    """
-
-    good: str = ""
-    handovers_total: int = 0
-    rollbacks_total: int = 0
-    refused_total: int = 0
-    version: str = ""
-    broken: int = 0
 
 
 class ModelRoles:
@@ -79,9 +63,30 @@ class ModelRoles:
 
     def remember(self, told: Iterable[tuple[str, events.Event]]) -> None:
         """Take from the ledger's events (fleet, event) what a former process knew."""
-        for fleet, event in told:
-            if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
-                self.standing(fleet).good = event.good
+        follow(told, self.standing)
+
+    def make_room(self, fleets: Iterable[Fleet]) -> None:
+        """A configuration is about to be taken: what it has no place for may come back with its shape."""
+        coming = {fleet.name: fleet for fleet in fleets}
+        for name, part in self._pipeline.parts.items():
+            fleet = coming.get(name)
+            if part.in_force is not None and (fleet is None or not goes_on(part.fleet, fleet)):
+                self.standing(name).put_away(part.in_force.version)
+
+    def former(self, fleet: Fleet) -> Model | None:
+        """What forecast the fleet when it last had the shape that it has now; `None` where there is nothing."""
+        for version in reversed(self.standing(fleet.name).former):
+            try:
+                model = self._store.load(fleet.name, version)
+                if misfit(model.manifest, fleet):
+                    continue
+                self._engines.demand(model)
+                self._store.touch(fleet.name, version)
+            except (ModelError, EngineLoading, OSError) as exc:
+                log.warning("model does not come back", fleet=fleet.name, version=version, why=str(exc))
+                continue
+            return model
+        return None
 
     def loss_orders(self, lost: Iterable[tuple[str, str]]) -> list[Order]:
         """Orders that say of roles that they are empty, since weights (fleet, version) could not be read.
@@ -171,6 +176,7 @@ class ModelRoles:
             raise ModelError(f"fleet {fleet!r}: a model in force expected, there is none")
         version = self._good_version(part)
         standing.good = version
+        standing.disown(part.in_force.version)
         standing.rollbacks_total += 1
         log.warning("rollback", fleet=fleet, version=part.in_force.version, to=version or "persistence", reason=reason)
         return Order(events.ModelInstalled("in_force", version, reason=events.ROLLBACK, good=version), fleet)
@@ -181,17 +187,25 @@ class ModelRoles:
         Rollback only while we learn: else nothing may depend on when somebody looks, and what is in force was put
         there by people.
         """
-        learning = self._settings.mode != "off"
+        learning = self._settings.mode in ("child", "unit")  # `auto`: nobody has said yet what it comes to
         made: list[Order] = []
         for fleet, part in self._pipeline.parts.items():
             if self._pending(fleet):
                 continue
-            if part.shadow is not None and self._has_proven(part):
+            if (trial := self.trial(part)) is not None and trial.passed:
                 made.append(self.promote(fleet, "beat what is in force"))
             elif learning and part.in_force is not None and (why := self._failing(part)):
                 with contextlib.suppress(EngineLoading):  # in the next second, then
                     made.append(self.roll_back(fleet, why))
         return made
+
+    def trial(self, part: FleetPipeline) -> Trial | None:
+        """How the model in shadow fares; `None` where there is none."""
+        if part.shadow is None:
+            return None
+        steps, gained = measured(part, part.shadow)
+        rival = 0.0 if part.in_force is None else measured(part, part.in_force)[1]
+        return hold_trial(self._settings, steps=steps, skill=gained, rival=rival)
 
     def _check_quiet(self, fleet: str) -> None:
         if self._pending(fleet):
@@ -212,14 +226,6 @@ class ModelRoles:
             log.warning("good weights gone", fleet=fleet, version=version, why=str(exc))
             return ""
         return version
-
-    def _has_proven(self, part: FleetPipeline) -> bool:
-        assert part.shadow is not None
-        steps, gained = measured(part, part.shadow)
-        if steps < self._settings.promote_after:
-            return False
-        bar = 0.0 if part.in_force is None else measured(part, part.in_force)[1]
-        return gained >= max(0.0, bar) + self._settings.promote_skill
 
     def _failing(self, part: FleetPipeline) -> str:
         """Why the weights in force must go; empty while they may stay."""

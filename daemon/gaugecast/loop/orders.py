@@ -13,6 +13,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.loop.ports import Decodes
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline.fleet_pipeline import goes_on
 from gaugecast.records import Order
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED
@@ -58,11 +59,14 @@ class Configuration:
     subscriptions: TopicFilters
     before: Sequence[Order] = ()
 
-    def orders(self, pipeline: Pipeline, shipped: Callable[[Fleet], Model | None]) -> Iterator[Order]:
+    def orders(
+        self, pipeline: Pipeline, shipped: Callable[[Fleet], Model | None], former: Callable[[Fleet], Model | None]
+    ) -> Iterator[Order]:
         """What it changes against what is in force in `pipeline` now.
 
         Args:
             shipped: The model that comes with the package for a fleet, stored already; `None` where there is none.
+            former: What forecast the fleet when it last had its new shape.
         """
         yield from self.before
         limits = limits_of(self.limits)
@@ -74,10 +78,16 @@ class Configuration:
             part = pipeline.parts.get(fleet.name)
             if part is None or part.fleet.digest() != fleet.digest():
                 yield Order.configuring(fleet)
+                if (part is None or not goes_on(part.fleet, fleet)) and (model := former(fleet)) is not None:
+                    yield _install(model, fleet, reason="the shape that it was learned for is back")
+                    continue
             if (part is None or part.in_force is None) and (model := shipped(fleet)) is not None:
-                manifest = model.manifest
-                event = ModelInstalled("in_force", manifest.version, sha256=manifest.sha256, reason="shipped")
-                yield Order(event, fleet.name)
+                yield _install(model, fleet, reason="shipped")
+
+
+def _install(model: Model, fleet: Fleet, *, reason: str) -> Order:
+    manifest = model.manifest
+    return Order(ModelInstalled("in_force", manifest.version, sha256=manifest.sha256, reason=reason), fleet.name)
 
 
 class Orders:

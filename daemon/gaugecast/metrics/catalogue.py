@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gaugecast.lessons import LEARNING_MODES
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
+    VERBS,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -143,6 +145,34 @@ def _sides(status: Status) -> Iterator[Sample]:
     yield ("publish",), float(status.publishing.connected)
 
 
+def _doing(status: Status) -> Iterator[Sample]:
+    for verb in VERBS:
+        yield (verb,), float(verb == status.doing.verb)
+
+
+def _learning(status: Status) -> Iterator[Sample]:
+    for mode in LEARNING_MODES:
+        yield (mode,), float(mode == status.learning.mode)
+
+
+def _lesson(fleet: FleetStatus, _streams: StreamCounts) -> Value:
+    """1 once it has gone into shadow, whatever became of it then."""
+    learner = fleet.learner
+    if learner is None or learner.updates_wanted is None:
+        return None if fleet.shadow is None and fleet.model is None else 1.0
+    return min(1.0, learner.updates_total / max(1, learner.updates_wanted))
+
+
+def _trial(fleet: FleetStatus, _streams: StreamCounts) -> Value:
+    return None if fleet.shadow is None else fleet.shadow.steps / max(1, fleet.shadow.promote_after)
+
+
+def _eta(fleet: FleetStatus, _streams: StreamCounts) -> Value:
+    if fleet.shadow is not None:
+        return fleet.shadow.eta_s
+    return None if fleet.learner is None or fleet.model is not None else fleet.learner.eta_s
+
+
 def _degraded(status: Status) -> Iterator[Sample]:
     for reason in DEGRADED_REASONS:
         yield (reason,), float(reason in status.degraded)
@@ -177,6 +207,7 @@ COUNTED = (
 STATED = (
     _gauge("ready", "1 while it forecasts: recovered, the disk takes what comes, readings come, forecasts go",
            of=_one(lambda s: s.ready)),
+    _gauge("doing", "1 for what it does: of `holding`, `deaf` and `mute` no forecast comes", "verb", of=_doing),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
     _gauge("last_round_age_seconds", "Seconds since the loop finished a round, an idle one or a part of a long one"),
     _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
@@ -220,6 +251,15 @@ STATED = (
     _gauge("skill", "Discounted skill over persistence: 1 perfect, 0 no better", "fleet", "feature",
            of=_features(lambda f: f.skill)),
     _gauge("shadow_skill", "Skill of the model in shadow", "fleet", "feature", of=_features(lambda f: f.shadow_skill)),
+    _gauge("learning", "1 for who learns: a `child`, a `unit`, nobody since `off` or `impossible`", "mode",
+           of=_learning),
+    _gauge("learner_heard", "1 once a learner has spoken to this process", of=_one(lambda s: s.learning.heard)),
+    _gauge("lesson_ratio", "Share of its first updates that a model has before it goes into shadow", "fleet",
+           of=_fleets(_lesson)),
+    _gauge("trial_ratio", "Steps that the model in shadow was judged by, of those it needs", "fleet",
+           of=_fleets(_trial)),
+    _gauge("lesson_eta_seconds", "Until the next of these two is done, about; none where it is not foreseen", "fleet",
+           of=_fleets(_eta)),
     _counter("learner_updates", "Updates of the weights made by the learner", "fleet",
              of=_learners(lambda x: x.updates_total)),
     _counter("learner_failures", "Updates and hand-overs that failed, and learners that ended unasked", "fleet",

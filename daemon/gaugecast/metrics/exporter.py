@@ -113,6 +113,7 @@ class Metrics(Collector):
             "fingerprint_info": ((self._fingerprint or "",), None if self._fingerprint is None else 1.0),
             "stream_series_omitted": ((), self._series.omitted),
             "scrape_seconds": ((), self._scrape_s),
+            "clock_seconds": ((), time.time()),
         }
         return {f"gaugecast_{n}": ((labels, float(v)),) for n, (labels, v) in known.items() if v is not None}
 

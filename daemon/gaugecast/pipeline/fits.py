@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 from gaugecast.engine import engine_for
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
+from gaugecast.model.manifest import Manifest
 from gaugecast.model.weights import Model
 
 
@@ -24,13 +28,44 @@ def check_meaning(model: Model, fleet: Fleet) -> None:
     Raises:
         ModelError: Names what was expected and what the manifest says.
     """
-    manifest = model.manifest
+    why = misfit(model.manifest, fleet)
+    if why:
+        raise ModelError(f"model {model.manifest.version}: {why}")
+
+
+def misfit(manifest: Manifest, fleet: Fleet) -> str:
+    """What the fleet expects and the manifest says otherwise; empty where the two fit."""
     wanted = (
         ("fleet", fleet.name, manifest.fleet),
         ("features", tuple((f.name, f.role) for f in fleet.features), manifest.features),
         ("period_s", fleet.period_ns / 1e9, manifest.period_s),
         ("rows", fleet.rows, manifest.rows),
     )
-    for key, expected, got in wanted:
-        if expected != got:
-            raise ModelError(f"model {manifest.version}: {key} {expected!r} expected by the fleet, got {got!r}")
+    differing = (
+        f"{key} {expected!r} expected by the fleet, got {got!r}" for key, expected, got in wanted if expected != got
+    )
+    return next(differing, "")
+
+
+class PutAway(NamedTuple):
+    """A model in force that a configuration has no place for; its weights stay in the store."""
+
+    fleet: str
+    version: str
+    why: str
+
+    def __str__(self) -> str:
+        """Without the verb: it may be yet to come."""
+        return f"the model of {self.fleet} ({self.version}): {self.why}"
+
+
+def models_put_away(in_force: Iterable[Manifest], fleets: Sequence[Fleet]) -> list[PutAway]:
+    """Which of the models in force the fleets, as they are to be, have no place for."""
+    by_name = {fleet.name: fleet for fleet in fleets}
+    found = []
+    for manifest in in_force:
+        fleet = by_name.get(manifest.fleet)
+        why = "the fleet is left out" if fleet is None else misfit(manifest, fleet)
+        if why:
+            found.append(PutAway(manifest.fleet, manifest.version, why))
+    return found

@@ -34,8 +34,9 @@ from gaugecast.service import reports
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.learning_mode import decide, settled
 from gaugecast.service.patrolling import Patroller
-from gaugecast.service.reload import reload
+from gaugecast.service.reload import find_put_away, reload, tell_put_away
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
@@ -52,6 +53,8 @@ _TICK_S = 1.0
 _STUCK_S = 30.0
 #: The service manager is asked for so much more time whenever the recovery has got on.
 _EXTEND_S = 30.0
+#: A broker that does not confirm is waited for so long at the end; what it has not confirmed is sent again at a start.
+_DRAIN_S = 1.0
 
 log = get("gaugecast")
 
@@ -93,6 +96,7 @@ class Daemon:
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
+        self._learning = decide(settings.learning)
         self.status = Status(version=__version__)
         self.columns: tuple[StreamColumns, ...] = ()
 
@@ -143,15 +147,18 @@ class Daemon:
             log.error("died", trace=notes.trace)
         self.core = Core.open(self._setup(), self._ports(notes), progress=self._tell_progress)
         self._log_recovery()
-        self._child = learner_child(self.settings)
+        log.info("learning", what=str(self._learning))
+        self._child = learner_child(self.settings, self._learning)
         self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
             monitor=self._monitor,
             child=self._child,
+            learning=self._learning,
             metrics_url=f"http://{self.settings.http.host}:{self._web.port}/metrics",
         )
+        self.reporter.put_away = tell_put_away(find_put_away(self.core.pipeline, self.core.setup.fleets))
         self._transitions = TransitionLog()
         self._commands = Commands(self.core, self._monitor, lambda: self.status)
 
@@ -185,10 +192,8 @@ class Daemon:
         return Health(age_s is None or age_s < _STUCK_S, "loop is stuck")
 
     def _setup(self) -> Setup:
-        settings = self.settings
-        return Setup(
-            resolve_fleets(settings), settings.loop, settings.storage, settings.learning, settings.mqtt.watch_drops
-        )
+        settings, learning = self.settings, settled(self.settings.learning, self._learning)
+        return Setup(resolve_fleets(settings), settings.loop, settings.storage, learning, settings.mqtt.watch_drops)
 
     def _ports(self, notes: CrashNote) -> Ports:
         """The real world."""
@@ -232,14 +237,8 @@ class Daemon:
         for note in report.notes:
             log.warning("checkpoint", note=note)
         level = log.error if report.differing else log.info
-        level(
-            "recovered",
-            checkpoint=report.from_seq,
-            inputs=report.inputs,
-            outputs=report.outputs,
-            differing=report.differing,
-            seconds=round(report.seconds, 3),
-        )
+        counted = {"inputs": report.inputs, "outputs": report.outputs, "differing": report.differing}
+        level("recovered", checkpoint=report.from_seq, **counted, seconds=round(report.seconds, 3))
 
     # -- the main loop
 
@@ -264,7 +263,7 @@ class Daemon:
     def on_tick(self, now_s: float) -> None:
         """Once a second: judge the models, publish snapshots for other threads, say READY."""
         self.core.look_after()
-        self._monitor.look(now_s)
+        self._monitor.look(now_s, runs=self._child is None or self._child.pid is not None)
         if self._child is not None:
             self._child.watch(now_s, self._monitor.heard_at_s)
         self.status = status = self.reporter.look(now_s)
@@ -295,6 +294,8 @@ class Daemon:
         for one in self._beside:
             one.close()
         if self._child is not None:
-            self._child.close()
-        self.core.drain()
+            self._child.ask_to_end()
+        self.core.drain(patience_s=_DRAIN_S)
         self.core.close()
+        if self._child is not None:
+            self._child.close()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from gaugecast.config.schema import Settings
 from gaugecast.logs import get
+from gaugecast.status import LearningStatus
 
 log = get("gaugecast")
 
@@ -18,7 +19,8 @@ _BACKOFF_S, _BACKOFF_MAX_S = 1.0, 60.0
 _LONG_S = 600.0
 #: One that says nothing for so long hangs: TensorFlow is imported and an update compiled in a fraction of it.
 _SILENT_S = 300.0
-_STOP_S = 5.0
+#: After it was asked to end; the loop's own end goes on meanwhile. Killing it loses some lessons, nothing else.
+_STOP_S = 2.0
 
 
 class LearnerChild:
@@ -41,6 +43,7 @@ class LearnerChild:
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at_s = self._start_at_s = float("-inf")
         self._backoff_s = _BACKOFF_S
+        self._asked_at_s: float | None = None  # to end
 
     @property
     def pid(self) -> int | None:
@@ -81,23 +84,26 @@ class LearnerChild:
         log.warning("learner ended", how=how, again_in_s=self._backoff_s)
         self._backoff_s = min(2 * self._backoff_s, _BACKOFF_MAX_S)
 
+    def ask_to_end(self) -> None:
+        """Let it end, while we do what else there is to do."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            self._asked_at_s = time.monotonic()
+
     def close(self) -> None:
-        """Ask it to end, and see to it."""
+        """See to it that it has ended: it is killed `_STOP_S` after it was asked to."""
         if self._child is None or self._child.poll() is not None:
             return
-        self._child.terminate()
+        if self._asked_at_s is None:
+            self.ask_to_end()
+        assert self._asked_at_s is not None
         try:
-            self._child.wait(_STOP_S)
+            self._child.wait(max(0.0, self._asked_at_s + _STOP_S - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
 
 
-def learner_child(settings: Settings) -> LearnerChild | None:
-    """The child that the configuration asks for, if this installation can learn."""
-    if settings.learning.mode != "child":
-        return None
-    if importlib.util.find_spec("tensorflow") is None:
-        log.warning("not learning", why="learning.mode is child, and TensorFlow is not installed; forecasts go on")
-        return None
-    return LearnerChild(Path(settings.source))
+def learner_child(settings: Settings, learning: LearningStatus) -> LearnerChild | None:
+    """The child that learns, where it is a child that does."""
+    return LearnerChild(Path(settings.source)) if learning.mode == "child" else None

@@ -8,13 +8,14 @@ import signal
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.errors import AlreadyRunning, StorageError
+from gaugecast.errors import AlreadyRunning, ConfigError, Defect, GaugecastError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
@@ -23,6 +24,7 @@ from gaugecast.logs import get
 from gaugecast.loop.recovery import restore_newest
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
+from gaugecast.service.learning_mode import INSTALL, has_tensorflow
 from gaugecast.service.warming import warm
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from gaugecast.storage.models import ModelStore
@@ -32,7 +34,7 @@ log = get("gaugecast.learn")
 _NICE = 10
 _ASK_S = 10.0
 #: After SIGTERM a compilation may hold the main thread for longer than anybody waits.
-_END_S = 3.0
+_END_S = 1.0
 #: Weights are not written where less would be left for the ledger.
 _RESERVE_BYTES = 128 << 20
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +61,12 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
     Args:
         settings: Of the daemon.
         parent: Process id of the daemon whose child we are; we end with it.
+
+    Raises:
+        ConfigError: TensorFlow is not installed.
     """
+    if not has_tensorflow():
+        raise ConfigError(f"learning is not possible: TensorFlow is not installed ({INSTALL})")
     directory = settings.storage.directory
     stopping = Stopping()
     _watch_signals(stopping)
@@ -94,8 +101,23 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
         warm=warm_all,
     )
     stopping.process, process.stopping = process, stopping.asked
-    process.run()
+    try:
+        process.run()
+    except GaugecastError:
+        raise
+    except Exception as exc:  # TensorFlow's traces have sixty lines and more: one says where, the rest is its own
+        raise Defect(f"the learner died: {type(exc).__name__}: {_first_line(exc)} ({_where(exc)})") from exc
     log.info("stopped")
+
+
+def _first_line(exc: Exception) -> str:
+    return next(iter(str(exc).splitlines()), "")[:300]
+
+
+def _where(exc: Exception) -> str:
+    """The last places of ours on the way to where it was raised, the innermost first."""
+    ours = [one for one in traceback.extract_tb(exc.__traceback__) if "gaugecast" in one.filename]
+    return ", called from ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(ours[-3:]))
 
 
 def _restore_newest(directory: Path, reader: LedgerReader, new: NewPipeline) -> tuple[Pipeline, int]:

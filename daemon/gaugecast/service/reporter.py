@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
+import msgspec
+
 from gaugecast import __version__
 from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.schema import Settings
@@ -21,7 +23,17 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import reports
 from gaugecast.service.learner_child import LearnerChild
 from gaugecast.service.learner_monitor import LearnerMonitor
-from gaugecast.status import BrokerStatus, FleetCounts, FleetStatus, PublishingStatus, Rates, Status, StorageStatus
+from gaugecast.service.learning_mode import START_UNIT
+from gaugecast.status import (
+    BrokerStatus,
+    FleetCounts,
+    FleetStatus,
+    LearningStatus,
+    PublishingStatus,
+    Rates,
+    Status,
+    StorageStatus,
+)
 from gaugecast.storage import checkpoints
 from gaugecast.storage.backup import last_backup_s
 
@@ -40,11 +52,13 @@ class Reporter:
         core: The daemon's core; read are its link, loop, publisher, pipeline, ledger, writer, roles and directory.
         monitor: What the learner told.
         child: The learner as a child of ours.
+        learning: Whether anything is learned, and by whom.
         clock: Monotonic seconds.
 
     Attributes:
         settings: Those in force; a reload puts the new ones here.
         reload_refused: Why the last reload changed nothing; a reload says.
+        put_away: Models in force that the last reload, or this start, had no place for.
     """
 
     def __init__(
@@ -54,12 +68,15 @@ class Reporter:
         settings: Settings,
         monitor: LearnerMonitor,
         child: LearnerChild | None,
+        learning: LearningStatus | None = None,
         metrics_url: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.reload_refused: str | None = None
+        self.put_away: list[str] = []
         self._core, self._monitor, self._child = core, monitor, child
+        self._learning = learning or LearningStatus()
         self._metrics_url, self._began_s = metrics_url, clock()
         self._heard_at_s = self._began_s  # when we were last connected to what sends readings
         self._totals_at_start: dict[str, Totals] = core.pipeline.totals()
@@ -88,11 +105,22 @@ class Reporter:
             storage=storage,
             rates=self._rates_of(fleets, now_s),
             fleets=fleets,
+            learning=self._learning_now(),
+            skill_half_life=self._core.pipeline.limits.skill_half_life,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
+            put_away=self.put_away,
             warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )
+
+    def _learning_now(self) -> LearningStatus:
+        """A unit that has never spoken is most likely not enabled."""
+        if self._monitor.heard:
+            return msgspec.structs.replace(self._learning, heard=True)
+        if self._learning.mode != "unit":
+            return self._learning
+        return msgspec.structs.replace(self._learning, why=f"not heard of yet ({START_UNIT})")
 
     def _broker(self, now_s: float) -> BrokerStatus:
         side, mqtt = self._core.link.subscriber, self.settings.mqtt
@@ -210,14 +238,16 @@ class Reporter:
     def _fleet(self, name: str, part: FleetPipeline, counts: FleetCounts, now_s: float) -> FleetStatus:
         standing = self._core.roles.standing(name)
         ended = 0 if self._child is None else self._child.failures_total
-        scores = reports.scores_of(part)
+        learner = self._monitor.state(name, now_s, failures=ended + standing.refused_total)
+        if learner is not None and learner.steps_left is not None:
+            learner = msgspec.structs.replace(learner, eta_s=reports.time_for(part, learner.steps_left))
         return FleetStatus(
             counts=counts,
             streams=reports.streams_of(part),
             model=None if part.in_force is None else part.in_force.version,
-            shadow=reports.shadow_of(part, scores, self.settings.learning.promote_after),
-            features=scores,
-            learner=self._monitor.state(name, now_s, failures=ended + standing.refused_total),
+            shadow=reports.shadow_of(part, self._core.roles.trial(part)),
+            features=reports.scores_of(part),
+            learner=learner,
             rollbacks_total=standing.rollbacks_total,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from gaugecast.control import StreamRow, StreamsQuery
 from gaugecast.forecast.body import QUALITY
 from gaugecast.forecast.skill import skill
-from gaugecast.loop.model_roles import measured
+from gaugecast.loop.trial import Trial
 from gaugecast.metrics import StreamColumns
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -46,14 +45,27 @@ def scores_of(part: FleetPipeline) -> dict[str, FeatureStatus]:
     }
 
 
-def shadow_of(part: FleetPipeline, scores: Mapping[str, FeatureStatus], promote_after: int) -> Shadow | None:
+def shadow_of(part: FleetPipeline, trial: Trial | None) -> Shadow | None:
     """The model on trial, if there is one."""
-    if part.shadow is None:
+    if part.shadow is None or trial is None:
         return None
-    steps, _ = measured(part, part.shadow)
-    skills = [score.shadow_skill for score in scores.values() if score.shadow_skill is not None]
-    mean = sum(skills) / len(skills) if skills else None
-    return Shadow(version=part.shadow.version, steps=int(steps), promote_after=promote_after, skill=mean)
+    hopeless = trial.steps > 0 and trial.skill < trial.wanted_skill
+    left = max(0.0, trial.wanted_steps - trial.steps)
+    return Shadow(
+        version=part.shadow.version,
+        steps=int(trial.steps),
+        promote_after=trial.wanted_steps,
+        skill=trial.skill if trial.steps > 0 else None,
+        wanted_skill=trial.wanted_skill,
+        eta_s=None if hopeless else time_for(part, left),
+    )
+
+
+def time_for(part: FleetPipeline, steps: float) -> float | None:
+    """Seconds that so many steps of all streams together take; `None` where no stream speaks."""
+    live = part.table.live_slots()
+    speaking = len(live) - int(part.table["stale"][live].sum())
+    return steps / speaking * part.fleet.period_ns / 1e9 if speaking else None
 
 
 def known(value: float) -> float | None:

@@ -243,6 +243,28 @@ STREAMS = Row(
             ),
         ),
         Panel(
+            "Silent streams",
+            "By name, of those with series of their own: they have said nothing for `stale_after`.",
+            (Query(f'gaugecast_stream_quality{{{FLEET}, flag="stale"}} == 1'),),
+            kind="table",
+            width=12,
+            instant=True,
+            unit="none",
+        ),
+        Panel(
+            "Late readings",
+            "Share that was older than what had been taken already; counted, never forecast from.",
+            (
+                Query(
+                    f'sum by (fleet) (rate(gaugecast_readings_total{{{FLEET}, outcome="late"}}[$__rate_interval]))'
+                    f" / sum by (fleet) (rate(gaugecast_readings_received_total{{{FLEET}}}[$__rate_interval]))",
+                    "{{fleet}}",
+                ),
+            ),
+            unit="percentunit",
+            lowest=0,
+        ),
+        Panel(
             "Model in force",
             "The weights that forecast now; `persistence` repeats the last value.",
             (Query(f"gaugecast_model_in_force{{{FLEET}}} == 1"),),

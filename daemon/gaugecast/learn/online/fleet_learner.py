@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,11 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 #: With more streams than that, batches are larger: windows in one update, and how many of them are new.
 _FEW_STREAMS = 4
 _SEGMENTS_MANY, _NEWEST_MANY = 8, 4
+#: A first model learns so often from each step that it is shown, until it has made so many updates: where a reading
+#: comes once a minute, it is the readings that are few, not the time between them.
+_REPEATS, _FEW_UPDATES = 8, 1000
+#: On trial, weights are renewed after so much more learning, too: the first ones know little.
+_MORE = 1.25
 #: Versions of ours that are recognised when the loop names them.
 _REMEMBERED = 1000
 _LEAST_WEIGHT = 1e-6
@@ -47,6 +53,7 @@ class FleetLearner:
         self.streams: set[str] = set()
         self.versions: deque[str] = deque([self.model.manifest.version], maxlen=_REMEMBERED)
         self._next_at_s = float("-inf")
+        self._renewed_at = 0.0  # updates at which weights on trial are renewed before their time
         self._rate = LEARNING_RATE
         self._settings = settings
         self._random = np.random.default_rng(settings.seed)
@@ -87,8 +94,12 @@ class FleetLearner:
         self.streams.update(chosen)
         return newcomers
 
-    def learn(self) -> bool:
-        """One update; False where there is nothing new to learn from."""
+    def learn(self, before_compiling: Callable[[], object] = lambda: None) -> bool:
+        """One update; False where there is nothing new to learn from.
+
+        Args:
+            before_compiling: Called where the update is going to take seconds.
+        """
         for loss in self.feeder.take_losses():
             self.rate.add(loss)
         if len(self.streams) > _FEW_STREAMS and not self._many:
@@ -96,11 +107,35 @@ class FleetLearner:
             self.feeder.trainer.resize(segments=_SEGMENTS_MANY, newest=_NEWEST_MANY)
         if self.rate.rate != self._rate:
             self._rate = self.feeder.trainer.learning_rate = self.rate.rate
-        if not self.feeder.trainer.step():
+        trainer = self.feeder.trainer
+        if trainer.compiles_next and trainer.due:
+            before_compiling()
+        if not trainer.step() and not (self._is_hungry and trainer.step_again()):
             return False
         self._learned = True
         self.updates_total += 1
         return True
+
+    @property
+    def _is_hungry(self) -> bool:
+        """Whether what was shown has not been learned from often enough yet."""
+        trainer = self.feeder.trainer
+        often = min(_FEW_UPDATES, _REPEATS * (trainer.observed_total - trainer.window * len(self.streams)))
+        return not self.forced and 0 < self.updates_total < often
+
+    @property
+    def updates_wanted(self) -> int | None:
+        """After so many it goes into shadow; `None` where it has been there."""
+        return None if self.forced or self.handovers_total else self._settings.shadow_after
+
+    @property
+    def steps_left(self) -> int | None:
+        """Steps of the sampled streams until it goes into shadow, about."""
+        if self.updates_wanted is None:
+            return None
+        trainer = self.feeder.trainer
+        begin = max(0, (trainer.window + 1) * len(self.streams) - trainer.observed_total)
+        return begin + -(-max(0, self.updates_wanted - self.updates_total) // _REPEATS)
 
     def take_back(self, model: Model) -> None:
         """The loop has rolled back: go on from there, more carefully."""
@@ -115,7 +150,8 @@ class FleetLearner:
 
     def ready(self, now_s: float) -> bool:
         """Whether weights are due to be handed over."""
-        if not self._learned or now_s < self._next_at_s:
+        early = not self.forced and self.updates_total >= self._renewed_at
+        if not self._learned or not (early or now_s >= self._next_at_s):
             return False
         return self.forced or self.handovers_total > 0 or self.updates_total >= self._settings.shadow_after
 
@@ -138,12 +174,14 @@ class FleetLearner:
     def note_handed(self, model: Model, now_s: float) -> None:
         """The loop has taken these weights."""
         self.model, self._learned, self._next_at_s = model, False, now_s + self._settings.every_s
+        self._renewed_at = _MORE * self.updates_total
         self.versions.append(model.manifest.version)
         self.handovers_total += 1
 
     def note_failure(self, now_s: float) -> None:
         """They could not be stored, or the loop did not take them: later ones will be offered."""
         self.failures_total += 1
+        self._renewed_at = float("inf")
         self._next_at_s = now_s + self._settings.every_s
 
 

@@ -7,6 +7,7 @@ gone before it has read them are skipped, from the newest checkpoint on.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +67,7 @@ class LearnerProcess:
         self.settings = settings
         self.stopping = False
         self.follower = Follower(settings, reader=reader, restore=restore, store=store)
-        self._store, self._ask = store, ask
+        self._reader, self._store, self._ask = reader, store, ask
         self._remember, self._warm = remember, warm
         self._seconds, self._cpu_s, self._sleep = seconds, cpu_s, sleep
         self._report_at_s = 0.0
@@ -78,6 +79,7 @@ class LearnerProcess:
         while not self.stopping:
             try:
                 if not following:
+                    self._tell_all("starting")
                     self.follower.begin()
                 following = True
                 rest_s = self.turn()
@@ -105,13 +107,16 @@ class LearnerProcess:
     def _follow(self) -> bool:
         """Take a slice of the ledger and learn from it; whether there was any."""
         learners = self.follower.learners
-        hurry = self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
         steps = 2 * sum(len(learner.streams) for learner in learners.values())
+        # A reading a minute is always a minute newer than the last: behind is who has many to take, too.
+        many = self._reader.last_seq - self.follower.seq > max(_SLICE_MOST, steps)
+        hurry = many and self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
         if not self.follower.take_slice(_HURRY_SLICE if hurry else max(_SLICE_LEAST, min(_SLICE_MOST, steps))):
             return False
-        for learner in learners.values():
-            while learner.learn() and not hurry and not self.stopping:
-                pass
+        for fleet, learner in learners.items():
+            while learner.learn(functools.partial(self._tell, fleet, doing="compiling")) and not hurry:
+                if self.stopping:
+                    break
         return True
 
     def _hand_over(self, fleet: str, learner: FleetLearner, now_s: float) -> None:
@@ -136,16 +141,29 @@ class LearnerProcess:
             return
         self._report_at_s = now_s + _REPORT_S
         for fleet, facts in self._facts().items():
-            try:
-                self._ask({"command": "learner", "fleet": fleet, "lag_s": self.follower.behind_s, **facts})
-            except GaugecastError:
-                return  # the loop is down or busy; it will come back
+            if not self._tell(fleet, lag_s=self.follower.behind_s, **facts):
+                return
+
+    def _tell(self, fleet: str, **facts: Any) -> bool:
+        """Report on a fleet; False where the loop is down or busy: it will come back."""
+        try:
+            self._ask({"command": "learner", "fleet": fleet, **facts})
+        except GaugecastError:
+            return False
+        return True
+
+    def _tell_all(self, doing: str) -> None:
+        for fleet in self.settings.fleet:
+            if not self._tell(fleet, doing=doing):
+                return
 
     def _facts(self) -> dict[str, dict[str, Any]]:
         """What is told of each fleet, of those too that are left in peace: else the loop would take us for hung."""
         learned = {
             fleet: {
                 "updates_total": learner.updates_total,
+                "updates_wanted": learner.updates_wanted,
+                "steps_left": learner.steps_left,
                 "failures_total": learner.failures_total,
                 "drift_total": learner.rate.drifts_total,
                 "handovers_total": learner.handovers_total,

@@ -84,7 +84,9 @@ class OnlineLearner:
         self._random = np.random.default_rng(seed)
         self._tracks: dict[Hashable, Track] = {}
         self._moved: dict[Hashable, None] = {}  # streams with news, in the order in which they had it
-        self.updates_total = 0
+        self._compiled = compiled
+        self._uncompiled = {segments} if compiled else set()  # sizes of batches that are still to be
+        self.updates_total = self.observed_total = 0
 
     @property
     def learning_rate(self) -> float:
@@ -97,7 +99,19 @@ class OnlineLearner:
 
     def resize(self, *, segments: int, newest: int) -> None:
         """Other batches from the next update on; each new size compiles once."""
+        if segments != self._segments and self._compiled:
+            self._uncompiled.add(segments)
         self._segments, self._newest = segments, newest
+
+    @property
+    def window(self) -> int:
+        """Steps that a stream must have before anything is learned from it."""
+        return self._window
+
+    @property
+    def compiles_next(self) -> bool:
+        """Whether the next update takes seconds, since batches of its size have not been compiled yet."""
+        return self._segments in self._uncompiled
 
     @property
     def due(self) -> bool:
@@ -120,6 +134,7 @@ class OnlineLearner:
         if track is None:
             track = self._tracks[stream] = Track(self._like(x, state_before), span=self._span, stride=self._every)
         track.add(x, state_before, target, fresh=fresh)
+        self.observed_total += 1
         if track.count % self._every == 0 and track.newest() is not None:
             self._moved[stream] = None
 
@@ -151,11 +166,12 @@ class OnlineLearner:
     def step(self) -> bool:
         """`update` without reading the weights back, which takes a sixth of it; False where nothing new has come."""
         chosen = self._take_newest()
-        if not chosen:
-            return False
-        self._learn(chosen + self._draw_replay(self._segments - len(chosen)))
-        self.updates_total += 1
-        return True
+        return bool(chosen) and self._learn(chosen + self._draw_replay(self._segments - len(chosen)))
+
+    def step_again(self) -> bool:
+        """A step of descent on windows that were learned before; False where there are none yet."""
+        chosen = self._draw_replay(self._segments) if self._tracks else []
+        return bool(chosen) and self._learn([(track, start, 1.0) for track, start, _ in chosen])
 
     def _take_newest(self) -> list[tuple[Track, int, float]]:
         """Newest windows of streams that wait for their turn, (track, first step, weight); none that was cut since.
@@ -185,7 +201,7 @@ class OnlineLearner:
         starts = [(tracks[i], tracks[i].draw(self._random)) for i in drawn]
         return [(track, start, self._replay_weight) for track, start in starts if start is not None]
 
-    def _learn(self, chosen: list[tuple[Track, int, float]]) -> None:
+    def _learn(self, chosen: list[tuple[Track, int, float]]) -> bool:
         """Fill the batch's fixed shape from at least one window; what stays empty has no weight."""
         first, start, _ = chosen[0]
         like = first.window(start)
@@ -203,6 +219,9 @@ class OnlineLearner:
         for (track, _, _), found in zip(chosen, error.reshape(self._segments, rows).mean(axis=1), strict=False):
             if np.isfinite(found):
                 track.error += _ERROR_SHARE * (float(found) - track.error)
+        self._uncompiled.discard(self._segments)
+        self.updates_total += 1
+        return True
 
     @staticmethod
     def _widths(like: Window) -> tuple[int, int, int]:
