@@ -83,7 +83,7 @@ def test_a_recorded_series_is_forecast_better_than_its_last_value_within_weeks()
     fleet, batches = load(ett("ETTh1"), Split(0, 0, 800))
     report = backtest(fleet, batches, Split(0, 300, 500), units=(32,), with_baselines=False)
     (score,) = report.forecasters[0].scores
-    assert score.count == 500 * 7
-    assert score.skill is not None
-    assert score.skill > 0.02
+    assert score.overall.count == 500 * 7
+    assert score.overall.skill is not None
+    assert score.overall.skill > 0.02
     assert min(one.skill or 0.0 for one in score.per_feature.values()) > -0.05

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from gaugecast import events
 from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.control import (
@@ -32,8 +33,9 @@ from gaugecast.control import (
     call,
 )
 from gaugecast.errors import CommandRefused, ConfigError, StorageError, WrongUse
-from gaugecast.history import read_csv
-from gaugecast.records import Output
+from gaugecast.history import FileColumns, read_inputs
+from gaugecast.ledger import Ledger
+from gaugecast.records import Commit, Order, Output, Verdict
 from gaugecast.service.daemon import Daemon
 from gaugecast.service.replaying import fleet_called, replay_inputs, replay_ledger
 from gaugecast.status import Status
@@ -245,6 +247,7 @@ def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
         one.ask(HandOver(fleet="tanks", version=version, reason="asked"))
         roles = lambda: one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]  # noqa: E731
         wait_until(lambda: "shadow" in roles(), what="a model in shadow")
+        assert roles()["shadow"]["skill"] is None, "expected no skill of what was not scored, rather than 0"
         say(world, "plant/b", 0, 30, level=lambda i: 3.0 + i % 4)
         settled(world, "tanks", 30)
         one.ask(Promote(fleet="tanks"))
@@ -276,8 +279,8 @@ def test_a_reload_brings_a_fleet_and_a_broken_file_changes_nothing(
         assert (left.received, left.stepped, left.forecasts) == (3, 3, 3)
 
 
-def test_a_file_of_readings_is_forecast_by_the_model_in_the_store(tmp_path: Path, broker: Mosquitto) -> None:
-    """`replay --csv`: through a pipeline of its own, the daemon's ledger untouched."""
+def test_a_file_of_readings_is_forecast_by_the_model_in_force(tmp_path: Path, broker: Mosquitto) -> None:
+    """`replay --csv`: not by the one that was imported last; through a pipeline of its own."""
     with running(tmp_path, broker) as one:
         settings = one.daemon.settings
     fleet = fleet_called(resolve_fleets(settings), None)
@@ -285,8 +288,18 @@ def test_a_file_of_readings_is_forecast_by_the_model_in_the_store(tmp_path: Path
         fleet_called((fleet,), "ships")
     file = tmp_path / "past.csv"
     file.write_text("time,level\n" + "".join(f"{T0 + i},{3 + i % 4}\n" for i in range(12)))
-    ModelStore(one.state).add("tanks", random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1))
-    made: list[Output] = []
-    pipeline = replay_inputs(settings, fleet, read_csv(file, fleet, time_column="time"), each=made.append)
-    assert len(made) == 12
-    assert pipeline.parts["tanks"].in_force is not None
+    store, versions = ModelStore(one.state), []
+    for seed in (1, 2, 3):
+        model = random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=seed)
+        versions.append(store.add("tanks", model))
+    found: list[str] = []
+    for event in (None, events.ModelInstalled("in_force", versions[0]), events.ShadowPromoted(versions[1])):
+        if event is not None:
+            ledger = Ledger.open(one.state, settings.storage)
+            ledger.commit(Commit([Order(event, "tanks").stamped(T0 * 10**9)], [Verdict.NONE], []))
+            ledger.close()
+        made: list[Output] = []
+        part = replay_inputs(settings, fleet, read_inputs(file, fleet, FileColumns("time")), each=made.append)
+        assert len(made) == 12
+        found.append("" if part.in_force is None else part.in_force.version)
+    assert found == ["", versions[0], versions[1]]

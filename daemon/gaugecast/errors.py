@@ -15,6 +15,7 @@ class ExitCode(enum.IntEnum):
     DEFECT = 70
     STORAGE = 74
     CONFIG = 78
+    INTERRUPTED = 130
 
     @property
     def meaning(self) -> str:
@@ -30,6 +31,7 @@ _MEANINGS = {
     ExitCode.DEFECT: "a defect, or another client took one of our client ids, or another process our HTTP port",
     ExitCode.STORAGE: "storage failed, or the state directory cannot be written",
     ExitCode.CONFIG: "bad configuration, or the state directory is in use",
+    ExitCode.INTERRUPTED: "of `train` and `tune`: ended by Ctrl-C; what was learned so far is kept",
 }
 
 
@@ -69,6 +71,10 @@ class StorageFull(StorageError):
 
 class StorageBusy(StorageError):
     """Another process holds the ledger's lock. The caller keeps the same rows and commits them again."""
+
+
+class StorageDamaged(StorageError):
+    """Rows or pages are not those that were written. What was asked for cannot be had; what lies elsewhere can."""
 
 
 class AlreadyRunning(GaugecastError):

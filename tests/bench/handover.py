@@ -12,8 +12,8 @@ from bench.results import Bound, Result
 from gaugecast import events
 from gaugecast.config.schema import Learning, Loop
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.online.pupil import Pupil
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.online.fleet_learner import FleetLearner
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.model import Model, seal_model
@@ -60,16 +60,16 @@ def _models(fleet: Fleet) -> list[Model]:
 def measure_update() -> Result:
     """One update for a station of seven variables, compiled, as the learner's process makes it."""
     fleet = _fleet(7)
-    pupil = Pupil(fleet, None, Learning(streams=1), forced=True)
-    rows, inputs = 7, pupil.model.manifest.input_size
+    learner = FleetLearner(fleet, None, Learning(streams=1), forced=True)
+    rows, inputs = 7, learner.model.manifest.input_size
     state = np.zeros((rows, 2 * UNITS), np.float32)
     rng = np.random.default_rng(0)
     took_ms = []
     for step in range(2 * UPDATES + 60):
         x, target = rng.standard_normal((rows, inputs)), rng.standard_normal((rows, 1))
-        pupil.student.learner.observe(x.astype(np.float32), state, target.astype(np.float32), fresh=step == 0)
+        learner.feeder.trainer.observe(x.astype(np.float32), state, target.astype(np.float32), fresh=step == 0)
         began = time.process_time()  # CPU: the learner is nice, so a busy machine makes it wait as long as it likes
-        if pupil.learn() and step >= 60:
+        if learner.learn() and step >= 60:
             took_ms.append(1e3 * (time.process_time() - began))
     note = f"{len(took_ms)}, LSTM({UNITS}), 12 steps, seven rows; nine of ten {np.percentile(took_ms, 90):.2f}"
     return Result("update_ms", "ms", took_ms, bound=Bound("≤", 3.0), note=f"processor time of {note}")

@@ -18,7 +18,7 @@ from bench.scale import Scale
 from gaugecast import events
 from gaugecast.config.schema import Learning, Settings, Storage
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
 from gaugecast.records import Commit, Input, Order, Verdict
@@ -95,7 +95,7 @@ class Plant:
     @property
     def updates(self) -> int:
         """Made so far."""
-        return sum(pupil.updates_total for pupil in self._learner.follower.pupils.values())
+        return sum(fleet_learner.updates_total for fleet_learner in self._learner.follower.learners.values())
 
     def second(self) -> None:
         """What comes in one second, and what the learner makes of it."""

@@ -19,9 +19,11 @@ from gaugecast.cli.help import use_our_help
 from gaugecast.cli.init import init_command
 from gaugecast.cli.learn import learn_command
 from gaugecast.cli.models import models_app
+from gaugecast.cli.predict import predict_command
 from gaugecast.cli.quarantine import quarantine_command
 from gaugecast.cli.replay import replay_command
 from gaugecast.cli.run import run_command
+from gaugecast.cli.state import state_command
 from gaugecast.cli.status import status
 from gaugecast.cli.streams import streams_app
 from gaugecast.cli.train import train_command
@@ -69,6 +71,8 @@ app.command("export")(export_command)
 app.command("quarantine")(quarantine_command)
 app.command("replay")(replay_command)
 app.command("backtest")(backtest_command)
+app.command("predict")(predict_command)
+app.command("state")(state_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.add_typer(models_app, name="models")

@@ -92,6 +92,9 @@ def import_model(
     source: Annotated[Path, typer.Argument(help="A folder with model.json and weights.npz, or a .keras file.")],
     config: ConfigFile = None,
     fleet: FleetName = None,
+    forecaster: Annotated[
+        bool, typer.Option("--forecaster", help="It forecasts, although it gives as many steps as it is fed.")
+    ] = False,
 ) -> None:
     """Check a model against its fleet and store it; `models shadow` then tries it."""
     settings = read_settings(config)
@@ -99,8 +102,9 @@ def import_model(
     if source.suffix == ".keras":
         from gaugecast.learn.keras_models.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
 
-        model: Model = import_keras(source, wanted)
+        model: Model = import_keras(source, wanted, forecaster=forecaster)
     else:
+        _refuse_detector(source)
         found = load_model(source)
         made_by = f"imported: {found.manifest.provenance.get('made_by', source.name)}"  # no longer the learner's
         provenance = {**found.manifest.provenance, "made_by": made_by}
@@ -108,6 +112,21 @@ def import_model(
     check_fits(model, wanted)
     version = ModelStore(settings.storage.directory).add(wanted.name, model)
     typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
+
+
+def _refuse_detector(source: Path) -> None:
+    """A folder may hold what is no forecaster.
+
+    Raises:
+        ModelError: With what it is, and what it is for.
+    """
+    from gaugecast.learn.autoencoder.saved import holds_detector
+
+    if source.is_dir() and holds_detector(source):
+        raise ModelError(
+            f"{source}: expected a forecaster, found a detector of `gaugecast autoencoder`: it is not served, but "
+            f"scored with `gaugecast backtest FILES --model {source}`"
+        )
 
 
 @models_app.command("shadow")

@@ -65,15 +65,16 @@ def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
 
 
 def _replay_file(settings: Settings, path: Path, name: str | None, time_column: str | None, each: object) -> None:
-    from gaugecast.history import read_csv
+    from gaugecast.history import FileColumns, read_inputs
     from gaugecast.service.replaying import fleet_called, replay_inputs
     from gaugecast.service.reports import scores_of
 
     fleet = fleet_called(resolve_fleets(settings), name)
-    batches = read_csv(path, fleet, time_column=time_column)
-    pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
-    part = pipeline.parts[fleet.name]
-    table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {part.totals.forecasts} forecasts")
+    batches = read_inputs(path, fleet, FileColumns(time_column or ""))
+    part = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
+    by = "the last value, for no model is in force" if part.in_force is None else f"model {part.in_force.version}"
+    title = f"{path.name}: {part.totals.forecasts} forecasts by {by}"
+    table = Table("feature", "mean |residual|", "skill", title=title)
     for feature, score in scores_of(part).items():
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
         table.add_row(feature, error, show_skill(score.skill))

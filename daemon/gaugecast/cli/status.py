@@ -145,7 +145,11 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
             yield "on trial", _shadow(name, fleet.shadow)
     if answer.degraded:
         yield "degraded", Text(", ".join(answer.degraded), style="bold red")
-    for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
+    for name, trouble in (
+        ("damaged", answer.storage.damage),
+        ("not known", answer.storage.fault),
+        ("reload", answer.reload_refused),
+    ):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
     for warning in answer.warnings:

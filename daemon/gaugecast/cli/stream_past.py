@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import numpy as np
 
 from gaugecast.control import StreamRow
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.rows import HistoryPage
-from gaugecast.records import Float64
+from gaugecast.ledger.rows import HistoryPage, PastForecasts
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -32,7 +32,9 @@ def read_past(directory: Path, rows: Sequence[StreamRow], steps: int) -> list[Pa
     fleet, stream = rows[0].fleet, rows[0].stream
     with LedgerReader(directory) as ledger:
         places = _places(ledger, fleet, [row.feature for row in rows])
-        page = next(ledger.history(fleet, stream, most=steps), HistoryPage([], []))
+        page = next(ledger.history(fleet, stream, most=steps), None)
+    if page is None:
+        return [Past(row.feature, [], [], []) for row in rows]
     return [
         _past(page, row.feature, place, g, len(rows)) for g, (row, place) in enumerate(zip(rows, places, strict=True))
     ]
@@ -52,23 +54,27 @@ def _places(ledger: LedgerReader, fleet: str, features: Sequence[str]) -> list[i
 
 def _past(page: HistoryPage, feature: str, place: int, g: int, features: int) -> Past:
     """Each reading, and the forecast that the output before it holds: that of the step before."""
-    readings, outputs = page.readings[::-1], page.outputs[::-1]
-    at_s, observed, expected = [], [], []
-    said, i = None, 0
-    for one in readings:
-        values: Float64 = np.frombuffer(one.values, "<f8")
-        while i < len(outputs) and outputs[i].seq < one.seq:
-            said, i = _first(outputs[i].forecast, g, features), i + 1
-        at_s.append(one.at_ns / 1e9)
-        observed.append(_known(values[place]) if place < len(values) else None)
-        expected.append(said)
-    return Past(feature, at_s, observed, expected)
+    readings, outputs = page.readings, page.outputs
+    said = _expected(outputs, g, features)
+    before = np.searchsorted(outputs.seqs[::-1], readings.seqs[::-1])  # how many outputs are older than each reading
+    values = readings.values[::-1]
+    observed = values[:, place] if place < values.shape[1] else np.full(len(readings), np.nan)
+    return Past(
+        feature,
+        (readings.at_ns[::-1] / 1e9).tolist(),
+        [_known(value) for value in observed.tolist()],
+        [said[count - 1] if count else None for count in before.tolist()],
+    )
 
 
-def _first(forecast: bytes, g: int, features: int) -> float | None:
-    values: Float64 = np.frombuffer(forecast, "<f8")
-    return _known(values[g]) if len(values) >= features else None
+def _expected(outputs: PastForecasts, g: int, features: int) -> list[float | None]:
+    """What each output expects of feature `g` next, oldest first; `None` of those of fewer features."""
+    forecasts = outputs.forecasts[::-1]
+    if forecasts.shape[1] < features:
+        return [None] * len(outputs)
+    whole = ~np.isnan(forecasts[:, features - 1])
+    return [_known(value) if known else None for value, known in zip(forecasts[:, g].tolist(), whole, strict=True)]
 
 
 def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return value if math.isfinite(value) else None

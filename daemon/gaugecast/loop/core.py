@@ -38,8 +38,11 @@ from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.topics import Pattern
 
-#: Pruning is looked after so often, and goes on at once while there is something to prune.
-_PRUNE_S = 10.0
+#: Sealing and pruning are looked after so often, or after so many readings, and go on with each round while there is
+#: something to do.
+_PRUNE_S, _PRUNE_ROWS = 10.0, 4096
+#: For each reading that comes so many rows are gone through; one is, four or five times, until it is sealed and gone.
+_PRUNE_SHARE = 6
 #: So long the checkpoint writer is waited for at the end.
 _WRITER_S = 30.0
 
@@ -141,7 +144,7 @@ class Core:
             monotonic=ports.monotonic,
             alive=ports.alive,
         )
-        self._prune_at_s = 0.0
+        self._prune_at_s, self._unlooked = 0.0, 0
 
     @classmethod
     def open(cls, setup: Setup, ports: Ports, *, progress: Callable[[float], None] = lambda _: None) -> Self:
@@ -173,18 +176,18 @@ class Core:
     # -- the loop
 
     def turn(self) -> RoundFacts:
-        """One round of the commit protocol, and a slice of a checkpoint if one is due."""
+        """One round of the commit protocol, a slice of a checkpoint if one is due, some sealing and pruning."""
         facts = self.loop.turn()
         self.checkpointer.cost.add(facts.inputs, facts.stage_s.get("advance", 0.0))
         if not self.loop.holding:
             self.checkpointer.turn(self.ledger.last_seq, self._monotonic())
+            self._prune(len(facts.inputs))
         return facts
 
     def look_after(self) -> None:
-        """Now and then, between two rounds: judge the models, let go of what is too old."""
+        """Now and then, between two rounds: judge the models."""
         for order in self.roles.judge():
             self.order(order)
-        self._prune()
 
     def order(self, order: Order) -> None:
         """Let an event be taken with the next batch."""
@@ -272,15 +275,20 @@ class Core:
         fleets += [Fleet.from_json(event.spec) for event in told if isinstance(event, FleetConfigured)]
         return list(dict.fromkeys(Pattern.parse(text).filter for fleet in fleets for text in fleet.subscribe))
 
-    def _prune(self) -> None:
-        """Seal what is confirmed and let go of what is too old, if it is time, a little.
+    def _prune(self, inputs: int) -> None:
+        """Seal what is confirmed and let go of what is too old, if it is time: as much as keeps up with what comes.
 
         A disk that is full, locked or away only puts it off.
         """
         now_s = self._monotonic()
-        if now_s < self._prune_at_s or self.loop.holding:
+        self._unlooked += inputs
+        if now_s < self._prune_at_s and self._unlooked < _PRUNE_ROWS:
             return
-        self._prune_at_s = now_s + _PRUNE_S
+        self._prune_at_s, self._unlooked = now_s + _PRUNE_S, 0
+        floor_seq, rows = checkpoints.floor_seq(self.directory), inputs * _PRUNE_SHARE
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
-            if self.ledger.prune(checkpoints.floor_seq(self.directory)):
-                self._prune_at_s = now_s
+            while (gone := self.ledger.prune(floor_seq)) > 0:
+                rows -= gone
+                if rows <= 0:
+                    self._prune_at_s = now_s
+                    break

@@ -199,6 +199,8 @@ STATED = (
              of=_one(lambda s: s.storage.checkpoint_failures_total)),
     _counter("wal_copy_failures", "Attempts to copy the write-ahead log into the ledger's file that failed",
              of=_one(lambda s: s.storage.wal_copy_failures_total)),
+    _counter("ledger_damaged", "Places in the ledger that were found damaged: rows by their checksum, or pages",
+             of=_one(lambda s: s.storage.damaged_total)),
     _gauge("checkpoint_age_seconds", "Age of the newest valid checkpoint",
            of=_one(lambda s: s.storage.checkpoint_age_s)),
     _gauge("backup_age_seconds", "Age of the newest backup, where one was ever made",

@@ -13,7 +13,7 @@ import msgspec
 
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, nth_delivery, stream_id
 from gaugecast.payloads.instants import clock_of, latest_ns
 from gaugecast.records import Input, Message, Refused
 from gaugecast.topics import FieldPath, Template, path_text
@@ -47,7 +47,7 @@ class Taken(NamedTuple):
 class CarefulReader:
     """Reads every payload of one fleet, or of one feature of it where the topic names the feature."""
 
-    __slots__ = ("_clock", "_features", "_fleet", "_max_bytes", "_max_readings", "_stream")
+    __slots__ = ("_clock", "_features", "_fleet", "_hashed", "_max_bytes", "_max_readings", "_stream")
 
     def __init__(self, fleet: Fleet, position: int | None, max_payload_bytes: int, max_readings: int) -> None:
         self._fleet = fleet
@@ -58,6 +58,7 @@ class CarefulReader:
         self._max_readings = max_readings
         self._clock = clock_of(fleet) if fleet.time_path is not None else None
         self._stream = Template.parse(fleet.stream)
+        self._hashed: tuple[Message | None, int] = (None, 0)  # what is being read, and the name of its delivery
 
     def read(self, message: Message, route: Route, received_at_ns: int) -> Iterator[Taken]:
         """Each reading of a message, in order; one reject where the message cannot be split."""
@@ -71,6 +72,7 @@ class CarefulReader:
             return
         for place, reading in enumerate(readings):
             yield self._take(message, route, received_at_ns, root, reading, place)
+        self._hashed = (None, 0)
 
     def _parse(self, message: Message) -> Any:
         fleet, payload = self._fleet, message.payload
@@ -142,7 +144,13 @@ class CarefulReader:
             if type(sequence) is not int or abs(sequence) > LAST_SEQUENCE:
                 raise DecodeError("wrong_type", f"sequence: expected a whole number of 64 bits, got {_named(sequence)}")
             return received_at_ns, sequence, 0
-        return received_at_ns, 0, delivery_hash(message, place) if message.qos else 0
+        return received_at_ns, 0, self._delivery(message, place) if message.qos else 0
+
+    def _delivery(self, message: Message, place: int) -> int:
+        """Hashed once a message: an array may be a megabyte."""
+        if self._hashed[0] is not message:
+            self._hashed = message, delivery_hash(message)
+        return nth_delivery(self._hashed[1], place)
 
     def _stamp(self, root: Any, reading: Any, path: FieldPath) -> Any:
         stamp = self._find(root, reading, path)

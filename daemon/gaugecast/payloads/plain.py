@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gaugecast.batch import Inputs
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash, nth_delivery
 from gaugecast.payloads.instants import SCALE_NS, clock_of, column_ns, latest_ns
 from gaugecast.payloads.layout import UNPLAIN, compile_array, compile_object, decode_stamp
 from gaugecast.records import FIRST_NS, Bool, Float64, Kind, Message
@@ -182,8 +183,10 @@ class PlainReader:
     def _deliveries(self, found: Sequence[Found], count: int) -> list[int]:
         if self._stamped:
             return [0] * count
-        return [
-            delivery_hash(message, place) if message.qos else 0
-            for _, message, _, readings in found
-            for place in range(len(readings))
-        ]
+        made: list[int] = []
+        for _, message, _, readings in found:
+            if message.qos:
+                made += map(nth_delivery, repeat(delivery_hash(message)), range(len(readings)))
+            else:
+                made += [0] * len(readings)
+        return made

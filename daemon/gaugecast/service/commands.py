@@ -144,7 +144,8 @@ class Commands:
             roles = {}
             for role, expert in part.experts.items():
                 steps, gained = measured(part, expert)
-                roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
+                known = gained if steps > 0 else None  # 0 would say that it was scored, and is no better
+                roles[role] = {"version": expert.version, "steps": steps, "skill": known}
             standing = self._core.roles.standing(name)
             fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
         return {"fleets": fleets}

@@ -21,7 +21,7 @@ from gaugecast.files import make_private
 from gaugecast.ledger.reader import oldest_input
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
-from gaugecast.ledger.wal import WalCopier
+from gaugecast.ledger.wal import WalCopier, bound_bytes
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
@@ -34,6 +34,7 @@ from gaugecast.service import reports
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.patrolling import Patroller
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
@@ -143,7 +144,7 @@ class Daemon:
         self.core = Core.open(self._setup(), self._ports(notes), progress=self._tell_progress)
         self._log_recovery()
         self._child = learner_child(self.settings)
-        self._sweeper = Sweeper(self._directory)
+        self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
@@ -197,12 +198,12 @@ class Daemon:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
         def writer() -> CheckpointWriter:
-            return CheckpointWriter(
-                directory, storage, lambda: oldest_input(directory), WalCopier(directory / LEDGER_NAME)
-            )
+            wal = WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb))
+            return CheckpointWriter(directory, storage, lambda: oldest_input(directory), wal)
 
+        self._ledger = Ledger.open(directory, storage)
         return Ports(
-            ledger=Ledger.open(directory, storage),
+            ledger=self._ledger,
             dial=dial,
             writer=writer,
             store=ModelStore(directory),
@@ -261,7 +262,7 @@ class Daemon:
             self._notifier.beat()
 
     def on_tick(self, now_s: float) -> None:
-        """Once a second: judge the models, publish snapshots for other threads, prune, say READY."""
+        """Once a second: judge the models, publish snapshots for other threads, say READY."""
         self.core.look_after()
         self._monitor.look(now_s)
         if self._child is not None:
@@ -291,7 +292,8 @@ class Daemon:
     def shutdown(self) -> None:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self._notifier.stopping("draining")
-        self._sweeper.close()
+        for one in self._beside:
+            one.close()
         if self._child is not None:
             self._child.close()
         self.core.drain()

@@ -134,6 +134,8 @@ class Reporter:
             ledger_bytes=self._ask("ledger", self._ledger_bytes),
             disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
             quarantine_rows=self._ask("refused readings", lambda: int(core.ledger.quarantine_count)),
+            damaged_total=core.ledger.damages.total,
+            damage=core.ledger.damages.newest,
             checkpoint_age_s=self._ask("checkpoints", self._checkpoint_age_s),
             backup_age_s=self._ask("last backup", self._backup_age_s),
             checkpoints_total=self._checkpoints_total,
@@ -154,6 +156,7 @@ class Reporter:
     def _degraded(self, broker: BrokerStatus, publishing: PublishingStatus, storage: StorageStatus) -> list[str]:
         also = {
             "checkpoint": storage.checkpoint_failure is not None,
+            "damaged": storage.damage is not None,
             "qos": broker.lowered is not None,
             "refused": publishing.refused_rows is not None and publishing.refused_rows > 0,
             "storage_fault": storage.fault is not None,

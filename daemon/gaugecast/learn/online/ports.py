@@ -21,7 +21,7 @@ class StoredBatch(Protocol):
     def inputs(self) -> Sequence[Input]: ...
 
 
-class History(Protocol):
+class LedgerHistory(Protocol):
     """The ledger, read-only; every call sees what is durable then. `renew`: whether it is another one since."""
 
     def renew(self) -> bool: ...
