@@ -20,6 +20,7 @@ Clock = Callable[[Any], int]
 SCALE_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FAR_FUTURE_NS = 300 * 10**9
 
+_LONGEST = 40  # digits and point of a plain number; that of any instant has fewer
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FRACTION = re.compile(r"[.,](\d+)")
 _WIDEST = Decimal(10) ** 20  # bounds the digits before a float with a huge exponent becomes an int
@@ -47,10 +48,13 @@ def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
         return None
     if joined.translate(None, b"0123456789.,"):
         return None
+    numbers = joined.split(b",")
+    if max(map(len, numbers)) > _LONGEST:  # Python refuses to read thousands of digits
+        return None
     if b"." not in joined:
-        return [int(text) * scale_ns for text in joined.split(b",")]
+        return [int(number) * scale_ns for number in numbers]
     digits = len(str(scale_ns)) - 1  # behind the point
-    parts = [text.partition(b".") for text in joined.split(b",")]
+    parts = [number.partition(b".") for number in numbers]
     if max(len(decimals) for _, _, decimals in parts) > digits:
         return None
     return [int(whole + decimals.ljust(digits, b"0")) for whole, _, decimals in parts]
