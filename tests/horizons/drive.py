@@ -11,9 +11,7 @@ MINUTE_NS = 60 * 10**9
 HOUR_NS = 3600 * 10**9
 
 
-def drive(
-    experts: HorizonExperts, series: Float64, *, network: Float64 | None = None, first: int = 0
-) -> list[Ahead]:
+def drive(experts: HorizonExperts, series: Float64, *, network: Float64 | None = None, first: int = 0) -> list[Ahead]:
     """What was said at each step of `series` (T, N, G), NaN = absent; streams 0 … N − 1.
 
     Args:
@@ -30,7 +28,9 @@ def drive(
         own = np.full((streams, experts.layout.count, series.shape[2]), np.nan) if network is None else network[t]
         gap = np.zeros(streams, np.int64)
         said.append(
-            experts.step(np.arange(streams), values, x=np.where(np.isnan(values), last, values), last=last, gap=gap, own=own)
+            experts.step(
+                np.arange(streams), values, x=np.where(np.isnan(values), last, values), last=last, gap=gap, own=own
+            )
         )
     return said
 

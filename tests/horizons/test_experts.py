@@ -10,7 +10,9 @@ from gaugecast.records import Float64, Int64
 from horizons.drive import HOUR_NS, MINUTE_NS, drive, walks
 
 
-def new_experts(features: int, *, horizons: tuple[int, ...] = (1, 3, 24, 100), period_ns: int = HOUR_NS) -> HorizonExperts:
+def new_experts(
+    features: int, *, horizons: tuple[int, ...] = (1, 3, 24, 100), period_ns: int = HOUR_NS
+) -> HorizonExperts:
     """Of hourly streams unless said otherwise."""
     return HorizonExperts(period_ns, features, horizons, capacity=300)
 

@@ -228,6 +228,8 @@ def _feature_text(fleet: Fleet) -> list[str]:
 
 
 def _horizon_text(fleet: Fleet) -> str:
+    if fleet.horizons:
+        return "the next " + ", ".join(duration_text(h * fleet.period_ns) for h in fleet.horizons)
     return "the next step" if fleet.horizon == 1 else f"the next {fleet.horizon} steps"
 
 

@@ -213,6 +213,17 @@ class FleetTable(Table):
         default=None, description="wait for absent features, a duration; default: half a period", examples=['"500ms"']
     )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
+    horizons: list[str | float] = Field(
+        default=[],
+        max_length=64,
+        description="instead: how far ahead, durations that are multiples of the period; the next step is always told",
+        examples=['["1s", "1m", "15m", "1h"]'],
+    )
+    intervals: list[float] = Field(
+        default=[0.8, 0.95],
+        max_length=4,
+        description="with `horizons`: levels of the intervals, from 0.5 to 0.999; `[]` = none",
+    )
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,
         description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",

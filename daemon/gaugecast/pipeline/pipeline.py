@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import assert_never
 
 import numpy as np
@@ -20,8 +21,9 @@ from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import memories, parking, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries, Intake
+from gaugecast.pipeline.meaning import goes_on
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
@@ -124,7 +126,7 @@ class Pipeline:
                     else:
                         self._take_event(one, i, result)
             self._take_readings(inputs, begin, len(inputs), result)
-        result.outputs.sort(key=_cause_of)
+        result.outputs.sort(key=attrgetter("cause"))
         return result
 
     # -- readings
@@ -290,10 +292,6 @@ class Pipeline:
                 old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part
-
-
-def _cause_of(output: Output) -> int:
-    return output.cause
 
 
 def _refused(one: Input, reason: str) -> Refused:

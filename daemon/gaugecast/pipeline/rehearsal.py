@@ -11,7 +11,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.model import Model
 from gaugecast.pipeline import memories
-from gaugecast.pipeline.fleet_pipeline import goes_on
+from gaugecast.pipeline.meaning import goes_on
 from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.records import Input, Kind, Order
 from gaugecast.streams.table import StreamTable

@@ -17,6 +17,7 @@ from gaugecast.records import Bool, Float64, Int64
 FORGETTING = 0.9995
 START = 10.0  # P at first, a coefficient
 MOST_TRACE = 1e3  # a coefficient
+STILL = 1e-6  # a regressor whose largest part is below, in scales, excites nothing
 CLIP = 12.0  # of targets and errors, in scales times the horizon's root
 
 
@@ -70,24 +71,29 @@ def learn(
 def _learn_group(
     theta: Float64, p: Float64, phi: Float64, error: Float64, due: Bool, *, tick: Int64, of: Int64
 ) -> None:
-    turned = (p[:, None] * phi[:, :, None, :]).sum(axis=3)
+    turned = np.matmul(phi, p)  # P is symmetric; a product a row, always of the same shape
     spread = (phi * turned).sum(axis=2)
     theta[:, of] += turned * (error / (FORGETTING + spread))[:, :, None]
     rows = np.arange(len(p))
     turn = _whose_turn(due, tick)
-    chosen, gain, there = turned[rows, turn], spread[rows, turn], due[rows, turn]
-    bounded = p.trace(axis1=1, axis2=2) < MOST_TRACE * p.shape[-1]
-    excited = np.abs(phi[rows, turn, :-2]).max(axis=1) > 1e-6
+    there, bounded = due[rows, turn], p.trace(axis1=1, axis2=2) < MOST_TRACE * p.shape[-1]
+    excited = np.abs(phi[rows, turn, :-2]).max(axis=1) > STILL
     forgetting = np.where(bounded & excited, FORGETTING, 1.0)
-    after = p - (chosen / (forgetting + gain)[:, None])[:, :, None] * chosen[:, None, :]
-    after /= forgetting[:, None, None]
-    after = 0.5 * (after + after.transpose(0, 2, 1))
-    sound = np.isfinite(after).all(axis=(1, 2)) & there
-    p[sound] = after[sound]
+    # The root on either side of the outer product keeps P symmetric to the bit; where nothing is due it takes zero.
+    root = np.sqrt(np.where(there, 1.0 / (forgetting + spread[rows, turn]), 0.0))
+    taken = turned[rows, turn] * root[:, None]
+    p -= taken[:, :, None] * taken[:, None, :]
+    p *= np.where(there, 1.0 / forgetting, 1.0)[:, None, None]
+    broken = ~np.isfinite(p.trace(axis1=1, axis2=2)) | ~np.isfinite(theta[:, of]).all(axis=(1, 2))
+    if broken.any():
+        p[broken] = START * np.eye(p.shape[-1])
+        theta[np.ix_(broken, of)] = 0.0
 
 
 def _whose_turn(due: Bool, tick: Int64) -> Int64:
     """Of the horizons that are due, one after the other (R,)."""
+    if due.shape[1] == 1:
+        return np.zeros(len(due), np.int64)
     count = due.sum(axis=1)
     nth = tick % np.maximum(count, 1)
     return np.argmax(np.cumsum(due, axis=1) > nth[:, None], axis=1)

@@ -1,8 +1,8 @@
 """What a row must remember to forecast the listed horizons: rings of values, regressors, and forecasts not yet due.
 
-Times are ticks of the stream's own count. A horizon h learns every `stride`-th tick, so that at most some thirty of its
-forecasts wait; a regressor is made again from the rings when its target comes, never stored. Horizons beyond `FINE` look
-at the past in blocks of ticks, about sixteen to the horizon: an hour ahead, the last six seconds say little.
+Times are ticks of the stream's own count. A horizon learns every `stride`-th tick, so that at most some thirty of its
+forecasts wait; a regressor is made again from the rings when its target comes, never stored. Horizons beyond `FINE`
+look at the past in blocks of ticks, about sixteen to the horizon: an hour ahead, the last six seconds say little.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is published: the mixture of the experts that would have done best lately, gated towards persistence.
 
-For each row and horizon the discounted moments of the experts' moves and of what came are kept: Σ m mᵀ, Σ m y, Σ y². The
+For each row and horizon the discounted moments of the experts' moves and of what came are kept: Σ m mᵀ, Σ m y. The
 squared error of any mixture is a quadratic form in them, and its weights follow that form's gradient over the simplex
 (exponentiated gradient: Kivinen & Warmuth 1997), some steps whenever an error comes due. A weight is a share, and
 persistence is a move of zero, so the mixture never says more than the boldest expert. Rates of squared error are what
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import rate_of, starting_rate
+from gaugecast.forecast.horizons.statistic import starting_rate
 from gaugecast.records import Bool, Float64
 
 HALF_LIFE = 500.0  # of the moments, in due errors
@@ -80,15 +80,19 @@ def _gate(out: Float64, move: Float64, came: Float64, due: Bool) -> None:
 
 def _descend(out: Float64, due: Bool) -> None:
     """Weights some steps down the squared error that they would have had."""
-    gram = out[..., _GRAM].reshape(*due.shape, _E, _E)
-    size = np.trace(gram, axis1=-2, axis2=-1)
+    gram = [out[..., _GRAM.start + k * _E : _GRAM.start + (k + 1) * _E] for k in range(_E)]
+    size = gram[0][..., 0] + gram[1][..., 1] + gram[2][..., 2]
     step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))[..., None]
+    pull = RIDGE * RATE * (step > 0.0)
     weight = out[..., _WEIGHTS].copy()
     slope = np.zeros_like(weight)
     for _ in range(STEPS):
-        slope[..., 1:] = (gram * weight[..., None, 1:]).sum(axis=-1) - out[..., _CROSS]
-        pull = RIDGE * (weight - 1.0 / (_E + 1)) * RATE * (step > 0.0)
-        weight = weight * np.exp(-np.maximum(np.minimum(step * slope + pull, 2.0), -2.0))
-        weight = np.maximum(weight / weight.sum(axis=-1, keepdims=True), LEAST)
+        slope[..., 1:] = gram[0] * weight[..., 1:2] + gram[1] * weight[..., 2:3] + gram[2] * weight[..., 3:]
+        slope[..., 1:] -= out[..., _CROSS]
+        change = step * slope + pull * (weight - 1.0 / (_E + 1))
+        np.minimum(np.maximum(change, -2.0, out=change), 2.0, out=change)
+        weight *= np.exp(-change)
         weight /= weight.sum(axis=-1, keepdims=True)
+        np.maximum(weight, LEAST, out=weight)
+    weight /= weight.sum(axis=-1, keepdims=True)
     out[..., _WEIGHTS] = np.where(due[..., None], weight, out[..., _WEIGHTS])

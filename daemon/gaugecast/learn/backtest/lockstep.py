@@ -46,7 +46,7 @@ class Lockstep:
         limits: Loop | None = None,
         compiled: bool = True,
     ) -> None:
-        self.fleet = fleet
+        self.fleet = fleet = replace(fleet, horizons=(), intervals=())  # those are told by `ahead`, on top of this
         self._model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._models = {self._model.manifest.version: self._model}
         self._learn_after = learn_after
