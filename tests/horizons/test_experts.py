@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gaugecast.forecast.horizons.experts import Ahead, HorizonExperts
+from gaugecast.forecast.horizons.rows import PERSISTENCE
 from gaugecast.records import Float64, Int64
-from horizons.drive import HOUR_NS, MINUTE_NS, drive, walks
+from horizons.drive import HOUR_NS, MINUTE_NS, drive, errors_of, walks
 
 
 def new_experts(
@@ -24,20 +25,23 @@ def parts(ahead: Ahead, row: int) -> bytes:
 
 @pytest.mark.parametrize("features", [1, 2, 3, 7])
 def test_rows_do_not_depend_on_their_batch(features: int) -> None:
-    """Streams in crowds of 2 to 257, permuted, are told what they are told alone; networks come and go, and gaps."""
+    """Streams in crowds of 1 to 257, permuted, are told what they are told alone; networks come and go, and gaps.
+
+    Seventeen of them have a past of eighty steps when the crowd comes, so that all horizons are due by then.
+    """
     rng = np.random.default_rng(7)
     horizons = (1, 3, 24, 70)
     crowd, alone = new_experts(features, horizons=horizons), new_experts(features, horizons=horizons)
     series = walks(100, 257, features)
-    witnesses = [0, 1, 8, 100, 256]
+    witnesses = [0, 1, 8, 16, 100, 256]
     last = np.full((257, features), np.nan)
     for t in range(100):
         x = np.where(rng.random((257, features)) < 0.05, np.nan, series[t])
         gap = np.where(rng.random(257) < 0.05, rng.integers(1, 4, 257), 0)
         own = x[:, None] + rng.normal(size=(257, 4, features))
         own[t // 20 % 2 :: 3] = np.nan
-        order = rng.permutation(257)
-        cut = 1 + 37 * t % 256
+        order = rng.permutation(17 if t < 80 else 257)
+        cut = 1 + 37 * t % (len(order) - 1)
         for part in (order[:cut], order[cut:]):
             said = step(crowd, part, x, last, gap, own)
             for row, slot in enumerate(part.tolist()):
@@ -76,6 +80,43 @@ def test_a_horizon_learns_as_soon_as_its_target_is_there(place: int) -> None:
     before = experts.columns["theta"][0, 0, place].copy()
     drive(experts, series[: 250 + int(experts.layout.stride[place])], first=250)
     assert (experts.columns["theta"][0, 0, place] != before).any()
+
+
+def test_a_random_walk_is_left_to_persistence() -> None:
+    """Whatever the linear expert believes for a while: at most two per cent worse, and mostly the last value itself."""
+    experts, series = new_experts(8, horizons=(1, 12)), walks(1200, 1, 8)
+    said = drive(experts, series)
+    for place in range(2):
+        error, last = errors_of(said, series, experts, place=place)
+        assert np.square(error).mean() < 1.02 * np.square(last).mean()
+    leads = np.array([one.leads for one in said])
+    assert (leads == PERSISTENCE).mean() > 0.7
+
+
+def test_a_network_that_knows_is_listened_to() -> None:
+    """Two steps ahead it sees nine tenths of the move; the published error is nearly that of such a network."""
+    experts, series = new_experts(2, horizons=(1, 2)), walks(900, 1, 2)
+    ahead = np.stack([np.roll(series, -h, axis=0) for h in (1, 2)], axis=2)
+    network = series[:, :, None] + 0.9 * (ahead - series[:, :, None])
+    said = drive(experts, series, network=network)
+    error, last = errors_of(said, series, experts, place=1)
+    assert np.square(error[300:]).mean() < 0.03 * np.square(last[300:]).mean()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_intervals_cover_what_they_say(place: int) -> None:
+    """A wave with noise that changes its size: at each horizon within three points of the level."""
+    rng = np.random.default_rng(8)
+    experts = new_experts(6, horizons=(1, 6))
+    noise = rng.normal(size=(1500, 1, 6)) * (1.0 + (np.arange(1500) // 300 % 2)[:, None, None])
+    series = 5.0 * np.sin(np.arange(1500) * 2 * np.pi / 24)[:, None, None] + noise
+    said = drive(experts, series)
+    h = int(experts.layout.horizons[place])
+    for level, nominal in enumerate((0.8, 0.95)):
+        lower = np.array([one.lower[:, place, :, level] for one in said[: 1500 - h]])
+        upper = np.array([one.upper[:, place, :, level] for one in said[: 1500 - h]])
+        inside = (series[h:] >= lower) & (series[h:] <= upper)
+        assert abs(inside[200:].mean() - nominal) < 0.03
 
 
 def test_constant_in_constant_out() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gaugecast.cli.check_state import check_state, state_text
 from gaugecast.cli.quarantine import render_refused
 from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings, load_settings, resolve_fleets
@@ -67,6 +68,7 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     """
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
+    check_state(fleets, settings.loop)
     notes = [*_check_files(path, settings.mqtt), *_check_directory(settings.storage.directory)]
     return ListeningPlan(path, settings, fleets, tuple(notes))
 
@@ -200,6 +202,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
             (f"fleet {fleet.name}", "reads " + ", ".join(fleet.subscribe)),
             ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}"),
             ("", "features " + ", ".join(_feature_text(fleet))),
+            ("", state_text(fleet, plan.settings.loop)),
             ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
         ]
     rows += [("note", note) for note in plan.notes]

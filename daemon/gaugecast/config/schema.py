@@ -127,6 +127,9 @@ class Loop(Table):
     )
     batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
+    state_mb: int = Field(
+        default=2000, ge=1, description="`check` refuses what would need more for so many streams, models apart"
+    )
     new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")
     max_payload_bytes: int = Field(default=262_144, ge=16, description="larger payloads are refused unread")
     max_readings: int = Field(default=10_000, ge=1, description="readings in one message's array at most")

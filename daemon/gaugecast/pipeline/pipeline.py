@@ -25,7 +25,7 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries, Intake
 from gaugecast.pipeline.meaning import goes_on
 from gaugecast.pipeline.step_memory import StepMemory
-from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
+from gaugecast.records import Input, Int64, Kind, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.

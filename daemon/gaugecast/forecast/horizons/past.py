@@ -73,8 +73,10 @@ def _recent(out: Float64, points: Float64, base: Float64, origin: Int64, layout:
     """The newest moves, and running means; returns how many regressors that is."""
     depth = max(WIDE) if layout.count > 1 else MOVES
     ages = np.arange(1, depth + 1) - (layout.block > 1)[:, None]  # (H, K); the newest block may still be open
-    newest = -(-origin // layout.block)
-    places = layout.past[:, :1] + (newest[:, :, None] - ages) % layout.past[:, 1:]
+    length = layout.past[:, 1:]
+    places = (-(-origin // layout.block) % layout.past[:, 1])[:, :, None] - ages
+    places += (places < 0) * length
+    places += layout.past[:, :1]
     seen = np.take_along_axis(points, places.reshape(len(points), -1), axis=1).reshape(places.shape)
     out[:, :, 0] = base - seen[:, :, 0]
     out[:, :, 1:MOVES] = seen[:, :, : MOVES - 1] - seen[:, :, 1:MOVES]
