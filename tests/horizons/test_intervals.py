@@ -13,11 +13,11 @@ LEVELS = np.array([0.8, 0.95])
 
 def tracked(errors: Float64, levels: Float64 = LEVELS) -> tuple[Float64, Float64]:
     """Bounds (T, L, 2) as they stood before each error of one row came due, and the state after all."""
-    state = intervals.begin(levels)[None, None].copy()
+    state = intervals.begin(levels)[None, :, None].copy()
     told = []
     for error in errors:
         told.append(intervals.bounds(state, len(levels))[0, 0])
-        state = intervals.track(state, np.array([[error]]), np.ones((1, 1), bool), levels)
+        intervals.track(state, np.array([[error]]), np.ones((1, 1), bool), levels)
     return np.array(told), state
 
 
@@ -84,7 +84,8 @@ def test_levels_never_cross_and_intervals_are_never_empty() -> None:
 def test_a_row_without_a_due_error_stays_as_it_is() -> None:
     """Beside one that has one."""
     state = np.repeat(tracked(errors_called("normal", 100))[1], 2, axis=0)
-    after = intervals.track(state, np.array([[5.0], [np.nan]]), np.array([[True], [False]]), LEVELS)
+    after = state.copy()
+    intervals.track(after, np.array([[5.0], [np.nan]]), np.array([[True], [False]]), LEVELS)
     assert (after[1] == state[1]).all()
     assert (after[0] != state[0]).any()
 

@@ -10,12 +10,12 @@ from gaugecast.records import Float64
 
 def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
     """What is published of one row at each step (T,), and the last weights (E,); moves (T, E), targets (T,)."""
-    state = mixture.BEGIN[None, None].copy()
+    state = mixture.BEGIN[None, :, None].copy()
     told = []
     for move, target in zip(moves, came, strict=True):
-        told.append(float((mixture.weights(state)[0, 0] * move).sum()))
-        state = mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool))
-    return np.array(told), mixture.weights(state)[0, 0]
+        told.append(float((mixture.weights(state)[0, :, 0] * move).sum()))
+        mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), np.array([1]))
+    return np.array(told), mixture.weights(state)[0, :, 0]
 
 
 def test_two_experts_with_errors_of_their_own_are_blended() -> None:

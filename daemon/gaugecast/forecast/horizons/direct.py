@@ -28,6 +28,15 @@ def moves(theta: Float64, phi: Float64, layout: HorizonLayout) -> Float64:
     return np.maximum(np.minimum(y, bound), -bound)
 
 
+def both(theta: Float64, p: Float64, phi: Float64, layout: HorizonLayout) -> tuple[Float64, Float64]:
+    """Moves (R, H) in scales of the expert without the network's move, and of the one with it; see `restrict`."""
+    bound = CLIP * np.sqrt(layout.horizons)
+    y: Float64 = (theta * phi).sum(axis=2)
+    column = p[:, :, :, -1][:, layout.group]
+    alone = y - (column * phi).sum(axis=2) * (theta[:, :, -1] / column[:, :, -1])
+    return np.maximum(np.minimum(alone, bound), -bound), np.maximum(np.minimum(y, bound), -bound)
+
+
 def restrict(theta: Float64, p: Float64, layout: HorizonLayout) -> Float64:
     """Coefficients (R, H, D) of the expert that never saw the network's move."""
     column = p[:, :, :, -1][:, layout.group]

@@ -13,7 +13,7 @@ import numpy as np
 
 from gaugecast.forecast.horizons import intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
-from gaugecast.forecast.horizons.rows import EXPERTS, Rows, Said
+from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
 from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
@@ -69,7 +69,7 @@ class HorizonExperts:
     def _spec(self) -> list[Column]:
         lay, g = self.layout, self._features
         horizons, size = lay.count, lay.size
-        errors = Column("errors", "<f8", (g, horizons, intervals.SIZE + 2 * len(self.levels)))
+        errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
         return [
             Column("ticks", "<i8", (g,)),
             Column("stats", "<f8", (g, STATS)),
@@ -78,7 +78,7 @@ class HorizonExperts:
             Column("p", "<f8", (g, lay.groups, size, size)),
             Column("base", "<f8", (g, lay.waits), np.nan),
             Column("said", "<f4", (g, lay.waits, len(EXPERTS)), np.nan),
-            Column("mix", "<f8", (g, horizons, mixture.SIZE)),
+            Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             *([errors] if len(self.levels) else []),
         ]
 
@@ -93,14 +93,15 @@ class HorizonExperts:
             gap: Ticks without a step before this one (N,).
             own: The network's forecasts (N, H, G), NaN where there are none.
         """
-        state = {name: array[slots].reshape(-1, *array.shape[2:]) for name, array in self.columns}
-        rows = Rows(state, self.layout, self.levels)
+        places = (slots[:, None] * self._features + np.arange(self._features)).ravel()
+        by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
+        state = {name: array[places] for name, array in by_row.items() if name not in LONG}
+        rows = Rows(state, {name: by_row[name] for name in LONG}, places, layout=self.layout, levels=self.levels)
         rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
-        by_row = own.transpose(0, 2, 1).reshape(len(state["ticks"]), -1)
-        said = rows.say(x.ravel(), by_row - x.reshape(-1, 1))
+        said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))
         ahead = self._in_units(x, said, rows)
-        for name, array in self.columns:
-            array[slots] = rows.state[name].reshape(-1, *array.shape[1:])
+        for name, rows_of in rows.state.items():
+            by_row[name][places] = rows_of
         return ahead
 
     def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:

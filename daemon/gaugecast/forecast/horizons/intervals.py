@@ -18,11 +18,13 @@ HALF_LIFE = 48.0  # of the errors' mean size, in due errors
 RANGE_HALF_LIFE = 500.0
 WARM = 30  # due errors until intervals are told
 SIZE = 3  # what is kept beside the quantiles: errors seen, their mean size, decayed range of the scores
+_MOST = 50.0  # scores count as so much
+_OUTLIER = 8.0  # and errors, in their mean size, in that mean
 _Z = 1.25  # mean size of a normal error, in which first quantiles are reckoned, over its deviation (√(π/2))
 
 
 def begin(levels: Float64) -> Float64:
-    """The state before any error was seen (3 + 2L,): quantiles of a normal error's score, lower and upper by level."""
+    """The state before any error was seen (SIZE + 2L,), its quantiles those of a normal error's score."""
     tail = 0.5 * (1.0 - levels)
     log, a = np.log(4.0 * tail * (1.0 - tail)), 0.147  # Winitzki's inverse of the error function: a start, not a claim
     part = 2.0 / (np.pi * a) + 0.5 * log
@@ -30,39 +32,38 @@ def begin(levels: Float64) -> Float64:
     return np.concatenate([np.zeros(SIZE), np.stack([-z, z], axis=-1).ravel()])
 
 
-def track(state: Float64, error: Float64, due: Bool, levels: Float64) -> Float64:
-    """The state after due errors.
+def track(state: Float64, error: Float64, due: Bool, levels: Float64) -> None:
+    """Take in due errors; in place.
 
     Args:
-        state: (R, H, 3 + 2L): errors seen, their mean size, decayed range of scores, then lower and upper by level.
+        state: (R, SIZE + 2L, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
         error: What came, less what was said (R, H).
         due: Which there are (R, H).
         levels: (L,) rising.
     """
-    seen, size, reach = state[..., 0], state[..., 1], state[..., 2]
+    seen, size, reach = state[:, 0], state[:, 1], state[:, 2]
     error = np.where(due, error, 0.0)
     scored = due & (size > 0.0)
     score = np.divide(error, size, out=np.zeros_like(error), where=scored)
-    score = np.maximum(np.minimum(score, 50.0), -50.0)
-    out = state.copy()
-    out[..., 0] += due
-    rate = starting_rate(seen, HALF_LIFE) * due
-    out[..., 1] += rate * (np.minimum(np.abs(error), np.where(size > 0.0, 8.0 * size, np.inf)) - size)
-    fade = 1.0 - rate_of(RANGE_HALF_LIFE) * scored
-    out[..., 2] = np.maximum(fade * reach, np.abs(score))
-    tail = 0.5 * (1.0 - levels)
-    step = (GAIN * out[..., 2] * scored)[..., None]
-    out[..., 3::2] -= step * ((score[..., None] < state[..., 3::2]) - tail)
-    out[..., 4::2] += step * ((score[..., None] > state[..., 4::2]) - tail)
-    return out
+    score = np.maximum(np.minimum(score, _MOST), -_MOST)
+    limit = np.where(size > 0.0, _OUTLIER * size, np.inf)
+    size += starting_rate(seen, HALF_LIFE) * due * (np.minimum(np.abs(error), limit) - size)
+    seen += due
+    np.maximum((1.0 - rate_of(RANGE_HALF_LIFE) * scored) * reach, np.abs(score), out=reach)
+    step = GAIN * reach * scored
+    for k, tail in enumerate((0.5 * (1.0 - levels)).tolist()):
+        lower, upper = state[:, SIZE + 2 * k], state[:, SIZE + 2 * k + 1]
+        lower -= step * ((score < lower) - tail)
+        upper += step * ((score > upper) - tail)
 
 
 def bounds(state: Float64, levels: int) -> Float64:
     """How far below and above the forecast the intervals reach (R, H, L, 2): lower ≤ 0 ≤ upper, wider by level."""
-    size = state[..., 1]
-    q = state[..., 3:].reshape(*state.shape[:-1], levels, 2)
-    out = np.empty(q.shape)
-    out[..., 0] = np.minimum.accumulate(np.minimum(q[..., 0], 0.0), axis=-1)
-    out[..., 1] = np.maximum.accumulate(np.maximum(q[..., 1], 0.0), axis=-1)
-    out *= size[..., None, None]
+    out = np.empty((len(state), state.shape[2], levels, 2))
+    lower, upper = np.zeros_like(state[:, 1]), np.zeros_like(state[:, 1])
+    for k in range(levels):
+        np.minimum(lower, state[:, SIZE + 2 * k], out=lower)
+        np.maximum(upper, state[:, SIZE + 2 * k + 1], out=upper)
+        np.multiply(lower, state[:, 1], out=out[:, :, k, 0])
+        np.multiply(upper, state[:, 1], out=out[:, :, k, 1])
     return out

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from gaugecast.forecast.horizons.statistic import starting_rate
-from gaugecast.records import Bool, Float64
+from gaugecast.records import Bool, Float64, Int64
 
 HALF_LIFE = 500.0  # of the moments, in due errors
 GATE_HALF_LIFE = 200.0
@@ -28,71 +28,76 @@ STEPS = 2
 LEAST = 1e-4  # weight: none is lost for ever
 
 _E = 3  # experts beside persistence, whose move is zero
-_WEIGHTS, _CROSS, _GRAM = slice(0, _E + 1), slice(_E + 1, 2 * _E + 1), slice(2 * _E + 1, 2 * _E + 1 + _E * _E)
-_SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM.stop, _GRAM.stop + 4)
+_PAIRS = [(i, j) for i in range(_E) for j in range(i, _E)]
+_CROSS, _GRAM = _E + 1, 2 * _E + 1
+_SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM + len(_PAIRS), _GRAM + len(_PAIRS) + 4)
 #: Floats a row and horizon: weights, moments, and the gate's.
-SIZE = _GRAM.stop + 4
-#: The state before anything has come due: equal weights, the gate shut.
+SIZE = _OPEN + 1
+#: The state before anything has come due (SIZE,): equal weights, the gate shut.
 BEGIN = np.concatenate([np.full(_E + 1, 1.0 / (_E + 1)), np.zeros(SIZE - _E - 1)])
 _MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
 
 
-def learn(state: Float64, moves: Float64, came: Float64, due: Bool) -> Float64:
-    """The state (R, H, SIZE) after targets that have come.
+def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64) -> None:
+    """Take in targets that have come; in place.
 
     Args:
-        state: Before.
+        state: (R, SIZE, H).
         moves: What the experts had said (R, H, E), persistence first; in whatever unit, as long as it is the row's.
         came: The moves that came (R, H).
         due: Which there are (R, H).
+        overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
+            that memory and proof are longer.
     """
-    moves = np.maximum(np.minimum(moves[..., 1:], _MOST), -_MOST)
+    longer = 0.75 + 0.25 * overlap
+    said = [np.maximum(np.minimum(moves[:, :, k + 1], _MOST), -_MOST) for k in range(_E)]
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
-    out = state.copy()
-    _gate(out, (state[..., 1 : _E + 1] * moves).sum(axis=-1), came, due)
-    rate = starting_rate(out[..., _SEEN], HALF_LIFE) * due
-    out[..., _CROSS] += rate[..., None] * (moves * came[..., None] - out[..., _CROSS])
-    product = (moves[..., :, None] * moves[..., None, :]).reshape(*came.shape, _E * _E)
-    out[..., _GRAM] += rate[..., None] * (product - out[..., _GRAM])
-    out[..., _SEEN] += due
-    _descend(out, due)
-    return out
+    move = sum((state[:, k + 1] * said[k] for k in range(1, _E)), state[:, 1] * said[0])
+    _gate(state, move, came, due=due, longer=longer)
+    rate = starting_rate(state[:, _SEEN], HALF_LIFE * longer) * due
+    for k in range(_E):
+        state[:, _CROSS + k] += rate * (said[k] * came - state[:, _CROSS + k])
+    for at, (i, j) in enumerate(_PAIRS, _GRAM):
+        state[:, at] += rate * (said[i] * said[j] - state[:, at])
+    state[:, _SEEN] += due
+    _descend(state, due)
 
 
 def weights(state: Float64) -> Float64:
-    """Shares of the experts (R, H, E), persistence first; all its own where the gate is shut."""
-    open_ = state[..., _OPEN, None] > 0.0
-    alone = np.zeros(_E + 1)
-    alone[0] = 1.0
-    return np.where(open_, state[..., _WEIGHTS], alone)
+    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut."""
+    shares = state[:, : _E + 1] * state[:, _OPEN, None]
+    shares[:, 0] += 1.0 - state[:, _OPEN]
+    return shares
 
 
-def _gate(out: Float64, move: Float64, came: Float64, due: Bool) -> None:
+def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
     """Hold the mixture against persistence, whether it was published or not."""
-    rate = starting_rate(out[..., _SEEN], GATE_HALF_LIFE) * due
+    rate = starting_rate(state[:, _SEEN], GATE_HALF_LIFE * longer) * due
+    loss, last = state[:, _LOSS], state[:, _LOSS_LAST]
     error = came - move
-    out[..., _LOSS] += rate * (error * error - out[..., _LOSS])
-    out[..., _LOSS_LAST] += rate * (came * came - out[..., _LOSS_LAST])
-    proven = (out[..., _SEEN] >= PROVEN) & (out[..., _LOSS] < OPEN_BELOW * out[..., _LOSS_LAST])
-    lost = out[..., _LOSS] >= SHUT_ABOVE * out[..., _LOSS_LAST]
-    out[..., _OPEN] = np.where(due, np.where(lost, 0.0, np.where(proven, 1.0, out[..., _OPEN])), out[..., _OPEN])
+    loss += rate * (error * error - loss)
+    last += rate * (came * came - last)
+    proven = (state[:, _SEEN] >= PROVEN * longer) & (loss < OPEN_BELOW * last)
+    state[:, _OPEN] = (loss < SHUT_ABOVE * last) & (proven | (state[:, _OPEN] > 0.0))
 
 
-def _descend(out: Float64, due: Bool) -> None:
+def _descend(state: Float64, due: Bool) -> None:
     """Weights some steps down the squared error that they would have had."""
-    gram = [out[..., _GRAM.start + k * _E : _GRAM.start + (k + 1) * _E] for k in range(_E)]
-    size = gram[0][..., 0] + gram[1][..., 1] + gram[2][..., 2]
-    step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))[..., None]
+    gram = {pair: state[:, at] for at, pair in enumerate(_PAIRS, _GRAM)}
+    size = gram[0, 0] + gram[1, 1] + gram[2, 2]
+    step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))
     pull = RIDGE * RATE * (step > 0.0)
-    weight = out[..., _WEIGHTS].copy()
-    slope = np.zeros_like(weight)
+    shares = [state[:, k].copy() for k in range(_E + 1)]
     for _ in range(STEPS):
-        slope[..., 1:] = gram[0] * weight[..., 1:2] + gram[1] * weight[..., 2:3] + gram[2] * weight[..., 3:]
-        slope[..., 1:] -= out[..., _CROSS]
-        change = step * slope + pull * (weight - 1.0 / (_E + 1))
-        np.minimum(np.maximum(change, -2.0, out=change), 2.0, out=change)
-        weight *= np.exp(-change)
-        weight /= weight.sum(axis=-1, keepdims=True)
-        np.maximum(weight, LEAST, out=weight)
-    weight /= weight.sum(axis=-1, keepdims=True)
-    out[..., _WEIGHTS] = np.where(due[..., None], weight, out[..., _WEIGHTS])
+        raised = []
+        for k in range(_E):
+            slope = sum((gram[min(k, j), max(k, j)] * shares[j + 1] for j in range(_E)), -state[:, _CROSS + k])
+            change = step * slope + pull * (shares[k + 1] - 1.0 / (_E + 1))
+            raised.append(np.exp(-np.minimum(np.maximum(change, -2.0), 2.0)))
+        shares[0] = shares[0] * np.exp(-pull * (shares[0] - 1.0 / (_E + 1)))
+        shares[1:] = [share * factor for share, factor in zip(shares[1:], raised, strict=True)]
+        total = shares[0] + shares[1] + shares[2] + shares[3]
+        shares = [np.maximum(share / total, LEAST) for share in shares]
+    total = shares[0] + shares[1] + shares[2] + shares[3]
+    for k, share in enumerate(shares):
+        state[:, k] = np.where(due, share / total, state[:, k])

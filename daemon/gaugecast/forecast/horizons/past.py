@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gaugecast.forecast.horizons.layout import MOVES, WIDE, HorizonLayout, Ring
@@ -11,42 +13,58 @@ from gaugecast.records import Float64, Int64
 _MOST = 100.0
 
 
-def remember(points: Float64, values: Float64, tick: Int64, gap: Int64, layout: HorizonLayout) -> None:
-    """Write values (R,), NaN = not measured, into the rings (R, points), in place.
+class Past(NamedTuple):
+    """Where the rings of R rows are.
+
+    Attributes:
+        points: All rings of all rows there are (C, points); written to in place.
+        rows: Which of them are meant (R,), each once.
+    """
+
+    points: Float64
+    rows: Int64
+
+    def at(self, places: Int64) -> Float64:
+        """Points (R, …) at places (R, …) of the rows."""
+        wide = self.rows.reshape(-1, *[1] * (places.ndim - 1)) * self.points.shape[1]
+        return np.take(self.points.reshape(-1), places + wide)
+
+
+def remember(past: Past, values: Float64, tick: Int64, gap: Int64, layout: HorizonLayout) -> None:
+    """Write values (R,), NaN = not measured, into the rings.
 
     Args:
-        points: All rings of each row.
+        past: The rings.
         values: Of the tick that is now.
         tick: Its number (R,), from 1.
         gap: Ticks before it that had no step (R,); theirs become unknown.
         layout: Where the rings lie.
     """
-    rows = np.arange(len(points))
     for ring in layout.rings:
         now, before = -(-tick // ring.block), -(-(tick - 1 - gap) // ring.block)
-        _forget(points, now - before - 1, before, ring)
+        _forget(past, now - before - 1, before, ring)
         place = ring.offset + now % ring.length
-        kept = np.where(now > before, np.nan, points[rows, place])
+        kept = np.where(now > before, np.nan, past.points[past.rows, place])
         position = tick - (now - 1) * ring.block
         moved = kept + (values - kept) / position
         kept = np.where(np.isnan(moved), np.where(np.isnan(kept), values, kept), moved)
-        points[rows, place] = kept
+        past.points[past.rows, place] = kept
 
 
-def _forget(points: Float64, missing: Int64, before: Int64, ring: Ring) -> None:
+def _forget(past: Past, missing: Int64, before: Int64, ring: Ring) -> None:
     """Blocks in a gap are unknown."""
     for k in range(1, min(int(missing.max(initial=0)), ring.length) + 1):
         rows = np.flatnonzero(missing >= k)
-        points[rows, ring.offset + (before[rows] + k) % ring.length] = np.nan
+        past.points[past.rows[rows], ring.offset + (before[rows] + k) % ring.length] = np.nan
 
 
 def regressors(
-    points: Float64, base: Float64, origin: Int64, *, level: Float64, s: Float64, own: Float64, layout: HorizonLayout
+    past: Past, base: Float64, origin: Int64, *, level: Float64, s: Float64, own: Float64, layout: HorizonLayout
 ) -> Float64:
     """What a forecast made at `origin` rests on, in scales (R, H, D); zero where unknown, and where nothing moves.
 
     Args:
-        points: The rings (R, points).
+        past: The rings.
         base: Value at the origin (R, H), NaN = not measured.
         origin: Tick of it (R, H): now, or a horizon ago.
         level: Long-run mean (R,).
@@ -54,30 +72,28 @@ def regressors(
         own: The network's move from the base, in the row's unit (R, H), NaN = none.
         layout: Of the horizons.
     """
-    out = np.zeros((*base.shape, layout.size))
-    at = _recent(out, points, base, origin, layout)
+    out = np.empty((*base.shape, layout.size))
+    at = _recent(out, past, base, origin, layout)
     out[:, :, at] = level[:, None] - base
     if layout.season is not None:
-        _seasonal(out[:, :, at + 1 :], points, base, origin, layout)
+        _seasonal(out[:, :, at + 1 :], past, base, origin, layout)
     out[:, :, -1] = own
-    still = s <= 0.0
-    out /= np.where(still, np.inf, s)[:, None, None]
-    out[np.isnan(out)] = 0.0
+    out *= np.divide(1.0, s, out=np.zeros_like(s), where=s > 0.0)[:, None, None]
+    np.copyto(out, 0.0, where=np.isnan(out))
     np.minimum(out, _MOST, out=out)
     np.maximum(out, -_MOST, out=out)
     out[:, :, -2] = 1.0
     return out
 
 
-def _recent(out: Float64, points: Float64, base: Float64, origin: Int64, layout: HorizonLayout) -> int:
+def _recent(out: Float64, past: Past, base: Float64, origin: Int64, layout: HorizonLayout) -> int:
     """The newest moves, and running means; returns how many regressors that is."""
     depth = max(WIDE) if layout.count > 1 else MOVES
     ages = np.arange(1, depth + 1) - (layout.block > 1)[:, None]  # (H, K); the newest block may still be open
-    length = layout.past[:, 1:]
     places = (-(-origin // layout.block) % layout.past[:, 1])[:, :, None] - ages
-    places += (places < 0) * length
+    places += (places < 0) * layout.past[:, 1:]
     places += layout.past[:, :1]
-    seen = np.take_along_axis(points, places.reshape(len(points), -1), axis=1).reshape(places.shape)
+    seen = past.at(places)
     out[:, :, 0] = base - seen[:, :, 0]
     out[:, :, 1:MOVES] = seen[:, :, : MOVES - 1] - seen[:, :, 1:MOVES]
     if layout.count == 1:
@@ -87,15 +103,14 @@ def _recent(out: Float64, points: Float64, base: Float64, origin: Int64, layout:
     return MOVES + len(WIDE)
 
 
-def _seasonal(out: Float64, points: Float64, base: Float64, origin: Int64, layout: HorizonLayout) -> None:
+def _seasonal(out: Float64, past: Past, base: Float64, origin: Int64, layout: HorizonLayout) -> None:
     """The value at the target's time of day one and two days ago, and how today differs from yesterday; of the week."""
     ring, h = layout.season, layout.horizons
     assert ring is not None
 
     def at(back: Int64) -> Float64:
         """Values `back` ticks before the origin (H,), none of them later than it."""
-        places = ring.offset + -(-(origin - back) // ring.block) % ring.length
-        return np.take_along_axis(points, places, axis=1)
+        return past.at(ring.offset + -(-(origin - back) // ring.block) % ring.length)
 
     days = -(-h // layout.day) * layout.day
     wanted = np.where(layout.seasonal, 1.0, np.nan)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gaugecast.forecast.horizons import direct, intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
-from gaugecast.forecast.horizons.past import regressors, remember
+from gaugecast.forecast.horizons.past import Past, regressors, remember
 from gaugecast.forecast.scaling import observe, scale
 from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float64, Int64
@@ -17,6 +17,9 @@ from gaugecast.streams.columns import Array
 #: Experts, in the order of every array that has an axis of them.
 EXPERTS = ("persistence", "linear", "stacked", "network")
 PERSISTENCE, LINEAR, STACKED, NETWORK = range(len(EXPERTS))
+
+#: Columns that are too long to be copied for a step.
+LONG = ("points", "base", "said")
 
 _MEAN = 4  # of the statistics of `scaling`: the running mean of the level
 _LARGEST = 1e38  # moves wait as float32
@@ -37,30 +40,36 @@ class Said(NamedTuple):
 
 
 class Rows:
-    """The rows of one step; works on copies that `state` holds by column.
+    """The rows of one step; works on copies that `state` holds by column, and in place on what is long.
 
     Args:
         state: Columns of `HorizonExperts`, with R in front.
+        long: The columns `LONG` with all rows there are in front.
+        places: Which of those the R rows are.
         layout: Of the horizons.
         levels: Of the intervals (L,).
     """
 
-    def __init__(self, state: dict[str, Array], layout: HorizonLayout, levels: Float64) -> None:
+    def __init__(
+        self, state: dict[str, Array], long: dict[str, Array], places: Int64, *, layout: HorizonLayout, levels: Float64
+    ) -> None:
         self.state = state
+        self._base, self._said = long["base"], long["said"]
+        self._past = Past(long["points"], places)
         self._layout = layout
         self._levels = levels
-        self._rows = np.arange(len(state["stats"]))[:, None]
-        self._scale = np.zeros(len(self._rows))
-        self._seen = np.zeros(len(self._rows), bool)
+        self._rows = places
+        self._scale = np.zeros(len(places))
+        self._seen = np.zeros(len(places), bool)
 
     def begin(self) -> None:
         """Give rows that were never stepped what zeros do not say."""
         state, new = self.state, self.state["ticks"] == 0
         if new.any():
             state["p"][new] = direct.START * np.eye(self._layout.size)
-            state["mix"][new] = mixture.BEGIN
+            state["mix"][new] = mixture.BEGIN[:, None]
             if len(self._levels):
-                state["errors"][new] = intervals.begin(self._levels)
+                state["errors"][new] = intervals.begin(self._levels)[:, None]
 
     def take(self, values: Float64, last: Float64, gap: Int64, recipe: Recipe) -> None:
         """Put values (R,), NaN = absent, into statistics and rings, and learn from those that were waited for."""
@@ -70,7 +79,7 @@ class Rows:
         stats = observe(state["stats"][:, None], last[:, None], values[:, None], gap == 0, recipe)
         state["stats"] = stats[:, 0]
         self._scale = scale(state["stats"], recipe)
-        remember(state["points"], values, state["ticks"], gap, lay)
+        remember(self._past, values, state["ticks"], gap, lay)
         if gap.any():
             self._forget_origins(gap)
         self._seen = np.isfinite(values)
@@ -86,23 +95,23 @@ class Rows:
             for k in range(1, min(int(missed.max()), waiting) + 1):
                 rows = np.flatnonzero(missed >= k)
                 place = lay.first[h] + (before[rows] // stride + k) % waiting
-                state["base"][rows, place] = np.nan
+                self._base[self._rows[rows], place] = np.nan
 
     def _learn(self, values: Float64) -> None:
         state, lay, s = self.state, self._layout, self._scale
         origin = state["ticks"][:, None] - lay.horizons
         due = (origin % lay.stride == 0) & (origin >= 1)
         place = lay.first + (origin // lay.stride) % lay.waiting
-        base = state["base"][self._rows, place]
+        base = self._base[self._rows[:, None], place]
         came = values[:, None] - base
         due &= np.isfinite(came)
         if not due.any():
             return
-        said = state["said"][self._rows, place].astype(np.float64)
+        said = self._said[self._rows[:, None], place].astype(np.float64)
         came = np.where(due, came, 0.0)
         self._judge(said, came, due)
         own = said[:, :, NETWORK]
-        phi = regressors(state["points"], base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
+        phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
         moving = due & (s > 0.0)[:, None]
         target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
         direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
@@ -113,10 +122,10 @@ class Rows:
         published = said[:, :, PERSISTENCE]  # in whose place the published move waits: its own is always zero
         said = np.where(np.isnan(said), 0.0, said)
         said[:, :, PERSISTENCE] = 0.0
-        state["mix"] = mixture.learn(state["mix"], said, came, due & np.isfinite(published))
+        mixture.learn(state["mix"], said, came, due & np.isfinite(published), self._layout.waiting)
         if len(self._levels):
             error = came - np.where(due, published, 0.0)
-            state["errors"] = intervals.track(state["errors"], error, due & np.isfinite(error), self._levels)
+            intervals.track(state["errors"], error, due & np.isfinite(error), self._levels)
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -125,17 +134,16 @@ class Rows:
         self._detach(~there.any(axis=1))
         base = np.repeat(x[:, None], lay.count, axis=1)
         origin = np.repeat(state["ticks"][:, None], lay.count, axis=1)
-        phi = regressors(state["points"], base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
+        phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
         moves = np.zeros((*own.shape, len(EXPERTS)))
-        theta = direct.restrict(state["theta"], state["p"], lay)
-        moves[:, :, LINEAR] = direct.moves(theta, phi, lay) * s[:, None]
-        moves[:, :, STACKED] = direct.moves(state["theta"], phi, lay) * s[:, None]
+        linear, stacked = direct.both(state["theta"], state["p"], phi, lay)
+        moves[:, :, LINEAR], moves[:, :, STACKED] = linear * s[:, None], stacked * s[:, None]
         for k in (STACKED, NETWORK):
             moves[:, :, k] = np.where(there, own if k == NETWORK else moves[:, :, k], moves[:, :, LINEAR])
         weights = mixture.weights(state["mix"])
-        move = (weights * moves).sum(axis=2)
+        move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
-        leads = weights.argmax(axis=2)
+        leads = weights.argmax(axis=1)
         leads = np.where(~there & (leads != PERSISTENCE), LINEAR, leads)
         moves[:, :, NETWORK] = np.where(there, moves[:, :, NETWORK], np.nan)
         return Said(move, moves, leads)
@@ -157,10 +165,10 @@ class Rows:
         turn = state["ticks"][:, None] % lay.stride == 0
         rows, horizons = np.nonzero(turn)
         place = lay.first[horizons] + (state["ticks"][rows] // lay.stride[horizons]) % lay.waiting[horizons]
-        state["said"][rows, place] = kept[rows, horizons]
-        state["base"][rows, place] = base[rows, horizons]
+        self._said[self._rows[rows], place] = kept[rows, horizons]
+        self._base[self._rows[rows], place] = base[rows, horizons]
 
     def bounds(self) -> tuple[Float64, Bool]:
         """Reach below and above the forecasts (R, H, L, 2), and whether too little is known of it (R, H)."""
         errors = self.state["errors"]
-        return intervals.bounds(errors, len(self._levels)), errors[..., 0] < intervals.WARM
+        return intervals.bounds(errors, len(self._levels)), errors[:, 0] < intervals.WARM
