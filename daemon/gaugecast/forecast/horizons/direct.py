@@ -105,4 +105,5 @@ def _whose_turn(due: Bool, tick: Int64) -> Int64:
         return np.zeros(len(due), np.int64)
     count = due.sum(axis=1)
     nth = tick % np.maximum(count, 1)
-    return np.argmax(np.cumsum(due, axis=1) > nth[:, None], axis=1)
+    turn: Int64 = np.argmax(np.cumsum(due, axis=1) > nth[:, None], axis=1)
+    return turn

@@ -27,7 +27,8 @@ class Past(NamedTuple):
     def at(self, places: Int64) -> Float64:
         """Points (R, …) at places (R, …) of the rows."""
         wide = self.rows.reshape(-1, *[1] * (places.ndim - 1)) * self.points.shape[1]
-        return np.take(self.points.reshape(-1), places + wide)
+        found: Float64 = np.take(self.points.reshape(-1), places + wide)
+        return found
 
 
 def remember(past: Past, values: Float64, tick: Int64, gap: Int64, layout: HorizonLayout) -> None:

@@ -131,7 +131,7 @@ class Rows:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
         state, lay, s = self.state, self._layout, self._scale
         there = np.isfinite(own)
-        self._detach(~there.any(axis=1))
+        self._detach(np.asarray(~there.any(axis=1)))
         base = np.repeat(x[:, None], lay.count, axis=1)
         origin = np.repeat(state["ticks"][:, None], lay.count, axis=1)
         phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
