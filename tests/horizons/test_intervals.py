@@ -9,6 +9,7 @@ from gaugecast.forecast.horizons import intervals
 from gaugecast.records import Float64
 
 LEVELS = np.array([0.8, 0.95])
+ONE = np.array([1])
 
 
 def tracked(errors: Float64, levels: Float64 = LEVELS) -> tuple[Float64, Float64]:
@@ -17,7 +18,9 @@ def tracked(errors: Float64, levels: Float64 = LEVELS) -> tuple[Float64, Float64
     told = []
     for error in errors:
         told.append(intervals.bounds(state, len(levels))[0, 0])
-        intervals.track(state, np.array([[error]]), np.ones((1, 1), bool), levels)
+        intervals.track(
+            state, np.array([[error]]), state[:, 1].copy(), due=np.ones((1, 1), bool), levels=levels, overlap=ONE
+        )
     return np.array(told), state
 
 
@@ -85,7 +88,8 @@ def test_a_row_without_a_due_error_stays_as_it_is() -> None:
     """Beside one that has one."""
     state = np.repeat(tracked(errors_called("normal", 100))[1], 2, axis=0)
     after = state.copy()
-    intervals.track(after, np.array([[5.0], [np.nan]]), np.array([[True], [False]]), LEVELS)
+    due = np.array([[True], [False]])
+    intervals.track(after, np.array([[5.0], [np.nan]]), state[:, 1].copy(), due=due, levels=LEVELS, overlap=ONE)
     assert (after[1] == state[1]).all()
     assert (after[0] != state[0]).any()
 

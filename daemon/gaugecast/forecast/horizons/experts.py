@@ -77,7 +77,7 @@ class HorizonExperts:
             Column("theta", "<f8", (g, horizons, size)),
             Column("p", "<f8", (g, lay.groups, size, size)),
             Column("base", "<f8", (g, lay.waits), np.nan),
-            Column("said", "<f4", (g, lay.waits, len(EXPERTS)), np.nan),
+            Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1), np.nan),  # and how large errors were then
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             *([errors] if len(self.levels) else []),
         ]

@@ -11,13 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from gaugecast.forecast.horizons.statistic import rate_of, starting_rate
-from gaugecast.records import Bool, Float64
+from gaugecast.records import Bool, Float64, Int64
 
 GAIN = 0.05  # η over the range
 HALF_LIFE = 48.0  # of the errors' mean size, in due errors
 RANGE_HALF_LIFE = 500.0
 WARM = 30  # due errors until intervals are told
 SIZE = 3  # what is kept beside the quantiles: errors seen, their mean size, decayed range of the scores
+_EAGER = 30.0  # so many errors are followed at the full gain, later ones of overlapping spans more slowly
 _MOST = 50.0  # scores count as so much
 _OUTLIER = 8.0  # and errors, in their mean size, in that mean
 _Z = 1.25  # mean size of a normal error, in which first quantiles are reckoned, over its deviation (√(π/2))
@@ -32,25 +33,30 @@ def begin(levels: Float64) -> Float64:
     return np.concatenate([np.zeros(SIZE), np.stack([-z, z], axis=-1).ravel()])
 
 
-def track(state: Float64, error: Float64, due: Bool, levels: Float64) -> None:
+def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels: Float64, overlap: Int64) -> None:
     """Take in due errors; in place.
 
     Args:
         state: (R, SIZE + 2L, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
         error: What came, less what was said (R, H).
+        origin: Mean size of errors when that was said (R, H): the score is what the interval then was told in.
         due: Which there are (R, H).
         levels: (L,) rising.
+        overlap: How many forecasts of a horizon wait at a time (H,); a quantile that followed such errors
+            fast would be wide when it is over.
     """
+    longer = 0.75 + 0.25 * overlap
     seen, size, reach = state[:, 0], state[:, 1], state[:, 2]
     error = np.where(due, error, 0.0)
-    scored = due & (size > 0.0)
-    score = np.divide(error, size, out=np.zeros_like(error), where=scored)
+    scored = due & (origin > 0.0)
+    score = np.divide(error, origin, out=np.zeros_like(error), where=scored)
     score = np.maximum(np.minimum(score, _MOST), -_MOST)
     limit = np.where(size > 0.0, _OUTLIER * size, np.inf)
-    size += starting_rate(seen, HALF_LIFE) * due * (np.minimum(np.abs(error), limit) - size)
+    size += starting_rate(seen, HALF_LIFE * longer) * due * (np.minimum(np.abs(error), limit) - size)
     seen += due
     np.maximum((1.0 - rate_of(RANGE_HALF_LIFE) * scored) * reach, np.abs(score), out=reach)
-    step = GAIN * reach * scored
+    gain = GAIN * np.maximum(1.0 / longer, _EAGER / (seen + _EAGER))
+    step = gain * reach * scored
     for k, tail in enumerate((0.5 * (1.0 - levels)).tolist()):
         lower, upper = state[:, SIZE + 2 * k], state[:, SIZE + 2 * k + 1]
         lower -= step * ((score < lower) - tail)

@@ -107,25 +107,30 @@ class Rows:
         due &= np.isfinite(came)
         if not due.any():
             return
-        said = self._said[self._rows[:, None], place].astype(np.float64)
+        waited = self._said[self._rows[:, None], place].astype(np.float64)
+        said, size = waited[:, :, : len(EXPERTS)], waited[:, :, len(EXPERTS)]
         came = np.where(due, came, 0.0)
-        self._judge(said, came, due)
+        self._judge(said, came, size, due)
         own = said[:, :, NETWORK]
         phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
         moving = due & (s > 0.0)[:, None]
         target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
         direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
 
-    def _judge(self, said: Float64, came: Float64, due: Bool) -> None:
+    def _judge(self, said: Float64, came: Float64, size: Float64, due: Bool) -> None:
         """Mixture and intervals learn of errors that were made, not of what would be said today."""
         state = self.state
         published = said[:, :, PERSISTENCE]  # in whose place the published move waits: its own is always zero
-        said = np.where(np.isnan(said), 0.0, said)
+        said = np.where(np.isnan(said), said[:, :, LINEAR, None], said)  # in place of a network that was not there
+        said[~due] = 0.0
         said[:, :, PERSISTENCE] = 0.0
         mixture.learn(state["mix"], said, came, due & np.isfinite(published), self._layout.waiting)
         if len(self._levels):
             error = came - np.where(due, published, 0.0)
-            intervals.track(state["errors"], error, due & np.isfinite(error), self._levels)
+            intervals.track(
+                state["errors"], error, size, due=due & np.isfinite(error), levels=self._levels,
+                overlap=self._layout.waiting,
+            )  # fmt: skip
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -143,8 +148,7 @@ class Rows:
         weights = mixture.weights(state["mix"])
         move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
-        leads = weights.argmax(axis=1)
-        leads = np.where(~there & (leads != PERSISTENCE), LINEAR, leads)
+        leads = np.where(there, weights.argmax(axis=1), np.where(weights[:, PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
         moves[:, :, NETWORK] = np.where(there, moves[:, :, NETWORK], np.nan)
         return Said(move, moves, leads)
 
@@ -165,7 +169,9 @@ class Rows:
         turn = state["ticks"][:, None] % lay.stride == 0
         rows, horizons = np.nonzero(turn)
         place = lay.first[horizons] + (state["ticks"][rows] // lay.stride[horizons]) % lay.waiting[horizons]
-        self._said[self._rows[rows], place] = kept[rows, horizons]
+        self._said[self._rows[rows], place, : len(EXPERTS)] = kept[rows, horizons]
+        if len(self._levels):
+            self._said[self._rows[rows], place, len(EXPERTS)] = state["errors"][rows, 1, horizons]
         self._base[self._rows[rows], place] = base[rows, horizons]
 
     def bounds(self) -> tuple[Float64, Bool]:
