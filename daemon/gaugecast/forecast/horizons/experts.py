@@ -97,8 +97,9 @@ class HorizonExperts:
         by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
         state = {name: array[places] for name, array in by_row.items() if name not in LONG}
         rows = Rows(state, {name: by_row[name] for name in LONG}, places, layout=self.layout, levels=self.levels)
-        rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
-        said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
+            rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
+            said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))
         ahead = self._in_units(x, said, rows)
         for name, rows_of in rows.state.items():
             by_row[name][places] = rows_of
