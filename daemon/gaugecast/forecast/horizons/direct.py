@@ -32,8 +32,10 @@ def both(theta: Float64, p: Float64, phi: Float64, layout: HorizonLayout) -> tup
     """Moves (R, H) in scales of the expert without the network's move, and of the one with it; see `restrict`."""
     bound = CLIP * np.sqrt(layout.horizons)
     y: Float64 = (theta * phi).sum(axis=2)
-    column = p[:, :, :, -1][:, layout.group]
-    alone = y - (column * phi).sum(axis=2) * (theta[:, :, -1] / column[:, :, -1])
+    alone = y.copy()
+    for q, of in enumerate(layout.groups_of):
+        part = np.matmul(phi[:, of], p[:, q, :, -1:])[:, :, 0]
+        alone[:, of] -= part * (theta[:, of, -1] / p[:, q, -1, -1:])
     return np.maximum(np.minimum(alone, bound), -bound), np.maximum(np.minimum(y, bound), -bound)
 
 
@@ -72,17 +74,14 @@ def learn(
     bound = CLIP * np.sqrt(layout.horizons)
     error = np.where(due, np.clip(np.where(due, target, 0.0), -bound, bound) - moves(theta, phi, layout), 0.0)
     error = np.clip(error, -bound, bound)
-    for q in range(layout.groups):
-        of = np.flatnonzero(layout.group == q)
-        _learn_group(theta, p[:, q], phi[:, of], error[:, of], due[:, of], tick=tick, of=of)
+    for q, of in enumerate(layout.groups_of):
+        _learn_group(theta[:, of], p[:, q], phi[:, of], error[:, of], due=due[:, of], tick=tick)
 
 
-def _learn_group(
-    theta: Float64, p: Float64, phi: Float64, error: Float64, due: Bool, *, tick: Int64, of: Int64
-) -> None:
+def _learn_group(theta: Float64, p: Float64, phi: Float64, error: Float64, *, due: Bool, tick: Int64) -> None:
     turned = np.matmul(phi, p)  # P is symmetric; a product a row, always of the same shape
     spread = (phi * turned).sum(axis=2)
-    theta[:, of] += turned * (error / (FORGETTING + spread))[:, :, None]
+    theta += turned * (error / (FORGETTING + spread))[:, :, None]
     rows = np.arange(len(p))
     turn = _whose_turn(due, tick)
     there, bounded = due[rows, turn], p.trace(axis1=1, axis2=2) < MOST_TRACE * p.shape[-1]
@@ -93,10 +92,10 @@ def _learn_group(
     taken = turned[rows, turn] * root[:, None]
     p -= taken[:, :, None] * taken[:, None, :]
     p *= np.where(there, 1.0 / forgetting, 1.0)[:, None, None]
-    broken = ~np.isfinite(p.trace(axis1=1, axis2=2)) | ~np.isfinite(theta[:, of]).all(axis=(1, 2))
+    broken = ~np.isfinite(p.trace(axis1=1, axis2=2)) | ~np.isfinite(theta).all(axis=(1, 2))
     if broken.any():
         p[broken] = START * np.eye(p.shape[-1])
-        theta[np.ix_(broken, of)] = 0.0
+        theta[broken] = 0.0
 
 
 def _whose_turn(due: Bool, tick: Int64) -> Int64:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from gaugecast.records import Bool, Int64
 
 MOVES = 6  # newest moves that a regressor holds
-WIDE = (8, 24)  # blocks of the running means beside them, of horizons beyond the next step
+WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
 FINE = 63  # ticks: horizons up to here see every value of the past
 MOST_POINTS = 512  # of all rings of a feature
+_SEASON_POINTS = 200
 _WAITING = 16  # a horizon learns about so many times while one forecast waits
 
 _DAY_NS = 86_400 * 10**9
@@ -37,12 +39,14 @@ def block_of(horizon: int) -> int:
 class Ring:
     """Block means of `block` ticks each, `length` of them, at `offset` among a row's points.
 
-    Block k is that of the ticks (k − 1)·block + 1 … k·block.
+    Block k is that of the ticks (k − 1)·block + 1 … k·block. At `wide`, where that is not negative, begins as long a
+    ring of the means over the `WIDE` blocks up to each.
     """
 
     block: int
     offset: int
     length: int
+    wide: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +59,7 @@ class HorizonLayout:
         waiting: How many of them wait at a time; `first` is where they begin among the row's W.
         block: Ticks in a point of the past that is looked at.
         group: Which inverse Hessian it learns with (Q of them): the next step alone, the others by block.
-        past: Offset and length of its ring (H, 2); `season`: the same of the seasonal one, where it is wanted.
+        past: Offset and length of its ring, and where its wide means begin (H, 3); `season`: the seasonal ring.
         rings: All of them.
         day: Ticks in a day, 0 where seasons are not looked at; `week` the same.
         seasonal: Whether the horizon looks at the season.
@@ -95,9 +99,9 @@ class HorizonLayout:
         if day:
             needed = (max(2 * day, week) + int(steps[-1])) // season_block + 3
             lengths[season_block] = max(lengths.get(season_block, 0), needed)
-        rings = _lay(lengths)
+        rings = _lay(lengths, set(block.tolist()) if len(steps) > 1 else set())
         by_block = {ring.block: ring for ring in rings}
-        past = np.array([(by_block[b].offset, by_block[b].length) for b in block.tolist()], np.int64)
+        past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64)
         kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
         group = np.array([0, *(kinds[b] for b in block[1:].tolist())], np.int64)
         first = np.concatenate([[0], np.cumsum(waiting)[:-1]])
@@ -117,7 +121,13 @@ class HorizonLayout:
     @property
     def points(self) -> int:
         """Points of the past a row."""
-        return sum(ring.length for ring in self.rings)
+        return sum(ring.length * (2 if ring.wide >= 0 else 1) for ring in self.rings)
+
+    @property
+    def groups_of(self) -> list[slice]:
+        """Horizons of each group; they lie side by side."""
+        borders = np.searchsorted(self.group, np.arange(self.groups + 1)).tolist()
+        return [slice(begin, end) for begin, end in pairwise(borders)]
 
     @property
     def waits(self) -> int:
@@ -127,14 +137,13 @@ class HorizonLayout:
     @property
     def size(self) -> int:
         """D, coefficients of a horizon; the last is that of the network's own move."""
-        beyond = len(WIDE) if self.count > 1 else 0
+        beyond = 1 if self.count > 1 else 0
         return MOVES + beyond + (5 if self.week else 3 if self.day else 0) + 3
 
 
 def _points(horizons: Int64, block: int) -> int:
     """Blocks that the horizons of one ring need: back to the origin of a due forecast, and the regressor before it."""
-    behind = max(WIDE) + 1 if horizons[-1] > 1 else MOVES + 1
-    return int(horizons[-1]) // block + behind + 1
+    return max(int(horizons[-1]) // block + MOVES + 2, WIDE + 1 if horizons[-1] > 1 else 0)
 
 
 def _season(longest: int, period_ns: int) -> tuple[int, int, int]:
@@ -142,16 +151,17 @@ def _season(longest: int, period_ns: int) -> tuple[int, int, int]:
     day, rest = divmod(_DAY_NS, period_ns)
     if rest or day < 12:
         return 0, 0, 0
-    room = MOST_POINTS // 2
+    room = _SEASON_POINTS
     week_block = -(-(7 * day + longest) // room)
     if week_block <= max(1, day // 24):
         return day, 7 * day, week_block
     return day, 0, -(-(2 * day + longest) // room)
 
 
-def _lay(lengths: dict[int, int]) -> tuple[Ring, ...]:
+def _lay(lengths: dict[int, int], widened: set[int]) -> tuple[Ring, ...]:
     rings, offset = [], 0
     for block, length in sorted(lengths.items()):
-        rings.append(Ring(block, offset, length))
-        offset += length
+        wide = offset + length if block in widened else -1
+        rings.append(Ring(block, offset, length, wide))
+        offset += length * (2 if wide >= 0 else 1)
     return tuple(rings)

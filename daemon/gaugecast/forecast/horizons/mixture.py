@@ -2,7 +2,7 @@
 
 For each row and horizon the discounted moments of the experts' moves and of what came are kept: Σ m mᵀ, Σ m y. The
 squared error of any mixture is a quadratic form in them, and its weights follow that form's gradient over the simplex
-(exponentiated gradient: Kivinen & Warmuth 1997), some steps whenever an error comes due. A weight is a share, and
+(exponentiated gradient: Kivinen & Warmuth 1997), a step whenever an error comes due. A weight is a share, and
 persistence is a move of zero, so the mixture never says more than the boldest expert. Rates of squared error are what
 is asked for: an expert that is often a little better and rarely much worse, as persistence is on a sensor that mostly
 sits still, is not what a mean square error asks for.
@@ -24,13 +24,13 @@ PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
 RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
 RATE = 2.0  # of the exponentiated gradient
-STEPS = 2
 LEAST = 1e-4  # weight: none is lost for ever
 
 _E = 3  # experts beside persistence, whose move is zero
-_PAIRS = [(i, j) for i in range(_E) for j in range(i, _E)]
+_LEFT, _RIGHT = np.triu_indices(_E)
 _CROSS, _GRAM = _E + 1, 2 * _E + 1
-_SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM + len(_PAIRS), _GRAM + len(_PAIRS) + 4)
+_SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM + len(_LEFT), _GRAM + len(_LEFT) + 4)
+_SQUARE = np.array([_GRAM + k for k in (0, 1, 2, 1, 3, 4, 2, 4, 5)])  # of the triangle
 #: Floats a row and horizon: weights, moments, and the gate's.
 SIZE = _OPEN + 1
 #: The state before anything has come due (SIZE,): equal weights, the gate shut.
@@ -50,15 +50,15 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
             that memory and proof are longer.
     """
     longer = 0.75 + 0.25 * overlap
-    said = [np.maximum(np.minimum(moves[:, :, k + 1], _MOST), -_MOST) for k in range(_E)]
+    said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
+    np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
-    move = sum((state[:, k + 1] * said[k] for k in range(1, _E)), state[:, 1] * said[0])
-    _gate(state, move, came, due=due, longer=longer)
-    rate = starting_rate(state[:, _SEEN], HALF_LIFE * longer) * due
-    for k in range(_E):
-        state[:, _CROSS + k] += rate * (said[k] * came - state[:, _CROSS + k])
-    for at, (i, j) in enumerate(_PAIRS, _GRAM):
-        state[:, at] += rate * (said[i] * said[j] - state[:, at])
+    products = state[:, 1 : _E + 1] * said
+    _gate(state, products[:, 0] + products[:, 1] + products[:, 2], came, due=due, longer=longer)
+    rate = (starting_rate(state[:, _SEEN], HALF_LIFE * longer) * due)[:, None]
+    cross, gram = state[:, _CROSS:_GRAM], state[:, _GRAM:_SEEN]
+    cross += rate * (said * came[:, None] - cross)
+    gram += rate * (said[:, _LEFT] * said[:, _RIGHT] - gram)
     state[:, _SEEN] += due
     _descend(state, due)
 
@@ -82,22 +82,22 @@ def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Fl
 
 
 def _descend(state: Float64, due: Bool) -> None:
-    """Weights some steps down the squared error that they would have had."""
-    gram = {pair: state[:, at] for at, pair in enumerate(_PAIRS, _GRAM)}
-    size = gram[0, 0] + gram[1, 1] + gram[2, 2]
+    """Weights a step down the squared error that they would have had."""
+    gram = state[:, _SQUARE].reshape(len(state), _E, _E, -1)
+    size = gram[:, 0, 0] + gram[:, 1, 1] + gram[:, 2, 2]
     step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))
-    pull = RIDGE * RATE * (step > 0.0)
-    shares = [state[:, k].copy() for k in range(_E + 1)]
-    for _ in range(STEPS):
-        raised = []
-        for k in range(_E):
-            slope = sum((gram[min(k, j), max(k, j)] * shares[j + 1] for j in range(_E)), -state[:, _CROSS + k])
-            change = step * slope + pull * (shares[k + 1] - 1.0 / (_E + 1))
-            raised.append(np.exp(-np.minimum(np.maximum(change, -2.0), 2.0)))
-        shares[0] = shares[0] * np.exp(-pull * (shares[0] - 1.0 / (_E + 1)))
-        shares[1:] = [share * factor for share, factor in zip(shares[1:], raised, strict=True)]
-        total = shares[0] + shares[1] + shares[2] + shares[3]
-        shares = [np.maximum(share / total, LEAST) for share in shares]
-    total = shares[0] + shares[1] + shares[2] + shares[3]
-    for k, share in enumerate(shares):
-        state[:, k] = np.where(due, share / total, state[:, k])
+    shares = state[:, : _E + 1]
+    change = (RIDGE * RATE * (step > 0.0))[:, None] * (shares - 1.0 / (_E + 1))
+    slopes = gram * shares[:, None, 1:]
+    change[:, 1:] += step[:, None] * (slopes[:, :, 0] + slopes[:, :, 1] + slopes[:, :, 2] - state[:, _CROSS:_GRAM])
+    np.minimum(np.maximum(change, -2.0, out=change), 2.0, out=change)
+    moved = shares * np.exp(-change)
+    moved /= _total(moved)
+    np.maximum(moved, LEAST, out=moved)
+    moved /= _total(moved)
+    np.copyto(shares, moved, where=due[:, None])
+
+
+def _total(shares: Float64) -> Float64:
+    """Sum over the experts (R, 1, H), in their order."""
+    return (shares[:, 0] + shares[:, 1] + shares[:, 2] + shares[:, 3])[:, None]

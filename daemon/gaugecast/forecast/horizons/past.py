@@ -50,6 +50,9 @@ def remember(past: Past, values: Float64, tick: Int64, gap: Int64, layout: Horiz
         moved = kept + (values - kept) / position
         kept = np.where(np.isnan(moved), np.where(np.isnan(kept), values, kept), moved)
         past.points[past.rows, place] = kept
+        if ring.wide >= 0:
+            newest = past.at(ring.offset + (now[:, None] - np.arange(WIDE)) % ring.length)
+            past.points[past.rows, place - ring.offset + ring.wide] = newest.sum(axis=1) / WIDE
 
 
 def _forget(past: Past, missing: Int64, before: Int64, ring: Ring) -> None:
@@ -88,20 +91,18 @@ def regressors(
 
 
 def _recent(out: Float64, past: Past, base: Float64, origin: Int64, layout: HorizonLayout) -> int:
-    """The newest moves, and running means; returns how many regressors that is."""
-    depth = max(WIDE) if layout.count > 1 else MOVES
-    ages = np.arange(1, depth + 1) - (layout.block > 1)[:, None]  # (H, K); the newest block may still be open
-    places = (-(-origin // layout.block) % layout.past[:, 1])[:, :, None] - ages
-    places += (places < 0) * layout.past[:, 1:]
-    places += layout.past[:, :1]
-    seen = past.at(places)
+    """The newest moves, and the running mean; returns how many regressors that is."""
+    places = -(-origin // layout.block) % layout.past[:, 1]
+    if layout.count > 1:
+        out[:, :, MOVES] = past.at(places + layout.past[:, 2]) - base
+    ages = np.arange(1, MOVES + 1) - (layout.block > 1)[:, None]  # (H, K); the newest block may still be open
+    before = places[:, :, None] - ages
+    before += (before < 0) * layout.past[:, 1:2]
+    before += layout.past[:, :1]
+    seen = past.at(before)
     out[:, :, 0] = base - seen[:, :, 0]
-    out[:, :, 1:MOVES] = seen[:, :, : MOVES - 1] - seen[:, :, 1:MOVES]
-    if layout.count == 1:
-        return MOVES
-    for i, width in enumerate(WIDE):
-        out[:, :, MOVES + i] = seen[:, :, :width].sum(axis=2) / width - base
-    return MOVES + len(WIDE)
+    np.subtract(seen[:, :, :-1], seen[:, :, 1:], out=out[:, :, 1:MOVES])
+    return MOVES + (layout.count > 1)
 
 
 def _seasonal(out: Float64, past: Past, base: Float64, origin: Int64, layout: HorizonLayout) -> None:
