@@ -76,7 +76,7 @@ def test_only_the_papers_sets_have_the_papers_split() -> None:
     assert split_of("boiler").borders(1000) == (200, 250, 1000)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.keras
 def test_a_recorded_series_is_forecast_better_than_its_last_value_within_weeks() -> None:
     """ETTh1 from no weights at all: skill above 0 over rows 300 to 800, and no variable far below."""

@@ -28,6 +28,7 @@ GROUND = (
     "config",
     "events",
     "records",
+    "batch",
     "history",
     "model",
 )
@@ -43,6 +44,7 @@ BESIDE = {
     "config": {"errors", "files", "fleet", "topics"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
+    "batch": {"events", "records"},
     "history": {"errors", "files", "records", "fleet"},
     "model": {"errors", "files", "records", "fleet"},
     "align": {"streams"},

@@ -89,7 +89,7 @@ def test_a_constant_is_forecast_as_that_constant() -> None:
     assert (learned(fleet, readings(fleet, values))[:, :, 0] == 21.7).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("period_steps", "seed"), [(25, 1), (50, 0), (100, 2)])
 def test_a_sine_is_learned_from_nothing(period_steps: int, seed: int) -> None:
     """Cold start, the network alone: skill of 0.9 and more over steps 1,500 to 2,000."""

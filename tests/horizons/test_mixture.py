@@ -7,6 +7,8 @@ import numpy as np
 from gaugecast.forecast.horizons import mixture
 from gaugecast.records import Float64
 
+ONE = np.array([1])
+
 
 def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
     """What is published of one row at each step (T,), and the last weights (E,); moves (T, E), targets (T,)."""
@@ -14,7 +16,7 @@ def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
     told = []
     for move, target in zip(moves, came, strict=True):
         told.append(float((mixture.weights(state)[0, :, 0] * move).sum()))
-        mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), np.array([1]))
+        mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), ONE)
     return np.array(told), mixture.weights(state)[0, :, 0]
 
 
@@ -70,3 +72,16 @@ def test_nothing_that_came_leaves_it_unfit_to_go_on() -> None:
     told, weights = mixed(moves, came)
     assert np.isfinite(told).all()
     assert np.isfinite(weights).all()
+
+
+def test_a_row_without_a_due_error_stays_as_it_is() -> None:
+    """To the bit, also at the moment at which the next error would open the gate: who travels along must not bear."""
+    rng = np.random.default_rng(6)
+    state = np.repeat(mixture.BEGIN[None, :, None], 2, axis=0)
+    for _ in range(60):
+        before, came = state.copy(), rng.normal(size=(2, 1))
+        moves = np.stack([0 * came, 0.9 * came, 0.9 * came, 0.9 * came], axis=2)
+        mixture.learn(state, moves * [[[1.0]], [[0.0]]], came * [[1.0], [0.0]], np.array([[True], [False]]), ONE)
+        assert state[1].tobytes() == before[1].tobytes()
+        mixture.learn(state, moves, came, np.ones((2, 1), bool), ONE)
+    assert mixture.weights(state)[0, 0, 0] < 1.0

@@ -77,6 +77,7 @@ def test_three_steps_forecast_the_fourth(tmp_path: Path) -> None:
     assert ours == pytest.approx(example.run(begin_alike(example.make_network(), trained), epochs=150), rel=TOLERANCE)
 
 
+@pytest.mark.long
 def test_stateful_with_resets(tmp_path: Path) -> None:
     """Batch size 1, the state carried through each epoch."""
     example = load_example("stateful_resets")
@@ -87,6 +88,7 @@ def test_stateful_with_resets(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=5), persistence)
 
 
+@pytest.mark.long
 def test_next_step_of_two_features(tmp_path: Path) -> None:
     """Many-to-many over windows, the series shifted by one as target."""
     example = load_example("next_step")
@@ -100,6 +102,7 @@ def test_next_step_of_two_features(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), persistence)
 
 
+@pytest.mark.long
 def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
     """Forecasts fed back as readings, after the state was adjusted on what is known, from the same origins."""
     example = load_example("closed_loop")
@@ -114,6 +117,7 @@ def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), 0.1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("units", [16, 32, 64])
 def test_sine_with_units_16_32_and_64(tmp_path: Path, units: int) -> None:
     """Each number of units, on rows that were held out."""
@@ -126,6 +130,7 @@ def test_sine_with_units_16_32_and_64(tmp_path: Path, units: int) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(units), trained), epochs=3), 0.02)
 
 
+@pytest.mark.long
 def test_autoencoder_finds_the_standstill(tmp_path: Path) -> None:
     """The same errors at every row; windows with the fault are rebuilt many times worse, and alarmed at."""
     example = load_example("autoencoder")

@@ -88,6 +88,7 @@ def test_help_explains_every_key(command: str) -> None:
         assert re.sub(r"\s+", " ", (field.description or "")[1:40]) in flat
 
 
+@pytest.mark.long
 @pytest.mark.keras
 def test_the_manifest_records_every_key(tmp_path: Path) -> None:
     """Each setting under its own name, as it was and not as it is by default."""

@@ -126,7 +126,7 @@ def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: s
         record([path], fleet, Columns(), tmp_path / "scratch")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.keras
 def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
     """Twelve times the rows, the same peak to within 60 MB; and far below 1.5 GB."""

@@ -142,6 +142,7 @@ def test_too_few_rows_are_refused_with_the_least_number(tmp_path: Path) -> None:
         train_on(write_csv(tmp_path / "short.csv", {"x": np.arange(least - 1.0)}), **settings)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["stateful", "windowed"])
 def test_memory_pays(tmp_path: Path, form: str) -> None:
     """An echo of a cue that lies further back than the look-back: only the carried state can know it."""

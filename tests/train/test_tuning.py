@@ -37,6 +37,7 @@ def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> lis
     return tune(Task((path,), train, columns=Columns(time="none")), tuning, directory, Silent())
 
 
+@pytest.mark.long
 def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
     """The classic: 0…100 by 0.1, look-back 10, scored on held-out rows; more units cost more and all of them learn."""
     tuning = Tune(sampler="grid", units=[16, 32, 64])

@@ -125,7 +125,12 @@ class Loop(Table):
     batch_readings: int = Field(
         default=2000, ge=1, le=65536, description="readings that end a batch; a message that crosses it is taken whole"
     )
-    batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
+    batch_ms: float = Field(
+        default=20.0, ge=0, le=1000, description="wait for a batch to fill once messages come by twos, ms; 0 = never"
+    )
+    commit_ms: float = Field(
+        default=0.0, ge=0, le=10_000, description="least time from one commit to the next, ms; spares SD cards"
+    )
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
     state_mb: int = Field(
         default=2000, ge=1, description="`check` refuses what would need more for so many streams, models apart"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.arrays import ArrayReader
 from gaugecast.payloads.careful import CarefulReader, Taken, refuse
 from gaugecast.payloads.identity import Route, StreamIds, stream_id
-from gaugecast.payloads.plain import PlainReader
-from gaugecast.records import Input, Message, Refused
+from gaugecast.payloads.plain import Found, Plain, PlainReader
+from gaugecast.records import Message, Refused
 from gaugecast.topics import Pattern, Template
 
 SPARE_ROUTES = 1024
@@ -29,7 +29,7 @@ class Decoded:
         messages: How many of the first messages were read; the others wait for the next batch.
     """
 
-    inputs: list[Input] = field(default_factory=list)
+    inputs: Inputs = field(default_factory=Inputs)
     refused: list[Refused] = field(default_factory=list)
     messages: int = 0
 
@@ -43,7 +43,6 @@ class Decoder:
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self._patterns: list[tuple[Pattern, Fleet, Template, dict[str, int]]] = []
         self._plain: list[PlainReader] = []
-        self._arrays: list[ArrayReader] = []
         self._careful: list[CarefulReader] = []
         topics_per_stream = 1
         for fleet in fleets:
@@ -65,28 +64,27 @@ class Decoder:
         Raises:
             Nothing: what cannot be read is an input of kind `REJECT` with its reason.
         """
-        inputs: list[Input] = []
-        refused: list[Refused] = []
-        routes, plain = self._routes, self._plain
-        count = 0
-        for message in messages:
-            if len(inputs) >= most:
-                break
-            count += 1
+        plain: dict[int, list[Found]] = {}
+        careful: dict[int, list[Taken]] = {}
+        routes, readers = self._routes, self._plain
+        count = place = 0
+        for place, message in enumerate(messages, 1):
             route = routes.get(message.topic) or self._route(message.topic)
-            if route.fault is None:
-                taken = plain[route.reader].read(message, route, received_at_ns)
-                if taken is not None:
-                    inputs.append(taken)
-                    continue
-                several = self._arrays[route.reader].read(message, route, received_at_ns)
-                if several is not None:
-                    inputs += several
-                    continue
-            for each in self._read_carefully(message, route, received_at_ns):
-                inputs.append(each.input)
-                refused.extend(each.refused)
-        return Decoded(inputs, refused, count)
+            readings = readers[route.reader].look(message) if route.fault is None else None
+            if readings is not None:
+                plain.setdefault(route.reader, []).append((place, message, route, readings))
+                count += len(readings)
+            else:
+                careful[place] = list(self._read_carefully(message, route, received_at_ns))
+                count += len(careful[place])
+            if count >= most:
+                break
+        parts = [readers[reader].read(found, received_at_ns) for reader, found in plain.items()]
+        for part in parts:
+            for at, message, route, _ in part.odd:
+                careful[at] = list(self._read_carefully(message, route, received_at_ns))
+        inputs = parts[0].inputs if len(parts) == 1 and not careful else _in_order(parts, careful)
+        return Decoded(inputs, [row for at in sorted(careful) for one in careful[at] for row in one.refused], place)
 
     def _read_carefully(self, message: Message, route: Route, received_at_ns: int) -> Iterable[Taken]:
         if route.reader < 0:
@@ -103,8 +101,7 @@ class Decoder:
         for name, position in positions.items():
             readers[name] = len(self._plain)
             most_bytes, most = limits.max_payload_bytes, limits.max_readings
-            self._plain.append(PlainReader(fleet, position, ids, max_payload_bytes=most_bytes))
-            self._arrays.append(ArrayReader(fleet, position, ids, max_payload_bytes=most_bytes, max_readings=most))
+            self._plain.append(PlainReader(fleet, position, ids, max_payload_bytes=most_bytes, max_readings=most))
             self._careful.append(CarefulReader(fleet, position, most_bytes, most))
         return readers
 
@@ -139,3 +136,13 @@ class Decoder:
                 fault = exc
             return Route(reader, stream, captures, fault)
         return Route(-1, "", {}, DecodeError("unknown_topic", "no fleet's `subscribe` matches this topic"))
+
+
+def _in_order(parts: Sequence[Plain], careful: Mapping[int, Sequence[Taken]]) -> Inputs:
+    """All inputs in the order of their messages."""
+    inputs = Inputs.of(one.input for taken in careful.values() for one in taken)
+    places = [place for place, taken in careful.items() for _ in taken]
+    for part in parts:
+        inputs.extend(part.inputs)
+        places += part.places
+    return inputs.reordered(sorted(range(len(places)), key=places.__getitem__))

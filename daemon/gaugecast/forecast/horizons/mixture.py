@@ -78,7 +78,8 @@ def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Fl
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
     proven = (state[:, _SEEN] >= PROVEN * longer) & (loss < OPEN_BELOW * last)
-    state[:, _OPEN] = (loss < SHUT_ABOVE * last) & (proven | (state[:, _OPEN] > 0.0))
+    opened = (loss < SHUT_ABOVE * last) & (proven | (state[:, _OPEN] > 0.0))
+    np.copyto(state[:, _OPEN], opened, where=due)
 
 
 def _descend(state: Float64, due: Bool) -> None:
