@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from gaugecast.cli.demo_screen import plain_line, render_screen, render_summary
-from gaugecast.cli.watch import Trails
+from gaugecast.cli.watch_screen import Trails
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.template import render_template
 from gaugecast.control import StreamRow, StreamsAnswer

@@ -98,6 +98,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
         holding: Why a batch waits to be written: nothing is read until it is.
         fault: What could not be found out about the directory, and why.
         quarantine_rows: Refused readings that are kept.
+        backup_age_s: Since the last backup was finished; null where none was made of this directory.
         checkpoint_failure, wal_failure: Why the newest checkpoint, the last copy of the write-ahead log failed.
     """
 
@@ -106,6 +107,7 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     ledger_bytes: int | None = None
     disk_free_bytes: int | None = None
     quarantine_rows: int | None = None
+    backup_age_s: float | None = None
     checkpoint_age_s: float | None = None
     checkpoints_total: int = 0
     checkpoint_failures_total: int = 0
@@ -200,6 +202,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         fleets: By name; `""`: messages of which no fleet could be told.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
 
@@ -215,6 +218,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     fleets: dict[str, FleetStatus] = {}
     degraded: list[str] = []
     reload_refused: str | None = None
+    warnings: list[str] = []
     metrics_url: str = ""
 
     def __post_init__(self) -> None:

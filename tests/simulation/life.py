@@ -21,7 +21,7 @@ from gaugecast.records import Input, Message
 from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from simulation.broker import Broker
-from simulation.fleets import LIMITS, Weights, shipped
+from simulation.fleets import LIMITS, LINEAGE, Weights, shipped
 from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
 from simulation.points import Clock, Points, Violation
@@ -134,6 +134,7 @@ class Life:
             elapsed=self._clock.elapsed,
             monotonic=self._clock.monotonic,
             alive=lambda: self._points("advance:part"),
+            new_lineage=lambda: LINEAGE,
         )
 
     def turn(self) -> None:

@@ -187,7 +187,7 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
     from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
-    taken: list[list[Input]] = []
+    taken: list[Sequence[Input]] = []
     with LedgerReader(directory) as ledger:
         for batch in ledger.replay(0):
             taken.append(batch.inputs)

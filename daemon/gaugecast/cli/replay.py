@@ -12,12 +12,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gaugecast.cli.figures import show_skill
-from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 
 
 def replay_command(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("gaugecast.toml"),
+    config: ConfigFile = None,
     at: Annotated[int | None, typer.Option(help="Begin at the newest kept checkpoint up to this input.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Replay this file instead of the ledger.")] = None,
     fleet: Annotated[str | None, typer.Option(help="With --csv: the fleet whose features the columns are.")] = None,
@@ -29,7 +30,7 @@ def replay_command(
     Of a ledger: recomputes every message and compares it with what was published, byte for byte; ends with 1 if
     any differs. Of a CSV: says what would have been forecast, and how well.
     """
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     with (out or Path(os.devnull)).open("wb") as sink:
         if csv is not None:
             _replay_file(settings, csv, fleet, time_column, lambda body: _line(sink, body))

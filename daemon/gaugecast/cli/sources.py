@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,9 +14,9 @@ from gaugecast.cli.options import parse_options
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.explain import explain
 from gaugecast.config.table import Table
+from gaugecast.config.toml_text import read_toml
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
-from gaugecast.files import regular
 from gaugecast.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -101,10 +100,7 @@ def _as_option(word: str, table: type[Table]) -> str:
 
 def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, Any], Fleet | None]:
     """The table as it stands in the file, and the fleet."""
-    try:
-        raw = tomllib.loads(regular(config).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise ConfigError(f"{config}: expected a TOML file: {exc}") from exc
+    raw = read_toml(config)
     if "fleet" not in raw:
         return dict(raw.get(name, {})), None
     settings = load_settings(config, os.environ)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gaugecast.records import Input
+from gaugecast.batch import Inputs
 
 
 class Committed(NamedTuple):
@@ -32,7 +32,7 @@ class StoredBatch(NamedTuple):
     """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
 
     first_seq: int
-    inputs: list[Input]
+    inputs: Inputs
     verdicts: list[int]
 
 

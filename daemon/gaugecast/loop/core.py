@@ -16,7 +16,7 @@ from typing import Self
 from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import StorageBusy, StorageFull
-from gaugecast.events import Event, FleetConfigured
+from gaugecast.events import Event, FleetConfigured, LineageBegun
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
@@ -83,6 +83,7 @@ class Ports:
         wall, elapsed: Nanoseconds: Unix time, and a clock that is never set.
         monotonic: Seconds.
         alive: Told in between that a long round gets on.
+        new_lineage: Names what a new ledger, or one of 0.1.0, goes on as; empty = nothing is named.
     """
 
     ledger: CoreLedger
@@ -98,6 +99,7 @@ class Ports:
     elapsed: Callable[[], int] = elapsed_ns
     monotonic: Callable[[], float] = time.monotonic
     alive: Callable[[], None] = lambda: None
+    new_lineage: Callable[[], str] = lambda: ""
 
 
 class Core:
@@ -165,7 +167,7 @@ class Core:
         )
         ledger.note_fingerprint(fingerprint())
         core = cls(setup, ports, pipeline=pipeline, recovered=recovered, cautious=not clean)
-        core.reconfigure(setup, before=core.roles.loss_orders(lossy.lost))
+        core.reconfigure(setup, before=[*core._lineage_orders(), *core.roles.loss_orders(lossy.lost)])
         return core
 
     # -- the loop
@@ -245,6 +247,11 @@ class Core:
         wanted = configuration.subscriptions
         self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)
         return orders
+
+    def _lineage_orders(self) -> list[Order]:
+        """The first event of a ledger that has no lineage yet."""
+        lineage = "" if self.pipeline.lineage else self._ports.new_lineage()
+        return [Order(LineageBegun(lineage, reason="new ledger"))] if lineage else []
 
     def _shipped(self, fleet: Fleet) -> Model | None:
         model = self._ports.shipped(fleet)

@@ -201,6 +201,8 @@ STATED = (
              of=_one(lambda s: s.storage.wal_copy_failures_total)),
     _gauge("checkpoint_age_seconds", "Age of the newest valid checkpoint",
            of=_one(lambda s: s.storage.checkpoint_age_s)),
+    _gauge("backup_age_seconds", "Age of the newest backup, where one was ever made",
+           of=_one(lambda s: s.storage.backup_age_s)),
     _gauge("ledger_bytes", "Size of the ledger with its write-ahead log", of=_one(lambda s: s.storage.ledger_bytes)),
     _gauge("disk_free_bytes", "Free space where the state directory lies",
            of=_one(lambda s: s.storage.disk_free_bytes)),

@@ -17,6 +17,7 @@ from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageError
+from gaugecast.files import make_private
 from gaugecast.ledger.reader import oldest_input
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
@@ -40,6 +41,7 @@ from gaugecast.service.transitions import TransitionLog
 from gaugecast.status import FleetStatus, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
+from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import StateLock
 from gaugecast.storage.models import ModelStore
 from gaugecast.web import Health, Web, readiness_of
@@ -86,7 +88,7 @@ class Daemon:
         self._stopping = False
         self._reloading = False
         self._ready = False
-        self._announced = (0, "")  # epoch of the connection, text
+        self._announced = (0, 0, "")  # epoch of the connection that speaks, reconnects of the one that hears, text
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
@@ -155,7 +157,7 @@ class Daemon:
     def _occupy(self, held: ExitStack) -> None:
         """Take the state directory for us alone, and be found there."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private(self._directory)
             held.callback(StateLock(self._directory).release)
             self._control = Control(self._directory / SOCKET_NAME)
         except OSError as exc:
@@ -207,6 +209,7 @@ class Daemon:
             notes=notes,
             engines=EngineLoader(),
             alive=self._note_alive,
+            new_lineage=new_lineage,
         )
 
     def _note_alive(self) -> None:
@@ -278,10 +281,10 @@ class Daemon:
     def _announce(self, status: Status) -> None:
         """Put it on the status topic where it is new, or the connection is: each begins with a bare `online`."""
         sender = self.core.link.sender
-        news = sender.epoch, announcement(status)
+        news = sender.epoch, self.core.link.subscriber.counters.reconnects_total, announcement(status)
         if sender.connected and news != self._announced:
             self._announced = news
-            sender.announce(news[1])
+            sender.announce(news[2])
 
     # -- the end
 

@@ -45,7 +45,7 @@ def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels:
         overlap: How many forecasts of a horizon wait at a time (H,); a quantile that followed such errors
             fast would be wide when it is over.
     """
-    longer = 0.75 + 0.25 * overlap
+    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
     seen, size, reach = state[:, 0], state[:, 1], state[:, 2]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)

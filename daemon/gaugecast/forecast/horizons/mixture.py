@@ -49,7 +49,7 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
     """
-    longer = 0.75 + 0.25 * overlap
+    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
     said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
     np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
