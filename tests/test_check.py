@@ -309,3 +309,15 @@ def test_a_state_directory_that_can_never_be_one_is_refused(tmp_path: Path, dire
 def _with_storage(directory: Path) -> str:
     fleet = '[fleet.tanks]\nsubscribe = ["tanks/{tank}"]\nperiod = "1s"\n[fleet.tanks.features.pressure]\n'
     return f'[storage]\ndirectory = "{directory}"\n{fleet}'
+
+
+def test_what_the_streams_would_take_is_told_and_refused_where_it_is_too_much(tmp_path: Path) -> None:
+    """Horizons cost memory, a stream; better said before the daemon runs."""
+    fleet = '[fleet.tanks]\nsubscribe = ["plant/{tank}"]\nperiod = 1\nhorizons = ["1s", "1m", "1h"]\n'
+    rest = "[fleet.tanks.features.pressure]\n"
+    path = tmp_path / "gaugecast.toml"
+    path.write_text("[loop]\nmax_streams = 1000\n" + fleet + rest)
+    assert re.search(r"[\d,]+ bytes of state a stream, \d+ MB with 1,000", shown(render_plan(check_offline(path, {}))))
+    path.write_text("[loop]\nmax_streams = 1000000\n" + fleet + rest)
+    with pytest.raises(ConfigError, match=r"state_mb: 2000 MB expected to hold 1000000 streams, got \d+ MB"):
+        check_offline(path, {})

@@ -13,6 +13,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
 NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.` nor `..`"
 
+#: Ticks; a listed horizon is at most so long.
+MOST_HORIZON = 100_000
+
 Aggregate = Literal["last", "mean", "min", "max", "sum"]
 Role = Literal["forecast", "input"]
 Rows = Literal["per_feature", "joint"]
@@ -60,7 +63,9 @@ class Fleet:
         period_ns: Distance of two ticks.
         bridge: Longest gap, in ticks, that is rolled through in closed loop; a longer one resets the state.
         grace_ns: How long an open tick may wait for absent features, from its first reading, in arrival time.
-        horizon: H ≥ 1; forecasts for 1…H ticks ahead.
+        horizon: H ≥ 1; forecasts for 1…H ticks ahead. 1 where `horizons` are listed.
+        horizons: Instead: ticks ahead that are forecast, rising from 1, by experts and with intervals.
+        intervals: Levels of those, rising; empty = none.
         stale_after_ns: Silence after which a stream is stale (arrival time).
         park_after_ns: Silence after which a stream is parked (arrival time).
     """
@@ -80,6 +85,8 @@ class Fleet:
     bridge: int = 5
     grace_ns: int = 0
     horizon: int = 1
+    horizons: tuple[int, ...] = ()
+    intervals: tuple[float, ...] = ()
     rows: Rows = "per_feature"
     output: str = "gaugecast/{fleet}/{stream}"
     output_qos: int = 1
@@ -98,6 +105,11 @@ class Fleet:
     def forecast_features(self) -> tuple[Feature, ...]:
         """The features that are forecast, in the order of `features`."""
         return tuple(self.features[i] for i in self.forecast_places)
+
+    @property
+    def ahead(self) -> tuple[int, ...]:
+        """Ticks ahead that a message speaks of, rising."""
+        return self.horizons or tuple(range(1, self.horizon + 1))
 
     @property
     def aggregated(self) -> bool:
@@ -125,15 +137,18 @@ class Fleet:
 
     def to_json(self) -> str:
         """Canonical JSON, the payload of the fleet's configuration event."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        spec = asdict(self)
+        if not self.horizons:  # events of before there were any keep their digests
+            del spec["horizons"], spec["intervals"]
+        return json.dumps(spec, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Fleet:
         """Inverse of `to_json`."""
         raw: dict[str, Any] = json.loads(text)
         raw["features"] = tuple(Feature(**{**f, "path": tuple(f["path"])}) for f in raw["features"])
-        for key in ("subscribe", "records_path"):
-            raw[key] = tuple(raw[key])
+        for key in ("subscribe", "records_path", "horizons", "intervals"):
+            raw[key] = tuple(raw.get(key, ()))
         for key in ("time_path", "sequence_path"):
             raw[key] = None if raw[key] is None else tuple(raw[key])
         return cls(**raw)

@@ -170,7 +170,7 @@ class Output(NamedTuple):
     Attributes:
         cause: Position in the batch of the input that made it. The ledger turns it into `seq`.
         step: The stream's step number; (stream, step) names this message for ever.
-        forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units.
+        forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units; H as in `Fleet.ahead`.
         topic: Where to publish.
         body: The exact bytes to publish.
         retain: Publish with the RETAIN flag.

@@ -135,8 +135,8 @@ def measure(series: str, streams: int, period_s: float, seed: int = 0) -> tuple[
 def main() -> None:
     """Print the table."""
     logs.configure("error")
-    plain = fleet_learner.Trainer
-    fleet_learner.Trainer = lambda *words, **named: plain(*words, **{**named, "compiled": False})  # type: ignore
+    plain = fleet_learner.OnlineLearner
+    fleet_learner.OnlineLearner = lambda *words, **named: plain(*words, **{**named, "compiled": False})  # type: ignore
     for series, streams in itertools.product(SERIES, (3, 1)):
         for name, period_s in PERIODS if "--all" in sys.argv else PERIODS[:3:2]:
             shadow, force = measure(series, streams, period_s)

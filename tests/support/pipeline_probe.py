@@ -25,6 +25,7 @@ FLEETS: dict[str, tuple[Fleet, tuple[int, ...]]] = {
     "2 features, 7 units": (fleet_of("ab"), (7,)),
     "3 joint, odd stack": (fleet_of("abc", rows="joint", horizon=3), (13, 5)),
     "7 features, 9 units": (fleet_of("abcdefg", inputs="g"), (9,)),
+    "2 features, 7 units, listed horizons": (fleet_of("ab", horizons=(1, 3, 9), intervals=(0.8, 0.95)), (7,)),
     "7 joint, 33 units": (fleet_of("abcdefg", rows="joint"), (33,)),
 }
 

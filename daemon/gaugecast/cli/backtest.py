@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
+from gaugecast.cli.backtest_horizons import backtest_horizons_command
 from gaugecast.cli.figures import figure_grid, show_skill, wide_console
 from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
@@ -46,6 +47,14 @@ def backtest_command(
     time_column: Annotated[str | None, typer.Option(help="Where the time is; default: time, date, t, …")] = None,
     stream_column: StreamOption = "",
     horizon: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps ahead to forecast and score.")] = None,
+    horizons: Annotated[
+        str, typer.Option(help="Instead: forecast at these distances, `1h,24h,48h`, by experts and their mixture.")
+    ] = "",
+    protocol: Annotated[
+        str, typer.Option(help="Score with --horizons as papers do: `fsnet` or `adapt-z`, means over 1…H.")
+    ] = "",
+    levels: Annotated[str, typer.Option(help="Of the intervals, with --horizons.")] = "0.8,0.95",
+    network: Annotated[bool, typer.Option(help="With --horizons: the LSTM is among the experts.")] = True,
     learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
     model: Annotated[
         Path | None,
@@ -97,6 +106,14 @@ def backtest_command(
     weights = None if model is None else load_model(model)
     columns = FileColumns(time_column or "", stream_column)
     source, batches = _history(file, ledger, config, fleet, features, columns, weights)
+    name = (file or ledger or Path(source.name)).stem
+    if horizons or protocol:
+        backtest_horizons_command(
+            console, source, batches, name=name, protocol=protocol,
+            split=Split(train_rows, validation_rows, test_rows, standardise),
+            horizons=horizons, levels=levels, network=network, units=_units(units), seed=seed, json_file=json_file,
+        )  # fmt: skip
+        return
     kind = _learning(learning, taught=warm_up or model is not None)
     bars = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*bars, console=console, transient=True) as bar:
@@ -112,7 +129,6 @@ def backtest_command(
             seed=seed,
             progress=lambda done: bar.update(task, description="forecasting", advance=done),
         )
-    name = (file or ledger or Path(source.name)).stem
     _show(console, report, name)
     if json_file is not None:
         _write_json(json_file, report, name)

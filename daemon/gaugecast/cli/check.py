@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from gaugecast.cli.check_screen import ListeningPlan, plan_to_json, render_plan, render_survey, survey_to_json
+from gaugecast.cli.check_state import check_state
 from gaugecast.cli.learned import find_put_away
 from gaugecast.cli.place import ConfigFile
 from gaugecast.cli.survey import Survey
@@ -62,6 +63,7 @@ def check_offline(path: Path, environ: Mapping[str, str]) -> ListeningPlan:
     """
     settings = load_settings(path, environ)
     fleets = resolve_fleets(settings)
+    check_state(fleets, settings.loop)
     notes = [*_check_files(path, settings.mqtt), *_check_directory(path, settings.storage.directory)]
     notes += [f"this puts away {gone}; {WAY_BACK}" for gone in find_put_away(settings.storage.directory, fleets)]
     return ListeningPlan(path, settings, fleets, tuple(notes), tuple(warn_of_exposure(settings)))

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gaugecast.cli.check_state import state_text
 from gaugecast.cli.quarantine import render_refused
 from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings
@@ -50,6 +51,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
             (f"fleet {fleet.name}", "reads " + ", ".join(fleet.subscribe)),
             ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}"),
             ("", "features " + ", ".join(_feature_text(fleet))),
+            ("", state_text(fleet, plan.settings.loop)),
             ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
         ]
     rows += [("note", note) for note in plan.notes]
@@ -79,6 +81,8 @@ def _feature_text(fleet: Fleet) -> list[str]:
 
 
 def _horizon_text(fleet: Fleet) -> str:
+    if fleet.horizons:
+        return "the next " + ", ".join(duration_text(h * fleet.period_ns) for h in fleet.horizons)
     return "the next step" if fleet.horizon == 1 else f"the next {fleet.horizon} steps"
 
 

@@ -12,7 +12,7 @@ from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_ou
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
+from gaugecast.fleet import MOST_HORIZON, NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
 from gaugecast.topics import FieldPath, Pattern, Template, parse_path
 
 FEATURE_CAPTURE = "feature"
@@ -78,6 +78,8 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         bridge=table.bridge,
         grace_ns=_optional_duration(name, "grace", table.grace, period_ns // 2),
         horizon=table.horizon,
+        horizons=_horizons(name, table, period_ns),
+        intervals=_intervals(name, table),
         rows=table.rows or _default_rows(features),
         output=table.output,
         output_qos=table.output_qos,
@@ -98,6 +100,31 @@ def _check_reach(name: str, table: FleetTable, period_ns: int) -> None:
             raise ConfigError(
                 f"[fleet.{name}] {key}: expected at most 100 years, got {periods} periods of {table.period}"
             )
+
+
+def _horizons(name: str, table: FleetTable, period_ns: int) -> tuple[int, ...]:
+    """Ticks of the listed durations, the next step among them; empty where none is listed."""
+    if not table.horizons:
+        return ()
+    if table.horizon != 1:
+        raise ConfigError(f"[fleet.{name}]: horizon or horizons expected, got both")
+    ticks = {1}
+    for text in table.horizons:
+        count, rest = divmod(_duration(name, "horizons", text), period_ns)
+        if rest or not 1 <= count <= MOST_HORIZON:
+            raise ConfigError(
+                f"[fleet.{name}] horizons: multiples of the period of {table.period} expected, 1 to {MOST_HORIZON} "
+                f"periods, got {text!r}"
+            )
+        ticks.add(count)
+    return tuple(sorted(ticks))
+
+
+def _intervals(name: str, table: FleetTable) -> tuple[float, ...]:
+    levels = tuple(sorted(set(table.intervals)))
+    if levels and not 0.5 <= levels[0] <= levels[-1] <= 0.999:
+        raise ConfigError(f"[fleet.{name}] intervals: levels from 0.5 to 0.999 expected, got {table.intervals}")
+    return levels if table.horizons else ()
 
 
 def _read(fleet: str, key: str, parse: Callable[[str], _Read], text: str) -> _Read:

@@ -63,6 +63,9 @@ class Loop(Table):
         default=0.0, ge=0, le=10_000, description="least time from one commit to the next, ms; spares SD cards"
     )
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
+    state_mb: int = Field(
+        default=2000, ge=1, description="`check` refuses what would need more for so many streams, models apart"
+    )
     new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")
     max_payload_bytes: int = Field(default=262_144, ge=16, description="larger payloads are refused unread")
     max_readings: int = Field(default=10_000, ge=1, description="readings in one message's array at most")
@@ -151,6 +154,17 @@ class FleetTable(Table):
         default=None, description="wait for absent features, a duration; default: half a period", examples=['"500ms"']
     )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
+    horizons: list[str | float] = Field(
+        default=[],
+        max_length=64,
+        description="instead: how far ahead, durations that are multiples of the period; the next step is always told",
+        examples=['["1s", "1m", "15m", "1h"]'],
+    )
+    intervals: list[float] = Field(
+        default=[0.8, 0.95],
+        max_length=4,
+        description="with `horizons`: levels of the intervals, from 0.5 to 0.999; `[]` = none",
+    )
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,
         description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",

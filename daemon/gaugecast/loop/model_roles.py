@@ -25,7 +25,8 @@ from gaugecast.loop.trial import Trial, hold_trial
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning, misfit
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.meaning import goes_on
 from gaugecast.records import Order
 
 log = get("gaugecast")

@@ -13,7 +13,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.loop.ports import Decodes
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
-from gaugecast.pipeline.fleet_pipeline import goes_on
+from gaugecast.pipeline.meaning import goes_on
 from gaugecast.records import Order
 from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED

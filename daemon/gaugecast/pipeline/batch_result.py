@@ -8,6 +8,7 @@ from typing import NamedTuple
 from gaugecast.batch import Outputs
 from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
+from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.records import Float64, Int64, Parked, Refused
 
 
@@ -69,6 +70,7 @@ class Said(NamedTuple):
         model: Version of what made those without the flag `fallback`.
         streams: Names (N,): a slot may have another stream by then.
         forecast: (N, H, G). observed, predicted: (N, G).
+        ahead: What is said beyond, of a fleet that lists horizons; last, since it is no array.
     """
 
     writer: BodyWriter
@@ -81,6 +83,7 @@ class Said(NamedTuple):
     observed: Float64
     predicted: Float64
     quality: Int64
+    ahead: Ahead | None
 
 
 @dataclass(slots=True)

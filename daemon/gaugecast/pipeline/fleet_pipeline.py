@@ -12,9 +12,14 @@ from gaugecast.forecast.skill import LARGEST, add_terms, decay_of
 from gaugecast.model.weights import Model
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.look_ahead import LookAhead
+from gaugecast.pipeline.meaning import goes_on, keyed
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
 from gaugecast.streams.table import SCORES, StreamTable
+
+#: Name of the table of what forecasts the listed horizons.
+HORIZONS = "horizons"
 
 
 class FleetPipeline:
@@ -23,6 +28,7 @@ class FleetPipeline:
     Attributes:
         in_force: The model whose forecasts are published; `None` = the last value is repeated.
         shadow: A model that is stepped beside it and only scored.
+        look_ahead: What forecasts the listed horizons; `None` where none is listed.
     """
 
     def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, lineage: str = "") -> None:
@@ -31,6 +37,8 @@ class FleetPipeline:
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
+        self.look_ahead: LookAhead | None = None
+        self._begin_looking()
         self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
         self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
@@ -41,6 +49,14 @@ class FleetPipeline:
         self._decay = decay_of(steps)
 
     # -- experts
+
+    def _begin_looking(self) -> None:
+        """Give the table the horizons' columns, empty."""
+        if self.look_ahead is not None:
+            self.table.detach(self.look_ahead.columns)
+        self.look_ahead = LookAhead(self.fleet, self.table.columns.capacity) if self.fleet.horizons else None
+        if self.look_ahead is not None:
+            self.table.attach(self.look_ahead.columns)
 
     @property
     def experts(self) -> dict[str, Expert]:
@@ -104,13 +120,16 @@ class FleetPipeline:
             self.table, self.in_force, self.shadow = old.table, old.in_force, old.shadow
             for expert in self.experts.values():
                 expert.fleet = self.fleet
+            self.look_ahead = old.look_ahead
+            if (old.fleet.horizons, old.fleet.intervals) != (self.fleet.horizons, self.fleet.intervals):
+                self._begin_looking()
         else:
             self._take_over_names(old)
         self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
 
     def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
-        same_keys = _keyed(old.fleet) == _keyed(self.fleet)
+        same_keys = keyed(old.fleet) == keyed(self.fleet)
         places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
         for stream, slot in old.table.slots.items():
             mine = self.table.add(stream)
@@ -125,7 +144,8 @@ class FleetPipeline:
 
     def tables(self) -> dict[str, Columns]:
         """All columns of the fleet's streams, by table."""
-        return {"streams": self.table.columns, **{role: e.columns for role, e in self.experts.items()}}
+        ahead = {} if self.look_ahead is None else {HORIZONS: self.look_ahead.columns}
+        return {"streams": self.table.columns, **{role: e.columns for role, e in self.experts.items()}, **ahead}
 
     # -- readings
 
@@ -242,7 +262,10 @@ class FleetPipeline:
         table["x"][slots] = x
         table["seen"][slots] = ~absent
         quality = bridged * BRIDGED | partial * PARTIAL
-        self.writer.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, result=result)
+        ahead = None if self.look_ahead is None else self.look_ahead.step(steps, x, self.in_force)
+        self.writer.publish(
+            closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
+        )
 
     def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""
@@ -271,18 +294,3 @@ class FleetPipeline:
         for role, expert in self.experts.items():
             ready = expert.columns["warm"][slots] > expert.model.manifest.warmup_steps
             expert.score(slots, np.where(ready[:, None] & counts, values - own[role], np.nan), step, self._decay)
-
-
-def goes_on(old: Fleet, new: Fleet) -> bool:
-    """Whether columns filled under one configuration mean the same under the other."""
-    return meaning_of(old) == meaning_of(new)
-
-
-def meaning_of(fleet: Fleet) -> tuple[object, ...]:
-    """What the columns of a fleet's streams mean: of which features, in which period, by which keys."""
-    return tuple((f.name, f.role, f.aggregate) for f in fleet.features), _keyed(fleet), fleet.period_ns
-
-
-def _keyed(fleet: Fleet) -> tuple[bool, bool]:
-    """What tells one reading of the fleet from the next."""
-    return fleet.timed, fleet.sequence_path is None

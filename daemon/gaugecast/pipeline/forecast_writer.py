@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,6 +11,9 @@ from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter
 from gaugecast.forecast.expert import Expert, Steps
+from gaugecast.forecast.horizons.experts import Ahead
+from gaugecast.forecast.horizons.message import AheadWriter
+from gaugecast.forecast.horizons.rows import PERSISTENCE
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
 from gaugecast.records import Float64, Int64
 from gaugecast.streams.table import StreamTable
@@ -40,6 +43,7 @@ class ForecastWriter:
         x: Float64,
         predicted: Float64,
         quality: Int64,
+        ahead: Ahead | None,
         result: Outcome,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
@@ -51,6 +55,7 @@ class ForecastWriter:
             x: Values as fed to it (N, F).
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
             quality: Flags known so far (N,).
+            ahead: What is said at the listed horizons, the next step among them; that is what is published then.
             result: Takes the outputs.
         """
         slots, horizon = closed.slots, self.fleet.horizon
@@ -64,18 +69,21 @@ class ForecastWriter:
             forecast[rows] = expert.peek(slots[rows], x[rows], last[rows], closed.at[rows], horizon)
         if count < len(slots):
             quality |= ~ready * (FALLBACK if expert is None else FALLBACK | WARMING)
+        if ahead is not None:
+            forecast, ready = ahead.forecast, (ahead.leads[:, 0] != PERSISTENCE).any(axis=1)
+            count, quality = int(np.count_nonzero(ready)), quality & ~FALLBACK | ~ready * FALLBACK
         self._table["published"][slots] = forecast[:, 0]
         self._table["predicted"][slots] = predicted
         self._totals.fallback_steps += len(slots) - count
         version = None if expert is None else expert.version
-        self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result)
+        self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result, ahead=ahead)
 
     def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
         self._totals.stale += count
-        forecast = np.repeat(table["published"][slots][:, None, :], self.fleet.horizon, axis=1)
+        forecast = np.repeat(table["published"][slots][:, None, :], len(self.fleet.ahead), axis=1)
         nothing = np.full((count, table["x"].shape[1]), np.nan)
         closed = Closed(slots, np.full(count, cause), nothing, table["at"][slots], table["tick"][slots])
         quality = np.full(count, STALE | FALLBACK)
@@ -84,7 +92,7 @@ class ForecastWriter:
 
     def _say(
         self, closed: Closed, model: str | None, *, forecast: Float64, predicted: Float64, quality: Int64,
-        result: Outcome,
+        result: Outcome, ahead: Ahead | None = None,
     ) -> None:  # fmt: skip
         table, names, slots = self._table, self._table.names, closed.slots
         table["quality"][slots] = quality
@@ -93,9 +101,8 @@ class ForecastWriter:
         streams = [names[slot] or "" for slot in slots.tolist()]
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)
-        result.said.append(
-            Said(self._writer, model, streams, closed.cause, step, closed.at, forecast, observed, predicted, quality)
-        )
+        numbers = (closed.cause, step, closed.at, forecast, observed, predicted, quality)
+        result.said.append(Said(self._writer, model, streams, *numbers, ahead))
 
 
 def write_outputs(said: Sequence[Said]) -> Outputs:
@@ -111,14 +118,16 @@ def _written(said: Sequence[Said]) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
-    columns = zip(*(one[3:] for one in said), strict=True)
+    columns = zip(*(one[3:-1] for one in said), strict=True)
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
     bodies = writer.bodies(
-        streams, steps, at.tolist(), forecast=forecast, observed=observed, predicted=predicted, model=model,
-        quality=quality.tolist(),
+        streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
+        model=model, quality=quality.tolist(),
     )  # fmt: skip
+    if fleet.horizons:
+        bodies = [body[:-1] + tail for body, tail in zip(bodies, _tails(said), strict=True)]
     return Outputs(
         cause.tolist(),
         [fleet.name] * count,
@@ -130,3 +139,10 @@ def _written(said: Sequence[Said]) -> Outputs:
         [fleet.retain] * count,
         [fleet.output_qos] * count,
     )
+
+
+def _tails(said: Sequence[Said]) -> Iterator[bytes]:
+    """What the messages of a fleet that lists horizons end with; those of silence say nothing of what is ahead."""
+    writer = AheadWriter(said[0].writer.fleet)
+    for one in said:
+        yield from [b"}"] * len(one.streams) if one.ahead is None else writer.tails(one.ahead, one.at)

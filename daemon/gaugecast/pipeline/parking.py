@@ -10,7 +10,8 @@ from gaugecast.events import StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline, meaning_of
+from gaugecast.pipeline.fleet_pipeline import HORIZONS, FleetPipeline
+from gaugecast.pipeline.meaning import meaning_of
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Parked
 
@@ -46,8 +47,9 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
     part.totals.unparked += 1
     rows = {name: row[_MEANING_BYTES:] for name, row in packed.items() if row.startswith(_meaning(part, name))}
     if part.table.columns.unpack(slot, rows.get("streams", b"")):
-        for role, expert in part.experts.items():
-            expert.columns.unpack(slot, rows.get(role, b""))
+        for name, columns in part.tables().items():
+            if name != "streams":
+                columns.unpack(slot, rows.get(name, b""))
         part.totals.held += int(part.table["held"][slot])
     step = int(part.table["step"][slot]) or int.from_bytes(packed.get(_STEP, b""), "little")
     part.table["step"][slot] = memory.come_back(part.fleet.name, stream, parked=step)
@@ -99,6 +101,8 @@ def _meaning(part: FleetPipeline, table: str) -> bytes:
     """Bytes that differ where rows of the same layout mean something else."""
     expert = part.experts.get(table)
     meaning = meaning_of(part.fleet) if expert is None else shape_of(expert.model)
+    if table == HORIZONS:
+        meaning = meaning, part.fleet.horizons, part.fleet.intervals
     return _digest(meaning)
 
 

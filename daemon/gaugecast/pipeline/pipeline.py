@@ -19,10 +19,10 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import memories, parking, waiting
+from gaugecast.pipeline import meaning, memories, parking, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
 from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
 from gaugecast.pipeline.step_memory import StepMemory
@@ -294,7 +294,7 @@ class Pipeline:
         old = self.parts.get(fleet.name)
         part = self.new_part(fleet)
         if old is not None:
-            if not goes_on(old.fleet, fleet):
+            if not meaning.goes_on(old.fleet, fleet):
                 old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part

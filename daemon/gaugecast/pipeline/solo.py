@@ -12,7 +12,8 @@ from gaugecast.forecast.expert import Trace
 from gaugecast.model import Model
 from gaugecast.pipeline import memories
 from gaugecast.pipeline.batch_result import Outcome
-from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.meaning import goes_on
 from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.records import Input, Kind, Order
 

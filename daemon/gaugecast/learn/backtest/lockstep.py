@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Lockstep:
         limits: Loop | None = None,
         compiled: bool = True,
     ) -> None:
-        self.fleet = fleet
+        self.fleet = fleet = replace(fleet, horizons=(), intervals=())  # those are told by `ahead`, on top of this
         self.model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._learn_after = learn_after
         self._rows: Counter[int] = Counter()  # steps by slot

@@ -1,0 +1,121 @@
+"""All that forecasts the listed horizons of one fleet's streams: experts, their mixture and intervals.
+
+One call a round of steps. Nothing here knows of readings, models or messages: values and the network's own forecasts
+come in as arrays, forecasts and bounds go out as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gaugecast.forecast.horizons import intervals, mixture
+from gaugecast.forecast.horizons.layout import HorizonLayout
+from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
+from gaugecast.forecast.scaling import STATS, default_recipe
+from gaugecast.records import Bool, Float64, Int64
+from gaugecast.streams.columns import Column, Columns
+
+
+class Ahead(NamedTuple):
+    """What is said of N streams at H horizons, in the sensors' units.
+
+    Attributes:
+        forecast: What is to be published (N, H, G); NaN of a feature never seen.
+        lower, upper: Bounds by level (N, H, G, L); NaN while `warming`.
+        warming: Whether too few errors have come due to tell bounds (N, H, G).
+        leads: The expert with the most weight, as a place in `EXPERTS` (N, H, G).
+        experts: What each says (N, H, G, E); NaN of a network that is not there.
+    """
+
+    forecast: Float64
+    lower: Float64
+    upper: Float64
+    warming: Bool
+    leads: Int64
+    experts: Float64
+
+
+class HorizonExperts:
+    """Columns with what is remembered of each stream, and the step that uses them. Owned by the loop's thread.
+
+    Args:
+        period_ns: Distance of two ticks.
+        features: G, forecast features.
+        horizons: In ticks; 1 is always among them.
+        levels: Of the intervals, rising, such as 0.8 and 0.95; empty = none.
+        capacity: Rows to begin with.
+        seasons: Look at day and week, where the period allows.
+    """
+
+    def __init__(
+        self,
+        period_ns: int,
+        features: int,
+        horizons: Sequence[int],
+        *,
+        levels: Sequence[float] = (0.8, 0.95),
+        capacity: int = 64,
+        seasons: bool = True,
+    ) -> None:
+        self.layout = HorizonLayout.of(horizons, period_ns, seasons=seasons)
+        self.levels = np.array(levels, np.float64)
+        self._recipe = default_recipe(period_ns)
+        self._features = features
+        self.columns = Columns(self._spec(), capacity)
+
+    def _spec(self) -> list[Column]:
+        lay, g = self.layout, self._features
+        horizons, size = lay.count, lay.size
+        errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
+        return [
+            Column("ticks", "<i8", (g,)),
+            Column("stats", "<f8", (g, STATS)),
+            Column("points", "<f8", (g, lay.points), np.nan),
+            Column("theta", "<f8", (g, horizons, size)),
+            Column("p", "<f8", (g, lay.groups, size, size)),
+            Column("base", "<f8", (g, lay.waits), np.nan),
+            Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1), np.nan),  # and how large errors were then
+            Column("mix", "<f8", (g, mixture.SIZE, horizons)),
+            *([errors] if len(self.levels) else []),
+        ]
+
+    def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
+        """Learn from what has come due, and forecast from here.
+
+        Args:
+            slots: Streams (N,), each once.
+            values: Forecast features as measured (N, G), NaN = absent.
+            x: What the forecasts move from (N, G): the values, or what stands in for absent ones; NaN = never seen.
+            last: As measured one step earlier (N, G), NaN = absent.
+            gap: Ticks without a step before this one (N,).
+            own: The network's forecasts (N, H, G), NaN where there are none.
+        """
+        places = (slots[:, None] * self._features + np.arange(self._features)).ravel()
+        by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
+        state = {name: array[places] for name, array in by_row.items() if name not in LONG}
+        rows = Rows(state, {name: by_row[name] for name in LONG}, places, layout=self.layout, levels=self.levels)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
+            rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
+            said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))
+        ahead = self._in_units(x, said, rows)
+        for name, rows_of in rows.state.items():
+            by_row[name][places] = rows_of
+        return ahead
+
+    def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:
+        forecast = x[:, None, :] + self._by_stream(said.move)
+        experts = x[:, None, :, None] + self._by_stream(said.moves)
+        leads = self._by_stream(said.leads)
+        if not len(self.levels):
+            empty = np.empty((*forecast.shape, 0))
+            return Ahead(forecast, empty, empty, np.ones(forecast.shape, bool), leads, experts)
+        reach, warming = (self._by_stream(part) for part in rows.bounds())
+        told = np.where(warming[..., None, None], np.nan, forecast[..., None, None] + reach)
+        return Ahead(forecast, told[..., 0], told[..., 1], warming, leads, experts)
+
+    def _by_stream(self, rows: np.ndarray) -> np.ndarray:
+        """(R, H, …) as (N, H, G, …)."""
+        return rows.reshape(-1, self._features, *rows.shape[1:]).swapaxes(1, 2)

@@ -1,0 +1,167 @@
+"""What a row must remember to forecast the listed horizons: rings of values, regressors, and forecasts not yet due.
+
+Times are ticks of the stream's own count. A horizon learns every `stride`-th tick, so that at most some thirty of its
+forecasts wait; a regressor is made again from the rings when its target comes, never stored. Horizons beyond `FINE`
+look at the past in blocks of ticks, about sixteen to the horizon: an hour ahead, the last six seconds say little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from gaugecast.records import Bool, Int64
+
+MOVES = 6  # newest moves that a regressor holds
+WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
+FINE = 63  # ticks: horizons up to here see every value of the past
+MOST_POINTS = 512  # of all rings of a feature
+_SEASON_POINTS = 200
+_WAITING = 16  # a horizon learns about so many times while one forecast waits
+
+_DAY_NS = 86_400 * 10**9
+
+
+def stride_of(horizon: int) -> int:
+    """Every so many ticks a horizon learns: a power of two, at most a sixteenth of it."""
+    return 1 << max(0, (horizon // _WAITING).bit_length() - 1)
+
+
+def block_of(horizon: int) -> int:
+    """Ticks in one point of the past that a horizon looks at; a power of two, never above `stride_of`."""
+    return 1 if horizon <= FINE else stride_of(horizon)
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Block means of `block` ticks each, `length` of them, at `offset` among a row's points.
+
+    Block k is that of the ticks (k − 1)·block + 1 … k·block. At `wide`, where that is not negative, begins as long a
+    ring of the means over the `WIDE` blocks up to each.
+    """
+
+    block: int
+    offset: int
+    length: int
+    wide: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HorizonLayout:
+    """Of H horizons (all arrays are by horizon, unless said otherwise).
+
+    Attributes:
+        horizons: In ticks, rising, the first is 1 (H,).
+        stride: A forecast is kept for learning at ticks divisible by this.
+        waiting: How many of them wait at a time; `first` is where they begin among the row's W.
+        block: Ticks in a point of the past that is looked at.
+        group: Which inverse Hessian it learns with (Q of them): the next step alone, the others by block.
+        past: Offset and length of its ring, and where its wide means begin (H, 3); `season`: the seasonal ring.
+        rings: All of them.
+        day: Ticks in a day, 0 where seasons are not looked at; `week` the same.
+        seasonal: Whether the horizon looks at the season.
+    """
+
+    horizons: Int64
+    stride: Int64
+    waiting: Int64
+    first: Int64
+    block: Int64
+    group: Int64
+    past: Int64
+    rings: tuple[Ring, ...]
+    season: Ring | None
+    day: int
+    week: int
+    seasonal: Bool
+
+    @classmethod
+    def of(cls, horizons: Sequence[int], period_ns: int, *, seasons: bool = True) -> HorizonLayout:
+        """For streams of this period.
+
+        Args:
+            horizons: In ticks; the next step is always among them.
+            period_ns: Distance of two ticks.
+            seasons: Look at the same time of day, and of the week, where the period allows.
+        """
+        steps = np.array(sorted({1, *horizons}), np.int64)
+        stride = np.array([stride_of(h) for h in steps.tolist()], np.int64)
+        block = np.array([block_of(h) for h in steps.tolist()], np.int64)
+        waiting = -(-steps // stride)
+        lengths = {b: _points(steps[block == b], b) for b in sorted(set(block.tolist()))}
+        day, week, season_block = _season(int(steps[-1]), period_ns) if seasons else (0, 0, 0)
+        seasonal = np.full(len(steps), day > 0) & (steps * 4 >= season_block)
+        if not seasonal.any():
+            day = week = 0
+        if day:
+            needed = (max(2 * day, week) + int(steps[-1])) // season_block + 3
+            lengths[season_block] = max(lengths.get(season_block, 0), needed)
+        rings = _lay(lengths, set(block.tolist()) if len(steps) > 1 else set())
+        by_block = {ring.block: ring for ring in rings}
+        past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64)
+        kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
+        group = np.array([0, *(kinds[b] for b in block[1:].tolist())], np.int64)
+        first = np.concatenate([[0], np.cumsum(waiting)[:-1]])
+        ring = by_block[season_block] if day else None
+        return cls(steps, stride, waiting, first, block, group, past, rings, ring, day, week, seasonal)
+
+    @property
+    def count(self) -> int:
+        """H, horizons."""
+        return len(self.horizons)
+
+    @property
+    def groups(self) -> int:
+        """Q, inverse Hessians a row."""
+        return int(self.group[-1]) + 1
+
+    @property
+    def points(self) -> int:
+        """Points of the past a row."""
+        return sum(ring.length * (2 if ring.wide >= 0 else 1) for ring in self.rings)
+
+    @property
+    def groups_of(self) -> list[slice]:
+        """Horizons of each group; they lie side by side."""
+        borders = np.searchsorted(self.group, np.arange(self.groups + 1)).tolist()
+        return [slice(begin, end) for begin, end in pairwise(borders)]
+
+    @property
+    def waits(self) -> int:
+        """W, forecasts that wait for their targets, a row."""
+        return int(self.waiting.sum())
+
+    @property
+    def size(self) -> int:
+        """D, coefficients of a horizon; the last is that of the network's own move."""
+        beyond = 1 if self.count > 1 else 0
+        return MOVES + beyond + (5 if self.week else 3 if self.day else 0) + 3
+
+
+def _points(horizons: Int64, block: int) -> int:
+    """Blocks that the horizons of one ring need: back to the origin of a due forecast, and the regressor before it."""
+    return max(int(horizons[-1]) // block + MOVES + 2, WIDE + 1 if horizons[-1] > 1 else 0)
+
+
+def _season(longest: int, period_ns: int) -> tuple[int, int, int]:
+    """Ticks in a day and in a week, and in a point of the seasonal ring; 0 where not whole, or too coarse to use."""
+    day, rest = divmod(_DAY_NS, period_ns)
+    if rest or day < 12:
+        return 0, 0, 0
+    room = _SEASON_POINTS
+    week_block = -(-(7 * day + longest) // room)
+    if week_block <= max(1, day // 24):
+        return day, 7 * day, week_block
+    return day, 0, -(-(2 * day + longest) // room)
+
+
+def _lay(lengths: dict[int, int], widened: set[int]) -> tuple[Ring, ...]:
+    rings, offset = [], 0
+    for block, length in sorted(lengths.items()):
+        wide = offset + length if block in widened else -1
+        rings.append(Ring(block, offset, length, wide))
+        offset += length * (2 if wide >= 0 else 1)
+    return tuple(rings)

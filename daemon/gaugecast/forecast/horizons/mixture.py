@@ -1,0 +1,104 @@
+"""What is published: the mixture of the experts that would have done best lately, gated towards persistence.
+
+For each row and horizon the discounted moments of the experts' moves and of what came are kept: Σ m mᵀ, Σ m y. The
+squared error of any mixture is a quadratic form in them, and its weights follow that form's gradient over the simplex
+(exponentiated gradient: Kivinen & Warmuth 1997), a step whenever an error comes due. A weight is a share, and
+persistence is a move of zero, so the mixture never says more than the boldest expert. Rates of squared error are what
+is asked for: an expert that is often a little better and rarely much worse, as persistence is on a sensor that mostly
+sits still, is not what a mean square error asks for.
+
+The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself and
+shuts when it has lost that lead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaugecast.forecast.horizons.statistic import starting_rate
+from gaugecast.records import Bool, Float64, Int64
+
+HALF_LIFE = 500.0  # of the moments, in due errors
+GATE_HALF_LIFE = 200.0
+PROVEN = 30  # due errors until the gate may open
+OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
+RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
+RATE = 2.0  # of the exponentiated gradient
+LEAST = 1e-4  # weight: none is lost for ever
+
+_E = 3  # experts beside persistence, whose move is zero
+_LEFT, _RIGHT = np.triu_indices(_E)
+_CROSS, _GRAM = _E + 1, 2 * _E + 1
+_SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM + len(_LEFT), _GRAM + len(_LEFT) + 4)
+_SQUARE = np.array([_GRAM + k for k in (0, 1, 2, 1, 3, 4, 2, 4, 5)])  # of the triangle
+#: Floats a row and horizon: weights, moments, and the gate's.
+SIZE = _OPEN + 1
+#: The state before anything has come due (SIZE,): equal weights, the gate shut.
+BEGIN = np.concatenate([np.full(_E + 1, 1.0 / (_E + 1)), np.zeros(SIZE - _E - 1)])
+_MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
+
+
+def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64) -> None:
+    """Take in targets that have come; in place.
+
+    Args:
+        state: (R, SIZE, H).
+        moves: What the experts had said (R, H, E), persistence first; in whatever unit, as long as it is the row's.
+        came: The moves that came (R, H).
+        due: Which there are (R, H).
+        overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
+            that memory and proof are longer.
+    """
+    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
+    said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
+    np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
+    came = np.maximum(np.minimum(came, _MOST), -_MOST)
+    products = state[:, 1 : _E + 1] * said
+    _gate(state, products[:, 0] + products[:, 1] + products[:, 2], came, due=due, longer=longer)
+    rate = (starting_rate(state[:, _SEEN], HALF_LIFE * longer) * due)[:, None]
+    cross, gram = state[:, _CROSS:_GRAM], state[:, _GRAM:_SEEN]
+    cross += rate * (said * came[:, None] - cross)
+    gram += rate * (said[:, _LEFT] * said[:, _RIGHT] - gram)
+    state[:, _SEEN] += due
+    _descend(state, due)
+
+
+def weights(state: Float64) -> Float64:
+    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut."""
+    shares = state[:, : _E + 1] * state[:, _OPEN, None]
+    shares[:, 0] += 1.0 - state[:, _OPEN]
+    return shares
+
+
+def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
+    """Hold the mixture against persistence, whether it was published or not."""
+    rate = starting_rate(state[:, _SEEN], GATE_HALF_LIFE * longer) * due
+    loss, last = state[:, _LOSS], state[:, _LOSS_LAST]
+    error = came - move
+    loss += rate * (error * error - loss)
+    last += rate * (came * came - last)
+    proven = (state[:, _SEEN] >= PROVEN * longer) & (loss < OPEN_BELOW * last)
+    opened = (loss < SHUT_ABOVE * last) & (proven | (state[:, _OPEN] > 0.0))
+    np.copyto(state[:, _OPEN], opened, where=due)
+
+
+def _descend(state: Float64, due: Bool) -> None:
+    """Weights a step down the squared error that they would have had."""
+    gram = state[:, _SQUARE].reshape(len(state), _E, _E, -1)
+    size = gram[:, 0, 0] + gram[:, 1, 1] + gram[:, 2, 2]
+    step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))
+    shares = state[:, : _E + 1]
+    change = (RIDGE * RATE * (step > 0.0))[:, None] * (shares - 1.0 / (_E + 1))
+    slopes = gram * shares[:, None, 1:]
+    change[:, 1:] += step[:, None] * (slopes[:, :, 0] + slopes[:, :, 1] + slopes[:, :, 2] - state[:, _CROSS:_GRAM])
+    np.minimum(np.maximum(change, -2.0, out=change), 2.0, out=change)
+    moved = shares * np.exp(-change)
+    moved /= _total(moved)
+    np.maximum(moved, LEAST, out=moved)
+    moved /= _total(moved)
+    np.copyto(shares, moved, where=due[:, None])
+
+
+def _total(shares: Float64) -> Float64:
+    """Sum over the experts (R, 1, H), in their order."""
+    return (shares[:, 0] + shares[:, 1] + shares[:, 2] + shares[:, 3])[:, None]

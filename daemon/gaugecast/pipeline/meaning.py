@@ -1,0 +1,20 @@
+"""What columns of a fleet's streams mean: whether those filled under one configuration are of use under another."""
+
+from __future__ import annotations
+
+from gaugecast.fleet import Fleet
+
+
+def goes_on(old: Fleet, new: Fleet) -> bool:
+    """Whether columns filled under one configuration mean the same under the other."""
+    return meaning_of(old) == meaning_of(new)
+
+
+def meaning_of(fleet: Fleet) -> tuple[object, ...]:
+    """What the columns of a fleet's streams mean: of which features, in which period, by which keys."""
+    return tuple((f.name, f.role, f.aggregate) for f in fleet.features), keyed(fleet), fleet.period_ns
+
+
+def keyed(fleet: Fleet) -> tuple[bool, bool]:
+    """What tells one reading of the fleet from the next."""
+    return fleet.timed, fleet.sequence_path is None

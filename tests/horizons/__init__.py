@@ -1,0 +1,1 @@
+"""Experts, mixture and intervals of the listed horizons."""

@@ -1,0 +1,87 @@
+"""The mixture finds the best blend of its experts, and the gate keeps it from doing harm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaugecast.forecast.horizons import mixture
+from gaugecast.records import Float64
+
+ONE = np.array([1])
+
+
+def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
+    """What is published of one row at each step (T,), and the last weights (E,); moves (T, E), targets (T,)."""
+    state = mixture.BEGIN[None, :, None].copy()
+    told = []
+    for move, target in zip(moves, came, strict=True):
+        told.append(float((mixture.weights(state)[0, :, 0] * move).sum()))
+        mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), ONE)
+    return np.array(told), mixture.weights(state)[0, :, 0]
+
+
+def test_two_experts_with_errors_of_their_own_are_blended() -> None:
+    """Half of each has half the squared error of either; the mixture is nearly as good as that."""
+    rng = np.random.default_rng(1)
+    came, one, other = rng.normal(size=(3, 3000))
+    moves = np.stack([0 * came, came + one, came + other, came + 3 * other], axis=1)
+    told, weights = mixed(0.5 * moves, 0.5 * came)
+    best = np.square(0.5 * (1 / 3) * (one + other) - 0.5 * came / 3)[500:].mean()
+    assert np.square(told - 0.5 * came)[500:].mean() < 1.05 * best
+    assert abs(weights[1] - weights[2]) < 0.1
+
+
+def test_a_sensor_that_sits_still_most_of_the_time_is_forecast_by_who_knows_its_jumps() -> None:
+    """Persistence is right nine times of ten; the tenth is what a squared error asks for."""
+    rng = np.random.default_rng(2)
+    came = np.where(rng.random(4000) < 0.1, rng.normal(size=4000) * 5, 0.0)
+    moves = np.stack([0 * came, 0.8 * came + 0.1 * rng.normal(size=4000), 0 * came, 0 * came], axis=1)
+    told, weights = mixed(moves, came)
+    assert weights[1] > 0.9
+    assert np.square(told - came)[500:].mean() < 0.1 * np.square(came)[500:].mean()
+
+
+def test_where_nobody_beats_persistence_it_is_published() -> None:
+    """Moves that are noise: the gate stays shut, and persistence says so."""
+    rng = np.random.default_rng(3)
+    came, noise = rng.normal(size=(2, 5000))
+    moves = np.stack([0 * came, 0.05 * noise, 0.05 * noise, 0.1 * noise], axis=1)
+    told, weights = mixed(moves, came)
+    assert (told[:30] == 0.0).all()
+    assert (told == 0.0).mean() > 0.9
+    assert np.square(told - came).mean() < 1.002 * np.square(came).mean()
+    assert weights.tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_an_expert_that_fails_loses_its_say() -> None:
+    """Good for long, then wrong by sign: in the 400 steps after, hardly worse than persistence."""
+    rng = np.random.default_rng(4)
+    came = rng.normal(size=2400)
+    sign = np.where(np.arange(2400) < 2000, 1.0, -1.0)
+    moves = np.stack([0 * came, 0.7 * came * sign, 0.7 * came * sign, 0 * came], axis=1)
+    told, _ = mixed(moves, came)
+    assert np.square(told - came)[2000:].mean() < 2.0 * np.square(came)[2000:].mean()
+    assert (told[2200:] == 0.0).all()
+
+
+def test_nothing_that_came_leaves_it_unfit_to_go_on() -> None:
+    """A move of 1e150 and one of 1e-200 in one life."""
+    came = np.random.default_rng(5).normal(size=400)
+    moves = np.stack([0 * came, came, came, came], axis=1)
+    came[100], moves[101, 1], came[102] = 1e150, -1e200, 1e-200
+    told, weights = mixed(moves, came)
+    assert np.isfinite(told).all()
+    assert np.isfinite(weights).all()
+
+
+def test_a_row_without_a_due_error_stays_as_it_is() -> None:
+    """To the bit, also at the moment at which the next error would open the gate: who travels along must not bear."""
+    rng = np.random.default_rng(6)
+    state = np.repeat(mixture.BEGIN[None, :, None], 2, axis=0)
+    for _ in range(60):
+        before, came = state.copy(), rng.normal(size=(2, 1))
+        moves = np.stack([0 * came, 0.9 * came, 0.9 * came, 0.9 * came], axis=2)
+        mixture.learn(state, moves * [[[1.0]], [[0.0]]], came * [[1.0], [0.0]], np.array([[True], [False]]), ONE)
+        assert state[1].tobytes() == before[1].tobytes()
+        mixture.learn(state, moves, came, np.ones((2, 1), bool), ONE)
+    assert mixture.weights(state)[0, 0, 0] < 1.0
