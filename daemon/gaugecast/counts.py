@@ -10,13 +10,14 @@ import msgspec
 
 class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
-    rejected, exactly.
+    rejected + not_ours, exactly.
 
     Attributes:
         held: Readings that wait in an open tick now.
         held_at_start: Those of an earlier process that waited when this one began.
         late_ns: By how much the late ones were late, summed up.
         rejects: Refused readings or messages, by reason.
+        not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
     """
 
@@ -28,6 +29,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     late_ns: int = 0
     duplicate: int = 0
     rejects: dict[str, int] = {}
+    not_ours: int = 0
     forecasts: int = 0
     gaps: int = 0
     bridged_steps: int = 0

@@ -85,6 +85,8 @@ REJECT_REASONS = (
     "far_future",
     "out_of_range",  # every feature lies outside its `valid` range
     "too_many_streams",
+    "two_topics",  # another topic brings the same feature of the same stream
+    "malformed",  # not in the format that `payload` names
     "stream_rate",  # streams come into being faster than allowed
     "poison",  # three processes died on it
 )

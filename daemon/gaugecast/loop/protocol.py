@@ -83,6 +83,7 @@ class DataLoop:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
         broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
         received: Readings (or whole rejected messages) decoded in this process, by fleet; `""` where none is known.
+            Those of them that were `not_ours` are not in the ledger.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class DataLoop:
     ) -> None:
         self.publisher = Publisher(link.sender, ledger)
         self.degraded: set[str] = set()
-        self.received: Counter[str] = Counter()
+        self.received, self.not_ours = Counter[str](), Counter[str]()
         self.broker_dropped_total: int | None = None
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
@@ -154,6 +155,8 @@ class DataLoop:
         self._backlog.drop(len(messages))
         facts.messages = len(messages)
         self.received.update(map(itemgetter(1), decoded.inputs))
+        for counted in (self.received, self.not_ours):
+            counted.update(decoded.not_ours)
         unparked = self._unpark(decoded.inputs)
         inputs += [order.stamped(now_ns) for order in unparked]
         inputs += decoded.inputs

@@ -96,19 +96,23 @@ class ArrayReader:
         fleet = self._fleet
         if self._clock is not None:
             at_ns = self._instants(stamps)
-            return None if max(at_ns) > latest_ns(fleet, received_at_ns) else (at_ns, at_ns, repeat(0))
+            if max(at_ns) > latest_ns(fleet, received_at_ns) or sorted(at_ns) != at_ns:  # the careful reader sorts
+                return None
+            return at_ns, at_ns, repeat(0)
+        if fleet.on_arrival and count > 1:
+            return None
         arrival = repeat(received_at_ns)
         if fleet.sequence_path is not None:
             return None if max(map(abs, stamps)) > LAST_SEQUENCE else (arrival, stamps, repeat(0))
         deliveries = [delivery_hash(message, place) for place in range(count)] if message.qos else repeat(0)
         return arrival, repeat(0), deliveries
 
-    def _instants(self, stamps: Sequence[Any]) -> Sequence[int]:
+    def _instants(self, stamps: Sequence[Any]) -> list[int]:
         """Event times, as the fleet's clock reads them; whole numbers all at once."""
         assert self._clock is not None
         if set(map(type, stamps)) == {int}:
             at_ns = [stamp * self._scale_ns for stamp in stamps]
-            if min(at_ns) >= FIRST_NS and max(at_ns) <= LAST_NS:
+            if min(at_ns) >= max(FIRST_NS, self._fleet.time_floor_ns) and max(at_ns) <= LAST_NS:
                 return at_ns
         return list(map(self._clock, stamps))
 

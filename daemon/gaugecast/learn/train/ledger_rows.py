@@ -19,6 +19,7 @@ SLICE_ROWS = 20_000
 _TAKEN = (Verdict.STEPPED, Verdict.HELD)
 _JOIN: dict[str, Callable[[float, float], float]] = {
     "last": lambda _, new: new, "min": min, "max": max, "sum": operator.add, "mean": operator.add,
+    "final": lambda _, new: new,
 }  # fmt: skip
 
 
