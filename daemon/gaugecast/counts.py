@@ -10,7 +10,7 @@ import msgspec
 
 class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
-    rejected + not_ours, exactly.
+    rejected + not_ours + same_period, exactly.
 
     Attributes:
         held: Readings that wait in an open tick now.
@@ -18,6 +18,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
         late_ns: By how much the late ones were late, summed up.
         rejects: Refused readings or messages, by reason.
         not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
+        same_period: Without event time, and of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
     """
 
@@ -28,6 +29,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
     late_ns: int = 0
     duplicate: int = 0
+    same_period: int = 0
     rejects: dict[str, int] = {}
     not_ours: int = 0
     forecasts: int = 0

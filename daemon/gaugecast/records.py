@@ -65,6 +65,7 @@ class Verdict(enum.IntEnum):
     DUPLICATE = 3  # the same event time (or sequence number, or delivery) was taken before
     REJECTED = 4  # `detail` says why, from REJECT_REASONS
     NONE = 5  # timers and events have no verdict
+    SAME_PERIOD = 6  # it has no event time, and its stream has had a step in the period in which it came
 
 
 #: Why a reading or a whole message is refused: the closed set that labels `gaugecast_readings_total`.

@@ -72,6 +72,8 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     if fleet.timed:
         oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
         verdict = np.where((verdict == ACCEPTED) & (tick < oldest), int(Verdict.LATE), verdict)
+    elif fleet.on_arrival and not fleet.aggregated:
+        verdict, tick = _on_arrival(table, fleet, r, (closed, phase, tick, verdict))
     else:
         tick = np.maximum(tick, _next_tick(table, fleet, r, closed))
     anchored = _reanchor(table, fleet, r, verdict)
@@ -80,7 +82,7 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         values = np.where(anchored[:, None], r.values, values)
         newest = np.maximum(closed, np.where(table["open"][r.slots], table["open_tick"][r.slots], closed))
         tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
-    forced = anchored | (tick != tick_of(r.at, phase, fleet.period_ns))
+    forced = anchored | ((tick != tick_of(r.at, phase, fleet.period_ns)) & (not fleet.on_arrival or fleet.aggregated))
     phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
     if _learns_phase(fleet):
         steady = r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2 if fleet.timed else ~forced
@@ -130,6 +132,22 @@ def _next_tick(table: StreamTable, fleet: Fleet, r: Round, closed: Int64) -> Int
     return np.where(is_open, table["open_tick"][r.slots] + spoken, closed + 1)
 
 
+def _on_arrival(
+    table: StreamTable, fleet: Fleet, r: Round, at_tick: tuple[Int64, Int64, Int64, Int64]
+) -> tuple[Int64, Int64]:
+    """Verdicts and ticks of readings that take the tick of their arrival.
+
+    One whose tick is closed takes the next where that is less than nine tenths of a period away, for networks are not
+    even: a reading that was held up takes its neighbour's tick, and the neighbour must not be lost. One that comes
+    sooner after the last is one too many.
+    """
+    closed, phase, tick, verdict = at_tick
+    oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
+    ahead = phase + oldest * fleet.period_ns - r.at
+    too_many = (verdict == ACCEPTED) & (tick < oldest) & (ahead > fleet.period_ns - fleet.period_ns // 10)
+    return np.where(too_many, int(Verdict.SAME_PERIOD), verdict), np.maximum(tick, oldest)
+
+
 def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Bool:
     """Whether a stream has been late so long, and so regularly, that its clock must have been set back.
 
@@ -137,7 +155,7 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
     counts = ~r.dup & ~r.again
-    refused: Bool = (verdict != ACCEPTED) & counts
+    refused: Bool = (verdict != ACCEPTED) & (verdict != Verdict.SAME_PERIOD) & counts
     before, late_at = table["late_run"][r.slots], table["late_at"][r.slots]
     changes = refused | (counts & (before > 0))  # of other rows nothing is written: what travels along must not matter
     if not changes.any():

@@ -131,8 +131,12 @@ def keys_of(fleet: str, table: FleetTable, captures: Sequence[str]) -> dict[str,
         "time_format": _time_format(place, table.time_format),
         "time_offset_ns": _signed_ns(f"{place} time_offset", table.time_offset),
         "time_floor_ns": int(datetime(table.time_floor, 1, 1, tzinfo=UTC).timestamp()) * 10**9,
-        "on_arrival": table.time is None and table.payload not in OWN_TIME and table.sequence is None,
+        "on_arrival": table.untimed == "tick" and table.time is None and not _has_key(table),
     }
+
+
+def _has_key(table: FleetTable) -> bool:
+    return table.sequence is not None or table.payload in OWN_TIME
 
 
 def _time_format(place: str, form: str) -> str:

@@ -95,6 +95,9 @@ class FleetTable(Table):
     time_floor: int = Field(
         default=2000, ge=1830, le=2100, description="year before which an event time is that of a clock never set"
     )
+    untimed: Literal["tick", "step"] = Field(
+        default="tick", description="without `time`: a reading takes the `tick` of its arrival, or each is a `step`"
+    )
     sequence: str | None = Field(
         default=None, description="path of a running number, if there is no time", examples=['"$.seq"']
     )
