@@ -61,7 +61,7 @@ def test_what_names_no_feature_is_not_ours(form: Written) -> None:
 @pytest.mark.parametrize("form", ALL, ids=lambda form: form.name)
 @pytest.mark.parametrize("wrong", ["json", "number", "csv", "influx", "senml", "cbor", "msgpack", "sparkplug"])
 def test_a_payload_of_another_format_is_named_as_what_it_is(form: Written, wrong: str) -> None:
-    """Where it is refused, the complaint says what to set; where its format can be read as another's, nothing raises."""
+    """Where it is refused, the complaint says what to set; nothing raises where it is not."""
     fleet = form.fleet(payload=wrong, columns=("a", "b"))
     decoded = Decoder([fleet], Loop()).decode([make_message(form.write(some_readings(3)), form.topic)], NOW_NS)
     own = form.keys.get("payload", "json")
@@ -93,7 +93,9 @@ def _mangled(draw: random.Random, payload: bytes) -> bytes:
             case 4 if body:
                 body[at % len(body)] = draw.choice((0, 0x7F, 0x80, 0x9F, 0xBF, 0xFF, 0x5B, 0xDD))
             case _:
-                body[at:at] = draw.choice((b"-", b"1e999", b"NaN", b'"', b"\\", b"\xff" * 9, struct.pack("<d", math.inf)))
+                body[at:at] = draw.choice(
+                    (b"-", b"1e999", b"NaN", b'"', b"\\", b"\xff" * 9, struct.pack("<d", math.inf))
+                )
     return bytes(body)
 
 

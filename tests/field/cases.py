@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from field.stage import NOW_NS, Played, play, readings_of
@@ -68,7 +69,7 @@ def rising(stream: str) -> Check:
 
     def check(played: Played) -> None:
         at_s = played.at_s[stream]
-        assert all(a < b for a, b in zip(at_s, at_s[1:], strict=False))
+        assert all(a < b for a, b in pairwise(at_s))
 
     return check
 

@@ -1,4 +1,4 @@
-"""Layouts and habits of devices in the field, as a user wrote their configuration, and as the complaints say to mend it."""
+"""Layouts and habits of devices in the field, as users configured them, and as the complaints say to mend it."""
 
 from __future__ import annotations
 

@@ -117,9 +117,7 @@ _BY_NAME = {
 }
 _SELECTED = {
     "time_path": ("vals", "0", "ts"),
-    "features": tuple(
-        Feature(name, path=("vals", f"?$.id=='{name}'", "val")) for name in ("pressure", "temperature")
-    ),
+    "features": tuple(Feature(name, path=("vals", f"?$.id=='{name}'", "val")) for name in ("pressure", "temperature")),
 }
 _KEYED = {"records_path": ("*",), "subscribe": ("plant/{site}/{tank}",)}
 

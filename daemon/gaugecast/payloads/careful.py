@@ -1,4 +1,4 @@
-"""The careful reader: any bytes, each reading in them taken, refused with its reason, or found to be no business of us."""
+"""The careful reader: any bytes, each reading in them taken, refused with its reason, or not ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event times as the careful reader takes them: whatever is wrong with one, the complaint names the key that mends it."""
+"""Event times as the careful reader takes them: a complaint about one names the key that mends it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _remedy(fleet: Fleet, stamp: Any, received_at_ns: int) -> str:
             at_ns = _as_if(fleet, stamp, time_unit=unit, time_format="")
             if at_ns is not None and received_at_ns - _AGO_NS < at_ns < received_at_ns + 30 * _HOUR_NS:
                 return f'set time_unit = "{unit}"'
-    if type(stamp) is str and not _is_number(stamp) or len(str(stamp)) >= 12:
+    if (type(stamp) is str and not _is_number(stamp)) or len(str(stamp)) >= 12:
         for form in _KNOWN_FORMATS:
             if _as_if(fleet, stamp, time_format=form) is not None:
                 return f'set time_format = "{form}"'

@@ -1,7 +1,7 @@
 """Formats behind one contract: from a payload's bytes to plain values, whatever they were written in.
 
-A format gives what JSON would: dicts with texts as keys, lists, texts, numbers (`int`, `float`, `Decimal`), booleans and
-`None`; bytes where the payload has bytes. It raises `DecodeError` and nothing else, holds no more than the payload is
+A format gives what JSON would: dicts with texts as keys, lists, texts, numbers (`int`, `float`, `Decimal`), booleans
+and `None`; bytes where the payload has bytes. It raises `DecodeError` and nothing else, holds no more than the payload is
 long, and knows nothing of fleets. Where streams, times and values lie in it is said by paths, the same for all.
 """
 
@@ -56,4 +56,5 @@ def _parser_of(fleet: Fleet) -> Parse:
         case "msgpack":
             return lambda _, payload, __: parse_msgpack(payload)
         case "sparkplug":
-            return Sparkplug().parse
+            sparkplug = Sparkplug()
+            return lambda topic, payload, _: sparkplug.parse(topic, payload)

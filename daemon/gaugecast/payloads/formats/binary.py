@@ -66,7 +66,7 @@ class _Walk:
             return value.isoformat()
         if isinstance(value, cbor2.CBORTag):
             return self.plain(value.value, depth + 1)
-        return None if value is cbor2.undefined else bytes()
+        return None if value is cbor2.undefined else b""
 
 
 def _key(key: Any) -> str:

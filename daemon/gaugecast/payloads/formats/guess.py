@@ -47,18 +47,18 @@ def guess_format(payload: bytes) -> str:
         text = payload.decode()
     except UnicodeDecodeError:
         return _guess_binary(payload)
-    return _guess_text(payload, text) or _guess_binary(payload)
+    return _guess_text(payload, text) or ("" if 0x20 <= payload[0] < 0x80 else _guess_binary(payload))
 
 
 def _guess_text(payload: bytes, text: str) -> str:
     if number_of(bare(text)) is not None:
         return "number"
-    root = _try(lambda: parse_json(payload, text))
-    if isinstance(root, (dict, list)):
-        return "senml" if _is_senml(payload, root) else "json"
-    if text.lstrip()[:1] in ("{", "[") and _try(lambda: parse_ndjson(text)):
-        return "ndjson"
-    if _try(lambda: parse_influx(text)):
+    if text.lstrip()[:1] in ("{", "["):
+        root = _try(lambda: parse_json(payload, text))
+        if isinstance(root, (dict, list)):
+            return "senml" if _is_senml(payload, root) else "json"
+        return "ndjson" if "\n" in text and _try(lambda: parse_ndjson(text)) else ""
+    if "=" in text and " " in text and _try(lambda: parse_influx(text)):
         return "influx"
     first = text.strip().split("\n", 1)[0].strip()
     if _CSV.fullmatch(first) and sum(number_of(bare(cell)) is not None for cell in re.split(r"[,;\t]", first)) >= 2:

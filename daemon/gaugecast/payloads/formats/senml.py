@@ -41,7 +41,10 @@ def parse_senml(payload: bytes, received_at_ns: int) -> list[dict[str, Any]]:
         record = {_LABELS.get(key, key): value for key, value in record.items()}
         _refuse_unknown(record)
         base.update({key: value for key, value in record.items() if key in ("bn", "bt", "bu", "bv", "bs")})
-        _add(readings, record, base, received_at_ns)
+        try:
+            _add(readings, record, base, received_at_ns)
+        except ArithmeticError as exc:  # base and value are beyond all bounds together
+            raise DecodeError("not_finite", "SenML: expected numbers of a size that can be added") from exc
     return list(readings.values())
 
 

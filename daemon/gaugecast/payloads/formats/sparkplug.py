@@ -21,8 +21,8 @@ _MESSAGES = ("NBIRTH", "DBIRTH", "NDATA", "DDATA")
 _ENDS = ("NDEATH", "DDEATH", "NCMD", "DCMD", "STATE")
 _U32, _U64, _BOOL, _STRING, _BYTES, _FLOAT, _DOUBLE = 13, 4, 8, 9, 12, 2, 1
 _METRIC = (
-    ("name", 1, _STRING), ("alias", 2, _U64), ("timestamp", 3, _U64), ("datatype", 4, _U32), ("is_historical", 5, _BOOL),
-    ("is_null", 7, _BOOL), ("int_value", 10, _U32), ("long_value", 11, _U64), ("float_value", 12, _FLOAT),
+    ("name", 1, _STRING), ("alias", 2, _U64), ("timestamp", 3, _U64), ("datatype", 4, _U32),
+    ("is_historical", 5, _BOOL), ("is_null", 7, _BOOL), ("int_value", 10, _U32), ("long_value", 11, _U64), ("float_value", 12, _FLOAT),
     ("double_value", 13, _DOUBLE), ("boolean_value", 14, _BOOL), ("string_value", 15, _STRING),
     ("bytes_value", 16, _BYTES),
 )  # fmt: skip
@@ -45,7 +45,7 @@ class Sparkplug:
         self._payload, self._wire_error = _schema(), WireError
         self._births: OrderedDict[tuple[str, ...], dict[int, _Known]] = OrderedDict()
 
-    def parse(self, topic: str, payload: bytes, received_at_ns: int) -> list[dict[str, Any]]:
+    def parse(self, topic: str, payload: bytes) -> list[dict[str, Any]]:
         """Readings `{"time": ns, "values": {name: value}, "historical": …}`, one a time; none of deaths and commands.
 
         Raises:

@@ -55,7 +55,7 @@ def parse_json(payload: bytes, text: str) -> Any:
         stripped = text.strip(" \t\r\n\x00\ufeff")
         if not stripped:
             return {}
-        if stripped != text.strip():
+        if stripped != text:
             return parse_json(stripped.encode(), stripped)
         if "NaN" not in text and "Infinity" not in text:
             raise DecodeError("not_json", cut(str(exc))) from exc
