@@ -77,7 +77,7 @@ REJECT_REASONS = (
     "not_finite",
     "wrong_type",  # a path leads to something that is not a number, a text, …
     "missing_field",  # the time, sequence, or a stream's name is absent
-    "no_features",  # none of the fleet's features is in the payload
+    "no_features",  # none of the fleet's features; in ledgers of old
     "too_many_readings",  # an array above `max_readings`
     "bad_time",
     "bad_stream",  # id empty, over 256 bytes, or its output topic is none that a broker takes

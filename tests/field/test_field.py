@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from field.cases import CASES, Case, check_times
+from field.page import BEGIN, render_table
 from field.stage import FIELD, need
 
 FOLDERS = sorted({case.folder for case in CASES} | {"51-time-formats"})
@@ -30,6 +32,12 @@ def test_every_folder_is_held_against_what_is_right() -> None:
     """None is left out in silence."""
     need(FOLDERS[0])
     assert sorted(place.name for place in FIELD.iterdir() if place.is_dir()) == sorted([*FOLDERS, *NOT_YET])
+
+
+def test_the_page_of_devices_has_what_is_played() -> None:
+    """Written by `python -m field.page docs/devices.md`."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "devices.md"
+    assert page.read_text().partition(BEGIN)[2] == render_table()
 
 
 def tally() -> tuple[int, int]:

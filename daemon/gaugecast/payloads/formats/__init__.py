@@ -1,8 +1,8 @@
 """Formats behind one contract: from a payload's bytes to plain values, whatever they were written in.
 
 A format gives what JSON would: dicts with texts as keys, lists, texts, numbers (`int`, `float`, `Decimal`), booleans
-and `None`; bytes where the payload has bytes. It raises `DecodeError` and nothing else, holds no more than the payload is
-long, and knows nothing of fleets. Where streams, times and values lie in it is said by paths, the same for all.
+and `None`; bytes where the payload has bytes. It raises `DecodeError` and nothing else, holds no more than the payload
+is long, and knows nothing of fleets. Where streams, times and values lie is said by paths, the same for all.
 """
 
 from __future__ import annotations

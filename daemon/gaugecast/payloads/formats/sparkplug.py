@@ -22,9 +22,9 @@ _ENDS = ("NDEATH", "DDEATH", "NCMD", "DCMD", "STATE")
 _U32, _U64, _BOOL, _STRING, _BYTES, _FLOAT, _DOUBLE = 13, 4, 8, 9, 12, 2, 1
 _METRIC = (
     ("name", 1, _STRING), ("alias", 2, _U64), ("timestamp", 3, _U64), ("datatype", 4, _U32),
-    ("is_historical", 5, _BOOL), ("is_null", 7, _BOOL), ("int_value", 10, _U32), ("long_value", 11, _U64), ("float_value", 12, _FLOAT),
-    ("double_value", 13, _DOUBLE), ("boolean_value", 14, _BOOL), ("string_value", 15, _STRING),
-    ("bytes_value", 16, _BYTES),
+    ("is_historical", 5, _BOOL), ("is_null", 7, _BOOL), ("int_value", 10, _U32), ("long_value", 11, _U64),
+    ("float_value", 12, _FLOAT), ("double_value", 13, _DOUBLE), ("boolean_value", 14, _BOOL),
+    ("string_value", 15, _STRING), ("bytes_value", 16, _BYTES),
 )  # fmt: skip
 _VALUES = tuple(name for name, _, _ in _METRIC if name.endswith("_value"))
 
