@@ -21,24 +21,28 @@ ARGS ?=
 TESTS ?= tests
 WORKERS ?= 2
 KILLS ?= 200
-FLOORS ?=
 BENCH ?=
 SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test check fmt bench chaos accuracy wheel programs
+.PHONY: help demo test test-long check fmt bench chaos accuracy wheel programs
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; ARGS="--for 30", --mosquitto, --broker HOST:PORT
 	@$(VENV)/bin/gaugecast demo $(ARGS)
 
-test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and run all tests against it; TESTS=tests/test_web.py for some, FLOORS=1 to hold coverage to its floors
-	GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
-		$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10 --cov --cov-report= $(TESTS)
-	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(FLOORS),,--no-floors)
+RUN_TESTS = GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
+	$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
+
+test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
+	$(RUN_TESTS) -m 'not long' --cov --cov-report= $(TESTS)
+	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
+
+test-long: $(WHEEL_VENV)/.stamp-wheel programs  ## what takes longer: more mutants, trainings, packages, installations
+	$(RUN_TESTS) -m long $(TESTS)
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
 	$(PY) -m ruff check $(LINTED)

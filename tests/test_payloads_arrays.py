@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature
 from gaugecast.payloads import Decoder
-from gaugecast.records import Kind
-from support.payloads import FEATURES, NOW_NS, careful_decoder, decode, make_fleet, make_message, values_of
+from support.payloads import (
+    FEATURES,
+    NOW_NS,
+    careful_decoder,
+    decode,
+    make_fleet,
+    make_message,
+    taken_quickly,
+    values_of,
+)
 
 LIMITS = Loop(max_readings=6, max_payload_bytes=2000)
 CAPTURED = ("plant/{site}/{tank}/{part}",)
@@ -36,6 +44,12 @@ FLEETS = {
     "retained too": make_fleet(accept_retained=True),
 }
 TOPICS = ["plant/north/t7/telemetry", "plant/north/t7/temperature", "plant/north/t7/pressure"]
+MIXED = [
+    make_fleet(name="one", subscribe=("one/{site}",), stream="{site}/{$.id}"),
+    make_fleet(name="two", subscribe=("two/{site}",), stream="{site}", time_path=None),
+    make_fleet(name="parts", subscribe=("parts/{site}/{part}",), stream="{site}", feature_capture="part"),
+]
+MIXED_TOPICS = ["one/a", "two/a", "two/b", "parts/a/pressure", "parts/a/temperature", "parts/a/x", "none"]
 
 ODD = (
     st.none()
@@ -77,6 +91,8 @@ ARRAYS = st.one_of(
     STAMPS.flatmap(lambda stamp: st.lists(whole_elements(stamp), min_size=1, max_size=6)),
     st.lists(elements(st.nothing()) | ODD, max_size=4),
 )
+#: One reading, mostly whole.
+SINGLE = (STAMPS.flatmap(whole_elements) | elements(ODD)).map(lambda one: json.dumps(one).encode())
 
 
 @st.composite
@@ -147,9 +163,7 @@ def test_plain_arrays_do_not_take_the_slow_way(name: str) -> None:
     payload = {"a": array, "m": {"a": array}, "more": [1]} if fleet.records_path else array
     decoder = Decoder([fleet], LIMITS)
     message = make_message(payload, TOPICS[2] if fleet.feature_capture else TOPICS[0])
-    taken = decoder._arrays[0].read(message, decoder._find_route(message.topic), NOW_NS)
-    assert taken is not None
-    assert [one.kind for one in taken] == [Kind.READING] * 2
+    assert taken_quickly(decoder, message) == 2
 
 
 def test_what_a_reading_lacks_is_looked_for_in_the_envelope() -> None:
@@ -169,3 +183,22 @@ def test_equal_untimed_readings_of_one_array_are_not_copies() -> None:
     first, again = (decode(array, FLEETS["untimed"], dup=dup).inputs for dup in (False, True))
     assert len({one.delivery for one in first}) == 3
     assert [one.delivery for one in first] == [one.delivery for one in again]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    batch=st.lists(st.tuples(payloads() | SINGLE, st.sampled_from(MIXED_TOPICS), st.booleans()), max_size=8),
+    most=st.integers(1, 12),
+)
+def test_a_batch_says_what_its_messages_say_one_by_one(batch: list[tuple[bytes, str, bool]], most: int) -> None:
+    """Plain ones, arrays and odd ones of several fleets, in any order: inputs and reasons keep that of the messages."""
+    decoder = Decoder(MIXED, LIMITS)
+    messages = [make_message(payload, topic, dup=dup, mid=i) for i, (payload, topic, dup) in enumerate(batch)]
+    alone = [decoder.decode([message], NOW_NS) for message in messages]
+    together = decoder.decode(messages, NOW_NS, most)
+    read = alone[: together.messages]
+    assert together.inputs == [one for decoded in read for one in decoded.inputs]
+    assert together.refused == [one for decoded in read for one in decoded.refused]
+    count = len(together.inputs)
+    assert count >= most or together.messages == len(messages)
+    assert count - len(read[-1].inputs if read else ()) < most

@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def edit(text: str, broker: Mosquitto, state: Path) -> str:
     """What an operator changes in the file that `init` wrote: broker, period, where the state goes."""
-    text = re.sub(r"(?m)^#port = 1883", f"port = {broker.port}", text)
+    text = re.sub(r"(?m)^#port = 1883", f"port = {broker.port}", text, count=1)
     text = re.sub(r'(?m)^#directory = "/var/lib/gaugecast"', f'directory = "{state}"', text)
     text = re.sub(r"(?m)^#port = 9464", f"port = {free_port()}", text)
     return re.sub(r'(?m)^period = "1s"', 'period = "500ms"', text)

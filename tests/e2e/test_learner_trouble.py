@@ -117,7 +117,7 @@ def test_a_stopped_learner_and_one_without_room_cost_lessons_not_forecasts(tmp_p
 
         os.kill(pid, signal.SIGSTOP)
         scene.speak_until(lambda: scene.metric("learner_lag_seconds") > 2, "a lag that grows")
-        assert "learner silent" in daemon.log_text()
+        scene.speak_until(lambda: "learner silent" in daemon.log_text(), "a word about it")
         os.kill(pid, signal.SIGCONT)
         scene.speak_until(lambda: "learner speaks again" in daemon.log_text(), "its next word")
         scene.speak_until(lambda: scene.metric("learner_lag_seconds") < 2, "the end of its lag")

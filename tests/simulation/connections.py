@@ -50,9 +50,13 @@ def no_confirmations(world: World) -> None:
 
 
 def no_subscriber(world: World) -> None:
-    """The connection that subscribes is away: what is durable goes out."""
+    """The connection that subscribes goes while forecasts are unconfirmed: what is durable goes out."""
+    world.broker.deaf = True
+    _crowd(world)
+    _turn_until_read(world, "while the broker takes nothing")
     world.broker.lets_subscribe = False
     world.broker.cut_subscriber()
+    world.broker.deaf = False
     for _ in range(_PATIENCE):
         world.turn()
         if not world.life.core.publisher.lag:

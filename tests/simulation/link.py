@@ -134,6 +134,13 @@ class SimSender:
         self._wire.up.append(Published(self._mid, topic, body))
         self._points("publish:after")
 
+    def publish_all(
+        self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
+    ) -> None:
+        """As `Sender.publish_all`."""
+        for position, topic, body in zip(positions, topics, bodies, strict=True):
+            self.publish(position, topic, body, qos, retain)
+
     def take_confirmed(self) -> list[int]:
         """As `Sender.take_confirmed`."""
         taken, self._confirmed = self._confirmed, []

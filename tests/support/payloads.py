@@ -47,7 +47,7 @@ def decode(payload: bytes | object, fleet: Fleet | None = None, *, loop: Loop | 
 class _Never:
     """A quick reader that leaves everything to the careful one."""
 
-    def read(self, *_: object) -> None:
+    def look(self, _: object) -> None:
         return None
 
 
@@ -55,8 +55,14 @@ def careful_decoder(fleet: Fleet, loop: Loop | None = None) -> Decoder:
     """A decoder that takes nothing the quick way."""
     decoder = Decoder([fleet], loop or Loop())
     decoder._plain = [_Never()] * len(decoder._plain)  # type: ignore[list-item]
-    decoder._arrays = [_Never()] * len(decoder._arrays)  # type: ignore[list-item]
     return decoder
+
+
+def taken_quickly(decoder: Decoder, message: Message) -> int:
+    """How many readings of a message the quick reader of the decoder's first fleet takes."""
+    (reader, *_), route = decoder._plain, decoder._find_route(message.topic)
+    readings = reader.look(message)
+    return 0 if readings is None else len(reader.read([(1, message, route, readings)], NOW_NS).inputs)
 
 
 def only(decoded: Decoded) -> Input:

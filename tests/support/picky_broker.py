@@ -15,7 +15,7 @@ CONNACK_3_1_1 = b"\x20\x02\x00\x00"
 
 
 class PickyBroker:
-    """One connection at a time: CONNACK, SUBACK, a PUBACK for each publish; closes it where `hates(message)`.
+    """Any number of connections: CONNACK, SUBACK, a PUBACK for each publish; closes one where `hates(message)`.
 
     Attributes:
         heard: What it took, in order, with what came again.
@@ -35,59 +35,63 @@ class PickyBroker:
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.setblocking(False)
         self.port = int(self._server.getsockname()[1])
-        self._peer: socket.socket | None = None
-        self._inbound = Inbound(0, v5=v5)
+        self._peers: dict[socket.socket, Inbound] = {}
 
     def turn(self) -> None:
         """Do what can be done without waiting."""
-        if self._peer is None:
-            with contextlib.suppress(BlockingIOError):
-                self._peer = self._server.accept()[0]
-                self._peer.setblocking(False)
-                self._inbound = Inbound(0, v5=self._v5)
-            return
-        try:
-            chunk = self._peer.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk = b""
-        if not chunk:
-            self.hang_up(reset=False)
-            return
-        self._inbound.take(chunk)
-        self._answer()
+        with contextlib.suppress(BlockingIOError):
+            peer = self._server.accept()[0]
+            peer.setblocking(False)
+            self._peers[peer] = Inbound(0, v5=self._v5)
+        for peer in list(self._peers):
+            self._serve(peer)
 
     def hang_up(self, *, reset: bool) -> None:
-        """End the connection."""
-        if self._peer is not None:
-            if reset:
-                self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._peer.close()
-            self._peer = None
+        """End all connections."""
+        for peer in list(self._peers):
+            self._end(peer, reset=reset)
 
     def close(self) -> None:
         """End all."""
         self.hang_up(reset=False)
         self._server.close()
 
-    def _answer(self) -> None:
-        assert self._peer is not None
-        for packet in self._inbound.control:
+    def _serve(self, peer: socket.socket) -> None:
+        try:
+            chunk = peer.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self._end(peer, reset=False)
+            return
+        self._peers[peer].take(chunk)
+        self._answer(peer)
+
+    def _end(self, peer: socket.socket, *, reset: bool) -> None:
+        if reset:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        del self._peers[peer]
+
+    def _answer(self, peer: socket.socket) -> None:
+        inbound = self._peers[peer]
+        for packet in inbound.control:
             if packet[0] >> 4 == 1:
                 self.sessions += 1
-                self._peer.sendall(CONNACK_V5 if self._v5 else CONNACK_3_1_1)
+                peer.sendall(CONNACK_V5 if self._v5 else CONNACK_3_1_1)
             elif packet[0] >> 4 == 8 and self.grants is not None:
                 head = b"\x90\x04" + packet[2:4] + b"\x00" if self._v5 else b"\x90\x03" + packet[2:4]
-                self._peer.sendall(head + bytes([self.grants]))
-        messages = list(self._inbound.messages)
-        self._inbound.control.clear()
-        self._inbound.messages.clear()
+                peer.sendall(head + bytes([self.grants]))
+        messages = list(inbound.messages)
+        inbound.control.clear()
+        inbound.messages.clear()
         for message in messages:
             if self._hates(message):
-                self._peer.sendall(self.parting)
-                self.hang_up(reset=self.reset)
+                peer.sendall(self.parting)
+                self._end(peer, reset=self.reset)
                 return
             self.heard.append(message)
             if message.qos:
-                self._peer.sendall(b"\x40\x02" + message.mid.to_bytes(2, "big"))
+                peer.sendall(b"\x40\x02" + message.mid.to_bytes(2, "big"))

@@ -14,6 +14,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._target = port
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._reset: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
@@ -23,11 +24,14 @@ class Relay:
         """End all connections, by RST or in order; return how many there were."""
         with self._lock:
             pairs, self._pairs = self._pairs, []
+            if reset:
+                self._reset.update(sock for pair in pairs for sock in pair)
         for pair in pairs:
-            for sock in pair:
+            for sock in pair if reset else ():
                 with contextlib.suppress(OSError):
-                    if reset:
-                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            for sock in pair:
+                with contextlib.suppress(OSError):  # for a reset, only to wake the pump: what it waits on is not closed
                     sock.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
                 sock.close()
         return len(pairs)
@@ -60,12 +64,13 @@ class Relay:
             with self._lock:
                 self._pairs.append((near, far))
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), name="relay-pump", daemon=True).start()
+                threading.Thread(target=self._pump, args=(source, sink), name="relay-pump", daemon=True).start()
 
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while chunk := source.recv(65536):
-            sink.sendall(chunk)
-    with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                sink.sendall(chunk)
+        if sink in self._reset:
+            return  # an end in order must not come before the reset
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)

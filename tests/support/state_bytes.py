@@ -10,7 +10,7 @@ def state_of(pipeline: Pipeline) -> dict[str, object]:
     state: dict[str, object] = {
         "rejects": dict(pipeline.rejects),
         "deliveries": pipeline.deliveries.as_list(),
-        "birth": (pipeline.birth_tokens, pipeline.birth_at_ns),
+        "birth": (pipeline.births.tokens, pipeline.births.at_ns),
         "steps": pipeline.steps.to_text(),
         "clock": pipeline.clock_ahead_ns,
     }

@@ -45,8 +45,8 @@ class Round(NamedTuple):
     again: Bool
 
 
-def take_rows(r: Round, rows: Int64 | Bool) -> Round:
-    """Some rows of a round, by position or mask."""
+def take_rows(r: Round, rows: Int64 | Bool | slice) -> Round:
+    """Some rows of a round, by position, mask or slice."""
     at, received, key = r.at[rows], r.received[rows], r.key[rows]
     return Round(r.slots[rows], r.cause[rows], at, received, key, r.values[rows], r.dup[rows], r.again[rows])
 
@@ -64,29 +64,33 @@ class Judged(NamedTuple):
 def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     """Verdict and tick of each reading. Writes nothing but the columns `late_*`."""
     verdict, values = _by_key(table, fleet, r)
-    spoken = table["started"][r.slots] | table["open"][r.slots]
+    started, is_open = table["started"][r.slots], table["open"][r.slots]
+    spoken = started | is_open
     phase = np.where(spoken, table["phase"][r.slots], r.at if _learns_phase(fleet) else 0)
-    first_tick = tick_of(r.at, phase, fleet.period_ns) - 1
-    closed = np.where(spoken, np.where(table["started"][r.slots], table["tick"][r.slots], NEVER), first_tick)
-    tick = tick_of(r.at, phase, fleet.period_ns)
+    tick = own_tick = tick_of(r.at, phase, fleet.period_ns)
+    closed = np.where(spoken, np.where(started, table["tick"][r.slots], NEVER), own_tick - 1)
     if fleet.timed:
-        oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
+        oldest = np.where(is_open, table["open_tick"][r.slots], closed + 1)
         verdict = np.where((verdict == ACCEPTED) & (tick < oldest), int(Verdict.LATE), verdict)
     elif fleet.on_arrival and not fleet.aggregated:
         verdict, tick = _on_arrival(table, fleet, r, (closed, phase, tick, verdict))
     else:
         tick = np.maximum(tick, _next_tick(table, fleet, r, closed))
     anchored = _reanchor(table, fleet, r, verdict)
-    if anchored.any():
+    follows = spoken
+    if np.count_nonzero(anchored):
         verdict = np.where(anchored, ACCEPTED, verdict)
         values = np.where(anchored[:, None], r.values, values)
-        newest = np.maximum(closed, np.where(table["open"][r.slots], table["open_tick"][r.slots], closed))
+        newest = np.maximum(closed, np.where(is_open, table["open_tick"][r.slots], closed))
         tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
-    forced = anchored | ((tick != tick_of(r.at, phase, fleet.period_ns)) & (not fleet.on_arrival or fleet.aggregated))
-    phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
+    forced = anchored if fleet.on_arrival and not fleet.aggregated else anchored | (tick != own_tick)
+    if np.count_nonzero(forced):
+        phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
+        follows = spoken & ~forced
     if _learns_phase(fleet):
-        steady = r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2 if fleet.timed else ~forced
-        phase = follow_phase(r.at, tick, phase, fleet.period_ns, steady & ~forced & spoken)
+        if fleet.timed:
+            follows = follows & (r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2)
+        phase = follow_phase(r.at, tick, phase, fleet.period_ns, follows)
     return Judged(verdict, values, tick, phase, anchored)
 
 
@@ -114,7 +118,7 @@ def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]
     taken = table["key"][r.slots]
     present = ~np.isnan(r.values)
     old = present & (r.key[:, None] <= taken)
-    if not old.any():
+    if not np.count_nonzero(old):
         return verdict, r.values
     values = np.where(old, np.nan, r.values)
     nothing_left = old.any(axis=1) & (old == present).all(axis=1)
@@ -154,12 +158,14 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     Redelivered messages (DUP) never count, and the run must have taken at least half the time that its own
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
-    counts = ~r.dup & ~r.again
-    refused: Bool = (verdict != ACCEPTED) & (verdict != Verdict.SAME_PERIOD) & counts
-    before, late_at = table["late_run"][r.slots], table["late_at"][r.slots]
-    changes = refused | (counts & (before > 0))  # of other rows nothing is written: what travels along must not matter
-    if not changes.any():
+    refused: Bool = (verdict != ACCEPTED) & (verdict != Verdict.SAME_PERIOD)
+    before = table["late_run"][r.slots]
+    if not np.count_nonzero(refused) and not np.count_nonzero(before):
         return refused
+    counts = ~r.dup & ~r.again
+    refused &= counts
+    changes = refused | (counts & (before > 0))  # of other rows nothing is written: what travels along must not matter
+    late_at = table["late_at"][r.slots]
     goes_on: Bool = refused & (before > 0) & (r.key >= late_at)
     # Features in separate messages share their event time: such a tick counts once.
     run = np.where(goes_on, before + (r.key > late_at), np.where(refused, 1, 0))

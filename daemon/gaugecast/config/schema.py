@@ -127,7 +127,12 @@ class Loop(Table):
     batch_readings: int = Field(
         default=2000, ge=1, le=65536, description="readings that end a batch; a message that crosses it is taken whole"
     )
-    batch_ms: float = Field(default=20.0, ge=0, le=1000, description="longest wait for a batch to fill, ms")
+    batch_ms: float = Field(
+        default=20.0, ge=0, le=1000, description="wait for a batch to fill once messages come by twos, ms; 0 = never"
+    )
+    commit_ms: float = Field(
+        default=0.0, ge=0, le=10_000, description="least time from one commit to the next, ms; spares SD cards"
+    )
     max_streams: int = Field(default=100_000, ge=1, le=10_000_000, description="streams in memory; more are refused")
     new_streams_per_s: float = Field(default=2000.0, gt=0, description="streams that may come into being a second")
     max_payload_bytes: int = Field(default=262_144, ge=16, description="larger payloads are refused unread")

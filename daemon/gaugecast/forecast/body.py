@@ -5,6 +5,9 @@ Its JSON Schema is `forecast.schema.json` beside this file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, repeat
+
 import msgspec
 import numpy as np
 
@@ -16,9 +19,12 @@ from gaugecast.topics import output_topic
 QUALITY = ("warming", "bridged", "partial", "fallback", "stale")
 WARMING, BRIDGED, PARTIAL, FALLBACK, STALE = (1 << i for i in range(len(QUALITY)))
 
-_FLAGS = tuple([name for i, name in enumerate(QUALITY) if bits >> i & 1] for bits in range(1 << len(QUALITY)))
 _DIGITS = 9
-_encode = msgspec.json.Encoder().encode
+_HOLE = "\0"  # in a template; no name has one
+_encoder = msgspec.json.Encoder()
+_FLAGS = tuple(
+    _encoder.encode([name for i, name in enumerate(QUALITY) if bits >> i & 1]) for bits in range(1 << len(QUALITY))
+)
 
 
 def round_digits(values: Float64, digits: int = _DIGITS) -> Float64:
@@ -30,62 +36,98 @@ def round_digits(values: Float64, digits: int = _DIGITS) -> Float64:
     return out
 
 
-def seconds(at_ns: int) -> float:
-    """Unix seconds of an instant, correctly rounded to a double (about 0.2 µs)."""
-    return at_ns / 1_000_000_000
-
-
 class BodyWriter:
-    """Makes the messages of one fleet."""
+    """Makes the messages of one fleet, a batch at a time: texts of numbers by the column, put into one template."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.names = tuple(f.name for f in fleet.forecast_features)
+        names = [feature.name for feature in fleet.forecast_features]
+        named = dict.fromkeys(names, _HOLE)
+        message = {
+            "fleet": fleet.name,
+            "stream": _HOLE,
+            "step": _HOLE,
+            "at": _HOLE,
+            "for": _HOLE,
+            "forecast": named,
+            "horizons": [{"for": _HOLE, **named} for _ in range(1, fleet.horizon)],
+            "observed": named,
+            "predicted": named,
+            "residual": named,
+            "model": _HOLE,
+            "quality": _HOLE,
+        }
+        self._between = _encoder.encode(message).split(_encoder.encode(_HOLE))
+        self.fleet, self._names = fleet, names
+        self._topic = output_topic(fleet.output, fleet.name, _HOLE).split(_HOLE)
 
-    def topic(self, stream: str) -> str:
-        """Where a stream's forecasts go."""
-        return output_topic(self.fleet.output, self.fleet.name, stream)
+    def topics(self, streams: Iterable[str]) -> list[str]:
+        """Where each stream's forecasts go."""
+        return [stream.join(self._topic) for stream in streams]
 
-    def body(
+    def bodies(
         self,
-        stream: str,
-        step: int,
-        at_ns: int,
-        horizons: list[list[float]],
-        observed: list[float],
-        predicted: list[float],
-        residual: list[float],
+        streams: Sequence[str],
+        steps: Sequence[int],
+        at_ns: Sequence[int],
+        *,
+        forecast: Float64,
+        observed: Float64,
+        predicted: Float64,
         model: str | None,
-        quality: int,
-    ) -> bytes:
-        """One message.
+        quality: Sequence[int],
+    ) -> list[bytes]:
+        """N messages, at least one.
 
         Args:
-            stream, step: Name the message for ever.
+            streams, steps: Name each message for ever.
             at_ns: Event time of the step that the forecast was made at.
-            horizons: (H, G) forecasts for 1…H ticks ahead, in the sensors' units.
-            observed: (G,) what was measured; NaN, printed as null, where nothing was.
-            predicted: (G,) what had been forecast for it.
-            residual: (G,) observed − predicted.
-            model: Version of the model that made the forecast, `None` for persistence.
+            forecast: (N, H, G) for 1…H ticks ahead, in the sensors' units.
+            observed: (N, G) what was measured; NaN, printed as null, where nothing was.
+            predicted: (N, G) what had been forecast for it.
+            model: Version of the model that made the forecasts without the flag `fallback`; those are persistence.
             quality: Flags, see `QUALITY`.
         """
-        names, period = self.names, self.fleet.period_ns
-        message: dict[str, object] = {
-            "fleet": self.fleet.name,
-            "stream": stream,
-            "step": step,
-            "at": seconds(at_ns),
-            "for": seconds(at_ns + period),
-            "forecast": dict(zip(names, horizons[0], strict=True)),
-            "horizons": [
-                {"for": seconds(at_ns + (h + 1) * period), **dict(zip(names, row, strict=True))}
-                for h, row in enumerate(horizons[1:], 1)
-            ],
-            "observed": dict(zip(names, observed, strict=True)),
-            "predicted": dict(zip(names, predicted, strict=True)),
-            "residual": dict(zip(names, residual, strict=True)),
-            "model": model,
-            "quality": _FLAGS[quality],
-        }
-        return _encode(message)
+        width, count = len(self._names), len(streams)
+        rounded = round_digits(np.concatenate([forecast.reshape(count, -1), predicted, observed - predicted], axis=1))
+        texts = _by_column(_numbers(np.concatenate([rounded, observed], axis=1).T.ravel().tolist()), count)
+        first, *later = (list(islice(texts, width)) for _ in range(forecast.shape[1]))
+        said, residual, seen = (list(islice(texts, width)) for _ in range(3))
+        models = _encoder.encode(model), b"null"
+        columns = [
+            _strings(streams),
+            _numbers(steps),
+            self._seconds(at_ns, 0),
+            self._seconds(at_ns, 1),
+            *first,
+            *chain.from_iterable(self._horizon(at_ns, h, row) for h, row in enumerate(later, 2)),
+            *seen,
+            *said,
+            *residual,
+            [models[flags & FALLBACK > 0] for flags in quality],
+            [_FLAGS[flags] for flags in quality],
+        ]
+        pieces = chain.from_iterable(zip(map(repeat, self._between), columns, strict=False))
+        return list(map(b"".join, zip(*pieces, repeat(self._between[-1]), strict=False)))
+
+    def _horizon(self, at_ns: Sequence[int], ahead: int, values: Sequence[list[bytes]]) -> Iterable[list[bytes]]:
+        """One of `horizons`; a feature that is called `for` stands in place of the instant."""
+        return {"for": self._seconds(at_ns, ahead), **dict(zip(self._names, values, strict=True))}.values()
+
+    def _seconds(self, at_ns: Sequence[int], ahead: int) -> list[bytes]:
+        """Unix seconds of instants some ticks later, correctly rounded to a double."""
+        shift = ahead * self.fleet.period_ns
+        return _numbers([(at + shift) / 1_000_000_000 for at in at_ns])
+
+
+def _numbers(numbers: Sequence[float]) -> list[bytes]:
+    """The text of each; `null` for NaN."""
+    return _encoder.encode(numbers)[1:-1].split(b",")
+
+
+def _strings(texts: Sequence[str]) -> list[bytes]:
+    """Each in quotes. A line break in a text is escaped, so lines part them."""
+    return _encoder.encode_lines(texts).split(b"\n")[:-1]
+
+
+def _by_column(texts: list[bytes], count: int) -> Iterator[list[bytes]]:
+    return (texts[at : at + count] for at in range(0, len(texts), count))

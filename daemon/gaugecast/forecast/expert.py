@@ -13,7 +13,7 @@ import numpy as np
 from gaugecast.engine import engine_for
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import STATS, InputLayout, build_inputs, meaning, observe, to_forecast, widen
-from gaugecast.forecast.skill import discounted, skill, square
+from gaugecast.forecast.skill import LARGEST, add_terms, skill
 from gaugecast.model.weights import Model
 from gaugecast.records import Bool, Float32, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
@@ -101,7 +101,7 @@ class Expert:
             Column("scored", "<f8", (forecast,)),
             *(column for column in optional if 0 not in column.tail),
         )
-        self.columns = Columns(spec, capacity)
+        self.columns = Columns(spec, capacity, blocks={"scores": SCORES})
         self.broken_total = 0
 
     def use(self, model: Model) -> None:
@@ -139,9 +139,11 @@ class Expert:
     def step(self, steps: Steps) -> tuple[Float64, Trace]:
         """Take one step with each stream. Returns the values as fed (N, F): absent ones are the model's own."""
         slots, columns = steps.slots, self.columns
-        self._begin_anew(slots[steps.fresh])
-        previous = np.where(steps.fresh[:, None], np.nan, steps.last)
-        if steps.gap.any():
+        previous = steps.last
+        if np.count_nonzero(steps.fresh):
+            self._begin_anew(slots[steps.fresh])
+            previous = np.where(steps.fresh[:, None], np.nan, previous)
+        if np.count_nonzero(steps.gap):
             previous = self._bridge(steps, previous)
         x = self._fill(steps, previous)
         consecutive = (steps.gap == 0) & ~steps.fresh
@@ -198,10 +200,12 @@ class Expert:
             step: Observed minus last value.
             decay: Factor on the older terms.
         """
-        counts, columns = ~np.isnan(error), self.columns
-        self._since_use += [square(error).sum(axis=0), (square(step) * counts).sum(axis=0), counts.sum(axis=0)]
-        for name, term in (("square_error", square(error)), ("square_last", square(step)), ("scored", 1.0)):
-            columns[name][slots] = discounted(columns[name][slots], np.asarray(term), counts, decay)
+        counts = ~np.isnan(error)
+        terms = np.ones((len(slots), len(SCORES), error.shape[1]))  # in the order of the columns
+        np.minimum(error * error, LARGEST, out=terms[:, 0])
+        np.minimum(step * step, LARGEST, out=terms[:, 1])
+        self._since_use += np.where(counts[:, None], terms, 0.0).sum(axis=0)
+        add_terms(self.columns.block("scores"), slots, terms, counts, decay)
 
     def _begin_anew(self, slots: Int64) -> None:
         if len(slots):
@@ -214,7 +218,7 @@ class Expert:
     def _fill(self, steps: Steps, previous: Float64) -> Float64:
         """Absent features are the model's own forecast, or the last value where there is none."""
         absent = np.isnan(steps.values)
-        if not absent.any():
+        if not np.count_nonzero(absent):
             return steps.values
         own = np.where(np.isnan(previous), steps.last, previous)
         forecast = self.columns["next"][steps.slots]
@@ -262,10 +266,11 @@ class Expert:
         """Step and keep the states; a state that is no longer finite begins anew and is counted."""
         kept = "window" if self._look_back else "state"
         y, after = self._rows_step(inputs, self.columns["window"][slots] if self._look_back else state)
-        rest = tuple(range(1, after.ndim))
-        sound: Bool = np.asarray(np.isfinite(after).all(axis=rest) & np.isfinite(y).all(axis=(1, 2)))
         self.columns[kept][slots] = after
-        if not sound.all():
+        finite, finite_y = np.isfinite(after), np.isfinite(y)
+        if np.count_nonzero(finite) < after.size or np.count_nonzero(finite_y) < y.size:
+            rest = tuple(range(1, after.ndim))
+            sound: Bool = np.asarray(finite.all(axis=rest) & finite_y.all(axis=(1, 2)))
             self.broken_total += int((~sound).sum())
             self._begin_anew(slots[~sound])
             y = np.where(sound[:, None, None], y, np.float32(np.nan))

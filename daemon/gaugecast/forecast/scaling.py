@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,6 +43,7 @@ _DAY_NS = 86_400 * 10**9
 _WEEK_NS = 7 * _DAY_NS
 _MONDAY_NS = 3 * _DAY_NS  # 1970-01-01 was a Thursday: so far after a Monday
 _CLOCK = 6
+_TURNS = np.array([[2.0 * np.pi / _DAY_NS], [2.0 * np.pi / _WEEK_NS]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +272,7 @@ def _clock(for_ns: Int64) -> Float64:
     turns = np.empty((2, len(for_ns)))
     turns[0] = np.remainder(for_ns, _DAY_NS)
     turns[1] = np.remainder(for_ns + _MONDAY_NS, _WEEK_NS)
-    turns *= np.array([[2.0 * np.pi / _DAY_NS], [2.0 * np.pi / _WEEK_NS]])
+    turns *= _TURNS
     sin, cos = np.sin(turns), np.cos(turns)
     out = np.empty((len(for_ns), _CLOCK))
     out[:, 0], out[:, 1] = sin[0], cos[0]
@@ -292,6 +294,7 @@ def _over(value: Float64, s: Float64, limit: float) -> Float64:
     return np.divide(cut, s, out=cut, where=s > 0.0)
 
 
+@lru_cache
 def _rate(half_life: float) -> float:
     """Weight of the newest value, so that a value counts half after `half_life` more."""
     return float(-np.expm1(-np.log(2.0) / half_life))

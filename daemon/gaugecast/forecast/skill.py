@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.records import Float64
+from gaugecast.records import Bool, Float64, Int64
 
 #: Squares are capped, so that one absurd reading cannot turn a sum into infinity.
-_LARGEST = 1e300
+LARGEST = 1e300
 
 
 def decay_of(half_life_steps: float) -> float:
@@ -15,20 +15,17 @@ def decay_of(half_life_steps: float) -> float:
     return float(0.5 ** (1.0 / half_life_steps))
 
 
-def square(error: Float64) -> Float64:
-    """Squares, 0 for NaN, capped."""
-    with np.errstate(over="ignore"):
-        return np.where(np.isnan(error), 0.0, np.minimum(error * error, _LARGEST))
+def add_terms(block: Float64, slots: Int64, terms: Float64, counts: Bool, decay: float) -> None:
+    """Add terms to the discounted sums of streams.
 
-
-def size(error: Float64) -> Float64:
-    """Absolute values, 0 for NaN, capped."""
-    return np.where(np.isnan(error), 0.0, np.minimum(np.abs(error), _LARGEST))
-
-
-def discounted(total: Float64, term: Float64, counts: Float64 | np.ndarray, decay: float) -> Float64:
-    """`decay`·total + term where `counts`, else total. Any shapes that broadcast."""
-    return np.where(counts, decay * total + term, total)
+    Args:
+        block: (capacity, K, G) in which K sums of each stream stand.
+        slots: Of N streams, no two alike.
+        terms: (N, K, G).
+        counts: (N, G), which of them count.
+    """
+    before = block[slots]
+    block[slots] = np.where(counts[:, None], decay * before + terms, before)
 
 
 def skill(square_error: Float64, square_last: Float64) -> Float64:

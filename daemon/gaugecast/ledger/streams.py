@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 CACHED = 250_000  # names; beyond this the cache begins anew
 
@@ -28,6 +28,13 @@ class StreamIds:
     def ids(self) -> dict[str, dict[str, int]]:
         """`ids[fleet][stream]`, for look-ups in bulk; a `KeyError` asks for `learn`."""
         return self._ids
+
+    def of(self, fleets: Sequence[str], streams: Sequence[str]) -> list[int]:
+        """The ids of many streams; a `KeyError` asks for `learn`."""
+        known = self._ids
+        if fleets.count(fleets[0]) == len(fleets):
+            return list(map(known[fleets[0]].__getitem__, streams))
+        return [known[fleet][stream] for fleet, stream in zip(fleets, streams, strict=True)]
 
     def learn(self, names: Iterable[tuple[str, str]], seq: int) -> None:
         """Look up or make the ids of all `names`, inside the transaction that begins at `seq`."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
+from gaugecast.batch import Inputs, Outputs
 from gaugecast.errors import Defect
 from gaugecast.events import ClockStepped, encode_event
 from gaugecast.ledger import batches, legacy
@@ -22,7 +23,7 @@ from gaugecast.ledger.packing import (
 from gaugecast.ledger.rows import Pending
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.view import View
-from gaugecast.records import Commit, Input, Kind, Output, Refused
+from gaugecast.records import Commit, Kind, Refused
 
 REFUSED_OUTPUTS_KEPT = 10_000
 _FORECAST = 0  # the kind of an output
@@ -77,7 +78,7 @@ def write_commit(
     confirmed = heads.confirmed if commit.confirmed is None else max(heads.confirmed, commit.confirmed)
     after = heads._replace(confirmed=confirmed)
     if commit.inputs:
-        _shift_parked(connection, commit.inputs)
+        _shift_parked(connection, Inputs.of(commit.inputs))
         after = _add_batch(connection, ids, after, commit)
     elif after != heads:
         after.note(connection)
@@ -95,14 +96,15 @@ def write_commit(
 def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
     first_seq, count = heads.last_seq + 1, len(commit.inputs)
     try:
-        input_part = _input_part(connection, ids, commit, first_seq)
-        output_part, body_part = _output_parts(ids, commit.outputs, first_seq, count) if commit.outputs else (b"", b"")
+        inputs, outputs = Inputs.of(commit.inputs), Outputs.of(commit.outputs)
+        input_part = _input_part(connection, ids, inputs, commit.verdicts, first_seq)
+        output_part, body_part = _output_parts(ids, outputs, first_seq, count) if outputs else (b"", b"")
     except struct.error as exc:
         raise Defect(f"rows that cannot be stored: {exc}") from exc
     after = heads._replace(
         last_seq=heads.last_seq + count,
         last_position=heads.last_position + len(commit.outputs),
-        received_at_ns=commit.inputs[-1].received_at_ns,
+        received_at_ns=inputs.received_at_ns[-1],
         written_bytes=heads.written_bytes + len(input_part) + len(output_part) + len(body_part),
     )
     connection.execute(
@@ -115,60 +117,60 @@ def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, com
     return after
 
 
-def _input_part(connection: sqlite3.Connection, ids: StreamIds, commit: Commit, first_seq: int) -> bytes:
-    """Column by column, since a Python expression per row and column would cost more than all else."""
-    kinds, fleets, streams, at_ns, received, values, keys, deliveries, dups, reasons, events = zip(*commit.inputs)  # noqa: B905
-    stream_ids, names = _input_streams(ids, commit.inputs, fleets, streams, first_seq)
-    if any(events):
+def _input_part(
+    connection: sqlite3.Connection, ids: StreamIds, inputs: Inputs, verdicts: Sequence[int], first_seq: int
+) -> bytes:
+    stream_ids, names = _input_streams(ids, inputs, first_seq)
+    if any(inputs.event):
         connection.executemany(
             "INSERT INTO event_rows VALUES (?, ?, ?)",
-            [(first_seq + i, stream_ids[i], encode_event(event)) for i, event in enumerate(events) if event],
+            [(first_seq + i, stream_ids[i], encode_event(event)) for i, event in enumerate(inputs.event) if event],
         )
     return pack_inputs(
         InputColumns(
-            kinds, commit.verdicts, stream_ids, at_ns, received, keys, deliveries, dups, values, reasons, names
+            inputs.kind, verdicts, stream_ids, inputs.at_ns, inputs.received_at_ns, inputs.key, inputs.delivery,
+            inputs.dup, inputs.values, inputs.reason, names,
         )
-    )
+    )  # fmt: skip
 
 
-def _input_streams(
-    ids: StreamIds, inputs: Sequence[Input], fleets: Sequence[str], streams: Sequence[str], seq: int
-) -> tuple[list[int], Sequence[str]]:
+def _input_streams(ids: StreamIds, inputs: Inputs, seq: int) -> tuple[list[int], Sequence[str]]:
     """Each input's stream id, and its name where it is a reject of a stream that has no id."""
-    known = ids.ids
     try:
-        return [known[fleet][stream] for fleet, stream in zip(fleets, streams, strict=True)], ()
+        return ids.of(inputs.fleet, inputs.stream), ()
     except KeyError:
         ids.learn(sorted({(x.fleet, "" if x.kind == Kind.REJECT else x.stream) for x in inputs}), seq)
-    spelled = [stream not in known[fleet] for fleet, stream in zip(fleets, streams, strict=True)]
-    stream_ids = [known[x.fleet]["" if s else x.stream] for x, s in zip(inputs, spelled, strict=True)]
-    return stream_ids, [stream if s else "" for stream, s in zip(streams, spelled, strict=True)]
+    known = ids.ids
+    spelled = [stream not in known[fleet] for fleet, stream in zip(inputs.fleet, inputs.stream, strict=True)]
+    streams = ["" if s else stream for stream, s in zip(inputs.stream, spelled, strict=True)]
+    return ids.of(inputs.fleet, streams), [
+        stream if s else "" for stream, s in zip(inputs.stream, spelled, strict=True)
+    ]
 
 
-def _output_parts(ids: StreamIds, outputs: Sequence[Output], first_seq: int, inputs: int) -> tuple[bytes, bytes]:
-    causes, fleets, streams, steps, forecasts, topics, bodies, retains, qos = zip(*outputs)  # noqa: B905
+def _output_parts(ids: StreamIds, outputs: Outputs, first_seq: int, inputs: int) -> tuple[bytes, bytes]:
+    causes = outputs.cause
     if min(causes) < 0 or max(causes) >= inputs:
         raise Defect(f"expected outputs of inputs 0…{inputs - 1}, got {min(causes)}…{max(causes)}")
-    known = ids.ids
     try:
-        stream_ids = [known[f][s] for f, s in zip(fleets, streams, strict=True)]
+        stream_ids = ids.of(outputs.fleet, outputs.stream)
     except KeyError:
-        ids.learn(sorted(set(zip(fleets, streams, strict=True))), first_seq)
-        stream_ids = [known[f][s] for f, s in zip(fleets, streams, strict=True)]
+        ids.learn(sorted(set(zip(outputs.fleet, outputs.stream, strict=True))), first_seq)
+        stream_ids = ids.of(outputs.fleet, outputs.stream)
     kinds = (_FORECAST,) * len(outputs)
-    crcs = tuple(map(crc32, bodies))
+    crcs = tuple(map(crc32, outputs.body))
     return (
-        pack_outputs(OutputColumns(kinds, causes, stream_ids, steps, forecasts, crcs)),
-        pack_bodies(BodyColumns(topics, retains, qos, bodies)),
+        pack_outputs(OutputColumns(kinds, causes, stream_ids, outputs.step, outputs.forecast, crcs)),
+        pack_bodies(BodyColumns(outputs.topic, outputs.retain, outputs.qos, outputs.body)),
     )
 
 
-def _shift_parked(connection: sqlite3.Connection, inputs: Sequence[Input]) -> None:
+def _shift_parked(connection: sqlite3.Connection, inputs: Inputs) -> None:
     """Where the machine's clock was set, parked streams move along: their age must not change by it.
 
     That of other rows is reckoned when they are pruned; but streams stay parked for longer than events are kept.
     """
-    step_ns = sum(one.event.step_ns for one in inputs if isinstance(one.event, ClockStepped))
+    step_ns = sum(event.step_ns for event in inputs.event if isinstance(event, ClockStepped))
     if step_ns:
         connection.execute("UPDATE parked SET parked_at_ns = parked_at_ns + ?", (step_ns,))
 

@@ -14,7 +14,7 @@ packet above `max_packet_size` on MQTT 3.1.1.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from gaugecast.loop.ports import Ended
 
@@ -72,9 +72,9 @@ class HangUpGuard:
         if self._first is None:
             self._first, self._handed_s, self._answered = (position, topic), now_s, False
 
-    def note_answer(self, position: int) -> None:
-        """An output was confirmed or refused: if it is the first of this session, the broker lives with it."""
-        if self._first is not None and position == self._first[0]:
+    def note_answers(self, positions: Sequence[int]) -> None:
+        """Outputs were confirmed or refused: if one is the first of this session, the broker lives with it."""
+        if self._first is not None and not self._answered and self._first[0] in positions:
             self._calm_down()
             self._answered = True
 

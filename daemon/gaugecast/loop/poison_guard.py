@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from zlib import crc32
 
+from gaugecast.batch import Inputs
 from gaugecast.errors import SessionTaken, StorageError
 from gaugecast.loop.ports import Decodes, Notes
 from gaugecast.payloads import Decoded
@@ -138,4 +139,4 @@ def _as_poison(message: Message, now_ns: int) -> Decoded:
     """A message that must not be looked at any more: one reject, and its first bytes for the quarantine."""
     reject = Input.reject("poison", now_ns, dup=message.dup)
     row = Refused(now_ns, "", "", message.topic, "poison", "three processes died on it", message.payload[:256])
-    return Decoded([reject], [row], messages=1)
+    return Decoded(Inputs.of([reject]), [row], messages=1)

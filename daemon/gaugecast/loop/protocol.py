@@ -14,10 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TypeVar
 
 from gaugecast import events
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
@@ -32,8 +32,6 @@ from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
 
-#: With less than this in the last batch nothing is gained by waiting for more.
-_LINGER_FROM = 50
 _IDLE_S = 0.25
 #: With a window of 20 (mosquitto's default) a round would publish 20: so one round waits for PUBACKs, but not long.
 _PUMP_S, _PUMP_WAIT_S = 0.02, 0.002
@@ -49,7 +47,7 @@ class MicroBatch:
     """A micro-batch on its way through the protocol; everything that its commit writes."""
 
     messages: Sequence[Message]
-    inputs: list[Input]
+    inputs: Inputs
     refused: list[Refused]
     unparked: list[tuple[str, str]]
     arrived_s: float
@@ -61,7 +59,7 @@ class RoundFacts:
     """What one round did, for the metrics and the checkpoints: what was stepped, counts, and seconds by stage."""
 
     messages: int = 0
-    inputs: Sequence[Input] = ()
+    inputs: Inputs = field(default_factory=Inputs)
     stage_s: dict[str, float] = field(default_factory=dict)
     commit_s: float | None = None
     latencies_s: list[float] = field(default_factory=list)
@@ -82,8 +80,7 @@ class DataLoop:
     Attributes:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
         broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
-        received: Readings (or whole rejected messages) decoded in this process, by fleet; `""` where none is known.
-            Those of them that were `not_ours` are not in the ledger.
+        received, not_ours: Readings (or whole rejected messages) decoded in this process, by fleet; `""` = none known.
     """
 
     def __init__(
@@ -148,18 +145,18 @@ class DataLoop:
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
         self._note_connects()
-        inputs = [order.stamped(now_ns) for order in self._events()]
+        inputs = Inputs.of([order.stamped(now_ns) for order in self._events()])
         most = self._settings.batch_readings
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
         self._backlog.drop(len(messages))
         facts.messages = len(messages)
-        self.received.update(map(itemgetter(1), decoded.inputs))
+        self.received.update(decoded.inputs.fleet)
         for counted in (self.received, self.not_ours):
             counted.update(decoded.not_ours)
         unparked = self._unpark(decoded.inputs)
-        inputs += [order.stamped(now_ns) for order in unparked]
-        inputs += decoded.inputs
+        inputs.extend([order.stamped(now_ns) for order in unparked])
+        inputs.extend(decoded.inputs)
         if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
         names = [(order.fleet, order.stream) for order in unparked]
@@ -188,14 +185,19 @@ class DataLoop:
         return messages
 
     def _fill(self, most: int, facts: RoundFacts) -> None:
-        linger_s = self._settings.batch_ms / 1e3 if self._crowd >= _LINGER_FROM else 0.0
         due_s = max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9)
         wait_s = 0.0 if self._ordered() else min(_IDLE_S, due_s)
-        messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, linger_s))
+        messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, self._linger_s()))
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
         self._backlog.add(messages, self._monotonic())
+
+    def _linger_s(self) -> float:
+        """How long to wait for more once a message is there: one that comes alone for nothing but the disk's sake."""
+        fill_s = self._settings.batch_ms / 1e3 if self._crowd > 1 else 0.0
+        rest_s = self._settings.commit_ms / 1e3 - (self._monotonic() - self._settled_at_s)
+        return max(fill_s, rest_s)
 
     def _take_out_drops(self, messages: list[Message]) -> list[Message]:
         """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
@@ -216,7 +218,7 @@ class DataLoop:
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
 
-    def _advance_in_parts(self, inputs: list[Input]) -> Outcome:
+    def _advance_in_parts(self, inputs: Inputs) -> Outcome:
         """`advance`; a message is whole, however long, so between two parts of it we show that we live.
 
         Ten thousand readings of one stream are as many steps one after the other: seconds, or half a minute where
@@ -283,7 +285,7 @@ class DataLoop:
             return
         many = self.publisher.confirmed - self._ledger.confirmed >= _SETTLE_COUNT
         if many or self._monotonic() - self._settled_at_s >= _SETTLE_S:
-            empty = MicroBatch((), [], [], [], 0.0, outcome=Outcome([], []))
+            empty = MicroBatch((), Inputs(), [], [], 0.0, outcome=Outcome([]))
             self._commit(empty, facts)
 
     @property

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
 from typing import NamedTuple
 
+from gaugecast.batch import Outputs
 from gaugecast.loop.hang_up_guard import HANG_UP_S, REASON, HangUpGuard
 from gaugecast.loop.ports import Ended, Outbox, PublishLink
-from gaugecast.records import Output
+from gaugecast.loop.send_queue import Run, SendQueue
 
 #: Outputs kept in memory between the ledger and the broker; the rest is read from the ledger when its turn comes.
 MEMORY = 20_000
@@ -19,15 +18,6 @@ TRIAL_S = 3600.0
 #: A broker that takes some and refuses others is mute only after so long without one that it took.
 SILENT_S = 5.0
 _CHUNK = 2000
-
-
-class _Queued(NamedTuple):
-    position: int
-    topic: str
-    body: bytes
-    qos: int
-    retain: bool
-    arrived_s: float | None  # monotonic; None where it was read back from the ledger
 
 
 class Settled(NamedTuple):
@@ -57,7 +47,7 @@ class Publisher:
         self._taken_at_s, self._took = float("-inf"), False  # when one was last confirmed; or just now
         self._guard = HangUpGuard()
         self._tail = self.confirmed  # newest position that is queued or was handed over
-        self._queue: deque[_Queued] = deque()
+        self._queue = SendQueue()
         self._done: set[int] = set()  # confirmed ahead of their turn
         self._refused: list[tuple[int, str]] = []
         self._redelivered: list[int] = []
@@ -78,15 +68,15 @@ class Publisher:
     @property
     def waiting(self) -> bool:
         """Whether outputs wait for room."""
-        return bool(self._queue)
+        return len(self._queue) > 0
 
-    def extend(self, first_position: int, outputs: Sequence[Output], arrived_s: float) -> None:
+    def extend(self, first_position: int, outputs: Outputs, arrived_s: float) -> None:
         """Take over the outputs of a commit, if the queue is not behind; else they wait in the ledger."""
         if self._tail != first_position - 1 or len(self._queue) >= MEMORY:
             return
-        for position, (_, _, _, _, _, topic, body, retain, qos) in enumerate(outputs, first_position):
-            self._queue.append(_Queued(position, topic, body, qos, retain, arrived_s))
-        self._tail = first_position + len(outputs) - 1
+        self._tail += len(outputs)
+        positions, flags = range(first_position, self._tail + 1), zip(outputs.qos, outputs.retain, strict=True)
+        self._queue.add(positions, outputs.topic, outputs.body, flags=flags, arrived_s=arrived_s)
 
     def reset(self, ended: Ended | None = None) -> None:
         """A new connection: whatever was not confirmed is sent again, from the ledger.
@@ -110,19 +100,15 @@ class Publisher:
         """Hand over as much as there is room for; arrival-to-publish seconds of what came in this process."""
         latencies: list[float] = []
         queue = self._queue
-        while (queue or self._refill()) and (room := self._room(queue[0].qos, now_s)) > 0:
-            qos = queue[0].qos
-            while room > 0 and queue and queue[0].qos == qos:
-                one = queue.popleft()
-                if one.position in self._done:
-                    continue
-                if one.topic in self._guard.topics:
-                    self._refuse(one.position, one.topic, REASON)
-                    continue
-                self._hand_over(one, now_s)
-                room -= 1
-                if one.arrived_s is not None:
-                    latencies.append(now_s - one.arrived_s)
+        while (queue or self._refill()) and (room := self._room(queue.qos, now_s)) > 0:
+            run = self._without_settled(queue.take(room))
+            if not len(run):
+                continue
+            self._link.publish_all(run.positions, run.topics, run.bodies, qos=run.qos, retain=run.retain)
+            self._guard.note_handed(run.positions[0], run.topics[0], now_s)
+            self._handed.update(zip(run.positions, run.topics, strict=True))
+            if run.arrived_s is not None:
+                latencies += [now_s - run.arrived_s] * len(run)
         self.settle()
         if self._took:
             self._taken_at_s, self._took = now_s, False
@@ -139,10 +125,16 @@ class Publisher:
             return int(self._guard.may_offer(now_s))
         return room
 
-    def _hand_over(self, one: _Queued, now_s: float) -> None:
-        self._link.publish(one.position, one.topic, one.body, one.qos, one.retain)
-        self._guard.note_handed(one.position, one.topic, now_s)
-        self._handed[one.position] = one.topic
+    def _without_settled(self, run: Run) -> Run:
+        """Those that were not confirmed ahead of their turn, and do not go where the broker hangs up."""
+        if not self._guard.topics and self._done.isdisjoint(run.positions):
+            return run
+        rows = enumerate(zip(run.positions, run.topics, strict=True))
+        left = [(i, position, topic) for i, (position, topic) in rows if position not in self._done]
+        for _, position, topic in left:
+            if topic in self._guard.topics:
+                self._refuse(position, topic, REASON)
+        return run.pick([i for i, _, topic in left if topic not in self._guard.topics])
 
     def retry(self, now_s: float) -> None:
         """Offer refused outputs again, now and then: an ACL may have been mended.
@@ -184,22 +176,29 @@ class Publisher:
 
     def settle(self) -> None:
         """Note what the broker has confirmed and refused."""
-        for position in self._link.take_confirmed():
-            self._refusal, self._took, self._taken = None, True, max(self._taken, position)
-            if self._trial is not None and position == self._trial[0]:
-                self._guard.acquit(self._trial[1])
-                self._trial, self._trial_at_s = None, 0.0
-            if position in self._retrying:
-                del self._retrying[position]
-                self._redelivered.append(position)
-                self._retry_at_s, self._retry_s = 0.0, RETRY_S
-                continue
-            self._handed.pop(position, None)
-            self._guard.note_answer(position)
-            if position > self.confirmed:
-                self._done.add(position)
+        confirmed = self._link.take_confirmed()
+        if confirmed:
+            self._refusal, self._took, self._taken = None, True, max(self._taken, *confirmed)
+            if self._retrying:  # a trial is one, too
+                confirmed = [position for position in confirmed if not self._was_retried(position)]
+            for position in confirmed:
+                self._handed.pop(position, None)
+            self._guard.note_answers(confirmed)
+            self._done.update(position for position in confirmed if position > self.confirmed)
         self._settle_refused()
         self._advance_cursor()
+
+    def _was_retried(self, position: int) -> bool:
+        """Whether what was confirmed had been refused before; notes it."""
+        if self._trial is not None and position == self._trial[0]:
+            self._guard.acquit(self._trial[1])
+            self._trial, self._trial_at_s = None, 0.0
+        if position not in self._retrying:
+            return False
+        del self._retrying[position]
+        self._redelivered.append(position)
+        self._retry_at_s, self._retry_s = 0.0, RETRY_S
+        return True
 
     def _settle_refused(self) -> None:
         for position, reason in self._link.take_refused():
@@ -210,7 +209,7 @@ class Publisher:
                 self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
                 continue
             topic = self._handed.pop(position, "")
-            self._guard.note_answer(position)
+            self._guard.note_answers([position])
             if position > self.confirmed and position not in self._done:
                 self._refuse(position, topic, reason)
 
@@ -248,7 +247,9 @@ class Publisher:
         if self._tail >= self._outbox.last_position or not self._link.connected:
             return False
         rows = self._outbox.pending(self._tail, _CHUNK)
-        self._queue.extend(_Queued(r.position, r.topic, r.body, r.qos, r.retain, None) for r in rows)
+        flags = [(row.qos, row.retain) for row in rows]
+        columns = [row.position for row in rows], [row.topic for row in rows], [row.body for row in rows]
+        self._queue.add(*columns, flags=flags)
         if rows:
             self._tail = rows[-1].position
         return bool(rows)

@@ -9,9 +9,10 @@ the two stand in different proportions, and inputs are then counted in batches a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from gaugecast.batch import Inputs
 from gaugecast.records import Input, Kind
 
 #: Inputs in one batch of a replay (`ledger.replay`).
@@ -57,7 +58,11 @@ class ReplayCost:
         """A round took these inputs, and `advance` so long for them."""
         if not inputs:
             return
-        counts = Counter([one[1:3] for one in inputs if one[0] == Kind.READING])
+        inputs = Inputs.of(inputs)
+        names: Iterable[tuple[str, str]] = zip(inputs.fleet, inputs.stream, strict=True)
+        if inputs.kind.count(Kind.READING) < len(inputs):
+            names = (name for name, kind in zip(names, inputs.kind, strict=True) if kind == Kind.READING)
+        counts = Counter(names)
         self._learn(turns_of(counts), len(inputs), seconds)
         self._batch.update(counts)
         self._batch_inputs += len(inputs)

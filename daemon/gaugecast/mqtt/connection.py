@@ -105,11 +105,13 @@ class Connection:
             self._session.unsubscribe(forget)
         self._session.subscribe(filters, retained=retained)
 
-    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
-        """Hand one publish over; before CONNACK nothing happens."""
+    def publish_all(
+        self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
+    ) -> None:
+        """Hand publishes over; before CONNACK nothing happens."""
         if self.outgoing is not None:
             self._published_at = self._clock()
-            self.outgoing.publish(position, topic, body, qos, retain)
+            self.outgoing.publish_all(positions, topics, bodies, qos=qos, retain=retain)
 
     def push_status(self, text: str) -> None:
         """Push the retained status message."""

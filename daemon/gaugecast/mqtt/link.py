@@ -13,7 +13,7 @@ from gaugecast.records import Message
 
 FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
 LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
-NAP_S = 0.001  # while a batch fills; waking for each packet would cost more than the packet
+NAP_S, NAPS = 0.001, 50  # while a batch fills; waking for each packet would cost more than the packet
 
 
 class Link:
@@ -87,9 +87,9 @@ class Link:
                 break
             self._wait(left, most)
             self._turn(most)
-        until = self._clock() + linger_s
+        until, nap_s = self._clock() + linger_s, max(NAP_S, linger_s / NAPS)
         while not self._news and 0 < subscriber.waiting < most and (left := until - self._clock()) > 0:
-            time.sleep(min(left, NAP_S))
+            time.sleep(min(left, nap_s))
             self._turn(most)
         subscriber.news = self.sender.news = False
         return subscriber.take(most)

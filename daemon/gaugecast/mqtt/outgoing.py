@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.reasons import FAILURE, PUBACK, name_reason
@@ -12,6 +13,7 @@ from gaugecast.topics import topic_fault
 
 BACKLOG_BYTES = 4 * 1024 * 1024  # pushed but not taken by the kernel
 TYPICAL_BYTES = 1024  # of a publish, to turn bytes of room into a number of messages
+MOST_NAMES = 131_072
 FIRST_MID, LAST_MID = LAST_CONTROL_MID + 1, 65535
 
 
@@ -34,6 +36,7 @@ class Outgoing:
         self._limits = limits
         self._in_flight: dict[int, int] = {}  # packet id → position
         self._unflushed: deque[tuple[int, int]] = deque()  # (where it ends in the stream of bytes, position)
+        self._names: dict[str, bytes] = {}  # topics that were judged
         self._mid = FIRST_MID
 
     def __len__(self) -> int:
@@ -49,27 +52,39 @@ class Outgoing:
             self.was_full = True
         return max(room, 0)
 
-    def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
-        """Push one publish, or note it as refused where sending it would make the broker hang up."""
-        limits = self._limits
-        fault = topic_fault(topic)
-        if fault:
-            self.refused.append((position, fault))
-            return
-        name = topic.encode()
-        if len(name) + len(body) + 16 > limits.packet_bytes:
-            self.refused.append((position, f"the broker takes packets of at most {limits.packet_bytes} bytes"))
-            return
+    def publish_all(
+        self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
+    ) -> None:
+        """Push publishes; those are noted as refused of which sending would make the broker hang up."""
+        limits, names, packets = self._limits, self._names, []
         qos, retain = min(qos, limits.qos), retain and limits.retain
-        mid = 0
-        if qos:
-            mid = self._next_mid()
-            self._in_flight[mid] = position
-            if len(self._in_flight) >= self._window:
-                self.was_full = True
-        self._wire.push(write_publish(name, body, qos=qos, retain=retain, mid=mid, v5=self._v5))
-        if not qos:
-            self._unflushed.append((self._wire.pushed_bytes, position))
+        end, mid = self._wire.pushed_bytes, 0
+        for position, topic, body in zip(positions, topics, bodies, strict=True):
+            name = names.get(topic) or self._name_of(topic)
+            if not name or len(name) + len(body) + 16 > limits.packet_bytes:
+                self.refused.append(
+                    (position, topic_fault(topic) or f"the broker takes packets of at most {limits.packet_bytes} bytes")
+                )
+                continue
+            if qos:
+                mid = self._next_mid()
+                self._in_flight[mid] = position
+            packet = write_publish(name, body, qos=qos, retain=retain, mid=mid, v5=self._v5)
+            packets.append(packet)
+            if not qos:
+                end += len(packet)
+                self._unflushed.append((end, position))
+        self._wire.push(b"".join(packets))
+        if len(self._in_flight) >= self._window:
+            self.was_full = True
+
+    def _name_of(self, topic: str) -> bytes:
+        """A topic's bytes, remembered; none where nobody can publish to it."""
+        name = b"" if topic_fault(topic) else topic.encode()
+        if len(self._names) >= MOST_NAMES:
+            self._names.clear()
+        self._names[topic] = name
+        return name
 
     def take_acks(self, acks: list[tuple[int, int]]) -> None:
         """Settle the publishes that PUBACK packets speak of; unknown packet ids are passed over."""

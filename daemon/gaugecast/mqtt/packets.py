@@ -9,9 +9,16 @@ Section numbers are those of OASIS MQTT 5.0.
 
 from __future__ import annotations
 
+import struct
+from functools import lru_cache
+from itertools import repeat
+
 from gaugecast.records import Message
 
 PUBLISH, PUBACK, PUBREL = 3, 4, 6
+
+_MOST_ACKS = 1024  # that are looked at together
+_new_message = tuple.__new__  # without checking the fields one by one
 
 #: A PUBLISH longer than this reaches the caller cut short (and is refused there as too large): it bounds memory.
 MAX_PACKET_BYTES = 16 * 1024 * 1024
@@ -86,9 +93,10 @@ class Inbound:
                 messages.append(read_publish(whole, head, body, stop, v5, epoch))
             elif kind in (PUBACK, PUBREL) and size < 2:
                 raise MalformedPacket("an acknowledgement without packet id")
+            elif kind == PUBACK and size == 2:
+                stop = self._take_acks(whole, at)
             elif kind == PUBACK:
-                reason = whole[body + 2] if size > 2 else 0  # absent means success (3.4.2.1)
-                self.acks.append((whole[body] << 8 | whole[body + 1], reason))
+                self.acks.append((whole[body] << 8 | whole[body + 1], whole[body + 2]))
             elif kind == PUBREL:
                 self.releases.append(whole[body] << 8 | whole[body + 1])
             else:
@@ -96,6 +104,17 @@ class Inbound:
             at = stop
         self._need = end - at + 1
         return at
+
+    def _take_acks(self, whole: bytes, at: int) -> int:
+        """Take the PUBACK without a reason, which means success (3.4.2.1), at `at` and its like behind it, all at once.
+
+        Returns where they end. The broker confirms by the hundred.
+        """
+        stretch = whole[at : at + 4 * _MOST_ACKS]
+        count = min(len(part) - len(part.lstrip(part[:1])) for part in (stretch[::4], stretch[1::4]))
+        count = min(count, len(stretch) // 4)
+        self.acks += zip(struct.unpack_from(f">{2 * count}H", stretch)[1::2], repeat(0))
+        return at + 4 * count
 
     def _cut_short(self, whole: bytes, at: int, body: int) -> int:
         """Give the head of an oversized PUBLISH as a message, once enough has come, and skip its rest."""
@@ -119,7 +138,7 @@ def read_publish(whole: bytes, head: int, body: int, stop: int, v5: bool, epoch:
     """
     qos = head >> 1 & 3
     cut = body + 2 + (whole[body] << 8 | whole[body + 1])
-    topic = str(whole[body + 2 : cut], "utf-8", "replace")  # a broken topic fits no fleet, and is refused there
+    topic = whole[body + 2 : cut].decode("utf-8", "replace")  # a broken topic fits no fleet, and is refused there
     mid = 0
     if qos:
         mid = whole[cut] << 8 | whole[cut + 1]
@@ -132,7 +151,7 @@ def read_publish(whole: bytes, head: int, body: int, stop: int, v5: bool, epoch:
             cut += properties
     if cut > stop or qos == 3 or not topic:
         raise MalformedPacket("a PUBLISH packet contradicts itself")
-    return Message(topic, whole[cut:stop], qos, head & 8 != 0, head & 1 != 0, mid, epoch)
+    return _new_message(Message, (topic, whole[cut:stop], qos, head & 8 != 0, head & 1 != 0, mid, epoch))
 
 
 def read_varint(whole: bytes, at: int) -> tuple[int, int]:
@@ -164,12 +183,17 @@ def write_varint(number: int) -> bytes:
 
 def write_publish(topic: bytes, body: bytes, *, qos: int, retain: bool, mid: int, v5: bool) -> bytes:
     """Write a PUBLISH packet without properties; `mid` is left out at QoS 0 (3.3)."""
-    size = len(topic) + len(body) + (5 if v5 else 4) - (0 if qos else 2)
-    head = bytes((0x30 | qos << 1 | retain, size)) if size < 128 else bytes((0x30 | qos << 1 | retain,))
-    if size > 127:
-        head += write_varint(size)
-    tail = (mid.to_bytes(2, "big") if qos else b"") + (b"\0" if v5 else b"")
-    return b"".join((head, len(topic).to_bytes(2, "big"), topic, tail, body))
+    rest = (mid << 8).to_bytes(3, "big") if qos else b"\0"
+    if not v5:  # no byte that says how long the properties are
+        rest = rest[:-1]
+    length = len(topic)
+    head = _publish_head(0x30 | qos << 1 | retain, 2 + length + len(rest) + len(body))
+    return b"".join((head, length.to_bytes(2, "big"), topic, rest, body))
+
+
+@lru_cache(maxsize=4096)
+def _publish_head(kind: int, size: int) -> bytes:
+    return bytes((kind,)) + write_varint(size)
 
 
 def write_ack(message: Message) -> bytes:

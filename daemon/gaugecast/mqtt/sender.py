@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.mqtt.connection import Connection
@@ -62,8 +62,14 @@ class Sender:
 
     def publish(self, position: int, topic: str, body: bytes, qos: int, retain: bool) -> None:
         """Hand one publish over; the caller has checked `room`. Without a connection nothing happens."""
+        self.publish_all([position], [topic], [body], qos=qos, retain=retain)
+
+    def publish_all(
+        self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
+    ) -> None:
+        """Hand over several that share their flags, in this order."""
         if self.line.connection is not None:
-            self.line.connection.publish(position, topic, body, qos, retain)
+            self.line.connection.publish_all(positions, topics, bodies, qos=qos, retain=retain)
 
     def take_confirmed(self) -> list[int]:
         """Positions confirmed since the last call: by PUBACK at QoS 1, by the kernel at QoS 0."""

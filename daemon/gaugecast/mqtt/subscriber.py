@@ -80,15 +80,10 @@ class Subscriber:
 
         A message of an older connection is passed over: its packet id may by now mean another message.
         """
-        acks = []
-        connected, epoch = self.line.connected, self.line.epoch
-        for message in messages:
-            if message.qos == 0:
-                continue
-            if connected and message.epoch == epoch:
-                acks.append(write_ack(message))
-            else:
-                self.counters.stale_acks_total += 1
+        epoch = self.line.epoch if self.line.connected else None
+        asked = [message for message in messages if message.qos]
+        acks = [write_ack(message) for message in asked if message.epoch == epoch]
+        self.counters.stale_acks_total += len(asked) - len(acks)
         if acks and self.line.connection is not None:
             self.line.connection.wire.push(b"".join(acks))
             self.counters.acked_total += len(acks)

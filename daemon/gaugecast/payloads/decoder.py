@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.arrays import ArrayReader
 from gaugecast.payloads.careful import NOT_OURS, CarefulReader, Taken, refuse
 from gaugecast.payloads.formats import parser_of
 from gaugecast.payloads.identity import Route, StreamIds
 from gaugecast.payloads.ours import needs_care
-from gaugecast.payloads.plain import PlainReader
+from gaugecast.payloads.plain import Found, Plain, PlainReader
 from gaugecast.payloads.routes import ALL, Readers, Router
-from gaugecast.records import Input, Kind, Message, Refused
+from gaugecast.records import Kind, Message, Refused
 
 SPARE_ROUTES = 1024
 
@@ -32,7 +32,7 @@ class Decoded:
         not_ours: Readings, or whole messages, that name no feature of the fleet whose topic they came on, by fleet.
     """
 
-    inputs: list[Input] = field(default_factory=list)
+    inputs: Inputs = field(default_factory=Inputs)
     refused: list[Refused] = field(default_factory=list)
     messages: int = 0
     not_ours: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,6 @@ class Decoder:
 
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self._plain: list[PlainReader] = []
-        self._arrays: list[ArrayReader] = []
         self._careful: list[CarefulReader] = []
         self._fleet_of: list[str] = []
         self._router = Router([(fleet, self._add_readers(fleet, limits)) for fleet in fleets])
@@ -64,37 +63,41 @@ class Decoder:
         Raises:
             Nothing: what cannot be read is an input of kind `REJECT` with its reason.
         """
-        decoded = Decoded()
-        inputs = decoded.inputs
-        routes, plain = self._routes, self._plain
-        count = 0
-        for message in messages:
-            if len(inputs) >= most:
-                break
-            count += 1
+        plain: dict[int, list[Found]] = {}
+        careful: dict[int, list[Taken]] = {}
+        not_ours: Counter[str] = Counter()
+        routes, readers = self._routes, self._plain
+        count = place = 0
+        for place, message in enumerate(messages, 1):
             route = routes.get(message.topic) or self._route(message.topic)
-            if route.quick:
-                taken = plain[route.reader].read(message, route, received_at_ns)
-                if taken is not None:
-                    inputs.append(taken)
-                    continue
-                several = self._arrays[route.reader].read(message, route, received_at_ns)
-                if several is not None:
-                    inputs += several
-                    continue
-            self._read_carefully(message, route, received_at_ns, decoded)
-        return Decoded(inputs, decoded.refused, count, decoded.not_ours)
+            readings = readers[route.reader].look(message) if route.quick else None
+            if readings is not None:
+                plain.setdefault(route.reader, []).append((place, message, route, readings))
+                count += len(readings)
+            else:
+                careful[place] = self._read_carefully(message, route, received_at_ns, not_ours)
+                count += len(careful[place])
+            if count >= most:
+                break
+        parts = [readers[reader].read(found, received_at_ns) for reader, found in plain.items()]
+        for part in parts:
+            for at, message, route, _ in part.odd:
+                careful[at] = self._read_carefully(message, route, received_at_ns, not_ours)
+        inputs = parts[0].inputs if len(parts) == 1 and not careful else _in_order(parts, careful)
+        refused = [row for at in sorted(careful) for one in careful[at] for row in one.refused]
+        return Decoded(inputs, refused, place, not_ours)
 
-    def _read_carefully(self, message: Message, route: Route, received_at_ns: int, decoded: Decoded) -> None:
+    def _read_carefully(
+        self, message: Message, route: Route, received_at_ns: int, not_ours: Counter[str]
+    ) -> list[Taken]:
+        """What is taken or refused of a message; the rest is counted."""
         taken = list(self._take(message, route, received_at_ns))
         for other in route.others:
             taken = _of_both(taken, list(self._take(message, other, received_at_ns)))
-        for each in taken:
-            if each.input is None:
-                decoded.not_ours[self._fleet_of[route.reader]] += 1
-            else:
-                decoded.inputs.append(each.input)
-            decoded.refused.extend(each.refused)
+        ours = [each for each in taken if each.input is not None]
+        if len(ours) < len(taken):
+            not_ours[self._fleet_of[route.reader]] += len(taken) - len(ours)
+        return ours
 
     def _take(self, message: Message, route: Route, received_at_ns: int) -> Iterable[Taken]:
         if route.reader < 0:
@@ -121,8 +124,7 @@ class Decoder:
             self._fleet_of.append(fleet.name)
             self._careful.append(CarefulReader(fleet, positions, parse, **bounds))
             alone = None if positions is None else positions[0]
-            self._plain.append(PlainReader(fleet, alone, ids, max_payload_bytes=limits.max_payload_bytes))
-            self._arrays.append(ArrayReader(fleet, alone, ids, **bounds))
+            self._plain.append(PlainReader(fleet, alone, ids, **bounds))
         several = {name for name, positions in groups.items() if positions is not None and len(positions) != 1}
         return Readers(places, frozenset() if needs_care(fleet) else frozenset(places.keys() - several))
 
@@ -157,3 +159,13 @@ def _of_both(one: list[Taken], other: list[Taken]) -> list[Taken]:
     if any(each.input is not None and each.input.kind is Kind.READING for each in found):
         return found
     return next((taken for taken in (one, other) if any(each.input is not None for each in taken)), one)
+
+
+def _in_order(parts: Sequence[Plain], careful: Mapping[int, Sequence[Taken]]) -> Inputs:
+    """All inputs in the order of their messages."""
+    inputs = Inputs.of(one.input for taken in careful.values() for one in taken if one.input is not None)
+    places = [place for place, taken in careful.items() for _ in taken]
+    for part in parts:
+        inputs.extend(part.inputs)
+        places += part.places
+    return inputs.reordered(sorted(range(len(places)), key=places.__getitem__))

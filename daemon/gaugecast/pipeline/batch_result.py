@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
+from gaugecast.batch import Outputs
+from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
-from gaugecast.records import Float64, Int64, Output, Parked, Refused
+from gaugecast.records import Float64, Int64, Parked, Refused
 
 
 @dataclass(slots=True)
@@ -61,20 +63,42 @@ class Closed(NamedTuple):
     tick: Int64
 
 
+class Said(NamedTuple):
+    """N forecasts of one round, in numbers; the bytes are made when the batch is whole.
+
+    Attributes:
+        model: Version of what made those without the flag `fallback`.
+        streams: Names (N,): a slot may have another stream by then.
+        forecast: (N, H, G). observed, predicted: (N, G).
+    """
+
+    writer: BodyWriter
+    model: str | None
+    streams: list[str]
+    cause: Int64
+    step: Int64
+    at: Int64
+    forecast: Float64
+    observed: Float64
+    predicted: Float64
+    quality: Int64
+
+
 @dataclass(slots=True)
 class Outcome:
     """What `advance` gives back for one batch; filled while it runs.
 
     Attributes:
         verdicts: One `Verdict` an input.
-        outputs: In the order of the inputs that made them.
+        outputs: In the order of the inputs that made them; `said` before the batch is whole.
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
     """
 
     verdicts: list[int]
-    outputs: list[Output] = field(default_factory=list)
+    outputs: Outputs = field(default_factory=Outputs)
+    said: list[Said] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)
@@ -83,7 +107,8 @@ class Outcome:
         """Add what came of the inputs behind these, so that both are as one batch; `later` is used up."""
         before = len(self.verdicts)
         self.verdicts += later.verdicts
-        self.outputs += [output._replace(cause=output.cause + before) for output in later.outputs]
+        later.outputs.cause = [cause + before for cause in later.outputs.cause]
+        self.outputs.extend(later.outputs)
         self.parked += later.parked
         self.refused += later.refused
         self.traces += later.traces

@@ -8,13 +8,13 @@ from gaugecast.align import cells, gates
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import BRIDGED, PARTIAL
 from gaugecast.forecast.expert import Expert, Steps, same_shape
-from gaugecast.forecast.skill import decay_of, discounted, size, square
+from gaugecast.forecast.skill import LARGEST, add_terms, decay_of
 from gaugecast.model.weights import Model
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
-from gaugecast.streams.table import StreamTable
+from gaugecast.streams.table import SCORES, StreamTable
 
 
 class FleetPipeline:
@@ -133,7 +133,7 @@ class FleetPipeline:
         """One round of readings: refuse, hold, or step each."""
         judged = gates.judge(self.table, self.fleet, r)
         taken = judged.verdict == gates.ACCEPTED
-        if not taken.all():
+        if np.count_nonzero(taken) < len(taken):
             self._refuse(r, judged, ~taken, result)
             r = gates.take_rows(r, taken)
             judged = gates.Judged(*(column[taken] for column in judged))
@@ -141,14 +141,17 @@ class FleetPipeline:
                 return
         self._note(r, judged)
         is_open = self.table["open"][r.slots]
-        ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
-        if ahead.any():
-            self.close(r.slots[ahead], r.cause[ahead], result)
-            is_open &= ~ahead
-        whole = ~np.isnan(judged.values).any(axis=1) & ~is_open
+        if np.count_nonzero(is_open):
+            ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
+            if np.count_nonzero(ahead):
+                self.close(r.slots[ahead], r.cause[ahead], result)
+                is_open &= ~ahead
+        whole = ~(np.isnan(judged.values).any(axis=1) | is_open)
         whole &= not self.fleet.aggregated
-        self._step_whole(r, judged, whole, result)
-        if not whole.all():
+        count = np.count_nonzero(whole)
+        if count:
+            self._step_whole(r, judged, whole, result)
+        if count < len(whole):
             self._join(r, judged, ~whole, is_open, result)
 
     def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, result: Outcome) -> None:
@@ -165,24 +168,24 @@ class FleetPipeline:
 
     def _note(self, r: gates.Round, judged: gates.Judged) -> None:
         table, present = self.table, ~np.isnan(judged.values)
-        taken = table["key"][r.slots]
-        # Of a stream whose clock was set back no feature may wait until its own old time comes round again.
-        others = np.where(judged.reanchored[:, None], np.minimum(taken, r.key[:, None] - 1), taken)
+        others = table["key"][r.slots]
+        reanchored = np.count_nonzero(judged.reanchored)
+        if reanchored:  # of a stream whose clock was set back no feature may wait until its own old time comes round
+            others = np.where(judged.reanchored[:, None], np.minimum(others, r.key[:, None] - 1), others)
         table["key"][r.slots] = np.where(present, r.key[:, None], others)
         table["phase"][r.slots] = judged.phase
         table["received"][r.slots] = r.received
         table["stale"][r.slots] = False
-        self.totals.reanchored += int(judged.reanchored.sum())
+        self.totals.reanchored += reanchored
 
     def _step_whole(self, r: gates.Round, judged: gates.Judged, whole: Bool, result: Outcome) -> None:
         """Readings that bring a whole step with them never touch a cell."""
-        count = int(whole.sum())
-        if count == 0:
-            return
-        for index in r.cause[whole].tolist():
+        rows = Closed(r.slots, r.cause, judged.values, r.at, judged.tick)
+        if np.count_nonzero(whole) < len(whole):
+            rows = Closed(*(column[whole] for column in rows))
+        for index in rows.cause.tolist():
             result.verdicts[index] = Verdict.STEPPED
-        self.totals.stepped += count
-        rows = Closed(r.slots[whole], r.cause[whole], judged.values[whole], r.at[whole], judged.tick[whole])
+        self.totals.stepped += len(rows.cause)
         self._step(rows, result)
 
     def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, result: Outcome) -> None:
@@ -221,24 +224,24 @@ class FleetPipeline:
         table, slots = self.table, closed.slots
         started, last = table["started"][slots], table["x"][slots]
         gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
-        too_long = started & (gap > self.fleet.bridge)
-        steps = Steps(
-            slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, ~started | too_long
-        )
+        jumped, too_long, absent = gap > 0, gap > self.fleet.bridge, np.isnan(closed.values)
+        fresh = ~started | too_long
+        steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
         own = {role: e.columns["next"][slots] for role, e in self.experts.items()}
-        predicted = np.where((steps.fresh | (gap > 0))[:, None], np.nan, table["published"][slots])
+        predicted = np.where((fresh | jumped)[:, None], np.nan, table["published"][slots])
         x = self._run_experts(steps, result)
         self._score(steps, predicted, own)
-        bridged, partial = (gap > 0) & ~steps.fresh, np.isnan(closed.values).any(axis=1)
-        self.totals.gaps += int((gap > 0).sum())
-        self.totals.bridged_steps += int(gap[bridged].sum())
-        self.totals.partial_steps += int(partial.sum())
-        self.totals.resets += int(too_long.sum())
+        bridged, partial = jumped & ~fresh, absent.any(axis=1)
+        self.totals.partial_steps += np.count_nonzero(partial)
+        if np.count_nonzero(jumped):
+            self.totals.gaps += np.count_nonzero(jumped)
+            self.totals.bridged_steps += int(gap[bridged].sum())
+            self.totals.resets += np.count_nonzero(too_long)
         table["started"][slots] = True
         table["tick"][slots] = closed.tick
         table["at"][slots] = closed.at
         table["x"][slots] = x
-        table["seen"][slots] = ~np.isnan(closed.values)
+        table["seen"][slots] = ~absent
         quality = bridged * BRIDGED | partial * PARTIAL
         self.writer.publish(closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, result=result)
 
@@ -258,22 +261,17 @@ class FleetPipeline:
     def _score(self, steps: Steps, predicted: Float64, own: dict[str, Float64]) -> None:
         """Hold what was forecast for this tick, by us and by each expert, against what came."""
         table, g, slots = self.table, self._forecast, steps.slots
-        measured = steps.seen[:, g] & ~steps.fresh[:, None] & (steps.gap == 0)[:, None]
-        step = np.where(measured, steps.values[:, g] - steps.last[:, g], np.nan)
-        error = np.where(measured, steps.values[:, g] - predicted, np.nan)
-        counts = ~np.isnan(error) & ~np.isnan(step)
-        terms = {
-            "square_error": square(error),
-            "square_last": square(step),
-            "absolute_error": size(error),
-            "scored": np.ones_like(error),
-        }
-        for name, term in terms.items():
-            table[name][slots] = discounted(table[name][slots], term, counts, self._decay)
+        values, measured = steps.values[:, g], steps.seen[:, g] & (~steps.fresh & (steps.gap == 0))[:, None]
+        step, error = values - steps.last[:, g], values - predicted
+        counts = measured & ~np.isnan(error) & ~np.isnan(step)
+        terms = np.ones((len(slots), len(SCORES), len(g)))  # in the order of the columns
+        np.minimum(error * error, LARGEST, out=terms[:, 0])
+        np.minimum(step * step, LARGEST, out=terms[:, 1])
+        np.minimum(np.abs(error), LARGEST, out=terms[:, 2])
+        add_terms(table.columns.block("scores"), slots, terms, counts, self._decay)
         for role, expert in self.experts.items():
             ready = expert.columns["warm"][slots] > expert.model.manifest.warmup_steps
-            off = np.where(ready[:, None] & counts, steps.values[:, g] - own[role], np.nan)
-            expert.score(slots, off, np.where(np.isnan(off), np.nan, step), self._decay)
+            expert.score(slots, np.where(ready[:, None] & counts, values - own[role], np.nan), step, self._decay)
 
 
 def goes_on(old: Fleet, new: Fleet) -> bool:

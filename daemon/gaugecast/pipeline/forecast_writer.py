@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import numpy as np
 
+from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, round_digits
+from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter
 from gaugecast.forecast.expert import Expert, Steps
-from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
-from gaugecast.records import Float64, Int64, Output
+from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
+from gaugecast.records import Float64, Int64
 from gaugecast.streams.table import StreamTable
 
 
@@ -45,88 +49,81 @@ class ForecastWriter:
             result: Takes the outputs.
         """
         slots, horizon = closed.slots, self.fleet.horizon
-        forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
-        fallback = np.ones(len(slots), bool)
         quality = quality | steps.fresh * WARMING
-        if expert is not None:
-            ready = expert.ready(slots)
-            fallback = ~ready
-            quality = quality | fallback * WARMING
-            if ready.any():
-                last = np.where(steps.fresh[:, None], np.nan, steps.last)
-                forecast[ready] = expert.peek(slots[ready], x[ready], last[ready], closed.at[ready], horizon)
+        ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots)
+        count = np.count_nonzero(ready)
+        if expert is not None and count == len(slots):
+            last = np.where(steps.fresh[:, None], np.nan, steps.last)
+            forecast = expert.peek(slots, x, last, closed.at, horizon)
+        else:
+            forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
+            quality |= ~ready * (FALLBACK if expert is None else FALLBACK | WARMING)
+        if expert is not None and 0 < count < len(slots):
+            last = np.where(steps.fresh[:, None], np.nan, steps.last)[ready]
+            forecast[ready] = expert.peek(slots[ready], x[ready], last, closed.at[ready], horizon)
         self._table["published"][slots] = forecast[:, 0]
         self._table["predicted"][slots] = predicted
-        self._table["step"][slots] += 1
-        self._totals.fallback_steps += int(fallback.sum())
+        self._totals.fallback_steps += len(slots) - count
         version = None if expert is None else expert.version
-        observed = closed.values[:, self.forecast]
-        quality = quality | fallback * FALLBACK
-        models = [None if is_fallback else version for is_fallback in fallback.tolist()]
-        self._write(
-            closed, models, forecast=forecast, observed=observed, predicted=predicted, quality=quality, result=result
-        )
+        self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result)
 
     def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
         table, count = self._table, len(slots)
         table["stale"][slots] = True
-        table["step"][slots] += 1
         self._totals.stale += count
         forecast = np.repeat(table["published"][slots][:, None, :], self.fleet.horizon, axis=1)
-        nothing = np.full((count, len(self.forecast)), np.nan)
+        nothing = np.full((count, table["x"].shape[1]), np.nan)
         closed = Closed(slots, np.full(count, cause), nothing, table["at"][slots], table["tick"][slots])
-        self._write(
-            closed,
-            [None] * count,
-            forecast=forecast,
-            observed=nothing,
-            predicted=nothing,
-            quality=np.full(count, STALE | FALLBACK),
-            result=result,
+        quality = np.full(count, STALE | FALLBACK)
+        predicted = nothing[:, self.forecast]
+        self._say(closed, None, forecast=forecast, predicted=predicted, quality=quality, result=result)
+
+    def _say(
+        self, closed: Closed, model: str | None, *, forecast: Float64, predicted: Float64, quality: Int64,
+        result: Outcome,
+    ) -> None:  # fmt: skip
+        table, names, slots = self._table, self._table.names, closed.slots
+        table["quality"][slots] = quality
+        step = table["step"][slots] + 1
+        table["step"][slots] = step
+        streams = [names[slot] or "" for slot in slots.tolist()]
+        observed = closed.values[:, self.forecast]
+        self._totals.forecasts += len(slots)
+        result.said.append(
+            Said(self._writer, model, streams, closed.cause, step, closed.at, forecast, observed, predicted, quality)
         )
 
-    def _write(
-        self,
-        closed: Closed,
-        models: list[str | None],
-        *,
-        forecast: Float64,
-        observed: Float64,
-        predicted: Float64,
-        quality: Int64,
-        result: Outcome,
-    ) -> None:
-        fleet, names, writer = self.fleet, self._table.names, self._writer
-        self._table["quality"][closed.slots] = quality
-        rows = zip(
-            closed.cause.tolist(),
-            closed.slots.tolist(),
-            self._table["step"][closed.slots].tolist(),
-            closed.at.tolist(),
-            round_digits(forecast).tolist(),
-            observed.tolist(),
-            round_digits(predicted).tolist(),
-            round_digits(observed - predicted).tolist(),
-            models,
-            quality.tolist(),
-            strict=True,
-        )
-        packed, size = np.ascontiguousarray(forecast, "<f8").tobytes(), forecast[0].nbytes
-        for i, (cause, slot, step, *content) in enumerate(rows):
-            stream = names[slot] or ""
-            body = writer.body(stream, step, *content)
-            values = packed[i * size : (i + 1) * size]
-            output = (
-                cause,
-                fleet.name,
-                stream,
-                step,
-                values,
-                writer.topic(stream),
-                body,
-                fleet.retain,
-                fleet.output_qos,
-            )
-            result.outputs.append(Output._make(output))
-        self._totals.forecasts += len(closed.slots)
+
+def write_outputs(said: Sequence[Said]) -> Outputs:
+    """What was said in a batch, as messages in the order of the inputs that made them."""
+    outputs = Outputs()
+    for _, alike in groupby(said, key=lambda one: (id(one.writer), one.model)):
+        outputs.extend(_written(list(alike)))
+    places = sorted(range(len(outputs)), key=outputs.cause.__getitem__)
+    return outputs if places == list(range(len(outputs))) else outputs.reordered(places)
+
+
+def _written(said: Sequence[Said]) -> Outputs:
+    """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
+    writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
+    streams = [stream for one in said for stream in one.streams]
+    columns = zip(*(one[3:] for one in said), strict=True)
+    cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
+    steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
+    packed = np.ascontiguousarray(forecast, "<f8").tobytes()
+    bodies = writer.bodies(
+        streams, steps, at.tolist(), forecast=forecast, observed=observed, predicted=predicted, model=model,
+        quality=quality.tolist(),
+    )  # fmt: skip
+    return Outputs(
+        cause.tolist(),
+        [fleet.name] * count,
+        streams,
+        steps,
+        [packed[place : place + size] for place in range(0, len(packed), size)],
+        writer.topics(streams),
+        bodies,
+        [fleet.retain] * count,
+        [fleet.output_qos] * count,
+    )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from gaugecast.align.gates import Round, take_rows
-from gaugecast.records import Input
+from gaugecast.batch import Inputs
+from gaugecast.records import Kind, Verdict
 
 #: So many deliveries without time and sequence are remembered: more than can be read and not acked (mosquitto 2.0
 #: sends a backlog at once, whatever our Receive Maximum; the link reads on up to 8,192).
@@ -31,6 +33,19 @@ class Deliveries:
             self._known.popitem(last=False)
         return False
 
+    def seen_again(self, rows: Inputs, begin: int, end: int, verdicts: Sequence[int]) -> list[bool]:
+        """Of each input whether it is a delivery that was seen before; those that were rejected already do not count.
+
+        Args:
+            verdicts: Of each input, so far.
+        """
+        again = [False] * len(rows)
+        if any(rows.delivery[begin:end]):
+            for i in places_of(rows.kind, Kind.READING, begin, end):
+                if rows.delivery[i] and verdicts[i] != Verdict.REJECTED:
+                    again[i] = self.seen(rows.delivery[i], rows.dup[i])
+        return again
+
     def clear(self) -> None:
         """Forget all: packet ids have begun anew."""
         self._known.clear()
@@ -40,50 +55,70 @@ class Deliveries:
         return list(self._known)
 
 
-class Intake:
-    """Readings of one fleet in one batch, gathered in order."""
+def places_of(kinds: Sequence[Kind], wanted: Kind, begin: int, end: int) -> list[int]:
+    """Where inputs of one kind stand between two places, rising."""
+    return [i for i in range(begin, end) if kinds[i] == wanted] if wanted in kinds else []
 
-    def __init__(self, features: int) -> None:
-        self._features = features
-        self._slots: list[int] = []
-        self._cause: list[int] = []
-        self._readings: list[Input] = []
-        self._again: list[bool] = []
-        self._round: list[int] = []
-        self._turns: dict[int, int] = {}
 
-    def add(self, slot: int, index: int, reading: Input, again: bool) -> None:
-        """Take the next reading of the stream at `slot`."""
-        turn = self._turns.get(slot, 0)
-        self._turns[slot] = turn + 1
-        self._slots.append(slot)
-        self._cause.append(index)
-        self._readings.append(reading)
-        self._again.append(again)
-        self._round.append(turn)
+def points_of(rows: Inputs) -> list[int]:
+    """Where timers and events stand, which part the readings; rising."""
+    kinds, end = rows.kind, len(rows)
+    return sorted(places_of(kinds, Kind.TIMER, 0, end) + places_of(kinds, Kind.EVENT, 0, end))
 
-    def rounds(self) -> list[Round]:
-        """All readings, as rounds in which no stream comes twice."""
-        _, _, _, at, received, values, key, _, dup, _, _ = zip(*self._readings, strict=True)
-        rows = np.frombuffer(b"".join(values), "<f8").reshape(-1, self._features)
-        whole = Round(
-            slots=np.array(self._slots, np.int64),
-            cause=np.array(self._cause, np.int64),
-            at=np.array(at, np.int64),
-            received=np.array(received, np.int64),
-            key=np.array(key, np.int64),
-            values=rows,
-            dup=np.array(dup, bool),
-            again=np.array(self._again, bool),
-        )
-        turns = max(self._turns.values())
-        if turns == 1:
-            return [whole]
-        turn = np.array(self._round)
-        order = np.argsort(turn, kind="stable")
-        borders = np.searchsorted(turn[order], np.arange(1, turns))
-        return [take_rows(whole, rows) for rows in np.split(order, borders)]
 
-    def slots(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Each stream's slot once."""
-        return np.fromiter(self._turns, np.int64, len(self._turns))
+def places_by_fleet(rows: Inputs, begin: int, end: int) -> dict[str, Sequence[int]]:
+    """Where the readings of each fleet stand between two places, rising."""
+    fleets = rows.fleet[begin:end]
+    if rows.kind[begin:end].count(Kind.READING) == fleets.count(fleets[0]) == end - begin:
+        return {fleets[0]: range(begin, end)}
+    found: dict[str, list[int]] = {}
+    for i in places_of(rows.kind, Kind.READING, begin, end):
+        found.setdefault(rows.fleet[i], []).append(i)
+    return dict(found)
+
+
+def gather(
+    rows: Inputs, places: Sequence[int], slots: Sequence[int | None], again: Sequence[bool], features: int
+) -> Round:
+    """Readings of one fleet, which stand at `places` among the inputs; a stream may come twice.
+
+    Args:
+        slots: Of each of them; `None` where it was refused, and is left out.
+        again: Of each input whether its delivery was seen before.
+        features: F of the fleet.
+    """
+    if None in slots:
+        places = [place for place, slot in zip(places, slots, strict=True) if slot is not None]
+        slots = [slot for slot in slots if slot is not None]
+    columns: list[Sequence[Any]] = [rows.at_ns, rows.received_at_ns, rows.key, rows.values, rows.dup, again]
+    if len(places) < len(rows):
+        columns = [[column[place] for place in places] for column in columns]
+    at, received, key, values, dup, again = columns
+    return Round(
+        slots=np.array(slots, np.int64),
+        cause=np.array(places, np.int64),
+        at=np.array(at, np.int64),
+        received=np.array(received, np.int64),
+        key=np.array(key, np.int64),
+        values=np.frombuffer(b"".join(values), "<f8").reshape(-1, features),
+        dup=np.array(dup, bool),
+        again=np.array(again, bool),
+    )
+
+
+def rounds_of(whole: Round) -> list[Round]:
+    """The same readings as rounds in which no stream comes twice, each stream's in their order."""
+    if not len(whole.slots):
+        return []
+    turns: list[int] = []
+    count: dict[int, int] = {}
+    for slot in whole.slots.tolist():
+        turns.append(count.get(slot, 0))
+        count[slot] = turns[-1] + 1
+    if len(count) == len(turns):
+        return [whole]
+    turn = np.array(turns)
+    order = np.argsort(turn, kind="stable")
+    ends = np.bincount(turn).cumsum().tolist()
+    sorted_rows = take_rows(whole, order)
+    return [take_rows(sorted_rows, slice(start, end)) for start, end in zip([0, *ends], ends, strict=False)]

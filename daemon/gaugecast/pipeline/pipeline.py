@@ -14,23 +14,23 @@ from typing import assert_never
 import numpy as np
 
 from gaugecast import events
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import memories, parking, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
+from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, goes_on
-from gaugecast.pipeline.intake import Deliveries, Intake
+from gaugecast.pipeline.forecast_writer import write_outputs
+from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
 from gaugecast.pipeline.step_memory import StepMemory
-from gaugecast.records import Input, Int64, Kind, Output, Refused, Verdict
+from gaugecast.records import Input, Int64, Kind, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
 ModelLoader = Callable[[str, str], Model | None]
-
-#: New streams may come in a burst of so many seconds' worth of `new_streams_per_s`.
-_BURST_S = 10
 
 #: Events after which a copy in the making is still that of the moment at which it began.
 _KEEP_A_SNAPSHOT = (events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed)
@@ -63,8 +63,7 @@ class Pipeline:
         self.steps = StepMemory()
         self.clock_ahead_ns = 0
         self.snapshot: Snapshot | None = None
-        self.birth_tokens = limits.new_streams_per_s * _BURST_S
-        self.birth_at_ns = 0
+        self.births = Births(limits.new_streams_per_s)
         self.load_model = models
         self._trace = trace
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
@@ -112,73 +111,80 @@ class Pipeline:
 
     def advance(self, inputs: Sequence[Input]) -> Outcome:
         """Take inputs in order; the results of a stream do not depend on what travels with it."""
-        result = Outcome([Verdict.NONE] * len(inputs))
+        rows = Inputs.of(inputs)
+        result = Outcome([Verdict.NONE] * len(rows))
         begin = 0
         with np.errstate(all="ignore"):  # overflow of hostile values is met by checks, not by warnings
-            for i, one in enumerate(inputs):
-                if one.kind in (Kind.TIMER, Kind.EVENT):
-                    self._take_readings(inputs, begin, i, result)
-                    begin = i + 1
-                    if one.kind == Kind.TIMER:
-                        self._take_timer(one, i, result)
-                    else:
-                        self._take_event(one, i, result)
-            self._take_readings(inputs, begin, len(inputs), result)
-        result.outputs.sort(key=_cause_of)
+            for i in points_of(rows):
+                self._take_readings(rows, begin, i, result)
+                begin = i + 1
+                if rows.kind[i] == Kind.TIMER:
+                    self._take_timer(rows[i], i, result)
+                else:
+                    self._take_event(rows[i], i, result)
+            self._take_readings(rows, begin, len(rows), result)
+            result.outputs, result.said = write_outputs(result.said), []
         return result
 
     # -- readings
 
-    def _take_readings(self, inputs: Sequence[Input], begin: int, end: int, result: Outcome) -> None:
-        intakes: dict[str, Intake] = {}
-        for i in range(begin, end):
-            one = inputs[i]
-            if one.kind == Kind.REJECT:
-                self._reject(one, one.reason, i, result)
-                continue
-            part = self.parts.get(one.fleet)
-            if part is None:
-                raise Defect(f"a reading of a configured fleet expected, got one of {one.fleet!r}")
-            slot = part.table.slots.get(one.stream)
-            if slot is None:
-                refusal = self._refusal(one)
-                if refusal:
-                    self._reject(one, refusal, i, result)
-                    result.refused.append(_refused(one, refusal))
-                    continue
-                slot = self._add(part, one.stream)
-            again = one.delivery != 0 and self.deliveries.seen(one.delivery, one.dup)
-            intake = intakes.get(one.fleet)
-            if intake is None:
-                intake = intakes[one.fleet] = Intake(len(part.fleet.features))
-            intake.add(slot, i, one, again)
-        for name, intake in intakes.items():
-            self._touch(name, intake.slots())
-            for turn in intake.rounds():
-                self.parts[name].take(turn, result)
+    def _take_readings(self, rows: Inputs, begin: int, end: int, result: Outcome) -> None:
+        """All readings and rejects between two points."""
+        if begin == end:
+            return
+        for i in places_of(rows.kind, Kind.REJECT, begin, end):
+            self._reject(rows.fleet[i], rows.reason[i], i, result)
+        by_fleet = places_by_fleet(rows, begin, end)
+        slots = self._slots(rows, by_fleet, result)
+        again = self.deliveries.seen_again(rows, begin, end, result.verdicts)
+        for name, places in by_fleet.items():
+            part = self.parts[name]
+            whole = gather(rows, places, slots[name], again, len(part.fleet.features))
+            self._touch(name, whole.slots)
+            for turn in rounds_of(whole):
+                part.take(turn, result)
 
-    def _reject(self, one: Input, reason: str, cause: int, result: Outcome) -> None:
+    def _slots(self, rows: Inputs, by_fleet: dict[str, Sequence[int]], result: Outcome) -> dict[str, list[int | None]]:
+        """Each reading's slot; new streams come into being in the order of the inputs, `None` where one may not."""
+        slots: dict[str, list[int | None]] = {}
+        new: list[tuple[int, str, int]] = []
+        for name, places in by_fleet.items():
+            part = self.parts.get(name)
+            if part is None:
+                raise Defect(f"a reading of a configured fleet expected, got one of {name!r}")
+            known, streams = part.table.slots, rows.stream
+            slots[name] = found = [known.get(streams[place]) for place in places]
+            if None in found:
+                new += [(place, name, i) for i, place in enumerate(places) if found[i] is None]
+        for place, name, i in sorted(new):
+            slots[name][i] = self._newcomer(self.parts[name], rows[place], place, result)
+        return slots
+
+    def _newcomer(self, part: FleetPipeline, one: Input, cause: int, result: Outcome) -> int | None:
+        """The slot of a stream that was not there when the batch began; `None` if it may not come into being."""
+        slot = part.table.slots.get(one.stream)
+        if slot is not None:  # by now it is
+            return slot
+        refusal = self._refusal(one)
+        if refusal:
+            self._reject(one.fleet, refusal, cause, result)
+            result.refused.append(Refused(one.received_at_ns, one.fleet, one.stream, "", refusal, "", b""))
+            return None
+        self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
+        slot = part.table.add(one.stream)  # the columns may grow
+        part.table["step"][slot] = self.steps.come_back(one.fleet, one.stream)
+        return slot
+
+    def _reject(self, fleet: str, reason: str, cause: int, result: Outcome) -> None:
         result.verdicts[cause] = Verdict.REJECTED
-        self.rejects[one.fleet, reason] += 1
+        self.rejects[fleet, reason] += 1
 
     def _refusal(self, one: Input) -> str:
         """Why no stream may come into being now; empty if one may."""
         if self.streams >= self.limits.max_streams:
             return "too_many_streams"
-        rate = self.limits.new_streams_per_s
-        elapsed_s = max(0, one.received_at_ns - self.birth_at_ns) / 1e9
-        self.birth_tokens = min(rate * _BURST_S, self.birth_tokens + elapsed_s * rate)
-        self.birth_at_ns = one.received_at_ns
-        if self.birth_tokens < 1:
-            return "stream_rate"
-        self.birth_tokens -= 1
-        return ""
-
-    def _add(self, part: FleetPipeline, stream: str) -> int:
-        self._touch(part.fleet.name, np.array([part.table.next_slot], np.int64))
-        slot = part.table.add(stream)  # the columns may grow
-        part.table["step"][slot] = self.steps.come_back(part.fleet.name, stream)
-        return slot
+        may = self.births.allow(one.received_at_ns, self.limits.new_streams_per_s)
+        return "" if may else "stream_rate"
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""
@@ -273,7 +279,7 @@ class Pipeline:
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""
         if not self.limits_told:
-            self.birth_tokens = limits.new_streams_per_s * _BURST_S
+            self.births.tokens = limits.new_streams_per_s * BURST_S
         self.limits, self.limits_told = limits, True
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
@@ -290,11 +296,3 @@ class Pipeline:
                 old.close_all(cause, result)
             part.succeed(old)
         self.parts[fleet.name] = part
-
-
-def _cause_of(output: Output) -> int:
-    return output.cause
-
-
-def _refused(one: Input, reason: str) -> Refused:
-    return Refused(one.received_at_ns, one.fleet, one.stream, "", reason, "", b"")

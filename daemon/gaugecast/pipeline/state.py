@@ -37,7 +37,7 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "rejects": [[fleet, reason, count] for (fleet, reason), count in sorted(pipeline.rejects.items())],
         "deliveries": pipeline.deliveries.as_list(),
         "limits": msgspec.to_builtins(pipeline.limits) if pipeline.limits_told else None,
-        "birth": [pipeline.birth_tokens, pipeline.birth_at_ns],
+        "birth": [pipeline.births.tokens, pipeline.births.at_ns],
         "steps": pipeline.steps.to_text(),
         "clock_ahead_ns": pipeline.clock_ahead_ns,
         "fleets": {name: _part_header(part) for name, part in pipeline.parts.items()},
@@ -81,7 +81,7 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.deliveries = Deliveries(header["deliveries"])
     if header["limits"] is not None:
         pipeline.set_limits(msgspec.convert(header["limits"], events.LimitsSet))
-    pipeline.birth_tokens, pipeline.birth_at_ns = header["birth"]
+    pipeline.births.tokens, pipeline.births.at_ns = header["birth"]
     pipeline.steps.restore(header.get("steps", "{}"))  # checkpoints of 0.1.0 have neither
     pipeline.clock_ahead_ns = header.get("clock_ahead_ns", 0)
     for name, entry in header["fleets"].items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,9 +29,18 @@ class Columns:
     Rows are addressed by slot. `grow` replaces the arrays, so callers look a column up again after it.
     """
 
-    def __init__(self, spec: Iterable[Column], capacity: int) -> None:
+    def __init__(
+        self, spec: Iterable[Column], capacity: int, *, blocks: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Make them, filled.
+
+        Args:
+            blocks: By name of a block, columns of one type and shape that lie together, so that `block` has them all.
+        """
         self.spec = tuple(spec)
         self.capacity = 0
+        self._blocks = {name: tuple(columns) for name, columns in (blocks or {}).items()}
+        self._whole: dict[str, Array] = {}
         self._arrays: dict[str, Array] = {c.name: np.empty((0, *c.tail), c.dtype) for c in self.spec}
         self.grow(capacity)
 
@@ -43,15 +52,25 @@ class Columns:
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` rows; new rows hold each column's fill."""
+        # zeros() maps pages lazily: rows that no stream uses cost no memory.
+        places: dict[str, Array] = {}
+        for block, names in self._blocks.items():
+            like = self._arrays[names[0]]
+            self._whole[block] = whole = np.zeros((capacity, len(names), *like.shape[1:]), like.dtype)
+            places |= {name: whole[:, place] for place, name in enumerate(names)}
         for column in self.spec:
-            old = self._arrays[column.name]
-            # zeros() maps pages lazily: rows that no stream uses cost no memory.
-            new = np.zeros((capacity, *column.tail), column.dtype)
+            old, new = self._arrays[column.name], places.get(column.name)
+            if new is None:
+                new = np.zeros((capacity, *column.tail), column.dtype)
             new[: len(old)] = old
             if column.fill != 0:
                 new[len(old) :] = column.fill
             self._arrays[column.name] = new
         self.capacity = capacity
+
+    def block(self, name: str) -> Array:
+        """The columns of a block (capacity, columns, *tail), in the order that was given."""
+        return self._whole[name]
 
     def clear(self, slots: Array | int) -> None:
         """Give rows their fill again."""

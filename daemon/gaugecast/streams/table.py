@@ -11,6 +11,10 @@ from gaugecast.streams.columns import Array, Column, Columns
 NEVER = -(2**63)
 
 
+#: Columns that are discounted sums, which a step adds to together.
+SCORES = ("square_error", "square_last", "absolute_error", "scored")
+
+
 def stream_spec(features: int, forecast_features: int) -> tuple[Column, ...]:
     """Columns of a stream whose fleet has `features` (F), of which `forecast_features` (G) are forecast."""
     f, g = (features,), (forecast_features,)
@@ -54,7 +58,7 @@ class StreamTable:
     """
 
     def __init__(self, features: int, forecast_features: int, *, capacity: int = 64) -> None:
-        self.columns = Columns(stream_spec(features, forecast_features), capacity)
+        self.columns = Columns(stream_spec(features, forecast_features), capacity, blocks={"scores": SCORES})
         self.attached: list[Columns] = []
         self.names: list[str | None] = []
         self.slots: dict[str, int] = {}
