@@ -134,11 +134,10 @@ class CarefulReader:
     ) -> tuple[int, int, int]:
         """Event time, key and delivery."""
         fleet, (position, count) = self._fleet, place
-        delivery = delivery_hash(message, position) if message.qos else 0
         if fleet.time_path is not None and self._stamps is not None:
             stamp = self._find(root, reading, fleet.time_path)
             if (stamp is ABSENT or stamp is None) and fleet.payload in _OWN_TIME:
-                return received_at_ns, received_at_ns, delivery
+                return received_at_ns, received_at_ns, self._delivery(message, position)
             at_ns = self._stamps.read(_there(stamp, fleet.time_path), received_at_ns)
             return at_ns, at_ns, 0
         if fleet.on_arrival:  # the newest of an array came when it came, the others a period before each
@@ -148,7 +147,11 @@ class CarefulReader:
             if type(sequence) is not int or abs(sequence) > LAST_SEQUENCE:
                 raise DecodeError("wrong_type", f"sequence: expected a whole number of 64 bits, got {named(sequence)}")
             return received_at_ns, sequence, 0
-        return received_at_ns, 0, delivery
+        return received_at_ns, 0, self._delivery(message, position)
+
+    @staticmethod
+    def _delivery(message: Message, position: int) -> int:
+        return delivery_hash(message, position) if message.qos else 0
 
     def _found(self, root: Any, reading: Any) -> list[tuple[int, Any]]:
         """Place in `_features`, and what the payload has there, of each feature that it names."""
