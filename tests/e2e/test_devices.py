@@ -57,7 +57,7 @@ def _pump(kind: str, metric: bytes) -> tuple[str, bytes]:
 
 
 def test_devices_of_many_makers_are_read_side_by_side(tmp_path: Path, broker: Mosquitto) -> None:
-    """Aliases after a birth, two fleets on one topic, what is not ours and one too many of a period: all in the books."""
+    """Aliases after a birth, two fleets on one topic, what is not ours, one too many of a period: all in the books."""
     senml = next(form for form in FORMATS if form.name == "senml in CBOR")
     rtl = [
         {"model": model, "id": i, "t": START_S + i, "temp": 5 + i, "kPa": 220}

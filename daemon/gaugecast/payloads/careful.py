@@ -95,7 +95,7 @@ class CarefulReader:
         try:
             if fleet.payload != "number" and not isinstance(reading, dict):
                 raise DecodeError("wrong_type", f"expected a JSON object, got {named(reading)}")
-            if not self._where.is_ours(lambda path: self._find(root, reading, path)):
+            if self._where.asks and not self._where.is_ours(lambda path: self._find(root, reading, path)):
                 return NOT_OURS
             found = self._found(root, reading)
             if all(value is None for _, value in found):
@@ -157,15 +157,15 @@ class CarefulReader:
         """Place in `_features`, and what the payload has there, of each feature that it names."""
         found = []
         for place, (_, feature, _) in enumerate(self._features):
-            value = self._find(root, reading, self._named.path_in(feature, reading, self._within))
+            path = self._named.path_in(feature, reading, self._within) if feature.match else feature.path
+            value = self._find(root, reading, path)
             if value is not ABSENT:
-                found.append((place, value if self._is_good(feature, root, reading) else None))
+                good = feature.quality_path is None or self._is_good(feature.quality_path, feature, root, reading)
+                found.append((place, value if good else None))
         return found
 
-    def _is_good(self, feature: Feature, root: Any, reading: Any) -> bool:
-        if feature.quality_path is None:
-            return True
-        quality = self._find(root, reading, feature.quality_path)
+    def _is_good(self, path: FieldPath, feature: Feature, root: Any, reading: Any) -> bool:
+        quality = self._find(root, reading, path)
         return quality is ABSENT or str(quality).lower() in feature.good
 
     def _values(self, found: Sequence[tuple[int, Any]]) -> tuple[bytes | None, list[DecodeError]]:

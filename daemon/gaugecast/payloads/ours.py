@@ -42,13 +42,18 @@ def matches(text: str, globs: Sequence[str]) -> bool:
 
 
 class Where:
-    """What a reading must have to be the fleet's."""
+    """What a reading must have to be the fleet's.
+
+    Attributes:
+        asks: Whether it asks for fields of the payload.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         captures = [(text[1:-1], globs) for text, globs in fleet.where if text.startswith("{")]
         self._captures: list[tuple[str, tuple[str, ...]]] = captures
         fields = [(parse_path(text), globs) for text, globs in fleet.where if text.startswith("$")]
         self._fields: list[tuple[FieldPath, tuple[str, ...]]] = fields
+        self.asks = bool(fields)
 
     def topic_is_ours(self, captures: Mapping[str, str]) -> bool:
         """Whether the captured levels are as they must be."""
