@@ -83,11 +83,14 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         values = np.where(anchored[:, None], r.values, values)
         newest = np.maximum(closed, np.where(is_open, table["open_tick"][r.slots], closed))
         tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
-    forced = anchored if fleet.on_arrival and not fleet.aggregated else anchored | (tick != own_tick)
+    moved = tick != own_tick
+    forced = anchored if fleet.on_arrival and not fleet.aggregated else anchored | moved
     if np.count_nonzero(forced):
         phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
         follows = spoken & ~forced
     if _learns_phase(fleet):
+        if fleet.on_arrival:  # a tick that was taken early says nothing of the sensor's phase
+            follows = follows & ~moved
         if fleet.timed:
             follows = follows & (r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2)
         phase = follow_phase(r.at, tick, phase, fleet.period_ns, follows)
@@ -141,14 +144,13 @@ def _on_arrival(
 ) -> tuple[Int64, Int64]:
     """Verdicts and ticks of readings that take the tick of their arrival.
 
-    One whose tick is closed takes the next where that is less than nine tenths of a period away, for networks are not
-    even: a reading that was held up takes its neighbour's tick, and the neighbour must not be lost. One that comes
-    sooner after the last is one too many.
+    One whose tick is closed takes the next where that is no more than three quarters of a period away: sensors and
+    networks are not even. One that comes sooner is one too many. Who sends many a period gets one step a period.
     """
     closed, phase, tick, verdict = at_tick
     oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
     ahead = phase + oldest * fleet.period_ns - r.at
-    too_many = (verdict == ACCEPTED) & (tick < oldest) & (ahead > fleet.period_ns - fleet.period_ns // 10)
+    too_many = (verdict == ACCEPTED) & (tick < oldest) & (ahead > fleet.period_ns * 3 // 4)
     return np.where(too_many, int(Verdict.SAME_PERIOD), verdict), np.maximum(tick, oldest)
 
 
