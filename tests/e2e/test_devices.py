@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from e2e.scenes import START_NS, Listener, check_books
-from support.daemon import run_daemon
+from support.daemon import run_command, run_daemon
 from support.formats import FORMATS, sparkplug_metric, varint
 from support.mosquitto import Mosquitto, RawClient
 
@@ -92,3 +92,21 @@ def test_devices_of_many_makers_are_read_side_by_side(tmp_path: Path, broker: Mo
         ("senml", "x"): {"pressure": 2.75, "temperature": 41},
         ("house", "bad"): {"temperatur": 20.9},
     }
+
+
+def test_discover_proposes_what_check_accepts(tmp_path: Path, broker: Mosquitto) -> None:
+    """From what the broker keeps; the proposal stands in a file as it is."""
+    head = f'[mqtt]\nport = {broker.port}\n[storage]\ndirectory = "{tmp_path}/state"\n'
+    file, proposed = tmp_path / "a.toml", tmp_path / "b.toml"
+    file.write_text(head + '[fleet.x]\nsubscribe = ["none/{x}"]\nperiod = 1\n[fleet.x.features.v]\n')
+    kept = [(f"plant/{tank}/tele", b'{"level": 2.5, "flow": {"in": "3,5 l"}}') for tank in ("t1", "t2")]
+    with RawClient(broker) as sensor:
+        sensor.publish([*kept, ("words/only", b"hello"), ("home/bad/temp", b"20.5")], retain=True)
+        found = run_command("discover", "-c", str(file), "--retained", "--for", "2")
+    assert found.returncode == 0, found.stderr
+    assert "words/only" in found.stdout
+    proposed.write_text(head + found.stdout[found.stdout.index("[fleet.") :])
+    checked = run_command("check", "-c", str(proposed))
+    assert checked.returncode == 0, checked.stderr
+    assert 'subscribe = ["plant/{level2}/tele"]' in found.stdout
+    assert 'subscribe = ["home/bad/{feature}"]' in found.stdout

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.fleet_table import FeatureTable, FleetTable
@@ -25,6 +25,8 @@ AGGREGATES: Final[Mapping[str, Aggregate]] = {
 
 #: A host that reads DDATA hears of names, and of a device's end, on these.
 _SPARKPLUG_BESIDE = {"DDATA": ("DBIRTH", "DDEATH"), "NDATA": ("NBIRTH", "NDEATH")}
+
+_Read = TypeVar("_Read")
 
 
 class Topics(NamedTuple):
@@ -177,7 +179,7 @@ def _path(place: str, text: str) -> FieldPath:
     return _checked(place, parse_path, text)
 
 
-def _checked(place: str, check: Any, text: str) -> Any:
+def _checked(place: str, check: Callable[[str], _Read], text: str) -> _Read:
     try:
         return check(text)
     except ConfigError as exc:

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads.fields import ABSENT, find
-from gaugecast.payloads.formats import Parse, hint
+from gaugecast.payloads.formats import Parse
+from gaugecast.payloads.formats.guess import hint
 from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
 from gaugecast.payloads.ours import Named, Where, names_within
 from gaugecast.payloads.records import Splitter

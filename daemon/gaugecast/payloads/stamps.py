@@ -125,3 +125,21 @@ def _hours(span_ns: int) -> str:
 
 def _shown(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def near_arrival(stamp: Any, received_at_ns: int) -> str:
+    """The keys with which a value is a time of the last day before its arrival, as TOML; empty where it is none."""
+    if type(stamp) not in (str, int, float, Decimal):
+        return ""
+    stamp = Decimal(repr(stamp)) if type(stamp) is float else stamp
+    plain = Fleet("x", ("x",), "x", (), 10**9)
+    ways: list[tuple[str, dict[str, Any]]] = [
+        (f'time_unit = "{unit}"', {"time_unit": unit, "time_format": ""}) for unit in (*SCALE_NS, "iso8601")
+    ]
+    if type(stamp) is str and not _is_number(stamp):
+        ways += [(f'time_format = "{form}"', {"time_format": form}) for form in _KNOWN_FORMATS]
+    for keys, way in ways:
+        at_ns = _as_if(plain, stamp, **way)
+        if at_ns is not None and received_at_ns - _DAY_NS < at_ns < received_at_ns + _HOUR_NS // 12:
+            return keys
+    return ""
