@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gaugecast.errors import DecodeError
-from gaugecast.payloads.instants import FLOOR_NS
+from gaugecast.fleet import FLOOR_NS
 from gaugecast.payloads.stamps import Stamps
 from support.payloads import NOW_NS, make_fleet
 

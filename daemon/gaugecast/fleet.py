@@ -61,8 +61,12 @@ class Feature:
     match: tuple[str, ...] = ()
 
 
-#: No instant is earlier, unless a fleet says so.
+#: No instant is earlier.
 NO_FLOOR_NS = -4_417_977_600 * 10**9
+
+#: 2000-01-01: what says less is a clock that was never set, or counts from a start. That of all fleets whose files
+#: say nothing else; it bears on payloads only, and configurations that were written without it go on as they are.
+FLOOR_NS = 946_684_800 * 10**9
 
 
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
@@ -177,12 +181,16 @@ class Fleet:
         """
         raw = _without_defaults(asdict(self), self, _LATER_FLEET_KEYS)
         raw["features"] = [_without_defaults(asdict(each), each, _LATER_FEATURE_KEYS) for each in self.features]
+        raw["time_floor_ns"] = self.time_floor_ns
+        if self.time_floor_ns == FLOOR_NS:
+            del raw["time_floor_ns"]
         return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Fleet:
         """Inverse of `to_json`."""
         raw: dict[str, Any] = {key: _frozen(value) for key, value in json.loads(text).items() if key != "features"}
+        raw.setdefault("time_floor_ns", FLOOR_NS)
         features = json.loads(text)["features"]
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 

@@ -98,7 +98,7 @@ def feature_keys_of(place: str, table: FeatureTable, within: FleetTable) -> dict
         "true_values": tuple(word.lower() for word in table.true_values),
         "false_values": tuple(word.lower() for word in table.false_values),
         "quality_path": None if table.quality is None else _quality_path(place, table.quality, within),
-        "good": tuple(str(each).lower() for each in table.good),
+        "good": tuple(str(each).lower() for each in table.good or ()),
         "topic": table.topic,
         "match": tuple(table.match),
     }

@@ -37,7 +37,9 @@ class FeatureTable(Table):
     quality: str | None = Field(
         default=None, description="path of the value's quality; only `good` ones count", examples=['"$.qc"']
     )
-    good: list[int | float | bool | str] = Field(default=[], description="qualities with which the value counts")
+    good: list[int | float | bool | str] | None = Field(
+        default=None, description="qualities with which the value counts", examples=["[3]"]
+    )
     topic: str = Field(default="", description="a topic, as in `subscribe`, that brings this feature and no other")
     match: list[str] = Field(
         default=[], description="other names under which it comes, with `*` and `?`; `!name` excludes"

@@ -18,9 +18,6 @@ Clock = Callable[[Any], int]
 SCALE_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FAR_FUTURE_NS = 300 * 10**9
 
-#: 2000-01-01: what says less is a clock that was never set, or counts from a start.
-FLOOR_NS = 946_684_800 * 10**9
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400 * 10**9
 _YEAR_NS = 31_556_952 * 10**9

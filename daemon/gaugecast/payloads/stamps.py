@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from gaugecast.errors import DecodeError
-from gaugecast.fleet import Fleet
-from gaugecast.payloads.instants import FLOOR_NS, SCALE_NS, clock_of, latest_ns
+from gaugecast.fleet import FLOOR_NS, Fleet
+from gaugecast.payloads.instants import SCALE_NS, clock_of, latest_ns
 from gaugecast.payloads.wording import cut, named
 
 _HOUR_NS = 3600 * 10**9
