@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,7 +47,7 @@ class Stamps:
 
     def _instant(self, stamp: Any, received_at_ns: int) -> int:
         fleet = self._fleet
-        if type(stamp) is float:
+        if type(stamp) is float and math.isfinite(stamp):
             stamp = Decimal(repr(stamp))
         if type(stamp) not in (str, int, Decimal):
             raise DecodeError("wrong_type", f"time: expected a number or a text, got {named(stamp)}")
