@@ -53,8 +53,8 @@ fmt: $(VENV)/.stamp-tools  ## put the code into its form: ruff format, and what 
 	$(PY) -m ruff format $(LINTED)
 	$(PY) -m ruff check --fix $(LINTED)
 
-bench: $(VENV)/.stamp-all programs  ## measure, print tables, write build/bench.json; BENCH=throughput for one group
-	PYTHONPATH=tests $(PY) -m bench $(BENCH)
+bench: $(VENV)/.stamp-bench programs  ## measure beside peers: build/bench.json, docs/performance.md; BENCH=throughput for one group, ARGS=--quick to try
+	PYTHONPATH=tests $(PY) -m bench $(BENCH) $(ARGS)
 
 chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
@@ -98,6 +98,11 @@ $(VENV)/.stamp-tools: $(VENV)/.stamp-demo
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
 	@$(PY) $(PIP) install --editable '.[demo,plots,parquet,tune]'
+	@touch $@
+
+# The peers of the benchmarks, beside all else.
+$(VENV)/.stamp-bench: $(VENV)/.stamp-all
+	@$(PY) $(PIP) install --group bench
 	@touch $@
 
 # The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need.

@@ -15,10 +15,11 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.align import gates
+from gaugecast.batch import Inputs, Outputs
 from gaugecast.forecast import expert, scaling
 from gaugecast.loop import clock, core, lag, protocol, publisher
 from gaugecast.mqtt.subscriber import Subscriber
-from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline
+from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline, state
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
 from gaugecast.storage.crash_note import CrashNote
@@ -114,7 +115,7 @@ def _publish_without_ledger(patch: Patch) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
-        batch.outcome.outputs = []
+        batch.outcome.outputs = Outputs()
         commit(self, batch, facts)
         while queue and self._link.sender.room(1) > 0:
             one = queue.pop(0)
@@ -220,7 +221,7 @@ def _timer_first(patch: Patch) -> None:
     def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.MicroBatch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
-        batch.inputs = timers + [one for one in batch.inputs if one.kind != Kind.TIMER]
+        batch.inputs = Inputs.of(timers + [one for one in batch.inputs if one.kind != Kind.TIMER])
         return batch
 
     patch(protocol.DataLoop, "_gather", impatient)
@@ -263,6 +264,15 @@ def _retired_steps_forgotten(patch: Patch) -> None:
 
 def _steps_not_in_checkpoint(patch: Patch) -> None:
     patch(StepMemory, "restore", lambda self, text: None)
+
+
+def _lineage_not_in_checkpoint(patch: Patch) -> None:
+    restore = state._restore
+
+    def forgetting(one: Any, header: dict[str, Any], slices: Any) -> None:
+        restore(one, {**header, "lineage": ""}, slices)
+
+    patch(state, "_restore", forgetting)
 
 
 def _clock_never_back(patch: Patch) -> None:
@@ -312,6 +322,7 @@ MUTANTS: dict[str, Mutant] = {
     "steps_forgotten": Mutant("a parked stream counts from the beginning again", _steps_forgotten),
     "absent_steps_forgotten": Mutant("a stream that was away for long begins at 1 again", _absent_steps_forgotten),
     "retired_steps_forgotten": Mutant("a fleet that comes back begins at 1 again", _retired_steps_forgotten),
+    "lineage_not_in_checkpoint": Mutant("a restart forgets the lineage", _lineage_not_in_checkpoint),
     "steps_not_in_checkpoint": Mutant("a restart forgets where absent streams were", _steps_not_in_checkpoint),
     "clock_never_back": Mutant("a clock that was once ahead stays ahead", _clock_never_back),
     "clock_follows_all": Mutant("a clock that is set back is followed, however wrong", _clock_follows_all),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaugecast.align.ticks import follow_phase, phase_at, tick_of
+from gaugecast.align.ticks import follow_phase, phase_at, tick_of, ticks_along
 from gaugecast.records import Verdict
 from support.pipelines import feed, fleet_of, messages_of, outputs_of, pipeline_of, reading, verdicts_of
 
@@ -32,6 +32,29 @@ def test_a_phase_moves_towards_its_reading_and_never_past_it(at: int, period: in
     distance = at - int(tick[0]) * period
     assert min(0, distance) <= int(moved[0]) <= max(0, distance)
     assert follow_phase(np.array([at]), tick, np.array([0]), period, np.array([False])).tolist() == [0]
+
+
+@given(
+    moves=st.lists(st.integers(-40, 90), max_size=60), period=st.integers(8, 50), phase=st.integers(-99, 99),
+    cut=st.integers(0, 60),
+)  # fmt: skip
+def test_ticks_along_a_stream_are_those_of_its_readings_one_by_one(
+    moves: list[int], period: int, phase: int, cut: int
+) -> None:
+    """However the readings are cut: the same ticks and the same phase as reading by reading."""
+    at = phase + np.cumsum(np.array([0, *moves]))
+    expected, here, newest = [], phase, -(2**60)
+    for one in at.tolist():
+        tick = tick_of(np.array([one]), np.array([here]), period)
+        learn = np.array([one - newest > period // 2])
+        here = int(follow_phase(np.array([one]), tick, np.array([here]), period, learn)[0])
+        newest = max(newest, one)
+        expected.append(int(tick[0]))
+    first, middle = ticks_along(at[:cut], phase, -(2**60), period) if cut else (at[:0], phase)
+    before = int(at[:cut].max()) if cut else -(2**60)
+    rest, end = ticks_along(at[cut:], middle, before, period)
+    assert [*first.tolist(), *rest.tolist()] == expected
+    assert end == here or not len(at[cut:])
 
 
 @pytest.mark.parametrize(("ratio", "jitter"), [(60.02 / 60, 0.0), (60.02 / 60, 0.15), (59.98 / 60, 0.15)])

@@ -56,6 +56,13 @@ BESIDE = {
     "__main__": {"cli"},
 }
 
+#: The rooms of the learner, from the ground up; above the first four each stands apart but where named here.
+LEARN_ROOMS = (
+    "history", "fit", "score", "pages",
+    "keras_models", "online", "backtest", "train", "tune", "autoencoder",
+)  # fmt: skip
+LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}}
+
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = ("ledger.reader", "storage.checkpoints", "logs", "control.client", "control.requests")
 
@@ -173,6 +180,27 @@ def test_imports_go_downwards(part: str) -> None:
     found = parts_imported_by(part)
     wrong = {name for other in found.keys() - below(part) for name in found[other]}
     assert wrong == set()
+
+
+@pytest.mark.parametrize("room", LEARN_ROOMS)
+def test_the_rooms_of_the_learner_know_what_lies_below_them(room: str) -> None:
+    """Nobody below knows who fits, scores or draws for whom; and no door stands open that nobody uses."""
+    rank, base = LEARN_ROOMS.index(room), LEARN_ROOMS[:4]
+    found: set[str] = set()
+    for path in modules(PACKAGE / "learn" / room):
+        targets = [i.target.split(".") for i in imports_of(path)]
+        found |= {names[2] for names in targets if names[:2] == ["gaugecast", "learn"]} - {room}
+    beside = LEARN_BESIDE.get(room, set())
+    assert found - {*base[:rank], *beside} == set()
+    assert beside - found == set()
+
+
+def test_the_learner_has_no_other_rooms() -> None:
+    """A new one has to say where it stands; a file stands in one of them."""
+    assert {path.name for path in (PACKAGE / "learn").iterdir() if path.name != "__pycache__"} == {
+        *LEARN_ROOMS,
+        "__init__.py",
+    }
 
 
 @pytest.mark.parametrize("part", sorted(BESIDE))

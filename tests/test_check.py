@@ -17,7 +17,8 @@ from rich.console import Console, RenderableType
 from typer import Typer
 from typer.testing import CliRunner
 
-from gaugecast.cli.check import check_command, check_offline, check_online, render_plan, render_survey
+from gaugecast.cli.check import check_command, check_offline, check_online
+from gaugecast.cli.check_screen import render_plan, render_survey
 from gaugecast.cli.init import init_command, write_template
 from gaugecast.cli.survey import SYS_DROPPED, Survey
 from gaugecast.config import load_settings, resolve_fleets
@@ -208,7 +209,7 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
     with run_mosquitto(tmp_path) as broker, RawClient(broker) as sensor:
         settings = settings_of(tmp_path, broker.port, protocol)
         fleets = resolve_fleets(settings)
-        sensor.publish([("gaugecast/status", b"online")], retain=True)
+        sensor.publish([("gaugecast/status-gaugecast", b"online")], retain=True)
         with publishing(lambda n: publish_tanks(sensor, n)):
             survey = check_online(settings, fleets, 1.5)
         text = shown(render_survey(survey, 1.5))
@@ -258,7 +259,7 @@ def publish_tanks(sensor: RawClient, number: int) -> None:
 
 def status_of(broker: Mosquitto) -> bytes:
     """The retained status that a newcomer sees."""
-    with RawClient(broker, subscribe="gaugecast/status") as client:
+    with RawClient(broker, subscribe="gaugecast/status-gaugecast") as client:
         return client.wait_heard(1)[0].payload
 
 
@@ -294,13 +295,13 @@ def test_check_online_says_that_no_broker_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", ["file", "file/state"])
-def test_a_state_directory_that_cannot_be_written_is_noted(tmp_path: Path, directory: str) -> None:
-    """It may be right for the daemon's user; for who follows the first steps at home it is not."""
+def test_a_state_directory_that_can_never_be_one_is_refused(tmp_path: Path, directory: str) -> None:
+    """A file stands there, or above it."""
     (tmp_path / "file").touch()
     path = tmp_path / "gaugecast.toml"
     path.write_text(_with_storage(tmp_path / directory))
-    (note,) = check_offline(path, {}).notes
-    assert note.startswith(f"[storage] directory: {tmp_path / 'file'} cannot be written")
+    with pytest.raises(ConfigError, match=r"\[storage\] directory: expected a directory, .*file is a file"):
+        check_offline(path, {})
     path.write_text(_with_storage(tmp_path / "new" / "state"))
     assert check_offline(path, {}).notes == ()
 

@@ -10,6 +10,7 @@ import pytest
 
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.duration import duration_text, parse_duration_ns
+from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 
@@ -135,7 +136,7 @@ def test_the_environment_overrides_any_key_of_the_file_and_adds_new_ones() -> No
         ("GAUGECAST_ZZZ", "x", "it has mqtt, storage, http, loop, learning, train, tune, autoencoder, fleet"),
         ("GAUGECAST_MQTT__PASSWORD", "hunter2", "password_file"),
         ("GAUGECAST_MQTT__PORT", "x", "expected a whole number, got 'x'"),
-        ("GAUGECAST_HTTP__PORT", "70000", "expected less than or equal to 65535, got 70000"),
+        ("GAUGECAST_HTTP__PORT", "70000", "expected a number, 0 to 65535, got 70000"),
     ],
 )
 def test_a_variable_that_cannot_be_meant_is_refused_by_its_name(variable: str, value: str, complaint: str) -> None:
@@ -158,7 +159,7 @@ def test_an_inline_password_is_refused_without_repeating_it() -> None:
     ("text", "complaint"),
     [
         (None, "no such file; `gaugecast init"),
-        (b"[mqtt\n", "not TOML: "),
+        (b"[mqtt\n", ":1:6: expected TOML: expected ']'"),
         (b"\xff", "expected UTF-8, got the byte 0xff"),
         (b"", "fleet: missing: the streams to forecast"),
         (b"[fleet]\nsubscribe = ['a']\n", "[fleet] subscribe: expected a table, got ['a']"),
@@ -178,7 +179,8 @@ def test_a_file_that_cannot_be_meant_is_refused(tmp_path: Path, text: bytes | No
     with pytest.raises(ConfigError) as refused:
         load_settings(path, {})
     assert complaint in str(refused.value)
-    assert all(line.startswith(f"{path}: ") for line in str(refused.value).splitlines())
+    lines = str(refused.value).splitlines()
+    assert all(line.startswith(f"{path}:") or line[5:8] == " | " for line in lines)  # the latter: where in the file
 
 
 def _reading(topics: str) -> str:
@@ -333,3 +335,12 @@ def test_what_is_no_duration_is_refused(text: Any) -> None:
     """Nor anything longer than a century."""
     with pytest.raises(ConfigError, match="expected a duration"):
         parse_duration_ns(text)
+
+
+def test_each_daemon_has_a_status_topic_of_its_own() -> None:
+    """By its client id, also seen from the connection that publishes; the one of before only where all is as it was."""
+    one, other = Mqtt(client_id="a"), Mqtt(client_id="b")
+    assert (one.own_status_topic, other.own_status_topic) == ("gaugecast/status-a", "gaugecast/status-b")
+    assert one.old_status_topic == "gaugecast/status"
+    assert Mqtt(status_topic="x").old_status_topic == Mqtt(publish=Publish(username="out")).old_status_topic == ""
+    assert Mqtt(status_topic="x").own_status_topic == "x"

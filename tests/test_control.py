@@ -244,7 +244,10 @@ def test_what_is_no_request_is_told_so(control: Control, path: Path, line: bytes
         (b'{"command": "hand_over", "fleet": "a", "version": "1", "role": "x"}', "hand_over: invalid enum value 'x'"),
         (b'{"command": "learner", "fleet": "a", "updates_total": 1' + b"0" * 30 + b"}", "learner: expected `int` <= "),
         (b'{"command": "roll_back", "fleet": "tanks"}', "got 'roll_back'; did you mean \"rollback\"?"),
-        (b'{"command": "sing"}', "one of hand_over, learner, models, promote, reset, rollback, status, streams; got"),
+        (
+            b'{"command": "sing"}',
+            "one of forget, hand_over, learner, models, promote, rename, reset, rollback, status, streams; got",
+        ),
     ],
 )
 def test_a_refusal_says_which_key_or_command_was_expected(control: Control, path: Path, line: bytes, said: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from gaugecast.cli.demo_screen import plain_line, render_screen, render_summary
-from gaugecast.cli.watch import Trails
+from gaugecast.cli.watch_screen import Trails
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.template import render_template
 from gaugecast.control import StreamRow, StreamsAnswer
@@ -92,15 +92,17 @@ def test_the_shipped_model_says_where_it_comes_from() -> None:
 def test_training_targets_are_the_next_moves_in_scales() -> None:
     """Step by step the target is what the tank did next, over the scale that the step knew; without scale, none."""
     model = the_shipped_model()
-    _, traces = pretrain.run_tanks(model, seed=3, tanks=2, steps=12)
-    tanks = pretrain.recorded(traces, model.manifest)
+    _, recorder = pretrain.run_tanks(model, seed=3, tanks=2, steps=12)
+    tanks = pretrain.lessons_of(recorder, model.manifest)
     truth = tank_values(seed=3, tanks=2, steps=12)
 
-    for tank, one in enumerate(tanks):
+    for tank, (one, traces) in enumerate(
+        zip(tanks, (recorder.traces[s] for s in sorted(recorder.traces)), strict=True)
+    ):
         assert one.x.shape == (11, 2, model.manifest.input_size)
         assert np.isnan(one.target[0]).all()
         for step in range(2, 11):
-            moved = (truth[step + 1, tank] - truth[step, tank]) / traces[step].scale[tank]
+            moved = (truth[step + 1, tank] - truth[step, tank]) / traces[step].scale[0]
             np.testing.assert_allclose(one.target[step].ravel(), np.clip(moved, -8, 8), rtol=1e-5)
 
 

@@ -49,7 +49,6 @@ def processes_of(directory: Path) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_the_demo_forecasts_with_skill_and_ends_by_itself(tmp_path: Path) -> None:
     """`--for 20`: exit 0, a summary with its forecasts, positive skill in both features, nothing left behind."""
     with demo(tmp_path, "--for", "20") as child:
@@ -78,8 +77,9 @@ def first_forecasts(child: subprocess.Popen[str]) -> None:
     raise AssertionError("the demo ended without a forecast")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(s, marks=pytest.mark.long) for s in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_asked_to_stop_the_demo_takes_its_children_with_it(number: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C, SIGTERM or a closed terminal: exit 0 and the summary; broker, daemon and temporary directory are gone."""
     with demo(tmp_path, "--tanks", "2") as child:
@@ -93,7 +93,6 @@ def test_asked_to_stop_the_demo_takes_its_children_with_it(number: signal.Signal
     assert (processes_of(tmp_path), list(tmp_path.glob("gaugecast-demo-*"))) == ([], [])
 
 
-@pytest.mark.slow
 def test_killed_the_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     """kill -9 of the demo itself: the kernel ends the daemon, a closed pipe the broker."""
     with demo(tmp_path, "--tanks", "2") as child:
@@ -111,7 +110,6 @@ def a_broker(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_told_to_the_demo_uses_a_broker_that_runs(a_broker: Mosquitto, tmp_path: Path) -> None:
     """`--broker HOST:PORT`: forecasts, and no broker of its own beside the daemon."""
@@ -122,7 +120,7 @@ def test_told_to_the_demo_uses_a_broker_that_runs(a_broker: Mosquitto, tmp_path:
         assert len(processes_of(own)) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="no mosquitto")
 def test_told_to_the_demo_starts_mosquitto(tmp_path: Path) -> None:
     """`--mosquitto`: the same with MQTT 5."""

@@ -13,7 +13,7 @@ from gaugecast.model.layers import STATE_PARTS
 from gaugecast.records import Float32
 from support.models import random_model
 
-pytestmark = [pytest.mark.keras, pytest.mark.slow]
+pytestmark = pytest.mark.keras
 STEPS = 10_000
 TOLERANCE = 1e-5
 
@@ -103,7 +103,13 @@ def run_keras(model: Model, x: Float32) -> Float32:
     return np.stack([call(row).numpy()[0, 0] for row in rows])
 
 
-@pytest.mark.parametrize("case", sorted(CASES))
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if number % 5 == 0 else pytest.param(case, marks=pytest.mark.long)
+        for number, case in enumerate(sorted(CASES))
+    ],
+)
 def test_ten_thousand_steps_equal_stateful_keras_layers(case: str) -> None:
     """Every one of 10,000 outputs, state carried all the way, lies within 1e-5 of Keras."""
     model = random_model(**CASES[case], seed=3)

@@ -53,7 +53,7 @@ def run_program(wall: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_bits_are_those_of_a_process_that_may_not_run_what_it_writes() -> None:
     """The service lives under MemoryDenyWriteExecute, a replay from a shell does not; neither says a word on stderr."""
     free, walled = run_program("free"), run_program("walled")

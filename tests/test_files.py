@@ -16,10 +16,9 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError, GaugecastError, ModelError, StorageError
 from gaugecast.files import regular
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.history import fleet_of_csv, read_csv
+from gaugecast.history import fleet_of_file, read_inputs
 from gaugecast.learn.autoencoder.saved import load_detector
 from gaugecast.learn.keras_models.config import read_layers
-from gaugecast.learn.train.sources import Columns, fleet_of_file
 from gaugecast.ledger import LedgerReader
 from gaugecast.model import load_model
 from gaugecast.mqtt.credentials import make_tls_context, read_password
@@ -33,10 +32,9 @@ FLEET = Fleet("tanks", ("plant/{tank}",), "{tank}", (Feature("p"),), period_ns=1
 READERS: dict[str, tuple[str, Callable[[Path], object], type[GaugecastError]]] = {
     "configuration": ("x.toml", lambda path: load_settings(path, {}), ConfigError),
     "training table": ("x.toml", lambda path: read_table(path, "train", Train, {}, None), ConfigError),
-    "csv": ("x.csv", lambda path: list(read_csv(path, FLEET)), ConfigError),
-    "csv without a fleet": ("x.csv", fleet_of_csv, ConfigError),
-    "csv to train on": ("x.csv", lambda path: fleet_of_file(path, Columns()), ConfigError),
-    "parquet": ("x.parquet", lambda path: fleet_of_file(path, Columns()), ConfigError),
+    "csv": ("x.csv", lambda path: list(read_inputs(path, FLEET)), ConfigError),
+    "csv without a fleet": ("x.csv", fleet_of_file, ConfigError),
+    "parquet": ("x.parquet", fleet_of_file, ConfigError),
     "model": ("x.json", load_model, ModelError),
     "model in a folder": ("model.json", lambda path: load_model(path.parent), ModelError),
     "keras model": ("x.keras", read_layers, ModelError),

@@ -9,7 +9,7 @@ import pytest
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.history import fleet_of_csv, parse_time, read_csv
+from gaugecast.history import FileColumns, fleet_of_file, parse_time, read_inputs
 from gaugecast.records import Kind
 
 NOON_NS = 1_735_732_800 * 10**9  # 2025-01-01 12:00 UTC
@@ -31,7 +31,7 @@ def rows_of(path: Path, fleet: Fleet) -> list[tuple[int, tuple[float, ...]]]:
     """(event time, values) of all readings."""
     return [
         (one.at_ns, struct.unpack(f"<{len(fleet.features)}d", one.values))
-        for batch in read_csv(path, fleet)
+        for batch in read_inputs(path, fleet)
         for one in batch
         if one.kind == Kind.READING
     ]
@@ -72,7 +72,7 @@ def test_absent_features_are_empty_cells_and_values_out_of_range(tmp_path: Path)
     """A row with nothing in it is left out; after an incomplete one it is late enough to close its step."""
     path = write(tmp_path, "t,flow,heat\n1,7,1\n2,,1\n3,99,2\n4,nan,\n5,8,3\n")
     fleet = fleet_of(Feature("flow", valid_max=10.0), Feature("heat"))
-    inputs = [one for batch in read_csv(path, fleet) for one in batch]
+    inputs = [one for batch in read_inputs(path, fleet) for one in batch]
     assert [one.kind for one in inputs] == [0, 0, 1, 0, 1, 0]
     assert [round(one.received_at_ns / 1e9, 1) for one in inputs] == [1, 2, 2.5, 3, 3.5, 5]
     flows = [values[0] for _, values in rows_of(path, fleet)]
@@ -82,8 +82,8 @@ def test_absent_features_are_empty_cells_and_values_out_of_range(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("t,heat\n1,2\n", "columns flow expected"),
-        ("when,flow\n1,2\n", "a time column"),
+        ("t,heat\n1,2\n", "expected a column 'flow', found t, heat"),
+        ("when,flow\n1,2\n", "expected a time column"),
         ("t,flow\n1,2\n2,much\n", "line 3: could not convert string to float: 'much'"),
         ("t,flow\n1,2\nyesterday,3\n", "line 3: Invalid isoformat string"),
         ("t,flow\n1,2\n7\n", "line 3"),
@@ -101,8 +101,8 @@ def test_what_is_no_history_is_refused_with_its_place(tmp_path: Path, text: str,
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """With its name."""
-    with pytest.raises(ConfigError, match=r"absent\.csv: a readable CSV file expected"):
-        fleet_of_csv(tmp_path / "absent.csv")
+    with pytest.raises(ConfigError, match=r"absent\.csv: expected a readable file"):
+        fleet_of_file(tmp_path / "absent.csv")
 
 
 def test_a_fleet_is_made_of_the_columns_that_hold_numbers(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_fleet_is_made_of_the_columns_that_hold_numbers(tmp_path: Path) -> Non
     start = datetime.datetime(2025, 1, 1)
     times = [start + datetime.timedelta(minutes=15 * i + (60 if i > 5 else 0)) for i in range(12)]
     lines = [f"{t},{i},{i / 2},on," for i, t in enumerate(times)]
-    fleet = fleet_of_csv(write(tmp_path, "date,flow,heat,state,empty\n" + "\n".join(lines)), horizon=3)
+    fleet = fleet_of_file(write(tmp_path, "date,flow,heat,state,empty\n" + "\n".join(lines)), horizon=3)
     assert [f.name for f in fleet.features] == ["flow", "heat"]
     assert (fleet.period_ns, fleet.horizon, fleet.rows, fleet.name) == (900 * 10**9, 3, "per_feature", "rows")
 
@@ -118,6 +118,28 @@ def test_a_fleet_is_made_of_the_columns_that_hold_numbers(tmp_path: Path) -> Non
 def test_named_columns_make_the_fleet_in_their_order(tmp_path: Path) -> None:
     """And a name that is not there is refused."""
     path = write(tmp_path, "t,a,b,c\n1,1,1,1\n2,2,2,2\n")
-    assert [f.name for f in fleet_of_csv(path, features=("c", "a")).features] == ["c", "a"]
-    with pytest.raises(ConfigError, match="columns d expected, got t, a, b, c"):
-        fleet_of_csv(path, features=("d",))
+    assert [f.name for f in fleet_of_file(path, FileColumns(features=("c", "a"))).features] == ["c", "a"]
+    with pytest.raises(ConfigError, match="expected a column 'd', found t, a, b, c"):
+        fleet_of_file(path, FileColumns(features=("d",)))
+
+
+def test_a_parquet_file_is_read_as_a_csv_is(tmp_path: Path) -> None:
+    """The same fleet and the same inputs; columns that hold no numbers are not forecast."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    seconds = [10, 11, 12, 14]
+    columns = {
+        "time": [datetime.datetime.fromtimestamp(s, datetime.UTC) for s in seconds],
+        "flow": [1.5, None, 3.0, 4.0],
+        "heat": [2, 3, 4, 5],
+        "on": [True, False, True, True],
+        "name": ["a", "b", "c", "d"],
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet")
+    rows = [
+        f"{s},{'' if f is None else f},{h},x" for s, f, h in zip(seconds, columns["flow"], columns["heat"], strict=True)
+    ]
+    text = write(tmp_path, "time,flow,heat,name\n" + "\n".join(rows) + "\n")
+    fleets = [fleet_of_file(path) for path in (tmp_path / "rows.parquet", text)]
+    assert fleets[0] == fleets[1]
+    one, other = ([list(read_inputs(path, fleets[0]))] for path in (tmp_path / "rows.parquet", text))
+    assert one == other

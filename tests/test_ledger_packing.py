@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.ledger import columns, directory, packing
+from gaugecast.ledger.arrays import InputArrays, OutputArrays
+from gaugecast.ledger.blobs import Blobs
 from gaugecast.ledger.packing import BodyColumns, DamagedPart, InputColumns, OutputColumns
 from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.segment import Builder
@@ -51,6 +53,15 @@ def test_outputs_and_bodies_come_back_as_they_were(
     assert by_row(packing.unpack_bodies(packing.pack_bodies(texts), len(bodies))) == bodies
 
 
+@given(row=input_rows, made=output_rows)
+def test_a_lone_row_is_packed_as_one_of_many_would_be(row: tuple[object, ...], made: tuple[object, ...]) -> None:
+    """Two equal rows have one value a column, and differ from one alone in their values alone."""
+    lone, pair = (packing.pack_inputs(InputColumns._make(zip(*[row] * count, strict=True))) for count in (1, 2))
+    assert by_row(packing.unpack_inputs(lone, 1)) * 2 == by_row(packing.unpack_inputs(pair, 2))
+    lone, pair = (packing.pack_outputs(OutputColumns._make(zip(*[made] * count, strict=True))) for count in (1, 2))
+    assert by_row(packing.unpack_outputs(lone, 1)) * 2 == by_row(packing.unpack_outputs(pair, 2))
+
+
 @given(text=st.binary(max_size=400), data=st.data())
 def test_a_part_with_a_flipped_bit_is_damaged(text: bytes, data: st.DataObject) -> None:
     """Whichever bit it is; a part that is cut short, too."""
@@ -83,13 +94,54 @@ def test_numbers_come_back_to_the_bit(column: list[float]) -> None:
 @given(column=st.lists(_blob, min_size=1, max_size=20))
 def test_blobs_come_back_whatever_their_lengths(column: list[bytes]) -> None:
     """Of one length, of some, of many."""
-    assert columns.decode_blobs(columns.encode_blobs(column), len(column)) == column
+    blobs = Blobs.of(column)
+    assert blobs.to_list() == column
+    assert columns.decode_blobs(columns.encode_blobs(blobs), len(column)).to_list() == column
 
 
-def test_decimals_of_a_sensor_take_little() -> None:
-    """Two bytes a number, where its bits would take eight."""
-    values = np.round(np.random.default_rng(1).normal(20.0, 1.0, 2048), 2)
-    assert len(columns.encode_floats(values)) < 2.1 * 2048
+@given(column=st.lists(_blob, min_size=1, max_size=20), data=st.data())
+def test_blobs_are_taken_and_joined_as_a_list_would_be(column: list[bytes], data: st.DataObject) -> None:
+    """Of one length or of many; by places and by slices."""
+    places = data.draw(st.lists(st.integers(0, len(column) - 1)))
+    blobs = Blobs.of(column)
+    assert blobs.take(np.array(places, np.int64)).to_list() == [column[i] for i in places]
+    assert blobs.take(slice(None, None, -1)).to_list() == column[::-1]
+    assert Blobs.joined([blobs, blobs.take(slice(3)), Blobs.of([])]).to_list() == column + column[:3]
+
+
+def test_blobs_are_a_table_of_floats() -> None:
+    """Rows of an earlier, narrower configuration end in NaNs."""
+    rows = [struct.pack("<2d", 1.0, 2.0), struct.pack("<d", 3.0), b""]
+    assert Blobs.of(rows[:1] * 2).table().tolist() == [[1.0, 2.0]] * 2
+    assert np.array_equal(Blobs.of(rows).table(), [[1.0, 2.0], [3.0, np.nan], [np.nan] * 2], equal_nan=True)
+    assert Blobs.of(rows[2:]).table().shape == (1, 0)
+
+
+@given(inputs=st.lists(input_rows, min_size=1, max_size=6), outputs=st.lists(output_rows, min_size=1, max_size=6))
+def test_arrays_have_what_commits_write(inputs: list[tuple[object, ...]], outputs: list[tuple[object, ...]]) -> None:
+    """Whether they are made of a part or of its columns, and joined one after another."""
+    table, made = InputColumns._make(zip(*inputs, strict=True)), OutputColumns._make(zip(*outputs, strict=True))
+    arrays = InputArrays.unpacked(packing.pack_inputs(table), len(inputs))
+    assert array_rows(InputArrays.joined([arrays, InputArrays.of(table)])) == array_rows(arrays) * 2
+    assert [row[:7] + row[8:] for row in array_rows(arrays)] == inputs
+    whole = OutputArrays.unpacked(packing.pack_outputs(made), len(outputs))
+    assert array_rows(OutputArrays.joined([whole, OutputArrays.of(made)])) == array_rows(whole) * 2 == outputs * 2
+
+
+def array_rows(arrays: InputArrays | OutputArrays) -> list[tuple[object, ...]]:
+    """Rows, to be compared."""
+    columns = (c.to_list() if isinstance(c, Blobs) else c.tolist() if isinstance(c, np.ndarray) else c for c in arrays)
+    return list(zip(*columns, strict=True))
+
+
+@given(deliveries=st.lists(st.integers(0, (1 << 64) - 1) | _int64, min_size=1, max_size=4))
+def test_deliveries_of_all_64_bits_are_told_from_negative_ones(deliveries: list[int]) -> None:
+    """Arrays have no integers of 65 bits: a flag says how they are meant."""
+    same_sign = [one for one in deliveries if (one < 0) == (deliveries[0] < 0)]
+    rows = [(0, 0, 1, 5, 5, 5, one, 0, b"", "", "") for one in same_sign]
+    arrays = InputArrays.unpacked(packing.pack_inputs(InputColumns._make(zip(*rows, strict=True))), len(rows))
+    found = zip(arrays.deliveries.tolist(), arrays.wide.tolist(), strict=True)
+    assert [one + (flag << 64) for one, flag in found] == same_sign
 
 
 @settings(max_examples=40, deadline=None)
@@ -111,13 +163,13 @@ def test_a_segment_has_every_row_once_under_its_number(
         if few_streams:
             inputs = [(*row[:2], 1 + i % 2, *row[3:]) for i, row in enumerate(inputs)]
         first = 1000 + builder.inputs
-        builder.add_inputs(InputColumns._make(zip(*inputs, strict=True)))
+        builder.add_inputs(InputArrays.of(InputColumns._make(zip(*inputs, strict=True))))
         expected_inputs += inputs
         if outputs:
-            builder.add_outputs(OutputColumns._make(zip(*outputs, strict=True)), first_seq=first)
+            builder.add_outputs(OutputArrays.of(OutputColumns._make(zip(*outputs, strict=True))), first_seq=first)
             expected_outputs += [(row[0], first + row[1], *row[2:]) for row in outputs]  # type: ignore[operator]
-    made = dict(builder.pieces())
-    found = directory.Directory.unpack(builder.directory().pack(), 1000, 70)
+    made = dict(one for one in builder.pieces() if one is not None)
+    found = directory.Directory(builder.directory(), 1000, 70)
     numbered: dict[int, tuple[object, ...]] = {}
     said: dict[int, tuple[object, ...]] = {}
     for number, part in made.items():
@@ -125,11 +177,11 @@ def test_a_segment_has_every_row_once_under_its_number(
             piece = InputPiece(part, found, number)
             numbered |= zip(piece.rows.tolist(), by_row(piece.columns()), strict=True)
         else:
-            outs = OutputPiece.unpack(part, found, number)
+            outs = OutputPiece(part, found, number)
             rows = zip(
-                outs.kinds.tolist(), outs.seqs.tolist(), outs.stream_ids.tolist(), outs.steps.tolist(),
-                outs.forecasts, outs.body_crcs.tolist(), strict=True,
+                outs.kinds().tolist(), outs.seqs().tolist(), outs.stream_ids().tolist(), outs.steps().tolist(),
+                outs.forecasts().to_list(), outs.body_crcs().tolist(), strict=True,
             )  # fmt: skip
-            said |= zip(outs.positions.tolist(), rows, strict=True)
+            said |= zip(outs.positions().tolist(), rows, strict=True)
     assert numbered == dict(enumerate(expected_inputs))
     assert said == dict(enumerate(expected_outputs, 70))

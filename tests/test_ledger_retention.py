@@ -183,7 +183,7 @@ def test_streams_parked_for_longer_than_history_are_forgotten(tmp_path: Path) ->
     ledger.commit(Commit([reading(0)], [0], [], parked=[Parked("tanks", "old", b"1")]))
     ledger.commit(Commit([reading(50)], [0], [], parked=[Parked("tanks", "young", b"2")]))
     ledger.commit(Commit([reading(55)], [0], []))
-    ledger.prune(0)
+    prune_all(ledger, 0)
     assert ledger.parked_count() == 1
     assert (ledger.parked_state("tanks", "old"), ledger.parked_state("tanks", "young")) == (None, b"2")
     ledger.close()

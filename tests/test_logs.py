@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from gaugecast import logs
-from gaugecast.errors import ConfigError
+from gaugecast.errors import WrongUse
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_levels_below_the_wanted_are_not_written() -> None:
     stream, log = written("plain", "warning")
     log.info("chatter")
     assert stream.getvalue() == ""
-    with pytest.raises(ConfigError, match="expected a log level of critical, error"):
+    with pytest.raises(WrongUse, match="--log-level: expected one of critical, error"):
         logs.configure("loud")
 
 
@@ -159,3 +159,26 @@ def test_by_default_the_log_goes_to_stderr(monkeypatch: pytest.MonkeyPatch) -> N
     logs.configure()
     logs.get("loop").info("turning")
     assert "loop: turning" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["a", "b"], "a, b"),
+        ({"b": None, "a": True}, "b: null, a: True"),
+        ((), ""),
+        ({"y", "x"}, "x, y"),
+        (None, "null"),
+    ],
+)
+def test_values_are_written_as_people_write_them(value: object, words: str) -> None:
+    """No brackets and quotes of Python's in a line that is read by everybody."""
+    stream, log = written("plain")
+    log.info("reload waits for a restart", keys=value)
+    assert stream.getvalue().partition("keys=")[2].strip().strip('"') == words.replace("True", "true")
+
+
+def test_a_format_that_there_is_not_is_refused() -> None:
+    """With those that there are."""
+    with pytest.raises(WrongUse, match="--log-format: expected auto, plain, journal, json, got 'xml'"):
+        logs.configure("info", "xml")

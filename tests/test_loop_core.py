@@ -230,3 +230,33 @@ def test_the_next_process_lets_go_of_what_a_fleet_read_that_left_while_the_broke
     plant.begin((TANKS,))
     assert plant.broker.accept("level/a", b"{}").lost, "nobody listens to it"
     assert not plant.broker.accept("tank/a", b"{}").lost
+
+
+def test_as_much_is_sealed_as_comes_and_a_quiet_round_seals_a_little(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a second would not keep up: the ledger would grow past `keep_gb` for ever."""
+    core, calls = plant.life.core, 0
+
+    def prune(_floor_seq: int) -> int:
+        nonlocal calls
+        calls += 1
+        return 16
+
+    monkeypatch.setattr(core.ledger, "prune", prune)
+    plant.clock.advance(11.0)
+    plant.turn()
+    assert calls == 1
+    for tank in range(20):
+        plant.say(f"level/{tank}", t=T0 / 1e9, v=1.0)
+    for _ in range(9):
+        taken, called = len(plant.journal.inputs), calls
+        plant.turn()
+        assert calls - called == max(1, -((taken - len(plant.journal.inputs)) * 6 // 16))
+    assert len(readings_of(plant, "levels")) == 20
+    monkeypatch.setattr(core.ledger, "prune", lambda _: 0)
+    plant.turn()
+    monkeypatch.setattr(core.ledger, "prune", prune)
+    called = calls
+    plant.turn(3)
+    assert calls == called, "nothing was left to do: it is looked after again in ten seconds"

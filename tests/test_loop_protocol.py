@@ -116,6 +116,8 @@ def test_a_reading_is_acked_and_its_forecast_heard_and_confirmed(scene: Scene) -
 @pytest.mark.parametrize(("failure", "reason"), [("full", "storage_full"), ("busy", "storage_busy")])
 def test_while_there_is_no_room_nothing_is_read_or_acked(scene: Scene, failure: str, reason: str) -> None:
     """The batch is held and tried again as it is; then everything goes on, and nothing was stepped twice."""
+    scene.turn()  # takes the configuration, in several parts
+    before = scene.points.order.count("advance:before") - scene.points.order.count("commit:after")
     setattr(scene.points, failure, 3)
     first = scene.say(1)
     scene.turn()
@@ -125,7 +127,7 @@ def test_while_there_is_no_room_nothing_is_read_or_acked(scene: Scene, failure: 
         assert scene.life.core.loop.degraded == {reason}
         assert scene.life.core.loop.holding
         assert not first.acked
-    assert scene.points.order.count("advance:before") == scene.points.order.count("commit:after") + 1
+    assert scene.points.order.count("advance:before") - scene.points.order.count("commit:after") == before + 1
     scene.turn(4)
     assert first.acked
     assert second.acked

@@ -85,7 +85,9 @@ def full_status(fleets: int = 1) -> Status:
         recovered=1.0,
         broker=BrokerStatus(connected=True, dropped_total=7),
         publishing=PublishingStatus(connected=True, refused_rows=1),
-        storage=StorageStatus(quarantine_rows=2, checkpoint_age_s=3.0, ledger_bytes=4096, disk_free_bytes=10**9),
+        storage=StorageStatus(
+            quarantine_rows=2, checkpoint_age_s=3.0, backup_age_s=60.0, ledger_bytes=4096, disk_free_bytes=10**9
+        ),
         degraded=["lag"],
     )
 

@@ -253,9 +253,9 @@ def test_passwords_come_from_files_and_systemd_credentials(tmp_path: Path, monke
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert read_password(Mqtt(password_file=Path("mqtt"))) == "s3cret é"
     assert read_password(Mqtt()) is None
-    with pytest.raises(ConfigError, match=r"mqtt\.password_file"):
+    with pytest.raises(ConfigError, match=r"\[mqtt\] password_file"):
         Link(Mqtt(password_file=tmp_path / "absent"), [])
-    with pytest.raises(ConfigError, match=r"mqtt\.tls"):
+    with pytest.raises(ConfigError, match=r"\[mqtt\.tls\]"):
         Link(Mqtt(tls=Tls(ca=tmp_path / "absent")), [])
 
 
@@ -290,7 +290,7 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
     assert [flag & 4 for flag in flags] == [0, 4]  # will
     assert b"gaugecast/status" not in hears
-    assert b"gaugecast/status" in speaks
+    assert b"gaugecast/status-me" in speaks
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 

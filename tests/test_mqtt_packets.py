@@ -112,6 +112,28 @@ def test_failing_pubacks_keep_their_reason_code() -> None:
     assert inbound.acks == [(1, 0), (2, 0x87), (3, 0x97)]
 
 
+@given(
+    acks=st.lists(st.tuples(st.integers(1, 65535), st.sampled_from([None, None, None, 0, 0x87])), max_size=30),
+    other=st.integers(0, 30),
+    cuts=st.lists(st.integers(0, 150), max_size=4),
+)
+def test_pubacks_in_a_row_are_taken_one_and_all(
+    acks: list[tuple[int, int | None]], other: int, cuts: list[int]
+) -> None:
+    """Whether they say a reason or not, wherever another packet stands between them or the stream is cut."""
+    written = [
+        bytes([0x40, 2 + (reason is not None)]) + mid.to_bytes(2, "big") + bytes([] if reason is None else [reason])
+        for mid, reason in acks
+    ]
+    stream = b"".join([*written[:other], b"\xd0\x00", *written[other:]])
+    inbound, begin = Inbound(1, v5=True), 0
+    for end in sorted(cut % (len(stream) + 1) for cut in [*cuts, len(stream)]):
+        inbound.take(stream[begin:end])
+        begin = end
+    assert inbound.acks == [(mid, reason or 0) for mid, reason in acks]
+    assert inbound.control == [b"\xd0\x00"]
+
+
 def test_acks_are_puback_or_pubrec() -> None:
     """The four bytes of 3.4 and 3.5."""
     assert write_ack(Message("t", b"", 1, False, False, 0x1234, 1)) == b"\x40\x02\x12\x34"

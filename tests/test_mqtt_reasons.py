@@ -9,7 +9,9 @@ import pytest
 from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.errors import SessionTaken
 from gaugecast.mqtt import Link
+from gaugecast.mqtt.causes import explain_refusal
 from gaugecast.mqtt.reasons import CONNACK, DISCONNECT, PUBACK, SUBACK, name_reason
+from gaugecast.mqtt.role import SUBSCRIBING
 from support.scripted_broker import CONNACK_V5, ScriptedBroker
 
 CONNACK_3_1_1 = b"\x20\x02\x00\x00"
@@ -129,7 +131,8 @@ def test_each_code_of_connack(broker: ScriptedBroker, make_link: Callable[..., L
     )
     turn_until(link, lambda: link.subscriber.counters.failed_dials_total)
     named = name_reason(code, CONNACK, v5=protocol == "5")
-    assert link.subscriber.last_error == f"the broker refused the connection: {named}"
+    mend = explain_refusal(code, Mqtt.model_validate({"protocol": protocol}), SUBSCRIBING, password_sent=False)
+    assert link.subscriber.last_error == f"the broker refused the connection: {named}{mend}"
     assert not link.subscriber.connected
 
 

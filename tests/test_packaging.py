@@ -50,7 +50,6 @@ def test_the_package_under_test_is_the_installed_one() -> None:
         assert "site-packages" in package.__file__
 
 
-@pytest.mark.slow
 def test_the_wheel_carries_code_schema_model_and_licence_and_nothing_else(wheel: Path) -> None:
     """Two packages, each file of the tree in it once, no tests, no caches."""
     with zipfile.ZipFile(wheel) as archive:
@@ -93,7 +92,6 @@ def test_the_list_for_gateways_is_ours_without_tensorflow() -> None:
     assert edge == sorted(one for one in PROJECT["dependencies"] if not one.startswith("tensorflow"))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_a_gateway_without_tensorflow_forecasts_with_a_trained_model(wheel: Path, tmp_path: Path) -> None:
     """A clean environment with that list and the wheel alone: no TensorFlow, and forecasts with the model's version."""

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature
-from gaugecast.payloads import Decoder
+from gaugecast.payloads import Decoder, careful, identity, plain
+from gaugecast.records import Message
 from support.payloads import (
     FEATURES,
     NOW_NS,
@@ -202,3 +203,21 @@ def test_a_batch_says_what_its_messages_say_one_by_one(batch: list[tuple[bytes, 
     count = len(together.inputs)
     assert count + together.not_ours.total() >= most or together.messages == len(messages)
     assert count - len(read[-1].inputs if read else ()) < most
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_a_message_is_hashed_once_however_many_readings_it_has(monkeypatch: pytest.MonkeyPatch, odd: bool) -> None:
+    """Also where the careful reader takes it; both give a reading the same name."""
+    hashed: list[bytes] = []
+    real = identity.delivery_hash
+
+    def count(message: Message) -> int:
+        hashed.append(message.payload)
+        return real(message)
+
+    for module in (plain, careful):
+        monkeypatch.setattr(module, "delivery_hash", count)
+    array = [{"pressure": 1}] * 50 + ([{"pressure": "odd"}] if odd else [])
+    inputs = decode(array, FLEETS["untimed"]).inputs
+    assert len(hashed) == 1
+    assert len({one.delivery for one in inputs[:50]}) == 50

@@ -274,3 +274,46 @@ def test_a_promotion_without_a_shadow_changes_nothing() -> None:
     assert in_force.version == model.manifest.version
     pipeline.advance([Order(events.ShadowPromoted("x"), "boilers").stamped(T0)])
     assert list(pipeline.parts) == ["tanks"]
+
+
+def test_a_lineage_is_named_from_its_event_on_wherever_the_batch_ends() -> None:
+    """Also within one batch: what was said before it does not name it."""
+    begun = Order(events.LineageBegun("0a0b0c0d")).stamped(T0)
+    rows = [
+        reading(0, 1.0),
+        begun,
+        reading(1, 1.0),
+        Order.configuring(fleet_of("p", horizon=2)).stamped(T0),
+        reading(2, 1.0),
+    ]
+    for size in (1, 2, len(rows)):
+        made = messages_of(feed(pipeline_of(fleet_of("p")), rows, size))
+        assert [m.get("lineage") for m in made] == [None, "0a0b0c0d", "0a0b0c0d"]
+
+
+def test_a_stream_goes_on_under_another_id_with_all_that_is_known_of_it() -> None:
+    """Its next forecast is what it would have been; the old id begins anew, and no step number comes twice."""
+    fleet = fleet_of("p")
+    renamed = Order(events.StreamRenamed("b"), "tanks", "a").stamped(T0)
+    plain = messages_of(
+        feed(pipeline_of(fleet, models=[model_for(fleet)]), [reading(i, 1.0 + i % 3) for i in range(6)])
+    )
+    pipeline = pipeline_of(fleet, models=[model_for(fleet)])
+    feed(pipeline, [reading(i, 1.0 + i % 3) for i in range(5)])
+    made = messages_of(feed(pipeline, [renamed, reading(5, 1.0 + 5 % 3, stream="b"), reading(6, 1.0), renamed]))
+
+    assert [(m["stream"], m["step"]) for m in made] == [("b", 6), ("a", 6)]
+    assert (made[0]["forecast"], made[0]["predicted"]) == (plain[5]["forecast"], plain[5]["predicted"])
+    assert "warming" in made[1]["quality"]
+    assert sorted(pipeline.parts["tanks"].table.slots) == ["a", "b"], "one that is there is never overwritten"
+
+
+def test_a_stream_that_is_forgotten_leaves_its_step_number() -> None:
+    """Nothing else: it begins anew if it ever speaks again, and counts on."""
+    pipeline = pipeline_of(fleet_of("p"))
+    forgotten = Order(events.StreamForgotten(), "tanks", "a").stamped(T0)
+    feed(pipeline, [reading(0, 1.0), reading(1, 1.0), forgotten])
+    assert len(pipeline.parts["tanks"].table) == 0
+    feed(pipeline, [forgotten])
+    (back,) = messages_of(feed(pipeline, [reading(2, 1.0)]))
+    assert (back["step"], back["predicted"]) == (3, {"p": None})

@@ -23,7 +23,7 @@ from zlib import crc32
 import pytest
 
 from gaugecast.engine.selftest import fingerprint
-from gaugecast.events import SessionLost, StreamUnparked
+from gaugecast.events import LineageBegun, SessionLost, StreamUnparked
 from gaugecast.ledger.reader import LedgerReader
 from support.daemon import DaemonProcess, run_command
 from support.mosquitto import Heard, Mosquitto, RawClient, run_mosquitto, wait_until
@@ -211,6 +211,7 @@ def test_a_daemon_goes_on_where_the_recorded_one_was_killed(tmp_path: Path, brok
     assert [(one.topic, one.payload) for one in first] == [
         (row.topic, said.body) for row, said in zip(pending, recorded()[-UNCONFIRMED:], strict=True)
     ]
-    assert told == {SessionLost, StreamUnparked}, "expected no new configuration"
+    assert told == {LineageBegun, SessionLost, StreamUnparked}, "expected no new configuration"
+    assert len({json.loads(message)["lineage"] for message in later}) == 1
     check_steps(later)
     check_replay(daemon, later)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,23 +13,29 @@ from typing import Any
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from gaugecast import events
+from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.control import (
     SOCKET_NAME,
+    Forget,
     HandOver,
     LearnerReport,
     ModelsQuery,
     Promote,
+    Rename,
     Reset,
     RollBack,
     StatusQuery,
     StreamsQuery,
     call,
 )
-from gaugecast.errors import CommandRefused, ConfigError, StorageError
-from gaugecast.history import read_csv
-from gaugecast.records import Output
+from gaugecast.errors import CommandRefused, ConfigError, StorageError, WrongUse
+from gaugecast.history import FileColumns, read_inputs
+from gaugecast.ledger import Ledger
+from gaugecast.records import Commit, Order, Output, Verdict
 from gaugecast.service.daemon import Daemon
 from gaugecast.service.replaying import fleet_called, replay_inputs, replay_ledger
 from gaugecast.status import Status
@@ -167,6 +175,63 @@ def test_a_daemon_forecasts_answers_and_leaves_what_replays(
         replay_ledger(one.state, one.daemon.settings.loop, at=-1)
 
 
+def test_streams_are_renamed_forgotten_and_exported(tmp_path: Path, broker: Mosquitto, world: RawClient) -> None:
+    """By command while it runs; steps go on, (stream, lineage, step) is never given twice, and all of it replays."""
+    with running(tmp_path, broker) as one:
+        say(world, "plant/a", 0, 5, level=float)
+        say(world, "plant/b", 0, 5, level=float)
+        settled(world, "tanks", 10)
+        one.ask(Rename(fleet="tanks", stream="a", to="east"))
+        one.ask(Forget(fleet="tanks", stream="b"))
+        for request, why in (
+            (Rename(fleet="tanks", stream="gone", to="x"), "has no stream 'gone'"),
+            (Rename(fleet="tanks", stream="east", to="east"), "has a stream 'east' already"),
+            (Rename(fleet="tanks", stream="east", to="a+b"), "could not be published"),
+            (Forget(fleet="tanks", stream="b"), "has no stream 'b'"),
+        ):
+            with pytest.raises(CommandRefused, match=re.escape(why)):
+                one.ask(request)
+        wait_until(lambda: one.ask(StreamsQuery())["total"] == 1, what="one stream")
+        say(world, "plant/east", 5, 3, level=float)
+        say(world, "plant/b", 5, 3, level=float)
+        said = settled(world, "tanks", 16)
+        assert show_stream(one) == ["east", "b"]
+    steps = {name: [m["step"] for m in said if m["stream"] == name] for name in ("a", "b", "east")}
+    assert steps == {"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5, 6, 7, 8], "east": [6, 7, 8]}
+    assert len({m["lineage"] for m in said}) == 1
+    assert replay_ledger(one.state, one.daemon.settings.loop).differing == 0
+    check_export(one, said)
+
+
+def show_stream(one: Running) -> list[str]:
+    """The streams that are listed, after one of them was shown with its past."""
+    shown = CliRunner().invoke(app, ["streams", "show", "east", "-c", str(one.path), "--json"])
+    (past,) = json.loads(shown.stdout)["past"]
+    assert (past["observed"], past["expected"][1:]) == ([5.0, 6.0, 7.0], [5.0, 6.0])
+    listed = json.loads(CliRunner().invoke(app, ["streams", "list", "-c", str(one.path), "--json"]).stdout)
+    refused = CliRunner().invoke(app, ["streams", "show", "none", "-c", str(one.path)])
+    assert isinstance(refused.exception, WrongUse)
+    picture = CliRunner().invoke(app, ["streams", "show", "east", "-c", str(one.path)], env={"COLUMNS": "80"})
+    assert max(map(len, picture.stdout.splitlines())) <= 80
+    return sorted((row["stream"] for row in listed), reverse=True)
+
+
+def check_export(one: Running, said: list[dict[str, Any]]) -> None:
+    """A row for each message, with what it said; a file of another kind is refused."""
+    out = one.path.with_name("out.csv")
+    assert CliRunner().invoke(app, ["export", "-c", str(one.path), "-o", str(out), "--match", "east"]).exit_code == 0
+    rows = list(csv.DictReader(out.open()))
+    messages = [m for m in said if m["stream"] == "east"]
+    assert [(int(r["step"]), float(r["observed"]), r["lineage"]) for r in rows] == [
+        (m["step"], m["observed"]["level"], m["lineage"]) for m in messages
+    ]
+    assert rows[0]["time"] == "2023-11-14T22:13:25.000000Z"
+    late = CliRunner().invoke(app, ["export", "-c", str(one.path), "--from", rows[-1]["time"], "--match", "east"])
+    assert len(late.stdout.splitlines()) == 2
+    refused = CliRunner().invoke(app, ["export", "-c", str(one.path), "-o", "x.xlsx"])
+    assert isinstance(refused.exception, WrongUse)
+
+
 def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
     tmp_path: Path, broker: Mosquitto, world: RawClient
 ) -> None:
@@ -182,6 +247,7 @@ def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
         one.ask(HandOver(fleet="tanks", version=version, reason="asked"))
         roles = lambda: one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]  # noqa: E731
         wait_until(lambda: "shadow" in roles(), what="a model in shadow")
+        assert roles()["shadow"]["skill"] is None, "expected no skill of what was not scored, rather than 0"
         say(world, "plant/b", 0, 30, level=lambda i: 3.0 + i % 4)
         settled(world, "tanks", 30)
         one.ask(Promote(fleet="tanks"))
@@ -213,8 +279,8 @@ def test_a_reload_brings_a_fleet_and_a_broken_file_changes_nothing(
         assert (left.received, left.stepped, left.forecasts) == (3, 3, 3)
 
 
-def test_a_file_of_readings_is_forecast_by_the_model_in_the_store(tmp_path: Path, broker: Mosquitto) -> None:
-    """`replay --csv`: through a pipeline of its own, the daemon's ledger untouched."""
+def test_a_file_of_readings_is_forecast_by_the_model_in_force(tmp_path: Path, broker: Mosquitto) -> None:
+    """`replay --csv`: not by the one that was imported last; through a pipeline of its own."""
     with running(tmp_path, broker) as one:
         settings = one.daemon.settings
     fleet = fleet_called(resolve_fleets(settings), None)
@@ -222,8 +288,18 @@ def test_a_file_of_readings_is_forecast_by_the_model_in_the_store(tmp_path: Path
         fleet_called((fleet,), "ships")
     file = tmp_path / "past.csv"
     file.write_text("time,level\n" + "".join(f"{T0 + i},{3 + i % 4}\n" for i in range(12)))
-    ModelStore(one.state).add("tanks", random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=1))
-    made: list[Output] = []
-    pipeline = replay_inputs(settings, fleet, read_csv(file, fleet, time_column="time"), each=made.append)
-    assert len(made) == 12
-    assert pipeline.parts["tanks"].in_force is not None
+    store, versions = ModelStore(one.state), []
+    for seed in (1, 2, 3):
+        model = random_model("tanks", [("level", "forecast")], fleet.rows, units=(4,), seed=seed)
+        versions.append(store.add("tanks", model))
+    found: list[str] = []
+    for event in (None, events.ModelInstalled("in_force", versions[0]), events.ShadowPromoted(versions[1])):
+        if event is not None:
+            ledger = Ledger.open(one.state, settings.storage)
+            ledger.commit(Commit([Order(event, "tanks").stamped(T0 * 10**9)], [Verdict.NONE], []))
+            ledger.close()
+        made: list[Output] = []
+        part = replay_inputs(settings, fleet, read_inputs(file, fleet, FileColumns("time")), each=made.append)
+        assert len(made) == 12
+        found.append("" if part.in_force is None else part.in_force.version)
+    assert found == ["", versions[0], versions[1]]

@@ -15,6 +15,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.config import load_settings
+from gaugecast.ledger.damage import Damaged
 from gaugecast.ledger.store import Ledger
 from gaugecast.metrics import Metrics
 from gaugecast.mqtt.facts import SenderCounters, SubscriberCounters
@@ -165,6 +166,18 @@ def test_checkpoints_that_fail_are_told_with_the_reason(scene: Scene) -> None:
     assert (storage.checkpoint_failures_total, storage.checkpoint_failure) == (2, "no space left")
     assert (storage.wal_copy_failures_total, storage.wal_failure) == (1, "disk I/O error")
     assert scene.look().degraded == ["checkpoint"]
+
+
+def test_damage_in_the_ledger_is_told_while_it_is_there_and_counted(scene: Scene) -> None:
+    """Whoever found it; once its rows are pruned the daemon is well again."""
+    assert scene.look().degraded == []
+    scene.ledger.damages.note(Damaged(1, 9, "checksum"))
+    status = scene.look()
+    assert (status.degraded, status.storage.damaged_total, status.ready) == (["damaged"], 1, True)
+    assert "inputs 1…9 are damaged" in str(status.storage.damage)
+    scene.ledger.damages.forget(10)
+    status = scene.look()
+    assert (status.degraded, status.storage.damaged_total, status.storage.damage) == ([], 1, None)
 
 
 # -- counts

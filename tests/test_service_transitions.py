@@ -145,6 +145,16 @@ def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     assert "no space left" in events(lines)[2]
 
 
+def test_damage_says_where_each_time_more_is_found(lines: io.StringIO) -> None:
+    """The runbook sends people to it."""
+    diary = TransitionLog()
+    for total in (0, 1, 1, 2):
+        diary.look(storage(damaged_total=total, damage=f"place {total}" if total else None))
+    told = [line for line in events(lines) if "ledger damaged" in line]
+    assert ["place 1" in told[0], "place 2" in told[1]] == [True, True]
+    assert len(told) == 2
+
+
 def test_a_log_that_cannot_be_copied_is_told_ever_more_rarely(lines: io.StringIO) -> None:
     """It is tried each second: a line at the first, second, fourth, … failure, with the reason."""
     diary = TransitionLog()

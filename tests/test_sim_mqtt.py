@@ -104,6 +104,21 @@ def test_packet_ids_wrap_without_harm(broker: Mosquitto) -> None:
     assert generator.run().acked == 70_000
 
 
+def test_a_closed_loop_sends_no_more_than_it_is_allowed(broker: Mosquitto) -> None:
+    """Whoever listens allows ten more messages than have come back: never more are under way, and all come."""
+    plan = LoadPlan(3, START_NS, topic="loop/{stream}", qos=1)
+    ahead = []
+    with Sink(HOST, broker.port, ["loop/#"], qos=1) as sink:
+
+        def allowed() -> int:
+            ahead.append(generator.sent - sink.count)
+            return sink.count + 10
+
+        generator = LoadGenerator(HOST, broker.port, plan, count=500, upto=allowed)
+        assert generator.run().acked == 500
+    assert max(ahead) == 10
+
+
 def test_load_can_be_stopped_and_taken_up_again(broker: Mosquitto) -> None:
     """Two runs, the second from where the first was stopped: a subscriber sees one unbroken sequence."""
     plan = LoadPlan(7, START_NS, topic="again/{stream}", qos=1)

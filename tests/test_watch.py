@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaugecast.cli.watch import Trails, ask_streams, render_streams
+from gaugecast.cli.watch import ask_streams, json_of, line_of, tell_steps, turn_page
+from gaugecast.cli.watch_screen import MARKS, Trails, render_streams, rows_within, whole_streams
 from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
 from gaugecast.status import FleetStatus, Status
@@ -38,18 +42,21 @@ def answer(*rows: StreamRow, total: int = 1, status: Status = STATUS) -> Streams
     return StreamsAnswer(rows=list(rows), total=total, status=status)
 
 
-def line_of(text: str, word: str) -> str:
+def line_with(text: str, word: str) -> str:
     """The one line that has `word`."""
     [line] = [line for line in text.splitlines() if word in line]
     return line
 
 
 def test_a_row_shows_what_came_beside_what_was_expected() -> None:
-    """Observed, forecast, residual with its sign, unit, skill and the stream's name on one line."""
+    """Observed − expected is the residual as the eye computes it; then unit, what is next, skill."""
     trails = Trails()
     trails.update([tank()])
-    line = line_of(screen(render_streams(answer(tank()), trails)), "hall/tank-1")
-    assert line.split()[:8] == ["●", "hall/tank-1", "pressure", "1.500", "1.548", "+0.0100", "bar", "62"]
+    line = line_with(screen(render_streams(answer(tank()), trails)), "hall/tank-1")
+    figures = ["1.500", "1.490", "+0.0100", "bar", "1.548", "62"]
+    assert line.split()[:9] == ["●", "hall/tank-1", "pressure", *figures]
+    observed, expected, residual = (float(figure.replace("−", "-")) for figure in figures[:3])
+    assert observed - expected == pytest.approx(residual)
 
 
 def test_a_stream_is_named_once_for_its_features() -> None:
@@ -57,22 +64,25 @@ def test_a_stream_is_named_once_for_its_features() -> None:
     rows = [tank(), tank(feature="temperature", unit="°C"), tank(number=2)]
     text = screen(render_streams(answer(*rows, total=2), Trails()))
     assert text.count("hall/tank-1") == 1
-    assert not line_of(text, "temperature").startswith("●")
-    assert line_of(text, "hall/tank-2").startswith("●")
+    assert not line_with(text, "temperature").startswith("●")
+    assert line_with(text, "hall/tank-2").startswith("●")
 
 
 @pytest.mark.parametrize(
-    ("quality", "dot"), [([], "●"), (["warming"], "◐"), (["fallback", "partial"], "◐"), (["stale", "bridged"], "○")]
+    ("quality", "dot"),
+    [([], "●"), (["warming"], "w"), (["fallback", "partial"], "p"), (["stale", "bridged"], "○"), (["fallback"], "f")],
 )
 def test_the_dot_says_whether_to_trust_the_stream(quality: list[str], dot: str) -> None:
-    """Sure, unsure and silent streams differ by shape, not by colour alone."""
-    assert line_of(screen(render_streams(answer(tank(quality=quality)), Trails())), "hall/tank-1")[0] == dot
+    """Every flag has a mark of its own, which the legend explains; of several flags the weightiest is shown."""
+    text = screen(render_streams(answer(tank()), Trails()))
+    assert all(f"{mark} {flag or 'sure'}" in text for flag, (mark, _) in MARKS.items())
+    assert line_with(screen(render_streams(answer(tank(quality=quality)), Trails())), "hall/tank-1")[0] == dot
 
 
 def test_what_is_not_known_is_a_dash() -> None:
-    """A stream that has just begun has no residual and no skill."""
+    """A stream that has just begun has nothing expected, no residual and no skill."""
     row = tank(predicted=None, skill=None, forecast=None)
-    assert line_of(screen(render_streams(answer(row), Trails())), "hall/tank-1").count("–") == 4
+    assert line_with(screen(render_streams(answer(row), Trails())), "hall/tank-1").count("–") == 5
 
 
 def test_the_trend_grows_with_steps_not_with_looks() -> None:
@@ -81,7 +91,7 @@ def test_the_trend_grows_with_steps_not_with_looks() -> None:
     for step in (0, 0, 1, 1, 2):
         trails.update([tank(step)])
     assert trails.observed(tank()) == [tank(step).observed for step in range(3)]
-    trend = line_of(screen(render_streams(answer(tank(2)), trails)), "hall/tank-1").split()[-1]
+    trend = line_with(screen(render_streams(answer(tank(2)), trails)), "hall/tank-1").split()[-1]
     assert len(trend) == 4
 
 
@@ -136,7 +146,7 @@ def test_a_daemon_that_went_away_leaves_its_last_rows_and_the_reason() -> None:
     stream=st.text(min_size=1, max_size=80),
     feature=st.text(min_size=1, max_size=40),
     value=st.one_of(st.none(), st.floats()),
-    width=st.integers(80, 200),
+    width=st.integers(60, 200),
 )
 def test_no_content_breaks_the_frame(stream: str, feature: str, value: float | None, width: int) -> None:
     """Whatever ids and values come, no line is wider than the screen, and none wraps."""
@@ -145,19 +155,19 @@ def test_no_content_breaks_the_frame(stream: str, feature: str, value: float | N
     for row in rows:
         trails.update([row])
     text = screen(render_streams(answer(rows[-1]), trails, width=width), width)
-    assert len(text.splitlines()) == 9
+    assert len(text.splitlines()) == 11
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("width", [80, 100, 160, 400])
+@pytest.mark.parametrize("width", [60, 80, 100, 160, 400])
 def test_the_table_fits_the_screen(width: int) -> None:
-    """Nothing is cut at 80 columns with usual names; wider screens get longer trends."""
+    """Nothing is cut at 80 columns with usual names; wider screens get longer trends, 60 columns none."""
     trails = Trails()
     for step in range(100):
         trails.update([tank(step)])
     text = screen(render_streams(answer(tank(99)), trails, width=width), width)
     assert max(len(line) for line in text.splitlines()) <= width
-    assert "…" not in text
+    assert "…" not in "".join(text.splitlines(keepends=True)[2:])  # of the line of rates the end may wait
 
 
 def test_the_table_fits_the_height() -> None:
@@ -165,7 +175,7 @@ def test_the_table_fits_the_height() -> None:
     rows = [tank(number=n) for n in range(1000)]
     text = screen(render_streams(answer(*rows, total=1000), Trails(), height=24))
     assert len(text.splitlines()) <= 24
-    assert "16 of 1,000 streams" in text
+    assert "14 of 1,000 streams" in text
 
 
 LONG = "subscription 'plant/load/+/telemetry': expected QoS 1, got Not authorized (135)"
@@ -195,3 +205,70 @@ def test_a_daemon_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     """The command ends with a sentence, not with an empty table."""
     with pytest.raises(Unreachable):
         ask_streams(tmp_path / SOCKET_NAME, StreamsQuery())
+
+
+def test_fleets_are_groups_where_there_are_several() -> None:
+    """Five streams of one id can be told apart; one fleet needs no heading."""
+    rows = [tank(fleet=fleet, stream="boiler1") for fleet in ("hall", "yard")]
+    text = screen(render_streams(answer(*rows, total=2), Trails()))
+    assert [line.split()[0] for line in text.splitlines()[4:8]] == ["hall", "●", "yard", "●"]
+    assert "tanks\n" not in screen(render_streams(answer(tank()), Trails()))
+
+
+def test_headings_take_their_lines_from_the_table() -> None:
+    """The foot still stands on the screen."""
+    rows = [tank(fleet=f"fleet-{n}", number=n) for n in range(100)]
+    assert len(screen(render_streams(answer(*rows, total=100), Trails(), height=24)).splitlines()) <= 24
+
+
+def test_steps_are_told_once_each_as_lines_or_json() -> None:
+    """Looking twice at the same step tells nothing new; the daemon's own names are in the JSON."""
+    looks = iter([answer(tank(1)), answer(tank(1), tank(1, number=2)), answer(tank(2))])
+    texts = list(tell_until(looks, line_of))
+    assert [text.split()[2] for text in texts] == ["hall/tank-1", "hall/tank-2", "hall/tank-1"]
+    assert "observed=1.548 expected=1.538 residual=+0.0100 next=1.584 skill=62% quality=sure" in texts[0]
+    told = msgspec.json.decode(json_of(tank(1)))
+    assert told["observed"] - told["predicted"] == pytest.approx(told["residual"])
+
+
+def tell_until(looks: Iterator[StreamsAnswer], render: Callable[[StreamRow], str]) -> Iterator[str]:
+    """What is told until there are no more looks."""
+    with contextlib.suppress(RuntimeError):  # what a generator makes of StopIteration
+        yield from tell_steps(lambda: next(looks), render, 0.0)
+
+
+def test_a_daemon_that_restarts_is_waited_for_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines go on when it is back."""
+    looks: Iterator[StreamsAnswer | None] = iter([answer(tank(1)), None, None, answer(tank(2))])
+
+    def ask() -> StreamsAnswer:
+        found = next(looks)
+        if found is None:
+            raise Unreachable("gone")
+        return found
+
+    with contextlib.suppress(RuntimeError):
+        assert len(list(itertools.islice(tell_steps(ask, line_of, 0.0), 2))) == 2
+    assert capsys.readouterr().err == "no answer: gone\n"
+
+
+def test_pages_are_turned_within_what_there_is() -> None:
+    """Forwards to the last page and no further, backwards, and out."""
+    first = StreamsQuery(limit=24)
+    second = turn_page(first, "n", 30, 12)
+    assert second is not None
+    assert second.offset == 12
+    assert turn_page(first, "p", 30, 12) == turn_page(first, "", 30, 12) == first
+    assert turn_page(second, "\x1b[5~", 30, 12) == first
+    last = msgspec.structs.replace(first, offset=24)
+    assert turn_page(last, " ", 30, 6) == last
+    assert turn_page(first, "q", 30, 12) is None
+
+
+def test_a_stream_that_is_cut_stands_on_the_next_page() -> None:
+    """A page counts only streams of which all features are shown; a screen too low for one shows it all the same."""
+    rows = [tank(number=n, feature=feature) for n in range(9) for feature in ("pressure", "temperature")]
+    asked = answer(*rows, total=9)
+    shown = rows_within(asked, width=80, height=17)
+    assert (len(shown), whole_streams(asked, shown)) == (7, 3)
+    assert len(rows_within(asked, width=80, height=1)) == 1

@@ -240,6 +240,16 @@ def test_a_trickling_peer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         assert until(is_cut)
 
 
+def test_peers_that_dawdle_make_room_for_those_who_ask() -> None:
+    """As many as there are places, silent or trickling: Prometheus is answered, again and again."""
+    with serving() as server, contextlib.ExitStack() as stack:
+        for _ in range(3 * web.MAX_CONNECTIONS):
+            peer = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            peer.sendall(b"GET /metr")
+        for _ in range(3):
+            assert until(lambda: ask(server, "/metrics")[0].status == 200, 5.0)
+
+
 def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> bool:
     """Ask again until it holds; `False` after the deadline."""
     end = time.monotonic() + deadline_s

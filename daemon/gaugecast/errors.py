@@ -9,10 +9,30 @@ class ExitCode(enum.IntEnum):
     """How a gaugecast process ends; systemd restarts all but `CONFIG`."""
 
     ASKED = 0
-    UNAVAILABLE = 69  # of commands that ask a running daemon: none answers, or it refuses
+    NO = 1
+    USAGE = 2
+    UNAVAILABLE = 69
     DEFECT = 70
     STORAGE = 74
     CONFIG = 78
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """For people: pages, manual and help say the same."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.ASKED: "done; of the daemon: asked to stop",
+    ExitCode.NO: "of commands that answer a question: no (`status`: it does not forecast; `replay`: messages differ)",
+    ExitCode.USAGE: "the command line is wrong: no such command or option, or a value that it does not take",
+    ExitCode.UNAVAILABLE: "of commands: no daemon answers, or it refuses; a broker cannot be reached",
+    ExitCode.DEFECT: "a defect, or another client took one of our client ids, or another process our HTTP port",
+    ExitCode.STORAGE: "storage failed, or the state directory cannot be written",
+    ExitCode.CONFIG: "bad configuration, or the state directory is in use",
+    ExitCode.INTERRUPTED: "of `train` and `tune`: ended by Ctrl-C; what was learned so far is kept",
+}
 
 
 class GaugecastError(Exception):
@@ -25,6 +45,12 @@ class ConfigError(GaugecastError):
     """The configuration cannot be used; the message names the file, the table, the key and the mend."""
 
     exit_code = ExitCode.CONFIG
+
+
+class WrongUse(GaugecastError):
+    """What a command was given to work on is not what it takes; the message says what to give instead."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ModelError(GaugecastError):
@@ -45,6 +71,10 @@ class StorageFull(StorageError):
 
 class StorageBusy(StorageError):
     """Another process holds the ledger's lock. The caller keeps the same rows and commits them again."""
+
+
+class StorageDamaged(StorageError):
+    """Rows or pages are not those that were written. What was asked for cannot be had; what lies elsewhere can."""
 
 
 class AlreadyRunning(GaugecastError):

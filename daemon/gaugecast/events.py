@@ -74,6 +74,32 @@ class StreamUnparked(msgspec.Struct, tag_field="event", tag="unparked", frozen=T
     """A parked stream speaks again; the row's `values` hold its state as `Parked.state` had it."""
 
 
+class StreamForgotten(msgspec.Struct, tag_field="event", tag="forgotten", frozen=True):
+    """The stream's sensor is gone: nothing is remembered of it but its step number, should it ever speak again.
+
+    `parked`: it was parked; the ledger lets go of its state with the same commit.
+    """
+
+    parked: bool = False
+
+
+class StreamRenamed(msgspec.Struct, tag_field="event", tag="renamed", frozen=True):
+    """The stream goes on under the id `to`, with all that is remembered of it; no stream of that id is active."""
+
+    to: str
+
+
+class LineageBegun(msgspec.Struct, tag_field="event", tag="lineage", frozen=True):
+    """From here on (stream, `lineage`, step) names each message for ever; `lineage` is 8 hexadecimal digits.
+
+    Made with a new ledger, and whenever one goes back to what it was, as by a restore: step numbers then come a
+    second time. Ledgers of 0.1.0 have none, and messages before the event do without.
+    """
+
+    lineage: str
+    reason: str = ""
+
+
 class SessionLost(msgspec.Struct, tag_field="event", tag="session", frozen=True):
     """The broker no longer knows our session: packet ids begin anew, so past deliveries are forgotten."""
 
@@ -99,8 +125,20 @@ class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):
 
 
 #: Of one fleet that is at work; the others concern all, or bring a fleet about.
-FleetEvent = FleetRetired | ModelInstalled | ShadowPromoted | ShadowWarmed | StreamsReset | StreamUnparked
-Event = FleetConfigured | SessionLost | ClockStepped | LimitsSet | FleetEvent
+FleetEvent = (
+    FleetRetired
+    | ModelInstalled
+    | ShadowPromoted
+    | ShadowWarmed
+    | StreamsReset
+    | StreamUnparked
+    | StreamForgotten
+    | StreamRenamed
+)
+Event = FleetConfigured | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
+
+#: After these the ledger keeps no parked state of their stream.
+ENDS_OF_PARKING = (StreamUnparked, StreamForgotten)
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 

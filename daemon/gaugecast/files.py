@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -13,6 +14,21 @@ _KINDS = {
     stat.S_IFBLK: "a block device",
     stat.S_IFSOCK: "a socket",
 }
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that its user alone can look into; one that all could look into no longer lets others in.
+
+    What a group may do in one that is there already is its administrator's choice, and stays.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & stat.S_IRWXO:
+        with contextlib.suppress(OSError):  # another's: then it is not ours to close
+            directory.chmod(mode & ~stat.S_IRWXO)
 
 
 def regular(path: Path) -> Path:

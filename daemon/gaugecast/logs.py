@@ -16,14 +16,15 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Literal, TextIO, cast, get_args
 
 import msgspec
 import structlog
 
-from gaugecast.errors import ConfigError
+from gaugecast.errors import WrongUse
 
 Style = Literal["auto", "plain", "journal", "json"]
+STYLES = get_args(Style)
 
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 _BLANK = frozenset({"payload", "body", "password", "secret", "token", "key_pem", "authorization"})
@@ -41,7 +42,7 @@ def get(name: str) -> structlog.typing.FilteringBoundLogger:
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(part=name))
 
 
-def configure(level: str = "info", style: Style = "auto", stream: TextIO | None = None) -> None:
+def configure(level: str = "info", style: Style | str = "auto", stream: TextIO | None = None) -> None:
     """Set the whole process's log up; the standard library's loggers (paho, amqtt) join it from `warning` on.
 
     Args:
@@ -49,11 +50,13 @@ def configure(level: str = "info", style: Style = "auto", stream: TextIO | None 
         style: `auto` = `journal` where stderr is journald's (JOURNAL_STREAM), else `plain`.
 
     Raises:
-        ConfigError: `level` is none of them.
+        WrongUse: `level` or `style` is none of them.
     """
+    if style not in STYLES:
+        raise WrongUse(f"--log-format: expected {', '.join(STYLES)}, got {style!r}")
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None or level.lower() not in _PRIORITIES:
-        raise ConfigError(f"expected a log level of {', '.join(_PRIORITIES)}, got {level!r}")
+        raise WrongUse(f"--log-level: expected one of {', '.join(_PRIORITIES)}, got {level!r}")
     target = sys.stderr if stream is None else stream
     if style == "auto":
         style = "journal" if is_journal(target, os.environ) else "plain"
@@ -186,10 +189,23 @@ def _quote(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = "null" if value is None else str(value)
+    text = _words(value)
     if text and text.isprintable() and not any(c in text for c in ' ="'):
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def _words(value: Any) -> str:
+    """As people write it, not as Python does: `a, b` for a list, `null`."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(
+            _words(one) for one in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+        )
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_words(one)}" for key, one in value.items())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
 
 
 def _one_line(text: str) -> str:

@@ -18,6 +18,7 @@ DEGRADED_REASONS = (
     "storage_full",  # commits wait for space
     "storage_busy",  # another process holds the ledger
     "storage_fault",  # the state directory cannot be looked at
+    "damaged",  # rows or pages of the ledger are not those that were written
     "lag",  # too many unconfirmed outputs: reading waits while the broker confirms some
     "checkpoint",  # the last checkpoint failed
     "refused",  # forecasts that the broker refused wait to be offered again
@@ -98,6 +99,9 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
         holding: Why a batch waits to be written: nothing is read until it is.
         fault: What could not be found out about the directory, and why.
         quarantine_rows: Refused readings that are kept.
+        damaged_total: Places in the ledger that were found damaged.
+        damage: Which was found last, and is still there.
+        backup_age_s: Since the last backup was finished; null where none was made of this directory.
         checkpoint_failure, wal_failure: Why the newest checkpoint, the last copy of the write-ahead log failed.
     """
 
@@ -106,6 +110,9 @@ class StorageStatus(msgspec.Struct, frozen=True, kw_only=True):
     ledger_bytes: int | None = None
     disk_free_bytes: int | None = None
     quarantine_rows: int | None = None
+    damaged_total: int = 0
+    damage: str | None = None
+    backup_age_s: float | None = None
     checkpoint_age_s: float | None = None
     checkpoints_total: int = 0
     checkpoint_failures_total: int = 0
@@ -200,6 +207,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         fleets: By name; `""`: messages of which no fleet could be told.
         degraded: Those of `DEGRADED_REASONS` that hold now, sorted.
         reload_refused: Why the last reload changed nothing.
+        warnings: What in the configuration should be mended although it works: secrets that others can read.
         metrics_url: Where /metrics is.
     """
 
@@ -215,6 +223,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     fleets: dict[str, FleetStatus] = {}
     degraded: list[str] = []
     reload_refused: str | None = None
+    warnings: list[str] = []
     metrics_url: str = ""
 
     def __post_init__(self) -> None:

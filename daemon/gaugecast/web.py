@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,12 +19,17 @@ import msgspec
 
 from gaugecast.status import Status
 
-#: Threads at work at once; the next connection is told 503. Prometheus and a probe or two need three.
+#: Threads at work at once. Prometheus and a probe or two need three; the next connection takes the place of one that
+#: dawdles, or is told 503.
 MAX_CONNECTIONS = 8
 #: A connection that is older than this is cut, however busily it trickles.
 CONNECTION_DEADLINE_S = 15.0
 #: A silent peer is left after this.
 SILENCE_S = 5.0
+#: Who has not said what it wants, or not taken what it asked for, after this makes room for the next if need be.
+DAWDLES_S = 0.2
+#: So long the next waits for the room.
+_ROOM_S = 1.0
 #: So long the accepting thread rests where it could not accept.
 _NO_DESCRIPTOR_S = 0.2
 
@@ -107,6 +112,7 @@ class _Server(ThreadingHTTPServer):
         self.routes = routes
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._begun: dict[socket.socket, float] = {}
+        self._answering: set[socket.socket] = set()  # what they wait for is our own work
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Answerer)
 
@@ -118,7 +124,7 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if not (self._free.acquire(blocking=False) or self._make_room()):
             with contextlib.suppress(OSError):
                 request.setblocking(False)
                 request.send(b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
@@ -136,6 +142,26 @@ class _Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._release(request)
+
+    def _make_room(self) -> bool:
+        """Cut the oldest connection that dawdles: a few slow peers must not keep Prometheus away."""
+        now = time.monotonic()
+        idle = [(begun, peer) for peer, begun in list(self._begun.items()) if peer not in self._answering]
+        begun, peer = min(idle, key=lambda one: one[0], default=(now, None))
+        if peer is None or now - begun < DAWDLES_S:
+            return False
+        with contextlib.suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
+        return self._free.acquire(timeout=_ROOM_S)
+
+    @contextlib.contextmanager
+    def answering(self, request: socket.socket) -> Iterator[None]:
+        """While we make an answer, its peer is not the one who dawdles."""
+        self._answering.add(request)
+        try:
+            yield
+        finally:
+            self._answering.discard(request)
 
     def _release(self, request: Any) -> None:
         self._begun.pop(request, None)
@@ -176,7 +202,8 @@ class _Answerer(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
-        status, kind, body = self._find(urlsplit(self.path).path)
+        with self.server.answering(self.connection):
+            status, kind, body = self._find(urlsplit(self.path).path)
         headers = {"Content-Type": kind, "Cache-Control": "no-store", "Vary": "Accept-Encoding"}
         if len(body) > 1024 and self._accepts_gzip():
             # Level 1: 10 MB of series in 35 ms, outside the interpreter's lock, where level 9 takes 240.

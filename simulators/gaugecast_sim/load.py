@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gaugecast_sim import wire
@@ -39,6 +40,8 @@ class LoadGenerator:
         count: End after so many messages.
         seconds: End after so long. With neither, until `stop`.
         window: Unacked messages at QoS 1, at most 65,535.
+        upto: Asked before each send: how many messages may have been sent in all by now. Whoever tells it by what came
+            back makes a closed loop, in which nothing piles up.
         first: Number of the first message, to go on where an earlier run ended.
 
     Attributes:
@@ -56,6 +59,7 @@ class LoadGenerator:
         count: int | None = None,
         seconds: float | None = None,
         window: int = 20_000,
+        upto: Callable[[], int] | None = None,
         first: int = 0,
         client_id: str = "",
         username: str = "",
@@ -70,6 +74,7 @@ class LoadGenerator:
         self.acked = 0
         self._plan, self._builder = plan, PacketBuilder(plan)
         self._rate, self._count, self._seconds, self._window, self._first = rate, count, seconds, window, first
+        self._upto = upto
         self._address, self._drain_s = (host, port), drain_s
         self._login = wire.Login(client_id or f"load-{time.time_ns():x}", username, password)
         self._stop = threading.Event()
@@ -120,12 +125,14 @@ class LoadGenerator:
         self._finish_packet(sock, poller)
 
     def _allowed(self, credit: int) -> int:
-        """How many messages may go now: by credit, by the window, by the count."""
+        """How many messages may go now: by credit, by the window, by the count, by whoever closes the loop."""
         allowed = credit
         if self._plan.qos:
             allowed = min(allowed, self._window - (self.sent - self.acked))
         if self._count is not None:
             allowed = min(allowed, self._count - self.sent)
+        if self._upto is not None:
+            allowed = min(allowed, self._upto() - self.sent)
         return max(0, allowed)
 
     def _send(self, sock: socket.socket, messages: int) -> bool:

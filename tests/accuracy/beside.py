@@ -44,7 +44,7 @@ def main() -> int:
     kept = keep_rows(result_rows(report, path.stem), asked.out)
     console = Console(width=None if sys.stdout.isatty() else 120)
     show_set(console, path.stem, [row for row in kept if row["set"] == path.stem])
-    return _judge(console, found.mse, path.stem, kept)
+    return _judge(console, found.overall.mse, path.stem, kept)
 
 
 def run_beside(fleet: Fleet, path: Path, rows: int, folder: Path, asked: argparse.Namespace) -> Float64:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from gaugecast.fleet import Fleet
-from gaugecast.history import fleet_of_csv, read_csv
+from gaugecast.history import fleet_of_file, read_inputs
 from gaugecast.learn.backtest.run import Learning, add_baselines, backtest, courses_of, report_on, without_waiting
 from gaugecast.learn.backtest.score_rows import result_rows
 from gaugecast.learn.backtest.split import Split
-from gaugecast.learn.backtest.warmup import first_of, record, unbroken
+from gaugecast.learn.backtest.warmup import first_of, record
 from gaugecast.learn.backtest.windowed import warm_windows, windowed
-from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.fit.targets import Targets
 from gaugecast.model import Model
 from gaugecast.records import Input
 
@@ -30,8 +31,8 @@ def split_of(name: str) -> Split:
 
 def load(path: Path, split: Split) -> tuple[Fleet, list[list[Input]]]:
     """The file's fleet, and as many of its rows as the split looks at."""
-    fleet = without_waiting(fleet_of_csv(path))
-    batches = list(read_csv(path, fleet))
+    fleet = without_waiting(fleet_of_file(path))
+    batches = list(read_inputs(path, fleet))
     _, _, end = split.borders(sum(map(len, batches)))
     return fleet, first_of(batches, end)
 
@@ -58,7 +59,7 @@ def run_windowed(path: Path, seed: int) -> Rows:
     first = initial_model(manifest_for(fleet), seed=seed)
     (fed,) = record(fleet, batches, first).values()
     train, begin, _ = split.borders(len(fed))
-    warmed: Model = warm_windows(first, unbroken(fed[:begin], first.manifest, fleet, train))
+    warmed: Model = warm_windows(first, Targets(fleet, first.manifest).lessons(fed[:begin], train))
     report = report_on(fleet, courses_of(fleet, batches), split)
     report.add("windowed", "lockstep", "warm-up", [windowed(fed, fleet, warmed, seed=seed, learn_after=train)])
     return result_rows(report, path.stem)

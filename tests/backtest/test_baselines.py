@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.forecast import linear
-from gaugecast.learn.backtest import baselines
-from gaugecast.learn.backtest.score import Course
+from gaugecast.learn.score import baselines
+from gaugecast.learn.score.course import Course
 
 HOUR_NS = 3600 * 10**9
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from e2e.scenes import seed_model
 from gaugecast.cli.main import app
 from gaugecast.errors import ConfigError
-from gaugecast.history import fleet_of_csv, read_csv
+from gaugecast.history import fleet_of_file, read_inputs
 from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.model import load_model
 from gaugecast_sim.link import PublishLink
@@ -95,7 +95,7 @@ def test_it_forecasts_a_file_as_the_daemon_did(history: Path, ran: DaemonProcess
 
     (fleet,) = resolve_fleets(load_settings(ran.config_path, {}))
     lockstep = Lockstep(fleet, model=load_model(weights(ran)), learning=False)
-    made = lockstep.run(read_csv(history, fleet))
+    made = lockstep.run(read_inputs(history, fleet))
     assert len(made) == ROWS
     assert [one.tobytes() for one in made] == published(ran)
     assert (made[20:, 0] != made[20:, 1]).all()  # the model speaks, and each horizon for itself
@@ -122,7 +122,7 @@ def test_a_file_needs_no_configuration(history: Path, tmp_path: Path) -> None:
     first = json.loads(out.read_text())[0]
     assert (first["set"], first["model"], first["start"], first["learning"]) == ("plant", "lstm", "cold", "lockstep")
     assert list(first["per_feature"]) == ["heat"]
-    assert fleet_of_csv(history).period_ns == 3600 * 10**9
+    assert fleet_of_file(history).period_ns == 3600 * 10**9
 
 
 @pytest.mark.parametrize(

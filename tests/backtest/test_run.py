@@ -12,7 +12,6 @@ import pytest
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.recorder import Recorder
 from gaugecast.learn.backtest.run import backtest, courses_of
 from gaugecast.learn.backtest.split import Split
 from gaugecast.records import Float64, Input
@@ -89,7 +88,7 @@ def test_a_constant_is_forecast_as_that_constant() -> None:
     assert (learned(fleet, readings(fleet, values))[:, :, 0] == 21.7).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("period_steps", "seed"), [(25, 1), (50, 0), (100, 2)])
 def test_a_sine_is_learned_from_nothing(period_steps: int, seed: int) -> None:
     """Cold start, the network alone: skill of 0.9 and more over steps 1,500 to 2,000."""
@@ -97,9 +96,9 @@ def test_a_sine_is_learned_from_nothing(period_steps: int, seed: int) -> None:
     values = 20.0 + 5.0 * np.sin(2 * np.pi * np.arange(2001) / period_steps)
     report = backtest(fleet, [readings(fleet, values[:, None])], Split(0, 1500, 500), seed=seed, with_baselines=False)
     (network,) = report.forecasters
-    assert network.scores[0].count == 500
-    assert network.scores[0].skill is not None
-    assert network.scores[0].skill >= 0.9
+    assert network.scores[0].overall.count == 500
+    assert network.scores[0].overall.skill is not None
+    assert network.scores[0].overall.skill >= 0.9
 
 
 def test_baselines_stand_beside_the_network_over_the_same_rows() -> None:
@@ -110,10 +109,10 @@ def test_baselines_stand_beside_the_network_over_the_same_rows() -> None:
     assert [f.model for f in report.forecasters] == ["lstm", "persistence", "seasonal", "rls"]
     assert (report.scored.start, report.scored.stop) == (90, 240)
     # One target follows a missing tick: nobody forecast it one step ahead, and another two.
-    assert [[s.count for s in f.scores] for f in report.forecasters] == [[298, 298]] * 4
-    network, persistence = (f.scores[0].mse for f in report.forecasters[:2])
+    assert [[s.overall.count for s in f.scores] for f in report.forecasters] == [[298, 298]] * 4
+    network, persistence = (f.scores[0].overall.mse for f in report.forecasters[:2])
     assert network == pytest.approx(persistence, rel=1e-2)
-    assert report.forecasters[1].scores[0].skill == 0.0
+    assert report.forecasters[1].scores[0].overall.skill == 0.0
 
 
 def test_streams_of_one_fleet_are_scored_together() -> None:
@@ -181,18 +180,15 @@ def test_a_recorder_takes_batches_and_single_readings_alike() -> None:
     inputs = readings(fleet, wandering(50, 1))
     found = []
     for batches in ([inputs], [[one] for one in inputs]):
-        lockstep, recorder = Lockstep(fleet, learning=False, units=(8,)), Recorder(fleet)
-        for outcome in lockstep.outcomes(batches):
-            recorder.take(outcome, lockstep.pipeline.parts["plant"].table.names)
-        (course,), (forecast,) = recorder.courses()
+        (course,), (forecast,) = Lockstep(fleet, learning=False, units=(8,)).record(batches).courses()
         found.append((course.observed.tobytes(), course.tick.tobytes(), forecast.tobytes()))
     assert found[0] == found[1]
 
 
 def test_pictures_and_page_need_nothing_from_elsewhere(tmp_path: Path) -> None:
     """The page has its pictures within itself."""
-    from gaugecast.learn.backtest.plots import draw_plots
-    from gaugecast.learn.backtest.plots_page import write_page
+    from gaugecast.learn.backtest.drawing import draw_plots
+    from gaugecast.learn.backtest.page import write_page
 
     fleet = fleet_of(2, period_s=3600, horizon=2)
     report = backtest(fleet, [readings(fleet, wandering(120, 2))], Split(), learning="off", units=(8,))

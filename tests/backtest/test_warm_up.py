@@ -7,7 +7,8 @@ from backtest.test_run import fleet_of, readings, wandering
 from gaugecast.learn import initial_model, manifest_for
 from gaugecast.learn.backtest.run import backtest
 from gaugecast.learn.backtest.split import Split
-from gaugecast.learn.backtest.warmup import record, trained_on, unbroken
+from gaugecast.learn.backtest.warmup import record, trained_on
+from gaugecast.learn.fit.targets import Targets
 
 pytestmark = pytest.mark.keras
 
@@ -17,7 +18,7 @@ def test_stretches_hold_out_the_last_rows_of_the_stream_not_of_each():
     fleet = fleet_of(1)
     model = initial_model(manifest_for(fleet, units=(4,)), seed=0)
     (fed,) = record(fleet, [readings(fleet, wandering(100, 1), gap_at=60)], model).values()
-    first, *_, last = unbroken(fed, model.manifest, fleet, learned=80)
+    first, *_, last = Targets(fleet, model.manifest).lessons(fed, learned=80)
     assert first.learned >= len(first.x)
     assert len(last.x) - last.learned == 20  # the targets that are rows 80 to 99
     np.testing.assert_array_less(0, last.learned)

@@ -1,24 +1,54 @@
-"""`python -m bench [throughput|rss|restart|latency|overload|catchup|learner …]`; without a name, all."""
+"""`python -m bench [--quick] [GROUP …]`; without a name all groups, and docs/performance.md is written."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
+import time
+import traceback
 
-from bench.results import keep
-
-GROUPS = ("throughput", "rss", "restart", "latency", "overload", "catchup", "learner")
+from bench import machine, page, results
+from bench.groups import GROUPS
+from bench.scale import FULL, QUICK, Scale
 
 
 def main() -> None:
-    """Measure the named groups and keep what they found."""
-    wanted = sys.argv[1:] or list(GROUPS)
-    unknown = set(wanted) - set(GROUPS)
-    if unknown:
-        sys.exit(f"groups are {', '.join(GROUPS)}; got {', '.join(sorted(unknown))}")
-    for group in wanted:
-        print(f"{group} …", flush=True)
-        keep(importlib.import_module(f"bench.{group}").measure())
+    """Measure the named groups, keep what they found, and write the page once all were measured."""
+    asked = argparse.ArgumentParser(prog="bench", description=__doc__)
+    asked.add_argument("group", nargs="*", choices=[*GROUPS, []], help=f"of {', '.join(GROUPS)}; default: all")
+    asked.add_argument("--quick", action="store_true", help="short windows, to see that it runs: figures mean nothing")
+    options = asked.parse_args()
+    scale = QUICK if options.quick else FULL
+    began = time.monotonic()
+    for name, figure in machine.facts().items():
+        print(f"{name}: {figure}", flush=True)
+    broken = [group for group in options.group or GROUPS if not _ends_well(group, scale)]
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    if broken:
+        sys.exit(f"not measured: {', '.join(broken)}")
+    if not options.group and not options.quick:
+        page.write()
+
+
+def _ends_well(group: str, scale: Scale) -> bool:
+    """Measure a group; one that breaks costs none of the others."""
+    try:
+        _measure(group, scale)
+    except Exception:
+        traceback.print_exc()
+        return False
+    return True
+
+
+def _measure(group: str, scale: Scale) -> None:
+    load, began = machine.Load(), time.monotonic()
+    print(f"{group} … ({load})", flush=True)
+    found = importlib.import_module(f"bench.{group}").measure(scale)
+    rows = [result.row(group, str(load)) for result in found]
+    results.keep(rows)
+    results.show(rows)
+    print(f"{group}: {time.monotonic() - began:.0f} s, {load}", flush=True)
 
 
 main()

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.results import Result
+from bench import handover
+from bench.results import Bound, Result
+from bench.scale import Scale
 from gaugecast import events
 from gaugecast.config.schema import Learning, Settings, Storage
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.learn.initial import initial_model, manifest_for
+from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.store import Ledger
 from gaugecast.records import Commit, Input, Order, Verdict
@@ -31,20 +33,22 @@ UNITS, SAMPLED, CPU = 64, 64, 0.5
 WARM_STEPS, HOLD_STEPS = 30, 30
 
 
-def measure() -> list[Result]:
-    """One figure a fleet, each in a process of its own."""
+def measure(scale: Scale) -> list[Result]:
+    """One figure a fleet, each in a process of its own; a hand-over and an update."""
+    hold_steps = scale.count(HOLD_STEPS)
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        return pool.starmap(measure_fleet, FLEETS, chunksize=1)
+        fleets = pool.starmap(measure_fleet, [(*fleet, hold_steps) for fleet in FLEETS], chunksize=1)
+    return [*fleets, handover.measure_handover(), handover.measure_update()]
 
 
-def measure_fleet(streams: int, period_s: int) -> Result:
+def measure_fleet(streams: int, period_s: int, hold_steps: int) -> Result:
     """Cores that the learner takes to keep up with so many streams, as it does in the daemon."""
     with tempfile.TemporaryDirectory() as name:
         plant = Plant(Path(name), streams, period_s)
         for _ in range(WARM_STEPS * period_s):
             plant.second()
         before_cpu_s, before_updates = plant.cpu_s, plant.updates
-        hold_s = HOLD_STEPS * period_s
+        hold_s = hold_steps * period_s
         for _ in range(hold_s):
             plant.second()
         share = (plant.cpu_s - before_cpu_s) / hold_s
@@ -53,7 +57,7 @@ def measure_fleet(streams: int, period_s: int) -> Result:
     lag = "keeps up" if share <= CPU else f"falls behind by {1 - CPU / share:.1f} s a second"
     note = f"{streams:,} streams, a reading each {period_s} s, {SAMPLED} sampled; {updates:.1f} updates/s"
     note += f"; {lag} at cpu = {CPU}; peak {peak_mb:.0f} MB"
-    return Result(f"learner_{streams}_streams", share, "cores", bound=f"≤ {CPU}", note=note)
+    return Result(f"learner_{streams}_streams", "cores", [share], bound=Bound("≤", CPU), note=note)
 
 
 class Plant:
@@ -91,7 +95,7 @@ class Plant:
     @property
     def updates(self) -> int:
         """Made so far."""
-        return sum(pupil.updates_total for pupil in self._learner.follower.pupils.values())
+        return sum(fleet_learner.updates_total for fleet_learner in self._learner.follower.learners.values())
 
     def second(self) -> None:
         """What comes in one second, and what the learner makes of it."""

@@ -1,46 +1,53 @@
-"""What the benchmarks share: a broker, a daemon with a model in force, load, and an independent counter."""
+"""What the benchmarks share: a broker, and a daemon with a model in force."""
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.meter import Meter
 from gaugecast import events
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Commit, Order
 from gaugecast.storage.models import ModelStore
-from gaugecast_sim.load import LoadGenerator, LoadReport
-from gaugecast_sim.packets import LoadPlan
-from gaugecast_sim.sink import Sink
 from support.models import random_model
-from support.mosquitto import free_port, wait_until
+from support.mosquitto import Mosquitto, free_port, run_mosquitto, wait_until
 
-#: What both peers get: queues that hold a burst, and a window that does not throttle.
-BROKER = "max_queued_messages 0\nmax_inflight_messages 1000\n"
+#: What all contestants get: queues that hold a burst, and a window that does not throttle.
+BROKER = "max_queued_messages 0\nmax_inflight_messages {inflight}\n"
+#: On the disk that the project is on: a directory for temporary files may be memory.
+PLACE = Path("build/bench")
 _CONFIG = """
 [mqtt]
 host = "127.0.0.1"
 port = {broker}
-protocol = "{protocol}"
+{mqtt}
 [storage]
 directory = "{directory}"
+{storage}
 [http]
-port = {http}
+port = {http_port}
+{http}
 [learning]
 rollback_skill = -10
+{learning}
 [loop]
 new_streams_per_s = 1e6
 max_streams = 200_000
+{loop}
 [fleet.load]
 subscribe = ["load/{{stream}}"]
 time = "$.t"
@@ -49,9 +56,11 @@ output = "echo/{{stream}}"
 input_qos = {qos}
 output_qos = {qos}
 stale_after = "1d"
+{fleet}
 [fleet.load.features.pressure]
 [fleet.load.features.temperature]
 """
+_TABLES = ("mqtt", "storage", "http", "learning", "loop", "fleet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +72,53 @@ class DaemonRun:
     config: Path
 
     @property
-    def rss_mb(self) -> float:
-        """Resident memory, MB."""
-        return self._memory_mb("VmRSS")
+    def meter(self) -> Meter:
+        """What the kernel says of it."""
+        return Meter(self.child.pid)
 
-    @property
-    def peak_rss_mb(self) -> float:
-        """Highest resident memory so far, MB."""
-        return self._memory_mb("VmHWM")
-
-    def _memory_mb(self, name: str) -> float:
-        lines = Path(f"/proc/{self.child.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
+    def page(self, path: str) -> bytes:
+        """What it answers over HTTP."""
+        answer: bytes = urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10).read()
+        return answer
 
     def metric(self, name: str) -> float:
         """Sum of the samples whose line begins with `name`."""
-        text = urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10).read().decode()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+        lines = self.page("/metrics").decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
-def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, protocol: str = "5") -> Path:
-    """Write a configuration, and a ledger in which an LSTM is in force."""
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """An empty directory, gone at the end."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(dir=PLACE)).resolve()
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def run_broker(directory: Path, *, inflight: int = 1000) -> Iterator[Mosquitto]:
+    """A broker that drops nothing, and lets a client have so many messages on their way at QoS 1."""
+    with run_mosquitto(directory, conf=BROKER.format(inflight=inflight), log_all=False) as broker:
+        yield broker
+
+
+def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, **tables: str) -> Path:
+    """Write a configuration, and a ledger in which an LSTM is in force.
+
+    Args:
+        tables: Lines to add to a table: `loop="batch_ms = 0"`.
+    """
     directory.mkdir(parents=True)
-    config = directory / "gaugecast.toml"
-    state = directory / "state"
-    config.write_text(_CONFIG.format(broker=broker_port, protocol=protocol, directory=state, http=free_port(), qos=qos))
+    config, state = directory / "gaugecast.toml", directory / "state"
+    lines = {name: tables.pop(name, "") for name in _TABLES}
+    assert not tables, f"tables are {_TABLES}, got {tables}"
+    config.write_text(_CONFIG.format(broker=broker_port, directory=state, http_port=free_port(), qos=qos, **lines))
     settings = load_settings(config, {})
     (fleet,) = resolve_fleets(settings)
-    model = random_model(fleet.name, units=(units,), gain=0.1)
-    version = ModelStore(state).add(fleet.name, model)
+    version = ModelStore(state).add(fleet.name, random_model(fleet.name, units=(units,), gain=0.1))
     now = time.time_ns()
     inputs = [
         Order.configuring(fleet).stamped(now),
@@ -106,15 +133,16 @@ def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, pro
 
 
 @contextmanager
-def run_daemon(config: Path, *, wait: bool = True) -> Iterator[DaemonRun]:
+def run_daemon(config: Path, *, wait: bool = True, environment: Mapping[str, str] | None = None) -> Iterator[DaemonRun]:
     """`gaugecast run`, ready and connected if `wait`; killed (-9) at the end."""
     settings = load_settings(config, {})
     log = (config.parent / "run.log").open("ab")
-    child = subprocess.Popen([sys.executable, "-m", "gaugecast", "run", "-c", str(config)], stdout=log, stderr=log)
+    command = [sys.executable, "-m", "gaugecast", "run", "-c", str(config)]
+    child = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
     daemon = DaemonRun(child, settings.http.port, config)
     try:
         if wait:
-            wait_until(lambda: _ready(daemon), what=f"daemon ready ({config.parent / 'run.log'})", deadline_s=60)
+            wait_until(lambda: is_ready(daemon), what=f"daemon ready ({config.parent / 'run.log'})", deadline_s=60)
         yield daemon
     finally:
         if child.poll() is None:
@@ -123,74 +151,27 @@ def run_daemon(config: Path, *, wait: bool = True) -> Iterator[DaemonRun]:
         log.close()
 
 
-def _ready(daemon: DaemonRun) -> bool:
+def is_ready(daemon: DaemonRun) -> bool:
+    """Whether it is connected and turns."""
     assert daemon.child.poll() is None, "the daemon ended"
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{daemon.http}/readyz", timeout=5).close()
+        daemon.page("/readyz")
     except OSError:
         return False
     return True
 
 
 @contextmanager
-def run_echo(port: int, *, qos: int, protocol: str = "5") -> Iterator[subprocess.Popen[bytes]]:
-    """The peer, killed at the end."""
-    child = subprocess.Popen([sys.executable, "-m", "bench.echo", str(port), str(qos), protocol])
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.wait()
+def listening() -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
+    """What systemd does for a unit: a socket, named in the environment, and a call that waits for READY=1 on it."""
+    # Not in the workplace: a socket's path may have a hundred characters.
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        address = str(Path(name) / "notify")
+        sock.bind(address)
+        sock.settimeout(60)
 
+        def ready() -> None:
+            while b"READY=1" not in sock.recv(4096).split(b"\n"):
+                pass
 
-def offer(port: int, plan: LoadPlan, *, rate: float, seconds: float, first: int) -> LoadReport:
-    """Send load from a process of its own."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(send, (port, plan, rate, seconds, first))
-
-
-def start_ns() -> int:
-    """Event time of the first round: ten days ago, so that event time may run ahead of the clock."""
-    return (time.time_ns() // 10**9 - 10 * 86_400) * 10**9
-
-
-def send(port: int, plan: LoadPlan, rate: float, seconds: float, first: int) -> LoadReport:
-    """Offer load from this process."""
-    return LoadGenerator("127.0.0.1", port, plan, rate=rate, seconds=seconds, first=first).run()
-
-
-class Counter:
-    """A subscriber in a process of its own; `read()` is how many messages it has."""
-
-    def __init__(self, port: int, topic: str, qos: int) -> None:
-        context = multiprocessing.get_context("fork")
-        self._count = context.Value("q", 0)
-        self._ready = context.Event()
-        self._process = context.Process(target=self._run, args=(port, topic, qos), daemon=True)
-        self._process.start()
-        assert self._ready.wait(10), "the counting subscriber did not subscribe"
-
-    def _run(self, port: int, topic: str, qos: int) -> None:
-        with Sink("127.0.0.1", port, [topic], qos=qos) as sink:
-            self._ready.set()
-            while True:
-                sink.wait_for(self._count.value + 1, 0.05)
-                self._count.value = sink.count
-
-    def read(self) -> int:
-        """Messages so far."""
-        return int(self._count.value)
-
-    def settled(self) -> int:
-        """The count once nothing has come for half a second."""
-        count, since = self.read(), time.monotonic()
-        while time.monotonic() - since < 0.5:
-            time.sleep(0.02)
-            if self.read() != count:
-                count, since = self.read(), time.monotonic()
-        return count
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.join()
+        yield {"NOTIFY_SOCKET": address}, ready

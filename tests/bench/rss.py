@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from bench.contest import Lane
+from bench.results import Bound, Result
+from bench.rig import prepare, run_broker, run_daemon, workplace
+from bench.scale import Scale
+from support.mosquitto import wait_until
 
-from bench.results import Result
-from bench.rig import BROKER, Counter, DaemonRun, offer, prepare, run_daemon, start_ns
-from gaugecast_sim.packets import LoadPlan
-from support.mosquitto import run_mosquitto, wait_until
-
-RATE = 3000.0
+MANY, SOME = 100_000, 1_000
+#: What 1,000 streams may take, MB, and each beyond them, KB.
+FIRST_MB, STREAM_KB = 100.0, 2.5
 
 
-def measure() -> list[Result]:
-    """1,000 and 100,000 streams of two features, LSTM(64), rows `per_feature`."""
+def measure(scale: Scale) -> list[Result]:
+    """1,000 and 100,000 streams of two features, LSTM(64), rows `per_feature`, a checkpoint included."""
+    many = max(10 * SOME, scale.count(MANY))
+    some_mb, many_mb = _peak_mb(SOME, rounds=60), _peak_mb(many, rounds=3)
+    stream_kb = 1000 * (many_mb - some_mb) / (many - SOME)
+    limit = FIRST_MB + STREAM_KB * (many - SOME) / 1000
     return [
-        Result("rss_1k_mb", _peak_mb(1_000, rounds=60), "MB", bound="≤ 100", note="1,000 streams"),
-        Result("rss_100k_mb", _peak_mb(100_000, rounds=3), "MB", bound="≤ 400", note="100,000 streams"),
+        Result("rss_1k_mb", "MB", [some_mb], bound=Bound("≤", FIRST_MB), note=f"{SOME:,} streams"),
+        Result("rss_100k_mb", "MB", [many_mb], bound=Bound("≤", round(limit)), note=f"{many:,} streams"),
+        Result("rss_stream_kb", "KB", [stream_kb], bound=Bound("≤", STREAM_KB), note=f"each beyond {SOME:,}"),
     ]
 
 
 def _peak_mb(streams: int, *, rounds: int) -> float:
-    plan = LoadPlan(streams, start_ns(), topic="load/{stream}", qos=1)
-    with tempfile.TemporaryDirectory() as name, run_mosquitto(Path(name) / "b", conf=BROKER, log_all=False) as broker:
-        counter = Counter(broker.port, "echo/#", 1)
-        with run_daemon(prepare(Path(name) / "d", broker.port, qos=1)) as daemon:
-            count = streams * rounds
-            offer(broker.port, plan, rate=RATE, seconds=count / RATE, first=0)
-            wait_until(
-                lambda: daemon.metric("gaugecast_forecasts_total") >= 0.98 * count, what="forecasts", deadline_s=120
-            )
-            wait_until(lambda: _has_checkpoint(daemon), what="a checkpoint", deadline_s=120)
-            peak = daemon.peak_rss_mb
-        counter.close()
+    with workplace() as place, run_broker(place / "broker") as broker:
+        config = prepare(place / "daemon", broker.port, qos=1)
+        with run_daemon(config) as daemon:
+            lane = Lane(broker.port, daemon.child.pid, streams=streams, qos=1)
+            lane.warm(rounds)
+            wait_until(lambda: daemon.metric("gaugecast_checkpoints_total") >= 1, what="a checkpoint", deadline_s=120)
+            peak = lane.meter.peak_rss_mb
+            lane.close()
     return peak
-
-
-def _has_checkpoint(daemon: DaemonRun) -> bool:
-    return daemon.metric("gaugecast_checkpoints_total") >= 1

@@ -1,129 +1,85 @@
-"""The highest offered rate at which confirmed forecasts keep up, against a bare paho echo on the same broker."""
+"""What is confirmed a second, ours beside peers', each on a broker of its own, in turn."""
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from bench.results import Result
-from bench.rig import BROKER, Counter, DaemonRun, offer, prepare, run_daemon, run_echo, start_ns
-from gaugecast.metrics.facts import STAGES
-from gaugecast_sim.packets import LoadPlan
-from support.mosquitto import run_mosquitto
+from bench.contest import Lane, Pace, our_lane, peer_lane
+from bench.results import Bound, Result
+from bench.rig import workplace
+from bench.scale import Scale
 
 STREAMS = 10_000
-PROBE_S, HOLD_S = 5.0, 20.0
-#: Forecasts that may still be on their way when the load ends, in seconds of load.
-LAG_S = 1.0
-STEP = 1.06
+#: Of the peers that forecast one by one: so few that all of them are warm.
+FEW_STREAMS = 50
+_Make = Callable[[Path], AbstractContextManager[Lane]]
 
 
-class Contest:
-    """One contestant on one broker: offers load and counts what comes back.
-
-    Attributes:
-        note: What the last load cost the daemon: by how much its memory grew, and which stage took the time.
-    """
-
-    def __init__(self, port: int, qos: int, counter: Counter, run: object) -> None:
-        self.note = ""
-        self._daemon = run if isinstance(run, DaemonRun) else None
-        self._port, self._counter = port, counter
-        self._plan = LoadPlan(STREAMS, start_ns(), topic="load/{stream}", qos=qos)
-        self._sent = 0
-
-    def keeps_up(self, rate: float, seconds: float) -> bool:
-        """Offer `rate` for `seconds`; whether all but `LAG_S` of it is back when the load ends, all soon after."""
-        costs = self._costs()
-        before = self._counter.read()
-        began = time.monotonic()
-        report = offer(self._port, self._plan, rate=rate, seconds=seconds, first=self._sent)
-        self._sent += report.sent
-        back = self._counter.read() - before
-        self.note = _tell(costs, self._costs(), seconds)
-        offered = report.sent >= 0.97 * rate * seconds
-        until = time.monotonic() + 10
-        while self._counter.read() - before < report.sent and time.monotonic() < until:
-            time.sleep(0.05)
-        all_back = self._counter.read() - before >= report.sent
-        held = offered and back >= report.sent - LAG_S * rate and all_back
-        took = time.monotonic() - began
-        verdict = "held" if held else "FELL"
-        if self.note:
-            print(f"    {self.note}")
-        print(f"    {rate:8,.0f}/s for {seconds:.0f} s: sent {report.sent}, back {back}, {verdict} ({took:.1f} s)")
-        return held
-
-    def _costs(self) -> dict[str, float]:
-        """Megabytes, and seconds by stage, so far; empty for the peer."""
-        daemon = self._daemon
-        if daemon is None:
-            return {}
-        stages = {stage: daemon.metric(f'gaugecast_stage_seconds_sum{{stage="{stage}"}}') for stage in STAGES}
-        return {"rss_mb": daemon.rss_mb, **stages}
-
-    def warm(self) -> None:
-        """Let every stream come into being and the model warm up."""
-        self.keeps_up(2500, 1.0 * STREAMS * 10 / 2500)
+def measure(scale: Scale) -> list[Result]:
+    """Both QoS; at QoS 0 those too that forecast."""
+    at_0 = contend(_contestants(0) | _forecasters(), scale)
+    at_1 = contend(_contestants(1), scale)
+    return [
+        _compare("throughput_qos0_vs_paho", at_0, "paho", Bound("≥", 1.2, "ratio")),
+        _compare("throughput_qos0_vs_gmqtt", at_0, "gmqtt"),
+        _compare("throughput_qos1_vs_paho", at_1, "paho", Bound("≥", 2.5, "ratio")),
+        _compare("throughput_qos1_vs_gmqtt", at_1, "gmqtt", Bound("≥", 2.0, "ratio")),
+        _compare("throughput_vs_predict", at_0, "predict", Bound("≥", 200.0, "ratio")),
+        _compare("throughput_vs_compiled", at_0, "compiled"),
+        _compare("throughput_vs_river", at_0, "river"),
+        _cost("cpu_us_per_forecast", at_1, "QoS 1"),
+        _cost("cpu_us_per_forecast_qos0", at_0, "QoS 0"),
+    ]
 
 
-def _tell(before: dict[str, float], after: dict[str, float], seconds: float) -> str:
-    """`RSS +0.3 MB; the loop: advance 41 %, …`, dearest first; `poll` is waiting for messages, too."""
-    if not after:
-        return ""
-    spent = sorted(((after[stage] - before[stage], stage) for stage in STAGES), reverse=True)
-    shares = ", ".join(f"{stage} {took / seconds:.0%}" for took, stage in spent)
-    return f"RSS {after['rss_mb'] - before['rss_mb']:+.1f} MB in {seconds:.0f} s; the loop: {shares}"
+def contend(makes: dict[str, _Make], scale: Scale) -> dict[str, list[Pace]]:
+    """The pace of each contestant in each round; all of them are there all the time, one at a time has load."""
+    paces: dict[str, list[Pace]] = {name: [] for name in makes}
+    with workplace() as place, ExitStack() as stack:
+        lanes = {name: stack.enter_context(make(place / name)) for name, make in makes.items()}
+        for turn in range(scale.rounds):
+            for name, lane in lanes.items():
+                pace = lane.pace(scale)
+                paces[name].append(pace)
+                print(f"    {turn} {name:10} QoS {lane.qos} {pace.rate:9,.0f}/s {pace.cpu_us:9,.1f} µs", flush=True)
+    return paces
 
 
-def highest(contest: Contest, start: float) -> float:
-    """Climb in short probes, then confirm over `HOLD_S`, stepping down until it holds."""
-    rate = start
-    while contest.keeps_up(rate, PROBE_S):
-        rate *= 1.2
-    rate /= 1.2
-    while not contest.keeps_up(rate, HOLD_S):
-        rate /= STEP
-    return rate
+def _contestants(qos: int) -> dict[str, _Make]:
+    """The daemon, and clients that send back what comes."""
+    return {
+        "gaugecast": lambda place: our_lane(place, streams=STREAMS, qos=qos),
+        "paho": lambda place: peer_lane(place, "paho_client", streams=STREAMS, qos=qos, rounds=1),
+        "gmqtt": lambda place: peer_lane(place, "gmqtt_echo", streams=STREAMS, qos=qos, rounds=1),
+    }
 
 
-def contend(
-    directory: Path, qos: int, contestant: Callable[[int], AbstractContextManager[object]], label: str
-) -> tuple[float, str]:
-    """Highest rate of one contestant on a broker of its own, and what it cost."""
-    print(f"  {label}, QoS {qos}")
-    with run_mosquitto(directory / "broker", conf=BROKER, log_all=False) as broker:
-        counter = Counter(broker.port, "echo/#", qos)
-        try:
-            with contestant(broker.port) as run:
-                time.sleep(1.0)
-                contest = Contest(broker.port, qos, counter, run)
-                contest.warm()
-                return highest(contest, 3000), contest.note
-        finally:
-            counter.close()
+def _forecasters() -> dict[str, _Make]:
+    """What forecasts one message after the other."""
+    return {
+        "predict": lambda place: peer_lane(place, "tutorial", streams=FEW_STREAMS, qos=0, rounds=1),
+        "compiled": lambda place: peer_lane(place, "tutorial", "compiled", streams=FEW_STREAMS, qos=0, rounds=10),
+        "river": lambda place: peer_lane(place, "river_snarimax", streams=FEW_STREAMS, qos=0, rounds=10),
+    }
 
 
-def measure() -> list[Result]:
-    """Both QoS, both contestants on a broker each."""
-    return [_compare(qos) for qos in (0, 1)]
+def _compare(name: str, paces: dict[str, list[Pace]], peer: str, bound: Bound | None = None) -> Result:
+    ours, others = ([pace.rate for pace in paces[who]] for who in ("gaugecast", peer))
+    return Result(name, "msg/s", ours, others, bound, _PEERS[peer])
 
 
-def _compare(qos: int) -> Result:
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+def _cost(name: str, paces: dict[str, list[Pace]], qos: str) -> Result:
+    ours, others = ([pace.cpu_us for pace in paces[who]] for who in ("gaugecast", "paho"))
+    note = f"{qos}, {STREAMS:,} streams; the peer is the bare paho echo, µs a message"
+    return Result(name, "µs", ours, others, Bound("≤", 18.0), note)
 
-        def gaugecast(port: int) -> AbstractContextManager[object]:
-            return run_daemon(prepare(place / "daemon", port, qos=qos))
 
-        def echo(port: int) -> AbstractContextManager[object]:
-            return run_echo(port, qos=qos)
-
-        ours, costs = contend(place / "ours", qos, gaugecast, "gaugecast")
-        peer, _ = contend(place / "peer", qos, echo, "paho echo")
-    bound = "≥ 1.0" if qos == 0 else "≥ 0.7"
-    note = f"{STREAMS} streams, LSTM(64); {costs}"
-    return Result(f"throughput_qos{qos}_vs_echo", ours, "msg/s", peer, ours / peer, bound, note)
+_PEERS = {
+    "paho": "bare paho echo with its defaults",
+    "gmqtt": "bare gmqtt echo on uvloop",
+    "predict": "`on_message` → `predict` on a stateful Keras LSTM(64), states swapped; QoS 0",
+    "compiled": "the same as a `tf.function`; QoS 0",
+    "river": "River's SNARIMAX(3, 1, 1) a feature, behind paho; QoS 0",
+}

@@ -56,6 +56,7 @@ HEALTHY: dict[str, str] = {
     f'gaugecast_skill{{{FLEET},feature="pressure"}}': constant(0.6),
     f'gaugecast_model_in_force{{{FLEET},version="v1"}}': constant(1),
     f'gaugecast_degraded{{{TARGET},reason="storage_full"}}': constant(0),
+    f'gaugecast_degraded{{{TARGET},reason="damaged"}}': constant(0),
     f"gaugecast_unconfirmed_outputs{{{TARGET}}}": constant(3),
     f"gaugecast_outputs_refused_total{{{TARGET}}}": constant(0),
     f"gaugecast_checkpoint_failures_total{{{TARGET}}}": constant(0),
@@ -122,6 +123,7 @@ CASES: dict[str, Case] = {
     "GaugecastCheckpointFailing": Case(_named("gaugecast_checkpoint_failures_total", "0x10 1x100"), 12, 9),
     "GaugecastCheckpointOld": Case(_named("gaugecast_checkpoint_age_seconds", "0+60x300"), 140, 125),
     "GaugecastWalFailing": Case(_named("gaugecast_wal_copy_failures_total", "0x10 0+60x100"), 20, 14),
+    "GaugecastLedgerDamaged": Case(_named("gaugecast_degraded", "0x10 1x100", f'{TARGET},reason="damaged"'), 12, 9),
     "GaugecastDiskLow": Case(_named("gaugecast_disk_free_bytes", "2e9x10 5e8x100"), 17, 14),
     "GaugecastDiskFilling": Case(_named("gaugecast_disk_free_bytes", f"15000000000-20000000x{MINUTES}"), 70, 40),
     "GaugecastLearnerFailing": Case(

@@ -149,7 +149,7 @@ def test_only_what_is_copied_leaves_the_machine() -> None:
                 assert source in let_through, source
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 def test_its_steps_build_a_small_daemon_that_runs_as_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto, wait_until
 from support.wheels import package_wheel, wheelhouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 #: The promise, seconds.
 FIVE_MINUTES = 300.0

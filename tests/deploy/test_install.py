@@ -16,7 +16,7 @@ from support.machine import ROOT, Machine, run_machine, why_not
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 from support.wheels import package_wheel, wheelhouse
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"), pytest.mark.timeout(600)]
 
 CONFIG = """
 [mqtt]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gaugecast.config.schema import Settings
-from gaugecast.learn.online import pupil
+from gaugecast.learn.online import fleet_learner
 from gaugecast.loop import publisher
 from gaugecast.mqtt import subscriptions
 from gaugecast.payloads import Decoded, Decoder
@@ -78,8 +78,8 @@ def hanging_learner() -> None:
 def plain_learner() -> None:
     """XLA takes longer than all else; this changes the learner's process as well."""
     learner_monitor._SILENT_S, learning._NICE = 2.0, 0
-    learner = functools.partial(pupil.OnlineLearner, every=2, window=4)
-    pupil.OnlineLearner = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # type: ignore
+    learner = functools.partial(fleet_learner.OnlineLearner, every=2, window=4)
+    fleet_learner.OnlineLearner = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # type: ignore
     _learner_is(os.path.abspath(__file__), "plain_learner", "learn", "-c", "{source}", "--parent", "{pid}")
 
 

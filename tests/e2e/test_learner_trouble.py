@@ -107,7 +107,7 @@ def no_room(pid: int) -> Iterator[None]:
 
 
 @pytest.mark.keras
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_learner_and_one_without_room_cost_lessons_not_forecasts(tmp_path: Path, broker: Mosquitto) -> None:
     """SIGSTOP: its lag grows until it goes on. No room: hand-overs fail, are counted, and come when there is some."""
     with playing(tmp_path, broker, "plain_learner") as scene:

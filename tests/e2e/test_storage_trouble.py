@@ -1,9 +1,12 @@
-"""A full disk, and somebody who holds the ledger's lock: wait, say so, lose nothing, step nothing twice."""
+"""A full disk, somebody who holds the ledger's lock, a file that rots: say so, lose nothing, step nothing twice."""
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -89,4 +92,30 @@ def test_a_shell_that_locks_the_ledger_is_waited_for(tmp_path: Path, broker: Mos
             shell.stdin.close()
         check_tanks(listener.wait_distinct(800), 800)
         check_books(daemon, stepped=800, late=0, duplicate=0, rejected=0)
+        assert daemon.stop() == 0
+
+
+def rot(ledger: Path) -> None:
+    """Turn a bit of the oldest batch in the ledger's file, once it has been copied there."""
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as reader:
+        part = reader.execute("SELECT input_part FROM batches WHERE inputs > 1 ORDER BY first_seq LIMIT 1").fetchone()[
+            0
+        ][:40]
+    wait_until(lambda: part in ledger.read_bytes(), what="copied from the WAL")
+    with ledger.open("r+b") as file:
+        for copy in re.finditer(re.escape(part), file.read()):  # old ones may lie in free places
+            file.seek(copy.start() + 20)
+            file.write(bytes((part[20] ^ 1,)))
+
+
+def test_a_ledger_that_rots_is_told_live_and_forecasts_go_on(tmp_path: Path, broker: Mosquitto) -> None:
+    """Although nobody asks for the rows: metric, degraded and status within ten seconds."""
+    with Listener(broker, tmp_path) as listener, run_daemon(tmp_path / "d", tanks_config(broker.port)) as daemon:
+        send_tanks(broker, 400)
+        listener.wait_distinct(400)
+        rot(daemon.state / "ledger.sqlite")
+        wait_until(lambda: degraded(daemon, "damaged"), what="damage is told", deadline_s=10)
+        assert daemon.metrics().total("gaugecast_ledger_damaged_total") == 1
+        send_tanks(broker, 400, first=400)
+        check_tanks(listener.wait_distinct(800), 800)
         assert daemon.stop() == 0

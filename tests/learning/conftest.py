@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import broker
-from gaugecast.learn.online import pupil as pupils
+from gaugecast.learn.online import fleet_learner as learners
 from learning.site import Site
 from learning.worlds import configured
 
@@ -18,8 +18,10 @@ __all__ = ["broker"]
 @pytest.fixture
 def plain_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not compiled: that would take longer than all the tests."""
-    plain = functools.partial(pupils.OnlineLearner, every=2, window=4)
-    monkeypatch.setattr(pupils, "OnlineLearner", lambda *words, **named: plain(*words, **{**named, "compiled": False}))
+    plain = functools.partial(learners.OnlineLearner, every=2, window=4)
+    monkeypatch.setattr(
+        learners, "OnlineLearner", lambda *words, **named: plain(*words, **{**named, "compiled": False})
+    )
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from gaugecast.fleet import Feature
 from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats, observe
-from gaugecast.learn.clock_shift import shift_clock
+from gaugecast.learn.fit.clock_shift import shift_clock
 from gaugecast.model import Recipe
 from support.models import random_model
 

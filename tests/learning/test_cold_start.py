@@ -19,7 +19,7 @@ from learning.stage import (
 from support.daemon import DaemonProcess, run_command
 from support.mosquitto import Mosquitto, wait_until
 
-pytestmark = [pytest.mark.keras, pytest.mark.slow]
+pytestmark = [pytest.mark.keras, pytest.mark.long]
 
 
 def test_a_new_fleet_teaches_itself_and_kills_do_not_unteach_it(tmp_path: Path, broker: Mosquitto) -> None:

@@ -11,8 +11,8 @@ import pytest
 from gaugecast import events
 from gaugecast.config.schema import Learning
 from gaugecast.fleet import Fleet
+from gaugecast.learn.online.fleet_learner import FleetLearner, why_spared
 from gaugecast.learn.online.follower import Follower
-from gaugecast.learn.online.pupil import Pupil, why_spared
 from gaugecast.ledger import copying
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline
@@ -64,7 +64,7 @@ def test_a_new_fleet_begins_with_weights_of_its_own_that_the_loop_has_not(site: 
     site.run(5)
     follow_all(follower)
     assert follower.pipeline.parts["tanks"].in_force is not None
-    assert not follower.pupils["tanks"].forced
+    assert not follower.learners["tanks"].forced
 
 
 def test_a_learner_that_starts_again_goes_on_from_what_is_in_force(site: Site) -> None:
@@ -75,8 +75,8 @@ def test_a_learner_that_starts_again_goes_on_from_what_is_in_force(site: Site) -
     site.commit(event(events.ShadowPromoted(small_model(1).manifest.version)))
     site.checkpoint = len(site.inputs)
     in_force = site.follower()
-    assert in_force.pupils["tanks"].forced
-    assert in_force.pupils["tanks"].model.manifest.version == small_model(1).manifest.version
+    assert in_force.learners["tanks"].forced
+    assert in_force.learners["tanks"].model.manifest.version == small_model(1).manifest.version
 
 
 def test_a_rollback_takes_the_learner_back_with_a_smaller_rate(site: Site) -> None:
@@ -84,22 +84,22 @@ def test_a_rollback_takes_the_learner_back_with_a_smaller_rate(site: Site) -> No
     follower = site.follower()
     site.install(small_model(1))
     follow_all(follower)
-    pupil = follower.pupils["tanks"]
-    base = pupil.rate.rate
+    fleet_learner = follower.learners["tanks"]
+    base = fleet_learner.rate.rate
     site.run(12)
     follow_all(follower)
-    assert pupil.learn()
+    assert fleet_learner.learn()
     site.install(small_model(2), reason=events.ROLLBACK)
     follow_all(follower)
-    assert follower.pupils["tanks"] is pupil
-    assert pupil.rate.rate < base
-    assert not pupil.ready(1e9), "expected what was learned from the bad weights to be dropped"
-    assert network_equals(pupil, small_model(2))
+    assert follower.learners["tanks"] is fleet_learner
+    assert fleet_learner.rate.rate < base
+    assert not fleet_learner.ready(1e9), "expected what was learned from the bad weights to be dropped"
+    assert network_equals(fleet_learner, small_model(2))
 
 
-def network_equals(pupil: Pupil, model: Model) -> bool:
+def network_equals(fleet_learner: FleetLearner, model: Model) -> bool:
     """Whether the learner goes on from just these weights."""
-    weights = pupil.student.learner._network.to_model().weights
+    weights = fleet_learner.feeder.trainer._network.to_model().weights
     return all(np.array_equal(weights[name], model.weights[name]) for name in model.weights)
 
 
@@ -109,21 +109,21 @@ def test_a_model_that_somebody_else_put_in_force_is_learned_on_not_overwritten(s
     site.install(small_model(1))
     site.install(small_model(7), "shadow", "asked")
     follow_all(follower)
-    assert not network_equals(follower.pupils["tanks"], small_model(7))
+    assert not network_equals(follower.learners["tanks"], small_model(7))
     site.commit(event(events.ShadowPromoted(small_model(7).manifest.version)))
     follow_all(follower)
-    assert network_equals(follower.pupils["tanks"], small_model(7))
+    assert network_equals(follower.learners["tanks"], small_model(7))
     assert follower.pipeline.parts["tanks"].in_force.version == small_model(7).manifest.version  # type: ignore[union-attr]
 
 
-def test_a_promoted_model_of_another_shape_gets_a_new_pupil(site: Site) -> None:
+def test_a_promoted_model_of_another_shape_gets_a_new_learner(site: Site) -> None:
     """Other weights, other moments."""
     follower = site.follower()
     site.install(small_model(1))
     site.install(small_model(7, units=6), "shadow", "asked")
     site.commit(event(events.ShadowPromoted(small_model(7, units=6).manifest.version)))
     follow_all(follower)
-    assert network_equals(follower.pupils["tanks"], small_model(7, units=6))
+    assert network_equals(follower.learners["tanks"], small_model(7, units=6))
 
 
 def test_weights_that_are_gone_do_not_stop_the_learner(site: Site) -> None:
@@ -144,19 +144,19 @@ def test_behind_retention_it_jumps_to_the_checkpoint_and_keeps_what_it_has_learn
     site.install(small_model(1))
     site.run(20)
     follow_all(follower)
-    pupil = follower.pupils["tanks"]
-    assert pupil.learn()
-    updates = pupil.updates_total
+    fleet_learner = follower.learners["tanks"]
+    assert fleet_learner.learn()
+    updates = fleet_learner.updates_total
     site.run(40)
     site.checkpoint = len(site.inputs) - 5
     with site.ledger._transaction():
         site.ledger._connection.execute("DELETE FROM batches WHERE first_seq + inputs <= ?", (site.checkpoint - 2,))
     follow_all(follower)
     assert follower.seq == site.ledger.last_seq
-    assert follower.pupils["tanks"] is pupil
-    assert pupil.updates_total == updates
+    assert follower.learners["tanks"] is fleet_learner
+    assert fleet_learner.updates_total == updates
     assert states(follower.pipeline, "a") == states(site.loop, "a")
-    track = pupil.student.learner._tracks["a"]
+    track = fleet_learner.feeder.trainer._tracks["a"]
     assert track.runs == 2, "expected a new run after the jump"
 
 
@@ -170,20 +170,20 @@ def test_a_restored_backup_is_begun_anew(site: Site, tmp_path: Path, ticks_after
     site.run(30)
     site.install(small_model(2))
     follow_all(follower)
-    learned = follower.pupils["tanks"]
+    learned = follower.learners["tanks"]
     while learned.learn():
         pass
     site.bring_back(tmp_path / "backup")
     site.run(ticks_after)
     follow_all(follower)
     assert follower.seq == site.ledger.last_seq
-    assert follower.pupils["tanks"] is not learned
+    assert follower.learners["tanks"] is not learned
     assert follower.pipeline.parts["tanks"].in_force.version == small_model(1).manifest.version  # type: ignore[union-attr]
     assert states(follower.pipeline, "a") == states(site.loop, "a")
-    assert network_equals(follower.pupils["tanks"], small_model(1))
+    assert network_equals(follower.learners["tanks"], small_model(1))
     site.run(10)
     follow_all(follower)
-    assert follower.pupils["tanks"].learn()
+    assert follower.learners["tanks"].learn()
 
 
 def test_a_backup_restored_before_the_sample_is_drawn_anew_is_begun_anew(site: Site, tmp_path: Path) -> None:
@@ -192,23 +192,23 @@ def test_a_backup_restored_before_the_sample_is_drawn_anew_is_begun_anew(site: S
     follower = site.follower()
     site.run(20, "abcdefgh")
     follow_all(follower)
-    follower.pupils["tanks"].crowded = True
+    follower.learners["tanks"].crowded = True
     site.bring_back(tmp_path / "backup")
     follower.resample()
     assert follower.seq == 0
-    assert follower.pupils == {}
+    assert follower.learners == {}
 
 
-def test_a_fleet_that_left_has_no_pupil(site: Site) -> None:
+def test_a_fleet_that_left_has_no_learner(site: Site) -> None:
     """Its readings are no longer there either."""
     follower = site.follower()
     site.run(3)
     site.commit(event(events.FleetRetired()))
     follow_all(follower)
-    assert follower.pupils == {}
+    assert follower.learners == {}
 
 
-def test_several_fleets_have_a_pupil_each(site: Site) -> None:
+def test_several_fleets_have_a_learner_each(site: Site) -> None:
     """Models of the one never reach the other."""
     other = Fleet(**{**_fields(FLEET), "name": "ships"})
     site.commit(configured(other))
@@ -217,9 +217,9 @@ def test_several_fleets_have_a_pupil_each(site: Site) -> None:
     site.run(8, fleet="ships")
     site.install(small_model(1))
     follow_all(follower)
-    assert set(follower.pupils) == {"tanks", "ships"}
-    assert follower.pupils["tanks"].forced
-    assert not follower.pupils["ships"].forced
+    assert set(follower.learners) == {"tanks", "ships"}
+    assert follower.learners["tanks"].forced
+    assert not follower.learners["ships"].forced
     assert set(follower.pipeline.parts["ships"].table.slots) == {"a"}
 
 
@@ -235,7 +235,7 @@ def test_no_more_streams_are_stepped_than_are_sampled(tmp_path: Path) -> None:
     site.run(6, "abcdefgh")
     follow_all(follower)
     assert set(follower.pipeline.parts["tanks"].table.slots) == set("abc")
-    assert follower.pupils["tanks"].crowded
+    assert follower.learners["tanks"].crowded
 
 
 def test_a_new_sample_comes_with_the_loops_states_and_is_learned_once(tmp_path: Path) -> None:
@@ -248,21 +248,23 @@ def test_a_new_sample_comes_with_the_loops_states_and_is_learned_once(tmp_path: 
     site.checkpoint = len(site.inputs)
     site.run(6, "abcdefgh")
     follow_all(follower)
-    pupil = follower.pupils["tanks"]
-    before, counts = set(pupil.streams), {s: t.count for s, t in pupil.student.learner._tracks.items()}
+    fleet_learner = follower.learners["tanks"]
+    before, counts = set(fleet_learner.streams), {s: t.count for s, t in fleet_learner.feeder.trainer._tracks.items()}
     follower.resample()
-    newcomers = pupil.streams - before
-    assert len(pupil.streams) == 4
+    newcomers = fleet_learner.streams - before
+    assert len(fleet_learner.streams) == 4
     assert newcomers
-    assert len(pupil.streams & before) >= 2
+    assert len(fleet_learner.streams & before) >= 2
     site.run(1, "abcdefgh")
     follow_all(follower)
-    assert {s: states(follower.pipeline, s) for s in pupil.streams} == {s: states(site.loop, s) for s in pupil.streams}
-    tracks = pupil.student.learner._tracks
-    assert set(tracks) == pupil.streams
+    assert {s: states(follower.pipeline, s) for s in fleet_learner.streams} == {
+        s: states(site.loop, s) for s in fleet_learner.streams
+    }
+    tracks = fleet_learner.feeder.trainer._tracks
+    assert set(tracks) == fleet_learner.streams
     assert {tracks[s].count for s in newcomers} == {6}
-    assert all(tracks[s].count == counts[s] + 1 for s in pupil.streams & before)
-    assert all(tracks[s].runs == 1 for s in pupil.streams)
+    assert all(tracks[s].count == counts[s] + 1 for s in fleet_learner.streams & before)
+    assert all(tracks[s].runs == 1 for s in fleet_learner.streams)
 
 
 def test_a_new_sample_of_one_fleet_teaches_no_other_anything_twice(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ def test_a_new_sample_of_one_fleet_teaches_no_other_anything_twice(tmp_path: Pat
     site.run(6, "x", "ships")
     site.checkpoint = len(site.inputs) - 4
     follow_all(follower)
-    ships = follower.pupils["ships"].student
+    ships = follower.learners["ships"].feeder
     count = ships.learner._tracks["x"].count
     follower.resample()
     site.run(1, "x", "ships")
@@ -285,26 +287,26 @@ def test_a_new_sample_of_one_fleet_teaches_no_other_anything_twice(tmp_path: Pat
 
 def test_a_sample_is_half_kept_half_drawn_by_error() -> None:
     """Where one stream has all the error, it is drawn; those that are gone are dropped."""
-    pupil = Pupil(FLEET, small_model(), Learning(streams=4), forced=True, compiled=False)
+    fleet_learner = FleetLearner(FLEET, small_model(), Learning(streams=4), forced=True, compiled=False)
     for stream in "abcd":
-        pupil.wants(stream)
+        fleet_learner.wants(stream)
     candidates = [*"bcd", *(f"s{i}" for i in range(100))]
     error = np.array([0.0 if name != "s77" else 1e6 for name in candidates])
-    newcomers = pupil.resample(candidates, error)
+    newcomers = fleet_learner.resample(candidates, error)
     assert "s77" in newcomers
-    assert len(pupil.streams & {*"bcd"}) == 2
-    assert "a" not in pupil.streams
-    assert len(pupil.streams) == 4
+    assert len(fleet_learner.streams & {*"bcd"}) == 2
+    assert "a" not in fleet_learner.streams
+    assert len(fleet_learner.streams) == 4
 
 
 def test_every_stream_may_be_drawn_even_without_error() -> None:
     """A stream that nothing is known of must not be left out for ever."""
-    pupil = Pupil(FLEET, small_model(), Learning(streams=2), forced=True, compiled=False)
+    fleet_learner = FleetLearner(FLEET, small_model(), Learning(streams=2), forced=True, compiled=False)
     drawn: set[str] = set()
     names = [f"s{i}" for i in range(6)]
     for _ in range(60):
-        pupil.resample(names, np.full(6, np.nan))
-        drawn |= pupil.streams
+        fleet_learner.resample(names, np.full(6, np.nan))
+        drawn |= fleet_learner.streams
     assert drawn == set(names)
 
 

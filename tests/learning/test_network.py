@@ -24,13 +24,13 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_unrolled_network_equals_the_engine(case):
     """Outputs and packed states after eleven steps of five rows, from a state that is not zero."""
-    from gaugecast.learn.network import Network
+    from gaugecast.learn.fit.network import TrainableNetwork
 
     model = random_model(**CASES[case])
     engine, rng = NumpyEngine(model), np.random.default_rng(1)
     x = rng.normal(size=(11, 5, engine.input_size)).astype(np.float32)
     state = (0.3 * rng.normal(size=(5, engine.state_size))).astype(np.float32)
-    y, after = Network(model).unroll(x, state)
+    y, after = TrainableNetwork(model).unroll(x, state)
     expected_y, expected_after = engine.sequence(x, state)
     np.testing.assert_allclose(y, expected_y, atol=1e-5)
     np.testing.assert_allclose(after, expected_after, atol=1e-5)
@@ -39,10 +39,10 @@ def test_unrolled_network_equals_the_engine(case):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_weights_come_back_as_they_went_in(case):
     """To the bit, with the learned initial states, and without the version of what they were."""
-    from gaugecast.learn.network import Network
+    from gaugecast.learn.fit.network import TrainableNetwork
 
     model = random_model(**CASES[case])
-    back = Network(model).to_model()
+    back = TrainableNetwork(model).to_model()
     assert set(back.weights) == set(model.weights)
     for name, weight in model.weights.items():
         np.testing.assert_array_equal(back.weights[name], weight)
@@ -52,7 +52,10 @@ def test_weights_come_back_as_they_went_in(case):
 
 def test_layers_that_are_not_trained_are_refused_in_words():
     """A backtest that was to learn with an imported GRU says what to do instead."""
-    from gaugecast.learn.network import Network
+    from gaugecast.learn.fit.network import TrainableNetwork
+    from gaugecast.learn.online.trainer import OnlineLearner
 
     with pytest.raises(ModelError, match=r"expected LSTM layers to go on learning with.*scored with learning off"):
-        Network(random_model(layers=[Layer(3, cell="gru")], engine="tensorflow"))
+        OnlineLearner(random_model(layers=[Layer(3, cell="gru")], engine="tensorflow"))
+    with pytest.raises(ModelError, match=r"expected LSTM or GRU layers .* to train, found others"):
+        TrainableNetwork(random_model(layers=[Layer(3, cell="simple_rnn")], engine="tensorflow"))

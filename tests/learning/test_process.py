@@ -38,7 +38,7 @@ def test_first_weights_go_on_trial_after_enough_updates_then_every_so_often(site
     """Each is on the disk before the loop hears of it."""
     learner = site.learner()
     live(site, learner, 40)
-    assert learner.follower.pupils["tanks"].updates_total > 3
+    assert learner.follower.learners["tanks"].updates_total > 3
     assert {role for role, _ in site.handed} == {"shadow"}
     assert len(site.handed) > 2
     for _, version in site.handed:
@@ -60,9 +60,9 @@ def test_after_its_promotion_the_learners_weights_go_in_force(site: Site) -> Non
     live(site, learner, 30)
     version = site.handed[-1][1]
     site.commit(event(events.ModelInstalled("shadow", version)), event(events.ShadowPromoted(version)))
-    pupil = learner.follower.pupils["tanks"]
+    fleet_learner = learner.follower.learners["tanks"]
     live(site, learner, 20)
-    assert learner.follower.pupils["tanks"] is pupil
+    assert learner.follower.learners["tanks"] is fleet_learner
     assert site.handed[-1][0] == "in_force"
 
 
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_learned_is_left_in_peace_and_spoken_of(site: Sit
     site.install(seal_model(replace(windowed.manifest, look_back=5), dict(windowed.weights)))
     live(site, learner, 20)
     assert site.handed == []
-    assert learner.follower.pupils == {}
+    assert learner.follower.learners == {}
     reports = [one for one in site.asked if one["command"] == "learner"]
     assert len(reports) >= 15
     assert LearnerStatus(**{k: v for k, v in reports[-1].items() if k not in ("command", "fleet")}).spared == (
@@ -93,12 +93,12 @@ def test_a_hand_over_that_fails_is_counted_and_offered_again_later(site: Site, r
     learner = site.learner()
     site.refusal = refusal
     live(site, learner, 30)
-    pupil = learner.follower.pupils["tanks"]
-    assert pupil.failures_total > 0
-    assert pupil.handovers_total == 0
+    fleet_learner = learner.follower.learners["tanks"]
+    assert fleet_learner.failures_total > 0
+    assert fleet_learner.handovers_total == 0
     site.refusal = None
     turns(site, learner, 3)
-    assert pupil.handovers_total == 1
+    assert fleet_learner.handovers_total == 1
 
 
 def test_a_full_disk_is_a_failed_hand_over(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +110,8 @@ def test_a_full_disk_is_a_failed_hand_over(site: Site, monkeypatch: pytest.Monke
     learner = site.learner()
     monkeypatch.setattr(site.store, "add", full)
     live(site, learner, 30)
-    pupil = learner.follower.pupils["tanks"]
-    assert pupil.failures_total > 0
+    fleet_learner = learner.follower.learners["tanks"]
+    assert fleet_learner.failures_total > 0
     assert site.handed == []
     monkeypatch.undo()
 
@@ -121,14 +121,14 @@ def test_the_rate_that_is_reported_is_the_one_that_is_learned_with(site: Site, m
     learner = site.learner()
     site.install(small_model(1))
     live(site, learner, 12)
-    pupil = learner.follower.pupils["tanks"]
+    fleet_learner = learner.follower.learners["tanks"]
 
     def after(losses: list[float]) -> dict[str, Any]:
         told = iter([losses])
-        monkeypatch.setattr(pupil.student, "take_losses", lambda: next(told, []))
+        monkeypatch.setattr(fleet_learner.feeder, "take_losses", lambda: next(told, []))
         live(site, learner, 3)
         report = [one for one in site.asked if one["command"] == "learner"][-1]
-        assert report["rate"] == pupil.rate.rate == pytest.approx(pupil.student.learner.learning_rate)
+        assert report["rate"] == fleet_learner.rate.rate == pytest.approx(fleet_learner.feeder.trainer.learning_rate)
         return dict(report)
 
     calm = after([1.0, 0.9, 1.1] * 100)
@@ -148,7 +148,7 @@ def test_it_reports_once_a_second_what_the_metrics_show(site: Site) -> None:
     assert set(reports[-1]) == {
         *("command", "fleet", "updates_total", "failures_total", "drift_total", "handovers_total", "rate", "lag_s")
     }
-    assert reports[-1]["updates_total"] == learner.follower.pupils["tanks"].updates_total
+    assert reports[-1]["updates_total"] == learner.follower.learners["tanks"].updates_total
 
 
 def test_the_rest_after_a_turn_pays_the_budget_back(tmp_path: Path) -> None:

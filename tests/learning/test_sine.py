@@ -8,7 +8,7 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats, observe, scale, to_forecast, to_target
 from gaugecast.learn import OnlineLearner, initial_model, manifest_for
 
-pytestmark = [pytest.mark.keras, pytest.mark.slow]
+pytestmark = [pytest.mark.keras, pytest.mark.long]
 
 
 def serve_and_learn(values, fleet, seed):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gaugecast.engine import NumpyEngine
-from gaugecast.learn import Trace, warm_up
+from gaugecast.learn import Lesson, warm_up
 from gaugecast.learn.backtest.windowed import warm_windows
-from gaugecast.learn.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
+from gaugecast.learn.fit.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from support.models import random_model
 
 pytestmark = pytest.mark.keras
@@ -29,7 +29,7 @@ def echo_of(model, steps, seed=0, learned=0.8):
     x[:, :, 0] = rng.choice([-1.0, 1.0], size=(steps, ROWS))
     target = np.roll(x[:, :, :1], 3, axis=0)
     target[:3] = np.nan
-    return Trace(x, target, round(learned * steps))
+    return Lesson(x, target, round(learned * steps))
 
 
 def error_of(model, trace):
@@ -52,7 +52,7 @@ def test_the_best_pass_is_kept(model):
     """The model that comes back has the least error that was seen on what was held out, as the engine sees it."""
     trace = echo_of(model, 240)
     trained = warm_up(model, [trace], learning_rate=0.05, passes=6, compiled=False)
-    tail = Trace(trace.x, trace.target.copy(), 0)
+    tail = Lesson(trace.x, trace.target.copy(), 0)
     tail.target[:192] = np.nan
     assert error_of(trained.model, tail) == pytest.approx(min(trained.errors), rel=1e-3)
 
@@ -61,7 +61,7 @@ def test_training_that_never_helps_changes_nothing(model):
     """Noise cannot be learned: after some passes without a better one the weights are those begun with."""
     trace, rng = echo_of(model, 200), np.random.default_rng(5)
     target = np.where(np.arange(200)[:, None, None] < 160, 8.0, 0.01 * rng.normal(size=(200, ROWS, 1)))
-    noise = Trace(trace.x, target.astype(np.float32), 160)
+    noise = Lesson(trace.x, target.astype(np.float32), 160)
     trained = warm_up(model, [noise], learning_rate=0.05, passes=12, compiled=False)
     assert len(trained.errors) == 1 + PATIENCE
     for name, weight in model.weights.items():
@@ -90,7 +90,7 @@ def test_windows_hold_out_what_the_stream_holds_out(model):
     still = warm_windows(model, [trace], look_back=24)
     for name, weight in model.weights.items():
         np.testing.assert_array_equal(still.weights[name], weight)
-    moved = warm_windows(model, [Trace(trace.x, trace.target, 24)], look_back=24)
+    moved = warm_windows(model, [Lesson(trace.x, trace.target, 24)], look_back=24)
     assert any((moved.weights[name] != weight).any() for name, weight in model.weights.items())
 
 
@@ -112,7 +112,7 @@ def test_weights_for_good_are_careful_unless_a_pattern_is_worth_knowing_by_heart
 
     def chosen(careful, plain):
         by_caution = {True: WarmUp(model, (1.0, careful)), False: WarmUp(model, (1.0, plain))}
-        module = importlib.import_module("gaugecast.learn.warm_up")
+        module = importlib.import_module("gaugecast.learn.fit.warm_up")
         monkeypatch.setattr(module, "warm_up", lambda *_, caution=None, **__: by_caution[caution is not None])
         return warm_up_for_good(model, [trace]).errors[1]
 
@@ -124,7 +124,7 @@ def test_weights_for_good_are_those_begun_with_where_chance_explains_the_gain(mo
     """A walk cannot be forecast; twenty held-out rows that happen to agree change nothing."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(100, ROWS, model.manifest.input_size)).astype(np.float32)
-    noise = Trace(x, rng.normal(size=(100, ROWS, 1)).astype(np.float32), 80)
+    noise = Lesson(x, rng.normal(size=(100, ROWS, 1)).astype(np.float32), 80)
     kept = warm_up_for_good(model, [noise], compiled=False).model
     for name, weight in model.weights.items():
         np.testing.assert_array_equal(kept.weights[name], weight)

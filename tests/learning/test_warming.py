@@ -13,7 +13,7 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Feature
 from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import Pipeline, memories
-from gaugecast.pipeline.rehearsal import begins_after
+from gaugecast.pipeline.solo import begins_after
 from gaugecast.records import Commit, Input, Order
 from gaugecast.service.warming import warm
 from gaugecast.storage.models import ModelStore

@@ -11,7 +11,7 @@ from gaugecast.loop.clock import STEP_NS
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Message, Order
-from simulation.fleets import LIMITS, SECOND, T0, TANKS, model_of
+from simulation.fleets import LIMITS, LINEAGE, SECOND, T0, TANKS, model_of
 from simulation.points import Violation
 from support.state_bytes import differences
 
@@ -61,7 +61,7 @@ def _check_replay(story: Story) -> None:
 def _check_against_uninterrupted(story: Story) -> None:
     """Where every message has its time and all features, crashes leave no trace at all."""
     pipeline = Pipeline(LIMITS, model_of)
-    pipeline.advance([Order.configuring(TANKS).stamped(T0)])
+    pipeline.advance([Order(events.LineageBegun(LINEAGE)).stamped(T0), Order.configuring(TANKS).stamped(T0)])
     install = Order(events.ModelInstalled("in_force", "1"), "tanks").stamped(T0)
     pipeline.advance([install])
     decoder = Decoder((TANKS,), LIMITS)

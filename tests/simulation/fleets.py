@@ -15,6 +15,7 @@ from support.models import random_model
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
 #: Room for every stream that there is; forecasts may be unconfirmed of fewer readings than a story has at once.
+LINEAGE = "00c0ffee"
 LIMITS = Loop(
     batch_messages=7, batch_readings=9, batch_ms=0, max_streams=17, new_streams_per_s=1000, skill_half_life=30
 ).model_copy(update={"max_lag": 20})

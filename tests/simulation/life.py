@@ -21,7 +21,7 @@ from gaugecast.records import Input, Message
 from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from simulation.broker import Broker
-from simulation.fleets import LIMITS, Weights, shipped
+from simulation.fleets import LIMITS, LINEAGE, Weights, shipped
 from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
 from simulation.points import Clock, Points, Violation
@@ -70,7 +70,9 @@ class _PointedPipeline(Pipeline):
 def counted(pipeline: Pipeline) -> int:
     """Readings that a pipeline has accounted for in its whole life; those that wait in open ticks included."""
     totals = [*(part.totals for part in pipeline.parts.values()), *pipeline.retired.values()]
-    return sum(t.stepped + t.held + t.late + t.duplicate for t in totals) + sum(pipeline.rejects.values())
+    return sum(t.stepped + t.held + t.late + t.duplicate + t.same_period for t in totals) + sum(
+        pipeline.rejects.values()
+    )
 
 
 class Life:
@@ -134,6 +136,7 @@ class Life:
             elapsed=self._clock.elapsed,
             monotonic=self._clock.monotonic,
             alive=lambda: self._points("advance:part"),
+            new_lineage=lambda: LINEAGE,
         )
 
     def turn(self) -> None:
@@ -148,7 +151,7 @@ class Life:
     def check(self) -> None:
         """The accounting identity and the bounds, after any turn."""
         pipeline, received = self.core.pipeline, self.core.loop.received.total()
-        grown = counted(pipeline) - self._counted_before
+        grown = counted(pipeline) - self._counted_before + self.core.loop.not_ours.total()
         if grown != received:
             raise Violation(f"accounting: {received} readings received, {grown} accounted for")
         if pipeline.streams > self._limits.max_streams:

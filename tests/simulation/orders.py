@@ -12,7 +12,7 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core
 from gaugecast.pipeline import memories
-from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
+from gaugecast.pipeline.solo import SoloPipeline, begins_after
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.status import Status
@@ -57,12 +57,12 @@ def _ask(core: Core, request: Request) -> None:
 
 def remembered(journal: Journal, version: str) -> list[bytes]:
     """What a newcomer remembers after it has stepped over all that is durable; a stream a chunk."""
-    rehearsal = Rehearsal([(JOINED, model_of("joined", version))], LIMITS)
+    solo = SoloPipeline([(JOINED, model_of("joined", version))], LIMITS)
     told = [(seq, one.fleet, one.event) for seq, one in enumerate(journal.inputs, 1) if one.event is not None]
     last = len(journal.inputs)
-    begin = begins_after(told, rehearsal.fleets, first_seq=1, upto_seq=last, most=last)
-    rehearsal.take(one for one in journal.inputs[begin:] if len(one.values) in (0, 8 * len(JOINED.features)))
-    chunks = [memories.decode(chunk) for chunk in rehearsal.memories("joined")]
+    begin = begins_after(told, solo.fleets, first_seq=1, upto_seq=last, most=last)
+    solo.take(one for one in journal.inputs[begin:] if len(one.values) in (0, 8 * len(JOINED.features)))
+    chunks = [memories.decode(chunk) for chunk in solo.memories("joined")]
     return [
         msgspec.msgpack.encode(memories.Memory(chunk.meaning, [stream])) for chunk in chunks for stream in chunk.streams
     ]

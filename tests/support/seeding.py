@@ -14,7 +14,7 @@ from gaugecast.storage.models import ModelStore
 
 
 def seed_state(directory: Path, fleet: Fleet, model: Model) -> list[Input]:
-    """Make the directory, store the weights, and commit the two events that put fleet and model in force.
+    """Make the directory, store the weights, and commit the events that put lineage, fleet and model in force.
 
     Returns those events, so that a reference pipeline can take them too.
     """
@@ -22,6 +22,7 @@ def seed_state(directory: Path, fleet: Fleet, model: Model) -> list[Input]:
     version = ModelStore(directory).add(fleet.name, model)
     installed = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="test")
     inputs = [
+        Order(events.LineageBegun("0a0b0c0d", reason="test")).stamped(1),
         Order.configuring(fleet).stamped(1),
         Order(installed, fleet.name).stamped(1),
     ]

@@ -11,6 +11,7 @@ def state_of(pipeline: Pipeline) -> dict[str, object]:
         "rejects": dict(pipeline.rejects),
         "deliveries": pipeline.deliveries.as_list(),
         "birth": (pipeline.births.tokens, pipeline.births.at_ns),
+        "lineage": pipeline.lineage,
         "steps": pipeline.steps.to_text(),
         "clock": pipeline.clock_ahead_ns,
     }

@@ -15,12 +15,12 @@ from gaugecast.cli.main import app
 from gaugecast.cli.sources import read_table
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
+from gaugecast.history import FileColumns
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, Rebuilder, weight_shapes
 from gaugecast.learn.autoencoder.fitting import fit_files
-from gaugecast.learn.autoencoder.judging import Counts, Judgement, judge_files, result_rows, total_counts
+from gaugecast.learn.autoencoder.judging import AlarmCounts, Judgement, judge_files, result_rows, total_counts
 from gaugecast.learn.autoencoder.rows import read_rows
 from gaugecast.learn.autoencoder.saved import load_detector
-from gaugecast.learn.train.sources import Columns
 from gaugecast.records import Bool, Float64
 from train.series import waves, write_csv
 
@@ -81,7 +81,7 @@ def judgement(alarms: list[int], labels: list[int] | None, *, learned: int = 0) 
 def test_scores_count_rows_after_the_training_part() -> None:
     """F1, false alarms of the usual rows, misses of the labelled ones; rows that were learned do not count."""
     one = judgement([1, 1, 0, 1, 0, 1, 0, 1], [1, 1, 1, 1, 1, 0, 0, 0], learned=2)
-    assert one.counts == Counts(hit=1, false_alarm=2, missed=2, quiet=1)
+    assert one.counts == AlarmCounts(hit=1, false_alarm=2, missed=2, quiet=1)
     assert (one.counts.f1, one.counts.false_alarm_share, one.counts.missed_share) == pytest.approx(
         (1 / 3, 2 / 3, 2 / 3)
     )
@@ -92,7 +92,7 @@ def test_files_are_scored_over_all_their_rows_together() -> None:
     """Beside them always alarming, which misses nothing and spares nothing; `null` where there is nothing to share."""
     both = [judgement([1, 0, 0, 0], [1, 1, 0, 0]), judgement([0, 0], [0, 0])]
     rows = {(row["set"], row["model"]): row for row in result_rows([*both[:1], replace(both[1], name="y")])}
-    assert total_counts(both) == Counts(hit=1, missed=1, quiet=4)
+    assert total_counts(both) == AlarmCounts(hit=1, missed=1, quiet=4)
     assert rows["all", "autoencoder"]["f1"] == pytest.approx(2 / 3)
     assert rows["y", "autoencoder"]["missed_share"] is None
     always = rows["all", "always alarm"]
@@ -180,8 +180,8 @@ def test_rows_that_were_learned_are_known_again(files: list[Path], fitted: Path,
     shutil.copy(files[0], tmp_path / "copy.csv")
     judged = judge_files([tmp_path / "copy.csv", files[1]], fitted / "one", label="fault")
     assert [one.judged for one in judged] == [200, 400]
-    rows = read_rows(grown, Columns(features=("level", "heat")))
-    same = read_rows(files[0], Columns(features=("level", "heat")))
+    rows = read_rows(grown, FileColumns(features=("level", "heat")))
+    same = read_rows(files[0], FileColumns(features=("level", "heat")))
     _, origin = load_detector(fitted / "one")
     assert origin.learned_of(same) == 200
     assert (
@@ -250,8 +250,8 @@ def test_files_that_cannot_be_fitted_are_refused(tmp_path: Path) -> None:
     """Too few rows, with the number that is needed; two of one name; a directory in which something lies."""
     short = write_csv(tmp_path / "short.csv", {"x": np.arange(5.0)})
     with pytest.raises(ConfigError, match="too few rows: expected at least 12 to train windows of 10 on, got 5"):
-        fit_files([short], Autoencoder(), Columns(), tmp_path / "out")
+        fit_files([short], Autoencoder(), FileColumns(), tmp_path / "out")
     with pytest.raises(ConfigError, match="found 'short' more than once"):
-        fit_files([short, tmp_path / "other" / "short.csv"], Autoencoder(), Columns(), tmp_path / "out")
+        fit_files([short, tmp_path / "other" / "short.csv"], Autoencoder(), FileColumns(), tmp_path / "out")
     with pytest.raises(ConfigError, match="a new or empty directory"):
         run("autoencoder", short, "-o", tmp_path)

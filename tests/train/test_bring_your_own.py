@@ -15,7 +15,7 @@ from e2e.scenes import Listener, check_messages, send_tanks, tanks_config, tanks
 from support.daemon import DaemonProcess, run_command
 from support.mosquitto import Mosquitto, run_mosquitto
 
-pytestmark = [pytest.mark.keras, pytest.mark.slow]
+pytestmark = [pytest.mark.keras, pytest.mark.long]
 STREAMS = 4
 ROUND = 25 * STREAMS
 

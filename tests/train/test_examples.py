@@ -16,12 +16,13 @@ import pytest
 
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.config.training import Train
+from gaugecast.history import FileColumns
 from gaugecast.learn.autoencoder.fitting import fit_files
 from gaugecast.learn.autoencoder.judging import judge_files
-from gaugecast.learn.initial import initial_model
+from gaugecast.learn.fit.initial import initial_model
 from gaugecast.learn.keras_models.file import to_keras
-from gaugecast.learn.train.job import Task, Trained, run_training
-from gaugecast.learn.train.sources import Columns
+from gaugecast.learn.train.job import run_training
+from gaugecast.learn.train.task import Task, Trained
 from gaugecast.records import Float64
 
 pytestmark = pytest.mark.keras
@@ -48,7 +49,7 @@ def train_series(directory: Path, series: Float64, **settings: Any) -> Trained:
     names = ",".join(f"x{i}" for i in range(rows.shape[1]))
     path.write_text("\n".join([names, *(",".join(map(repr, row)) for row in rows.tolist())]) + "\n")
     train = Train.model_validate({**CLASSIC, **settings})
-    return run_training(Task((path,), train, columns=Columns(time="none")))
+    return run_training(Task((path,), train, columns=FileColumns(time="none")))
 
 
 def begin_alike(net: Any, trained: Trained) -> Any:
@@ -77,6 +78,7 @@ def test_three_steps_forecast_the_fourth(tmp_path: Path) -> None:
     assert ours == pytest.approx(example.run(begin_alike(example.make_network(), trained), epochs=150), rel=TOLERANCE)
 
 
+@pytest.mark.long
 def test_stateful_with_resets(tmp_path: Path) -> None:
     """Batch size 1, the state carried through each epoch."""
     example = load_example("stateful_resets")
@@ -87,6 +89,7 @@ def test_stateful_with_resets(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=5), persistence)
 
 
+@pytest.mark.long
 def test_next_step_of_two_features(tmp_path: Path) -> None:
     """Many-to-many over windows, the series shifted by one as target."""
     example = load_example("next_step")
@@ -100,6 +103,7 @@ def test_next_step_of_two_features(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), persistence)
 
 
+@pytest.mark.long
 def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
     """Forecasts fed back as readings, after the state was adjusted on what is known, from the same origins."""
     example = load_example("closed_loop")
@@ -114,6 +118,7 @@ def test_closed_loop_ten_steps_ahead(tmp_path: Path) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(), trained), epochs=10), 0.1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("units", [16, 32, 64])
 def test_sine_with_units_16_32_and_64(tmp_path: Path, units: int) -> None:
     """Each number of units, on rows that were held out."""
@@ -126,6 +131,7 @@ def test_sine_with_units_16_32_and_64(tmp_path: Path, units: int) -> None:
     check_alike(ours, example.run(begin_alike(example.make_network(units), trained), epochs=3), 0.02)
 
 
+@pytest.mark.long
 def test_autoencoder_finds_the_standstill(tmp_path: Path) -> None:
     """The same errors at every row; windows with the fault are rebuilt many times worse, and alarmed at."""
     example = load_example("autoencoder")
@@ -135,7 +141,7 @@ def test_autoencoder_finds_the_standstill(tmp_path: Path) -> None:
         window=20, encoder=[16], decoder=[16], error="squared", epochs=20, learning_rate=0.005, early_stop=0,
         validation=0.0, train_rows=600,
     )  # fmt: skip
-    fit_files([path], settings, Columns(time="none"), tmp_path / "out")
+    fit_files([path], settings, FileColumns(time="none"), tmp_path / "out")
     (judged,) = judge_files([path], tmp_path / "out", time="none")
     theirs = example.run(example.make_network(), epochs=20)
     np.testing.assert_allclose(judged.error[19:], theirs, rtol=TOLERANCE)

@@ -28,7 +28,7 @@ STACKS = ((7,), (6, 4))
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "hard_sigmoid")
 #: Every combination; every fifth, so that each value of each choice comes, is enough for every day.
 COMBINATIONS = [
-    pytest.param(*combination, marks=[] if number % 5 == 0 else [pytest.mark.slow])
+    pytest.param(*combination, marks=[] if number % 5 == 0 else [pytest.mark.long])
     for number, combination in enumerate(itertools.product(STACKS, ACTIVATIONS, ("dense", "none"), (False, True)))
 ]
 

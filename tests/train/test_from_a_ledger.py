@@ -15,9 +15,10 @@ from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.fleet import Feature, Fleet
+from gaugecast.history import FileColumns
 from gaugecast.learn.backtest.run import courses_of
-from gaugecast.learn.train.recording import Recording
-from gaugecast.learn.train.sources import Columns, record
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.history.sources import record
 from gaugecast.ledger import Ledger
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Commit, Input, Kind, Order, Verdict
@@ -162,7 +163,7 @@ def test_rows_of_a_ledger_are_the_steps_of_the_daemon(tmp_path: Path, kind: str)
     inputs = messages(kind)
     commit(tmp_path / "state", fleet, inputs)
     (course,) = courses_of(fleet, [[Order.configuring(fleet).stamped(T0)], inputs])
-    at, values = record([tmp_path / "state"], fleet, Columns(), tmp_path / "scratch").read("a", 0, len(course.at))
+    at, values = record([tmp_path / "state"], fleet, FileColumns(), tmp_path / "scratch").read("a", 0, len(course.at))
     np.testing.assert_array_equal(values, course.observed)
     np.testing.assert_array_equal(np.diff(at) // SECOND, np.diff(course.tick))
 
@@ -173,13 +174,13 @@ def test_features_are_found_by_name_in_rows_of_an_older_configuration(tmp_path: 
     new = Fleet(**{**{n: getattr(new, n) for n in new.__slots__}, "features": tuple(map(Feature, "qrp"))})
     ledger_at = tmp_path / "state"
     commit(ledger_at, old, [reading(t, 1.0 + t, -1.0 - t) for t in range(3)])
-    recording = record([ledger_at], new, Columns(), tmp_path / "scratch")
+    recording = record([ledger_at], new, FileColumns(), tmp_path / "scratch")
     np.testing.assert_array_equal(recording.read("a", 0, 9)[1], [[-1 - t, np.nan, 1 + t] for t in range(3)])
 
 
 def test_a_sensor_that_runs_slow_loses_no_rows(tmp_path: Path) -> None:
     """A period two per cent too long: ticks follow it, as the daemon's do; nothing is dropped, no gap appears."""
-    recording = Recording(tmp_path, 1, SECOND)
+    recording = Recording(tmp_path, fleet_of("p"))
     at = (np.arange(500) * 1.02 * SECOND).astype(np.int64)
     for cut in np.array_split(np.arange(500), 3):
         recording.add("a", at[cut], np.zeros((len(cut), 1)))

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.train.batches import Span
-from gaugecast.learn.train.judging import judge, yardstick
-from gaugecast.learn.train.report import show_share
-from gaugecast.learn.train.sources import Columns, record
+from gaugecast.history import FileColumns
+from gaugecast.learn.fit.batches import Span
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.history.sources import record
+from gaugecast.learn.pages.html import show_share
+from gaugecast.learn.score.judging import judge, yardstick
 from train.series import fleet_of, waves, write_csv
 
 FLEET = fleet_of("level", "heat")
@@ -20,7 +21,7 @@ FLEET = fleet_of("level", "heat")
 @pytest.mark.parametrize(("season", "told"), [(25, True), (0, False), (1440, False)])
 def test_seasonal_skill_is_told_only_where_rows_are_a_season_apart(tmp_path: Path, season: int, told: bool) -> None:
     """Else it would be the skill over persistence once more, under another name; 0 is a day's, 1,440 minutes."""
-    recording = record([write_csv(tmp_path / "tank.csv", waves(200))], FLEET, Columns(), tmp_path / "scratch")
+    recording = record([write_csv(tmp_path / "tank.csv", waves(200))], FLEET, FileColumns(), tmp_path / "scratch")
     model = initial_model(manifest_for(FLEET, units=(4,)), seed=0)
     measure = yardstick(recording, Span(0.0, 0.7), np.arange(2))
 

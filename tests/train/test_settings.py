@@ -16,10 +16,12 @@ from gaugecast.config.table import Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
 from gaugecast.errors import ConfigError
-from gaugecast.learn.train.fitting import Fit
-from gaugecast.learn.train.job import Task, provenance_of
-from gaugecast.learn.train.recording import Recording
+from gaugecast.learn.fit.fitting import Fit
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.train.job import provenance_of
+from gaugecast.learn.train.task import Task
 from support.models import random_model
+from train.series import fleet_of
 
 #: A value for each key that is not its default.
 OTHER: dict[str, Any] = {
@@ -88,10 +90,11 @@ def test_help_explains_every_key(command: str) -> None:
         assert re.sub(r"\s+", " ", (field.description or "")[1:40]) in flat
 
 
+@pytest.mark.long
 @pytest.mark.keras
 def test_the_manifest_records_every_key(tmp_path: Path) -> None:
     """Each setting under its own name, as it was and not as it is by default."""
-    recording = Recording(tmp_path, 1, 1)
+    recording = Recording(tmp_path, fleet_of("x"))
     for key, value in OTHER.items():
         train = Train.model_construct(**{**Train().model_dump(), key: value})
         found = provenance_of(Task((tmp_path,), train), recording, Fit(random_model()), {})

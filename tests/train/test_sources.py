@@ -11,12 +11,13 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import ConfigError
+from gaugecast.forecast.running import observe_rows
 from gaugecast.forecast.scaling import initial_stats, observe
-from gaugecast.learn.initial import manifest_for
-from gaugecast.learn.train.prepared import Prepared
-from gaugecast.learn.train.recording import Recording
-from gaugecast.learn.train.running import observe_rows
-from gaugecast.learn.train.sources import Columns, record
+from gaugecast.history import FileColumns
+from gaugecast.learn.fit.initial import manifest_for
+from gaugecast.learn.fit.prepared import Prepared
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.history.sources import record
 from gaugecast.ledger import Ledger
 from gaugecast.model import Recipe
 from gaugecast.records import Commit, Input, Verdict
@@ -27,8 +28,9 @@ PEAK = """
 import sys
 from pathlib import Path
 from gaugecast.config.training import Train
-from gaugecast.learn.train import judging
-from gaugecast.learn.train.job import Task, run_training
+from gaugecast.learn.score import judging
+from gaugecast.learn.train.job import run_training
+from gaugecast.learn.train.task import Task
 judging.MOST_ROWS = 200  # what is judged is bounded; it is the rows read, prepared and trained on that are many
 run_training(Task((Path(sys.argv[1]),), Train(units=[2], epochs=1, segment=100, batch_size=64)))
 status = Path("/proc/self/status").read_text()  # getrusage would tell of the process that started this one, too
@@ -53,7 +55,7 @@ def test_a_ledger_gives_what_was_stepped(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, Storage(directory=tmp_path))
     ledger.commit(Commit(inputs, verdicts, []))
     ledger.close()
-    recording = record([tmp_path], FLEET, Columns(), tmp_path / "scratch")
+    recording = record([tmp_path], FLEET, FileColumns(), tmp_path / "scratch")
     assert recording.read("a", 0, 9)[1].tolist() == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
     assert recording.read("b", 0, 9)[1].tolist() == [[7.0, 8.0]]
     assert [(s.start, s.stop) for s in recording.stretches("a")] == [(0, 2), (2, 3)]
@@ -81,7 +83,7 @@ def test_late_and_repeated_rows_are_left_out_and_counted(tmp_path: Path) -> None
     at = np.array([0, 1, 1, 3, 2, 4]) * FLEET.period_ns
     values = np.arange(12.0).reshape(6, 2)
     for cuts in ([6], [1, 2, 3], [3, 3]):
-        recording, start = Recording(tmp_path / str(cuts), 2, FLEET.period_ns), 0
+        recording, start = Recording(tmp_path / str(cuts), FLEET), 0
         for size in cuts:
             recording.add("a", at[start : start + size], values[start : start + size])
             start += size
@@ -93,7 +95,7 @@ def test_short_gaps_are_bridged_by_rows_that_teach_nothing(tmp_path: Path) -> No
     """Up to `bridge` ticks, also between two slices; the state goes on over them, the last value is fed, no target."""
     ticks = np.array([0, 1, 3, 6, 7, 11, 12])
     for cuts in ([7], [2, 1, 4], [3, 2, 2]):
-        recording = Recording(tmp_path / str(cuts), 2, FLEET.period_ns, bridge=2)
+        recording = Recording(tmp_path / str(cuts), FLEET, bridge=2)
         for cut in np.split(np.arange(7), np.cumsum(cuts)[:-1]):
             recording.add("a", ticks[cut] * FLEET.period_ns, np.tile(ticks[cut, None] * 1.0, 2))
         at, values = recording.read("a", 0, 99)
@@ -114,7 +116,7 @@ def test_short_gaps_are_bridged_by_rows_that_teach_nothing(tmp_path: Path) -> No
     [
         ("time,x\n1,abc\n", r"line 2: could not convert"),
         ("x\n1\n", r"expected a time column .*--time-column none"),
-        ("time,y\n1,2\n", r"expected a column 'level', found time, y"),
+        ("time,y\n1,2\n", r"expected columns 'level', 'heat', found time, y"),
     ],
 )
 def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: str) -> None:
@@ -123,10 +125,10 @@ def test_files_that_cannot_be_read_say_where(tmp_path: Path, text: str, words: s
     path.write_text(text)
     fleet = FLEET if "y" in text else fleet_of("x")
     with pytest.raises(ConfigError, match=words):
-        record([path], fleet, Columns(), tmp_path / "scratch")
+        record([path], fleet, FileColumns(), tmp_path / "scratch")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.keras
 def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
     """Twelve times the rows, the same peak to within 60 MB; and far below 1.5 GB."""

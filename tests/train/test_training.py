@@ -13,10 +13,11 @@ import pytest
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
+from gaugecast.history import FileColumns
 from gaugecast.learn.keras_models.importing import import_keras
-from gaugecast.learn.train.job import Task, Trained, run_training
+from gaugecast.learn.train.job import run_training
 from gaugecast.learn.train.run_directory import check_free, write_run
-from gaugecast.learn.train.sources import Columns
+from gaugecast.learn.train.task import Task, Trained
 from gaugecast.model import load_model
 from train.series import cued, fleet_of, waves, write_csv
 
@@ -25,9 +26,9 @@ START_S = 1_767_225_600  # of the files: 2026-01-01
 SMALL: dict[str, Any] = {"units": [6], "epochs": 2, "segment": 6, "batch_size": 4, "learning_rate": 0.01}
 
 
-def train_on(path: Path, columns: Columns | None = None, **settings: Any) -> Trained:
+def train_on(path: Path, columns: FileColumns | None = None, **settings: Any) -> Trained:
     """Train on one file that no configuration knows."""
-    return run_training(Task((path,), Train(**{**SMALL, **settings}), columns=columns or Columns()))
+    return run_training(Task((path,), Train(**{**SMALL, **settings}), columns=columns or FileColumns()))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_ten_rows_train(tmp_path: Path, rows: int) -> None:
     path = tmp_path / "ten.csv"
     path.write_text("x\n" + "\n".join(str(10 * i) for i in range(1, rows + 1)) + "\n")
     for settings in ({}, {"look_back": 3, "scaling": "minmax"}):
-        trained = train_on(path, Columns(time="none"), **settings)
+        trained = train_on(path, FileColumns(time="none"), **settings)
         assert trained.model.manifest.features == (("x", "forecast"),)
 
 
@@ -142,6 +143,7 @@ def test_too_few_rows_are_refused_with_the_least_number(tmp_path: Path) -> None:
         train_on(write_csv(tmp_path / "short.csv", {"x": np.arange(least - 1.0)}), **settings)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["stateful", "windowed"])
 def test_memory_pays(tmp_path: Path, form: str) -> None:
     """An echo of a cue that lies further back than the look-back: only the carried state can know it."""
@@ -196,5 +198,5 @@ def test_streams_of_one_file_are_told_apart_by_a_column(tmp_path: Path) -> None:
         lines += [f"{i * 60},{tank},{np.sin(i / 4) + k}" for k, tank in enumerate("ab")]
     path = tmp_path / "tanks.csv"
     path.write_text("\n".join(lines) + "\n")
-    trained = train_on(path, Columns(stream="tank", features=("x",)), batch_size=2)
+    trained = train_on(path, FileColumns(stream="tank", features=("x",)), batch_size=2)
     assert trained.model.manifest.provenance["data_streams"] == 2

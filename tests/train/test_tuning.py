@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import gaugecast.learn.tune.search as search_module
 from gaugecast.cli.tune import show_trials
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
-from gaugecast.learn.train.job import Silent, Task
-from gaugecast.learn.train.sources import Columns
+from gaugecast.errors import ConfigError
+from gaugecast.history import FileColumns
+from gaugecast.learn.train.task import Silent, Task
 from gaugecast.learn.tune.report import table_rows, write_report
-from gaugecast.learn.tune.search import Tried, _suggest, describe_point, grid, tune
+from gaugecast.learn.tune.search import SearchEnded, Tried, _suggest, describe_point, grid, points_left, tune
 from gaugecast.model import load_model
 
 pytestmark = pytest.mark.keras
@@ -34,9 +36,10 @@ def sine_file(directory: Path, rows: int) -> Path:
 def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> list[Tried]:
     """Tune on one file whose rows are ticks."""
     train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, **settings})
-    return tune(Task((path,), train, columns=Columns(time="none")), tuning, directory, Silent())
+    return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Silent())
 
 
+@pytest.mark.long
 def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
     """The classic: 0…100 by 0.1, look-back 10, scored on held-out rows; more units cost more and all of them learn."""
     tuning = Tune(sampler="grid", units=[16, 32, 64])
@@ -120,6 +123,56 @@ def test_what_all_trials_share_stands_beneath_the_table() -> None:
     assert lines[-1].strip() == "the same in all trials: parameters 4,321, bytes a stream 987"
     assert "987" not in "".join(lines[:-1])
     assert not any("the same" in line for line in shown(trials[:1]))
+
+
+def test_a_search_without_a_validation_part_is_refused(tmp_path: Path) -> None:
+    """Else it would rank by the training error, under another name."""
+    with pytest.raises(ConfigError, match="tune ranks trials by the validation part"):
+        search(sine_file(tmp_path, 80), Tune(units=[2]), tmp_path / "out", validation=0.0)
+
+
+def test_settings_that_do_not_go_together_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    """Not in the midst of the search."""
+    began: list[Tried] = []
+    train = Train(scaling="minmax", stateful=True, test=0.0)
+    task = Task((sine_file(tmp_path, 80),), train, columns=FileColumns(time="none"))
+    tuning = Tune(sampler="grid", units=[2], look_back=[0, 10])
+    with pytest.raises(ConfigError, match=r"trial .*look_back.*stateful training on overlapping windows"):
+        tune(task, tuning, tmp_path / "out", Silent(), on_trial=began.append)
+    assert began == []
+
+
+def test_a_grid_that_is_not_tried_in_full_says_so() -> None:
+    """And says nothing where it is."""
+    tuning = Tune(sampler="grid", units=[2, 3, 4], epochs=[1, 2], trials=4)
+    assert points_left(tuning).startswith("the grid has 6 points, of which the first 4 are tried")
+    assert points_left(tuning.model_copy(update={"trials": 6})) == ""
+
+
+def test_trials_are_ranked_by_all_horizons_that_are_asked_for(tmp_path: Path) -> None:
+    """The error is the mean over them, not that of the next step."""
+    (one,) = search(sine_file(tmp_path, 120), Tune(units=[2]), tmp_path / "out", horizon=3, epochs=1)
+    figures = json.loads((tmp_path / "out" / "best" / "metrics.json").read_text())["parts"]["validation"]["horizons"]
+    assert one.validation == pytest.approx(np.mean([figure["overall"]["mse"] for figure in figures]))
+    assert len(figures) == 3
+
+
+def test_a_search_that_is_ended_by_hand_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial under way does not count, and is made anew when the search goes on."""
+    path, real, calls = sine_file(tmp_path, 60), search_module._try, []
+
+    def ended_in_the_second(*words: Any, **named: Any) -> Tried:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*words, **named)
+
+    monkeypatch.setattr(search_module, "_try", ended_in_the_second)
+    tuning = Tune(sampler="grid", units=[2, 3])
+    with pytest.raises(SearchEnded) as caught:
+        search(path, tuning, tmp_path / "out", epochs=1)
+    assert [tried.params["units"] for tried in caught.value.trials] == ["2"]
+    assert [tried.params["units"] for tried in search(path, tuning, tmp_path / "out", epochs=1)] == ["2", "3"]
 
 
 def test_a_grid_has_every_combination_once() -> None:

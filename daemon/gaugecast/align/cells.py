@@ -13,14 +13,14 @@ def merge(table: StreamTable, fleet: Fleet, slots: Int64, values: Float64, at: I
     """Add readings to their streams' open cells. `values` (N, F), NaN = absent."""
     cell, count = table["cell"][slots], table["cell_n"][slots]
     for f, feature in enumerate(fleet.features):
-        cell[:, f] = _join(feature, cell[:, f], count[:, f], values[:, f])
+        cell[:, f] = join(feature, cell[:, f], count[:, f], values[:, f])
     table["cell"][slots] = cell
     table["cell_n"][slots] = count + ~np.isnan(values)
     table["cell_at"][slots] = np.maximum(table["cell_at"][slots], at)
     table["held"][slots] += 1
 
 
-def _join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Float64:
+def join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Float64:
     """One feature's cell after `value`; a mean is kept as its sum until the tick closes."""
     absent, first = np.isnan(value), count == 0
     joined: Float64
@@ -52,12 +52,16 @@ def take(table: StreamTable, fleet: Fleet, slots: Int64) -> tuple[Float64, Int64
     at = table["cell_at"][slots]
     if fleet.aggregated:
         at = table["phase"][slots] + tick * fleet.period_ns
-    for f, feature in enumerate(fleet.features):
-        if feature.aggregate == "mean":
-            values[:, f] /= np.maximum(count[:, f], 1)
+    values = closed(fleet, values, count)
     table["open"][slots] = False
     table["cell"][slots] = np.nan
     table["cell_n"][slots] = 0
     table["cell_at"][slots] = 0
     table["held"][slots] = 0
     return values, at, tick, held
+
+
+def closed(fleet: Fleet, cell: Float64, count: Int64) -> Float64:
+    """What cells (N, F), which so many readings (N, F) were joined to, are worth when their ticks close; new."""
+    means = [feature.aggregate == "mean" for feature in fleet.features]
+    return cell / np.where(means, np.maximum(count, 1), 1)

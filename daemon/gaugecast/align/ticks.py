@@ -28,3 +28,25 @@ def follow_phase(at_ns: Int64, tick: Int64, phase_ns: Int64, period_ns: int, lea
 def phase_at(at_ns: Int64, tick: Int64, period_ns: int) -> Int64:
     """The phase for which `at_ns` is exactly `tick`. Shapes (N,)."""
     return at_ns - tick * period_ns
+
+
+def ticks_along(at_ns: Int64, phase_ns: int, newest_ns: int, period_ns: int) -> tuple[Int64, int]:
+    """Ticks (n,) of one stream's readings one after the other, by `tick_of` and `follow_phase`, and the phase then.
+
+    Args:
+        at_ns: Event times (n,).
+        phase_ns: Before the first.
+        newest_ns: Newest event time before the first; a phase follows only what is half a period later than that.
+        period_ns: Of the ticks.
+    """
+    ticks = tick_of(at_ns, np.array(phase_ns, np.int64), period_ns)
+    if np.array_equal(phase_ns + ticks * period_ns, at_ns):  # nothing to follow
+        return ticks, phase_ns
+    half = period_ns // 2
+    for i, at in enumerate(at_ns.tolist()):  # on plain integers: a call of both costs ten times as much
+        tick = (at - phase_ns + half) // period_ns
+        ticks[i] = tick
+        if at - newest_ns > half:
+            phase_ns += (at - phase_ns - tick * period_ns) // _FOLLOW
+        newest_ns = max(newest_ns, at)
+    return ticks, phase_ns

@@ -45,13 +45,13 @@ def _autoencoder(
         gaugecast backtest SKAB/valve1/*.csv --model runs/valve1 --label anomaly
     """
     settings, _ = read_table(config, "autoencoder", Autoencoder, options or {}, None)
+    from gaugecast.history import FileColumns
     from gaugecast.learn.autoencoder.fitting import fit_files
     from gaugecast.learn.train.run_directory import check_free
-    from gaugecast.learn.train.sources import Columns
 
     directory = out or Path("runs") / f"autoencoder-{time.strftime('%Y%m%d-%H%M%S')}"
     check_free(directory)
-    columns = Columns(time_column, "", tuple(name.strip() for name in features.split(",") if name.strip()))
+    columns = FileColumns(time_column, "", tuple(name.strip() for name in features.split(",") if name.strip()))
     terminal = Terminal(Console(soft_wrap=True))
     with terminal.bar:
         terminal.begin("training", len(files) * settings.epochs)

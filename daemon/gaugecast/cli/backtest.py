@@ -15,15 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
-from gaugecast.cli.figures import show_skill
+from gaugecast.cli.figures import figure_grid, show_skill, wide_console
+from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
+from gaugecast.history import FileColumns, read_inputs
+from gaugecast.model import Model, load_model
+from gaugecast.pipeline.fits import check_fits
 from gaugecast.records import Input
 
 if TYPE_CHECKING:
     from gaugecast.learn.backtest.run import Report
-    from gaugecast.model import Model
 
 History = tuple[Fleet, list[list[Input]]]
 _MOST_HORIZONS = 6  # rows of the table
@@ -41,6 +44,7 @@ def backtest_command(
     fleet: Annotated[str | None, typer.Option(help="Which fleet, where there are several.")] = None,
     features: Annotated[str | None, typer.Option(help="Columns, `a,b,c`; default: all that hold numbers.")] = None,
     time_column: Annotated[str | None, typer.Option(help="Where the time is; default: time, date, t, …")] = None,
+    stream_column: StreamOption = "",
     horizon: Annotated[int | None, typer.Option(min=1, max=1000, help="Steps ahead to forecast and score.")] = None,
     learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
     model: Annotated[
@@ -82,7 +86,7 @@ def backtest_command(
     from gaugecast.learn.backtest.run import backtest
     from gaugecast.learn.backtest.split import Split
 
-    console = Console()
+    console = wide_console()
     if label or (model is not None and holds_detector(model)):
         backtest_alarms(
             given, Terminal(console), files=files or [], model=model, label=label, time_column=time_column or "",
@@ -90,16 +94,18 @@ def backtest_command(
         )  # fmt: skip
         return
     file = _only(files or [])
-    source, batches = _history(file, ledger, config, fleet, features, time_column)
+    weights = None if model is None else load_model(model)
+    columns = FileColumns(time_column or "", stream_column)
+    source, batches = _history(file, ledger, config, fleet, features, columns, weights)
     kind = _learning(learning, taught=warm_up or model is not None)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    bars = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bars, console=console, transient=True) as bar:
         task = bar.add_task("training" if warm_up else "forecasting", total=sum(map(len, batches)))
         report = backtest(
             source if horizon is None else replace(source, horizon=horizon),
             batches,
             Split(train_rows, validation_rows, test_rows, standardise),
-            model=_model(model, source),
+            model=weights,
             warm_up=warm_up,
             learning=kind,
             units=_units(units),
@@ -140,20 +146,24 @@ def _history(
     config: Path | None,
     name: str | None,
     features: str | None,
-    time_column: str | None,
+    columns: FileColumns,
+    model: Model | None,
 ) -> History:
     """The fleet and its history, from a file or a ledger."""
     if (file is None) == (ledger is None):
         raise ConfigError("backtest: a CSV file or --ledger DIRECTORY expected, one of the two")
     known = None if config is None else _configured(config, name)
     if ledger is not None:
-        return _of_ledger(ledger, known, name)
-    from gaugecast.history import fleet_of_csv, read_csv
-
-    assert file is not None
-    wanted = [part.strip() for part in features.split(",")] if features else []
-    found = known or fleet_of_csv(file, features=wanted, time_column=time_column)
-    return found, list(read_csv(file, found, time_column=time_column))
+        found, batches = _of_ledger(ledger, known, name)
+    else:
+        assert file is not None
+        wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
+        columns = replace(columns, features=wanted)
+        found = known or fleet_of_model(file, columns, name, model)
+        batches = list(read_inputs(file, found, columns))
+    if model is not None:
+        check_fits(model, found)
+    return found, batches
 
 
 def _configured(config: Path, name: str | None) -> Fleet:
@@ -166,12 +176,12 @@ def _configured(config: Path, name: str | None) -> Fleet:
 def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
     """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
     from gaugecast.events import FleetConfigured
-    from gaugecast.learn.backtest.run import replayable
     from gaugecast.ledger.reader import LedgerReader
+    from gaugecast.pipeline.solo import concerns
     from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
-    taken: list[list[Input]] = []
+    taken: list[Sequence[Input]] = []
     with LedgerReader(directory) as ledger:
         for batch in ledger.replay(0):
             taken.append(batch.inputs)
@@ -179,18 +189,8 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
                 if isinstance(event := one.event, FleetConfigured):
                     configured[one.fleet] = Fleet.from_json(event.spec)
     fleet = known or fleet_called(tuple(configured.values()), name)
-    return fleet, [kept for inputs in taken if (kept := replayable(inputs, fleet.name))]
-
-
-def _model(path: Path | None, fleet: Fleet) -> Model | None:
-    if path is None:
-        return None
-    from gaugecast.model import load_model
-    from gaugecast.pipeline.fits import check_fits
-
-    model = load_model(path)
-    check_fits(model, fleet)
-    return model
+    kept = ([one for one in inputs if concerns(one, (fleet.name,))] for inputs in taken)
+    return fleet, [inputs for inputs in kept if inputs]
 
 
 def _units(text: str) -> tuple[int, ...]:
@@ -215,32 +215,36 @@ def _show(console: Console, report: Report, name: str) -> None:
 
 def _overall(report: Report) -> Table:
     """A row a forecaster, one step ahead."""
-    table = Table("one step ahead", "start", "learning")
-    for head in ("MSE", "MAE", "skill"):
-        table.add_column(head, justify="right")
+    from gaugecast.learn.pages.html import show
+
+    table = figure_grid("one step ahead", "start", "learning", "MSE", "MAE", "skill")
     for made in report.forecasters:
-        first = made.scores[0]
-        figures = (f"{first.mse:.4f}", f"{first.mae:.4f}", show_skill(first.skill))
+        first = made.scores[0].overall
+        figures = (show(first.mse), show(first.mae), show_skill(first.skill))
         table.add_row(made.model, made.start or "–", made.learning, *figures)
     return table
 
 
 def _by_horizon(report: Report) -> Table:
     """A row a horizon, a few of them, and the mean over all."""
+    from gaugecast.learn.pages.html import show
+
     last = report.fleet.horizon
     shown = sorted({1, *(max(1, round(last * share / (_MOST_HORIZONS - 1))) for share in range(1, _MOST_HORIZONS))})
-    table = Table("MSE, steps ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    table = figure_grid("MSE, steps ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
     for h in shown:
-        table.add_row(str(h), *(f"{made.scores[h - 1].mse:.4f}" for made in report.forecasters))
-    means = (sum(score.mse for score in made.scores) / last for made in report.forecasters)
-    table.add_row(f"mean 1…{last}", *(f"{mean:.4f}" for mean in means))
+        table.add_row(str(h), *(show(made.scores[h - 1].overall.mse) for made in report.forecasters))
+    means = (sum(score.overall.mse for score in made.scores) / last for made in report.forecasters)
+    table.add_row(f"mean 1…{last}", *(show(mean) for mean in means))
     return table
 
 
 def _by_feature(report: Report) -> Table:
-    table = Table("MSE, one step ahead", *(f"{f.model} {f.start}".strip() for f in report.forecasters))
+    from gaugecast.learn.pages.html import show
+
+    table = figure_grid("MSE, one step ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
     for name in report.names:
-        table.add_row(name, *(f"{f.scores[0].per_feature[name].mse:.4f}" for f in report.forecasters))
+        table.add_row(name, *(show(f.scores[0].per_feature[name].mse) for f in report.forecasters))
     return table
 
 
@@ -252,8 +256,8 @@ def _write_json(path: Path, report: Report, name: str) -> None:
 
 
 def _draw(report: Report, directory: Path) -> Path:
-    from gaugecast.learn.backtest.plots import draw_plots
-    from gaugecast.learn.backtest.plots_page import write_page
+    from gaugecast.learn.backtest.drawing import draw_plots
+    from gaugecast.learn.backtest.page import write_page
 
     page = directory / "report.html"
     pictures: Sequence[Path] = draw_plots(report, directory)

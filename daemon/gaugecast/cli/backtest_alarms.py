@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
 
+from gaugecast.cli.figures import figure_grid
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 
@@ -76,9 +76,7 @@ def _show(terminal: Terminal, judged: list[Judgement]) -> None:
     from gaugecast.learn.autoencoder.judging import total_counts
     from gaugecast.learn.autoencoder.page import HEAD, beside, labelled, table_rows
 
-    grid = Table()
-    for number, head in enumerate(HEAD):
-        grid.add_column(head, justify="right" if number else "left", no_wrap=True)
+    grid = figure_grid(HEAD[0], *HEAD[1:])
     *rows, total = table_rows(judged)
     for row in rows:
         grid.add_row(*row)

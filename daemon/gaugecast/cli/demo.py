@@ -15,7 +15,8 @@ import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from gaugecast.cli.watch import Trails, ask_streams
+from gaugecast.cli.watch import ask_streams
+from gaugecast.cli.watch_screen import Trails
 from gaugecast.control import StreamsAnswer, StreamsQuery
 from gaugecast.errors import CommandRefused, Unreachable
 from gaugecast.status import Status

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gaugecast.cli.figures import NOTHING, show_count, show_skill, show_value
-from gaugecast.cli.watch import Trails, render_streams
+from gaugecast.cli.watch_screen import Trails, render_streams
 from gaugecast.control import StreamsAnswer
 from gaugecast.demo.tanks import PLAIN_WORDS
 from gaugecast.status import Status

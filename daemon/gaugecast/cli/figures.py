@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.status import FleetCounts
 
+#: Columns that every terminal has.
+LEAST_WIDTH = 80
 NOTHING = "–"  # not known
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -102,3 +107,17 @@ def _block(value: float, lowest: float, highest: float) -> str:
         return _BLOCKS[3]
     share = (value - lowest) / (highest - lowest)
     return _BLOCKS[min(7, max(0, int(share * 8)))]
+
+
+def wide_console() -> Console:
+    """The terminal, taken as 80 columns wide at least: figures cut short cannot be read."""
+    return Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))
+
+
+def figure_grid(first: str, *heads: str, title: str | None = None) -> Table:
+    """A table of figures, which are never cut: what is too long in the first column is folded."""
+    grid = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title=title)
+    grid.add_column(first, overflow="fold")
+    for head in heads:
+        grid.add_column(head, justify="right", no_wrap=True, overflow="fold")
+    return grid

@@ -19,6 +19,7 @@ WIDEST = 100  # columns; longer lines are hard to read
 _NAMES = 26  # columns of names; help of longer ones begins on a line of its own
 #: What libraries call a value, which changes by version: `<int range>`, `INTEGER RANGE`.
 _KIND = re.compile(r" <?(path|str|text|int|integer|float)( range)?>?$", re.IGNORECASE)
+_SETTINGS = {"max_content_width": WIDEST, "help_option_names": ["-h", "--help"]}
 _METAVARS = {"path": "PATH", "int": "N", "integer": "N", "float": "X"}
 
 
@@ -46,10 +47,10 @@ class Group(TyperGroup):
 def use_our_help(app: typer.Typer) -> None:
     """Let all commands and groups below `app` show their help by this module."""
     app.info.cls = Group
-    app.info.context_settings = {"max_content_width": WIDEST}
+    app.info.context_settings = _SETTINGS
     for command in app.registered_commands:
         command.cls = HelpfulCommand
-        command.context_settings = {"max_content_width": WIDEST}
+        command.context_settings = {**(command.context_settings or {}), **_SETTINGS}
     for group in app.registered_groups:
         group.cls = Group
         if group.typer_instance is not None:
@@ -66,7 +67,7 @@ def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _write(command: Any, ctx: Any, formatter: Any) -> None:
-    arguments = [_called(p, "") for p in command.get_params(ctx) if p.param_type_name == "argument"]
+    arguments = [called(p, "") for p in command.get_params(ctx) if p.param_type_name == "argument"]
     after = ["COMMAND …"] if isinstance(command, Group) else arguments
     formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *after]))
     for text, example in paragraphs(command.help or ""):
@@ -81,9 +82,7 @@ def _write(command: Any, ctx: Any, formatter: Any) -> None:
         if record is not None:
             usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
             section = getattr(parameter, "rich_help_panel", None) or usual
-            sections.setdefault(section, []).append(
-                (_named(_called(parameter, record[0])), " ".join(record[1].split()))
-            )
+            sections.setdefault(section, []).append((_named(called(parameter, record[0])), " ".join(record[1].split())))
     for title, rows in sections.items():
         _write_rows(formatter, title, rows)
 
@@ -96,8 +95,8 @@ def _write_rows(formatter: Any, title: str, rows: list[tuple[str, str]]) -> None
     formatter.dedent()
 
 
-def _called(parameter: Any, name: str) -> str:
-    """`FILE…`, `[PATH]`, `-c, --config PATH`, `--clock / --no-clock`.
+def called(parameter: Any, name: str) -> str:
+    """How a page shows a parameter: `FILE…`, `[PATH]`, `-c, --config PATH`, `--clock / --no-clock`.
 
     Args:
         name: An option as the library would show it.

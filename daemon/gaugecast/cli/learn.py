@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gaugecast.config import load_settings
+from gaugecast.cli.place import ConfigFile, LogFormat, read_settings
 from gaugecast.logs import configure
 
 
 def learn_command(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
     parent: Annotated[
         int | None, typer.Option(help="Process id of the daemon that started this; the learner ends with it.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: LogFormat = "auto",
 ) -> None:
     """Learn beside the daemon: follow its ledger, train, hand weights over. Started by `run` if learning.mode is child.
 
     Needs TensorFlow. Takes at most learning.cpu cores; if it fails, forecasts go on with the weights that are in force.
     """
-    settings = load_settings(config, os.environ)
-    configure(log_level)
+    settings = read_settings(config)
+    configure(log_level, log_format)
     from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
 
     learn(settings, parent=parent)

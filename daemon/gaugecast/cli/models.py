@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gaugecast.cli.figures import show_skill
-from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
 from gaugecast.errors import ConfigError, ModelError, Unreachable
@@ -28,9 +29,7 @@ from gaugecast.storage.models import ModelStore
 models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
 
 Version = Annotated[str, typer.Argument(help="As `gaugecast models list` shows it.")]
-Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration.")]
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
-_DEFAULT = Path("gaugecast.toml")
 _NEWEST = 20
 #: How long a daemon may take to answer that has to load TensorFlow first, on a small device from a card.
 _LOADING_S = 300.0
@@ -40,24 +39,29 @@ _WARM_INPUTS = 500_000
 
 @models_app.command("list")
 def list_models(
-    config: Config = _DEFAULT,
+    config: ConfigFile = None,
     everything: Annotated[bool, typer.Option("--all", help=f"Not only a fleet's newest {_NEWEST}.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: a list of objects.")] = False,
 ) -> None:
     """Weights on disk, newest last, and what role they have in the running daemon."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     store, roles = ModelStore(settings.storage.directory), _roles(settings)
-    table = Table("fleet", "version", "role", "skill", "made by", "units")
+    table, rows = Table("fleet", "version", "role", "skill", "made by", "units"), []
     for fleet in resolve_fleets(settings):
         versions = store.versions(fleet.name)
         shown = versions if everything else [v for v in versions[:-_NEWEST] if (fleet.name, v) in roles]
         for version in [*shown, *([] if everything else versions[-_NEWEST:])]:
             role, gained = roles.get((fleet.name, version), ("", None))
-            table.add_row(
-                fleet.name, version, role, show_skill(gained) if role else "", *_origin(store, fleet, version)
-            )
+            made_by, units = _origin(store, fleet, version)
+            table.add_row(fleet.name, version, role, show_skill(gained) if role else "", made_by, units)
+            named = {"fleet": fleet.name, "version": version, "role": role or None, "skill": gained}
+            rows.append({**named, "made_by": made_by, "units": units})
         if len(versions) > _NEWEST and not everything:
             table.caption = f"the newest {_NEWEST} and those with a role; --all shows all"
-    Console().print(table)
+    if as_json:
+        typer.echo(json.dumps(rows))
+    else:
+        Console().print(table)
 
 
 def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
@@ -75,9 +79,9 @@ def _units(layer: Layer) -> str:
 
 
 @models_app.command("show")
-def show_model(version: Version, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+def show_model(version: Version, config: ConfigFile = None, fleet: FleetName = None) -> None:
     """The manifest of one version: shape, recipe, provenance."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     name = _fleet_name(settings, fleet)
     manifest = ModelStore(settings.storage.directory).manifest(name, version)
     Console().print_json(encode_manifest(manifest).decode())
@@ -86,17 +90,21 @@ def show_model(version: Version, config: Config = _DEFAULT, fleet: FleetName = N
 @models_app.command("import")
 def import_model(
     source: Annotated[Path, typer.Argument(help="A folder with model.json and weights.npz, or a .keras file.")],
-    config: Config = _DEFAULT,
+    config: ConfigFile = None,
     fleet: FleetName = None,
+    forecaster: Annotated[
+        bool, typer.Option("--forecaster", help="It forecasts, although it gives as many steps as it is fed.")
+    ] = False,
 ) -> None:
     """Check a model against its fleet and store it; `models shadow` then tries it."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, fleet))
     if source.suffix == ".keras":
         from gaugecast.learn.keras_models.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
 
-        model: Model = import_keras(source, wanted)
+        model: Model = import_keras(source, wanted, forecaster=forecaster)
     else:
+        _refuse_detector(source)
         found = load_model(source)
         made_by = f"imported: {found.manifest.provenance.get('made_by', source.name)}"  # no longer the learner's
         provenance = {**found.manifest.provenance, "made_by": made_by}
@@ -106,10 +114,25 @@ def import_model(
     typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
 
 
+def _refuse_detector(source: Path) -> None:
+    """A folder may hold what is no forecaster.
+
+    Raises:
+        ModelError: With what it is, and what it is for.
+    """
+    from gaugecast.learn.autoencoder.saved import holds_detector
+
+    if source.is_dir() and holds_detector(source):
+        raise ModelError(
+            f"{source}: expected a forecaster, found a detector of `gaugecast autoencoder`: it is not served, but "
+            f"scored with `gaugecast backtest FILES --model {source}`"
+        )
+
+
 @models_app.command("shadow")
 def shadow_model(
     version: Version,
-    config: Config = _DEFAULT,
+    config: ConfigFile = None,
     fleet: FleetName = None,
     warm_inputs: Annotated[
         int, typer.Option("--warm", min=0, help="Newest inputs of the ledger to warm it with; 0: it begins cold.")
@@ -120,7 +143,7 @@ def shadow_model(
     First they go over the newest readings of the ledger, so that state and statistics of every stream are there
     from the first step on. How they did on those does not count.
     """
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     name = _fleet_name(settings, fleet)
     _ask(settings, ModelsQuery())  # without a daemon there is nothing to warm for
     if warm_inputs:
@@ -151,25 +174,25 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
 
 
 @models_app.command("promote")
-def promote_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+def promote_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Put the model in shadow in force now, warm as it is."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     _ask(settings, Promote(fleet=_fleet_name(settings, fleet)))
     typer.echo("promoted")
 
 
 @models_app.command("rollback")
-def roll_back_model(config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+def roll_back_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Put the last good weights in force again; persistence where there are none."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     _ask(settings, RollBack(fleet=_fleet_name(settings, fleet)), timeout_s=_LOADING_S)
     typer.echo("rolled back")
 
 
 @models_app.command("remove")
-def remove_model(version: Version, config: Config = _DEFAULT, fleet: FleetName = None) -> None:
+def remove_model(version: Version, config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Delete weights that nothing needs; refused while a role, a checkpoint or a kept event names them."""
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     name, directory = _fleet_name(settings, fleet), settings.storage.directory
     try:
         roles = Roles.of_answer(_ask(settings, ModelsQuery()))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.figures import show_bytes_of, show_name
-from gaugecast.config.load import load_settings
+from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.errors import ConfigError
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import Quarantined
@@ -26,9 +24,7 @@ _SHOWN = 100  # characters of a payload on the screen; --json has all that was k
 
 
 def quarantine_command(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration file.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
     most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many of the newest.")] = 20,
     reason: Annotated[str | None, typer.Option(help="Only those refused for this reason.")] = None,
     as_json: Annotated[
@@ -42,7 +38,7 @@ def quarantine_command(
     """
     if reason is not None and reason not in REJECT_REASONS:
         raise ConfigError(f"--reason: one of {', '.join(REJECT_REASONS)} expected, got {reason!r}")
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     with LedgerReader(settings.storage.directory) as ledger:
         rows = ledger.quarantined(most, reason=reason)
     if as_json:

@@ -12,12 +12,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gaugecast.cli.figures import show_skill
-from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 
 
 def replay_command(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = Path("gaugecast.toml"),
+    config: ConfigFile = None,
     at: Annotated[int | None, typer.Option(help="Begin at the newest kept checkpoint up to this input.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Replay this file instead of the ledger.")] = None,
     fleet: Annotated[str | None, typer.Option(help="With --csv: the fleet whose features the columns are.")] = None,
@@ -29,7 +30,7 @@ def replay_command(
     Of a ledger: recomputes every message and compares it with what was published, byte for byte; ends with 1 if
     any differs. Of a CSV: says what would have been forecast, and how well.
     """
-    settings = load_settings(config, os.environ)
+    settings = read_settings(config)
     with (out or Path(os.devnull)).open("wb") as sink:
         if csv is not None:
             _replay_file(settings, csv, fleet, time_column, lambda body: _line(sink, body))
@@ -64,15 +65,16 @@ def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
 
 
 def _replay_file(settings: Settings, path: Path, name: str | None, time_column: str | None, each: object) -> None:
-    from gaugecast.history import read_csv
+    from gaugecast.history import FileColumns, read_inputs
     from gaugecast.service.replaying import fleet_called, replay_inputs
     from gaugecast.service.reports import scores_of
 
     fleet = fleet_called(resolve_fleets(settings), name)
-    batches = read_csv(path, fleet, time_column=time_column)
-    pipeline = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
-    part = pipeline.parts[fleet.name]
-    table = Table("feature", "mean |residual|", "skill", title=f"{path.name}: {part.totals.forecasts} forecasts")
+    batches = read_inputs(path, fleet, FileColumns(time_column or ""))
+    part = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
+    by = "the last value, for no model is in force" if part.in_force is None else f"model {part.in_force.version}"
+    title = f"{path.name}: {part.totals.forecasts} forecasts by {by}"
+    table = Table("feature", "mean |residual|", "skill", title=title)
     for feature, score in scores_of(part).items():
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
         table.add_row(feature, error, show_skill(score.skill))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,13 +15,15 @@ from gaugecast.cli.options import parse_options
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.explain import explain
 from gaugecast.config.table import Table
+from gaugecast.config.toml_text import read_toml
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
-from gaugecast.files import regular
 from gaugecast.fleet import Fleet
+from gaugecast.history import FileColumns, fleet_of_file
+from gaugecast.model import Model
 
 if TYPE_CHECKING:
-    from gaugecast.learn.train.job import Task
+    from gaugecast.learn.train.task import Task
 
 Settings = TypeVar("Settings", bound=Table)
 
@@ -56,26 +58,35 @@ def read_task(
     time_column: str,
     stream_column: str,
     scratch: Path | None,
+    begin: Path | None = None,
 ) -> Task:
     """What is to be trained, on what: the options as they were given, and the configuration beneath them.
 
     Raises:
         ConfigError: As `read_table`.
     """
-    from gaugecast.learn.train.job import Task
-    from gaugecast.learn.train.sources import Columns
+    from gaugecast.learn.train.begin import settings_of_run
+    from gaugecast.learn.train.task import Task
 
-    settings, known = read_table(config, "train", Train, options, fleet)
+    settings, known = read_table(
+        config, "train", Train, options, fleet, base=None if begin is None else settings_of_run(begin)
+    )
     names = tuple(name.strip() for name in features.split(",") if name.strip())
-    return Task(tuple(history), settings, known, Columns(time_column, stream_column, names), scratch)
+    return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch, begin)
 
 
 def read_table(
-    config: Path | None, name: str, table: type[Settings], options: dict[str, Any], fleet: str | None
+    config: Path | None,
+    name: str,
+    table: type[Settings],
+    options: dict[str, Any],
+    fleet: str | None,
+    *,
+    base: dict[str, Any] | None = None,
 ) -> tuple[Settings, Fleet | None]:
     """A table of settings from file and options, and the fleet if the file has one.
 
-    The file may be the daemon's, or hold nothing but training tables.
+    The file may be the daemon's, or hold nothing but training tables. Beneath both lies `base`.
 
     Raises:
         ConfigError: The file or an option is wrong; the message names it.
@@ -84,7 +95,7 @@ def read_table(
     if fleet is not None and known is None:
         raise ConfigError(f"--fleet {fleet}: expected a configuration (-c) with [fleet.{fleet}]")
     try:
-        return table.model_validate({**given, **parse_options(table, options)}), known
+        return table.model_validate({**(base or {}), **given, **parse_options(table, options)}), known
     except ValidationError as exc:
         text = explain(exc, table, f"[{name}]", {})
         for key in options:
@@ -101,10 +112,7 @@ def _as_option(word: str, table: type[Table]) -> str:
 
 def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, Any], Fleet | None]:
     """The table as it stands in the file, and the fleet."""
-    try:
-        raw = tomllib.loads(regular(config).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise ConfigError(f"{config}: expected a TOML file: {exc}") from exc
+    raw = read_toml(config)
     if "fleet" not in raw:
         return dict(raw.get(name, {})), None
     settings = load_settings(config, os.environ)
@@ -117,3 +125,19 @@ def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
             return fleet
     known = ", ".join(fleet.name for fleet in fleets)
     raise ConfigError(f"--fleet: expected one of {known}, got {name or 'none'}")
+
+
+def fleet_of_model(file: Path, columns: FileColumns, name: str | None, model: Model | None) -> Fleet:
+    """A fleet of a file that no configuration knows: of the model's columns, in its order, where there is one.
+
+    Raises:
+        ConfigError: As `fleet_of_file`.
+    """
+    if model is None:
+        fleet = fleet_of_file(file, columns)
+        return fleet if name is None else replace(fleet, name=name)
+    manifest = model.manifest
+    fleet = fleet_of_file(file, replace(columns, features=columns.features or tuple(n for n, _ in manifest.features)))
+    roles = dict(manifest.features)
+    features = tuple(replace(f, role=roles.get(f.name, f.role)) for f in fleet.features)
+    return replace(fleet, name=name or manifest.fleet, features=features, rows=manifest.rows)

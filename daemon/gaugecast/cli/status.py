@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -26,10 +25,10 @@ from gaugecast.cli.figures import (
     show_skill,
     show_value,
 )
-from gaugecast.config.load import load_settings
+from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
-from gaugecast.control import SOCKET_NAME, StatusQuery, call
-from gaugecast.errors import Unreachable
+from gaugecast.control import StatusQuery, call
+from gaugecast.errors import ConfigError, Unreachable
 from gaugecast.status import FleetStatus, LearnerStatus, PublishingStatus, Shadow, Status, StorageStatus, StreamCounts
 
 #: A learner that is further behind than that is said in yellow; the alert waits for longer.
@@ -37,21 +36,35 @@ _BEHIND_S = 60.0
 
 
 def status(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The daemon's configuration file.")] = Path(
-        "gaugecast.toml"
-    ),
+    config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: the answer as JSON.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 5.0,
 ) -> None:
-    """Tell how the running daemon fares: broker, rates, lag, models, skill. Ends with 1 if it does not forecast."""
-    settings = load_settings(config, os.environ)
-    answer = ask_status(settings.storage.directory / SOCKET_NAME, settings.http, timeout)
+    """Tell how the running daemon fares: broker, rates, lag, models, skill. Ends with 1 if it does not forecast.
+
+    A file that has been broken since the daemon read it is no hindrance: what is wrong with it is told, too.
+    """
+    place = find_daemon(config)
+    try:
+        answer = ask_status(place.socket, place.http, timeout)
+    except Unreachable:
+        if place.fault is not None:
+            raise place.fault from None
+        raise
     if as_json:
-        typer.echo(msgspec.json.encode(answer).decode())
+        told = {**msgspec.to_builtins(answer), "config_fault": None if place.fault is None else str(place.fault)}
+        typer.echo(msgspec.json.encode(told).decode())
     else:
         Console().print(render_status(answer))
+    if place.fault is not None:
+        warn_of_file(place.fault)
     if not answer.ready:
         raise typer.Exit(1)
+
+
+def warn_of_file(fault: ConfigError) -> None:
+    """Say on stderr that the daemon runs, but could not start again."""
+    typer.echo(f"warning: the daemon runs with the configuration that it read; by now it is wrong:\n{fault}", err=True)
 
 
 def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> Status:
@@ -132,9 +145,15 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
             yield "on trial", _shadow(name, fleet.shadow)
     if answer.degraded:
         yield "degraded", Text(", ".join(answer.degraded), style="bold red")
-    for name, trouble in (("not known", answer.storage.fault), ("reload", answer.reload_refused)):
+    for name, trouble in (
+        ("damaged", answer.storage.damage),
+        ("not known", answer.storage.fault),
+        ("reload", answer.reload_refused),
+    ):
         if trouble is not None:
             yield name, Text(show_name(trouble), style="yellow")
+    for warning in answer.warnings:
+        yield "warning", Text(show_name(warning), style="yellow")
     if answer.metrics_url:
         yield "metrics", Text(answer.metrics_url)
 
@@ -185,6 +204,7 @@ def _kept(storage: StorageStatus) -> Text:
     return _join(
         ("no checkpoint yet", "") if age is None else (f"checkpoint {show_age(age)} ago", ""),
         None if size is None else (f"ledger {show_bytes(size)}", ""),
+        None if storage.backup_age_s is None else (f"backup {show_age(storage.backup_age_s)} ago", ""),
         None if not rows else (f"{rows:,} in quarantine", "yellow"),
     )
 

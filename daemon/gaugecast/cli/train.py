@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table as Grid
 
+from gaugecast.cli.figures import figure_grid, wide_console
 from gaugecast.cli.options import with_options
 from gaugecast.cli.sources import (
     ConfigOption,
@@ -25,15 +27,24 @@ from gaugecast.cli.sources import (
     read_task,
 )
 from gaugecast.config.training import Train
+from gaugecast.errors import ExitCode
 
 if TYPE_CHECKING:
-    from gaugecast.learn.train.fitting import Epoch
-    from gaugecast.learn.train.job import Trained
+    from gaugecast.learn.fit.fitting import Epoch
+    from gaugecast.learn.train.task import Trained
 
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="New directory for the run. [default: runs/FLEET-TIME]")
 ]
+BeginOption = Annotated[
+    Path | None,
+    typer.Option("--from", help="Go on from this run: its weights, its optimiser, and its settings but for options."),
+]
+BoardOption = Annotated[Path | None, typer.Option("--tensorboard", help="Write the loss curves here, for TensorBoard.")]
 
+StatesOption = Annotated[
+    bool, typer.Option("--plot-states", help="Draw the hidden states over the series, and what each unit follows.")
+]
 
 _TITLE = "means over the features, in deviations of the training part"
 
@@ -48,6 +59,7 @@ class Terminal:
             console=console, transient=True,
         )  # fmt: skip
         self._task: TaskID | None = None
+        self.on_epoch: Callable[[Epoch], None] = lambda _: None
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -66,6 +78,7 @@ class Terminal:
 
     def epoch(self, epoch: Epoch) -> bool | None:
         """Print the curve as it grows."""
+        self.on_epoch(epoch)
         held_out = "" if epoch.validation is None else f"  validation {epoch.validation:.5g}"
         self.say(f"epoch {epoch.number:3d}  training {epoch.train:.5g}{held_out}  rate {epoch.rate:.2g}")
         return None
@@ -76,10 +89,13 @@ def _train(
     config: ConfigOption = None,
     fleet: FleetOption = None,
     out: OutOption = None,
+    begin: BeginOption = None,
     features: FeaturesOption = "",
     time_column: TimeOption = "",
     stream_column: StreamOption = "",
     scratch: ScratchOption = None,
+    tensorboard: BoardOption = None,
+    plot_states: StatesOption = False,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Train a model by hand on recorded history, and judge it by the code that the daemon runs.
@@ -87,6 +103,8 @@ def _train(
     Stateful by default: each stream's rows in order, the state carried from segment to segment, truncated
     back-propagation. With --look-back it learns from windows, each from zero state. Both can be served. The run
     directory has the model (`gaugecast models import`), the same as a .keras file, figures, pictures and a report.
+
+    Ctrl-C ends the training, keeps the best weights so far, and exits with 130.
 
     Every option below is also a key of [train] in the configuration; an option wins.
 
@@ -98,38 +116,60 @@ def _train(
     """
     task = read_task(
         history, options or {}, config=config, fleet=fleet, features=features, time_column=time_column,
-        stream_column=stream_column, scratch=scratch,
+        stream_column=stream_column, scratch=scratch, begin=begin,
     )  # fmt: skip
+    task = replace(task, plot_states=plot_states)
     from gaugecast.learn.train.job import run_training
     from gaugecast.learn.train.run_directory import check_free, write_run
 
     if out is not None:
         check_free(out)
-    terminal = Terminal(Console(soft_wrap=True))
-    with terminal.bar:
+    terminal = Terminal(wide_console())
+    with terminal.bar, curves_to(tensorboard) as note:
+        terminal.on_epoch = note
         trained = run_training(task, terminal)
     directory = out or Path("runs") / f"{trained.fleet.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     check_free(directory)
     written = write_run(trained, task.train, directory)
     _show(terminal.console, trained, written)
+    if trained.fit.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+@contextmanager
+def curves_to(directory: Path | None) -> Iterator[Callable[[Epoch], None]]:
+    """What writes each epoch's losses and rate where TensorBoard finds them; nothing without a directory."""
+    if directory is None:
+        yield lambda _: None
+        return
+    from gaugecast.learn.fit.backend import load_tensorflow
+
+    tf, _ = load_tensorflow()
+    writer = tf.summary.create_file_writer(str(directory))
+
+    def note(epoch: Epoch) -> None:
+        with writer.as_default(step=epoch.number):
+            for name, value in (("train", epoch.train), ("validation", epoch.validation), ("rate", epoch.rate)):
+                if value is not None:
+                    tf.summary.scalar(name, value)
+
+    yield note
+    writer.close()
 
 
 def _show(console: Console, trained: Trained, written: Path) -> None:
-    from gaugecast.learn.train.report import FIGURE_HEAD, figure_cells
-    from gaugecast.learn.train.verdict import verdict
+    from gaugecast.learn.pages.html import FIGURE_HEAD, figure_cells
 
-    grid = Grid(
-        "part", "steps ahead", *FIGURE_HEAD, title=_TITLE, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
-    )
-    for column in grid.columns:
-        column.min_width = max(10 if column.header == "part" else 5, *map(len, str(column.header).split()))
+    grid = figure_grid("part", "steps\nahead", *(head.replace(" / ", " /\n") for head in FIGURE_HEAD), title=_TITLE)
     for part, judged in trained.judged.items():
         shown = {1, trained.fleet.horizon} if len(judged.horizons) > 6 else {h.horizon for h in judged.horizons}
         for one in judged.horizons:
             if one.horizon in shown:
                 grid.add_row(part, str(one.horizon), *figure_cells(one.overall))
     console.print(grid)
-    console.print(escape(verdict(trained.fit)))
+    console.print(escape(trained.verdict))
+    if trained.fit.interrupted:
+        console.print("ended by hand: the best weights so far are kept")
     console.print(
         f"{trained.seconds:.0f} s; model {trained.model.manifest.version} in {written.parent}", highlight=False
     )

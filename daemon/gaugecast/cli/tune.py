@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
+from gaugecast.cli.figures import wide_console
 from gaugecast.cli.options import with_options
 from gaugecast.cli.sources import (
     ConfigOption,
@@ -29,11 +30,11 @@ from gaugecast.cli.sources import (
 from gaugecast.config.table import Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
+from gaugecast.errors import ExitCode
 
 if TYPE_CHECKING:
     from gaugecast.learn.tune.search import Tried
 
-LEAST_WIDTH = 80
 #: Narrow heads for those columns of the report's table that 80 columns have room for.
 _HEADS = ("trial", "tried", "train\nMSE", "validation\nMSE", "skill", "para-\nmeters", "µs a\nstep", "bytes a\nstream")
 _ALWAYS = 4
@@ -63,7 +64,8 @@ def _tune(
     """Search for settings: train again and again, judge each on the validation part, show what units buy and cost.
 
     The search lies in a file of the directory and goes on where it was ended. The test part is never looked at. What
-    is searched is given as lists; all else is as in [train], and each of its keys is an option here, too.
+    is searched is given as lists; all else is as in [train], and each of its keys is an option here, too. Ctrl-C ends
+    the search, keeps the trials that are done, and exits with 130.
 
     Examples:
 
@@ -78,11 +80,11 @@ def _tune(
         history, fixed, config=config, fleet=fleet, features=features, time_column=time_column,
         stream_column=stream_column, scratch=scratch,
     )  # fmt: skip
-    from gaugecast.learn.train.job import Silent
+    from gaugecast.learn.train.task import Silent
     from gaugecast.learn.tune.report import HEAD, table_rows, write_report
-    from gaugecast.learn.tune.search import tune
+    from gaugecast.learn.tune.search import SearchEnded, points_left, tune
 
-    console = Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))  # figures cut short cannot be read
+    console = wide_console()
     directory = out or Path("runs/tune")
     began = time.monotonic()
     with Progress(
@@ -96,10 +98,23 @@ def _tune(
             told = ", ".join(f"{name} {figure}" for name, figure in zip(HEAD[2:5], figures, strict=False))
             bar.console.print(f"trial {number}: {what}: {told}", highlight=False)
 
-        trials = tune(task, tuning, directory, Silent(), on_trial=note)
+        left = points_left(tuning)
+        if left:
+            bar.console.print(left, highlight=False)
+        ended = False
+        try:
+            trials = tune(task, tuning, directory, Silent(), on_trial=note)
+        except SearchEnded as exc:
+            trials, ended = exc.trials, True
+    if ended:
+        console.print(f"ended by hand after {len(trials)} trials; the same command with -o {directory} goes on")
+    if not trials:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     show_trials(console, trials)
-    written = write_report(trials, directory)
+    written = write_report(trials, directory, left=left)
     console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)
+    if ended:
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 def show_trials(console: Console, trials: Sequence[Tried]) -> None:

@@ -17,7 +17,7 @@ from gaugecast.errors import ConfigError
 PREFIX = "GAUGECAST_"
 DELIMITER = "__"
 #: Not settings: the command line's own, the simulators' data sets, and switches of the test suite.
-NOT_SETTINGS = ("GAUGECAST_CONFIG", "GAUGECAST_DATA", "GAUGECAST_BIN", "GAUGECAST_TEST_")
+NOT_SETTINGS = ("GAUGECAST_CONFIG", "GAUGECAST_LOG_FORMAT", "GAUGECAST_DATA", "GAUGECAST_BIN", "GAUGECAST_TEST_")
 
 Keys = tuple[str, ...]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gaugecast.config.schema import Settings
+from gaugecast.config.template import bounds_text
 from gaugecast.config.walk import is_named, nearest, table_of
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "secret", "token"})
 MOST_SHOWN = 10
+_BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+#: In a URL.
+_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^@/\s]*@")
 
 _EXPECTED = {
     "int_parsing": "a whole number",
@@ -26,6 +31,8 @@ _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a text in quotes",
     "list_type": "a list in brackets",
+    "tuple_type": "a list in brackets",
+    "path_type": "a path in quotes",
     "string_too_short": "a text that is not empty",
     "too_short": "at least one entry",
 }
@@ -104,17 +111,28 @@ def _sentence(fault: ErrorDetails, place: Place) -> str:
     if kind == "extra_forbidden":
         return _unknown(place.keys[-1], place.table)
     if kind == "missing" and not place.inside:
-        return _missing(place.keys[-1], field)
+        return _missing(place.keys, field)
     if kind in ("model_type", "dict_type"):
-        return f"expected a table, got {got}"
+        return f"expected a table, got {got}; its keys stand below a line [{'.'.join(place.keys)}]"
     if place.inside and field is not None:
         example = f", for example {field.examples[0]}" if field.examples else ""
         return f"expected {field.description}{example}; got {got}"
     if kind == "value_error" and isinstance(fault["input"], dict):  # keys that do not go together
         return fault["msg"].removeprefix("Value error, ")
+    bounds = "" if field is None else bounds_text(field).strip(" ()")
+    if kind in _BOUNDS and bounds:
+        return f"expected a number, {bounds}, got {got}{_default(field)}"
     expected = _EXPECTED.get(kind) or fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    default = "" if field is None or field.is_required() or field.default is None else f" (default {field.default})"
-    return f"expected {expected}, got {got}{default}"
+    return f"expected {expected}{_example(field) if kind == 'tuple_type' else ''}, got {got}{_default(field)}"
+
+
+def _default(field: FieldInfo | None) -> str:
+    known = field is not None and not field.is_required() and field.default is not None
+    return f" (default {_word(field.default)})" if known and field is not None else ""
+
+
+def _example(field: FieldInfo | None) -> str:
+    return f" such as {field.examples[0]}" if field is not None and field.examples else ""
 
 
 def _unknown(key: str, table: type[BaseModel]) -> str:
@@ -127,13 +145,21 @@ def _unknown(key: str, table: type[BaseModel]) -> str:
     return f"unknown {what}; expected one of {', '.join(table.model_fields)}"
 
 
-def _missing(key: str, field: FieldInfo | None) -> str:
+def _missing(keys: tuple[str, ...], field: FieldInfo | None) -> str:
     if field is None:
         return "missing"
-    example = f"; for example {key} = {field.examples[0]}" if field.examples else ""
+    example = f"; for example {keys[-1]} = {field.examples[0]}" if field.examples else ""
+    if is_named(field):
+        example = f"; write at least one table [{'.'.join(keys)}.NAME]"
     return f"missing: {field.description}{example}"
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    """What came, short, and without the password of a URL."""
+    text = _word(value) if isinstance(value, bool) else _PASSWORD.sub(r"\1…@", repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _word(value: Any) -> str:
+    """As TOML has it, where Python would not."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

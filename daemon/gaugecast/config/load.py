@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,8 +13,8 @@ from gaugecast.config.environment import EnvironmentSource, read_overrides
 from gaugecast.config.explain import explain
 from gaugecast.config.schema import Settings
 from gaugecast.config.table import Table
+from gaugecast.config.toml_text import read_toml
 from gaugecast.errors import ConfigError
-from gaugecast.files import regular
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 CREDENTIALS = ("$CREDENTIALS_DIRECTORY/", "${CREDENTIALS_DIRECTORY}/")
@@ -29,7 +28,7 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: One line a fault, each with file, table, key, what was expected, what came and the mend.
     """
-    overrides = read_overrides(environ, Settings, _read_toml(path))
+    overrides = read_overrides(environ, Settings, read_toml(path))
 
     class Sources(Settings, BaseSettings):
         model_config = SettingsConfigDict(extra="forbid", frozen=True)
@@ -49,19 +48,6 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
         ) from exc
     plain = Settings(**{name: getattr(loaded, name) for name in Settings.model_fields})
     return _anchored(plain, path.resolve().parent, environ).read_from(str(path))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(regular(path).read_bytes().decode())
-    except FileNotFoundError as exc:
-        raise ConfigError(f"{path}: no such file; `gaugecast init {path}` writes one") from exc
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: expected UTF-8, got the byte {exc.object[exc.start]:#04x} at {exc.start}") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path}: not TOML: {exc}") from exc
 
 
 def _anchored(table: AnyTable, directory: Path, environ: Mapping[str, str]) -> AnyTable:

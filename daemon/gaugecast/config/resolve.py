@@ -37,7 +37,7 @@ def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
         fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
         check_client_ids(settings.mqtt)
         check_inputs(fleets)
-        check_outputs(fleets, settings.mqtt.status_topic)
+        check_outputs(fleets, settings.mqtt.own_status_topic)
     except ConfigError as exc:
         raise ConfigError(f"{settings.source}: {exc}") from exc
     return fleets

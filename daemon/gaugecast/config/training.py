@@ -17,6 +17,9 @@ class Train(Table):
     units: list[int] = Field(
         default=[64], min_length=1, max_length=8, description="units of each LSTM layer, from the input on"
     )
+    cell: Literal["lstm", "gru"] = Field(
+        default="lstm", description="kind of the recurrent layers; `gru` is stepped by the TensorFlow engine"
+    )
     activation: Words = Field(default="tanh", description="activation of candidate and output")
     recurrent_activation: Words = Field(default="sigmoid", description="activation of the gates")
     layer_norm: bool = Field(default=False, description="whether each LSTM layer's output is normalised")

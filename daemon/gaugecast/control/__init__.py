@@ -7,10 +7,12 @@ formats of both.
 from gaugecast.control.answers import StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
+    Forget,
     HandOver,
     LearnerReport,
     ModelsQuery,
     Promote,
+    Rename,
     Request,
     Reset,
     RollBack,
@@ -23,10 +25,12 @@ __all__ = [
     "SOCKET_NAME",
     "Command",
     "Control",
+    "Forget",
     "HandOver",
     "LearnerReport",
     "ModelsQuery",
     "Promote",
+    "Rename",
     "Request",
     "Reset",
     "RollBack",

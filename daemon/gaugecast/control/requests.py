@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import typing
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,12 +26,14 @@ class StreamsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command
     Attributes:
         fleet: Only of this fleet; null = of all.
         match: Shell pattern for the stream's id.
-        limit: At most so many streams, in the daemon's own order.
+        limit: At most so many streams, by fleet and then by name.
+        offset: So many are left out before.
     """
 
     fleet: str | None = None
     match: Annotated[str, msgspec.Meta(max_length=1024)] = "*"
     limit: Count = 50
+    offset: Count = 0
 
 
 class Reset(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="reset"):
@@ -38,6 +41,21 @@ class Reset(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag=
 
     fleet: str
     stream: str = ""
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="forget"):
+    """`{"command": "forget", …}`: a stream's sensor is gone; nothing is kept of it but its step number."""
+
+    fleet: str
+    stream: str
+
+
+class Rename(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="rename"):
+    """`{"command": "rename", …}`: a stream goes on as `to`, with all that is remembered of it."""
+
+    fleet: str
+    stream: str
+    to: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
 class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="hand_over"):
@@ -82,12 +100,11 @@ class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="comman
     spared: str = ""
 
 
-Request = StatusQuery | StreamsQuery | Reset | HandOver | Promote | RollBack | ModelsQuery | LearnerReport
+Request = (
+    StatusQuery | StreamsQuery | Reset | Forget | Rename | HandOver | Promote | RollBack | ModelsQuery | LearnerReport
+)
 
-_TYPES: dict[str, type[Request]] = {
-    str(one.__struct_config__.tag): one
-    for one in (StatusQuery, StreamsQuery, Reset, HandOver, Promote, RollBack, ModelsQuery, LearnerReport)
-}
+_TYPES: dict[str, type[Request]] = {str(one.__struct_config__.tag): one for one in typing.get_args(Request)}
 _decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 

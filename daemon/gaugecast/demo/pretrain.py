@@ -7,27 +7,25 @@ The same seeds give the same readings; weights agree between machines as far as 
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from gaugecast import __version__, events
+from gaugecast import __version__
 from gaugecast.config.schema import Loop
 from gaugecast.demo.tanks import FLEET, PERIOD_S, TIME_SCALE, demo_fleet
-from gaugecast.forecast.expert import Trace
-from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.forecast.scaling import InputLayout
 from gaugecast.forecast.skill import skill
-from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.warm_up import Trace as Recorded
-from gaugecast.learn.warm_up import warm_up
+from gaugecast.learn.backtest.recorder import Recorder
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.fit.targets import Lesson, Targets
+from gaugecast.learn.fit.warm_up import warm_up
 from gaugecast.model import Manifest, Model, Recipe, save_model, seal_model
 from gaugecast.payloads import Decoder
-from gaugecast.pipeline import Pipeline
-from gaugecast.records import Message, Order
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.solo import SoloPipeline
+from gaugecast.records import Message
 from gaugecast_sim.publish import tank_samples
 from gaugecast_sim.tanks import Plant
 
@@ -51,24 +49,15 @@ def demo_manifest() -> Manifest:
     return replace(begun, recipe=RECIPE, input_size=layout.input_size, warmup_steps=WARMUP_STEPS)
 
 
-def run_tanks(model: Model, *, seed: int, tanks: int, steps: int) -> tuple[Pipeline, list[Trace]]:
-    """Drive simulated readings through a pipeline in which `model` is in force; the pipeline, and what it fed."""
+def run_tanks(model: Model, *, seed: int, tanks: int, steps: int) -> tuple[FleetPipeline, Recorder]:
+    """Drive simulated readings through a pipeline in which `model` is in force; the fleet there, and what it fed."""
     fleet, limits = demo_fleet(), Loop()
-    pipeline = Pipeline(limits, lambda _fleet, _version: model, trace=True)
-    installed = events.ModelInstalled("in_force", model.manifest.version)
-    pipeline.advance(
-        [
-            Order.configuring(fleet).stamped(BEGIN_NS),
-            Order(installed, fleet.name).stamped(BEGIN_NS),
-        ]
-    )
-    decoder = Decoder([fleet], limits)
-    traces: list[Trace] = []
-    for messages in _polls(seed, tanks, steps):
-        received_at_ns = BEGIN_NS + round((len(traces) + 1) * PERIOD_S * 1e9)
-        outcome = pipeline.advance(decoder.decode(messages, received_at_ns).inputs)
-        traces += [trace for _, trace in outcome.traces]
-    return pipeline, traces
+    solo, decoder = SoloPipeline([(fleet, model)], limits, trace=True), Decoder([fleet], limits)
+    part, recorder = solo.part(fleet.name), Recorder(fleet, keep_traces=True)
+    for number, messages in enumerate(_polls(seed, tanks, steps), 1):
+        received_at_ns = BEGIN_NS + round(number * PERIOD_S * 1e9)
+        recorder.take(solo.advance(decoder.decode(messages, received_at_ns).inputs), part.table.names)
+    return part, recorder
 
 
 def _polls(seed: int, tanks: int, steps: int) -> Iterator[list[Message]]:
@@ -82,23 +71,20 @@ def _polls(seed: int, tanks: int, steps: int) -> Iterator[list[Message]]:
             poll = []
 
 
-def recorded(traces: list[Trace], manifest: Manifest) -> list[Recorded]:
-    """What each tank's steps fed to the network, and the move that came after each, for training."""
-    layout = InputLayout.of(demo_fleet().features, manifest.rows, manifest.recipe)
-    inputs = np.stack([trace.inputs for trace in traces[:-1]])  # (T, tanks, R, I)
-    targets = np.stack(
-        [
-            to_target(after.x, before.x, before.scale, layout, manifest.recipe)
-            for before, after in itertools.pairwise(traces)
-        ]
-    )
-    learned = round(0.8 * len(inputs))  # the rest decides which pass is kept
-    return [Recorded(inputs[:, tank], targets[:, tank], learned) for tank in range(inputs.shape[1])]
+def lessons_of(recorder: Recorder, manifest: Manifest) -> list[Lesson]:
+    """What each tank's steps fed to the network, and the move that came after each; a fifth decides which pass is
+    kept."""
+    targets, traces = Targets(demo_fleet(), manifest), recorder.traces
+    return [
+        lesson
+        for stream in sorted(traces)
+        for lesson in targets.lessons(traces[stream], round(0.8 * (len(traces[stream]) - 1)) + 1)
+    ]
 
 
-def train(start: Model, traces: list[Trace]) -> Model:
+def train(start: Model, recorder: Recorder) -> Model:
     """Passes over all tanks side by side, each from a cold start; the best on what is held out is kept."""
-    trained = warm_up(start, recorded(traces, start.manifest), passes=PASSES, lanes=TRAIN_TANKS, compiled=False)
+    trained = warm_up(start, lessons_of(recorder, start.manifest), passes=PASSES, lanes=TRAIN_TANKS, compiled=False)
     told = ", ".join(f"{error:.3f}" for error in trained.errors[:: max(1, PASSES // 5)])
     print(f"mean square error in squares of the scale, on what was held out: {told} … {min(trained.errors):.3f}")
     return seal_model(trained.model.manifest, trained.model.weights)
@@ -106,8 +92,8 @@ def train(start: Model, traces: list[Trace]) -> Model:
 
 def judge(model: Model, *, seed: int, tanks: int = JUDGE_TANKS, steps: int = JUDGE_STEPS) -> dict[str, float]:
     """Skill over persistence by feature, on tanks of another seed, cold start included."""
-    pipeline, _ = run_tanks(model, seed=seed, tanks=tanks, steps=steps)
-    table = pipeline.parts[FLEET].table
+    part, _ = run_tanks(model, seed=seed, tanks=tanks, steps=steps)
+    table = part.table
     live = table.live_slots()
     values = skill(table["square_error"][live].sum(axis=0), table["square_last"][live].sum(axis=0))
     return {f.name: float(v) for f, v in zip(demo_fleet().features, values, strict=True)}
@@ -116,8 +102,8 @@ def judge(model: Model, *, seed: int, tanks: int = JUDGE_TANKS, steps: int = JUD
 def main(directory: Path = SHIPPED) -> None:
     """Train, judge, say what came out, and write the model."""
     start = initial_model(demo_manifest(), seed=WEIGHTS_SEED)
-    _, traces = run_tanks(start, seed=TRAIN_SEED, tanks=TRAIN_TANKS, steps=TRAIN_STEPS)
-    sealed = train(start, traces)
+    _, recorder = run_tanks(start, seed=TRAIN_SEED, tanks=TRAIN_TANKS, steps=TRAIN_STEPS)
+    sealed = train(start, recorder)
     reached = judge(sealed, seed=JUDGE_SEED)
     provenance: dict[str, str | int | float] = {
         "made_by": "python -m gaugecast.demo.pretrain",

@@ -37,14 +37,19 @@ def round_digits(values: Float64, digits: int = _DIGITS) -> Float64:
 
 
 class BodyWriter:
-    """Makes the messages of one fleet, a batch at a time: texts of numbers by the column, put into one template."""
+    """Makes the messages of one fleet, a batch at a time: texts of numbers by the column, put into one template.
 
-    def __init__(self, fleet: Fleet) -> None:
+    Args:
+        lineage: Named in each message; empty where the ledger has none yet.
+    """
+
+    def __init__(self, fleet: Fleet, lineage: str = "") -> None:
         names = [feature.name for feature in fleet.forecast_features]
         named = dict.fromkeys(names, _HOLE)
         message = {
             "fleet": fleet.name,
             "stream": _HOLE,
+            **({"lineage": lineage} if lineage else {}),
             "step": _HOLE,
             "at": _HOLE,
             "for": _HOLE,
@@ -79,7 +84,7 @@ class BodyWriter:
         """N messages, at least one.
 
         Args:
-            streams, steps: Name each message for ever.
+            streams, steps: Name each message for ever, within the lineage.
             at_ns: Event time of the step that the forecast was made at.
             forecast: (N, H, G) for 1…H ticks ahead, in the sensors' units.
             observed: (N, G) what was measured; NaN, printed as null, where nothing was.

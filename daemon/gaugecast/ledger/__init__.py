@@ -8,12 +8,13 @@ from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import (
     Committed,
     HistoryPage,
+    PastForecasts,
+    PastReadings,
     Pending,
     Quarantined,
     RefusedOutput,
     StoredBatch,
     StoredOutput,
-    StoredReading,
 )
 from gaugecast.ledger.store import Ledger
 
@@ -22,10 +23,11 @@ __all__ = [
     "HistoryPage",
     "Ledger",
     "LedgerReader",
+    "PastForecasts",
+    "PastReadings",
     "Pending",
     "Quarantined",
     "RefusedOutput",
     "StoredBatch",
     "StoredOutput",
-    "StoredReading",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from gaugecast.ledger.damage import Damaged
 from gaugecast.ledger.packing import (
     BodyColumns,
     DamagedPart,
@@ -17,7 +18,7 @@ from gaugecast.ledger.packing import (
     unpack_outputs,
 )
 from gaugecast.ledger.rows import Pending, StoredOutput
-from gaugecast.ledger.view import Damaged, Ends, View
+from gaugecast.ledger.view import Ends, View
 
 
 class Place(NamedTuple):
@@ -86,10 +87,8 @@ def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[in
     return found
 
 
-def outputs(
-    view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int, stream_id: int | None = None
-) -> tuple[int, list[StoredOutput]]:
-    """About `most` outputs after `after_seq`, and up to which seq they reach; of one stream without bodies."""
+def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int) -> tuple[int, list[StoredOutput]]:
+    """About `most` outputs after `after_seq`, and up to which seq they reach."""
     place = at_seq(view.connection, after_seq + 1, sealed_seq=ends.sealed_seq)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
@@ -104,11 +103,9 @@ def outputs(
         if count:
             with telling(first, inputs):
                 columns = unpack_outputs(part, count)
-                wanted = stream_id is None and position + count - 1 > ends.confirmed
+                wanted = position + count - 1 > ends.confirmed
                 kept = unpack_bodies(bodies, count).bodies if wanted else None
-            made = stored_outputs(
-                view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside, stream_id=stream_id
-            )
+            made = _stored_outputs(view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside)
             found += (row for row in made if after_seq < row.seq <= upto_seq)
         if len(found) >= most:
             rows.close()
@@ -116,18 +113,17 @@ def outputs(
     return upto_seq, found
 
 
-def stored_outputs(
+def _stored_outputs(
     view: View, columns: OutputColumns, first_seq: int, first_position: int, bodies: Sequence[bytes] | None, *,
-    confirmed: int, aside: frozenset[int], stream_id: int | None = None,
+    confirmed: int, aside: frozenset[int],
 ) -> Iterator[StoredOutput]:  # fmt: skip
-    """Rows (of one stream) as they are handed out; a body only while it is to be published."""
+    """Rows as they are handed out; a body only while it is to be published."""
     view.names.learn(set(columns.stream_ids))
     known = view.names.names
     for i, (kind, cause, owner, step, forecast, crc) in enumerate(zip(*columns, strict=True)):
-        if stream_id is None or owner == stream_id:
-            position = first_position + i
-            body = bodies[i] if bodies is not None and position > confirmed and position not in aside else None
-            yield StoredOutput(position, first_seq + cause, *known[owner], step, forecast, body, crc, kind)
+        position = first_position + i
+        body = bodies[i] if bodies is not None and position > confirmed and position not in aside else None
+        yield StoredOutput(position, first_seq + cause, *known[owner], step, forecast, body, crc, kind)
 
 
 def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = False) -> list[Pending]:
@@ -135,8 +131,8 @@ def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = Fals
     place = at_position(view.connection, after + 1, sealed_seq=ends.sealed_seq)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
-        " WHERE first_seq >= ? AND outputs > 0 ORDER BY first_seq",
-        (ends.sealed_seq + 1 if place is None else place.first_seq,),
+        " WHERE first_seq >= ? AND outputs > 0 AND first_position + outputs > ? ORDER BY first_seq",
+        (ends.sealed_seq + 1 if place is None else place.first_seq, after + 1),
     )
     left_out = frozenset() if aside else _aside(view.connection)
     found: list[Pending] = []

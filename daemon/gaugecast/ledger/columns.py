@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from gaugecast.ledger.blobs import Blobs
 from gaugecast.records import Float64, Int64
 
 _UInt64 = npt.NDArray[np.uint64]
@@ -23,6 +24,8 @@ _SCALES = tuple(10.0**k for k in range(7))
 _EXACT = float(1 << 53)
 _NAN = np.array([np.nan]).view(np.int64)[0]
 _LEVEL = 1
+_SAMPLE = 16
+_FEW_PLANES = 3  # are put together faster one by one than by strides
 _MOST_LENGTHS = 8  # of blobs in a column, beyond which they are not looked into
 
 
@@ -63,6 +66,8 @@ def encode_floats(column: Float64) -> bytes:
     absent = bits == _NAN
     present = column[~absent]
     for decimals, scale in enumerate(_SCALES):
+        if _exact_ints(present[:_SAMPLE], scale) is None:  # most numbers that are none say so at once
+            continue
         ints = _exact_ints(present, scale)
         if ints is not None:
             mask = zlib.compress(np.packbits(absent).tobytes(), _LEVEL) if absent.any() else b""
@@ -88,6 +93,9 @@ def decode_floats(stored: bytes, count: int) -> Float64:
     if stored[0] == _BITS:
         return np.bitwise_xor.accumulate(_from_planes(stored[1:], count)).view(np.float64)
     decimals, length = struct.unpack_from("<BI", stored)
+    if not length and count:
+        floats: Float64 = decode_ints(stored[5:], count) / _SCALES[decimals]
+        return floats
     absent = np.zeros(count, np.bool_)
     if length:
         packed = np.frombuffer(zlib.decompress(stored[5 : 5 + length]), np.uint8)
@@ -99,49 +107,54 @@ def decode_floats(stored: bytes, count: int) -> Float64:
     return column
 
 
-def encode_blobs(column: Sequence[bytes]) -> bytes:
+def encode_blobs(column: Blobs) -> bytes:
     """At least one string of bytes; those that may be float64s are taken for such."""
-    lengths = np.fromiter(map(len, column), np.int64, len(column))
-    kinds = np.unique(lengths)
-    parts = [encode_ints(lengths)]
-    if len(kinds) > _MOST_LENGTHS or (kinds % 8).any() or kinds[-1] > 1024:
-        parts.append(zlib.compress(b"".join(column), _LEVEL))
-    else:
-        for length in kinds[kinds > 0]:
-            whole = column if len(kinds) == 1 else [one for one in column if len(one) == length]
-            table = np.frombuffer(b"".join(whole), "<f8").reshape(-1, length // 8)
-            parts += (encode_floats(table[:, f].copy()) for f in range(length // 8))
+    parts = [encode_ints(column.lengths)]
+    kinds = _float_lengths(column.lengths)
+    if kinds is None:
+        return join([*parts, zlib.compress(column.raw.tobytes(), _LEVEL)])
+    for length in kinds:
+        whole = column if len(kinds) == 1 else column.take(np.flatnonzero(column.lengths == length))
+        table = whole.table() if length else np.empty((0, 0))
+        parts += (encode_floats(table[:, f].copy()) for f in range(length // 8))
     return join(parts)
 
 
-def decode_blobs(stored: bytes, count: int) -> list[bytes]:
+def decode_blobs(stored: bytes, count: int) -> Blobs:
     """Inverse of `encode_blobs`."""
     first, *parts = split(stored)
     lengths = decode_ints(first, count)
-    kinds = np.unique(lengths)
-    if len(kinds) > _MOST_LENGTHS or (kinds % 8).any() or kinds[-1] > 1024:
-        return _cut(zlib.decompress(parts[0]), lengths)
-    made, rest = {0: iter([b""] * int((lengths == 0).sum()))}, iter(parts)
-    for length in kinds[kinds > 0].tolist():
+    kinds = _float_lengths(lengths)
+    if kinds is None:
+        return Blobs(lengths, np.frombuffer(zlib.decompress(parts[0]), np.uint8))
+    raw, rest = np.empty(int(lengths.sum()), np.uint8), iter(parts)
+    places = np.repeat(lengths, lengths)  # of which length is the string that each byte is of
+    for length in kinds:
         rows = int((lengths == length).sum())
         table = np.empty((rows, length // 8), "<f8")
         for f in range(length // 8):
             table[:, f] = decode_floats(next(rest), rows)
-        raw = table.tobytes()
-        made[length] = iter([raw[at : at + length] for at in range(0, len(raw), length)])
-    if len(kinds) == 1:
-        return list(made[int(kinds[0])])
-    return [next(made[length]) for length in lengths.tolist()]
+        if len(kinds) == 1:
+            return Blobs(lengths, table.reshape(-1).view(np.uint8))
+        raw[places == length] = table.reshape(-1).view(np.uint8)
+    return Blobs(lengths, raw)
+
+
+def _float_lengths(lengths: Int64) -> list[int] | None:
+    """The lengths that occur, ascending; `None` where what has them is not to be taken for float64s."""
+    kinds = np.unique(lengths) if (lengths != lengths[0]).any() else lengths[:1]
+    odd = len(kinds) > _MOST_LENGTHS or (kinds % 8).any() or kinds[-1] > 1024
+    return None if odd else kinds.tolist()
 
 
 def encode_texts(column: Sequence[str]) -> bytes:
     """At least one text, mostly empty."""
-    return encode_blobs([text.encode() for text in column]) if any(column) else b""
+    return encode_blobs(Blobs.of([text.encode() for text in column])) if any(column) else b""
 
 
 def decode_texts(stored: bytes, count: int) -> list[str]:
     """Inverse of `encode_texts`."""
-    return [text.decode() for text in decode_blobs(stored, count)] if stored else [""] * count
+    return [text.decode() for text in decode_blobs(stored, count).to_list()] if stored else [""] * count
 
 
 def join(parts: Sequence[bytes]) -> bytes:
@@ -177,6 +190,12 @@ def _planes(column: _UInt64) -> bytes:
 
 def _from_planes(stored: bytes, count: int) -> _UInt64:
     width = stored[0]
+    planes = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count)
+    if width <= _FEW_PLANES:
+        found: _UInt64 = planes[0].astype(np.uint64)
+        for k in range(1, width):
+            found |= planes[k].astype(np.uint64) << np.uint64(8 * k)
+        return found
     whole = np.zeros((count, 8), np.uint8)
-    whole[:, :width] = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count).T
+    whole[:, :width] = planes.T
     return whole.view("<u8").reshape(count)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.errors import Defect, StorageBusy, StorageDamaged, StorageError, StorageFull
 from gaugecast.files import regular
 from gaugecast.ledger import schema
 from gaugecast.ledger.room import lacks_room
@@ -18,6 +18,8 @@ BUSY_MS = 250
 #: A write, or the growth of the shared-memory file, that failed: for want of room, or because the disk is broken.
 #: A failed fsync is not among them: nobody knows what it has left on the disk.
 _PERHAPS_FULL = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+#: A page that cannot be read, or that is none of this file's.
+_DAMAGED = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -63,7 +65,7 @@ def translated(path: Path) -> Iterator[None]:
     """Raise our errors for SQLite's: full and busy can be tried again, all else cannot.
 
     Raises:
-        StorageFull, StorageBusy, StorageError: as `errors` says.
+        StorageFull, StorageBusy, StorageDamaged, StorageError: as `errors` says.
         Defect: the caller handed over something that SQLite cannot store.
     """
     try:
@@ -82,4 +84,6 @@ def _meaning(exc: sqlite3.Error, path: Path) -> StorageError:
         return StorageFull(text)
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageBusy(text)
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _DAMAGED:
+        return StorageDamaged(text)
     return StorageError(text)

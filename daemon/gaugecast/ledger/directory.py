@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ class Slices(NamedTuple):
 
     def rows_of(self, stream_id: int) -> tuple[int, int]:
         """First row of a stream's slice, and the one after its last."""
-        at = int(np.searchsorted(self.stream_ids, stream_id))
-        if at == len(self.stream_ids) or self.stream_ids[at] != stream_id:
+        at = _place(self.stream_ids, stream_id)
+        if at is None:
             return 0, 0
         return (int(self.ends[at - 1]) if at else 0), int(self.ends[at])
 
@@ -41,42 +42,60 @@ class Slices(NamedTuple):
         return int(self.ends[-1]) if len(self.ends) else 0
 
 
-class Directory(NamedTuple):
-    """What is needed to find and to read a segment's rows.
+class Directory:
+    """What is needed to find and to read a segment's rows; each column is decoded when it is asked for.
 
-    Attributes:
-        arrivals: `received_at_ns` of the first input and of each that came at another instant than the one before it.
-        arrival_ends: Up to which input of the segment each of them holds.
+    Of a segment that has none of a stream's rows no more is decoded than the names of its streams.
+
+    Raises:
+        DamagedPart: The bytes are not those that were written.
     """
 
-    first_seq: int
-    first_position: int
-    inputs: Slices
-    outputs: Slices
-    arrivals: Int64
-    arrival_ends: Int64
+    def __init__(self, stored: bytes, first_seq: int, first_position: int) -> None:
+        self.first_seq, self.first_position = first_seq, first_position
+        self._parts = split(open_part(stored))
+
+    @cached_property
+    def inputs(self) -> Slices:
+        """Whose inputs are where."""
+        return Slices(self._column(0), self._column(1))
+
+    @cached_property
+    def outputs(self) -> Slices:
+        """Whose outputs are where."""
+        return Slices(self._column(2), self._column(3))
+
+    def has(self, stream_id: int) -> bool:
+        """Whether a stream has rows here."""
+        return any(_place(self._column(column), stream_id) is not None for column in (0, 2))
 
     def received_at_ns(self, rows: Int64) -> Int64:
         """Arrival of inputs, given by their place in the segment."""
-        return self.arrivals[np.searchsorted(self.arrival_ends, rows, side="right")]
+        arrivals, ends = self._arrivals
+        return arrivals[np.searchsorted(ends, rows, side="right")]
 
-    def pack(self) -> bytes:
-        """As bytes, under a checksum."""
-        parts = []
-        for column in (*self.inputs, *self.outputs, self.arrivals, self.arrival_ends):
-            parts.append(encode_ints(column) if len(column) else b"")
-            parts.append(len(column).to_bytes(4, "little"))
-        return close_part(join(parts))
+    @cached_property
+    def _arrivals(self) -> tuple[Int64, Int64]:
+        """Of the first input and of each that came at another instant than the one before; up to where each holds."""
+        return self._column(4), self._column(5)
 
-    @classmethod
-    def unpack(cls, stored: bytes, first_seq: int, first_position: int) -> Directory:
-        """Inverse of `pack`. Raises `DamagedPart`."""
-        parts = split(open_part(stored))
-        counts = (int.from_bytes(part, "little") for part in parts[1::2])
-        made = [
-            decode_ints(part, n) if n else np.empty(0, np.int64) for part, n in zip(parts[::2], counts, strict=True)
-        ]
-        return cls(first_seq, first_position, Slices(*made[:2]), Slices(*made[2:4]), *made[4:])
+    def _column(self, number: int) -> Int64:
+        part, count = self._parts[2 * number : 2 * number + 2]
+        return decode_ints(part, int.from_bytes(count, "little")) if part else np.empty(0, np.int64)
+
+
+def pack_directory(inputs: Slices, outputs: Slices, arrivals: Int64, arrival_ends: Int64) -> bytes:
+    """As bytes, under a checksum."""
+    parts = []
+    for column in (*inputs, *outputs, arrivals, arrival_ends):
+        parts.append(encode_ints(column) if len(column) else b"")
+        parts.append(len(column).to_bytes(4, "little"))
+    return close_part(join(parts))
+
+
+def _place(stream_ids: Int64, stream_id: int) -> int | None:
+    at = int(np.searchsorted(stream_ids, stream_id))
+    return at if at < len(stream_ids) and stream_ids[at] == stream_id else None
 
 
 def close_piece(parts: list[bytes]) -> bytes:

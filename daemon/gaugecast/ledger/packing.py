@@ -14,10 +14,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _RAW, _DEFLATED = b"\0", b"\1"
-_ONE, _ALL, _LIKE = 0, 1, 2
-#: Parts shorter than this are kept as they are: to begin a compression costs 14 µs, about what a page costs.
-_COMPRESSED_FROM = 128
+ONE, ALL, LIKE = 0, 1, 2
+#: Parts shorter than this are kept as they are: to begin a compression costs 14 µs. A lone forecast's body is longer:
+#: that saves two fifths of a page, of the two that a commit of one reading writes.
+_COMPRESSED_FROM = 256
 _WIDTH = {"B": 1, "I": 4, "q": 8, "Q": 8}
+#: A part's numbers where it has one row, which is what most commits of a slow plant are: a third of their packing.
+_LONE_INPUT = struct.Struct("<BBBBBIBqBqBqcBqBBBI").pack
+_LONE_OUTPUT = struct.Struct("<BBBIBIBqBI").pack
 _PACK_ONE = {code: struct.Struct("<B" + code).pack for code in _WIDTH}
 
 
@@ -68,6 +72,8 @@ def pack_inputs(columns: InputColumns) -> bytes:
         struct.error: A number is too large for its column.
     """
     at_ns = columns.at_ns
+    if len(at_ns) == 1 and columns.deliveries[0] >> 63 <= 0:
+        return _close(_lone_input(columns), columns.values[0], *_texts(columns.reasons), *_texts(columns.names))
     return _close(
         _numbers("B", columns.kinds),
         _numbers("B", columns.verdicts),
@@ -83,6 +89,15 @@ def pack_inputs(columns: InputColumns) -> bytes:
     )
 
 
+def _lone_input(columns: InputColumns) -> bytes:
+    """All before the values; the same bytes as column by column."""
+    kind, verdict, stream_id, at_ns, received, key, delivery, dup = (column[0] for column in columns[:8])
+    return _LONE_INPUT(
+        ONE, kind, ONE, verdict, ONE, stream_id, ONE, at_ns, ONE, received, ONE, key, b"q", ONE, delivery, ONE, dup,
+        ONE, len(columns.values[0]),
+    )  # fmt: skip
+
+
 def unpack_inputs(part: bytes, count: int) -> InputColumns:
     """Inverse of `pack_inputs`. Raises `DamagedPart`."""
     read = _Reader(open_part(part), count)
@@ -95,6 +110,10 @@ def unpack_inputs(part: bytes, count: int) -> InputColumns:
 
 def pack_outputs(columns: OutputColumns) -> bytes:
     """At least one output as a part. Raises `struct.error` as `pack_inputs`."""
+    if len(columns.steps) == 1:
+        (kind,), (cause,), (stream_id,), (step,), (forecast,), crcs = columns
+        numbers = _LONE_OUTPUT(ONE, kind, ONE, cause, ONE, stream_id, ONE, step, ONE, len(forecast))
+        return _close(numbers, forecast, _numbers("I", crcs))
     return _close(
         _numbers("B", columns.kinds),
         _numbers("I", columns.causes, like=range(len(columns.causes))),
@@ -140,12 +159,23 @@ def close_part(raw: bytes, *, compress: bool = True) -> bytes:
     return zlib.crc32(stored).to_bytes(4, "little") + stored
 
 
-def open_part(part: bytes) -> bytes:
-    """Inverse of `close_part`. Raises `DamagedPart`."""
+def check_part(part: bytes) -> memoryview:
+    """What stands behind the checksum, still as it is stored. Raises `DamagedPart` where that is another."""
     stored = memoryview(part)[4:]
     if not stored or zlib.crc32(stored) != int.from_bytes(part[:4], "little"):
         raise DamagedPart(f"checksum {part[:4].hex()} expected of {len(stored)} bytes that have another")
-    return zlib.decompress(stored[1:], -15) if stored[0] == _DEFLATED[0] else bytes(stored[1:])
+    return stored
+
+
+def open_part(part: bytes) -> bytes:
+    """Inverse of `close_part`. Raises `DamagedPart`."""
+    stored = check_part(part)
+    if stored[0] != _DEFLATED[0]:
+        return bytes(stored[1:])
+    try:
+        return zlib.decompress(stored[1:], -15)
+    except zlib.error as exc:
+        raise DamagedPart(str(exc)) from exc
 
 
 def _close(*columns: bytes) -> bytes:
@@ -155,10 +185,10 @@ def _close(*columns: bytes) -> bytes:
 def _numbers(code: str, column: Sequence[int], *, like: Sequence[int] | None = None) -> bytes:
     count, first = len(column), column[0]
     if count == 1 or column.count(first) == count:
-        return _PACK_ONE[code](_ONE, first)
+        return _PACK_ONE[code](ONE, first)
     if like is not None and tuple(column) == tuple(like):
-        return bytes((_LIKE,))
-    return struct.pack(f"<B{count}{code}", _ALL, *column)
+        return bytes((LIKE,))
+    return struct.pack(f"<B{count}{code}", ALL, *column)
 
 
 def _wide_numbers(column: Sequence[int]) -> bytes:
@@ -187,13 +217,13 @@ class _Reader:
 
     def numbers(self, code: str, like: Sequence[int] | None = None) -> Sequence[int]:
         how, at = self._bytes[self._at], self._at + 1
-        if how == _LIKE and like is not None:
+        if how == LIKE and like is not None:
             self._at = at
             return like
-        count = 1 if how == _ONE else self._count
+        count = 1 if how == ONE else self._count
         found = struct.unpack_from(f"<{count}{code}", self._bytes, at)
         self._at = at + count * _WIDTH[code]
-        return found * self._count if how == _ONE else found
+        return found * self._count if how == ONE else found
 
     def wide_numbers(self) -> Sequence[int]:
         self._at += 1

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from gaugecast.ledger.blobs import Blobs
 from gaugecast.ledger.columns import decode_blobs, decode_ints, decode_texts
 from gaugecast.ledger.directory import LAG, OUTPUTS_FROM, PIECE_ROWS, Directory, open_piece
 from gaugecast.ledger.packing import InputColumns
@@ -35,7 +34,7 @@ class InputPiece:
         """Kinds (0), verdicts (1), DUP flags (2), or which deliveries are without a sign (3)."""
         return decode_ints(self._parts[2 + index], self.count)
 
-    def values(self) -> list[bytes]:
+    def values(self) -> Blobs:
         """Values as they were."""
         return decode_blobs(self._parts[8], self.count)
 
@@ -52,36 +51,49 @@ class InputPiece:
             (decode_ints(self._parts[6], self.count) + at_ns).tolist(),
             [one + (flag << 64) for one, flag in zip(deliveries, wide, strict=True)],
             self.small(2).tolist(),
-            self.values(),
+            self.values().to_list(),
             decode_texts(self._parts[9], self.count),
             decode_texts(self._parts[10], self.count),
         )
 
 
-class OutputPiece(NamedTuple):
-    """Outputs of a piece by column."""
+class OutputPiece:
+    """Outputs of a piece by column, each decoded when it is asked for; `rows` are places in the segment.
 
-    positions: Int64
-    seqs: Int64
-    stream_ids: Int64
-    kinds: Int64
-    steps: Int64
-    forecasts: list[bytes]
-    body_crcs: Int64
+    Raises:
+        DamagedPart: The bytes are not those that were written.
+    """
 
-    @classmethod
-    def unpack(cls, stored: bytes, directory: Directory, number: int) -> OutputPiece:
-        """From the bytes of a piece. Raises `DamagedPart`."""
-        first = (number - OUTPUTS_FROM) * PIECE_ROWS
-        count = min(PIECE_ROWS, directory.outputs.rows - first)
-        parts = open_piece(stored)
-        rows = decode_ints(parts[0], count)
-        return cls(
-            rows + directory.first_position,
-            decode_ints(parts[1], count) + directory.first_seq + rows,
-            directory.outputs.of_rows(first, count),
-            decode_ints(parts[2], count),
-            decode_ints(parts[3], count),
-            decode_blobs(parts[4], count),
-            np.frombuffer(parts[5], "<u4").astype(np.int64),
-        )
+    def __init__(self, stored: bytes, directory: Directory, number: int) -> None:
+        self._first, self._directory = (number - OUTPUTS_FROM) * PIECE_ROWS, directory
+        self.count = min(PIECE_ROWS, directory.outputs.rows - self._first)
+        self._parts = open_piece(stored)
+        self.rows = decode_ints(self._parts[0], self.count)
+
+    def positions(self) -> Int64:
+        """Positions."""
+        return self.rows + self._directory.first_position
+
+    def seqs(self) -> Int64:
+        """Of which inputs they were made."""
+        return decode_ints(self._parts[1], self.count) + self._directory.first_seq + self.rows
+
+    def stream_ids(self) -> Int64:
+        """Whose they are."""
+        return self._directory.outputs.of_rows(self._first, self.count)
+
+    def kinds(self) -> Int64:
+        """What they are."""
+        return decode_ints(self._parts[2], self.count)
+
+    def steps(self) -> Int64:
+        """Step numbers."""
+        return decode_ints(self._parts[3], self.count)
+
+    def forecasts(self) -> Blobs:
+        """Forecasts as they were."""
+        return decode_blobs(self._parts[4], self.count)
+
+    def body_crcs(self) -> Int64:
+        """CRC-32s of what was published."""
+        return np.frombuffer(self._parts[5], "<u4").astype(np.int64)

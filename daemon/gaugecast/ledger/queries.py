@@ -11,12 +11,13 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from gaugecast.batch import Inputs
 from gaugecast.events import Event, decode_event
 from gaugecast.ledger import batches, legacy, sealed
 from gaugecast.ledger.packing import InputColumns
 from gaugecast.ledger.rows import Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
 from gaugecast.ledger.view import Ends, View
-from gaugecast.records import Input, Kind
+from gaugecast.records import Kind
 
 _KINDS = tuple(Kind)
 _BOOLS = (False, True)
@@ -82,16 +83,18 @@ def _to_batch(view: View, first_seq: int, columns: InputColumns, details: _Detai
     fleets, streams = zip(*(known[stream_id] for stream_id in columns.stream_ids), strict=True)
     if any(columns.names):
         streams = tuple(name or stream for name, stream in zip(columns.names, streams, strict=True))
-    inputs = list(
-        map(
-            Input,
-            map(_KINDS.__getitem__, columns.kinds), fleets, streams, columns.at_ns, columns.received_at_ns,
-            columns.values, columns.keys, columns.deliveries, map(_BOOLS.__getitem__, columns.dups), columns.reasons,
-        )
-    )  # fmt: skip
-    for i, kind in enumerate(columns.kinds):
-        if kind == Kind.EVENT:
-            inputs[i] = inputs[i]._replace(event=decode_event(details[first_seq + i]))
+    kinds = [_KINDS[kind] for kind in columns.kinds]
+    told = (
+        [None] * len(kinds)
+        if Kind.EVENT not in kinds
+        else [decode_event(details[first_seq + i]) if kind == Kind.EVENT else None for i, kind in enumerate(kinds)]
+    )
+    at_ns, received, values, keys, deliveries, reasons = map(
+        list,
+        (columns.at_ns, columns.received_at_ns, columns.values, columns.keys, columns.deliveries, columns.reasons),
+    )
+    dups = [_BOOLS[dup] for dup in columns.dups]
+    inputs = Inputs(kinds, list(fleets), list(streams), at_ns, received, values, keys, deliveries, dups, reasons, told)
     return StoredBatch(first_seq, inputs, list(columns.verdicts))
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaugecast.errors import StorageError
+from gaugecast.errors import StorageDamaged
 from gaugecast.events import Event
 from gaugecast.ledger import queries
 from gaugecast.ledger.connection import translated
+from gaugecast.ledger.damage import Damaged, Damages
 from gaugecast.ledger.history import Wanted, history
 from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
-from gaugecast.ledger.view import Damaged, View
+from gaugecast.ledger.view import View
 from gaugecast.records import FIRST_NS, LAST_NS
 
 
@@ -21,15 +22,15 @@ class LedgerReads:
     """The reading half of `Ledger` and of `LedgerReader`, whose thread it belongs to.
 
     Attributes:
-        damaged_total: How often rows were asked for that are damaged: their checksum is another.
+        damages: What was found damaged by whoever was given the same ones.
 
     Raises:
-        StorageError: from all calls: the disk fails, or the ledger is damaged.
+        StorageError: from all calls: the disk fails, or the ledger is damaged (`StorageDamaged`).
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
-        self.damaged_total = 0
+        self.damages = Damages()
         self._attach(connection)
 
     def _attach(self, connection: sqlite3.Connection) -> None:
@@ -42,14 +43,16 @@ class LedgerReads:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Around each question: errors become ours, and damaged rows are counted."""
+        """Around each question: errors become ours, and damage is noted."""
         try:
             with translated(self.path):
                 self._look()
                 yield
-        except Damaged as exc:
-            self.damaged_total += 1
-            raise StorageError(f"{self.path}: {exc}") from exc
+        except StorageDamaged as exc:
+            self.damages.note(exc)
+            if isinstance(exc, Damaged):
+                raise StorageDamaged(f"{self.path}: {exc}") from exc
+            raise
 
     @property
     def last_seq(self) -> int:

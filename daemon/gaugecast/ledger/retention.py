@@ -14,9 +14,11 @@ from gaugecast.ledger.transaction import Heads
 from gaugecast.ledger.view import View
 
 _DAY_NS = 86_400 * 10**9
-_VACUUM_BYTES = 1 << 20  # given back to the file system in one call
+_VACUUM_BYTES = 1 << 18  # given back to the file system in one call
 _CHUNK = 2000  # parked streams or names gone through in one call
-_BATCHES = 256  # batches deleted in one call
+_BATCHES = 128  # batches deleted in one call
+_PIECES = 8  # pieces deleted in one call
+_PATIENCE = 1.03  # times `keep_gb`: so much is borne while batches are being sealed, since they will take a third of it
 
 
 class Pruned(NamedTuple):
@@ -33,22 +35,24 @@ def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_s
     machine's clock since a row came do not count: nothing goes for them.
 
     Args:
-        sealing: Batches are being sealed: nothing goes for want of room yet, since they will take a third of it.
+        sealing: Batches are being sealed: then a little more than `keep_gb` is borne.
     """
     connection = view.connection
     oldest_ns = heads.received_at_ns - int(storage.keep_days * _DAY_NS)
     steps = _clock_steps(connection)
-    too_large = not sealing and _used_bytes(connection) > storage.keep_gb * 1e9
+    too_large = _used_bytes(connection) > storage.keep_gb * 1e9 * (_PATIENCE if sealing else 1)
     segment = sealed.oldest(connection)
+    gone = _drop_pieces(view, segment)
+    if gone:
+        return Pruned(gone, 0)
     if segment is None:
         oldest = None if too_large else oldest_ns
         gone = 0 if sealing else _drop_batches(view, heads, floor_seq=floor_seq, oldest_ns=oldest, steps=steps)
     elif segment.last_seq <= floor_seq and (
         too_large or segment.received_at_ns + _stepped_since(steps, segment.last_seq) <= oldest_ns
     ):
-        gone = _drop_segment(connection, segment)
-    else:
-        gone = 0
+        connection.execute("DELETE FROM segments WHERE first_seq = ?", (segment.first_seq,))
+        gone = segment.last_seq - segment.first_seq + 1
     if gone:
         _prune_side_tables(connection, queries.first_seq(view))
     parked = _prune_parked(connection, oldest_ns)
@@ -68,10 +72,13 @@ def _stepped_since(steps: Sequence[tuple[int, int]], seq: int) -> int:
     return sum(step_ns for at_seq, step_ns in steps if at_seq > seq)
 
 
-def _drop_segment(connection: sqlite3.Connection, segment: sealed.SegmentRow) -> int:
-    connection.execute("DELETE FROM segments WHERE first_seq = ?", (segment.first_seq,))
-    connection.execute("DELETE FROM pieces WHERE id < ?", (sealed.piece_id(segment.last_seq + 1),))
-    return segment.last_seq - segment.first_seq + 1
+def _drop_pieces(view: View, oldest: sealed.SegmentRow | None) -> int:
+    """Pieces of segments that are gone, some at a time: each takes a dozen pages; how many went."""
+    first_seq = view.ends().sealed_seq + 1 if oldest is None else oldest.first_seq
+    return view.connection.execute(
+        "DELETE FROM pieces WHERE id IN (SELECT id FROM pieces WHERE id < ? ORDER BY id LIMIT ?)",
+        (sealed.piece_id(first_seq), _PIECES),
+    ).rowcount
 
 
 def _drop_batches(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from gaugecast.records import Input
+from gaugecast.batch import Inputs
+from gaugecast.records import Float64, Int64
 
 
 class Committed(NamedTuple):
@@ -32,7 +34,7 @@ class StoredBatch(NamedTuple):
     """Consecutive inputs as stored; the i-th has seq `first_seq + i`."""
 
     first_seq: int
-    inputs: list[Input]
+    inputs: Inputs
     verdicts: list[int]
 
 
@@ -53,20 +55,52 @@ class StoredOutput(NamedTuple):
     kind: int = 0
 
 
-class StoredReading(NamedTuple):
-    """One reading of a stream's history: what it said, and what became of it (`records.Verdict`)."""
+@dataclass(frozen=True, slots=True)
+class PastReadings:
+    """Readings of one stream by column, newest first; `len` tells how many.
 
-    seq: int
-    at_ns: int
-    values: bytes
-    verdict: int
+    Attributes:
+        values: (readings, F), NaN where a feature was absent; NaN too at the end of a reading of a time when the
+            fleet had fewer features.
+        verdicts: What became of each (`records.Verdict`).
+    """
+
+    seqs: Int64
+    at_ns: Int64
+    values: Float64
+    verdicts: Int64
+
+    def __len__(self) -> int:
+        return len(self.seqs)
+
+
+@dataclass(frozen=True, slots=True)
+class PastForecasts:
+    """Outputs of one stream by column, newest first; `len` tells how many.
+
+    Attributes:
+        seqs: Of which inputs they were made.
+        forecasts: (outputs, H·F), horizon-major, as `records.Output.forecast`; NaN beyond a shorter one's end.
+        kinds: As of `StoredOutput`.
+        body_crcs: CRC-32s of what was published.
+    """
+
+    positions: Int64
+    seqs: Int64
+    steps: Int64
+    forecasts: Float64
+    kinds: Int64
+    body_crcs: Int64
+
+    def __len__(self) -> int:
+        return len(self.seqs)
 
 
 class HistoryPage(NamedTuple):
     """A stretch of one stream's history, newest first: its readings, and the outputs made between their inputs."""
 
-    readings: list[StoredReading]
-    outputs: list[StoredOutput]
+    readings: PastReadings
+    outputs: PastForecasts
 
 
 class RefusedOutput(NamedTuple):

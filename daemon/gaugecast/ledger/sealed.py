@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.ledger.damage import Damaged
 from gaugecast.ledger.directory import OUTPUTS_FROM, Directory
 from gaugecast.ledger.packing import DamagedPart, InputColumns
 from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.rows import StoredOutput
-from gaugecast.ledger.view import Damaged, View
+from gaugecast.ledger.view import View
 
 _NUMBER_BITS = 20
 
@@ -32,7 +33,7 @@ class SegmentRow(NamedTuple):
     def unpack(self) -> Directory:
         """Its directory. Raises `Damaged`."""
         try:
-            return Directory.unpack(self.directory, self.first_seq, self.first_position)
+            return Directory(self.directory, self.first_seq, self.first_position)
         except DamagedPart as exc:
             raise Damaged(self.first_seq, self.last_seq, exc) from exc
 
@@ -99,24 +100,22 @@ def outputs_in_order(view: View, row: SegmentRow, stored: Sequence[tuple[int, by
     """All outputs of a segment, in order of position. Raises `Damaged`."""
     directory = row.unpack()
     try:
-        pieces = [OutputPiece.unpack(part, directory, number) for number, part in stored]
+        found = [one for number, part in stored for one in _rows_of(view, OutputPiece(part, directory, number))]
     except DamagedPart as exc:
         raise Damaged(row.first_seq, row.last_seq, exc) from exc
-    found = [output for piece in pieces for output in piece_outputs(view, piece, slice(None))]
     if len(found) != row.last_position - row.first_position + 1:
         raise Damaged(row.first_seq, row.last_seq, f"{len(found)} outputs found")
     return sorted(found)
 
 
-def piece_outputs(view: View, piece: OutputPiece, rows: slice) -> list[StoredOutput]:
-    """Some rows of a piece as they are handed out."""
+def _rows_of(view: View, piece: OutputPiece) -> list[StoredOutput]:
     numbers = (piece.positions, piece.seqs, piece.stream_ids, piece.kinds, piece.steps, piece.body_crcs)
-    positions, seqs, stream_ids, kinds, steps, crcs = (column[rows].tolist() for column in numbers)
+    positions, seqs, stream_ids, kinds, steps, crcs = (column().tolist() for column in numbers)
     view.names.learn(set(stream_ids))
     known = view.names.names
     return [
         StoredOutput(position, seq, *known[stream_id], step, forecast, None, crc, kind)
         for position, seq, stream_id, kind, step, forecast, crc in zip(
-            positions, seqs, stream_ids, kinds, steps, piece.forecasts[rows], crcs, strict=True
+            positions, seqs, stream_ids, kinds, steps, piece.forecasts().to_list(), crcs, strict=True
         )
     ]

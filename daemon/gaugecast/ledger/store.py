@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gaugecast.config.schema import Storage
-from gaugecast.errors import StorageBusy, StorageError, StorageFull
+from gaugecast.errors import StorageBusy, StorageDamaged, StorageError, StorageFull
 from gaugecast.faults import Faults, no_faults
 from gaugecast.ledger import queries, retention, schema
 from gaugecast.ledger.connection import connect_writer, translated
@@ -18,8 +18,10 @@ from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.sealing import SEGMENT_ROWS, Sealer
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads, check_commit, write_commit
-from gaugecast.ledger.wal import WalGuard
+from gaugecast.ledger.wal import WalGuard, bound_bytes
 from gaugecast.records import Commit
+
+_NOTHING = retention.Pruned(0, 0)
 
 
 class Ledger(LedgerReads):
@@ -39,7 +41,7 @@ class Ledger(LedgerReads):
         self._ids = StreamIds(connection)
         self._heads = Heads.load(self._view)
         self._sealer = Sealer(self._view, rows=segment_rows, keep_bytes=storage.keep_gb * 1e9)
-        self._wal_guard = WalGuard(self.path, connection)
+        self._wal_guard = WalGuard(self.path, connection, bound=bound_bytes(storage.keep_gb))
         self._parked = queries.parked_count(connection)
 
     @classmethod
@@ -93,7 +95,8 @@ class Ledger(LedgerReads):
         self._view.remember(0, ())  # what recovery has unpacked
         self._parked += parked_change
         self._faults("commit:after")
-        self._guard_wal()
+        if self._wal_guard.is_due(heads.written_bytes):
+            self._guard_wal()
         return Committed(before.last_seq + 1, heads.last_seq, before.last_position + 1, heads.last_position)
 
     @property
@@ -136,22 +139,33 @@ class Ledger(LedgerReads):
 
         Never an input after `floor_seq` (what the older kept checkpoint stands at) is deleted, nor one whose outputs
         are not all confirmed. Call again, between batches, while it returns more than zero: one call takes some
-        milliseconds.
+        milliseconds. It is not synced, since what it writes may as well be done again; the next commit syncs it, too.
+        Rows that are found damaged stay, and are noted in `damages`.
         """
+        (synchronous,) = self._connection.execute("PRAGMA synchronous").fetchone()
         try:
-            with self._transaction():
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            with self._transaction(tidying=True):
                 sealed = self._sealer.step(self._heads)
-                pruned = retention.prune(
-                    self._view, self._ids, self._storage, self._heads, floor_seq=floor_seq, sealing=sealed > 0
-                )
+                pruned = self._retain(floor_seq, sealing=sealed > 0) if self._sealer.resting else _NOTHING
                 self._faults("prune:deleted")
+        except StorageDamaged as exc:
+            self.damages.note(exc)
+            self._sealer.give_up()
+            return 0
         except BaseException:
             self._sealer.reset()
             raise
+        finally:
+            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         self._parked -= pruned.parked
-        self.damaged_total += self._sealer.take_damaged()
+        if pruned.rows:
+            self.damages.forget(self.first_seq)
         self._faults("prune:after")
         return pruned.rows + pruned.parked + sealed
+
+    def _retain(self, floor_seq: int, *, sealing: bool) -> retention.Pruned:
+        return retention.prune(self._view, self._ids, self._storage, self._heads, floor_seq=floor_seq, sealing=sealing)
 
     def close(self) -> None:
         """Close the file. Does not mark the run as ended."""
@@ -168,8 +182,12 @@ class Ledger(LedgerReads):
             self._wal_guard.look()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """BEGIN IMMEDIATE … COMMIT; whatever is raised inside rolls back. A failed disk is never tried again."""
+    def _transaction(self, *, tidying: bool = False) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT; whatever is raised inside rolls back. A failed disk is never tried again.
+
+        Args:
+            tidying: Damage is no reason to end: it lies in rows that nobody needs just now.
+        """
         if self._failed is not None:
             raise StorageError(f"the ledger failed before: {self._failed}")
         try:
@@ -179,7 +197,8 @@ class Ledger(LedgerReads):
                 self._connection.execute("COMMIT")
         except BaseException as exc:
             self._roll_back()
-            if isinstance(exc, StorageError) and not isinstance(exc, StorageFull | StorageBusy):
+            passing = StorageFull | StorageBusy | StorageDamaged if tidying else StorageFull | StorageBusy
+            if isinstance(exc, StorageError) and not isinstance(exc, passing):
                 self._failed = exc
             raise
         self._ids.keep()

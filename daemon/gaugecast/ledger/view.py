@@ -7,17 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from gaugecast.errors import StorageError
 from gaugecast.ledger import schema
 from gaugecast.ledger.rows import StoredOutput
 from gaugecast.ledger.streams import StreamNames
-
-
-class Damaged(StorageError):
-    """Rows are not those that were written: their checksum says so."""
-
-    def __init__(self, first_seq: int, last_seq: int, why: object) -> None:
-        super().__init__(f"inputs {first_seq}…{last_seq} are damaged: {why}; restore a backup")
 
 
 class Ends(NamedTuple):

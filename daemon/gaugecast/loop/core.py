@@ -16,7 +16,7 @@ from typing import Self
 from gaugecast.config.schema import Learning, Loop, Storage
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import StorageBusy, StorageFull
-from gaugecast.events import Event, FleetConfigured
+from gaugecast.events import Event, FleetConfigured, LineageBegun
 from gaugecast.fleet import Fleet
 from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
@@ -38,8 +38,11 @@ from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.topics import Pattern
 
-#: Pruning is looked after so often, and goes on at once while there is something to prune.
-_PRUNE_S = 10.0
+#: Sealing and pruning are looked after so often, or after so many readings, and go on with each round while there is
+#: something to do.
+_PRUNE_S, _PRUNE_ROWS = 10.0, 4096
+#: For each reading that comes so many rows are gone through; one is, four or five times, until it is sealed and gone.
+_PRUNE_SHARE = 6
 #: So long the checkpoint writer is waited for at the end.
 _WRITER_S = 30.0
 
@@ -83,6 +86,7 @@ class Ports:
         wall, elapsed: Nanoseconds: Unix time, and a clock that is never set.
         monotonic: Seconds.
         alive: Told in between that a long round gets on.
+        new_lineage: Names what a new ledger, or one of 0.1.0, goes on as; empty = nothing is named.
     """
 
     ledger: CoreLedger
@@ -98,6 +102,7 @@ class Ports:
     elapsed: Callable[[], int] = elapsed_ns
     monotonic: Callable[[], float] = time.monotonic
     alive: Callable[[], None] = lambda: None
+    new_lineage: Callable[[], str] = lambda: ""
 
 
 class Core:
@@ -139,7 +144,7 @@ class Core:
             monotonic=ports.monotonic,
             alive=ports.alive,
         )
-        self._prune_at_s = 0.0
+        self._prune_at_s, self._unlooked = 0.0, 0
 
     @classmethod
     def open(cls, setup: Setup, ports: Ports, *, progress: Callable[[float], None] = lambda _: None) -> Self:
@@ -165,24 +170,24 @@ class Core:
         )
         ledger.note_fingerprint(fingerprint())
         core = cls(setup, ports, pipeline=pipeline, recovered=recovered, cautious=not clean)
-        core.reconfigure(setup, before=core.roles.loss_orders(lossy.lost))
+        core.reconfigure(setup, before=[*core._lineage_orders(), *core.roles.loss_orders(lossy.lost)])
         return core
 
     # -- the loop
 
     def turn(self) -> RoundFacts:
-        """One round of the commit protocol, and a slice of a checkpoint if one is due."""
+        """One round of the commit protocol, a slice of a checkpoint if one is due, some sealing and pruning."""
         facts = self.loop.turn()
         self.checkpointer.cost.add(facts.inputs, facts.stage_s.get("advance", 0.0))
         if not self.loop.holding:
             self.checkpointer.turn(self.ledger.last_seq, self._monotonic())
+            self._prune(len(facts.inputs))
         return facts
 
     def look_after(self) -> None:
-        """Now and then, between two rounds: judge the models, let go of what is too old."""
+        """Now and then, between two rounds: judge the models."""
         for order in self.roles.judge():
             self.order(order)
-        self._prune()
 
     def order(self, order: Order) -> None:
         """Let an event be taken with the next batch."""
@@ -246,6 +251,11 @@ class Core:
         self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)
         return orders
 
+    def _lineage_orders(self) -> list[Order]:
+        """The first event of a ledger that has no lineage yet."""
+        lineage = "" if self.pipeline.lineage else self._ports.new_lineage()
+        return [Order(LineageBegun(lineage, reason="new ledger"))] if lineage else []
+
     def _shipped(self, fleet: Fleet) -> Model | None:
         model = self._ports.shipped(fleet)
         if model is not None:
@@ -265,15 +275,20 @@ class Core:
         fleets += [Fleet.from_json(event.spec) for event in told if isinstance(event, FleetConfigured)]
         return list(dict.fromkeys(Pattern.parse(text).filter for fleet in fleets for text in fleet.subscribe))
 
-    def _prune(self) -> None:
-        """Seal what is confirmed and let go of what is too old, if it is time, a little.
+    def _prune(self, inputs: int) -> None:
+        """Seal what is confirmed and let go of what is too old, if it is time: as much as keeps up with what comes.
 
         A disk that is full, locked or away only puts it off.
         """
         now_s = self._monotonic()
-        if now_s < self._prune_at_s or self.loop.holding:
+        self._unlooked += inputs
+        if now_s < self._prune_at_s and self._unlooked < _PRUNE_ROWS:
             return
-        self._prune_at_s = now_s + _PRUNE_S
+        self._prune_at_s, self._unlooked = now_s + _PRUNE_S, 0
+        floor_seq, rows = checkpoints.floor_seq(self.directory), inputs * _PRUNE_SHARE
         with contextlib.suppress(StorageFull, StorageBusy, OSError):
-            if self.ledger.prune(checkpoints.floor_seq(self.directory)):
-                self._prune_at_s = now_s
+            while (gone := self.ledger.prune(floor_seq)) > 0:
+                rows -= gone
+                if rows <= 0:
+                    self._prune_at_s = now_s
+                    break

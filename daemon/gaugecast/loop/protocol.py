@@ -145,7 +145,8 @@ class DataLoop:
         messages = self._poll(facts)
         now_ns = self._clock.stamp()
         self._note_connects()
-        inputs = Inputs.of([order.stamped(now_ns) for order in self._events()])
+        orders = self._events()
+        inputs = Inputs.of([order.stamped(now_ns) for order in orders])
         most = self._settings.batch_readings
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
@@ -159,7 +160,7 @@ class DataLoop:
         inputs.extend(decoded.inputs)
         if not self._backlog and self._pipeline.due(now_ns):
             inputs.append(Input.timer(now_ns))
-        names = [(order.fleet, order.stream) for order in unparked]
+        names = [(o.fleet, o.stream) for o in (*orders, *unparked) if isinstance(o.event, events.ENDS_OF_PARKING)]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
         return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
 

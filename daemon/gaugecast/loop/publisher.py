@@ -224,9 +224,11 @@ class Publisher:
         self._done.add(position)
 
     def _advance_cursor(self) -> None:
-        while self.confirmed + 1 in self._done:
-            self.confirmed += 1
-            self._done.discard(self.confirmed)
+        done, confirmed = self._done, self.confirmed
+        while confirmed + 1 in done:
+            confirmed += 1
+            done.remove(confirmed)
+        self.confirmed = confirmed
 
     @property
     def settled(self) -> Settled:

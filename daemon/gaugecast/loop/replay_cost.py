@@ -9,7 +9,7 @@ the two stand in different proportions, and inputs are then counted in batches a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gaugecast.batch import Inputs
@@ -35,13 +35,21 @@ class Replay(NamedTuple):
     inputs: int = 0
 
 
-def turns_of(counts: Counter[tuple[str, str]]) -> int:
+def turns_of(counts: Mapping[str, Counter[str]]) -> int:
     """How often engines are called for so many readings of each: in a fleet as often as its busiest stream speaks."""
-    busiest: dict[str, int] = {}
-    for (fleet, _), count in counts.items():
-        if count > busiest.get(fleet, 0):
-            busiest[fleet] = count
-    return sum(busiest.values())
+    return sum(max(by_stream.values()) for by_stream in counts.values())
+
+
+def _spoken(inputs: Inputs) -> dict[str, list[str]]:
+    """By fleet the streams of all readings."""
+    fleets = inputs.fleet
+    if inputs.kind.count(Kind.READING) == fleets.count(fleets[0]) == len(inputs):
+        return {fleets[0]: inputs.stream}
+    found: dict[str, list[str]] = {}
+    for kind, fleet, stream in zip(inputs.kind, fleets, inputs.stream, strict=True):
+        if kind == Kind.READING:
+            found.setdefault(fleet, []).append(stream)
+    return found
 
 
 class ReplayCost:
@@ -49,7 +57,7 @@ class ReplayCost:
 
     def __init__(self) -> None:
         self._whole = Replay()  # complete batches
-        self._batch: Counter[tuple[str, str]] = Counter()
+        self._batch: dict[str, Counter[str]] = {}
         self._batch_inputs = 0
         # Of seconds an input over turns an input: Σw, Σwx, Σwy, Σwxx, Σwxy, with the inputs as weights.
         self._sums = [0.0] * 5
@@ -58,13 +66,10 @@ class ReplayCost:
         """A round took these inputs, and `advance` so long for them."""
         if not inputs:
             return
-        inputs = Inputs.of(inputs)
-        names: Iterable[tuple[str, str]] = zip(inputs.fleet, inputs.stream, strict=True)
-        if inputs.kind.count(Kind.READING) < len(inputs):
-            names = (name for name, kind in zip(names, inputs.kind, strict=True) if kind == Kind.READING)
-        counts = Counter(names)
-        self._learn(turns_of(counts), len(inputs), seconds)
-        self._batch.update(counts)
+        spoken = _spoken(Inputs.of(inputs))
+        self._learn(turns_of({fleet: Counter(streams) for fleet, streams in spoken.items()}), len(inputs), seconds)
+        for fleet, streams in spoken.items():
+            self._batch.setdefault(fleet, Counter()).update(streams)
         self._batch_inputs += len(inputs)
         if self._batch_inputs >= REPLAY_BATCH:
             self._whole = self.pending

@@ -218,7 +218,7 @@ def _read_bounded(path: Path, limit_bytes: int) -> bytes:
         with regular(path).open("rb") as stream:
             content = stream.read(limit_bytes + 1)
     except OSError as exc:
-        raise ModelError(f"{path}: expected a readable file: {exc}") from exc
+        raise ModelError(f"{path}: expected a readable file: {exc.strerror}") from exc
     if len(content) > limit_bytes:
         raise ModelError(f"{path}: expected at most {limit_bytes} bytes, got more")
     return content

@@ -25,7 +25,7 @@ def read_password(settings: Mqtt, place: str = "mqtt") -> str | None:
     try:
         return regular(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{place}.password_file: expected a readable file with the password, got {exc}") from exc
+        raise ConfigError(f"[{place}] password_file: expected a readable file with the password, got {exc}") from exc
 
 
 def make_tls_context(tls: Tls | None, place: str = "mqtt") -> ssl.SSLContext | None:
@@ -40,13 +40,37 @@ def make_tls_context(tls: Tls | None, place: str = "mqtt") -> ssl.SSLContext | N
         return None
     try:
         context = ssl.create_default_context(cafile=None if tls.ca is None else regular(tls.ca))
-        if tls.certificate is not None:
-            key = None if tls.key is None else regular(_find_credential(tls.key))
-            context.load_cert_chain(regular(_find_credential(tls.certificate)), key)
     except OSError as exc:  # ssl.SSLError is one
-        raise ConfigError(f"{place}.tls: expected readable PEM files, got {exc}") from exc
+        raise ConfigError(f"[{place}.tls] ca: expected CA certificates in PEM, {tls.ca}: {_short(exc)}") from exc
+    if tls.certificate is not None:
+        _load_certificate(context, tls.certificate, tls.key, place)
+    elif tls.key is not None:
+        raise ConfigError(f"[{place}.tls] key: set without `certificate`, to which it would belong")
     context.check_hostname = tls.verify_hostname
     return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None, place: str) -> None:
+    named = "certificate" if key is None else "certificate, key"
+    files = f"{certificate}" if key is None else f"{certificate} and {key}"
+    try:
+        context.load_cert_chain(
+            regular(_find_credential(certificate)), None if key is None else regular(_find_credential(key))
+        )
+    except OSError as exc:
+        mend = "; name the file of the private key in `key`" if key is None else ""
+        raise ConfigError(
+            f"[{place}.tls] {named}: expected a client certificate and its private key in PEM, {files}: "
+            f"{_short(exc)}{mend}"
+        ) from exc
+
+
+def _short(failure: OSError) -> str:
+    """What was found, without the place in OpenSSL's source."""
+    if not isinstance(failure, ssl.SSLError):
+        return f"{failure.strerror or failure}"
+    reason = str(failure.reason or "").replace("_", " ").lower()
+    return "not in this format" if not reason or "pem lib" in reason or "no certificate" in reason else reason
 
 
 def _find_credential(path: Path) -> Path:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from gaugecast.mqtt.causes import WrongName, explain_lookup, is_name_mismatch, names_of
+
 ADDRESS_TIMEOUT_S = 5.0  # for TCP and TLS with one address
 
 _Address = tuple[int, Any]  # family and what `socket.connect` takes
@@ -42,6 +44,7 @@ class Dialer:
         self._connected = False
         self._deadline = 0.0
         self.wants_write = True
+        self._wrong_name = False
         resolver = threading.Thread(target=_resolve, args=(host, port, self._found), name="resolve", daemon=True)
         resolver.start()
 
@@ -67,7 +70,9 @@ class Dialer:
         try:
             return self._go_on()
         except OSError as exc:
+            again = self._look_at_names() if is_name_mismatch(exc) and not self._wrong_name else []
             self.close()
+            self._addresses = again + self._addresses
             self._dial_next(exc)
             return None
 
@@ -115,9 +120,18 @@ class Dialer:
         except ssl.SSLWantWriteError:
             self.wants_write = True
         else:
+            if self._wrong_name:
+                raise WrongName(names_of(self._sock.getpeercert()))
             return self._release()
         self._expect_in_time("TLS handshake")
         return None
+
+    def _look_at_names(self) -> list[_Address]:
+        """Dial the same address once more, only to see which names its certificate has: OpenSSL does not tell."""
+        assert self._sock is not None
+        assert self._tls is not None
+        self._wrong_name, self._tls.check_hostname = True, False
+        return [(self._sock.family, self._sock.getpeername())]
 
     def _is_connected(self, sock: socket.socket) -> bool:
         failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -143,6 +157,6 @@ def _resolve(host: str, port: int, found: queue.SimpleQueue[list[_Address] | OSE
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        found.put(OSError(f"cannot resolve {host!r}: {exc}"))
+        found.put(OSError(explain_lookup(exc, host)))
     else:
         found.put([(family, address) for family, _, _, _, address in answers])

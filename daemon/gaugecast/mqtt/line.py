@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
+from gaugecast.mqtt.causes import explain_failure
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
 from gaugecast.mqtt.facts import Connect, LineCounters, SessionEnd
 from gaugecast.mqtt.redial import Redial
@@ -113,7 +114,7 @@ class Line:
         try:
             sock = self._redial.step()
         except (OSError, ConfigError) as exc:
-            self._note_failed_dial(exc)
+            self._note_failed_dial(exc, connected=False)
             return
         if sock is not None:
             self.connection = self._connection_on(sock)
@@ -139,7 +140,7 @@ class Line:
         self.hang_up()
         if connection.accepted is None:
             self._redial.note_failure()
-            self._note_failed_dial(failure)
+            self._note_failed_dial(failure, connected=True)
             return
         self.fault = str(failure)
         self._ended = ended = connection.how_ended(failure)
@@ -150,6 +151,6 @@ class Line:
             )
         self._redial.note_session(ended.lived_s, fought=ended.how == "closed" and idle)
 
-    def _note_failed_dial(self, failure: Exception) -> None:
-        self.fault = str(failure)
+    def _note_failed_dial(self, failure: Exception, *, connected: bool) -> None:
+        self.fault = explain_failure(failure, self._settings, self._role, connected=connected)
         self._counters.failed_dials_total += 1

@@ -61,7 +61,7 @@ class Link:
             settings, filters, forget=forget, retained=retained, resumed=resumed, flap_limit=flap_limit,
             waiter=self._waiter, clock=clock,
         )  # fmt: skip
-        self.sender = Sender(settings.publishing, flap_limit=flap_limit, waiter=self._waiter, clock=clock)
+        self.sender = Sender(settings, flap_limit=flap_limit, waiter=self._waiter, clock=clock)
 
     @property
     def connected(self) -> bool:

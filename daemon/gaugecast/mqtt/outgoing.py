@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate, islice
 
 from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.reasons import FAILURE, PUBACK, name_reason
@@ -14,6 +15,7 @@ from gaugecast.topics import topic_fault
 BACKLOG_BYTES = 4 * 1024 * 1024  # pushed but not taken by the kernel
 TYPICAL_BYTES = 1024  # of a publish, to turn bytes of room into a number of messages
 MOST_NAMES = 131_072
+_AROUND = 16  # bytes of a PUBLISH beside topic and body, at most
 FIRST_MID, LAST_MID = LAST_CONTROL_MID + 1, 65535
 
 
@@ -56,27 +58,38 @@ class Outgoing:
         self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
     ) -> None:
         """Push publishes; those are noted as refused of which sending would make the broker hang up."""
-        limits, names, packets = self._limits, self._names, []
+        limits, known = self._limits, self._names
         qos, retain = min(qos, limits.qos), retain and limits.retain
-        end, mid = self._wire.pushed_bytes, 0
-        for position, topic, body in zip(positions, topics, bodies, strict=True):
-            name = names.get(topic) or self._name_of(topic)
-            if not name or len(name) + len(body) + 16 > limits.packet_bytes:
-                self.refused.append(
-                    (position, topic_fault(topic) or f"the broker takes packets of at most {limits.packet_bytes} bytes")
-                )
-                continue
-            if qos:
-                mid = self._next_mid()
-                self._in_flight[mid] = position
-            packet = write_publish(name, body, qos=qos, retain=retain, mid=mid, v5=self._v5)
-            packets.append(packet)
-            if not qos:
-                end += len(packet)
-                self._unflushed.append((end, position))
-        self._wire.push(b"".join(packets))
-        if len(self._in_flight) >= self._window:
-            self.was_full = True
+        names = [known.get(topic) or self._name_of(topic) for topic in topics]
+        longest = max(map(len, names), default=0) + max(map(len, bodies), default=0)
+        if longest + _AROUND > limits.packet_bytes or b"" in names:
+            positions, names, bodies = self._sendable(positions, topics, names, bodies)
+        mids = self._next_mids(len(names)) if qos else [0] * len(names)
+        v5 = self._v5
+        packets = [
+            write_publish(name, body, qos=qos, retain=retain, mid=mid, v5=v5)
+            for name, body, mid in zip(names, bodies, mids, strict=True)
+        ]
+        if qos:
+            self._in_flight.update(zip(mids, positions, strict=True))
+            self.was_full |= len(self._in_flight) >= self._window
+        else:
+            ends = accumulate(map(len, packets), initial=self._wire.pushed_bytes)
+            self._unflushed.extend(zip(islice(ends, 1, None), positions, strict=True))
+        if packets:
+            self._wire.push(b"".join(packets))
+
+    def _sendable(
+        self, positions: Sequence[int], topics: Sequence[str], names: Sequence[bytes], bodies: Sequence[bytes]
+    ) -> tuple[list[int], list[bytes], list[bytes]]:
+        """Positions, topics' bytes and bodies of what can be sent; the rest is noted as refused."""
+        most = self._limits.packet_bytes
+        large = f"the broker takes packets of at most {most} bytes"
+        sizes = [len(name) + len(body) + _AROUND for name, body in zip(names, bodies, strict=True)]
+        faults = [topic_fault(topic) or (size > most and large) for topic, size in zip(topics, sizes, strict=True)]
+        self.refused += [(position, fault) for position, fault in zip(positions, faults, strict=True) if fault]
+        kept = [i for i, fault in enumerate(faults) if not fault]
+        return [positions[i] for i in kept], [names[i] for i in kept], [bodies[i] for i in kept]
 
     def _name_of(self, topic: str) -> bytes:
         """A topic's bytes, remembered; none where nobody can publish to it."""
@@ -88,12 +101,13 @@ class Outgoing:
 
     def take_acks(self, acks: list[tuple[int, int]]) -> None:
         """Settle the publishes that PUBACK packets speak of; unknown packet ids are passed over."""
+        in_flight, confirmed = self._in_flight, self.confirmed
         for mid, reason in acks:
-            position = self._in_flight.pop(mid, None)
+            position = in_flight.pop(mid, None)
             if position is None:
                 continue
             if reason < FAILURE:
-                self.confirmed.append(position)
+                confirmed.append(position)
             else:
                 self.refused.append((position, name_reason(reason, PUBACK)))
 
@@ -109,6 +123,14 @@ class Outgoing:
             self.was_full = False
             return True
         return False
+
+    def _next_mids(self, count: int) -> Sequence[int]:
+        """Packet ids that are free."""
+        first, last = self._mid, self._mid + count - 1
+        if last < LAST_MID and self._in_flight.keys().isdisjoint(range(first, last + 1)):
+            self._mid = last + 1
+            return range(first, last + 1)
+        return [self._next_mid() for _ in range(count)]
 
     def _next_mid(self) -> int:
         mid = self._mid

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from gaugecast.config.schema import Mqtt
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +16,22 @@ class Role:
         keeps_session: The broker keeps a session for us, and what comes in while we are away. Else every connection
             begins clean: what we publish is kept by the ledger, and an old session could only bring old packets.
         publishes: Forecasts leave here, and so does the status, with the last will: nothing can follow `offline`.
+        will_topic: Where the broker says `offline` when the connection breaks; empty = nowhere.
+        status_topics: Where the status is said.
     """
 
     place: str
     keeps_session: bool
     publishes: bool
+    will_topic: str = ""
+    status_topics: tuple[str, ...] = ()
+
+    def saying(self, mqtt: Mqtt) -> Role:
+        """The same with the topics that the configuration gives it."""
+        own, old = mqtt.own_status_topic, mqtt.old_status_topic
+        if not self.publishes:
+            return replace(self, will_topic=old)
+        return replace(self, will_topic=own, status_topics=(own, old) if old else (own,))
 
 
 SUBSCRIBING = Role("mqtt", keeps_session=True, publishes=False)

@@ -27,13 +27,14 @@ class Sender:
         """Prepare; the first turn dials.
 
         Args:
-            settings: As of `[mqtt]`, with what `[mqtt.publish]` says otherwise.
+            settings: `[mqtt]`; what `[mqtt.publish]` says otherwise holds.
         """
         self.counters = SenderCounters()
         self.news = False
         self.line = Line(
-            settings, PUBLISHING, side=self, counters=self.counters, waiter=waiter, flap_limit=flap_limit, clock=clock
-        )
+            settings.publishing, PUBLISHING.saying(settings), side=self, counters=self.counters, waiter=waiter,
+            flap_limit=flap_limit, clock=clock,
+        )  # fmt: skip
         self._outgoing: Outgoing | None = None  # of the connection that there is
         self._connects: list[Connect] = []
         self._confirmed: list[int] = []

@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import Defect
+from gaugecast.mqtt.causes import explain_refusal
 from gaugecast.mqtt.packets import MalformedPacket, read_varint
 from gaugecast.mqtt.reasons import BLAMELESS, CONNACK, DISCONNECT, SESSION_TAKEN_OVER, name_reason
 from gaugecast.mqtt.role import Role
@@ -105,7 +106,7 @@ class Session:
         self._v5 = settings.protocol == "5"
         self._asked: dict[int | None, Sequence[tuple[str, int]]] = {}
         self._wire = wire
-        self._status_topic = settings.status_topic
+        self._settings, self._role, self._password_sent = settings, role, password is not None
         self._client = client = _ClientOnWire(
             CallbackAPIVersion.VERSION2,
             settings.client_id,
@@ -118,8 +119,8 @@ class Session:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.username_pw_set(settings.username, password)
-        if role.publishes:
-            client.will_set(settings.status_topic, OFFLINE, qos=1, retain=True)
+        if role.will_topic:
+            client.will_set(role.will_topic, OFFLINE, qos=1, retain=True)
         connect_properties = None
         if self._v5 and role.keeps_session:
             connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -191,7 +192,8 @@ class Session:
 
     def push_status(self, text: str) -> None:
         """Push the retained status message, at QoS 0: on one connection TCP keeps it in order and whole."""
-        self._client.publish(self._status_topic, text, qos=0, retain=True)
+        for topic in self._role.status_topics:
+            self._client.publish(topic, text, qos=0, retain=True)
 
     def _on_connect(
         self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None
@@ -214,7 +216,8 @@ class Session:
             raise MalformedPacket("a CONNACK without reason code")
         if body[1]:  # whatever is not success: the codes below 0x80 are none of CONNACK's
             reason = name_reason(body[1], CONNACK, v5=self._v5)
-            self.events.append(Ended(f"the broker refused the connection: {reason}"))
+            mend = explain_refusal(body[1], self._settings, self._role, password_sent=self._password_sent)
+            self.events.append(Ended(f"the broker refused the connection: {reason}{mend}"))
             return
         try:
             self._tell_paho(packet)

@@ -41,7 +41,13 @@ class Subscriber:
         self.counters = SubscriberCounters()
         self.news = False
         self.line = Line(
-            settings, SUBSCRIBING, side=self, counters=self.counters, waiter=waiter, flap_limit=flap_limit, clock=clock
+            settings,
+            SUBSCRIBING.saying(settings),
+            side=self,
+            counters=self.counters,
+            waiter=waiter,
+            flap_limit=flap_limit,
+            clock=clock,
         )
         self._subscriptions = Subscriptions(filters, forget=forget, retained=retained, clock=clock)
         self._resumed = resumed

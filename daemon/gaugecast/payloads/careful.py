@@ -12,7 +12,7 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads.fields import ABSENT, find
 from gaugecast.payloads.formats import Parse
 from gaugecast.payloads.formats.guess import hint
-from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, stream_id
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, nth_delivery, stream_id
 from gaugecast.payloads.ours import Named, Where, names_within
 from gaugecast.payloads.records import Splitter
 from gaugecast.payloads.stamps import Stamps
@@ -63,6 +63,7 @@ class CarefulReader:
         self._splitter = Splitter(fleet, max_readings)
         self._where = Where(fleet)
         self._named, self._within = Named(fleet.features), names_within(fleet)
+        self._hashed: tuple[Message | None, int] = (None, 0)  # what is being read, and the name of its delivery
 
     def read(self, message: Message, route: Route, received_at_ns: int) -> Iterator[Taken]:
         """Each reading of a message, those with a time in its order; one reject where the message cannot be split."""
@@ -82,6 +83,7 @@ class CarefulReader:
         yield from _in_order(taken) if self._stamps is not None else taken
         if not taken:
             yield NOT_OURS
+        self._hashed = (None, 0)
 
     def _check(self, message: Message) -> None:
         if message.retain and not self._fleet.accept_retained:
@@ -150,9 +152,13 @@ class CarefulReader:
             return received_at_ns, sequence, 0
         return received_at_ns, 0, self._delivery(message, position)
 
-    @staticmethod
-    def _delivery(message: Message, position: int) -> int:
-        return delivery_hash(message, position) if message.qos else 0
+    def _delivery(self, message: Message, position: int) -> int:
+        """Hashed once a message: an array may be a megabyte."""
+        if not message.qos:
+            return 0
+        if self._hashed[0] is not message:
+            self._hashed = message, delivery_hash(message)
+        return nth_delivery(self._hashed[1], position)
 
     def _found(self, root: Any, reading: Any) -> list[tuple[int, Any]]:
         """Place in `_features`, and what the payload has there, of each feature that it names."""

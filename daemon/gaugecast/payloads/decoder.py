@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -63,16 +63,16 @@ class Decoder:
         Raises:
             Nothing: what cannot be read is an input of kind `REJECT` with its reason.
         """
-        plain: dict[int, list[Found]] = {}
+        plain: defaultdict[int, list[Found]] = defaultdict(list)
         careful: dict[int, list[Taken]] = {}
         not_ours: Counter[str] = Counter()
         routes, readers = self._routes, self._plain
+        looks = [reader.look for reader in readers]
         count = place = 0
         for place, message in enumerate(messages, 1):
             route = routes.get(message.topic) or self._route(message.topic)
-            readings = readers[route.reader].look(message) if route.quick else None
-            if readings is not None:
-                plain.setdefault(route.reader, []).append((place, message, route, readings))
+            if route.quick and (readings := looks[route.reader](message)) is not None:
+                plain[route.reader].append((place, message, route, readings))
                 count += len(readings)
             else:
                 careful[place] = self._read_carefully(message, route, received_at_ns, not_ours)

@@ -15,6 +15,7 @@ from gaugecast.topics import FieldPath, Template, output_topic, stream_fault
 
 _PERCENT = re.compile(r"%(?=2[B35])")
 MOST_KNOWN = 131_072  # ids from payload fields that are remembered, some 30 MB
+_STRIDE, _ALL = 0x9E3779B97F4A7C15, (1 << 64) - 1
 LAST_SEQUENCE = 2**63 - 1  # of sequence numbers, and the first is as far below zero: what the ledger's integers hold
 
 
@@ -94,14 +95,23 @@ class StreamIds:
         return stream
 
 
-def delivery_hash(message: Message, position: int) -> int:
-    """64-bit name of the delivery of one reading, never 0.
+def delivery_hash(message: Message) -> int:
+    """64-bit name of the delivery of a message's first reading, never 0; `nth_delivery` has those of the others.
 
-    Tells a redelivery from the next reading where the payload itself does not. `position` is the reading's
-    place in the message, as equal readings of one array are not copies.
+    Tells a redelivery from the next reading where the payload itself does not.
     """
     topic = message.topic.encode(errors="surrogatepass")
-    head = struct.pack("<IIH", position, len(topic), message.mid & 0xFFFF)
+    head = struct.pack("<IIH", 0, len(topic), message.mid & 0xFFFF)
     digest = hashlib.blake2b(head + topic, digest_size=8)
     digest.update(message.payload)
     return int.from_bytes(digest.digest(), "little", signed=True) or 1
+
+
+def nth_delivery(first: int, position: int) -> int:
+    """The name of the reading at `position` of a message (from 0) whose first has the name `first`.
+
+    Equal readings of one array are not copies. An odd stride, so that no two positions of a message have one name;
+    it is as good as random between messages, since `first` is.
+    """
+    name = (first + position * _STRIDE) & _ALL
+    return name - ((name >> 63) << 64) or 1

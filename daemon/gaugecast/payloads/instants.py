@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Raw
 
 from gaugecast.fleet import Fleet
 from gaugecast.records import FIRST_NS, LAST_NS
@@ -34,6 +36,30 @@ def clock_of(fleet: Fleet) -> Clock:
     if fleet.time_unit == "iso8601":
         return _iso_clock(fleet, zone)
     return _number_clock(fleet, SCALE_NS[fleet.time_unit])
+
+
+def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
+    """Many plain numbers at once, exactly: digits, perhaps a point and not more digits than nanoseconds have.
+
+    Args:
+        texts: Each a number in JSON.
+        scale_ns: Nanoseconds of the unit, a power of ten.
+
+    Returns `None` where one of them is anything else: a sign, an exponent, more digits, no number.
+    """
+    try:
+        joined = b",".join(texts)
+    except TypeError:  # one is absent
+        return None
+    if joined.translate(None, b"0123456789.,"):
+        return None
+    if b"." not in joined:
+        return [int(text) * scale_ns for text in joined.split(b",")]
+    digits = len(str(scale_ns)) - 1  # behind the point
+    parts = [text.partition(b".") for text in joined.split(b",")]
+    if max(len(decimals) for _, _, decimals in parts) > digits:
+        return None
+    return [int(whole + decimals.ljust(digits, b"0")) for whole, _, decimals in parts]
 
 
 def latest_ns(fleet: Fleet, received_at_ns: int) -> int:

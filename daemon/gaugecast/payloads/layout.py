@@ -25,6 +25,9 @@ Decode = Callable[[bytes], Any]
 #: Takes the fields out of a decoded reading: time or sequence, ids, values.
 Fields = Callable[[Any], tuple[Any, ...]]
 
+#: Reads an event time that is a number; as a field it is taken raw, since a column of them is read at once.
+decode_stamp = msgspec.json.Decoder(int | Decimal).decode
+
 _DIGITS = re.compile(r"\d+")
 _NAN = math.nan
 
@@ -68,7 +71,7 @@ def _leaves(fleet: Fleet, ids: Sequence[FieldPath], features: Sequence[Feature])
     """Path, type and default of each field."""
     leaves: list[tuple[FieldPath, Any, Any]] = []
     if fleet.time_path is not None:
-        leaves.append((fleet.time_path, str if fleet.time_unit == "iso8601" else int | Decimal, None))
+        leaves.append((fleet.time_path, str if fleet.time_unit == "iso8601" else msgspec.Raw, None))
     elif fleet.sequence_path is not None:
         leaves.append((fleet.sequence_path, int, None))
     leaves += [(path, str | int, "") for path in ids]  # an absent one is no id, which `stream_id` refuses

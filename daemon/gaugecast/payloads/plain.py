@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gaugecast.batch import Inputs
 from gaugecast.fleet import Fleet
-from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash
-from gaugecast.payloads.instants import SCALE_NS, clock_of, latest_ns
-from gaugecast.payloads.layout import UNPLAIN, compile_array, compile_object
+from gaugecast.payloads.identity import LAST_SEQUENCE, Route, StreamIds, delivery_hash, nth_delivery
+from gaugecast.payloads.instants import SCALE_NS, clock_of, column_ns, latest_ns
+from gaugecast.payloads.layout import UNPLAIN, compile_array, compile_object, decode_stamp
 from gaugecast.records import FIRST_NS, Bool, Float64, Kind, Message
 
 #: The fields of one reading: time or sequence (if the fleet has one), what names the stream, values.
@@ -119,7 +120,7 @@ class PlainReader:
             list(keys) if self._clock is not None else [received_at_ns] * count,
             [received_at_ns] * count,
             self._packed(values),
-            keys,
+            list(keys),
             self._deliveries(found, count),
             [message.dup for _, message, _, _ in owners],
             [""] * count,
@@ -142,7 +143,7 @@ class PlainReader:
         except UNPLAIN:
             return None
 
-    def _keys(self, stamps: Sequence[Any], received_at_ns: int) -> list[int | None]:
+    def _keys(self, stamps: Sequence[Any], received_at_ns: int) -> Sequence[int | None]:
         """Event times or sequence numbers, 0 in a fleet without; `None` where a reading has none that counts."""
         if self._clock is not None:
             return self._instants(stamps, latest_ns(self._fleet, received_at_ns))
@@ -150,18 +151,17 @@ class PlainReader:
             return [0] * len(stamps)
         return [stamp if type(stamp) is int and abs(stamp) <= LAST_SEQUENCE else None for stamp in stamps]
 
-    def _instants(self, stamps: Sequence[Any], latest: int) -> list[int | None]:
-        """Event times, as the fleet's clock reads them; whole numbers all at once."""
-        if set(map(type, stamps)) == {int}:
-            at_ns: list[int | None] = [stamp * self._scale_ns for stamp in stamps]
-            if min(stamps) * self._scale_ns >= self._first_ns and max(stamps) * self._scale_ns <= latest:
-                return at_ns
+    def _instants(self, stamps: Sequence[Any], latest: int) -> Sequence[int | None]:
+        """Event times, as the fleet's clock reads them; plain numbers all at once."""
+        at_ns = column_ns(stamps, self._scale_ns) if self._scale_ns else None
+        if at_ns is not None and min(at_ns) >= self._first_ns and max(at_ns) <= latest:
+            return at_ns
         return [self._instant(stamp, latest) for stamp in stamps]
 
     def _instant(self, stamp: Any, latest: int) -> int | None:
         assert self._clock is not None
         try:
-            at_ns = self._clock(stamp)
+            at_ns = self._clock(decode_stamp(stamp) if self._scale_ns else stamp)
         except UNPLAIN:
             return None
         return at_ns if at_ns <= latest else None
@@ -187,11 +187,13 @@ class PlainReader:
     def _deliveries(self, found: Sequence[Found], count: int) -> list[int]:
         if self._stamped:
             return [0] * count
-        return [
-            delivery_hash(message, place) if message.qos else 0
-            for _, message, _, readings in found
-            for place in range(len(readings))
-        ]
+        made: list[int] = []
+        for _, message, _, readings in found:
+            if message.qos:
+                made += map(nth_delivery, repeat(delivery_hash(message)), range(len(readings)))
+            else:
+                made += [0] * len(readings)
+        return made
 
 
 def _not_rising(found: Sequence[Found], keys: Sequence[int | None]) -> set[int]:

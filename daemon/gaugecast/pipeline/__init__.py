@@ -6,7 +6,7 @@
 model can serve a fleet.
 
 State is taken out and put back by `state` (all of it, for a checkpoint), `parking` (one idle stream) and `memories`
-(one model). `rehearsal` runs a model over past inputs before it gets a role.
+(one model). `solo` runs a model over past inputs by itself.
 """
 
 from gaugecast.pipeline.batch_result import Outcome

@@ -25,13 +25,13 @@ class FleetPipeline:
         shadow: A model that is stepped beside it and only scored.
     """
 
-    def __init__(self, fleet: Fleet, *, skill_half_life: float, trace: bool = False) -> None:
+    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, lineage: str = "") -> None:
         self.fleet = fleet
         self.totals = Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
-        self.writer = ForecastWriter(fleet, self.table, self.totals)
+        self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
         self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
         self._trace = trace
@@ -106,7 +106,7 @@ class FleetPipeline:
                 expert.fleet = self.fleet
         else:
             self._take_over_names(old)
-        self.writer = ForecastWriter(self.fleet, self.table, self.totals)
+        self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
 
     def _take_over_names(self, old: FleetPipeline) -> None:
         old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
@@ -139,14 +139,15 @@ class FleetPipeline:
             judged = gates.Judged(*(column[taken] for column in judged))
             if not len(r.slots):
                 return
-        self._note(r, judged)
+        present = ~np.isnan(judged.values)
+        self._note(r, judged, present)
         is_open = self.table["open"][r.slots]
         if np.count_nonzero(is_open):
             ahead = is_open & (judged.tick > self.table["open_tick"][r.slots])
             if np.count_nonzero(ahead):
                 self.close(r.slots[ahead], r.cause[ahead], result)
                 is_open &= ~ahead
-        whole = ~(np.isnan(judged.values).any(axis=1) | is_open)
+        whole = present.all(axis=1) & ~is_open
         whole &= not self.fleet.aggregated
         count = np.count_nonzero(whole)
         if count:
@@ -166,10 +167,10 @@ class FleetPipeline:
         if late:  # summed as Python's integers: a thousand readings a year late do not fit into 64 bits
             self.totals.late_ns += sum(gates.lateness(self.table, self.fleet, r)[is_late].tolist())
 
-    def _note(self, r: gates.Round, judged: gates.Judged) -> None:
-        table, present = self.table, ~np.isnan(judged.values)
+    def _note(self, r: gates.Round, judged: gates.Judged, present: Bool) -> None:
+        table = self.table
         others = table["key"][r.slots]
-        reanchored = np.count_nonzero(judged.reanchored)
+        reanchored = int(np.count_nonzero(judged.reanchored))
         if reanchored:  # of a stream whose clock was set back no feature may wait until its own old time comes round
             others = np.where(judged.reanchored[:, None], np.minimum(others, r.key[:, None] - 1), others)
         table["key"][r.slots] = np.where(present, r.key[:, None], others)
@@ -182,7 +183,7 @@ class FleetPipeline:
         """Readings that bring a whole step with them never touch a cell."""
         rows = Closed(r.slots, r.cause, judged.values, r.at, judged.tick)
         if np.count_nonzero(whole) < len(whole):
-            rows = Closed(*(column[whole] for column in rows))
+            rows = Closed._make(column[whole] for column in rows)
         for index in rows.cause.tolist():
             result.verdicts[index] = Verdict.STEPPED
         self.totals.stepped += len(rows.cause)
@@ -232,11 +233,11 @@ class FleetPipeline:
         x = self._run_experts(steps, result)
         self._score(steps, predicted, own)
         bridged, partial = jumped & ~fresh, absent.any(axis=1)
-        self.totals.partial_steps += np.count_nonzero(partial)
+        self.totals.partial_steps += int(np.count_nonzero(partial))
         if np.count_nonzero(jumped):
-            self.totals.gaps += np.count_nonzero(jumped)
+            self.totals.gaps += int(np.count_nonzero(jumped))
             self.totals.bridged_steps += int(gap[bridged].sum())
-            self.totals.resets += np.count_nonzero(too_long)
+            self.totals.resets += int(np.count_nonzero(too_long))
         table["started"][slots] = True
         table["tick"][slots] = closed.tick
         table["at"][slots] = closed.at
@@ -247,7 +248,7 @@ class FleetPipeline:
 
     def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""
-        fed = np.where(np.isnan(steps.values), steps.last, steps.values)
+        fed = steps.values if self.in_force else np.where(np.isnan(steps.values), steps.last, steps.values)
         for role, expert in self.experts.items():
             before = expert.broken_total
             x, trace = expert.step(steps)

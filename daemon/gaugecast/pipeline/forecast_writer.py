@@ -19,12 +19,17 @@ from gaugecast.streams.table import StreamTable
 class ForecastWriter:
     """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
 
-    def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals) -> None:
+    def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals, *, lineage: str = "") -> None:
         self.fleet = fleet
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
-        self._writer = BodyWriter(fleet)
+        self.set_lineage(lineage)
+
+    def set_lineage(self, lineage: str) -> None:
+        """From here on messages name it; what is said already, and not yet written, does not."""
+        self.lineage = lineage
+        self._writer = BodyWriter(self.fleet, lineage)
 
     def publish(
         self,
@@ -50,17 +55,15 @@ class ForecastWriter:
         """
         slots, horizon = closed.slots, self.fleet.horizon
         quality = quality | steps.fresh * WARMING
+        forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
         ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots)
-        count = np.count_nonzero(ready)
-        if expert is not None and count == len(slots):
-            last = np.where(steps.fresh[:, None], np.nan, steps.last)
-            forecast = expert.peek(slots, x, last, closed.at, horizon)
-        else:
-            forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
+        count = int(np.count_nonzero(ready))
+        if expert is not None and count:
+            rows = slice(None) if count == len(slots) else ready
+            last = np.where(steps.fresh[:, None], np.nan, steps.last) if horizon > 1 else steps.last
+            forecast[rows] = expert.peek(slots[rows], x[rows], last[rows], closed.at[rows], horizon)
+        if count < len(slots):
             quality |= ~ready * (FALLBACK if expert is None else FALLBACK | WARMING)
-        if expert is not None and 0 < count < len(slots):
-            last = np.where(steps.fresh[:, None], np.nan, steps.last)[ready]
-            forecast[ready] = expert.peek(slots[ready], x[ready], last, closed.at[ready], horizon)
         self._table["published"][slots] = forecast[:, 0]
         self._table["predicted"][slots] = predicted
         self._totals.fallback_steps += len(slots) - count

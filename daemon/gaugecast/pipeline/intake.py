@@ -110,13 +110,14 @@ def rounds_of(whole: Round) -> list[Round]:
     """The same readings as rounds in which no stream comes twice, each stream's in their order."""
     if not len(whole.slots):
         return []
+    slots = whole.slots.tolist()
+    if len(set(slots)) == len(slots):
+        return [whole]
     turns: list[int] = []
     count: dict[int, int] = {}
-    for slot in whole.slots.tolist():
+    for slot in slots:
         turns.append(count.get(slot, 0))
         count[slot] = turns[-1] + 1
-    if len(count) == len(turns):
-        return [whole]
     turn = np.array(turns)
     order = np.argsort(turn, kind="stable")
     ends = np.bincount(turn).cumsum().tolist()

@@ -7,7 +7,7 @@ batch waits for all streams at once, and a replay finds the very same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from gaugecast.forecast.expert import SCORES, Expert
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.parking import meaning_of_columns
+from gaugecast.records import Int64
 from gaugecast.streams.columns import Columns
 
 #: Of one chunk, about: some hundred streams, a millisecond or two of the loop.
@@ -94,3 +95,12 @@ def _drop_forecast(expert: Expert, slot: int) -> None:
     for name, column in expert.columns:
         if name in ("next", "ahead"):
             column[slot] = np.nan
+
+
+def warm(part: FleetPipeline, chunk: bytes, touch: Callable[[Int64], None]) -> None:
+    """Let the model in shadow remember what an event brings; `touch` is told which rows will change."""
+    memory = decode(chunk)
+    slots = known(part, "shadow", memory)
+    if slots:
+        touch(np.array([slot for slot in slots if slot >= 0], np.int64))
+        recall(part, "shadow", slots, memory)

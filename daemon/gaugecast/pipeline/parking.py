@@ -6,12 +6,13 @@ import hashlib
 
 import msgspec
 
+from gaugecast.events import StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline, meaning_of
 from gaugecast.pipeline.step_memory import StepMemory
-from gaugecast.records import Int64, Parked
+from gaugecast.records import Input, Int64, Parked
 
 _STEP = "step"
 _MEANING_BYTES = 8
@@ -50,6 +51,48 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
         part.totals.held += int(part.table["held"][slot])
     step = int(part.table["step"][slot]) or int.from_bytes(packed.get(_STEP, b""), "little")
     part.table["step"][slot] = memory.come_back(part.fleet.name, stream, parked=step)
+
+
+def follow(
+    part: FleetPipeline,
+    one: Input,
+    event: StreamForgotten | StreamRenamed | StreamUnparked,
+    memory: StepMemory,
+) -> None:
+    """Do what an event says of one stream: it goes, goes on under another id, or comes back."""
+    match event:
+        case StreamForgotten():
+            forget(part, one.stream, memory)
+            part.totals.unparked += event.parked
+        case StreamRenamed():
+            rename(part, one.stream, event.to, memory)
+        case StreamUnparked() if one.stream not in part.table.slots:
+            unpark(part, one.stream, one.values, memory)
+
+
+def forget(part: FleetPipeline, stream: str, memory: StepMemory) -> None:
+    """Let go of a stream that is in memory, but for its step number."""
+    slot = part.table.slots.get(stream)
+    if slot is None:
+        return
+    memory.leave(part.fleet.name, stream, int(part.table["step"][slot]))
+    part.totals.held -= int(part.table["held"][slot])
+    part.table.remove(stream)
+
+
+def rename(part: FleetPipeline, stream: str, to: str, memory: StepMemory) -> None:
+    """Let a stream go on under another id, above all step numbers that either has ever had there.
+
+    Nothing happens where the one is not here, or the other is.
+    """
+    table = part.table
+    slot = table.slots.get(stream)
+    if slot is None or to in table.slots:
+        return
+    step = int(table["step"][slot])
+    memory.leave(part.fleet.name, stream, step)
+    table.rename(stream, to)
+    table["step"][slot] = max(step, memory.come_back(part.fleet.name, to))
 
 
 def _meaning(part: FleetPipeline, table: str) -> bytes:

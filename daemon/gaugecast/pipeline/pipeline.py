@@ -49,6 +49,7 @@ class Pipeline:
 
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
+        lineage: Named in each message; empty until an event says one.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
@@ -62,6 +63,7 @@ class Pipeline:
         self.deliveries = Deliveries()
         self.steps = StepMemory()
         self.clock_ahead_ns = 0
+        self.lineage = ""
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
@@ -152,8 +154,8 @@ class Pipeline:
             part = self.parts.get(name)
             if part is None:
                 raise Defect(f"a reading of a configured fleet expected, got one of {name!r}")
-            known, streams = part.table.slots, rows.stream
-            slots[name] = found = [known.get(streams[place]) for place in places]
+            streams = rows.stream if len(places) == len(rows) else [rows.stream[place] for place in places]
+            slots[name] = found = list(map(part.table.slots.get, streams))
             if None in found:
                 new += [(place, name, i) for i, place in enumerate(places) if found[i] is None]
         for place, name, i in sorted(new):
@@ -220,6 +222,8 @@ class Pipeline:
                 self.deliveries.clear()
             case events.LimitsSet():
                 self.set_limits(event)
+            case events.LineageBegun():
+                self.begin_lineage(event.lineage)
             case events.ClockStepped():
                 self.clock_ahead_ns = max(0, self.clock_ahead_ns + event.step_ns)
                 for each in self.parts.values():
@@ -243,13 +247,12 @@ class Pipeline:
             case events.ShadowPromoted():
                 part.promote()
             case events.ShadowWarmed():
-                self._warm(part, one.values)
+                memories.warm(part, one.values, lambda slots: self._touch(one.fleet, slots))
             case events.StreamsReset():
                 part.reset(one.stream)
-            case events.StreamUnparked():
-                if one.stream not in part.table.slots:
-                    self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
-                    parking.unpark(part, one.stream, one.values, self.steps)
+            case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked():
+                self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
+                parking.follow(part, one, event, self.steps)
             case _:
                 assert_never(event)
 
@@ -269,13 +272,6 @@ class Pipeline:
         if not columns_stay:
             self.snapshot = None
 
-    def _warm(self, part: FleetPipeline, chunk: bytes) -> None:
-        memory = memories.decode(chunk)
-        slots = memories.known(part, "shadow", memory)
-        if slots:
-            self._touch(part.fleet.name, np.array([slot for slot in slots if slot >= 0], np.int64))
-            memories.recall(part, "shadow", slots, memory)
-
     def set_limits(self, limits: events.LimitsSet) -> None:
         """Put the settings of an event or a checkpoint in force."""
         if not self.limits_told:
@@ -284,9 +280,15 @@ class Pipeline:
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
 
+    def begin_lineage(self, lineage: str) -> None:
+        """Let messages name it from here on."""
+        self.lineage = lineage
+        for part in self.parts.values():
+            part.writer.set_lineage(lineage)
+
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        return FleetPipeline(fleet, skill_half_life=self.limits.skill_half_life, trace=self._trace)
+        return FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, lineage=self.lineage)
 
     def _configure(self, fleet: Fleet, cause: int, result: Outcome) -> None:
         old = self.parts.get(fleet.name)

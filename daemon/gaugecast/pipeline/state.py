@@ -40,6 +40,7 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "birth": [pipeline.births.tokens, pipeline.births.at_ns],
         "steps": pipeline.steps.to_text(),
         "clock_ahead_ns": pipeline.clock_ahead_ns,
+        "lineage": pipeline.lineage,
         "fleets": {name: _part_header(part) for name, part in pipeline.parts.items()},
     }
     names = [
@@ -84,6 +85,7 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.births.tokens, pipeline.births.at_ns = header["birth"]
     pipeline.steps.restore(header.get("steps", "{}"))  # checkpoints of 0.1.0 have neither
     pipeline.clock_ahead_ns = header.get("clock_ahead_ns", 0)
+    pipeline.lineage = header.get("lineage", "")
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
     for name, start, rows in slices:

@@ -11,10 +11,12 @@ import msgspec
 from gaugecast import events
 from gaugecast.control import (
     Command,
+    Forget,
     HandOver,
     LearnerReport,
     ModelsQuery,
     Promote,
+    Rename,
     Request,
     Reset,
     RollBack,
@@ -30,6 +32,7 @@ from gaugecast.records import Order
 from gaugecast.service import reports
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.status import Status
+from gaugecast.topics import output_topic, topic_fault
 
 Answer = msgspec.Struct | dict[str, Any] | None
 
@@ -83,6 +86,12 @@ class Commands:
             case Reset():
                 core.roles.part(request.fleet)  # refuses a fleet that there is not
                 core.order(Order(events.StreamsReset(), request.fleet, request.stream))
+            case Forget():
+                for order in self._forget(request):
+                    core.order(order)
+            case Rename():
+                for order in self._rename(request):
+                    core.order(order)
             case HandOver():
                 for order in core.roles.hand_over(request.fleet, request.version, request.role, request.reason):
                     core.order(order)
@@ -98,6 +107,36 @@ class Commands:
                 assert_never(request)
         return None
 
+    def _forget(self, request: Forget) -> list[Order]:
+        """Of a stream that is active, or parked."""
+        active, parked = self._find(request.fleet, request.stream)
+        if not active and parked is None:
+            raise ModelError(f"fleet {request.fleet} has no stream {request.stream!r}")
+        return [Order(events.StreamForgotten(parked=parked is not None), request.fleet, request.stream)]
+
+    def _rename(self, request: Rename) -> list[Order]:
+        """One that is parked is brought back first."""
+        fleet, stream, to = request.fleet, request.stream, request.to
+        active, parked = self._find(fleet, stream)
+        if not active and parked is None:
+            raise ModelError(f"fleet {fleet} has no stream {stream!r}")
+        taken, waiting = self._find(fleet, to)
+        if taken or waiting is not None:
+            raise ModelError(
+                f"fleet {fleet} has a stream {to!r} already; `streams forget` it first, or choose another id"
+            )
+        fault = topic_fault(output_topic(self._core.roles.part(fleet).fleet.output, fleet, to))
+        if fault:
+            raise ModelError(f"the forecasts of {to!r} could not be published: {fault}")
+        renamed = Order(events.StreamRenamed(to), fleet, stream)
+        return [renamed] if active else [Order(events.StreamUnparked(), fleet, stream, parked or b""), renamed]
+
+    def _find(self, fleet: str, stream: str) -> tuple[bool, bytes | None]:
+        """Whether a stream is active; its state, if it is parked."""
+        self._core.roles.part(fleet)  # refuses a fleet that there is not
+        active = self._core.pipeline.knows(fleet, stream)
+        return active, None if active else self._core.ledger.parked_state(fleet, stream)
+
     def _models(self) -> dict[str, Any]:
         """What is in force and in shadow, by fleet, with steps and skill."""
         fleets = {}
@@ -105,7 +144,8 @@ class Commands:
             roles = {}
             for role, expert in part.experts.items():
                 steps, gained = measured(part, expert)
-                roles[role] = {"version": expert.version, "steps": steps, "skill": gained}
+                known = gained if steps > 0 else None  # 0 would say that it was scored, and is no better
+                roles[role] = {"version": expert.version, "steps": steps, "skill": known}
             standing = self._core.roles.standing(name)
             fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
         return {"fleets": fleets}

@@ -17,10 +17,11 @@ from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageError
+from gaugecast.files import make_private
 from gaugecast.ledger.reader import oldest_input
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
-from gaugecast.ledger.wal import WalCopier
+from gaugecast.ledger.wal import WalCopier, bound_bytes
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
@@ -33,6 +34,7 @@ from gaugecast.service import reports
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.patrolling import Patroller
 from gaugecast.service.reload import reload
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
@@ -40,6 +42,7 @@ from gaugecast.service.transitions import TransitionLog
 from gaugecast.status import FleetStatus, Status, announcement
 from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
+from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import StateLock
 from gaugecast.storage.models import ModelStore
 from gaugecast.web import Health, Web, readiness_of
@@ -86,7 +89,7 @@ class Daemon:
         self._stopping = False
         self._reloading = False
         self._ready = False
-        self._announced = (0, "")  # epoch of the connection, text
+        self._announced = (0, 0, "")  # epoch of the connection that speaks, reconnects of the one that hears, text
         self._directory = settings.storage.directory
         self._notifier = Notifier()
         self._monitor = LearnerMonitor()
@@ -141,7 +144,7 @@ class Daemon:
         self.core = Core.open(self._setup(), self._ports(notes), progress=self._tell_progress)
         self._log_recovery()
         self._child = learner_child(self.settings)
-        self._sweeper = Sweeper(self._directory)
+        self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
@@ -155,7 +158,7 @@ class Daemon:
     def _occupy(self, held: ExitStack) -> None:
         """Take the state directory for us alone, and be found there."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_private(self._directory)
             held.callback(StateLock(self._directory).release)
             self._control = Control(self._directory / SOCKET_NAME)
         except OSError as exc:
@@ -195,18 +198,19 @@ class Daemon:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
         def writer() -> CheckpointWriter:
-            return CheckpointWriter(
-                directory, storage, lambda: oldest_input(directory), WalCopier(directory / LEDGER_NAME)
-            )
+            wal = WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb))
+            return CheckpointWriter(directory, storage, lambda: oldest_input(directory), wal)
 
+        self._ledger = Ledger.open(directory, storage)
         return Ports(
-            ledger=Ledger.open(directory, storage),
+            ledger=self._ledger,
             dial=dial,
             writer=writer,
             store=ModelStore(directory),
             notes=notes,
             engines=EngineLoader(),
             alive=self._note_alive,
+            new_lineage=new_lineage,
         )
 
     def _note_alive(self) -> None:
@@ -258,7 +262,7 @@ class Daemon:
             self._notifier.beat()
 
     def on_tick(self, now_s: float) -> None:
-        """Once a second: judge the models, publish snapshots for other threads, prune, say READY."""
+        """Once a second: judge the models, publish snapshots for other threads, say READY."""
         self.core.look_after()
         self._monitor.look(now_s)
         if self._child is not None:
@@ -278,17 +282,18 @@ class Daemon:
     def _announce(self, status: Status) -> None:
         """Put it on the status topic where it is new, or the connection is: each begins with a bare `online`."""
         sender = self.core.link.sender
-        news = sender.epoch, announcement(status)
+        news = sender.epoch, self.core.link.subscriber.counters.reconnects_total, announcement(status)
         if sender.connected and news != self._announced:
             self._announced = news
-            sender.announce(news[1])
+            sender.announce(news[2])
 
     # -- the end
 
     def shutdown(self) -> None:
         """Drain, note, checkpoint, close: a restart then replays nothing."""
         self._notifier.stopping("draining")
-        self._sweeper.close()
+        for one in self._beside:
+            one.close()
         if self._child is not None:
             self._child.close()
         self.core.drain()

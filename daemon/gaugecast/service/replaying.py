@@ -11,11 +11,15 @@ from gaugecast.config.schema import Loop, Settings
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.expert import Expert
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
 from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
+from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
-from gaugecast.records import Input, Order, Output
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.solo import SoloPipeline
+from gaugecast.records import Input, Output
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
 
@@ -89,24 +93,76 @@ def replay_ledger(
 
 def replay_inputs(
     settings: Settings, fleet: Fleet, batches: Iterable[list[Input]], *, each: Callable[[Output], None]
-) -> Pipeline:
+) -> FleetPipeline:
     """Take readings of one fleet from elsewhere through a new pipeline, with the model that is in force, if any."""
-    store = ModelStore(settings.storage.directory)
-    shipped = shipped_model(fleet)
-
-    def load(name: str, version: str) -> object:
-        return shipped if shipped is not None and version == shipped.manifest.version else store.load(name, version)
-
-    pipeline = Pipeline(settings.loop, load)  # type: ignore[arg-type]
-    beginning = [Order.configuring(fleet).stamped(0)]
-    version = shipped.manifest.version if shipped is not None else next(iter(store.versions(fleet.name)[::-1]), "")
-    if version:
-        beginning.append(Order(events.ModelInstalled("in_force", version), fleet.name).stamped(0))
-    pipeline.advance(beginning)
+    solo = SoloPipeline([(fleet, model_in_force(settings.storage.directory, fleet))], settings.loop)
     for batch in batches:
-        for output in pipeline.advance(batch).outputs:
+        for output in solo.advance(batch).outputs:
             each(output)
-    return pipeline
+    return solo.part(fleet.name)
+
+
+def model_in_force(directory: Path, fleet: Fleet) -> Model | None:
+    """The weights that forecast a fleet in a state directory; where there is no ledger yet those that it would begin
+    with; `None` = the last value is repeated.
+
+    Raises:
+        ModelError: They cannot be read.
+    """
+    try:
+        version = _version_in_force(directory, fleet.name)
+    except StorageError:
+        return shipped_model(fleet)
+    shipped = shipped_model(fleet)
+    if shipped is not None and version == shipped.manifest.version:
+        return shipped
+    return ModelStore(directory).load(fleet.name, version) if version else None
+
+
+def _version_in_force(directory: Path, fleet: str) -> str:
+    """By the newest checkpoint, and the events since; empty = nothing is in force."""
+    version, seq = "", 0
+    with LedgerReader(directory) as ledger:
+        checkpoint = checkpoints.newest(directory, ledger.last_seq)
+        if checkpoint is not None:
+            with checkpoint:
+                seq = checkpoint.seq
+                version = checkpoint.header["fleets"].get(fleet, {}).get("models", {}).get("in_force", "")
+        for _, name, event in ledger.events(seq):
+            match event:
+                case events.ModelInstalled(role="in_force") | events.ShadowPromoted() if name == fleet:
+                    version = event.version
+                case events.FleetRetired() if name == fleet:
+                    version = ""
+    return version
+
+
+def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None = None) -> tuple[Expert, int] | None:
+    """The model in force at work on a stream as it stands at the ledger's end, and the stream's slot; `None` = none.
+
+    Args:
+        directory: Of a daemon that runs or does not; it is only read.
+        limits: As the daemon has them.
+        stream: The stream's id.
+        fleet: Only of this fleet.
+
+    Raises:
+        StorageError: There is no ledger, or no checkpoint that can be read.
+    """
+    store = ModelStore(directory)
+    with LedgerReader(directory) as ledger:
+        pipeline, seq, passed_over = restore_newest(
+            directory, lambda: Pipeline(limits, store.load), upto_seq=ledger.last_seq
+        )
+        if seq == 0 and ledger.first_seq > 1:
+            raise StorageError("; ".join(passed_over) or f"{directory}: expected a checkpoint, found none")
+        for batch in ledger.replay(seq):
+            pipeline.advance(batch.inputs)
+    for name, part in pipeline.parts.items():
+        slot = part.table.slots.get(stream)
+        if fleet in (None, name) and slot is not None and part.in_force is not None:
+            return part.in_force, slot
+    return None
 
 
 def fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from gaugecast import __version__
+from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError
 from gaugecast.loop.core import Core
@@ -24,6 +25,7 @@ from gaugecast.service.learner_child import LearnerChild
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.status import BrokerStatus, FleetCounts, FleetStatus, PublishingStatus, Rates, Status, StorageStatus
 from gaugecast.storage import checkpoints
+from gaugecast.storage.backup import last_backup_s
 
 #: Rates are means over so many looks.
 _RATE_WINDOW = 10
@@ -90,6 +92,7 @@ class Reporter:
             fleets=fleets,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
+            warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )
 
@@ -133,7 +136,10 @@ class Reporter:
             ledger_bytes=self._ask("ledger", self._ledger_bytes),
             disk_free_bytes=self._ask("state directory", self._disk_free_bytes),
             quarantine_rows=self._ask("refused readings", lambda: int(core.ledger.quarantine_count)),
+            damaged_total=core.ledger.damages.total,
+            damage=core.ledger.damages.newest,
             checkpoint_age_s=self._ask("checkpoints", self._checkpoint_age_s),
+            backup_age_s=self._ask("last backup", self._backup_age_s),
             checkpoints_total=self._checkpoints_total,
             checkpoint_failures_total=writer.failures_total,
             checkpoint_failure=None if writer.failure is None else str(writer.failure),
@@ -152,6 +158,7 @@ class Reporter:
     def _degraded(self, broker: BrokerStatus, publishing: PublishingStatus, storage: StorageStatus) -> list[str]:
         also = {
             "checkpoint": storage.checkpoint_failure is not None,
+            "damaged": storage.damage is not None,
             "qos": broker.lowered is not None,
             "refused": publishing.refused_rows is not None and publishing.refused_rows > 0,
             "storage_fault": storage.fault is not None,
@@ -185,6 +192,10 @@ class Reporter:
     def _checkpoint_age_s(self) -> float | None:
         files = checkpoints.kept_files(checkpoints.folder(self._core.directory))
         return max(0.0, time.time() - files[-1][1].stat().st_mtime) if files else None
+
+    def _backup_age_s(self) -> float | None:
+        at_s = last_backup_s(self._core.directory)
+        return None if at_s is None else max(0.0, time.time() - at_s)
 
     # -- fleets: totals now minus what they were at the start
 

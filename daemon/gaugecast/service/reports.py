@@ -84,18 +84,16 @@ def _stream_skill(part: FleetPipeline, slots: Any) -> Float64:
 
 
 def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow], int]:
-    """Rows for `watch`, and how many streams match in all."""
-    rows: list[StreamRow] = []
-    total = 0
-    for name, part in pipeline.parts.items():
-        if query.fleet is not None and query.fleet != name:
-            continue
-        names = [(part.table.names[s] or "", s) for s in part.table.live_slots().tolist()]
-        found = [(n, s) for n, s in names if query.match == "*" or fnmatch.fnmatch(n, query.match)]
-        total += len(found)
-        for stream, slot in found[: max(0, query.limit - len(rows))]:
-            rows += _rows_of(part, stream, slot)
-    return rows, total
+    """Rows for `watch` and `streams`, by fleet and then by name, and how many streams match in all."""
+    found = [
+        (part, stream, slot)
+        for name, part in pipeline.parts.items()
+        if query.fleet in (None, name)
+        for stream, slot in sorted(part.table.slots.items())
+        if query.match == "*" or fnmatch.fnmatch(stream, query.match)
+    ]
+    shown = found[query.offset : query.offset + query.limit]
+    return [row for part, stream, slot in shown for row in _rows_of(part, stream, slot)], len(found)
 
 
 def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:

@@ -23,6 +23,7 @@ class TransitionLog:
         self._look_at_publishing(before, status)
         why = {
             "checkpoint": status.storage.checkpoint_failure,
+            "damaged": status.storage.damage,
             "qos": status.broker.lowered,
             "storage_fault": status.storage.fault,
         }
@@ -33,6 +34,8 @@ class TransitionLog:
         storage, stood = status.storage, before.storage
         if storage.checkpoint_failures_total > stood.checkpoint_failures_total:
             log.error("checkpoint failed", why=storage.checkpoint_failure)
+        if storage.damaged_total > stood.damaged_total:
+            log.error("ledger damaged", where=storage.damage, places=storage.damaged_total)
         vain = storage.wal_copy_failures_total
         if vain.bit_length() > stood.wal_copy_failures_total.bit_length():  # each second: told at 1, 2, 4, …
             log.error("write-ahead log not copied", why=storage.wal_failure, failures=vain)

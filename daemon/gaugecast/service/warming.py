@@ -10,7 +10,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
 from gaugecast.model import Model
-from gaugecast.pipeline.rehearsal import Rehearsal, begins_after
+from gaugecast.pipeline.solo import SoloPipeline, begins_after
 
 log = get("gaugecast")
 
@@ -40,16 +40,14 @@ def warm(
     Raises:
         StorageError: There is no ledger.
     """
-    rehearsal = Rehearsal([(fleet, model)], limits)
+    solo = SoloPipeline([(fleet, model)], limits)
     with LedgerReader(directory) as ledger:
         last = ledger.last_seq
-        first = seq = begins_after(
-            ledger.events(), rehearsal.fleets, first_seq=ledger.first_seq, upto_seq=last, most=most
-        )
+        first = seq = begins_after(ledger.events(), solo.fleets, first_seq=ledger.first_seq, upto_seq=last, most=most)
         while seq < last:
             for batch in ledger.replay(seq, upto_seq=last):
-                rehearsal.take(batch.inputs)
+                solo.take(batch.inputs)
                 seq = batch.first_seq + len(batch.inputs) - 1
                 progress(seq - first, last - first)
             last = ledger.last_seq  # what came meanwhile
-    return rehearsal.memories(fleet.name)
+    return solo.memories(fleet.name)

@@ -1,16 +1,25 @@
-"""A consistent copy of a state directory, taken while the daemon runs."""
+"""A consistent copy of a state directory, taken while the daemon runs; and back again."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gaugecast.errors import StorageError
+from gaugecast.errors import StorageError, WrongUse
+from gaugecast.files import make_private
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import FOLDER as MODELS_FOLDER
+
+#: In the state directory: when a backup was last made of it, and where.
+NOTE_NAME = "last-backup.json"
+#: In a backup: the configuration of its daemon, to be looked at.
+CONFIG_NAME = "gaugecast.toml"
+_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +49,118 @@ class CopiesLedger(Protocol):
         """Whether a copy is whole: its first and last input. Raises `StorageError` where it is not."""
 
 
-def backup(directory: Path, target: Path, ledger: CopiesLedger) -> BackupReport:
+def backup(directory: Path, target: Path, ledger: CopiesLedger, *, config: Path | None = None) -> BackupReport:
     """Copy ledger, checkpoints and weights of `directory` into `target` (made; must be empty), and verify the copy.
 
     The order matters: checkpoints first (they stand at inputs that the ledger has already), then the ledger, then
     the weights that its rows name. What pruning takes away meanwhile is found by the verification.
 
+    Args:
+        config: The daemon's configuration file, which is put beside them. No secret can be in it.
+
     Raises:
-        StorageError: no ledger, a target that is not empty, a full disk, or a copy that is not whole.
+        WrongUse: a target that is not empty, or is the state directory.
+        StorageError: no ledger, a full disk, or a copy that is not whole.
     """
-    if target.exists() and any(target.iterdir()):
-        raise StorageError(f"expected an empty directory to back up to, got {target}")
+    check_target(directory, target)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        _copy_checkpoints(directory, target)
-        ledger.copy(directory, target)
-        models = _copy_models(directory, target)
+        make_private(target)
+        models = copy_state(directory, target, ledger)
+        if config is not None:
+            shutil.copyfile(config, target / CONFIG_NAME)
         _sync_tree(target)
     except OSError as exc:
         raise StorageError(f"backup to {target}: {exc}") from exc
-    return _verify(target, models, ledger)
+    report = verify(target, ledger, models=models)
+    _note_backup(directory, target)
+    return report
+
+
+def backup_beside(
+    directory: Path, place: Path, ledger: CopiesLedger, *, keep: int, config: Path | None = None
+) -> tuple[Path, BackupReport]:
+    """A backup in a folder of its own below `place`, named by the time in UTC; the newest `keep` stay.
+
+    One that fails leaves nothing, and no older one goes for it.
+
+    Raises:
+        WrongUse, StorageError: As `backup`.
+    """
+    if checkpoints.folder(place).exists() or (place / MODELS_FOLDER).exists():
+        raise WrongUse(f"{place} is a backup or a state directory itself: --keep wants the folder that is to hold them")
+    final = place / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    partial = final.with_name(final.name + _PARTIAL)
+    try:
+        report = backup(directory, partial, ledger, config=config)
+        os.rename(partial, final)
+    except OSError as exc:
+        raise StorageError(f"backup to {final}: {exc}") from exc
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _note_backup(directory, final)
+    for old in backups_in(place)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final, report
+
+
+def backups_in(place: Path) -> list[Path]:
+    """The backups that `backup_beside` has made, oldest first."""
+    return sorted(path for path in place.glob("2*Z") if path.is_dir())
+
+
+def check_target(directory: Path, target: Path) -> None:
+    """Refuse to mix a backup with anything else.
+
+    Raises:
+        WrongUse: In words that say what lies there.
+    """
+    if target.resolve().is_relative_to(directory.resolve()):
+        raise WrongUse(
+            f"{target} lies in the state directory {directory}; name a place outside, on another disk at best"
+        )
+    if target.is_file():
+        raise WrongUse(f"{target} is a file; name a directory that is empty or new")
+    names = sorted(os.listdir(target)) if target.exists() else []
+    if names:
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        raise WrongUse(
+            f"{target} is not empty (it has {shown}); name a directory that is empty or new, or let --keep N put "
+            "backups below it, each in a folder of its own"
+        )
+
+
+def last_backup_s(directory: Path) -> float | None:
+    """When a backup of a state directory was last finished, Unix seconds; `None` if none ever was.
+
+    Raises:
+        OSError: The note cannot be read.
+    """
+    try:
+        at = json.loads((directory / NOTE_NAME).read_bytes())["at"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return float(at) if isinstance(at, int | float) else None
+
+
+def _note_backup(directory: Path, target: Path) -> None:
+    """Let `status` tell of it. A directory that we may only read is none the worse for it."""
+    try:
+        draft = directory / (NOTE_NAME + ".tmp")
+        draft.write_text(json.dumps({"at": time.time(), "target": str(target.resolve())}) + "\n")
+        os.replace(draft, directory / NOTE_NAME)
+    except OSError:
+        return
+
+
+def copy_state(source: Path, target: Path, ledger: CopiesLedger) -> int:
+    """Copy checkpoints, ledger and weights, in this order; how many weights files.
+
+    Raises:
+        OSError, StorageError: It cannot be done.
+    """
+    _copy_checkpoints(source, target)
+    ledger.copy(source, target)
+    return _copy_models(source, target)
 
 
 def _copy_checkpoints(directory: Path, target: Path) -> None:
@@ -96,7 +197,12 @@ def _sync_tree(target: Path) -> None:
             os.close(descriptor)
 
 
-def _verify(target: Path, models: int, ledger: CopiesLedger) -> BackupReport:
+def verify(target: Path, ledger: CopiesLedger, *, models: int | None = None) -> BackupReport:
+    """Whether a backup is whole: what it has.
+
+    Raises:
+        StorageError: It is not; the message says what is missing.
+    """
     first, last = ledger.verify(target)
     checkpoint = checkpoints.newest(target, upto_seq=last)
     seq = None if checkpoint is None else checkpoint.seq
@@ -104,5 +210,7 @@ def _verify(target: Path, models: int, ledger: CopiesLedger) -> BackupReport:
         checkpoint.close()
     if first > (seq or 0) + 1:
         raise StorageError(f"{target}: expected inputs from {(seq or 0) + 1} on, got them from {first} on; try again")
-    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    return BackupReport(first, last, seq, models, size)
+    files = [file for file in target.rglob("*") if file.is_file()]
+    if models is None:
+        models = sum(1 for file in files if MODELS_FOLDER in file.relative_to(target).parts[:1])
+    return BackupReport(first, last, seq, models, sum(file.stat().st_size for file in files))

@@ -116,6 +116,11 @@ class StreamTable:
             columns.clear(slot)
         self._free.append(slot)
 
+    def rename(self, stream: str, to: str) -> None:
+        """Give a stream, with all its columns, another id that is free."""
+        slot = self.slots.pop(stream)
+        self.slots[to], self.names[slot] = slot, to
+
     def restore_names(self, names: list[str | None]) -> None:
         """Take over the slots of a checkpoint; columns are filled by the caller."""
         self.names = list(names)

@@ -145,11 +145,12 @@ LEDGER = Row(
         ),
         Panel(
             "Checkpoints",
-            "Written, and failed; and copies of the write-ahead log that failed.",
+            "Written, and failed; copies of the write-ahead log that failed; damage found in the ledger.",
             (
                 total("checkpoints", "written"),
                 total("checkpoint_failures", "failed"),
                 total("wal_copy_failures", "WAL copies failed"),
+                total("ledger_damaged", "damage found"),
             ),
         ),
     ),

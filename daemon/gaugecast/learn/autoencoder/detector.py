@@ -55,6 +55,17 @@ class Detector:
             out[window - 1 :] = self._rebuild.errors(windows)
         return out
 
+    def rebuilt(self, values: Float64) -> Float64:
+        """Each row as the window that ends there rebuilds it (T, F), in the sensors' units; NaN before the first."""
+        out = np.full(values.shape, np.nan)
+        found, window = self.calibration, self.settings.window
+        if len(values) >= window:
+            windows = cut_windows(values, found.centre, found.spread, window)
+            parts = np.array_split(windows, len(windows) // _MOST_WINDOWS + 1)
+            last = np.concatenate([self._rebuild.rebuild(part)[:, -1] for part in parts])
+            out[window - 1 :] = last * np.array(found.spread) + np.array(found.centre)
+        return out
+
     def alarms(self, error: Float64) -> Bool:
         """Rows at which the last windows, as many as are held, were all unusual (T,): nothing later bears on it."""
         over = np.nan_to_num(error, nan=-1.0) > self.calibration.threshold

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError
+from gaugecast.history import FileColumns
 from gaugecast.learn.autoencoder.detector import Calibration
-from gaugecast.learn.autoencoder.networks import Networks
-from gaugecast.learn.autoencoder.rows import Rows, read_rows
+from gaugecast.learn.autoencoder.networks import KerasAutoencoder
+from gaugecast.learn.autoencoder.rows import FileRows, read_rows
 from gaugecast.learn.autoencoder.saved import Origin, save_detector
-from gaugecast.learn.train.sources import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Fitted:
 def fit_files(
     paths: Sequence[Path],
     settings: Autoencoder,
-    columns: Columns,
+    columns: FileColumns,
     directory: Path,
     *,
     on_file: Callable[[Fitted], None] = lambda _: None,
@@ -57,13 +57,13 @@ def fit_files(
     twice = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
     if twice:
         raise ConfigError(f"files: expected names that differ, found {twice[0]!r} more than once")
-    shelf: dict[tuple[str, ...], Networks] = {}
+    shelf: dict[tuple[str, ...], KerasAutoencoder] = {}
     done = []
     for number, path in enumerate(paths):
         rows = read_rows(path, columns, ignore=settings.ignore)
         count = rows_to_learn(rows, settings, path)
         if rows.features not in shelf:
-            shelf[rows.features] = Networks(settings, rows.features)
+            shelf[rows.features] = KerasAutoencoder(settings, rows.features)
         networks = shelf[rows.features]
         detector = networks.fit(rows.values[:count], partial(on_epoch, number))
         place = directory / path.stem if len(paths) > 1 else directory
@@ -73,7 +73,7 @@ def fit_files(
     return done
 
 
-def rows_to_learn(rows: Rows, settings: Autoencoder, path: Path) -> int:
+def rows_to_learn(rows: FileRows, settings: Autoencoder, path: Path) -> int:
     """How many of the first rows are taken as usual.
 
     Raises:

@@ -6,20 +6,20 @@ Rows that a detector was fitted to are not judged; figures over several files ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gaugecast.errors import ConfigError
+from gaugecast.history import NO_TIME, FileColumns
 from gaugecast.learn.autoencoder.rows import read_rows
-from gaugecast.learn.autoencoder.saved import load_detector, places_of
-from gaugecast.learn.train.sources import Columns
+from gaugecast.learn.autoencoder.saved import load_curves, load_detector, places_of
 from gaugecast.records import Bool, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class AlarmCounts:
     """Rows by what was said of them and what they were."""
 
     hit: int = 0
@@ -27,8 +27,8 @@ class Counts:
     missed: int = 0
     quiet: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+    def __add__(self, other: AlarmCounts) -> AlarmCounts:
+        return AlarmCounts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
     @property
     def f1(self) -> float | None:
@@ -46,9 +46,9 @@ class Counts:
         return _share(self.missed, self.missed + self.hit)
 
     @property
-    def always(self) -> Counts:
+    def always(self) -> AlarmCounts:
         """What always alarming would have had of the same rows."""
-        return Counts(hit=self.hit + self.missed, false_alarm=self.false_alarm + self.quiet)
+        return AlarmCounts(hit=self.hit + self.missed, false_alarm=self.false_alarm + self.quiet)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,8 @@ class Judgement:
         threshold: Errors above it are unusual.
         learned: First rows that the detector was fitted to; they are not judged.
         labels: Whether something was wrong at each row (T,), or `None`.
+        features, values, rebuilt: What was fed (T, F), and what the detector made of it (of the first file only).
+        curves: Losses by epoch of its fitting.
     """
 
     name: str
@@ -71,6 +73,11 @@ class Judgement:
     threshold: float
     learned: int
     labels: Bool | None
+    features: tuple[str, ...] = ()
+    values: Float64 | None = None
+    rebuilt: Float64 | None = None
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    timed: bool = True
 
     @property
     def judged(self) -> int:
@@ -83,13 +90,13 @@ class Judgement:
         return int(self.alarms[self.learned :].sum())
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> AlarmCounts:
         """Of the rows that are judged; nothing without labels."""
         if self.labels is None:
-            return Counts()
+            return AlarmCounts()
         said, wrong = self.alarms[self.learned :], self.labels[self.learned :]
         sums = ((said & wrong), (said & ~wrong), (~said & wrong), (~said & ~wrong))
-        return Counts(*(int(rows.sum()) for rows in sums))
+        return AlarmCounts(*(int(rows.sum()) for rows in sums))
 
 
 def judge_files(
@@ -113,7 +120,7 @@ def judge_files(
         ConfigError: A file or a column is absent, or the label was fed.
         ModelError: A detector is damaged.
     """
-    judged = []
+    judged: list[Judgement] = []
     for path, place in zip(paths, places_of(directory, paths), strict=True):
         detector, origin = load_detector(place)
         calibration = detector.calibration
@@ -121,21 +128,22 @@ def judge_files(
             raise ConfigError(
                 f"--label: {place} was fed {label!r}, so it knows what it is asked; fit it again with --ignore {label}"
             )
-        rows = read_rows(path, Columns(time, "", calibration.features), label=label)
+        rows = read_rows(path, FileColumns(time, "", calibration.features), label=label)
         error = detector.errors(rows.values)
         judged.append(
             Judgement(
                 path.stem, rows.at, error, detector.alarms(error), calibration.threshold, origin.learned_of(rows),
-                rows.labels,
+                rows.labels, rows.features, rows.values, None if judged else detector.rebuilt(rows.values),
+                load_curves(place), time != NO_TIME,
             )
         )  # fmt: skip
         tick(len(judged))
     return judged
 
 
-def total_counts(judged: Sequence[Judgement]) -> Counts:
+def total_counts(judged: Sequence[Judgement]) -> AlarmCounts:
     """Over the rows of all files together."""
-    return sum((one.counts for one in judged), Counts())
+    return sum((one.counts for one in judged), AlarmCounts())
 
 
 def result_rows(judged: Sequence[Judgement]) -> list[dict[str, Any]]:
@@ -161,7 +169,7 @@ def result_rows(judged: Sequence[Judgement]) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(counts: Counts, *, labelled: bool) -> dict[str, Any]:
+def _figures(counts: AlarmCounts, *, labelled: bool) -> dict[str, Any]:
     if not labelled:
         return {}
     shares = {"f1": counts.f1, "false_alarm_share": counts.false_alarm_share, "missed_share": counts.missed_share}

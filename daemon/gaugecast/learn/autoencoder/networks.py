@@ -9,11 +9,11 @@ import numpy as np
 
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, Rebuilder, cut_windows, weight_shapes
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.records import Float32, Float64
 
 
-class Networks:
+class KerasAutoencoder:
     """Keras models that are fitted to one file after another, each time from the seed's first weights.
 
     Compiling takes Keras longer than fitting to 400 rows, so the compiled models stay. One thread's.
@@ -46,6 +46,7 @@ class Networks:
         loss = "mae" if settings.error == "absolute" else "mse"
         self.whole.compile(keras.optimizers.Adam(settings.learning_rate, global_clipnorm=1.0), loss)
         self.whole.optimizer.build(self.whole.trainable_variables)
+        self.curves: dict[str, list[float]] = {}  # losses by epoch of the last fit
         self._begun = [variable.numpy() for variable in self._everything()]
 
     def fit(self, values: Float64, on_epoch: Callable[[int], None] = lambda _: None) -> Detector:
@@ -60,11 +61,13 @@ class Networks:
         self._keras.utils.set_random_seed(self._settings.seed)
         centre, spread = _scaling(values)
         windows = cut_windows(values, centre, spread, self._settings.window)
-        epochs = self._descend(windows, on_epoch)
+        self.curves = self._descend(windows, on_epoch)
         weights = self.weights()
         errors = Rebuilder(self._settings, len(self._features), weights).errors(windows)
         threshold = float(np.quantile(errors, self._settings.quantile)) * self._settings.margin
-        calibration = Calibration(self._features, centre, spread, threshold, epochs, float(errors.mean()))
+        calibration = Calibration(
+            self._features, centre, spread, threshold, len(self.curves["training"]), float(errors.mean())
+        )
         return Detector(self._settings, calibration, weights)
 
     def weights(self) -> dict[str, Float32]:
@@ -72,8 +75,8 @@ class Networks:
         names = weight_shapes(self._settings, len(self._features))
         return {n: np.asarray(v.numpy(), np.float32) for n, v in zip(names, self._variables(), strict=True)}
 
-    def _descend(self, windows: Float32, on_epoch: Callable[[int], None]) -> int:
-        """Fit to windows (N, W, F), the last share of them saying when to stop; epochs that were run."""
+    def _descend(self, windows: Float32, on_epoch: Callable[[int], None]) -> dict[str, list[float]]:
+        """Fit to windows (N, W, F), the last share of them saying when to stop; the losses of each epoch."""
         settings, callbacks = self._settings, self._keras.callbacks
         held_out = round(settings.validation * len(windows))
         learned, judged = windows[: len(windows) - held_out], windows[len(windows) - held_out :]
@@ -85,7 +88,8 @@ class Networks:
             learned, learned, epochs=settings.epochs, batch_size=settings.batch_size, verbose=0,
             validation_data=(judged, judged) if held_out else None, callbacks=called,
         )  # fmt: skip
-        return len(history.epoch)
+        names = {"training": "loss", "validation": "val_loss"}
+        return {name: list(map(float, history.history[key])) for name, key in names.items() if key in history.history}
 
     def _variables(self) -> list[Any]:
         return [*self.encoder.weights, *self.decoder.weights]

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.autoencoder.judging import Counts, Judgement, total_counts
-from gaugecast.learn.train import drawing, report
+from gaugecast.learn.autoencoder.judging import AlarmCounts, Judgement, total_counts
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
 
 HEAD = ("file", "rows", "labelled", "alarms", "F1", "false alarms", "missed")
 PICTURE_NAME, PAGE_NAME = "errors.png", "report.html"
@@ -40,6 +41,18 @@ def write_page(judged: Sequence[Judgement], directory: Path, *, lead: str) -> Pa
         ),
         report.picture(picture, "reconstruction error over time"),
     ]
+    first = judged[0]
+    if first.rebuilt is not None:
+        shown = drawing.save(plt, draw_rebuilt(plt, first), directory / "reconstruction.png")
+        parts += [
+            report.heading(f"What was fed, and what was rebuilt of it: {first.name}, where its error is largest"),
+            report.picture(shown, "rows and what the detector rebuilt of them"),
+        ]
+    if first.curves:
+        losses = first.curves.get("validation", first.curves["training"])
+        kept = int(np.argmin(losses)) + 1
+        shown = drawing.save(plt, drawing.draw_curves(plt, first.curves, kept=kept), directory / "loss.png")
+        parts += [report.heading(f"Loss of fitting, {first.name}"), report.picture(shown, "loss by epoch")]
     path = directory / PAGE_NAME
     path.write_text(report.page("Anomalies by reconstruction", lead, parts), encoding="utf-8")
     return path
@@ -60,19 +73,38 @@ def table_rows(judged: Sequence[Judgement]) -> list[list[str]]:
     return [*rows, ["all", *_cells(size, alarms, total, known=known)]]
 
 
-def beside(total: Counts) -> str:
+def beside(total: AlarmCounts) -> str:
     """What always alarming has, in a sentence."""
     f1, false_alarms, missed = figure_cells(total.always)
     return f"Always alarming has F1 {f1}, false alarms {false_alarms}, missed {missed}: look at all three."
 
 
-def figure_cells(counts: Counts) -> list[str]:
+def figure_cells(counts: AlarmCounts) -> list[str]:
     """F1, false alarms, missed; – where there is none."""
     return [
         "–" if counts.f1 is None else f"{counts.f1:.3f}",
         _percent(counts.false_alarm_share),
         _percent(counts.missed_share),
     ]
+
+
+def draw_rebuilt(plt: Any, one: Judgement) -> Any:
+    """Some rows around the largest error, a panel a feature: as measured, and as rebuilt."""
+    assert one.values is not None
+    assert one.rebuilt is not None
+    worst = int(np.nanargmax(np.where(np.arange(len(one.at)) < one.learned, np.nan, one.error)))
+    start = max(0, min(worst - drawing.SHOWN_STEPS // 2, len(one.at) - drawing.SHOWN_STEPS))
+    rows = slice(start, start + drawing.SHOWN_STEPS)
+    when = one.at.astype("datetime64[ns]")[rows] if one.timed else np.arange(len(one.at))[rows]
+    names = one.features[: drawing.MOST_FEATURES]
+    figure, axes = plt.subplots(len(names), 1, figsize=(9, 1 + 1.3 * len(names)), sharex=True, squeeze=False)
+    for f, (name, panel) in enumerate(zip(names, axes[:, 0], strict=True)):
+        panel.plot(when, one.values[rows, f], color=drawing.OBSERVED, linewidth=2.2, label="measured")
+        panel.plot(when, one.rebuilt[rows, f], color=drawing.FORECAST, linewidth=1.1, label="rebuilt")
+        panel.set_title(name)
+    drawing.name_lines(figure, axes[0, 0])
+    drawing.set_time_axis(plt, axes[-1, 0], timed=one.timed)
+    return figure
 
 
 def draw_errors(plt: Any, judged: Sequence[Judgement]) -> Any:
@@ -82,15 +114,15 @@ def draw_errors(plt: Any, judged: Sequence[Judgement]) -> Any:
         _draw_file(plt, panel, one)
     named = (zip(*panel.get_legend_handles_labels(), strict=True) for panel in axes[:, 0])
     handles = {name: handle for pairs in named for handle, name in pairs}
-    axes[0, 0].legend(
-        handles.values(), handles.keys(), frameon=False, ncols=len(handles), loc="lower right",
-        bbox_to_anchor=(1, 1.02), fontsize=8, columnspacing=1.2,
+    figure.legend(
+        handles.values(), handles.keys(), frameon=False, ncols=len(handles), loc="outside upper right", fontsize=8,
+        columnspacing=1.2,
     )  # fmt: skip
     return figure
 
 
 def _draw_file(plt: Any, panel: Any, one: Judgement) -> None:
-    when = one.at.astype("datetime64[ns]")
+    when = one.at.astype("datetime64[ns]") if one.timed else np.arange(len(one.at))
     across = panel.get_xaxis_transform()
     panel.plot(when, one.error / one.threshold, color=drawing.FORECAST, linewidth=0.9, label="error")
     panel.axhline(1.0, color="#333333", linewidth=0.9, linestyle="--", label="threshold")
@@ -109,10 +141,10 @@ def _draw_file(plt: Any, panel: Any, one: Judgement) -> None:
     panel.yaxis.set_major_formatter(plt.matplotlib.ticker.FormatStrFormatter("%g"))
     panel.yaxis.set_minor_formatter(plt.matplotlib.ticker.NullFormatter())
     panel.set_title(one.name)
-    panel.xaxis.set_major_formatter(plt.matplotlib.dates.ConciseDateFormatter(panel.xaxis.get_major_locator()))
+    drawing.set_time_axis(plt, panel, timed=one.timed)
 
 
-def _cells(size: int, alarms: int, counts: Counts, *, known: bool) -> list[str]:
+def _cells(size: int, alarms: int, counts: AlarmCounts, *, known: bool) -> list[str]:
     if not known:
         return [f"{size:,}", "–", f"{alarms:,}", "–", "–", "–"]
     return [f"{size:,}", f"{counts.hit + counts.missed:,}", f"{alarms:,}", *figure_cells(counts)]

@@ -13,13 +13,14 @@ import numpy as np
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature
-from gaugecast.learn.train.prepared import hold
-from gaugecast.learn.train.sources import Columns, fleet_of_file, record
+from gaugecast.history import FileColumns, fleet_of_file
+from gaugecast.learn.history.recording import hold
+from gaugecast.learn.history.sources import record
 from gaugecast.records import Bool, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class FileRows:
     """One file's rows, in their order; missing ticks are not filled.
 
     Attributes:
@@ -42,7 +43,7 @@ class Rows:
         return hashlib.sha256(b"".join(taken)).hexdigest()
 
 
-def read_rows(path: Path, columns: Columns, *, ignore: Collection[str] = (), label: str = "") -> Rows:
+def read_rows(path: Path, columns: FileColumns, *, ignore: Collection[str] = (), label: str = "") -> FileRows:
     """Read a CSV or Parquet file.
 
     Args:
@@ -69,4 +70,4 @@ def read_rows(path: Path, columns: Columns, *, ignore: Collection[str] = (), lab
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     values = hold(read[:, : len(fed)], np.full(len(fed), np.nan))
-    return Rows(path.stem, at, tuple(f.name for f in fed), values, read[:, -1] > 0.5 if extra else None)
+    return FileRows(path.stem, at, tuple(f.name for f in fed), values, read[:, -1] > 0.5 if extra else None)

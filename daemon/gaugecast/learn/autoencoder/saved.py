@@ -5,6 +5,7 @@ The `.keras` files (encoder, decoder, both together) are for whoever goes on in 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import platform
@@ -20,13 +21,14 @@ from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.files import regular
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, weight_shapes
-from gaugecast.learn.autoencoder.networks import Networks
-from gaugecast.learn.autoencoder.rows import Rows
+from gaugecast.learn.autoencoder.networks import KerasAutoencoder
+from gaugecast.learn.autoencoder.rows import FileRows
 from gaugecast.model import pack_weights, unpack_weights
 from gaugecast.records import Float32
 
 DETECTOR_NAME = "detector.json"
 WEIGHTS_NAME = "weights.npz"
+CURVES_NAME = "curves.csv"
 FORMAT = 1
 _MOST_BYTES = 256 << 20
 
@@ -40,11 +42,11 @@ class Origin:
     rows_sha256: str
 
     @classmethod
-    def of(cls, rows: Rows, count: int) -> Origin:
+    def of(cls, rows: FileRows, count: int) -> Origin:
         """The first `count` of these rows."""
         return cls(rows.name, count, rows.digest(count))
 
-    def learned_of(self, rows: Rows) -> int:
+    def learned_of(self, rows: FileRows) -> int:
         """How many of a file's first rows the detector was fitted to: all of `rows`, or none."""
         return self.rows if len(rows.at) >= self.rows and rows.digest(self.rows) == self.rows_sha256 else 0
 
@@ -61,7 +63,7 @@ class _Manifest:
     versions: dict[str, str]
 
 
-def save_detector(detector: Detector, origin: Origin, networks: Networks, directory: Path) -> None:
+def save_detector(detector: Detector, origin: Origin, networks: KerasAutoencoder, directory: Path) -> None:
     """Write everything into `directory`; `networks` hold the detector's weights."""
     import keras
     import numpy as np
@@ -84,6 +86,10 @@ def save_detector(detector: Detector, origin: Origin, networks: Networks, direct
         detector.settings.model_dump(),
         versions,
     )
+    with (directory / CURVES_NAME).open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("epoch", *networks.curves))
+        lines.writerows((n, *row) for n, row in enumerate(zip(*networks.curves.values(), strict=True), 1))
     (directory / DETECTOR_NAME).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
 
@@ -96,6 +102,16 @@ def load_detector(directory: Path) -> tuple[Detector, Origin]:
     manifest, settings = _read_manifest(directory / DETECTOR_NAME)
     weights = _read_weights(directory / WEIGHTS_NAME, manifest, settings)
     return Detector(settings, manifest.calibration, weights), manifest.origin
+
+
+def load_curves(directory: Path) -> dict[str, list[float]]:
+    """Losses by epoch of a detector's fitting, by name; empty where they were not kept."""
+    try:
+        with regular(directory / CURVES_NAME).open(newline="") as file:
+            (_, *names), *rows = csv.reader(file)
+        return {name: [float(row[i]) for row in rows] for i, name in enumerate(names, 1)}
+    except (OSError, ValueError, IndexError):
+        return {}
 
 
 def holds_detector(directory: Path) -> bool:
@@ -141,7 +157,7 @@ def _read_weights(path: Path, manifest: _Manifest, settings: Autoencoder) -> dic
         with regular(path).open("rb") as file:
             packed = file.read(_MOST_BYTES)
     except OSError as exc:
-        raise ModelError(f"{path}: expected a readable file: {exc}") from exc
+        raise ModelError(f"{path}: expected a readable file: {exc.strerror}") from exc
     digest = hashlib.sha256(packed).hexdigest()
     if digest != manifest.sha256:
         raise ModelError(f"{path}: expected sha256 {manifest.sha256!r}, got {digest!r}")

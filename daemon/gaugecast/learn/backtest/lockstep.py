@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
-from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.online.student import Student
+from gaugecast.learn.backtest.recorder import Recorder
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.online.target_feeder import TargetFeeder
 from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
-from gaugecast.pipeline import Outcome, Pipeline
-from gaugecast.records import Float64, Input, Order
+from gaugecast.pipeline import Outcome
+from gaugecast.pipeline.solo import SoloPipeline
+from gaugecast.records import Float64, Input
 
 
 class Lockstep:
@@ -47,32 +47,38 @@ class Lockstep:
         compiled: bool = True,
     ) -> None:
         self.fleet = fleet
-        self._model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
-        self._models = {self._model.manifest.version: self._model}
+        self.model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._learn_after = learn_after
         self._rows: Counter[int] = Counter()  # steps by slot
-        self._longest = 0
-        self.pipeline = Pipeline(limits or Loop(), lambda _fleet, version: self._models[version], trace=True)
+        self._solo = SoloPipeline([(fleet, self.model)], limits or Loop(), trace=True)
+        self._table = self._solo.part(fleet.name).table
         self.learner: OnlineLearner | None = None
-        self.student: Student | None = None
+        self._feeder: TargetFeeder | None = None
         if learning:
-            self.learner = OnlineLearner(self._model, seed=seed, compiled=compiled)
-            self.student = Student(fleet, self._model, self.learner)
-        self.pipeline.advance([Order.configuring(fleet).stamped(0)])
-        self._install(self._model)
-
-    @property
-    def model(self) -> Model:
-        """The weights as they stand."""
-        return self._model
+            self.learner = OnlineLearner(self.model, seed=seed, compiled=compiled)
+            self._feeder = TargetFeeder(fleet, self.model, self.learner)
 
     def outcomes(self, batches: Iterable[list[Input]]) -> Iterator[Outcome]:
         """What `advance` made of the inputs, with its traces; learning happens between one and the next."""
         for batch in batches:
-            for piece in [batch] if self.student is None else [[one] for one in batch]:
-                outcome = self.pipeline.advance(piece)
+            for piece in [batch] if self._feeder is None else [[one] for one in batch]:
+                outcome = self._solo.advance(piece)
                 yield outcome
                 self._learn(outcome)
+
+    def record(
+        self,
+        batches: Iterable[list[Input]],
+        *,
+        keep_traces: bool = False,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Recorder:
+        """All steps and forecasts by stream, and what the model was fed if wanted; `progress` is told inputs taken."""
+        recorder = Recorder(self.fleet, keep_traces=keep_traces)
+        for outcome in self.outcomes(batches):
+            recorder.take(outcome, self._table.names)
+            progress(len(outcome.verdicts))
+        return recorder
 
     def run(self, batches: Iterable[list[Input]]) -> Float64:
         """Forecasts made of each step (T, H, G), in the sensors' units, in the order of the steps."""
@@ -80,23 +86,13 @@ class Lockstep:
         return np.frombuffer(b"".join(outputs), "<f8").reshape(len(outputs), self.fleet.horizon, -1)
 
     def _learn(self, outcome: Outcome) -> None:
-        if self.student is None or self.learner is None:
+        if self._feeder is None or self.learner is None:
             return
-        table = self.pipeline.parts[self.fleet.name].table
         for _, trace in outcome.traces:
-            self.student.take(trace, table)
-            slots = trace.slots.tolist()
-            self._rows.update(slots)
-            self._longest = max(self._longest, *(self._rows[slot] for slot in slots))
-        if self._longest < self._learn_after:
+            self._feeder.take(trace, self._table)
+            self._rows.update(trace.slots.tolist())
+        if max(self._rows.values(), default=0) < self._learn_after:
             return
         while (learned := self.learner.update()) is not None:
-            # A number instead of a digest: nothing is stored here, and sealing costs more than the update.
-            version = f"{self.learner.updates_total:x}"
-            self._install(Model(replace(learned.manifest, version=version), learned.weights))
-
-    def _install(self, model: Model) -> None:
-        self._models = {model.manifest.version: model}
-        self._model = model
-        event = events.ModelInstalled("in_force", model.manifest.version)
-        self.pipeline.advance([Order(event, self.fleet.name).stamped(0)])
+            self.model = learned
+            self._solo.use(self.fleet.name, learned)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Steps, Trace
-from gaugecast.learn.backtest.score import Course
+from gaugecast.forecast.expert import Trace
+from gaugecast.learn.fit.targets import row_of
+from gaugecast.learn.score.course import Course
 from gaugecast.pipeline import Outcome
 from gaugecast.records import Float64
 
@@ -42,7 +43,7 @@ class Recorder:
                 self.observed[stream].append(steps.values[row])
                 self.forecast[stream].append(said[stream].popleft())
                 if self.keep_traces:
-                    self.traces[stream].append(_one_row(trace, row))
+                    self.traces[stream].append(row_of(trace, row))
 
     def courses(self) -> tuple[list[Course], list[Float64]]:
         """The streams in order of their names, and the forecasts made at each step of them (T, H, G)."""
@@ -55,18 +56,3 @@ class Recorder:
             packed = np.frombuffer(b"".join(self.forecast[stream]), "<f8")
             forecasts.append(packed.reshape(len(at), self.fleet.horizon, len(chosen)))
         return courses, forecasts
-
-
-def _one_row(trace: Trace, row: int) -> Trace:
-    at, steps = slice(row, row + 1), trace.steps
-    one = Steps(
-        steps.slots[at],
-        steps.values[at],
-        steps.last[at],
-        steps.seen[at],
-        steps.at[at],
-        steps.last_at[at],
-        steps.gap[at],
-        steps.fresh[at],
-    )
-    return Trace(trace.slots[at], trace.inputs[at], trace.state[at], trace.x[at], trace.scale[at], one)

@@ -11,14 +11,13 @@ import numpy as np
 
 from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
-from gaugecast.events import ClockStepped, SessionLost, StreamsReset
 from gaugecast.fleet import Fleet
-from gaugecast.learn.backtest import baselines
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.recorder import Recorder
-from gaugecast.learn.backtest.score import Course, Score, deviations, score
 from gaugecast.learn.backtest.split import Split
 from gaugecast.learn.backtest.warmup import trained_on
+from gaugecast.learn.score import baselines
+from gaugecast.learn.score.course import Course, deviations
+from gaugecast.learn.score.figures import Score, score
 from gaugecast.model import Model
 from gaugecast.records import Float64, Input, Kind
 
@@ -82,17 +81,6 @@ def without_waiting(fleet: Fleet) -> Fleet:
     return replace(fleet, stale_after_ns=0, park_after_ns=0)
 
 
-def replayable(inputs: Iterable[Input], fleet: str) -> list[Input]:
-    """Of a ledger's inputs those that a backtest takes: the fleet's readings, timers, and what becomes of the clock."""
-    return [
-        one
-        for one in inputs
-        if one.kind == Kind.TIMER
-        or (one.kind == Kind.READING and one.fleet == fleet)
-        or (one.fleet in ("", fleet) and isinstance(one.event, ClockStepped | SessionLost | StreamsReset))
-    ]
-
-
 def backtest(
     fleet: Fleet,
     batches: Sequence[list[Input]],
@@ -141,12 +129,7 @@ def backtest(
         seed=seed,
         limits=limits,
     )
-    recorder = Recorder(fleet)
-    names = lockstep.pipeline.parts[fleet.name].table.names
-    for outcome in lockstep.outcomes(batches):
-        recorder.take(outcome, names)
-        progress(len(outcome.verdicts))
-    courses, forecasts = recorder.courses()
+    courses, forecasts = lockstep.record(batches, progress=progress).courses()
     report = report_on(fleet, courses, split)
     report.add("lstm", learning, start, forecasts)
     if with_baselines:
@@ -156,11 +139,7 @@ def backtest(
 
 def courses_of(fleet: Fleet, batches: Iterable[list[Input]]) -> list[Course]:
     """What the pipeline makes of some history as such: its steps, in order of the streams' names."""
-    lockstep, recorder = Lockstep(fleet, learning=False), Recorder(fleet)
-    names = lockstep.pipeline.parts[fleet.name].table.names
-    for outcome in lockstep.outcomes(batches):
-        recorder.take(outcome, names)
-    return recorder.courses()[0]
+    return Lockstep(fleet, learning=False).record(batches).courses()[0]
 
 
 def report_on(fleet: Fleet, courses: list[Course], split: Split) -> Report:

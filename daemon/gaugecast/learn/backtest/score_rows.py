@@ -35,10 +35,10 @@ def _rows_of(report: Report, name: str, forecaster: Forecaster) -> list[dict[str
             "start": forecaster.start,
             "learning": forecaster.learning,
             "horizon": score.horizon,
-            "mse": _finite(score.mse),
-            "mae": _finite(score.mae),
-            "skill": score.skill,
-            "count": score.count,
+            "mse": _finite(score.overall.mse),
+            "mae": _finite(score.overall.mae),
+            "skill": score.overall.skill,
+            "count": score.overall.count,
             "per_feature": {
                 feature: {"mse": _finite(one.mse), "mae": _finite(one.mae), "skill": one.skill}
                 for feature, one in score.per_feature.items()

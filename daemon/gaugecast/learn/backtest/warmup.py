@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.expert import Trace as Fed
-from gaugecast.forecast.scaling import InputLayout, to_target
+from gaugecast.forecast.expert import Trace
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.recorder import Recorder
 from gaugecast.learn.backtest.split import Split
-from gaugecast.learn.initial import initial_model, manifest_for
-from gaugecast.learn.warm_up import Trace, warm_up, warm_up_for_good
-from gaugecast.model import Manifest, Model, seal_model
+from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.fit.targets import Targets
+from gaugecast.learn.fit.warm_up import warm_up, warm_up_for_good
+from gaugecast.model import Model, seal_model
 from gaugecast.records import Input, Kind
 
 
@@ -46,20 +43,17 @@ def trained_on(
         raise ConfigError("warm-up: train rows expected (--train-rows), got none")
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
     taken = record(fleet, first_rows(batches, begin), first)
-    traces = [trace for name in sorted(taken) for trace in unbroken(taken[name][:begin], first.manifest, fleet, train)]
+    targets = Targets(fleet, first.manifest)
+    lessons = [lesson for name in sorted(taken) for lesson in targets.lessons(taken[name][:begin], train)]
     train_with = warm_up if goes_on else warm_up_for_good
-    warmed = train_with(first, traces, seed=seed, compiled=compiled)
+    warmed = train_with(first, lessons, seed=seed, compiled=compiled)
     return seal_model(warmed.model.manifest, warmed.model.weights), train
 
 
-def record(fleet: Fleet, batches: Sequence[list[Input]], model: Model) -> dict[str, list[Fed]]:
+def record(fleet: Fleet, batches: Sequence[list[Input]], model: Model) -> dict[str, list[Trace]]:
     """What `model` would be fed, step by step, by stream. Inputs rest on the readings alone, not on the weights,
     as long as nothing is absent."""
-    lockstep, recorder = Lockstep(fleet, model=model, learning=False), Recorder(fleet, keep_traces=True)
-    names = lockstep.pipeline.parts[fleet.name].table.names
-    for outcome in lockstep.outcomes(batches):
-        recorder.take(outcome, names)
-    return recorder.traces
+    return Lockstep(fleet, model=model, learning=False).record(batches, keep_traces=True).traces
 
 
 def first_of(batches: Sequence[list[Input]], count: int) -> list[list[Input]]:
@@ -86,25 +80,4 @@ def first_rows(batches: Sequence[list[Input]], rows: int) -> list[list[Input]]:
                 if not waiting:
                     return [*out, batch[: i + 1]]
         out.append(batch)
-    return out
-
-
-def unbroken(fed: list[Fed], manifest: Manifest, fleet: Fleet, learned: int) -> list[Trace]:
-    """One stream's steps as stretches that follow each other, each step with the target that came after it.
-
-    Targets up to step `learned` are to be learned, those after it are held out.
-    """
-    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
-    breaks = [i for i, step in enumerate(fed) if step.steps.fresh[0] or step.steps.gap[0] != 0]
-    stretches = zip(breaks, [*breaks[1:], len(fed)], strict=True)
-    out = []
-    for begin, end in stretches:
-        if end - begin < 2:
-            continue
-        stretch = fed[begin:end]
-        x = np.concatenate([step.inputs for step in stretch[:-1]])
-        values = np.concatenate([step.steps.values for step in stretch[1:]])
-        last = np.concatenate([step.x for step in stretch[:-1]])
-        scales = np.concatenate([step.scale for step in stretch[:-1]])
-        out.append(Trace(x, to_target(values, last, scales, layout, manifest.recipe), max(0, learned - begin - 1)))
     return out

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.model import Layer, Manifest, Model
-from gaugecast.model.layers import NORM_EPSILON
+from gaugecast.model.layers import NORM_EPSILON, STATE_PARTS
 
 
 def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
@@ -35,14 +35,14 @@ def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
     for i, layer in enumerate(manifest.layers):
         last = i == len(manifest.layers) - 1
         sequences = not (last and collapse)
-        lstm = _lstm(keras, layer, f"lstm{i}", sequences=sequences, stateful=bool(stateful_rows))
-        top = lstm(top, initial_state=begin[i]) if i in begin else lstm(top)
+        cell = _recurrent(keras, layer, f"{layer.cell}{i}", sequences=sequences, stateful=bool(stateful_rows))
+        top = cell(top, initial_state=begin[i]) if i in begin else cell(top)
         if layer.layer_norm:
             top = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"norm{i}")(top)
     if manifest.decoder:
         top = keras.layers.RepeatVector(manifest.decode_steps, name="repeat")(top)
     for i, layer in enumerate(manifest.decoder):
-        top = _lstm(keras, layer, f"decoder{i}", sequences=True, stateful=False)(top)
+        top = _recurrent(keras, layer, f"decoder{i}", sequences=True, stateful=False)(top)
     if manifest.head == "dense":
         dense = keras.layers.Dense(manifest.output_size, name="dense")
         top = (keras.layers.TimeDistributed(dense, name="each_step") if manifest.decoder else dense)(top)
@@ -60,7 +60,7 @@ def _initial_states(keras: Any, model: Model, entry: Any) -> dict[int, list[Any]
     return {
         i: [
             keras.layers.Dense(model.manifest.layers[i].units, trainable=False, name=f"initial{i}_{part}")(mean)
-            for part in "hc"
+            for part in STATE_PARTS[model.manifest.layers[i].cell]
         ]
         for i in layers
     }
@@ -72,8 +72,9 @@ def save_keras(model: Model, path: Path) -> Path:
     return path
 
 
-def _lstm(keras: Any, layer: Layer, name: str, *, sequences: bool, stateful: bool) -> Any:
-    return keras.layers.LSTM(
+def _recurrent(keras: Any, layer: Layer, name: str, *, sequences: bool, stateful: bool) -> Any:
+    make = keras.layers.GRU if layer.cell == "gru" else keras.layers.LSTM
+    return make(
         layer.units,
         activation=layer.activation,
         recurrent_activation=layer.recurrent_activation,
@@ -86,7 +87,7 @@ def _lstm(keras: Any, layer: Layer, name: str, *, sequences: bool, stateful: boo
 def _fill(net: Any, model: Model) -> None:
     weights = model.weights
     for layer in net.layers:
-        if layer.name.startswith(("lstm", "decoder")):
+        if layer.name.startswith(("lstm", "gru", "decoder")):
             layer.set_weights([weights[f"{layer.name}/{part}"] for part in ("kernel", "recurrent", "bias")])
         elif layer.name.startswith("norm"):
             layer.set_weights([weights[f"{layer.name}/{part}"] for part in ("gamma", "beta")])
@@ -95,8 +96,10 @@ def _fill(net: Any, model: Model) -> None:
         elif layer.name.startswith("initial"):
             layer.set_weights([np.zeros_like(layer.kernel), weights[layer.name.replace("_", "/")]])
         if getattr(layer, "stateful", False):
-            for part, state in zip("hc", layer.states, strict=True):
-                start = weights.get(f"initial{layer.name[4:]}/{part}", np.zeros(state.shape[1], np.float32))
+            for part, state in zip("hc", layer.states, strict=False):
+                start = weights.get(
+                    f"initial{layer.name.lstrip('lstmgru')}/{part}", np.zeros(state.shape[1], np.float32)
+                )
                 state.assign(np.tile(start, (state.shape[0], 1)))
 
 
@@ -108,9 +111,11 @@ def describe(manifest: Manifest) -> str:
     """The stack in a line: `LSTM 64 → norm → LSTM 32 → Dense 7`."""
     parts = []
     for layer in manifest.layers:
-        parts += [f"LSTM {layer.units}"] + (["norm"] if layer.layer_norm else [])
+        parts += [f"{layer.cell.upper()} {layer.units}"] + (["norm"] if layer.layer_norm else [])
     if manifest.decoder:
-        parts += [f"repeat {manifest.decode_steps}"] + [f"LSTM {layer.units}" for layer in manifest.decoder]
+        parts += [f"repeat {manifest.decode_steps}"] + [
+            f"{layer.cell.upper()} {layer.units}" for layer in manifest.decoder
+        ]
     if manifest.head == "dense":
         parts.append(f"Dense {manifest.output_size}")
     return " → ".join(parts)

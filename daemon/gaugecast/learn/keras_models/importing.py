@@ -23,7 +23,7 @@ from gaugecast.errors import ModelError
 from gaugecast.files import regular
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
-from gaugecast.learn.backend import load_tensorflow
+from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.learn.keras_models.config import read_layers, refusal
 from gaugecast.learn.keras_models.plan import Plan, sort_layers
 from gaugecast.learn.keras_models.weights import take_weights
@@ -33,8 +33,13 @@ from gaugecast.records import Float32, Float64
 STATEFUL_WARMUP = 8
 
 
-def import_keras(path: Path, fleet: Fleet) -> Model:
+def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model:
     """A model for `fleet` from a `.keras` file.
+
+    Args:
+        path: The file.
+        fleet: What it is to forecast.
+        forecaster: It forecasts, although it gives as many steps as it is fed, as an autoencoder does.
 
     Raises:
         ModelError: A list of everything that stands against it, each with what was expected and what was found.
@@ -44,6 +49,12 @@ def import_keras(path: Path, fleet: Fleet) -> Model:
     except (KeyError, TypeError, ValueError, AttributeError) as exc:  # JSON of any shape
         raise refusal(path, [f"expected layers as Keras writes them: {exc!r}"]) from exc
     rows, size = _fit_fleet(plan, fleet)
+    if plan.rebuilds and not forecaster:
+        plan.complaints.append(
+            f"it gives {plan.repeat} steps of {plan.width} features from {plan.repeat} steps of as many, as an "
+            "autoencoder does, which rebuilds what it is fed: detectors are made with `gaugecast autoencoder`, and "
+            "scored with `gaugecast backtest --model`. If it forecasts the steps that follow, say --forecaster"
+        )
     if plan.complaints:
         raise refusal(path, plan.complaints)
     net = _load(path)

@@ -74,6 +74,11 @@ class Plan:
         return last[0].layer.units if last else self.inputs
 
     @property
+    def rebuilds(self) -> bool:
+        """Whether it gives as many steps of as many features as it is fed: so does what rebuilds its window."""
+        return 0 < self.repeat == self.look_back and self.width == self.inputs
+
+    @property
     def engine(self) -> EngineName:
         """NumPy wherever it can: LSTM layers with activations that it has."""
         return "numpy" if all(map(_steps_in_numpy, (p.layer for p in (*self.layers, *self.decoder)))) else "tensorflow"

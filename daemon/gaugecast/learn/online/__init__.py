@@ -1,3 +1,4 @@
-"""Beside the loop: `process` is the learner's life, `follower` its own pipeline at the ledger's tail, `first_lessons`
-the past of a fleet without a model; `pupil` is a fleet, `student` and `memory` what it is shown, `trainer` the updates.
+"""Beside the loop: `process` is the learner's life, `follower` its own pipeline at the ledger's tail,
+`history_bootstrap` the past of a fleet without a model; `fleet_learner` learns one fleet, `target_feeder` and `memory`
+are what it is shown, `trainer` makes the updates.
 """

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from gaugecast import events
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ModelError
-from gaugecast.learn.online.first_lessons import FirstLessons
-from gaugecast.learn.online.ports import History, RestoreNewest, Store
-from gaugecast.learn.online.pupil import Pupil, errors_by_stream, why_spared
+from gaugecast.learn.online.fleet_learner import FleetLearner, errors_by_stream, why_spared
+from gaugecast.learn.online.history_bootstrap import HistoryBootstrap
+from gaugecast.learn.online.ports import LedgerHistory, RestoreNewest, Store
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline, memories
@@ -24,24 +24,24 @@ log = get("gaugecast.learn")
 
 
 class Follower:
-    """Owns the learner's pipeline and its pupils. One thread.
+    """Owns the process's pipeline and the fleets' learners. One thread.
 
     Attributes:
-        pupils: By fleet.
+        learners: By fleet.
         spared: Why the others' weights in force are left as they are, by fleet.
         seq: The newest input taken.
         newest_ns: When the loop had received it.
     """
 
-    def __init__(self, settings: Settings, *, reader: History, restore: RestoreNewest, store: Store) -> None:
-        self.pupils: dict[str, Pupil] = {}
+    def __init__(self, settings: Settings, *, reader: LedgerHistory, restore: RestoreNewest, store: Store) -> None:
+        self.learners: dict[str, FleetLearner] = {}
         self.spared: dict[str, str] = {}
         self.seq = 0
         self.newest_ns = 0
         self._settings, self._reader, self._restore, self._store = settings, reader, restore, store
         self._private: tuple[str, Model] | None = None
         self._again = False  # what is taken now was taken before
-        self._lessons: FirstLessons | None = None
+        self._bootstrap: HistoryBootstrap | None = None
         self._present = 0  # the ledger's end when we began
 
     @property
@@ -52,7 +52,7 @@ class Follower:
         return max(0.0, (self._reader.received_at_ns - self.newest_ns) / 1e9)
 
     def begin(self) -> None:
-        """Stand where the newest checkpoint stands. Pupils stay, if their fleets do; the streams' places are lost.
+        """Stand where the newest checkpoint stands. Learners stay, if their fleets do; the streams' places are lost.
 
         Where another ledger stands in its place, none stay.
 
@@ -61,25 +61,25 @@ class Follower:
         """
         self._leave_if_replaced()
         self.pipeline, self.seq = self._restore(self._new_pipeline)
-        for name in self.pupils.keys() - self.pipeline.parts.keys():
-            del self.pupils[name]
+        for name in self.learners.keys() - self.pipeline.parts.keys():
+            del self.learners[name]
         self.spared.clear()
         for name, part in self.pipeline.parts.items():
-            pupil = self.pupils.get(name)
-            if pupil is None or pupil.fleet.digest() != part.fleet.digest():
+            learner = self.learners.get(name)
+            if learner is None or learner.fleet.digest() != part.fleet.digest():
                 self._enrol(part)
             else:
-                pupil.student.lose_place()
-                self._go_on(part, pupil)
+                learner.feeder.lose_place()
+                self._go_on(part, learner)
         self._present = self._reader.last_seq
         log.info("following", seq=self.seq, behind=self._present - self.seq)
-        self._begin_lessons()
+        self._begin_bootstrap()
 
     @property
     def in_the_past(self) -> bool:
         """Whether a fleet without a model is still learned from what was there before us."""
-        beginners = not self.pupils or any(not p.forced and not p.crowded for p in self.pupils.values())
-        return self._lessons is not None or (beginners and self.seq < self._present)
+        beginners = not self.learners or any(not p.forced and not p.crowded for p in self.learners.values())
+        return self._bootstrap is not None or (beginners and self.seq < self._present)
 
     def take_slice(self, most: int) -> bool:
         """Take at most so many inputs; whether there were any.
@@ -90,10 +90,10 @@ class Follower:
         if self._leave_if_replaced():
             self.begin()
             return True
-        if self._lessons is not None:
-            if self._lessons.take_slice(most):
+        if self._bootstrap is not None:
+            if self._bootstrap.take_slice(most):
                 return True
-            self._end_lessons(self._lessons)
+            self._end_bootstrap(self._bootstrap)
         batch = next(iter(self._reader.replay(self.seq, most=most)), None)
         if batch is None:
             return False
@@ -114,22 +114,22 @@ class Follower:
         if self._leave_if_replaced():
             self.begin()
             return
-        crowded = [name for name, pupil in self.pupils.items() if pupil.crowded]
+        crowded = [name for name, learner in self.learners.items() if learner.crowded]
         reached = self.seq
         if not crowded or not self._go_back():
             return
         self._again = True
         try:
-            for name in self.pupils.keys() & self.pipeline.parts.keys():
-                pupil, part = self.pupils[name], self.pipeline.parts[name]
-                self._go_on(part, pupil)
-                pupil.student.streams = pupil.resample(*errors_by_stream(part)) if name in crowded else frozenset()
+            for name in self.learners.keys() & self.pipeline.parts.keys():
+                learner, part = self.learners[name], self.pipeline.parts[name]
+                self._go_on(part, learner)
+                learner.feeder.streams = learner.resample(*errors_by_stream(part)) if name in crowded else frozenset()
             for batch in self._reader.replay(self.seq, upto_seq=reached):
                 self._advance(batch.inputs)
         finally:
             self.seq, self._again = reached, False
-            for pupil in self.pupils.values():
-                pupil.student.streams = pupil.streams
+            for learner in self.learners.values():
+                learner.feeder.streams = learner.streams
 
     def install(self, fleet: str, model: Model) -> None:
         """Put weights in force here that the loop does not have in force."""
@@ -143,37 +143,37 @@ class Follower:
 
     # -- the past
 
-    def _begin_lessons(self) -> None:
+    def _begin_bootstrap(self) -> None:
         """What lies before the place where we follow from is for those that know nothing yet."""
-        beginners = {name: p for name, p in self.pupils.items() if not p.forced and p.updates_total == 0}
-        self._lessons = None
+        beginners = {name: p for name, p in self.learners.items() if not p.forced and p.updates_total == 0}
+        self._bootstrap = None
         if beginners and self.seq >= self._reader.first_seq:
-            self._lessons = FirstLessons(beginners, self._settings, self._reader, upto_seq=self.seq)
+            self._bootstrap = HistoryBootstrap(beginners, self._settings, self._reader, upto_seq=self.seq)
 
-    def _end_lessons(self, lessons: FirstLessons) -> None:
+    def _end_bootstrap(self, bootstrap: HistoryBootstrap) -> None:
         """The lessons end where we follow from, so what is remembered there is true here."""
-        self._lessons = None
-        for name, pupil in lessons.pupils.items():
-            if self.pupils.get(name) is not pupil or pupil.updates_total == 0:
+        self._bootstrap = None
+        for name, learner in bootstrap.learners.items():
+            if self.learners.get(name) is not learner or learner.updates_total == 0:
                 continue
-            pupil.model, chunks = pupil.seal(), lessons.finish(name)
-            self.install(name, pupil.model)
+            learner.model, chunks = learner.seal(), bootstrap.finish(name)
+            self.install(name, learner.model)
             part = self.pipeline.parts[name]
             for memory in map(memories.decode, chunks):
                 memories.recall(part, "in_force", memories.known(part, "in_force", memory), memory)
-            log.info("first lessons over", fleet=name, updates=pupil.updates_total)
+            log.info("first lessons over", fleet=name, updates=learner.updates_total)
 
     # -- the pipeline
 
     def _leave_if_replaced(self) -> bool:
         """Whether another ledger stands in the place of the one that we followed: a backup was restored.
 
-        Then the pupils leave: what they have learned from may never have happened there.
+        Then the learners leave: what they have learned from may never have happened there.
         """
         if not self._reader.renew() and self._reader.last_seq >= self.seq:
             return False
         log.warning("another ledger", followed_upto=self.seq, last=self._reader.last_seq)
-        self.pupils.clear()
+        self.learners.clear()
         self.seq = self.newest_ns = 0
         return True
 
@@ -195,8 +195,8 @@ class Follower:
 
     def _wanted(self, one: Input) -> bool:
         if one.kind == Kind.READING:
-            pupil = self.pupils.get(one.fleet)
-            return pupil is not None and one.fleet in self.pipeline.parts and pupil.wants(one.stream)
+            learner = self.learners.get(one.fleet)
+            return learner is not None and one.fleet in self.pipeline.parts and learner.wants(one.stream)
         return one.kind != Kind.REJECT
 
     def _advance(self, inputs: Sequence[Input]) -> None:
@@ -213,7 +213,7 @@ class Follower:
         """Inputs between two events; which of them are wanted, the events before have decided."""
         wanted = [one for one in inputs if self._wanted(one)]
         for fleet, trace in self.pipeline.advance(wanted).traces if wanted else ():
-            self.pupils[fleet].student.take(trace, self.pipeline.parts[fleet].table)
+            self.learners[fleet].feeder.take(trace, self.pipeline.parts[fleet].table)
 
     # -- events
 
@@ -233,7 +233,7 @@ class Follower:
         if self._again:
             return
         if isinstance(event, events.FleetRetired):
-            self.pupils.pop(one.fleet, None)
+            self.learners.pop(one.fleet, None)
             self.spared.pop(one.fleet, None)
         elif isinstance(event, events.FleetConfigured) and part is not None:
             self._enrol(part)
@@ -242,22 +242,22 @@ class Follower:
 
     def _follow(self, part: FleetPipeline, event: events.ModelInstalled) -> None:
         """Other weights are in force: ours, or a rollback, or a model that somebody imported."""
-        pupil = self.pupils.get(part.fleet.name)
-        if pupil is None or part.in_force is None or not pupil.student.fits(part.in_force.model):
+        learner = self.learners.get(part.fleet.name)
+        if learner is None or part.in_force is None or not learner.feeder.fits(part.in_force.model):
             self._enrol(part)
             return
-        pupil.forced = True
+        learner.forced = True
         if event.reason == events.ROLLBACK:
-            pupil.take_back(part.in_force.model)
-        elif event.version not in pupil.versions:
-            pupil.take_over(part.in_force.model)
+            learner.take_back(part.in_force.model)
+        elif event.version not in learner.versions:
+            learner.take_over(part.in_force.model)
 
     def _follow_promotion(self, fleet: str, event: events.ShadowPromoted) -> None:
         """The loop's shadow is in force: ours is so here already, another's is now."""
-        pupil, part = self.pupils.get(fleet), self.pipeline.parts.get(fleet)
-        if part is None or (pupil is not None and event.version in pupil.versions):
-            if pupil is not None:
-                pupil.forced = True
+        learner, part = self.learners.get(fleet), self.pipeline.parts.get(fleet)
+        if part is None or (learner is not None and event.version in learner.versions):
+            if learner is not None:
+                learner.forced = True
             return
         try:
             model = self._store.load(fleet, event.version)
@@ -268,12 +268,12 @@ class Follower:
         if not self._again:
             self._follow(part, events.ModelInstalled("in_force", event.version))
 
-    # -- pupils
+    # -- learners
 
     def _enrol(self, part: FleetPipeline) -> None:
         """Begin to learn a fleet: from its model in force, its shadow, or nothing."""
         name = part.fleet.name
-        self.pupils.pop(name, None)
+        self.learners.pop(name, None)
         self.spared.pop(name, None)
         forced = part.in_force is not None
         if not forced and part.shadow is not None:
@@ -284,17 +284,17 @@ class Follower:
             self.spared[name] = why
             log.warning("not learned", fleet=name, version=model.manifest.version, why=why)
             return
-        pupil = self.pupils[name] = Pupil(part.fleet, model, self._settings.learning, forced=forced)
+        learner = self.learners[name] = FleetLearner(part.fleet, model, self._settings.learning, forced=forced)
         if model is None:
-            self.install(name, pupil.model)
+            self.install(name, learner.model)
 
-    def _go_on(self, part: FleetPipeline, pupil: Pupil) -> None:
-        """After a jump to a checkpoint: the pupil keeps what it has learned, if it still fits."""
+    def _go_on(self, part: FleetPipeline, learner: FleetLearner) -> None:
+        """After a jump to a checkpoint: the fleet's learner keeps what it has learned, if it still fits."""
         if part.in_force is None:
             if part.shadow is not None:
                 part.promote()
-            self.install(part.fleet.name, pupil.model)
-        elif pupil.student.fits(part.in_force.model):
-            pupil.forced = True
+            self.install(part.fleet.name, learner.model)
+        elif learner.feeder.fits(part.in_force.model):
+            learner.forced = True
         elif not self._again:
             self._enrol(part)

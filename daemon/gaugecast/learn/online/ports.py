@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from gaugecast.events import Event
@@ -18,10 +18,10 @@ class StoredBatch(Protocol):
     @property
     def first_seq(self) -> int: ...
     @property
-    def inputs(self) -> list[Input]: ...
+    def inputs(self) -> Sequence[Input]: ...
 
 
-class History(Protocol):
+class LedgerHistory(Protocol):
     """The ledger, read-only; every call sees what is durable then. `renew`: whether it is another one since."""
 
     def renew(self) -> bool: ...

@@ -13,9 +13,9 @@ from typing import Any
 
 from gaugecast.config.schema import Settings
 from gaugecast.errors import GaugecastError, StorageError
+from gaugecast.learn.online.fleet_learner import FleetLearner
 from gaugecast.learn.online.follower import Follower
-from gaugecast.learn.online.ports import Ask, History, Remember, RestoreNewest, Store, Warm
-from gaugecast.learn.online.pupil import Pupil
+from gaugecast.learn.online.ports import Ask, LedgerHistory, Remember, RestoreNewest, Store, Warm
 from gaugecast.logs import get
 
 log = get("gaugecast.learn")
@@ -53,7 +53,7 @@ class LearnerProcess:
         self,
         settings: Settings,
         *,
-        reader: History,
+        reader: LedgerHistory,
         restore: RestoreNewest,
         store: Store,
         ask: Ask,
@@ -91,9 +91,9 @@ class LearnerProcess:
         began = self._cpu_s()
         worked = self._follow()
         now_s = self._seconds()
-        for fleet, pupil in self.follower.pupils.items():
-            if pupil.ready(now_s) and (pupil.forced or not self.follower.in_the_past):
-                self._hand_over(fleet, pupil, now_s)
+        for fleet, learner in self.follower.learners.items():
+            if learner.ready(now_s) and (learner.forced or not self.follower.in_the_past):
+                self._hand_over(fleet, learner, now_s)
         self._report(now_s)
         if now_s >= self._resample_at_s:
             self._resample_at_s = now_s + _RESAMPLE_S
@@ -104,31 +104,31 @@ class LearnerProcess:
 
     def _follow(self) -> bool:
         """Take a slice of the ledger and learn from it; whether there was any."""
-        pupils = self.follower.pupils
+        learners = self.follower.learners
         hurry = self.follower.behind_s > _HURRY_S and not self.follower.in_the_past
-        steps = 2 * sum(len(pupil.streams) for pupil in pupils.values())
+        steps = 2 * sum(len(learner.streams) for learner in learners.values())
         if not self.follower.take_slice(_HURRY_SLICE if hurry else max(_SLICE_LEAST, min(_SLICE_MOST, steps))):
             return False
-        for pupil in pupils.values():
-            while pupil.learn() and not hurry and not self.stopping:
+        for learner in learners.values():
+            while learner.learn() and not hurry and not self.stopping:
                 pass
         return True
 
-    def _hand_over(self, fleet: str, pupil: Pupil, now_s: float) -> None:
+    def _hand_over(self, fleet: str, learner: FleetLearner, now_s: float) -> None:
         try:
-            model = pupil.seal()
+            model = learner.seal()
             version = self._store.add(fleet, model)
-            role = "in_force" if pupil.forced else "shadow"
-            if role == "shadow" and pupil.handovers_total == 0:
-                chunks = self._warm(pupil.fleet, model) if pupil.crowded else self.follower.memory(fleet)
+            role = "in_force" if learner.forced else "shadow"
+            if role == "shadow" and learner.handovers_total == 0:
+                chunks = self._warm(learner.fleet, model) if learner.crowded else self.follower.memory(fleet)
                 self._remember(fleet, version, chunks)
             self._ask({"command": "hand_over", "fleet": fleet, "version": version, "role": role})
         except (GaugecastError, OSError) as exc:
-            pupil.note_failure(now_s)
+            learner.note_failure(now_s)
             log.warning("hand-over failed", fleet=fleet, why=str(exc))
             return
-        pupil.note_handed(model, now_s)
-        if not pupil.forced:
+        learner.note_handed(model, now_s)
+        if not learner.forced:
             self.follower.install(fleet, model)
 
     def _report(self, now_s: float) -> None:
@@ -145,12 +145,12 @@ class LearnerProcess:
         """What is told of each fleet, of those too that are left in peace: else the loop would take us for hung."""
         learned = {
             fleet: {
-                "updates_total": pupil.updates_total,
-                "failures_total": pupil.failures_total,
-                "drift_total": pupil.rate.drifts_total,
-                "handovers_total": pupil.handovers_total,
-                "rate": pupil.rate.rate,
+                "updates_total": learner.updates_total,
+                "failures_total": learner.failures_total,
+                "drift_total": learner.rate.drifts_total,
+                "handovers_total": learner.handovers_total,
+                "rate": learner.rate.rate,
             }
-            for fleet, pupil in self.follower.pupils.items()
+            for fleet, learner in self.follower.learners.items()
         }
         return {**learned, **{fleet: {"spared": why} for fleet, why in self.follower.spared.items()}}

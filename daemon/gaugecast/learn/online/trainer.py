@@ -11,8 +11,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from gaugecast.learn.descent import Descent
-from gaugecast.learn.network import Network
+from gaugecast.config.training import Train
+from gaugecast.errors import ModelError
+from gaugecast.learn.fit.descent import Descent, TrainingBatch
+from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.learn.online.memory import Track, Window
 from gaugecast.model import Model
 from gaugecast.records import Float32
@@ -70,8 +72,13 @@ class OnlineLearner:
         """
         if window % every:
             raise ValueError(f"window: expected a multiple of every = {every}, got {window}")
-        self._network = Network(model)
-        self._descent = Descent(self._network, learning_rate=learning_rate, compiled=compiled)
+        if model.manifest.engine != "numpy":
+            raise ModelError(
+                f"model {model.manifest.version}: expected LSTM layers to go on learning with, found layers that only "
+                "the TensorFlow engine steps; it can be served, and scored with learning off"
+            )
+        self._network = TrainableNetwork(model)
+        self._descent = Descent(self._network, Train(learning_rate=learning_rate), compiled=compiled)
         self._every, self._window, self._span = every, window, span
         self._segments, self._newest, self._replay_weight = segments, newest, replay_weight
         self._random = np.random.default_rng(seed)
@@ -191,9 +198,8 @@ class OnlineLearner:
             x[:, b], state[b] = window.x, window.state
             target[:, b], weight[:, b] = np.where(known, window.target, 0.0), share * known
         flat = (self._window, self._segments * rows, -1)
-        error, _ = self._descent.step(
-            x.reshape(flat), state.reshape(flat[1:]), target.reshape(flat), weight.reshape(flat)
-        )
+        batch = TrainingBatch(x.reshape(flat), target.reshape(flat), weight.reshape(flat))
+        error = self._descent.step(batch, state.reshape(flat[1:])).rows
         for (track, _, _), found in zip(chosen, error.reshape(self._segments, rows).mean(axis=1), strict=False):
             if np.isfinite(found):
                 track.error += _ERROR_SHARE * (float(found) - track.error)

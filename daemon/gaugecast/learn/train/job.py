@@ -6,9 +6,8 @@ import platform
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -17,80 +16,26 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
-from gaugecast.learn.initial import initial_model
-from gaugecast.learn.keras_models.file import describe
-from gaugecast.learn.train.batches import WARM_STEPS, Segments, Span, Windows
-from gaugecast.learn.train.fitting import Epoch, Fit, Source, fit
-from gaugecast.learn.train.judging import MOST_STREAMS, Judged, judge, yardstick
-from gaugecast.learn.train.prepared import Prepared
-from gaugecast.learn.train.recording import Recording
-from gaugecast.learn.train.sources import NO_TIME, Columns, fleet_of_file, record
-from gaugecast.learn.train.start import check_rows, manifest_of, recipe_of, spans_of
+from gaugecast.history import fleet_of_file
+from gaugecast.learn.fit.batches import WARM_STEPS, Segments, Span, Windows
+from gaugecast.learn.fit.fitting import Fit, Source, fit
+from gaugecast.learn.fit.initial import initial_model
+from gaugecast.learn.fit.network import TrainableNetwork
+from gaugecast.learn.fit.prepared import Prepared
+from gaugecast.learn.fit.start import check_rows, manifest_of, recipe_of, spans_of
+from gaugecast.learn.history.recording import Recording
+from gaugecast.learn.history.sources import record
+from gaugecast.learn.score.judging import MOST_STREAMS, JudgedPart, judge, yardstick
+from gaugecast.learn.score.states import States, states_over
+from gaugecast.learn.score.warmth import warm_steps
+from gaugecast.learn.train.begin import Begun, check_goes_on, load_run
+from gaugecast.learn.train.explain import explain_array, explain_rows
+from gaugecast.learn.train.task import Listener, Silent, Task, Trained
 from gaugecast.model import Manifest, Model, seal_model
 
+#: Rows over which hidden states are drawn.
+STATE_ROWS = 500
 PARTS = ("train", "validation", "test")
-
-
-class Listener(Protocol):
-    """Whoever shows how far it is; a small class, so that the work knows no terminal."""
-
-    def say(self, line: str) -> None:
-        """A line of text."""
-
-    def begin(self, what: str, total: int | None) -> None:
-        """A stage of so many steps begins."""
-
-    def advance(self, done: int) -> None:
-        """So many steps of the stage are done."""
-
-    def epoch(self, epoch: Epoch) -> bool | None:
-        """An epoch is over; a true answer ends training."""
-
-
-class Silent:
-    """Shows nothing."""
-
-    def say(self, line: str) -> None:
-        """Nothing."""
-
-    def begin(self, what: str, total: int | None) -> None:
-        """Nothing."""
-
-    def advance(self, done: int) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: Epoch) -> bool | None:
-        """Go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be trained, on what.
-
-    Attributes:
-        sources: CSV or Parquet files, or a state directory with a ledger.
-        fleet: From a configuration; `None` = made from the first file.
-        columns: Which columns mean what.
-        scratch: Where the arrays lie meanwhile; `None` = a temporary directory.
-    """
-
-    sources: tuple[Path, ...]
-    train: Train
-    fleet: Fleet | None = None
-    columns: Columns = field(default_factory=Columns)
-    scratch: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished training."""
-
-    model: Model
-    fleet: Fleet
-    fit: Fit
-    judged: dict[str, Judged]
-    lines: tuple[str, ...]
-    seconds: float
 
 
 def run_training(task: Task, listener: Listener | None = None) -> Trained:
@@ -130,29 +75,56 @@ def load_history(task: Task, listener: Listener, directory: Path) -> tuple[Fleet
 def _run(task: Task, listener: Listener, directory: Path, began: float) -> Trained:
     train = task.train
     fleet, recording = load_history(task, listener, directory)
-    check_rows(train, recording)
-    recipe = recipe_of(train, fleet, recording, timed=task.columns.time != NO_TIME)
-    manifest = manifest_of(train, fleet, recipe, configured=task.fleet is not None)
-    lines = _explain(train, fleet, recording, manifest)
+    lines = explain_rows(task.sources, fleet, task.columns, recording)
     for line in lines:
         listener.say(line)
-    fitted = _fit(train, fleet, recording, manifest, listener)
+    check_rows(train, recording)
+    begun = None if task.begin is None else load_run(task.begin)
+    recipe = recipe_of(train, fleet, recording, timed=task.timed) if begun is None else begun.model.manifest.recipe
+    manifest = manifest_of(train, fleet, recipe, configured=task.fleet is not None)
+    if begun is not None:
+        check_goes_on(begun, manifest)
+    more = explain_array(train, recording, manifest, fleet)
+    for line in more:
+        listener.say(line)
+    fitted = _fit(train, fleet, recording, manifest, listener, begun=begun)
     judged = _judge(train, fleet, recording, fitted.model, listener)
+    model = _warmed(train, fleet, recording, fitted.model)
     provenance = provenance_of(task, recording, fitted, judged)
-    model = fitted.model
     sealed = seal_model(replace(model.manifest, provenance=provenance), model.weights)
-    return Trained(sealed, fleet, fitted, judged, tuple(lines), time.monotonic() - began)
+    states = _states(fleet, recording, sealed) if task.plot_states and train.carries_state else None
+    seconds = time.monotonic() - began
+    return Trained(sealed, fleet, fitted, judged, tuple(lines + more), seconds, timed=task.timed, states=states)
 
 
-def _fit(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener) -> Fit:
-    from gaugecast.learn.train.network import TrainingNetwork
+def _states(fleet: Fleet, recording: Recording, model: Model) -> States:
+    """The first stream's hidden states over its last rows."""
+    stream = recording.streams[0]
+    rows = recording.rows(stream)
+    return states_over(model, fleet, recording, stream, (max(0, rows - STATE_ROWS), rows))
 
+
+def _warmed(train: Train, fleet: Fleet, recording: Recording, model: Model) -> Model:
+    """The model with as many steps of `warming` as it was found to need after a cold start."""
+    if not train.carries_state:
+        return model
+    layout = InputLayout.of(fleet.features, model.manifest.rows, model.manifest.recipe)
+    learned = spans_of(train)[0]
+    deviation = yardstick(recording, learned, layout.forecast).deviation
+    steps = warm_steps(model, fleet, recording, learned, deviation=deviation, least=model.manifest.warmup_steps)
+    return Model(replace(model.manifest, warmup_steps=steps), model.weights)
+
+
+def _fit(
+    train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener, *, begun: Begun | None
+) -> Fit:
     prepared = Prepared(recording, fleet, manifest)
     listener.begin("preparing", recording.total_rows)
     prepared.build(listener.advance)
     learned, held_out = sources_of(train, prepared)
-    network = TrainingNetwork(
-        initial_model(manifest, seed=train.seed, learn_initial=train.learn_initial),
+    first = initial_model(manifest, seed=train.seed, learn_initial=train.learn_initial)
+    network = TrainableNetwork(
+        first if begun is None else Model(manifest, {**first.weights, **begun.model.weights}),
         dropout=train.dropout,
         recurrent_dropout=train.recurrent_dropout,
         learn_initial=train.learn_initial,
@@ -166,7 +138,10 @@ def _fit(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, l
         listener.advance(done)
 
     tail = train.last_only and not train.carries_state
-    return fit(network, train, learned, held_out, tail=tail, on_batch=count, on_epoch=listener.epoch)
+    return fit(
+        network, train, learned, held_out, tail=tail, moments=() if begun is None else begun.moments,
+        on_batch=count, on_epoch=listener.epoch,
+    )  # fmt: skip
 
 
 def sources_of(train: Train, prepared: Prepared) -> tuple[Source, Source | None]:
@@ -196,7 +171,7 @@ def sources_of(train: Train, prepared: Prepared) -> tuple[Source, Source | None]
     return cut(learned, validating=False), cut(held_out, validating=True) if train.validation else None
 
 
-def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, Judged]:
+def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, listener: Listener) -> dict[str, JudgedPart]:
     layout = InputLayout.of(fleet.features, model.manifest.rows, model.manifest.recipe)
     spans = dict(zip(PARTS, spans_of(train), strict=True))
     measure = yardstick(recording, spans["train"], layout.forecast)
@@ -207,38 +182,8 @@ def _judge(train: Train, fleet: Fleet, recording: Recording, model: Model, liste
     )  # fmt: skip
 
 
-def _explain(train: Train, fleet: Fleet, recording: Recording, manifest: Manifest) -> list[str]:
-    """Which array is built, and how rows become it."""
-    features = ", ".join(feature.name for feature in fleet.features)
-    per = "one for each feature" if manifest.rows == "per_feature" else "one a stream"
-    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
-    rows = train.batch * layout.row_count
-    kind = "segment" if train.carries_state else "window"
-    cut = (
-        f"each stream is cut into {kind}s of {train.window} steps, in order; the state goes on from one to the next "
-        "and begins anew at each stream's start and after a long gap"
-        if train.carries_state
-        else f"windows of {train.look_back} rows, each {train.stride} after the one before, from the initial state"
-    )
-    target = {
-        ("sequence", 1): "the series itself, one step later, at every step",
-        ("last", 1): "the row after the last step",
-    }.get(("last" if train.last_only else "sequence", manifest.decode_steps), f"the next {train.horizon} rows at once")
-    return [
-        f"{recording.total_rows:,} rows of {_count(len(recording.streams), 'stream')}, features {features}"
-        + (f"; {recording.dropped:,} late or repeated rows left out" if recording.dropped else "")
-        + (f"; {recording.bridged:,} missing ticks in short gaps bridged" if recording.bridged else ""),
-        f"network: {describe(manifest)}, {manifest.rows} rows ({per}), scaling {manifest.recipe.kind}",
-        f"array (streams, steps, features) = ({rows}, {train.window}, {manifest.input_size}): {cut}; target: {target}",
-    ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def provenance_of(
-    task: Task, recording: Recording, fitted: Fit, judged: dict[str, Judged]
+    task: Task, recording: Recording, fitted: Fit, judged: dict[str, JudgedPart]
 ) -> dict[str, str | int | float]:
     """For the manifest: rows, versions, every setting, and the figures reached."""
     import keras
@@ -254,11 +199,12 @@ def provenance_of(
             figures[f"{part}.skill"] = round(overall.skill, 4)
     return {
         "made_by": "gaugecast train",
+        **({} if task.begin is None else {"begun_with": str(task.begin)}),
         "sources": ", ".join(map(_source_name, task.sources)),
         "time_column": task.columns.time,
         "stream_column": task.columns.stream,
         "data_sha256": recording.digest(),
-        "data_rows": recording.total_rows,
+        "data_rows": recording.total_rows - recording.bridged,
         "data_bridged": recording.bridged,
         "data_streams": len(recording.streams),
         "gaugecast": gaugecast.__version__,

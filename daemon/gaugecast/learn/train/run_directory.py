@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
+from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.keras_models.file import describe, save_keras
-from gaugecast.learn.train import drawing, report
-from gaugecast.learn.train.job import Trained
-from gaugecast.learn.train.verdict import verdict
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
+from gaugecast.learn.train.begin import SETTINGS_NAME, save_moments
+from gaugecast.learn.train.explain import input_names, layer_table
+from gaugecast.learn.train.task import Trained
 from gaugecast.model import save_model
 
 KERAS_NAME = "model.keras"
@@ -41,7 +45,8 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     _write_scaling(trained, directory)
     _write_figures(trained, directory)
     _write_curves(trained, directory)
-    (directory / "settings.json").write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    (directory / SETTINGS_NAME).write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    save_moments(trained.fit.moments, directory)
     pictures = _draw(plt, trained, directory)
     path = directory / REPORT_NAME
     path.write_text(_report(trained, train, pictures))
@@ -59,7 +64,7 @@ def _write_scaling(trained: Trained, directory: Path) -> None:
 def _write_figures(trained: Trained, directory: Path) -> None:
     figures = {
         "parts": {part: judged.to_json() for part, judged in trained.judged.items()},
-        "verdict": verdict(trained.fit),
+        "verdict": trained.verdict,
         "seconds": round(trained.seconds, 1),
     }
     text = json.dumps(figures, indent=2, allow_nan=True).replace("NaN", "null")
@@ -76,14 +81,35 @@ def _write_curves(trained: Trained, directory: Path) -> None:
 
 
 def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
-    drawn = {"loss": drawing.save(plt, drawing.draw_curves(plt, trained.fit), directory / "loss.png")}
+    epochs = trained.fit.epochs
+    curves = {"training": [epoch.train for epoch in epochs]}
+    held_out = [epoch.validation for epoch in epochs if epoch.validation is not None]
+    curves |= {"validation": held_out} if held_out else {}
+    figure = drawing.draw_curves(plt, curves, kept=trained.fit.best, rates=[epoch.rate for epoch in epochs])
+    drawn = {"loss": drawing.save(plt, figure, directory / "loss.png")}
     shown = _shown_part(trained)
     if shown:
-        figure = drawing.draw_forecast(plt, trained.judged[shown], trained.fleet)
+        judged = trained.judged[shown]
+        figure = drawing.draw_forecast(
+            plt, judged.course, judged.forecasts, trained.fleet, rows=judged.counted, timed=trained.timed
+        )
         drawn["forecast"] = drawing.save(plt, figure, directory / "forecast.png")
+    if trained.states is not None:
+        found = trained.states
+        figure = drawing.draw_states(
+            plt, found.course, states=found.h, follows=found.follows, names=found.names, timed=trained.timed
+        )
+        drawn["states"] = drawing.save(plt, figure, directory / "states.png")
     if trained.fleet.horizon > 1 and trained.judged:
-        figure = drawing.draw_horizons(plt, trained.judged)
-        drawn["horizons"] = drawing.save(plt, figure, directory / "horizons.png")
+        colours = {"train": drawing.QUIET, "validation": drawing.SECOND, "test": drawing.FORECAST}
+        each = {part: [one.overall for one in judged.horizons] for part, judged in trained.judged.items()}
+        panels = {
+            "RMSE, in deviations of the training part": {p: ([f.rmse for f in o], colours[p]) for p, o in each.items()},
+            "skill against persistence": {
+                p: ([math.nan if f.skill is None else f.skill for f in o], colours[p]) for p, o in each.items()
+            },
+        }
+        drawn["horizons"] = drawing.save(plt, drawing.draw_horizons(plt, panels), directory / "horizons.png")
     return drawn
 
 
@@ -94,8 +120,9 @@ def _shown_part(trained: Trained) -> str | None:
 def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
     manifest, shown = trained.model.manifest, _shown_part(trained)
     units = {feature.name: feature.unit for feature in trained.fleet.features}
-    parts = [_headline(trained, shown), report.quote(verdict(trained.fit))]
+    parts = [_headline(trained, shown), report.quote(trained.verdict)]
     parts += [report.heading("How rows become the array"), *map(report.paragraph, trained.lines)]
+    parts += [report.heading("The network"), *_network(trained, train)]
     parts += [report.heading("Loss"), report.picture(pictures["loss"], "loss by epoch")]
     if "forecast" in pictures:
         parts += [
@@ -110,6 +137,10 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
             report.picture(pictures["horizons"], "error by horizon"),
             report.horizon_table(trained.judged[shown]),
         ]
+    if "states" in pictures:
+        words = "Left the hidden states over the last rows, right what each unit goes with: the deeper, the closer."
+        parts += [report.heading("What the units follow"), report.paragraph(words)]
+        parts.append(report.picture(pictures["states"], "hidden states, and what they follow"))
     rows = [(name, str(value)) for name, value in manifest.provenance.items()]
     parts.append(report.folded("Provenance: everything that went into it", report.table(("what", "value"), rows)))
     return report.page(
@@ -117,6 +148,19 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
         f"Version {manifest.version} · {describe(manifest)} · {_form(train)} · {trained.seconds:.0f} s",
         parts,
     )
+
+
+def _network(trained: Trained, train: Train) -> list[str]:
+    """Its layers one after the other, and what each number that it is fed is."""
+    manifest, fleet = trained.model.manifest, trained.fleet
+    layout = InputLayout.of(fleet.features, manifest.rows, manifest.recipe)
+    layers = layer_table(manifest, train.batch * layout.row_count, train.window)
+    inputs = [(str(i), name) for i, name in enumerate(input_names(fleet, manifest), 1)]
+    return [
+        report.chain([(name, shape) for name, shape, _ in layers]),
+        report.table(("layer", "shape (streams, steps, features)", "parameters"), layers),
+        report.folded(f"The {len(inputs)} inputs of a row", report.table(("input", "what"), inputs)),
+    ]
 
 
 def _headline(trained: Trained, shown: str | None) -> str:

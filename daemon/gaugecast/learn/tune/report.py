@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.train import drawing, report
+from gaugecast.learn.pages import drawing
+from gaugecast.learn.pages import html as report
 from gaugecast.learn.tune.search import Tried
 
 HEAD = ("trial", "tried", "train MSE", "validation MSE", "skill", "parameters", "µs a step", "bytes a stream", "s")
@@ -35,8 +36,8 @@ def show_params(tried: Tried, trials: Sequence[Tried]) -> str:
     return ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in shown)
 
 
-def write_report(trials: Sequence[Tried], directory: Path) -> Path:
-    """Pictures and `report.html`; the path of the latter.
+def write_report(trials: Sequence[Tried], directory: Path, *, left: str = "") -> Path:
+    """Pictures and `report.html`; the path of the latter. `left` says what was not tried.
 
     Raises:
         ConfigError: matplotlib is absent.
@@ -52,6 +53,7 @@ def write_report(trials: Sequence[Tried], directory: Path) -> Path:
             ]
         ),
         report.quote(f"Best: {show_params(best, trials)} (trial {best.number}); its run lies in best/."),
+        *([report.paragraph(f"Not all was tried: {left}.")] if left else []),
         report.heading("What units buy and cost"),
         report.picture(
             drawing.save(plt, _draw_units(plt, trials), directory / "units.png"), "errors and costs by units"
@@ -72,7 +74,7 @@ def write_report(trials: Sequence[Tried], directory: Path) -> Path:
         report.table(HEAD, table_rows(trials)),
     ]
     path = directory / "report.html"
-    lead = "Judged by the error of next-step forecasts on the validation part, in deviations of the training part"
+    lead = "Judged by the error on the validation part, mean over all horizons, in deviations of the training part"
     path.write_text(report.page("Search for settings", lead, parts))
     return path
 
@@ -102,7 +104,7 @@ def _draw_units(plt: Any, trials: Sequence[Tried]) -> Any:
         for x, (_, own) in zip(at, groups, strict=True):
             axes[0, 0].plot([x + shift] * len(own), [getattr(t, key) for t in own], ".", color="black", markersize=3)
     axes[0, 0].set_title("MSE, best trial (dots: all)")
-    axes[0, 0].legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))
+    drawing.name_lines(figure, axes[0, 0])
     costs = (("parameters", "parameters"), ("step_us", "µs a step and row"), ("stream_bytes", "bytes a stream"))
     for panel, (key, title) in zip((axes[0, 1], axes[1, 0], axes[1, 1]), costs, strict=True):
         panel.bar(at, [min(getattr(t, key) for t in own) for _, own in groups], 0.5, color=drawing.QUIET)

@@ -1,7 +1,8 @@
 """`gaugecast tune`: many trainings, each judged by its prequential error on the validation part. Needs Optuna.
 
 The study lies in a SQLite file in the run directory, so that a search that was ended goes on where it was. The
-objective is the mean square error of next-step forecasts on the validation part, made by the daemon's own code.
+objective is the mean square error of forecasts on the validation part, over all horizons, made by the daemon's own
+code.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from pydantic import ValidationError
 
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import SEARCHED, Tune
-from gaugecast.engine import NumpyEngine
+from gaugecast.engine import engine_for
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.expert import Expert
-from gaugecast.learn.train.job import Listener, Task, Trained, as_recorded, run_training
+from gaugecast.learn.score.judging import JudgedPart
+from gaugecast.learn.train.job import as_recorded, run_training
 from gaugecast.learn.train.run_directory import write_run
+from gaugecast.learn.train.task import Listener, Task, Trained
 from gaugecast.model import Model
 
 STUDY_FILE = "study.db"
 BEST = "best"
 SHOWN_STEPS = 160
 _TIMED_ROWS, _TIMED_S = 64, 0.1
+_MOST_CHECKED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class Tried:
 
     Attributes:
         params: What was tried, by key; `units` as text, `32-16`.
-        train, validation: Mean square errors of the next step, in deviations of the training part.
+        train, validation: Mean square errors, means over all horizons, in deviations of the training part.
+        skill: Of the next step.
         step_us: Microseconds that the engine takes for one row of a batch.
         stream_bytes: What one stream's row costs in memory.
     """
@@ -56,6 +61,18 @@ class Tried:
     observed: list[float]
 
 
+class SearchEnded(KeyboardInterrupt):
+    """A search that was ended by hand.
+
+    Attributes:
+        trials: Those that are done.
+    """
+
+    def __init__(self, trials: list[Tried]) -> None:
+        super().__init__("search ended by hand")
+        self.trials = trials
+
+
 def tune(
     task: Task, tuning: Tune, directory: Path, listener: Listener, *, on_trial: Callable[[Tried], None] | None = None
 ) -> list[Tried]:
@@ -69,8 +86,11 @@ def tune(
         on_trial: Called after each trial.
 
     Raises:
-        ConfigError: Optuna is absent; or what `run_training` raises of the first trial.
+        ConfigError: Optuna is absent, nothing is held out, or settings to try do not go together; or what
+            `run_training` raises of the first trial.
+        SearchEnded: By hand; the trial under way is not counted, and the search goes on there another time.
     """
+    check_search(task.train, tuning)
     optuna = _load_optuna()
     directory.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -86,12 +106,43 @@ def tune(
     total = tuning.trials if endless else min(tuning.trials, len(done) + len(untried))
     for _ in range(total - len(done)):
         trial = _ask(study, tuning, done, [] if endless else untried)
-        tried = _try(trial, task, tuning, directory, listener, done=done)
+        try:
+            tried = _try(trial, task, tuning, directory, listener, done=done)
+        except KeyboardInterrupt as exc:
+            raise SearchEnded(done) from exc
         study.tell(trial, tried.validation)
         done.append(tried)
         if on_trial is not None:
             on_trial(tried)
     return done
+
+
+def check_search(train: Train, tuning: Tune) -> None:
+    """Refuse, before anything is trained, what no search can judge, and settings that do not go together.
+
+    Raises:
+        ConfigError: With the first of them.
+    """
+    if not train.validation:
+        raise ConfigError(
+            "--validation 0: tune ranks trials by the validation part, so some is expected, such as 0.15; "
+            "train the best settings again without one"
+        )
+    for point in itertools.islice(grid(tuning), _MOST_CHECKED):
+        settings_of(train, point)
+
+
+def points_left(tuning: Tune) -> str:
+    """What is not tried of a grid that has more points than there are trials, in a sentence; else empty."""
+    if tuning.sampler != "grid":
+        return ""
+    points = sum(1 for _ in grid(tuning))
+    if points <= tuning.trials:
+        return ""
+    return (
+        f"the grid has {points:,} points, of which the first {tuning.trials:,} are tried; "
+        f"--trials {points} tries all, --sampler random a choice of them"
+    )
 
 
 def _ask(study: Any, tuning: Tune, done: Sequence[Tried], untried: list[dict[str, Any]]) -> Any:
@@ -168,6 +219,8 @@ def _try(trial: Any, task: Task, tuning: Tune, directory: Path, listener: Listen
     train = settings_of(task.train, params)
     began = time.monotonic()
     trained = run_training(replace(task, train=train), listener)
+    if trained.fit.interrupted:
+        raise KeyboardInterrupt
     tried = _measure(len(done), params, trained, time.monotonic() - began)
     trial.set_user_attr("tried", json.dumps({k: getattr(tried, k) for k in Tried.__slots__}))
     if tried.validation < min((t.validation for t in done), default=np.inf):
@@ -179,16 +232,15 @@ def _try(trial: Any, task: Task, tuning: Tune, directory: Path, listener: Listen
 
 
 def _measure(number: int, params: dict[str, Any], trained: Trained, seconds: float) -> Tried:
-    judged = trained.judged.get("validation") or trained.judged["train"]
-    overall = judged.horizons[0].overall
+    judged = trained.judged["validation"]
     rows = slice(max(judged.counted.stop - SHOWN_STEPS, 1), judged.counted.stop)
     before = slice(rows.start - 1, rows.stop - 1)
     return Tried(
         number=number,
         params=describe_point(params),
-        train=trained.judged["train"].horizons[0].overall.mse,
-        validation=overall.mse,
-        skill=overall.skill,
+        train=_mean_mse(trained.judged["train"]),
+        validation=_mean_mse(judged),
+        skill=judged.horizons[0].overall.skill,
         parameters=sum(weight.size for weight in trained.model.weights.values()),
         step_us=step_microseconds(trained.model),
         stream_bytes=Expert(trained.fleet, trained.model, 1).columns.row_bytes,
@@ -198,9 +250,13 @@ def _measure(number: int, params: dict[str, Any], trained: Trained, seconds: flo
     )
 
 
+def _mean_mse(judged: JudgedPart) -> float:
+    return float(np.mean([one.overall.mse for one in judged.horizons]))
+
+
 def step_microseconds(model: Model) -> float:
     """Time that the engine takes for one forecast of one row, in a batch of 64; a window's steps all count."""
-    engine = NumpyEngine(model)
+    engine = engine_for(model)
     steps = max(model.manifest.look_back, 1)
     x = np.zeros((steps, _TIMED_ROWS, engine.input_size), np.float32)
     state = engine.initial_state(_TIMED_ROWS)

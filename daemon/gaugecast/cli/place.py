@@ -1,0 +1,72 @@
+"""Which configuration a command means, and the daemon that it tells of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gaugecast.config.find import PLACES, find_config, salvage
+from gaugecast.config.load import load_settings
+from gaugecast.config.schema import Http, Settings
+from gaugecast.control import SOCKET_NAME
+from gaugecast.errors import ConfigError
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file. [default: {PLACES}]")
+]
+LOG_FORMAT = "GAUGECAST_LOG_FORMAT"
+LogFormat = Annotated[
+    str,
+    typer.Option(
+        envvar=LOG_FORMAT, show_envvar=False,
+        help=f"plain, journal, json (an object a line), or auto: what suits stderr; also by {LOG_FORMAT}.",
+    ),
+]  # fmt: skip
+
+
+def read_settings(config: Path | None) -> Settings:
+    """The settings of the file that is meant.
+
+    Raises:
+        ConfigError: There is none, or it is wrong.
+    """
+    return load_settings(find_config(config, os.environ), os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPlace:
+    """Where to ask for a running daemon.
+
+    Attributes:
+        fault: What is wrong with the file now; a daemon that read it before runs all the same.
+    """
+
+    directory: Path
+    http: Http
+    fault: ConfigError | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.directory / SOCKET_NAME
+
+
+def find_daemon(config: Path | None) -> DaemonPlace:
+    """Where the daemon is that was started with the file that is meant; a file that is broken by now will do.
+
+    Raises:
+        ConfigError: There is no file, or it cannot be read at all.
+    """
+    path = find_config(config, os.environ)
+    try:
+        settings = load_settings(path, os.environ)
+    except ConfigError as exc:
+        try:
+            return DaemonPlace(*salvage(path, os.environ), exc)
+        except OSError:
+            raise exc from None
+    return DaemonPlace(settings.storage.directory, settings.http)

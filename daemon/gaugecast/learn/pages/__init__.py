@@ -1,0 +1,1 @@
+"""What reports are made of: `html` writes pages that need no network, `drawing` the pictures in them."""

@@ -1,0 +1,1 @@
+"""How good forecasts were: a stream's `course`, simple forecasters to beat, and figures of errors."""

@@ -1,0 +1,85 @@
+"""Gateways: one message brings an array of 500 readings, each of another stream."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import socket
+import time
+from typing import Any
+
+import numpy as np
+
+from bench.meter import Meter
+from bench.results import Bound, Result
+from bench.rig import prepare, run_broker, run_daemon, workplace
+from bench.scale import Scale
+from bench.traffic import Allowance, Counter, start_ns
+from gaugecast_sim import wire
+
+GATEWAYS, SIZE = 20, 500
+WARM_ROUNDS = 10
+
+
+def measure(scale: Scale) -> list[Result]:
+    """Readings confirmed a second in a closed loop: input at QoS 1, output at QoS 0."""
+    with workplace() as place, run_broker(place / "broker") as broker:
+        config = prepare(place / "daemon", broker.port, qos=1, fleet='stream = "{stream}/{$.id}"')
+        config.write_text(config.read_text().replace("output_qos = 1", "output_qos = 0"))
+        with run_daemon(config) as daemon:
+            counter = Counter(broker.port, "echo/#", 0)
+            load = multiprocessing.get_context("fork").Process(target=_send, args=(broker.port, counter), daemon=True)
+            load.start()
+            assert counter.reached(GATEWAYS * SIZE * WARM_ROUNDS, 60), "the streams did not warm up within a minute"
+            paces = [_pace(counter, daemon.meter, scale.pace_s) for _ in range(scale.rounds)]
+            peak_mb = daemon.meter.peak_rss_mb
+            load.kill()
+            load.join()
+            counter.close()
+    cpu = f"{np.median([cpu_us for _, cpu_us in paces]):.1f} µs of processor time a reading"
+    note = f"{GATEWAYS} gateways, arrays of {SIZE}, in at QoS 1, out at QoS 0; {cpu}"
+    return [
+        Result("arrays_readings_per_s", "readings/s", [r for r, _ in paces], bound=Bound("≥", 30_000), note=note),
+        Result("arrays_rss_mb", "MB", [peak_mb], bound=Bound("≤", 150), note=f"peak; {GATEWAYS * SIZE:,} streams"),
+    ]  # fmt: skip
+
+
+def _pace(counter: Counter, meter: Meter, seconds: float) -> tuple[float, float]:
+    """Readings a second, and processor time a reading, µs."""
+    began, heard, cpu_s = time.monotonic(), counter.read(), meter.cpu_s
+    time.sleep(seconds)
+    took_s, heard, cpu_s = time.monotonic() - began, counter.read() - heard, meter.cpu_s - cpu_s
+    print(f"    {heard / took_s:,.0f} readings/s", flush=True)
+    return heard / took_s, 1e6 * cpu_s / max(1, heard)
+
+
+def _send(port: int, counter: Counter) -> None:
+    """Send arrays as fast as their forecasts come back, until killed."""
+    allowed = Allowance(counter.read, least=GATEWAYS * SIZE // 2)
+    sock = wire.open_session("127.0.0.1", port, wire.Login("gateways"))
+    begun_s, number = start_ns() // 10**9, 0
+    while True:
+        if allowed() < number * SIZE:
+            time.sleep(0.002)
+            continue
+        at_s, gateway = begun_s + number // GATEWAYS, number % GATEWAYS
+        packet_id = 1 + number % 65_535
+        sock.sendall(wire.publish_packet(f"load/g{gateway}", array(gateway, at_s), qos=1, packet_id=packet_id))
+        number += 1
+        _drop_acks(sock)
+
+
+def array(gateway: int, at_s: int) -> bytes:
+    """What a gateway's sensors measured at an instant."""
+    phase = 0.618 * (gateway * SIZE + np.arange(SIZE)) + 2 * np.pi * at_s / 30
+    pressures, temperatures = (50 + 40 * np.sin(phase)).round(3).tolist(), (50 + 40 * np.cos(phase)).round(3).tolist()
+    readings = (
+        f'{{"id":{i},"t":{at_s},"pressure":{pressure},"temperature":{temperature}}}'
+        for i, (pressure, temperature) in enumerate(zip(pressures, temperatures, strict=True))
+    )
+    return f"[{','.join(readings)}]".encode()
+
+
+def _drop_acks(sock: socket.socket) -> Any:
+    with contextlib.suppress(BlockingIOError):
+        return sock.recv(1 << 16, socket.MSG_DONTWAIT)
