@@ -24,6 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400 * 10**9
 _YEAR_NS = 31_556_952 * 10**9
 _WITH_TIME = 11  # characters; a day alone has at most ten
+_LONGEST = 40  # characters of a number that is read in a column; Python makes no int of more than 4300 digits
 _FRACTION = re.compile(r"[.,](\d+)")
 _WIDEST = Decimal(10) ** 20  # bounds the digits before a float with a huge exponent becomes an int
 
@@ -51,7 +52,7 @@ def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
         joined = b",".join(texts)
     except TypeError:  # one is absent
         return None
-    if joined.translate(None, b"0123456789.,"):
+    if joined.translate(None, b"0123456789.,") or max(map(len, joined.split(b","))) > _LONGEST:
         return None
     if b"." not in joined:
         return [int(text) * scale_ns for text in joined.split(b",")]
