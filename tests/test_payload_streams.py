@@ -18,9 +18,10 @@ def test_a_stream_may_be_named_by_payload_fields_texts_or_whole_numbers() -> Non
     fleet = make_fleet(stream="{site}/{$.device}")
     assert only(decode({"t": 1, "pressure": 1, "device": "d1"}, fleet)).stream == "north/d1"
     assert only(decode({"t": 1, "pressure": 1, "device": 12}, fleet)).stream == "north/12"
+    for device, escaped in (("a+b", "a%2Bb"), ("a#", "a%23"), ("a%2Bb", "a%252Bb"), ("50%", "50%")):
+        assert only(decode({"t": 1, "pressure": 1, "device": device}, fleet)).stream == f"north/{escaped}"
     for device, reason in (
         ("", "bad_stream"),
-        ("a+b", "bad_stream"),
         ("a\nb", "bad_stream"),
         ("x" * 251, "bad_stream"),
         ("a\ufffe", "bad_stream"),
@@ -69,7 +70,8 @@ def test_features_that_come_on_topics_of_their_own_fill_their_own_place() -> Non
     present = [[not math.isnan(value) for value in values_of(taken)] for taken in decoded.inputs]
     assert present == [[False, True, False], [False, False, True], [True, False, False]]
     assert {taken.stream for taken in decoded.inputs} == {"t7"}
-    assert reason_of(decoder.decode([make_message(b"5", "plant/t7/colour")], NOW_NS)) == "no_features"
+    decoded = decoder.decode([make_message(b"5", "plant/t7/colour")], NOW_NS)
+    assert (decoded.inputs, decoded.refused, decoded.not_ours) == ([], [], {"tanks": 1})
     assert reason_of(decoder.decode([make_message(b"11", "plant/t7/pressure")], NOW_NS)) == "out_of_range"
 
 

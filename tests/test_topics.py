@@ -63,11 +63,21 @@ def test_a_pattern_captures_whole_levels_by_name() -> None:
     assert pattern.match("plant/north/x") is None
 
 
+def test_text_may_stand_beside_a_capture_in_its_level() -> None:
+    """The broker is asked for the whole level; what lacks the text does not match."""
+    pattern = Pattern.parse("tele/tasmota_{id}/{kind}-{part}.x")
+    assert (pattern.filter, pattern.shape) == ("tele/+/+", "tele/tasmota_+/+-+.x")
+    assert pattern.match("tele/tasmota_7/a-b-c.x") == {"id": "7", "kind": "a", "part": "b-c"}
+    assert pattern.match("tele/other_7/a-b.x") is None
+    assert pattern.match("tele/tasmota_7/a-b_x") is None
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("plant/tank-{tank}", "whole level"),
-        ("plant/{tank", "whole level"),
+        ("plant/{site}{tank}", "with text between two of them"),
+        ("plant/{tank", "a level or a part of one"),
+        ("plant/{tank}+", "a level or a part of one"),
         ("plant/{tank}/{tank}", "once"),
         ("plant/#/x", "whole last level, got '#' as level 2 of 3"),
         ("plant/a#", "whole last level"),

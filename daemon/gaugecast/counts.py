@@ -10,13 +10,15 @@ import msgspec
 
 class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What this process has counted of one fleet: received + held_at_start = stepped + held + late + duplicate +
-    rejected, exactly.
+    rejected + not_ours + same_period, exactly.
 
     Attributes:
         held: Readings that wait in an open tick now.
         held_at_start: Those of an earlier process that waited when this one began.
         late_ns: By how much the late ones were late, summed up.
         rejects: Refused readings or messages, by reason.
+        not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
+        same_period: Without event time, and of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
     """
 
@@ -27,7 +29,9 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
     late_ns: int = 0
     duplicate: int = 0
+    same_period: int = 0
     rejects: dict[str, int] = {}
+    not_ours: int = 0
     forecasts: int = 0
     gaps: int = 0
     bridged_steps: int = 0

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -16,9 +16,11 @@ NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.
 #: Ticks; a listed horizon is at most so long.
 MOST_HORIZON = 100_000
 
-Aggregate = Literal["last", "mean", "min", "max", "sum"]
+Aggregate = Literal["last", "final", "mean", "min", "max", "sum"]
 Role = Literal["forecast", "input"]
 Rows = Literal["per_feature", "joint"]
+PayloadFormat = Literal["json", "ndjson", "number", "csv", "influx", "senml", "cbor", "msgpack", "sparkplug"]
+TimeUnit = Literal["s", "ms", "us", "ns", "iso8601"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,18 @@ class Feature:
         path: Where the payload has it, as keys from the outside in: `("data", "p")`.
             Empty for a bare number.
         role: `forecast`, or `input` (a set-point: fed to the model, not forecast).
-        valid_min, valid_max: Readings outside are refused; infinities where there is no bound.
+        valid_min, valid_max: Readings outside are refused; infinities where there is no bound. In the unit that is
+            forecast: behind `scale` and `offset`.
+        aggregate: Of several readings in one tick. `last`: the first whole reading steps at once; `final`: the tick
+            waits for its end, and the last counts.
+        scale, offset: What came times `scale` plus `offset` is the value.
+        missing: Numbers, as they come, and words that say that there is no value now.
+        boolean: Whether true, false and the usual words for them are 1 and 0; always so for a role `input`.
+        true_values, false_values: Words for 1 and 0, in lower case; empty = the usual ones, where `boolean`.
+        quality_path: Where the reading has the quality of this value; `None` = nowhere.
+        good: Qualities, as lower-case text, with which the value counts.
+        topic: Pattern of the topics that bring this feature and no other; empty = those of the fleet.
+        match: Globs of other names under which the feature comes; one that begins with `!` excludes.
     """
 
     name: str
@@ -39,6 +52,24 @@ class Feature:
     valid_min: float = float("-inf")
     valid_max: float = float("inf")
     aggregate: Aggregate = "last"
+    scale: float = 1.0
+    offset: float = 0.0
+    missing: tuple[float | str, ...] = ()
+    boolean: bool = False
+    true_values: tuple[str, ...] = ()
+    false_values: tuple[str, ...] = ()
+    quality_path: tuple[str, ...] | None = None
+    good: tuple[str, ...] = ()
+    topic: str = ""
+    match: tuple[str, ...] = ()
+
+
+#: No instant is earlier.
+NO_FLOOR_NS = -4_417_977_600 * 10**9
+
+#: 2000-01-01: what says less is a clock that was never set, or counts from a start. That of all fleets whose files
+#: say nothing else; it bears on payloads only, and configurations that were written without it go on as they are.
+FLOOR_NS = 946_684_800 * 10**9
 
 
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
@@ -53,7 +84,7 @@ class Fleet:
     Attributes:
         subscribe: Topic patterns with captures in braces, `plant/{site}/{tank}/telemetry`.
         stream: Template of the stream's id, from captures and payload fields: `{site}/{tank}`, `{$.device}`.
-        payload: `json` or `number`.
+        payload: How payloads are written.
         records_path: Where a JSON payload has its reading or its array of readings; empty = the payload itself.
         time_path: Where a reading has its event time; `None` = arrival time.
         time_unit: `s`, `ms`, `us`, `ns` or `iso8601`.
@@ -68,6 +99,16 @@ class Fleet:
         intervals: Levels of those, rising; empty = none.
         stale_after_ns: Silence after which a stream is stale (arrival time).
         park_after_ns: Silence after which a stream is parked (arrival time).
+        ignore: Topic filters of what is not the fleet's, although `subscribe` matches it.
+        where: What a reading must have to be the fleet's: a field's path or a capture, `{name}`, and globs, of which
+            one must match and none that begins with `!` may.
+        name_path, value_path: Where each of the records in `records_path` has the name of its one feature, and the
+            value; `None` = a record is a reading.
+        columns, separator: Of a CSV line; an empty column is skipped.
+        time_format: `strptime` format of times in text; empty = as `time_unit` says.
+        time_offset_ns: Added to every event time.
+        time_floor_ns: Event times before are those of no clock that was ever set.
+        on_arrival: Whether a reading without event time takes the tick of its arrival; else each is a tick of its own.
     """
 
     name: str
@@ -75,10 +116,10 @@ class Fleet:
     stream: str
     features: tuple[Feature, ...]
     period_ns: int
-    payload: Literal["json", "number"] = "json"
+    payload: PayloadFormat = "json"
     records_path: tuple[str, ...] = ()
     time_path: tuple[str, ...] | None = None
-    time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    time_unit: TimeUnit = "s"
     timezone: str = "UTC"
     sequence_path: tuple[str, ...] | None = None
     feature_capture: str = ""
@@ -95,6 +136,16 @@ class Fleet:
     accept_retained: bool = False
     stale_after_ns: int = 0
     park_after_ns: int = 0
+    ignore: tuple[str, ...] = ()
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    name_path: tuple[str, ...] | None = None
+    value_path: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+    separator: str = ","
+    time_format: str = ""
+    time_offset_ns: int = 0
+    time_floor_ns: int = NO_FLOOR_NS
+    on_arrival: bool = False
 
     @property
     def forecast_places(self) -> tuple[int, ...]:
@@ -136,22 +187,42 @@ class Fleet:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Canonical JSON, the payload of the fleet's configuration event."""
-        spec = asdict(self)
-        if not self.horizons:  # events of before there were any keep their digests
-            del spec["horizons"], spec["intervals"]
-        return json.dumps(spec, sort_keys=True, separators=(",", ":"))
+        """Canonical JSON, the payload of the fleet's configuration event.
+
+        Keys that came later are left out where they say nothing: a fleet that does not use them keeps its digest.
+        """
+        raw = _without_defaults(asdict(self), self, _LATER_FLEET_KEYS)
+        raw["features"] = [_without_defaults(asdict(each), each, _LATER_FEATURE_KEYS) for each in self.features]
+        raw["time_floor_ns"] = self.time_floor_ns
+        if self.time_floor_ns == FLOOR_NS:
+            del raw["time_floor_ns"]
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Fleet:
         """Inverse of `to_json`."""
-        raw: dict[str, Any] = json.loads(text)
-        raw["features"] = tuple(Feature(**{**f, "path": tuple(f["path"])}) for f in raw["features"])
-        for key in ("subscribe", "records_path", "horizons", "intervals"):
-            raw[key] = tuple(raw.get(key, ()))
-        for key in ("time_path", "sequence_path"):
-            raw[key] = None if raw[key] is None else tuple(raw[key])
-        return cls(**raw)
+        raw: dict[str, Any] = {key: _frozen(value) for key, value in json.loads(text).items() if key != "features"}
+        raw.setdefault("time_floor_ns", FLOOR_NS)
+        features = json.loads(text)["features"]
+        return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
+
+
+def _names_from(kind: type[Fleet] | type[Feature], first: str) -> tuple[str, ...]:
+    names = [f.name for f in fields(kind)]
+    return tuple(names[names.index(first) :])
+
+
+_LATER_FLEET_KEYS = ("horizons", "intervals", *_names_from(Fleet, "ignore"))
+_LATER_FEATURE_KEYS = _names_from(Feature, "scale")
+
+
+def _without_defaults(raw: dict[str, Any], one: Fleet | Feature, later: Sequence[str]) -> dict[str, Any]:
+    said = {f.name: f.default for f in fields(one) if f.name in later}
+    return {key: value for key, value in raw.items() if key not in said or getattr(one, key) != said[key]}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 def is_fleet_name(name: str) -> bool:

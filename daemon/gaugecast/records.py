@@ -65,6 +65,7 @@ class Verdict(enum.IntEnum):
     DUPLICATE = 3  # the same event time (or sequence number, or delivery) was taken before
     REJECTED = 4  # `detail` says why, from REJECT_REASONS
     NONE = 5  # timers and events have no verdict
+    SAME_PERIOD = 6  # it has no event time, and its stream has had a step in the period in which it came
 
 
 #: Why a reading or a whole message is refused: the closed set that labels `gaugecast_readings_total`.
@@ -76,7 +77,7 @@ REJECT_REASONS = (
     "not_finite",
     "wrong_type",  # a path leads to something that is not a number, a text, …
     "missing_field",  # the time, sequence, or a stream's name is absent
-    "no_features",  # none of the fleet's features is in the payload
+    "no_features",  # none of the fleet's features; in ledgers of old
     "too_many_readings",  # an array above `max_readings`
     "bad_time",
     "bad_stream",  # id empty, over 256 bytes, or its output topic is none that a broker takes
@@ -85,6 +86,8 @@ REJECT_REASONS = (
     "far_future",
     "out_of_range",  # every feature lies outside its `valid` range
     "too_many_streams",
+    "two_topics",  # another topic brings the same feature of the same stream
+    "malformed",  # not in the format that `payload` names
     "stream_rate",  # streams come into being faster than allowed
     "poison",  # three processes died on it
 )

@@ -23,6 +23,7 @@ port = {port}
 [fleet.tanks]
 subscribe = ["plant/{{tank}}/{{feature}}"]
 payload = "number"
+untimed = "step"
 period = "1s"
 grace = "{grace}"
 stale_after = "1d"

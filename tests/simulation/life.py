@@ -70,7 +70,9 @@ class _PointedPipeline(Pipeline):
 def counted(pipeline: Pipeline) -> int:
     """Readings that a pipeline has accounted for in its whole life; those that wait in open ticks included."""
     totals = [*(part.totals for part in pipeline.parts.values()), *pipeline.retired.values()]
-    return sum(t.stepped + t.held + t.late + t.duplicate for t in totals) + sum(pipeline.rejects.values())
+    return sum(t.stepped + t.held + t.late + t.duplicate + t.same_period for t in totals) + sum(
+        pipeline.rejects.values()
+    )
 
 
 class Life:
@@ -149,7 +151,7 @@ class Life:
     def check(self) -> None:
         """The accounting identity and the bounds, after any turn."""
         pipeline, received = self.core.pipeline, self.core.loop.received.total()
-        grown = counted(pipeline) - self._counted_before
+        grown = counted(pipeline) - self._counted_before + self.core.loop.not_ours.total()
         if grown != received:
             raise Violation(f"accounting: {received} readings received, {grown} accounted for")
         if pipeline.streams > self._limits.max_streams:

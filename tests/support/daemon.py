@@ -19,7 +19,7 @@ from typing import Any
 from gaugecast.ledger.reader import LedgerReader
 from support.mosquitto import free_port, wait_until
 
-OUTCOMES = ("stepped", "late", "duplicate", "rejected")
+OUTCOMES = ("stepped", "late", "duplicate", "rejected", "not_ours", "same_period")
 _SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 

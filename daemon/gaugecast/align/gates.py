@@ -72,6 +72,8 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     if fleet.timed:
         oldest = np.where(is_open, table["open_tick"][r.slots], closed + 1)
         verdict = np.where((verdict == ACCEPTED) & (tick < oldest), int(Verdict.LATE), verdict)
+    elif fleet.on_arrival and not fleet.aggregated:
+        verdict, tick = _on_arrival(table, fleet, r, (closed, phase, tick, verdict))
     else:
         tick = np.maximum(tick, _next_tick(table, fleet, r, closed))
     anchored = _reanchor(table, fleet, r, verdict)
@@ -81,11 +83,14 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         values = np.where(anchored[:, None], r.values, values)
         newest = np.maximum(closed, np.where(is_open, table["open_tick"][r.slots], closed))
         tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
-    forced = anchored | (tick != own_tick)
+    moved = tick != own_tick
+    forced = anchored if fleet.on_arrival and not fleet.aggregated else anchored | moved
     if np.count_nonzero(forced):
         phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
         follows = spoken & ~forced
     if _learns_phase(fleet):
+        if fleet.on_arrival:  # a tick that was taken early says nothing of the sensor's phase
+            follows = follows & ~moved
         if fleet.timed:
             follows = follows & (r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2)
         phase = follow_phase(r.at, tick, phase, fleet.period_ns, follows)
@@ -134,13 +139,28 @@ def _next_tick(table: StreamTable, fleet: Fleet, r: Round, closed: Int64) -> Int
     return np.where(is_open, table["open_tick"][r.slots] + spoken, closed + 1)
 
 
+def _on_arrival(
+    table: StreamTable, fleet: Fleet, r: Round, at_tick: tuple[Int64, Int64, Int64, Int64]
+) -> tuple[Int64, Int64]:
+    """Verdicts and ticks of readings that take the tick of their arrival.
+
+    One whose tick is closed takes the next where that is no more than three quarters of a period away: sensors and
+    networks are not even. One that comes sooner is one too many. Who sends many a period gets one step a period.
+    """
+    closed, phase, tick, verdict = at_tick
+    oldest = np.where(table["open"][r.slots], table["open_tick"][r.slots], closed + 1)
+    ahead = phase + oldest * fleet.period_ns - r.at
+    too_many = (verdict == ACCEPTED) & (tick < oldest) & (ahead > fleet.period_ns * 3 // 4)
+    return np.where(too_many, int(Verdict.SAME_PERIOD), verdict), np.maximum(tick, oldest)
+
+
 def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Bool:
     """Whether a stream has been late so long, and so regularly, that its clock must have been set back.
 
     Redelivered messages (DUP) never count, and the run must have taken at least half the time that its own
     event times claim: a gateway that sends its buffer again does so in a burst.
     """
-    refused: Bool = verdict != ACCEPTED
+    refused: Bool = (verdict != ACCEPTED) & (verdict != Verdict.SAME_PERIOD)
     before = table["late_run"][r.slots]
     if not np.count_nonzero(refused) and not np.count_nonzero(before):
         return refused

@@ -143,7 +143,7 @@ def check_online(
     """
     survey = Survey(fleets, settings.loop)
     decoder = Decoder(fleets, settings.loop)
-    link = Link(_visitor(settings.mqtt), _filters(fleets, settings.mqtt), retained=(SYS_VERSION, SYS_DROPPED))
+    link = Link(visitor_of(settings.mqtt), _filters(fleets, settings.mqtt), retained=(SYS_VERSION, SYS_DROPPED))
     until = monotonic() + seconds
     connected = published = False
     try:
@@ -170,7 +170,7 @@ def check_online(
     return survey
 
 
-def _visitor(mqtt: Mqtt) -> Mqtt:
+def visitor_of(mqtt: Mqtt) -> Mqtt:
     """Clients of its own, so that the daemon's connections, session and status are left alone.
 
     Its session ends with it. MQTT 3.1.1 cannot say that, so there its id is always the same: one session stays at

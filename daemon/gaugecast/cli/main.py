@@ -14,6 +14,7 @@ from gaugecast.cli.backtest import backtest_command
 from gaugecast.cli.backup import backup_command, restore_command
 from gaugecast.cli.check import check_command
 from gaugecast.cli.demo import demo_command
+from gaugecast.cli.discover import discover_command
 from gaugecast.cli.export import export_command
 from gaugecast.cli.help import use_our_help
 from gaugecast.cli.init import init_command
@@ -63,6 +64,7 @@ def _options(
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("init")(init_command)
+app.command("discover")(discover_command)
 app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)

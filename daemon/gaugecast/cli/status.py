@@ -189,6 +189,7 @@ def _readings(answer: Status) -> Text:
         (f"{total.received:,}", ""),
         (f"{show_rate(answer.rates.readings_per_s)}/s", "bold"),
         (f"{total.rejected:,} refused", "yellow" if total.rejected else ""),
+        *([(f"{total.not_ours:,} not ours", "")] if total.not_ours else []),
     )
 
 

@@ -74,6 +74,7 @@ class Survey:
         self._pipeline = Pipeline(limits, lambda _fleet, _version: None)
         self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet in fleets])
         self.refused: Counter[tuple[str, str]] = Counter()  # by fleet and reason
+        self.not_ours: Counter[str] = Counter()  # by fleet
         self.examples: dict[tuple[str, str], Refused] = {}
         self.broker: dict[str, str] = {}  # $SYS topics
         self.faults: list[str] = []  # what the link complained of
@@ -84,6 +85,7 @@ class Survey:
         due = [Input.timer(now_ns)] if self._pipeline.due(now_ns) else []
         self._pipeline.advance([*decoded.inputs, *due])
         self.messages_total += len(messages)
+        self.not_ours.update(decoded.not_ours)
         for taken in decoded.inputs:
             if taken.kind is Kind.READING:
                 self.fleets[taken.fleet].add(taken)
@@ -100,6 +102,7 @@ class Survey:
     def warnings(self, elapsed_s: float) -> list[str]:
         """What an operator should look at before going on; `elapsed_s` is how long was listened."""
         found = [text for seen in self.fleets.values() for text in _fleet_warnings(seen, elapsed_s)]
+        found += [text for seen in self.fleets.values() if (text := _nothing_ours(seen, self.not_ours))]
         found += _lateness(self._pipeline.totals())
         return found + _broker_warnings(self.broker, self.messages_total / max(elapsed_s, 1e-3), self.fleets)
 
@@ -108,12 +111,25 @@ def _lateness(totals: Mapping[str, Totals]) -> list[str]:
     found = []
     for fleet, t in totals.items():
         if passed_over := show_passed_over(t):
-            lost, came = t.late + t.duplicate, t.stepped + t.held + t.late + t.duplicate
+            lost = t.late + t.duplicate + t.same_period
+            came = t.stepped + t.held + lost
             found.append(
                 f"[fleet.{fleet}] {lost} of {came} readings would not be forecast: {passed_over}; of a stream, each "
                 "reading must be newer than those before it"
             )
     return found
+
+
+def _nothing_ours(seen: FleetSurvey, not_ours: Mapping[str, int]) -> str:
+    """Of a fleet that heard much, and nothing that names a feature of it: empty otherwise."""
+    count = not_ours.get(seen.fleet.name, 0)
+    if not count or seen.streams:
+        return ""
+    names = ", ".join(feature.name for feature in seen.fleet.features[:8])
+    return (
+        f"[fleet.{seen.fleet.name}] {count} messages came that name none of its features ({names}); are their names "
+        "and `path` right?"
+    )
 
 
 def _fleet_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:

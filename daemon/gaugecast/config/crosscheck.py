@@ -33,14 +33,24 @@ def check_client_ids(mqtt: Mqtt) -> None:
 
 
 def check_inputs(fleets: Sequence[Fleet]) -> None:
-    """No topic may belong to two patterns: a broker may send it once or twice, as it likes."""
+    """No reading may belong to two patterns: a broker may send it once or twice, as it likes.
+
+    Several fleets may read one filter, which is subscribed once, where `where` tells their readings apart, or what is
+    written beside a capture.
+    """
     patterns = [(fleet, Pattern.parse(text)) for fleet in fleets for text in fleet.subscribe]
     for (fleet, a), (other, b) in combinations(patterns, 2):
-        if filters_overlap(a.filter, b.filter):
-            raise ConfigError(
-                f"[fleet.{other.name}] subscribe: {b.text!r} overlaps {a.text!r} of [fleet.{fleet.name}]: a topic that "
-                "both match would be read twice; make them disjoint"
-            )
+        if not filters_overlap(a.filter, b.filter):
+            continue
+        if a.filter == b.filter and not filters_overlap(a.shape, b.shape):
+            continue
+        if a.filter == b.filter and fleet is not other and (fleet.where or other.where):
+            continue
+        raise ConfigError(
+            f"[fleet.{other.name}] subscribe: {b.text!r} overlaps {a.text!r} of [fleet.{fleet.name}]: a topic that "
+            "both match would be read twice; make them disjoint, or let both fleets subscribe the same and tell their "
+            "readings apart by `where`"
+        )
 
 
 def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:

@@ -8,6 +8,7 @@ import zoneinfo
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from gaugecast.config import decoding
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
 from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
@@ -22,7 +23,7 @@ STALE_LEAST_NS = 10 * 10**9
 _YEAR_NS = 366 * 86_400 * 10**9
 _REACH_NS = 36_525 * 86_400 * 10**9
 
-_FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/+#]{1,64}")
+_FEATURE_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 _Read = TypeVar("_Read")
 
 
@@ -50,9 +51,13 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     """
     if not is_fleet_name(name):
         raise ConfigError(f"[fleet.{name}]: expected {NAME_RULE}, got {name!r}")
-    patterns = [_read(name, "subscribe", Pattern.parse, text) for text in table.subscribe]
-    captures = _common_captures(name, patterns)
-    features = tuple(_feature(name, key, feature, table.payload) for key, feature in table.features.items())
+    topics = decoding.topics_of(name, table)
+    patterns = [_read(name, "subscribe", Pattern.parse, text) for text in topics.of_fleet]
+    alone = [_read(name, "topic", Pattern.parse, text) for text in topics.of_features]
+    captures = _common_captures(name, patterns or alone)
+    naming = tuple(capture for capture in captures if capture != FEATURE_CAPTURE)
+    _check_alone(name, naming, alone)
+    features = tuple(_feature(name, key, feature, table) for key, feature in table.features.items())
     feature_capture = FEATURE_CAPTURE if FEATURE_CAPTURE in captures else ""
     _check_features(name, features, table.payload, feature_capture)
     if table.payload == "number":
@@ -64,14 +69,14 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     stale_ns = _optional_duration(name, "stale_after", table.stale_after, max(10 * period_ns, STALE_LEAST_NS))
     return Fleet(
         name=name,
-        subscribe=tuple(table.subscribe),
+        subscribe=(*topics.of_fleet, *topics.of_features),
         stream=_stream_template(name, table, captures),
         features=features,
         period_ns=period_ns,
         payload=table.payload,
         records_path=_read(name, "records", parse_path, table.records),
         time_path=_time_path(name, table),
-        time_unit=table.time_unit,
+        time_unit=decoding.time_unit_of(table),
         timezone=_timezone(name, table.timezone),
         sequence_path=None if table.sequence is None else _read(name, "sequence", parse_path, table.sequence),
         feature_capture=feature_capture,
@@ -88,7 +93,18 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         accept_retained=table.accept_retained,
         stale_after_ns=stale_ns,
         park_after_ns=_optional_duration(name, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns)),
+        **decoding.keys_of(name, table, captures),
     )
+
+
+def _check_alone(fleet: str, naming: Sequence[str], alone: Sequence[Pattern]) -> None:
+    """The topic of a feature names streams as the fleet's other topics do."""
+    for pattern in alone:
+        if set(pattern.captures) != set(naming):
+            raise ConfigError(
+                f"[fleet.{fleet}] topic: {pattern.text!r} captures {_names(pattern.captures)}, the fleet's topics "
+                f"{_names(naming)}; all of a fleet name their streams alike"
+            )
 
 
 def _check_reach(name: str, table: FleetTable, period_ns: int) -> None:
@@ -187,12 +203,10 @@ def _stream_template(fleet: str, table: FleetTable, captures: Sequence[str]) -> 
     return text
 
 
-def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Feature:
-    place = f"[fleet.{fleet}.features.{name}]"
+def _feature(fleet: str, name: str, table: FeatureTable, within: FleetTable) -> Feature:
+    place, payload = f"[fleet.{fleet}.features.{name}]", within.payload
     if not _FEATURE_NAME.fullmatch(name):
-        raise ConfigError(
-            f"{place}: expected a name of 1 to 64 characters without `/`, `+`, `#` and control characters"
-        )
+        raise ConfigError(f"{place}: expected a name of 1 to 64 characters without control characters")
     if name == "for":
         raise ConfigError(f"{place}: expected another name, for messages have the forecast's instant under `for`")
     low, high = table.valid or (-math.inf, math.inf)
@@ -200,13 +214,16 @@ def _feature(fleet: str, name: str, table: FeatureTable, payload: str) -> Featur
         raise ConfigError(f"{place} valid: expected [min, max] with min < max, got [{low:g}, {high:g}]")
     if table.path and payload == "number":
         raise ConfigError(f'{place} path: payload = "number" has no fields; leave `path` out')
-    path: FieldPath = () if payload == "number" else (name,)
+    path: FieldPath = decoding.path_of(name, within)
     if table.path:
         try:
             path = parse_path(table.path)
         except ConfigError as exc:
             raise ConfigError(f"{place} path: {exc}") from exc
-    return Feature(name, table.unit, path, table.role, low, high, table.aggregate)
+    aggregate = decoding.AGGREGATES[table.aggregate]
+    return Feature(
+        name, table.unit, path, table.role, low, high, aggregate, **decoding.feature_keys_of(place, table, within)
+    )
 
 
 def _check_features(fleet: str, features: Sequence[Feature], payload: str, feature_capture: str) -> None:
@@ -214,14 +231,14 @@ def _check_features(fleet: str, features: Sequence[Feature], payload: str, featu
         raise ConfigError(f'[fleet.{fleet}] features: at least one needs role = "forecast", all have "input"')
     if feature_capture:
         return
-    if payload == "number" and len(features) > 1:
+    if payload == "number" and sum(not feature.topic for feature in features) > 1:
         raise ConfigError(
             f'[fleet.{fleet}] features: payload = "number" brings one feature, got {len(features)}; capture the '
             "feature's name in `subscribe`, plant/{tank}/{feature}, or keep one feature"
         )
-    by_path: dict[FieldPath, str] = {}
+    by_path: dict[tuple[str, FieldPath], str] = {}
     for feature in features:
-        other = by_path.setdefault(feature.path, feature.name)
+        other = by_path.setdefault((feature.topic, feature.path), feature.name)
         if other != feature.name:
             raise ConfigError(
                 f"[fleet.{fleet}.features.{feature.name}] path: {other!r} has the same path, so the two would be the "
@@ -240,6 +257,8 @@ def _refuse_json_keys(fleet: str, table: FleetTable) -> None:
 
 def _time_path(fleet: str, table: FleetTable) -> FieldPath | None:
     if table.time is None:
+        if table.payload in decoding.OWN_TIME:
+            return None if table.sequence is not None else decoding.OWN_TIME[table.payload]
         if "time_unit" in table.model_fields_set:
             raise ConfigError(f'[fleet.{fleet}] time_unit: set without `time`; say where the time is, time = "$.t"')
         return None

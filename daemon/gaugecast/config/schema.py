@@ -16,6 +16,8 @@ from gaugecast.config.broker import Mqtt as Mqtt
 from gaugecast.config.broker import Publish as Publish
 from gaugecast.config.broker import Tls as Tls
 from gaugecast.config.broker import plain_host
+from gaugecast.config.fleet_table import FeatureTable as FeatureTable
+from gaugecast.config.fleet_table import FleetTable as FleetTable
 from gaugecast.config.table import Table as Table
 from gaugecast.config.training import Train
 from gaugecast.config.tuning import Tune
@@ -99,103 +101,6 @@ class Learning(Table):
         default=-0.05, ge=-10, lt=1, description="skill below which the last good weights come back"
     )
     seed: int = Field(default=0, description="of all its random draws")
-
-
-class FeatureTable(Table):
-    """One measured quantity."""
-
-    path: str = Field(default="", description="where the reading has it, `$.data.p` or `$['x y']`; default: its name")
-    unit: str = Field(default="", max_length=32, description="for people: `bar`, `°C`")
-    role: Literal["forecast", "input"] = Field(
-        default="forecast", description="`forecast`, or `input`: fed to the model, not forecast (a set-point)"
-    )
-    valid: tuple[float, float] | None = Field(
-        default=None, description="[min, max]; values outside are refused", examples=["[0, 10]"]
-    )
-    aggregate: Literal["last", "mean", "min", "max", "sum"] = Field(
-        default="last", description="of several readings in one period"
-    )
-
-
-class FleetTable(Table):
-    """Streams of one kind: the same features, one period, one model."""
-
-    subscribe: list[str] = Field(
-        min_length=1,
-        description="topics; `{site}` captures a level, `+` and `#` do not, `{feature}` names the feature",
-        examples=['["plant/{site}/{tank}/telemetry"]'],
-    )
-    stream: str = Field(
-        default="",
-        description="id of a stream, of captures and payload fields: `{site}/{$.device}`; default: all captures",
-    )
-    payload: Literal["json", "number"] = Field(default="json", description="`json`, or `number`: nothing but a number")
-    records: str = Field(default="$", description="where the JSON has its reading or its array of readings")
-    time: str | None = Field(
-        default=None, description="path of the event time; absent = time of arrival", examples=['"$.t"']
-    )
-    time_unit: Literal["s", "ms", "us", "ns", "iso8601"] = Field(
-        default="s", description="of numbers since 1970-01-01 UTC: s, ms, us, ns; or iso8601 text"
-    )
-    timezone: str = Field(
-        default="UTC",
-        description="of ISO 8601 times without offset, e.g. Europe/Berlin; a repeated hour is its first pass",
-    )
-    sequence: str | None = Field(
-        default=None, description="path of a running number, if there is no time", examples=['"$.seq"']
-    )
-    period: str | float = Field(
-        description="distance of two readings: `500ms`, `1s`, `5m`, `1h`, `1d`, or seconds", examples=['"1s"']
-    )
-    bridge: int = Field(
-        default=5, ge=0, le=10_000, description="periods of silence that are bridged; a longer gap resets the state"
-    )
-    grace: str | float | None = Field(
-        default=None, description="wait for absent features, a duration; default: half a period", examples=['"500ms"']
-    )
-    horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
-    horizons: list[str | float] = Field(
-        default=[],
-        max_length=64,
-        description="instead: how far ahead, durations that are multiples of the period; the next step is always told",
-        examples=['["1s", "1m", "15m", "1h"]'],
-    )
-    intervals: list[float] = Field(
-        default=[0.8, 0.95],
-        max_length=4,
-        description="with `horizons`: levels of the intervals, from 0.5 to 0.999; `[]` = none",
-    )
-    rows: Literal["per_feature", "joint"] | None = Field(
-        default=None,
-        description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",
-        examples=['"joint"'],
-    )
-    output: str = Field(
-        default="gaugecast/{fleet}/{stream}", min_length=1, description="topic of the forecasts; `{stream}` may be deep"
-    )
-    output_qos: Literal[0, 1] = Field(default=1, description="0, or 1: at least once")
-    input_qos: Literal[0, 1] = Field(default=1, description="0, or 1: nothing is lost while we are away")
-    retain: bool = Field(default=False, description="whether the broker keeps each stream's last forecast")
-    accept_retained: bool = Field(default=False, description="whether retained readings count; they may be old")
-    stale_after: str | float | None = Field(
-        default=None,
-        description="silence until `stale`, a duration; default: 10 periods, at least 10s",
-        examples=['"10s"'],
-    )
-    park_after: str | float | None = Field(
-        default=None, description="silence until a stream leaves memory, a duration; default: 7d", examples=['"7d"']
-    )
-    features: dict[str, FeatureTable] = Field(min_length=1, description="what is measured, each a table of its own")
-
-    @field_validator("input_qos", "output_qos", mode="before")
-    @classmethod
-    def _refuse_qos_2(cls, qos: object) -> object:
-        if qos == 2:
-            raise ValueError(
-                "0 or 1 (at QoS 2 the client would keep half-finished handshakes in memory only and lose them in a "
-                "crash; QoS 1 with our own removal of duplicates gives what QoS 2 promises)"
-            )
-        return qos
 
 
 class Settings(Table):

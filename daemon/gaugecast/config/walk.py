@@ -20,7 +20,7 @@ def table_of(field: FieldInfo) -> type[BaseModel] | None:
             return kind
         if get_origin(kind) is dict:
             inner = get_args(kind)[1]
-            return inner if issubclass(inner, BaseModel) else None
+            return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
     return None
 
 

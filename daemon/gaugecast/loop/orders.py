@@ -36,10 +36,12 @@ class TopicFilters(NamedTuple):
     @classmethod
     def of(cls, fleets: Sequence[Fleet], *, watch_drops: bool) -> TopicFilters:
         """What the fleets read and, where it is wanted, the broker's own count of drops."""
-        ours = [(Pattern.parse(text).filter, f.input_qos) for f in fleets for text in f.subscribe]
+        ours: dict[str, int] = {}  # several fleets may read one filter
+        for name, qos in ((Pattern.parse(text).filter, f.input_qos) for f in fleets for text in f.subscribe):
+            ours[name] = max(qos, ours.get(name, 0))
         drops = [(SYS_DROPPED, 0)] if watch_drops else []
         kept = [Pattern.parse(text).filter for f in fleets if f.accept_retained for text in f.subscribe]
-        return cls((*ours, *drops), tuple(kept))
+        return cls((*ours.items(), *drops), tuple(dict.fromkeys(kept)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class DataLoop:
     Attributes:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
         broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
-        received: Readings (or whole rejected messages) decoded in this process, by fleet; `""` where none is known.
+        received, not_ours: Readings (or whole rejected messages) decoded in this process, by fleet; `""` = none known.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class DataLoop:
     ) -> None:
         self.publisher = Publisher(link.sender, ledger)
         self.degraded: set[str] = set()
-        self.received: Counter[str] = Counter()
+        self.received, self.not_ours = Counter[str](), Counter[str]()
         self.broker_dropped_total: int | None = None
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
@@ -153,6 +153,8 @@ class DataLoop:
         self._backlog.drop(len(messages))
         facts.messages = len(messages)
         self.received.update(decoded.inputs.fleet)
+        for counted in (self.received, self.not_ours):
+            counted.update(decoded.not_ours)
         unparked = self._unpark(decoded.inputs)
         inputs.extend([order.stamped(now_ns) for order in unparked])
         inputs.extend(decoded.inputs)

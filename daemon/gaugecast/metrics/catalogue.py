@@ -81,7 +81,7 @@ def _received(status: Status) -> Iterator[Sample]:
 def _outcomes(status: Status) -> Iterator[Sample]:
     for name, fleet in _with_nobody(status):
         counts = fleet.counts
-        for outcome in ("stepped", "late", "duplicate", "rejected"):
+        for outcome in ("stepped", "late", "duplicate", "rejected", "not_ours", "same_period"):
             yield (name, outcome), float(getattr(counts, outcome))
 
 

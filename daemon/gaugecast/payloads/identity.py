@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.records import Message
 from gaugecast.topics import FieldPath, Template, output_topic, stream_fault
 
+_PERCENT = re.compile(r"%(?=2[B35])")
 MOST_KNOWN = 131_072  # ids from payload fields that are remembered, some 30 MB
 _STRIDE, _ALL = 0x9E3779B97F4A7C15, (1 << 64) - 1
 LAST_SEQUENCE = 2**63 - 1  # of sequence numbers, and the first is as far below zero: what the ledger's integers hold
@@ -25,12 +27,18 @@ class Route(NamedTuple):
         stream: Id of the stream; empty where payload fields are part of it.
         captures: Captured levels, for ids that need the payload, too.
         fault: Why every message on this topic is refused, or `None`.
+        ours: Whether the topic names a feature of the fleet, and is not to be ignored.
+        quick: Whether the quick readers may be asked.
+        others: What the topic says to further fleets that subscribe it.
     """
 
     reader: int
     stream: str
     captures: Mapping[str, str]
     fault: DecodeError | None = None
+    ours: bool = True
+    quick: bool = False
+    others: tuple[Route, ...] = ()
 
 
 def stream_id(
@@ -42,7 +50,7 @@ def stream_id(
         DecodeError: `bad_stream` for an empty part, more than 256 bytes, or a forecasts' topic that no broker
             takes.
     """
-    texts = [str(field) for field in fields]
+    texts = [_escaped(str(field)) for field in fields]
     if not all(texts) or not all(captures[name] for name in template.captures):
         raise DecodeError("bad_stream", f"{template.text}: each part needs at least one character")
     stream = template.render(captures, texts)
@@ -50,6 +58,13 @@ def stream_id(
     if fault:
         raise DecodeError("bad_stream", fault)
     return stream
+
+
+def _escaped(text: str) -> str:
+    """A field's text without `+` and `#`, which no topic may have, so that no two texts become the same."""
+    if "+" not in text and "#" not in text and "%2" not in text:
+        return text
+    return _PERCENT.sub("%25", text).replace("+", "%2B").replace("#", "%23")
 
 
 class StreamIds:

@@ -22,15 +22,22 @@ FAR_FUTURE_NS = 300 * 10**9
 
 _LONGEST = 40  # digits and point of a plain number; that of any instant has fewer
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_NS = 86_400 * 10**9
+_YEAR_NS = 31_556_952 * 10**9
+_WITH_TIME = 11  # characters; a day alone has at most ten
+_LONGEST = 40  # characters of a number that is read in a column; Python makes no int of more than 4300 digits
 _FRACTION = re.compile(r"[.,](\d+)")
 _WIDEST = Decimal(10) ** 20  # bounds the digits before a float with a huge exponent becomes an int
 
 
 def clock_of(fleet: Fleet) -> Clock:
-    """What turns the fleet's raw event times into nanoseconds."""
+    """What turns the fleet's raw event times into nanoseconds, none of them before the fleet's floor."""
+    zone = ZoneInfo(fleet.timezone)
+    if fleet.time_format:
+        return _text_clock(fleet, zone)
     if fleet.time_unit == "iso8601":
-        return _iso_clock(ZoneInfo(fleet.timezone))
-    return _number_clock(SCALE_NS[fleet.time_unit])
+        return _iso_clock(fleet, zone)
+    return _number_clock(fleet, SCALE_NS[fleet.time_unit])
 
 
 def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
@@ -46,7 +53,7 @@ def column_ns(texts: Sequence[Raw], scale_ns: int) -> list[int] | None:
         joined = b",".join(texts)
     except TypeError:  # one is absent
         return None
-    if joined.translate(None, b"0123456789.,"):
+    if joined.translate(None, b"0123456789.,") or max(map(len, joined.split(b","))) > _LONGEST:
         return None
     numbers = joined.split(b",")
     if max(map(len, numbers)) > _LONGEST:  # Python refuses to read thousands of digits
@@ -65,19 +72,24 @@ def latest_ns(fleet: Fleet, received_at_ns: int) -> int:
     return received_at_ns + max(FAR_FUTURE_NS, 10 * fleet.period_ns)
 
 
-def _number_clock(scale_ns: int) -> Clock:
+def _number_clock(fleet: Fleet, scale_ns: int) -> Clock:
+    offset_ns, floor_ns = fleet.time_offset_ns, fleet.time_floor_ns
+
     def read(stamp: int | Decimal) -> int:
         """Integers exactly; decimals exactly to the nanosecond, then rounded half to even."""
         if type(stamp) is int:
             at_ns = stamp * scale_ns
         else:
             at_ns = round(stamp * scale_ns) if -_WIDEST < stamp < _WIDEST else LAST_NS + 1
-        return _within(at_ns, stamp)
+        return _within(at_ns + offset_ns, floor_ns, stamp)
 
     return read
 
 
-def _iso_clock(zone: ZoneInfo) -> Clock:
+def _iso_clock(fleet: Fleet, zone: ZoneInfo) -> Clock:
+    offset_ns, floor_ns = fleet.time_offset_ns, fleet.time_floor_ns
+    shortest = 0 if fleet.period_ns >= _DAY_NS else _WITH_TIME
+
     def read(text: str) -> int:
         """ISO 8601; a text without offset is local time in the fleet's zone.
 
@@ -85,19 +97,35 @@ def _iso_clock(zone: ZoneInfo) -> Clock:
         not been changed (`fold=0`, PEP 495). That keeps the key of a redelivered payload the same; a sensor
         that must tell the two passes apart has to send an offset.
         """
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
-        since = moment - _EPOCH
-        at_ns = ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+        if len(text) < shortest:
+            raise ValueError(f"expected a day with a time of day, got {text!r}")
+        at_ns = _since_epoch(datetime.fromisoformat(text), zone)
         if len(text) > 26:  # longer than to the microsecond without offset
             at_ns += _below_microseconds(text)
-        return _within(at_ns, repr(text))
+        return _within(at_ns + offset_ns, floor_ns, repr(text))
 
     return read
 
 
-def _within(at_ns: int, stamp: object) -> int:
+def _text_clock(fleet: Fleet, zone: ZoneInfo) -> Clock:
+    offset_ns, floor_ns, form = fleet.time_offset_ns, fleet.time_floor_ns, fleet.time_format
+
+    def read(stamp: Any) -> int:
+        """A text as `strptime` reads it by the fleet's format; local time in the fleet's zone without `%z`."""
+        at_ns = _since_epoch(datetime.strptime(str(stamp).strip(), form), zone)
+        return _within(at_ns + offset_ns, floor_ns, repr(stamp))
+
+    return read
+
+
+def _since_epoch(moment: datetime, zone: ZoneInfo) -> int:
+    since = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment) - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def _within(at_ns: int, floor_ns: int, stamp: object) -> int:
+    if at_ns < floor_ns:
+        raise ValueError(f"expected a time after {_EPOCH.year + floor_ns // _YEAR_NS}, got {stamp}")
     if not FIRST_NS <= at_ns <= LAST_NS:
         raise ValueError(f"expected a time between the years 1830 and 2110, got {stamp}")
     return at_ns

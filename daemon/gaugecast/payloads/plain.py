@@ -48,7 +48,7 @@ class PlainReader:
     """
 
     __slots__ = (
-        "_before", "_bounds", "_clock", "_count", "_fleet", "_ids", "_list", "_list_begins", "_max_bytes",
+        "_before", "_bounds", "_clock", "_count", "_first_ns", "_fleet", "_ids", "_list", "_list_begins", "_max_bytes",
         "_max_readings", "_names", "_one", "_scale_ns", "_stamped",
     )  # fmt: skip
 
@@ -63,7 +63,9 @@ class PlainReader:
         """
         features = fleet.features if position is None else fleet.features[position : position + 1]
         self._fleet, self._names, self._ids = fleet, names, len(names.paths)
-        self._max_bytes, self._max_readings = max_payload_bytes, max_readings
+        # Untimed readings of an array get their times from the careful reader.
+        self._max_bytes, self._max_readings = max_payload_bytes, 1 if fleet.on_arrival else max_readings
+        self._first_ns = max(FIRST_NS, fleet.time_floor_ns)
         self._before, self._count = position or 0, len(features)
         self._bounds = tuple(
             (place, feature.valid_min, feature.valid_max)
@@ -104,6 +106,8 @@ class PlainReader:
         streams = self._named(owners, columns[len(columns) - self._count - self._ids : -self._count])
         keys = self._keys(columns[0], received_at_ns)
         odd = {owners[i][0] for i in self._odd_rows(values, streams, keys)}
+        if self._clock is not None and owners is not found:
+            odd |= _not_rising(found, keys)
         if odd:
             kept = [one for one in found if one[0] not in odd]
             others = [one for one in found if one[0] in odd]
@@ -150,7 +154,7 @@ class PlainReader:
     def _instants(self, stamps: Sequence[Any], latest: int) -> Sequence[int | None]:
         """Event times, as the fleet's clock reads them; plain numbers all at once."""
         at_ns = column_ns(stamps, self._scale_ns) if self._scale_ns else None
-        if at_ns is not None and min(at_ns) >= FIRST_NS and max(at_ns) <= latest:
+        if at_ns is not None and min(at_ns) >= self._first_ns and max(at_ns) <= latest:
             return at_ns
         return [self._instant(stamp, latest) for stamp in stamps]
 
@@ -190,3 +194,14 @@ class PlainReader:
             else:
                 made += [0] * len(readings)
         return made
+
+
+def _not_rising(found: Sequence[Found], keys: Sequence[int | None]) -> set[int]:
+    """Messages whose readings are not in order of event time: the careful reader sorts them."""
+    odd, at = set(), 0
+    for place, _, _, readings in found:
+        own = [key for key in keys[at : at + len(readings)] if key is not None]
+        at += len(readings)
+        if own != sorted(own):
+            odd.add(place)
+    return odd

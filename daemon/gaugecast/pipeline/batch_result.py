@@ -38,6 +38,7 @@ class Totals:
     unparked: int = 0
     broken_states: int = 0
     late_ns: int = 0
+    same_period: int = 0
 
     def add(self, other: Totals) -> None:
         """Count what another counted, too."""

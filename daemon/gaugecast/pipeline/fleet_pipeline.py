@@ -180,8 +180,10 @@ class FleetPipeline:
             result.verdicts[index] = verdict
         is_late = judged.verdict == Verdict.LATE
         late = int(is_late.sum())
+        same_period = int((judged.verdict[rows] == Verdict.SAME_PERIOD).sum())
         self.totals.late += late
-        self.totals.duplicate += int(rows.sum()) - late
+        self.totals.same_period += same_period
+        self.totals.duplicate += int(rows.sum()) - late - same_period
         if late:  # summed as Python's integers: a thousand readings a year late do not fit into 64 bits
             self.totals.late_ns += sum(gates.lateness(self.table, self.fleet, r)[is_late].tolist())
 

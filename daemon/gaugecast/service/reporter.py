@@ -264,7 +264,8 @@ class Reporter:
         for name in dict.fromkeys([*shown, *totals, *received, *rejects]):
             now, before = totals.get(name, Totals()), self._totals_at_start.get(name, Totals())
             if name in shown or now != before or name in received or name in rejects:
-                made[name] = _counts_of(now, before, received.get(name, 0), rejects.get(name, {}))
+                counts = _counts_of(now, before, received.get(name, 0), rejects.get(name, {}))
+                made[name] = msgspec.structs.replace(counts, not_ours=self._core.loop.not_ours[name])
         return made
 
     def _rates_of(self, fleets: dict[str, FleetStatus], now_s: float) -> Rates:

@@ -16,50 +16,67 @@ _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A subscription whose single-level wildcards may have names: `plant/{site}/{tank}/telemetry`.
+    """A subscription whose levels, or parts of them, may have names: `plant/{site}/tank_{tank}/telemetry`.
 
     Attributes:
         text: As configured.
         filter: What is sent in SUBSCRIBE, `plant/+/+/telemetry`.
-        captures: Names in the order of their levels.
+        shape: The same with what is written beside captures, `plant/+/tank_+/telemetry`.
+        captures: Names in the order of their places.
     """
 
     text: str
     filter: str
+    shape: str
     captures: tuple[str, ...]
-    _names: tuple[str, ...]  # one a level; "" where the level is not captured
+    _levels: tuple[re.Pattern[str] | None, ...]  # one a level; None where nothing is captured
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Read a pattern; captures and wildcards are whole levels, `#` is the last one.
+        """Read a pattern; wildcards are whole levels, `#` is the last one; a level may have text beside a capture.
 
         Raises:
             ConfigError: The pattern, or the filter that it makes, is not allowed.
         """
-        names: list[str] = []
-        levels: list[str] = []
-        for level in text.split("/"):
-            name = _CAPTURE.fullmatch(level)
-            if name is None and ("{" in level or "}" in level):
-                raise ConfigError(
-                    f"topic pattern {text!r}: a capture is a whole level, `{{name}}` of letters, digits and `_`; "
-                    f"got the level {level!r}"
-                )
-            names.append(name[1] if name else "")
-            levels.append("+" if name else level)
-        captures = tuple(name for name in names if name)
-        if len(set(captures)) != len(captures):
-            raise ConfigError(f"topic pattern {text!r}: each capture may occur once, got {', '.join(captures)}")
-        mqtt_filter = "/".join(levels)
+        parts = [_parse_level(text, level) for level in text.split("/")]
+        captures = tuple(name for part in parts if part for name in part.groupindex)
+        found = _CAPTURE.findall(text)
+        if len(set(found)) != len(found):
+            raise ConfigError(f"topic pattern {text!r}: each capture may occur once, got {', '.join(found)}")
+        levels = text.split("/")
+        mqtt_filter = "/".join("+" if part else level for part, level in zip(parts, levels, strict=True))
         check_filter(mqtt_filter)
-        return cls(text, mqtt_filter, captures, tuple(names))
+        return cls(text, mqtt_filter, _CAPTURE.sub("+", text), captures, tuple(parts))
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Captured levels of `topic`, or `None` where the pattern does not match it."""
+        """Captured parts of `topic`, or `None` where the pattern does not match it."""
         if not filter_matches(self.filter, topic):
             return None
-        levels = topic.split("/")
-        return {name: level for name, level in zip(self._names, levels, strict=False) if name}
+        captured: dict[str, str] = {}
+        for pattern, level in zip(self._levels, topic.split("/"), strict=False):
+            if pattern is not None:
+                found = pattern.fullmatch(level)
+                if found is None:
+                    return None
+                captured.update(found.groupdict())
+        return captured
+
+
+def _parse_level(text: str, level: str) -> re.Pattern[str] | None:
+    """What matches a level with captures; of two captures in it the first takes as little as it can."""
+    if "{" not in level and "}" not in level:
+        return None
+    literals, names = _CAPTURE.split(level)[::2], _CAPTURE.findall(level)
+    apart = all(literals[1:-1])
+    if not names or not apart or any(set(literal) & set("{}+#") for literal in literals):
+        raise ConfigError(
+            f"topic pattern {text!r}: a capture is a level or a part of one, `{{name}}` of letters, digits and `_`, "
+            f"with text between two of them; got the level {level!r}"
+        )
+    if len(set(names)) != len(names):
+        raise ConfigError(f"topic pattern {text!r}: each capture may occur once, got {', '.join(names)}")
+    groups = "".join(f"(?P<{name}>.*?){re.escape(rest)}" for name, rest in zip(names, literals[1:], strict=True))
+    return re.compile(re.escape(literals[0]) + groups, re.DOTALL)
 
 
 def check_filter(text: str) -> None:
