@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gaugecast.loop.protocol import RoundFacts
+from gaugecast.loop.micro_batch import RoundFacts
 from gaugecast.metrics import STAGES, Metrics, StreamColumns
 from gaugecast.metrics.catalogue import CATALOGUE
 from gaugecast.metrics.histograms import Histogram

@@ -135,7 +135,7 @@ def test_a_file_needs_no_configuration(history: Path, tmp_path: Path) -> None:
         (["{file}", "--warm-up"], "train rows expected"),
         (["{file}", "--train-rows", "400"], "rows after 400 expected to score"),
         (["{file}", "--units", "many"], "numbers such as 64 or 64,32 expected, got 'many'"),
-        (["absent.csv"], r"absent\.csv: a readable CSV file expected"),
+        (["absent.csv"], r"absent\.csv: expected a readable file"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_its_mend(history: Path, words: list[str], complaint: str) -> None:

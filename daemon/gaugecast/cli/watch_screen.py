@@ -36,7 +36,7 @@ MARKS = {
     "fallback": ("f", "yellow"),
     "": ("●", "green"),
 }
-_FRAME_LINES = 10  # a head of one line, rates, column titles, foot and the blank lines between
+_FRAME_LINES = 4  # rates, column titles and two blank lines; head and foot take what they need
 _WHOLE_WIDTH = 80  # with less, unit, forecast and trend are left out
 
 Key = tuple[str, str, str]
@@ -130,8 +130,9 @@ def rows_within(
     """The rows that have room on such a screen; arguments as of `render_streams`."""
     if height is None:
         return answer.rows
-    frame = _FRAME_LINES + len(_head(answer, gone).wrap(Console(width=width), width)) - 1 + bool(keys)
-    return _fitting(answer.rows, max(1, height - frame))
+    screen = Console(width=width)
+    around = sum(len(text.wrap(screen, width)) for text in (_head(answer, gone), _foot(answer, (), keys)))
+    return _fitting(answer.rows, max(1, height - _FRAME_LINES - around))
 
 
 def whole_streams(answer: StreamsAnswer, rows: Sequence[StreamRow]) -> int:

@@ -22,12 +22,13 @@ from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
 from gaugecast.loop.clock import ArrivalClock, Past, elapsed_ns
 from gaugecast.loop.engines import EngineLoader
+from gaugecast.loop.micro_batch import RoundFacts
 from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.loop.models import LossyLoader, shipped_model
 from gaugecast.loop.orders import Configuration, Orders, TopicFilters
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import CoreLedger, Decodes, LoopLink, Models, Notes, Writer
-from gaugecast.loop.protocol import DataLoop, RoundFacts
+from gaugecast.loop.protocol import DataLoop
 from gaugecast.loop.publisher import Publisher
 from gaugecast.loop.recovery import Recovered, machine_of, recover
 from gaugecast.model import Model

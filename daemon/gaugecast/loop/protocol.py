@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gaugecast import events
@@ -23,11 +22,12 @@ from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.lag import LagBound
+from gaugecast.loop.micro_batch import MicroBatch, RoundFacts
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
 from gaugecast.pipeline import Outcome, Pipeline
-from gaugecast.records import Commit, Input, Kind, Message, Order, Refused
+from gaugecast.records import Commit, Input, Kind, Message, Order
 from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
@@ -40,29 +40,6 @@ _RETRY_S = 0.05
 _SETTLE_S = 1.0
 #: Or as soon as there are so many: after a kill they would all be sent again.
 _SETTLE_COUNT = 500
-
-
-@dataclass(slots=True)
-class MicroBatch:
-    """A micro-batch on its way through the protocol; everything that its commit writes."""
-
-    messages: Sequence[Message]
-    inputs: Inputs
-    refused: list[Refused]
-    unparked: list[tuple[str, str]]
-    arrived_s: float
-    outcome: Outcome | None = None
-
-
-@dataclass(slots=True)
-class RoundFacts:
-    """What one round did, for the metrics and the checkpoints: what was stepped, counts, and seconds by stage."""
-
-    messages: int = 0
-    inputs: Inputs = field(default_factory=Inputs)
-    stage_s: dict[str, float] = field(default_factory=dict)
-    commit_s: float | None = None
-    latencies_s: list[float] = field(default_factory=list)
 
 
 class DataLoop:

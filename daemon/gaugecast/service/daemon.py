@@ -224,11 +224,8 @@ class Daemon:
         self._metrics.note_progress()
 
     def _tell_progress(self, share: float) -> None:
-        self.status = Status(
-            version=__version__,
-            recovered=min(share, 0.999),
-            fleets={name: FleetStatus() for name in self.settings.fleet},
-        )
+        fleets = {name: FleetStatus() for name in self.settings.fleet}
+        self.status = Status(version=__version__, recovered=min(share, 0.999), fleets=fleets)
         self._metrics.set_status(self.status)
         self._notifier.extend_timeout(_EXTEND_S)
 
