@@ -66,15 +66,15 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
     yield "Spelling", pressure, 'units = "bar"', f"[{pressure}] units", "did you mean 'unit'?"
     yield "Spelling", "fleets.pumps", 'period = "1s"', "fleets", "did you mean 'fleet'?"
     yield "Spelling", "storage", "keep_gigabytes = 4", "[storage] keep_gigabytes", "did you mean"
-    yield "Spelling", "learning", 'mode = "on"', "[learning] mode", "'child', 'unit' or 'off'"
+    yield "Spelling", "learning", 'mode = "on"', "[learning] mode", "'auto', 'child', 'unit' or 'off'"
     yield "Spelling", pressure, 'role = "output"', f"[{pressure}] role", "'forecast' or 'input'"
-    yield "Spelling", tanks, 'payload = "xml"', f"[{tanks}] payload", "'json' or 'number'"
+    yield "Spelling", tanks, 'payload = "xml"', f"[{tanks}] payload", "'msgpack' or 'sparkplug'"
     # -- types
     yield "Types", "mqtt", 'port = "many"', "[mqtt] port", "expected a whole number"
     yield "Types", "mqtt", "host = 7", "[mqtt] host", "expected a text in quotes"
     yield "Types", "mqtt", "port = 1883.5", "[mqtt] port", "expected a whole number"
     yield "Types", tanks, 'subscribe = "plant/{site}/{tank}"', f"[{tanks}] subscribe", "expected a list in brackets"
-    yield "Types", tanks, "subscribe = []", f"[{tanks}] subscribe", "expected at least one entry"
+    yield "Types", tanks, "subscribe = []", f"[{tanks}] subscribe", "expected at least one topic"
     yield "Types", tanks, 'retain = "sometimes"', f"[{tanks}] retain", "expected true or false"
     yield "Types", pressure, "valid = 10", f"[{pressure}] valid", "a list in brackets such as [0, 10]"
     yield "Types", "learning", "units = 64", "[learning] units", "expected a list in brackets"
@@ -102,7 +102,7 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
     yield "Paths into payloads", tanks, 'records = "data[*]"', f"[{tanks}] records", "expected"
     # -- topics
     yield "Topics", tanks, 'subscribe = ["plant/#/x"]', f"[{tanks}] subscribe", "#"
-    yield "Topics", tanks, 'subscribe = ["plant/tank{n}"]', f"[{tanks}] subscribe", "level"
+    yield "Topics", tanks, 'subscribe = ["plant/tank{site}{tank}"]', f"[{tanks}] subscribe", "level"
     yield "Topics", tanks, 'subscribe = ["plant/+"]', f"[{tanks}] stream", "capture a level in `subscribe`"
     yield "Topics", tanks, 'stream = "{pump}"', f"[{tanks}] stream", "the topics capture {site}, {tank}"
     yield "Topics", tanks, 'subscribe = ["a/{tank}", "b/{site}"]', f"[{tanks}] subscribe", "capture the same names"
@@ -161,7 +161,7 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
         f"[{tanks}.features.p] path",
         "each its own",
     )
-    yield "Fleets and features", "fleet.pumps", 'period = "1s"', "[fleet.pumps] subscribe", "missing"
+    yield "Fleets and features", "fleet.pumps", 'period = "1s"', "[fleet.pumps] features", "missing"
 
 
 MISTAKES = [Mistake(*row) for row in _rows()]

@@ -114,7 +114,7 @@ def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serv
         client.wait_heard(1)
         relay.cut()
         client.wait_heard(2)
-        turn_until(link, lambda: len(client.heard) == 3)
+        turn_until(link, lambda: len(client.heard) == 3 and link.connected)
         link.close()
         heard = client.wait_heard(4)
     assert [h.payload for h in heard] == [
@@ -135,7 +135,7 @@ def test_the_status_is_said_where_it_was_before_too(serve: Serve, reach: Reach) 
         link = reach(broker, [("in/#", 1)], via=relay.port)
         client.wait_heard(1)
         relay.cut()
-        turn_until(link, lambda: len(client.heard) == 3)
+        turn_until(link, lambda: len(client.heard) == 3 and link.connected)
         link.close()
         heard = client.wait_heard(4)
     assert [h.payload for h in heard] == [b'{"status": "online"}', b'{"status": "offline"}'] * 2
@@ -168,10 +168,13 @@ def test_a_broker_that_stands_still_is_given_up(serve: Serve, reach: Reach) -> N
     link = reach(broker, [], connect=False, keepalive_s=1)
     turn_until(link, lambda: link.connected)
     broker.pause()
-    wait_until(lambda: link.poll(1, 0.01) or not link.connected, what="the silence noticed")
+    wait_until(
+        lambda: link.poll(1, 0.01) or not (link.subscriber.connected or link.sender.connected),
+        what="the silence noticed on both connections",
+    )
     broker.resume()
     turn_until(link, lambda: link.connected)
-    assert link.subscriber.epoch == 2
+    assert (link.subscriber.epoch, link.sender.epoch) == (2, 2)
 
 
 @pytest.mark.parametrize("callback", ["_on_connect", "_take_suback"])

@@ -27,7 +27,8 @@ from train.series import fleet_of
 OTHER: dict[str, Any] = {
     "units": [5, 4], "activation": "relu", "recurrent_activation": "hard_sigmoid", "layer_norm": True, "head": "none",
     "learn_initial": True, "dropout": 0.1, "recurrent_dropout": 0.2, "l2": 0.001, "rows": "joint",
-    "scaling": "minmax", "clock": True, "target": "last", "horizon": 3, "decoder": "repeat", "decoder_units": [6],
+    "cell": "gru", "scaling": "minmax", "clock": True, "target": "last", "horizon": 3, "decoder": "repeat",
+    "decoder_units": [6],
     "stateful": True, "look_back": 12, "stride": 12, "shuffle": False, "segment": 30, "batch_size": 4, "epochs": 7,
     "loss": "pinball", "quantile": 0.9, "huber_delta": 2.0, "optimizer": "rmsprop", "learning_rate": 0.01,
     "weight_decay": 0.01, "clip_norm": 5.0, "clip_value": 0.5, "schedule": "plateau", "rate_factor": 0.3,

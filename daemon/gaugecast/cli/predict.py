@@ -50,7 +50,7 @@ def predict_command(
 
     Examples:
 
-        gaugecast predict new.csv --model runs/tanks-20260101-120000 -o forecasts.csv
+        gaugecast predict new.csv --model runs/tanks-2026 -o forecasts.csv
         gaugecast predict new.csv -c gaugecast.toml
     """
     from gaugecast.learn.backtest.lockstep import Lockstep

@@ -276,6 +276,7 @@ STATED = (
     _gauge("fingerprint_info", "1, to carry the fingerprint within which forecasts are bit-equal", "fingerprint"),
     _gauge("stream_series_omitted", "Streams left without series of their own by the cap"),
     _gauge("scrape_seconds", "Seconds that printing the previous scrape took"),
+    _gauge("clock_seconds", "The daemon's own clock, Unix time"),
 )  # fmt: skip
 
 #: Printed by `series` from `facts.StreamColumns`, under the cap `http.stream_series`.
