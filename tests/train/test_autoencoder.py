@@ -160,9 +160,9 @@ def test_backtest_scores_and_draws(files: list[Path], fitted: Path, tmp_path: Pa
     assert [row["set"] for row in rows] == ["one", "other", "again", "all", "all"]
     assert [row["rows"] for row in rows] == [200, 200, 200, 600, 600]
     assert rows[3]["hit"] + rows[3]["missed"] == 60
-    assert sorted(p.name for p in plots.iterdir()) == ["errors.png", "report.html"]
+    assert sorted(p.name for p in plots.iterdir()) == ["errors.png", "loss.png", "reconstruction.png", "report.html"]
     page = (plots / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 3
     assert "http" not in page
 
 
