@@ -155,7 +155,7 @@ def test_no_content_breaks_the_frame(stream: str, feature: str, value: float | N
     for row in rows:
         trails.update([row])
     text = screen(render_streams(answer(rows[-1]), trails, width=width), width)
-    assert len(text.splitlines()) == 13
+    assert len(text.splitlines()) == 11
     assert "\x1b" not in text
 
 
@@ -175,7 +175,7 @@ def test_the_table_fits_the_height() -> None:
     rows = [tank(number=n) for n in range(1000)]
     text = screen(render_streams(answer(*rows, total=1000), Trails(), height=24))
     assert len(text.splitlines()) <= 24
-    assert "12 of 1,000 streams" in text
+    assert "14 of 1,000 streams" in text
 
 
 LONG = "subscription 'plant/load/+/telemetry': expected QoS 1, got Not authorized (135)"
@@ -269,6 +269,6 @@ def test_a_stream_that_is_cut_stands_on_the_next_page() -> None:
     """A page counts only streams of which all features are shown; a screen too low for one shows it all the same."""
     rows = [tank(number=n, feature=feature) for n in range(9) for feature in ("pressure", "temperature")]
     asked = answer(*rows, total=9)
-    shown = rows_within(asked, width=80, height=19)
+    shown = rows_within(asked, width=80, height=17)
     assert (len(shown), whole_streams(asked, shown)) == (7, 3)
     assert len(rows_within(asked, width=80, height=1)) == 1

@@ -277,11 +277,11 @@ def test_a_new_sample_of_one_fleet_teaches_no_other_anything_twice(tmp_path: Pat
     site.checkpoint = len(site.inputs) - 4
     follow_all(follower)
     ships = follower.learners["ships"].feeder
-    count = ships.learner._tracks["x"].count
+    count = ships.trainer._tracks["x"].count
     follower.resample()
     site.run(1, "x", "ships")
     follow_all(follower)
-    assert ships.learner._tracks["x"].count == count + 1
+    assert ships.trainer._tracks["x"].count == count + 1
     assert follower.seq == site.ledger.last_seq
 
 

@@ -241,12 +241,11 @@ def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     """What marks, colours and figures mean, on lines of at most 60 columns."""
     shown = len({(row.fleet, row.stream) for row in rows})
     text = Text("● sure  w warming  b bridged  p partial  f fallback  ○ stale", style="dim")
-    text.append("\nresidual = observed − expected, red if unusually large")
-    text.append("\nblue: what came · teal: what is expected next")
-    text.append("\nskill 0 %: no better than the last value again,")
-    text.append(f"\nhalf-life {answer.status.skill_half_life:,.0f} steps · ")
+    text.append("\nblue: observed · teal: next · red: residual unusually large")
+    text.append("\nskill 0 %: no better than the last value again, half-life")
+    text.append(f"\n{answer.status.skill_half_life:,.0f} steps · ")
     text.append(show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams")
-    text.append(f"\nlearning {answer.status.learning}")
+    text.append(f" · learning {answer.status.learning}")
     for name, fleet, _ in answer.status.at_work():
         if fleet.lesson:
             text.append(f"\n  {show_name(name)}: {fleet.lesson}")
