@@ -305,7 +305,7 @@ MUTANTS: dict[str, Mutant] = {
     "no_dedupe": Mutant("readings that came before are taken again", _no_dedupe, chaos=True),
     "no_delivery_ring": Mutant("redelivered payloads without time or number are taken again", _no_delivery_ring),
     "publish_without_ledger": Mutant("forecasts are sent and not kept", _publish_without_ledger, chaos=True),
-    "no_epoch": Mutant("acks go to whatever connection there is", _no_epoch, chaos=True),
+    "no_epoch": Mutant("acks go to whatever connection there is", _no_epoch, chaos=True, simulated=False),
     "nan_unguarded": Mutant("absurd values reach the states", _nan_unguarded),
     "cursor_ahead": Mutant("the confirmed position is that of what was handed over", _cursor_ahead, chaos=True),
     "cursor_stays": Mutant("a reconnect does not send unconfirmed forecasts again", _cursor_stays),

@@ -93,14 +93,14 @@ def test_a_checkpoint_that_counted_less_is_restored() -> None:
     header, slices = state.begin_snapshot(pipeline)
     slices += list(state.take_slices(pipeline, 1 << 30))
     names = [f.name for f in fields(Totals)]
-    assert names[-1] == "late_ns"
+    known = names.index("late_ns")
     told = header["fleets"]["tanks"]["totals"]  # type: ignore[index]
-    told.pop()
+    del told[known:]
     restored = pipeline_of()
     state.restore(restored, header, slices)
     counted = restored.parts["tanks"].totals
     assert (counted.stepped, counted.late, counted.late_ns) == (3, 1, 0)
-    told += [0, 1]
+    told += [0] * (len(names) - known) + [1]
     with pytest.raises(state.StorageError, match="totals"):
         state.restore(pipeline_of(), header, slices)
 

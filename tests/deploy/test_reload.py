@@ -140,7 +140,7 @@ def test_a_retired_fleet_is_let_go_at_the_broker(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("bad", "named"),
     [
-        ("not toml at all [", "not TOML"),
+        ("not toml at all [", "expected '=' after a key"),
         ('[mqtt]\nhots = "x"\n' + fleet("tanks"), "hots"),
         (fleet("tanks") + fleet("pumps").replace('["pumps/{tank}"]', '["tanks/{tank}"]'), "overlaps"),
         (fleet("tanks", period="1 fortnight"), "fortnight"),

@@ -136,7 +136,7 @@ def check_messages(lines: Iterable[tuple[str, bytes]], *, copies: bool = False) 
     for topic, body in lines:
         message = msgspec.json.decode(body)
         _VALIDATOR.validate(message)
-        assert list(message) == keys, "expected the keys in the schema's order"
+        assert list(message) == [key for key in keys if key in message], "expected the keys in the schema's order"
         assert topic == f"gaugecast/{message['fleet']}/{message['stream']}"
         name = (message["stream"], message["step"])
         if name in first:

@@ -8,7 +8,7 @@ from typing import Protocol
 from simulation.broker import Broker
 from simulation.fleets import LIMITS
 from simulation.life import Life
-from simulation.points import Violation
+from simulation.points import Points, Violation
 from simulation.sensors import Sensors
 
 #: Turns within which something must have happened.
@@ -21,6 +21,7 @@ class World(Protocol):
     broker: Broker
     sensors: Sensors
     life: Life
+    points: Points
 
     def turn(self) -> None:
         """One round of the daemon, or its death and the next one's start."""
@@ -64,6 +65,24 @@ def no_subscriber(world: World) -> None:
     else:
         raise Violation("I3: nothing is published while the connection that subscribes is away")
     world.broker.lets_subscribe = True
+
+
+def held_over_a_cut(world: World) -> None:
+    """A batch waits for room on the disk while its session goes and another comes: its acks are for nobody."""
+    for _ in range(6):
+        world.turn()
+    world.points.full = 10 * _PATIENCE
+    _crowd(world)
+    for _ in range(_PATIENCE):
+        world.turn()
+        if world.life.core.loop.holding:
+            break
+    world.broker.lose_session()
+    for _ in range(10):
+        world.turn()
+        world.sensors.speak()
+    world.points.full = 0
+    _turn_until_read(world, "although there is room again")
 
 
 TROUBLES: tuple[Callable[[World], None], ...] = (overload, no_publisher, no_confirmations, no_subscriber)
