@@ -19,7 +19,7 @@ TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:ope
 
 ARGS ?=
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3
 KILLS ?= 200
 BENCH ?=
 SET ?=

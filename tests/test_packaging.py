@@ -92,6 +92,7 @@ def test_the_list_for_gateways_is_ours_without_tensorflow() -> None:
     assert edge == sorted(one for one in PROJECT["dependencies"] if not one.startswith("tensorflow"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_a_gateway_without_tensorflow_forecasts_with_a_trained_model(wheel: Path, tmp_path: Path) -> None:
     """A clean environment with that list and the wheel alone: no TensorFlow, and forecasts with the model's version."""

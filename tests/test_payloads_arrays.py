@@ -109,7 +109,7 @@ def payloads(draw: st.DrawFn) -> bytes:
     return body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 19)) == 0 else body
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     payload=payloads(), name=st.sampled_from(sorted(FLEETS)), topic=st.sampled_from(TOPICS),
     qos=st.sampled_from([0, 1]), retain=st.just(False) | st.booleans(), dup=st.booleans(),

@@ -22,7 +22,7 @@ from support.pipelines import (
 )
 
 NAN = float("nan")
-STEPPED, HELD, LATE, DUPLICATE, REJECTED, NONE = (int(v) for v in Verdict)
+STEPPED, HELD, LATE, DUPLICATE, REJECTED, NONE, *_ = (int(v) for v in Verdict)
 JOINED = fleet_of("pq", feature_capture="feature", grace_ns=2 * SECOND)
 
 

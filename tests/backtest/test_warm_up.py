@@ -24,6 +24,7 @@ def test_stretches_hold_out_the_last_rows_of_the_stream_not_of_each():
     np.testing.assert_array_less(0, last.learned)
 
 
+@pytest.mark.long
 def test_weights_that_stay_frozen_are_trained_with_caution(monkeypatch):
     """What `backtest` trains depends on whether it goes on learning; the same split and seed otherwise."""
     fleet, values = fleet_of(1, period_s=3600), 5.0 * np.sin(np.arange(160) / 2.0)[:, None]

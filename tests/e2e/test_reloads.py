@@ -137,6 +137,7 @@ APART = """
 [fleet.tanks]
 subscribe = ["tanks/{tank}/{feature}"]
 payload = "number"
+untimed = "step"
 period = "1s"
 grace = "60s"
 stale_after = "1d"

@@ -84,6 +84,7 @@ def test_what_is_held_out_is_not_learned(model):
     assert trained.errors[0] == trained.errors[1] == trained.errors[2]
 
 
+@pytest.mark.long
 def test_windows_hold_out_what_the_stream_holds_out(model):
     """No window of held-out steps moves a weight; one that lies before them does."""
     trace = echo_of(model, 96, learned=0.0)

@@ -12,6 +12,9 @@ from simulation.place import empty_place
 from simulation.points import Violation
 from simulation.story import Story, run
 
+#: What mutants run is no measure of what is tested.
+pytestmark = pytest.mark.no_cover
+
 #: Seeds tried with each mutant, those that have shown it first.
 _SHOWN = {
     "clock_follows_all": 6,

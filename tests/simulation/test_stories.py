@@ -14,10 +14,17 @@ from simulation.sweep import run_with_crashes_at
 
 STORIES = 140
 IN_ONE_TEST = 20
+EVERY_DAY = 40
 SWEEP_SEEDS = (1, 6)
 
 
-@pytest.mark.parametrize("first", range(0, STORIES, IN_ONE_TEST))
+@pytest.mark.parametrize(
+    "first",
+    [
+        first if first < EVERY_DAY else pytest.param(first, marks=pytest.mark.long)
+        for first in range(0, STORIES, IN_ONE_TEST)
+    ],
+)
 def test_no_story_breaks_an_invariant(first: int) -> None:
     """Cuts, crashes, lost sessions, a full disk, a clock that is set: nothing is lost, doubled, or different."""
     seen: Counter[str] = Counter()
@@ -30,8 +37,9 @@ def test_no_story_breaks_an_invariant(first: int) -> None:
     assert seen["forecasts"] > 20 * IN_ONE_TEST
 
 
-@pytest.mark.parametrize("seed", SWEEP_SEEDS)
+@pytest.mark.parametrize("seed", [SWEEP_SEEDS[0], *(pytest.param(s, marks=pytest.mark.long) for s in SWEEP_SEEDS[1:])])
 @pytest.mark.parametrize("point", ALL_POINTS)
+@pytest.mark.no_cover  # the stories have run the same lines
 def test_a_process_may_die_at_any_point(point: str, seed: int) -> None:
     """Dying before or after each step of the loop, a commit, a checkpoint or a prune leaves no trace in results."""
     with empty_place() as place:

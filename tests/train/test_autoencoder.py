@@ -118,6 +118,7 @@ def test_errors_hang_on_the_window_that_ends_at_the_row() -> None:
     assert np.isnan(detector_of().errors(values[:5])).all()
 
 
+@pytest.mark.long
 def test_numpy_rebuilds_what_keras_rebuilds(fitted: Path) -> None:
     """Encoder and decoder, saved apart, make the whole; and what is saved without code computes the same."""
     import keras

@@ -163,6 +163,7 @@ def test_the_command_says_that_it_kept_them_and_exits_as_a_shell_expects(
     assert load_model(tmp_path / "out").manifest.version == trained.model.manifest.version
 
 
+@pytest.mark.long
 @pytest.mark.keras
 def test_a_run_is_gone_on_with_its_optimiser_and_all(wave_file: Path, tmp_path: Path) -> None:
     """Two epochs and two more are four, to the bit, at a constant rate; another shape is refused."""

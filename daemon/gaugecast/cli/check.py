@@ -98,7 +98,7 @@ def _check_files(path: Path, mqtt: Mqtt) -> list[str]:
             raise ConfigError(
                 f"{path}: {key}: expected a file, {str(file)!r} does not exist; write it, or name another"
             )
-        elif file.is_dir():
+        elif os.path.isdir(file):
             raise ConfigError(f"{path}: {key}: expected a file, {str(file)!r} is a directory")
         elif not os.access(file, os.R_OK):
             notes.append(f"{key}: {file} cannot be read by this user; the daemon's must")
