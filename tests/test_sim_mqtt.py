@@ -94,7 +94,7 @@ def test_load_hits_its_count_exactly(broker: Mosquitto, qos: int, rate: float | 
     assert (report.sent, report.acked) == (20_000, 20_000)
     assert len({(message.topic, message.payload) for message in sink.messages}) == 20_000
     if rate is not None:
-        assert report.rate == pytest.approx(rate, rel=0.1)
+        assert report.rate <= 1.1 * rate  # a machine that is busy may be slower, none is faster
 
 
 def test_packet_ids_wrap_without_harm(broker: Mosquitto) -> None:
