@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaugecast_dashboards.fleet import FLEET, FLEETS, INSTANCE, INSTANCES, NO_YES
-from gaugecast_dashboards.parts import BAD, GOOD, UNSURE, Page, Panel, Query, Row
+from gaugecast_dashboards.parts import BAD, GOOD, UNSURE, Page, Panel, Query, Row, stat
 
 
 def quantiles(metric: str) -> tuple[Query, ...]:
@@ -22,96 +22,78 @@ def total(metric: str, name: str) -> Query:
 LIFE = Row(
     "Life",
     (
-        Panel(
+        stat(
             "Version",
             "What runs, by daemon.",
             (Query(f"gaugecast_build_info{{{INSTANCE}}}", "{{version}}"),),
-            kind="stat",
             width=4,
-            height=4,
             instant=True,
             show_name=True,
             unit="none",
         ),
-        Panel(
+        stat(
             "Up since",
             "Age of the process.",
             (Query(f"time() - process_start_time_seconds{{{INSTANCE}}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="dtdurations",
             instant=True,
         ),
-        Panel(
+        stat(
             "Connected",
             "With the broker.",
             (Query(f"min(gaugecast_mqtt_connected{{{INSTANCE}}})"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
             steps=((None, BAD), (1, GOOD)),
             names=NO_YES,
         ),
-        Panel(
+        stat(
             "Last round",
             "Seconds since the loop finished one, idle ones included.",
             (Query(f"max(gaugecast_last_round_age_seconds{{{INSTANCE}}})"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="s",
             steps=((None, GOOD), (5, UNSURE), (45, BAD)),
         ),
-        Panel(
+        stat(
             "Recovered",
             "Share of the replay at start that is done.",
             (Query(f"min(gaugecast_recovered_ratio{{{INSTANCE}}})"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="percentunit",
             steps=((None, UNSURE), (1, GOOD)),
         ),
-        Panel(
+        stat(
             "Does",
             "What it does: of `holding`, `deaf` and `mute` no forecast comes.",
             (Query(f"gaugecast_doing{{{INSTANCE}}} == 1", "{{verb}}"),),
-            kind="stat",
             width=4,
-            height=4,
             instant=True,
             show_name=True,
             unit="none",
         ),
-        Panel(
+        stat(
             "Restarts, 24 h",
             "How often the process began anew.",
             (Query(f"sum(changes(process_start_time_seconds{{{INSTANCE}}}[24h]))"),),
-            kind="stat",
             width=8,
-            height=4,
             unit="none",
             steps=((None, GOOD), (2, UNSURE), (10, BAD)),
         ),
-        Panel(
+        stat(
             "Newest backup",
             "Age of the newest that was found whole; empty where there has never been one.",
             (Query(f"max(gaugecast_backup_age_seconds{{{INSTANCE}}})"),),
-            kind="stat",
             width=8,
-            height=4,
             unit="dtdurations",
             steps=((None, GOOD), (2 * 86_400, UNSURE), (7 * 86_400, BAD)),
         ),
-        Panel(
+        stat(
             "Clock",
             "By how much our clock is ahead of Prometheus'.",
             (Query(f"gaugecast_clock_seconds{{{INSTANCE}}} - timestamp(gaugecast_clock_seconds{{{INSTANCE}}})"),),
-            kind="stat",
             width=8,
-            height=4,
             unit="s",
             steps=((None, BAD), (-30, GOOD), (30, BAD)),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gaugecast_dashboards.parts import BAD, GOOD, OBSERVED, UNSURE, Page, Panel, Query, Row, Style, Variable
+from gaugecast_dashboards.parts import BAD, GOOD, OBSERVED, UNSURE, Page, Panel, Query, Row, Style, Variable, stat
 
 INSTANCE = 'job="gaugecast", instance=~"$instance"'
 FLEET = f'{INSTANCE}, fleet=~"$fleet"'
@@ -17,26 +17,22 @@ SKILL_STEPS = ((None, BAD), (0.0, UNSURE), (0.2, GOOD))
 GLANCE = Row(
     "At a glance",
     (
-        Panel(
+        stat(
             "Forecasting",
             "Whether the state is recovered, the loop turns and the broker is connected.",
             (Query(f"min(gaugecast_ready{{{INSTANCE}}})"),),
-            kind="stat",
             width=3,
-            height=4,
             unit="none",
             steps=((None, BAD), (1, GOOD)),
             names=NO_YES,
         ),
-        Panel(
+        stat(
             "Streams",
             "Streams in memory, silent ones included.",
             (Query(f'sum(gaugecast_streams{{{FLEET}, state="active"}})'),),
-            kind="stat",
             width=3,
-            height=4,
         ),
-        Panel(
+        stat(
             "Silent",
             "Share of the streams that have said nothing for `stale_after`.",
             (
@@ -45,22 +41,18 @@ GLANCE = Row(
                     f' / sum(gaugecast_streams{{{FLEET}, state="active"}})'
                 ),
             ),
-            kind="stat",
             width=3,
-            height=4,
             unit="percentunit",
             steps=((None, GOOD), (0.02, UNSURE), (0.1, BAD)),
         ),
-        Panel(
+        stat(
             "Readings",
             "Readings taken a second, whatever became of them.",
             (Query(f"sum(rate(gaugecast_readings_received_total{{{FLEET}}}[$__rate_interval]))"),),
-            kind="stat",
             width=3,
-            height=4,
             unit="cps",
         ),
-        Panel(
+        stat(
             "Refused",
             "Share of the readings that were refused.",
             (
@@ -69,13 +61,11 @@ GLANCE = Row(
                     f" / sum(rate(gaugecast_readings_received_total{{{FLEET}}}[$__rate_interval]))"
                 ),
             ),
-            kind="stat",
             width=3,
-            height=4,
             unit="percentunit",
             steps=((None, GOOD), (0.01, UNSURE), (0.05, BAD)),
         ),
-        Panel(
+        stat(
             "To forecast, 99 %",
             "Arrival of a reading to publish of its forecast: 99 of 100 are faster.",
             (
@@ -84,30 +74,24 @@ GLANCE = Row(
                     f"(rate(gaugecast_end_to_end_seconds_bucket{{{INSTANCE}}}[$__rate_interval])))"
                 ),
             ),
-            kind="stat",
             width=3,
-            height=4,
             unit="s",
             steps=((None, GOOD), (0.5, UNSURE), (2.5, BAD)),
         ),
-        Panel(
+        stat(
             "Skill, worst feature",
             "1 is perfect, 0 no better than repeating the last value, below 0 worse.",
             (Query(f"min(gaugecast_skill{{{FLEET}}})"),),
-            kind="stat",
             width=3,
-            height=4,
             unit="none",
             decimals=2,
             steps=SKILL_STEPS,
         ),
-        Panel(
+        stat(
             "Degraded",
             "How many reasons there are why it works with less than it should; the Daemon page names them.",
             (Query(f"sum(gaugecast_degraded{{{INSTANCE}}})"),),
-            kind="stat",
             width=3,
-            height=4,
             steps=((None, GOOD), (1, BAD)),
         ),
     ),

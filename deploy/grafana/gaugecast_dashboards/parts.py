@@ -6,6 +6,7 @@ given here, so that a page reads as what it shows.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -74,6 +75,10 @@ class Panel:
     names: tuple[tuple[str, str], ...] = ()
     instant: bool = False
     show_name: bool = False
+
+
+#: A panel that shows one figure, low enough for a row of its kind.
+stat = functools.partial(Panel, kind="stat", height=4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from gaugecast_dashboards.parts import (
     Row,
     Style,
     Variable,
+    stat,
 )
 
 STREAM = 'job="gaugecast", instance=~"$instance", fleet="$fleet", stream="$stream"'
@@ -60,63 +61,51 @@ def overlay(
 NOW = Row(
     "$stream · $feature",
     (
-        Panel(
+        stat(
             "Observed",
             "The last value.",
             (Query(f"gaugecast_stream_observed{{{FEATURE}}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
         ),
-        Panel(
+        stat(
             "Expected next",
             "The forecast for the next tick.",
             (Query(f"gaugecast_stream_forecast{{{FEATURE}}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
         ),
-        Panel(
+        stat(
             "Unit",
             "As the configuration has it.",
             (Query('gaugecast_feature_unit{fleet="$fleet", feature="$feature"}', "{{unit}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
             instant=True,
             show_name=True,
         ),
-        Panel(
+        stat(
             "Skill",
             "Of this stream: 1 is perfect, 0 no better than repeating the last value.",
             (Query(f"gaugecast_stream_skill{{{FEATURE}}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
             decimals=2,
             steps=SKILL_STEPS,
         ),
-        Panel(
+        stat(
             "Last heard",
             "Age of the last observed value, by the sensor's own clock.",
             (Query(f"time() - gaugecast_stream_observed_timestamp_seconds{{{STREAM}}}"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="s",
             steps=((None, GOOD), (60, UNSURE), (600, BAD)),
         ),
-        Panel(
+        stat(
             "Trust",
             "Whether any quality flag is set on the last forecast.",
             (Query(f"max(gaugecast_stream_quality{{{STREAM}}}) or on () vector(0)"),),
-            kind="stat",
             width=4,
-            height=4,
             unit="none",
             steps=((None, GOOD), (1, UNSURE)),
             names=(("0", "sound"), ("1", "with care")),
