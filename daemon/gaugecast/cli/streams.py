@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -181,10 +182,10 @@ def reset_stream(
     typer.echo(f"{stream} begins anew")
 
 
-def _fleet_of(socket: object, stream: str, fleet: str | None) -> str:
+def _fleet_of(socket: Path, stream: str, fleet: str | None) -> str:
     if fleet is not None:
         return fleet
-    answer = ask_streams(socket, StreamsQuery(match=_literally(stream), limit=1000))  # type: ignore[arg-type]
+    answer = ask_streams(socket, StreamsQuery(match=_literally(stream), limit=1000))
     if not answer.rows and len(fleets := [name for name, _, _ in answer.status.at_work()]) == 1:
         return fleets[0]  # it may be parked
     return _rows_of(answer.rows, stream)[0].fleet

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from gaugecast_dashboards import daemon, fleet, stream
-from gaugecast_dashboards.parts import Page, render_page
+from gaugecast_dashboards.parts import Page
+from gaugecast_dashboards.rendering import render_page
 
 PAGES: tuple[Page, ...] = (fleet.PAGE, stream.PAGE, daemon.PAGE)
 FOLDER = Path(__file__).resolve().parents[1] / "dashboards"
