@@ -30,10 +30,6 @@ class Holding:
         spec = (Column("value", "<f8", features, np.nan), Column("heard", "<i8", features), Column("lag", "<i8"))
         self.columns = Columns(spec, capacity)
 
-    def use(self, fleet: Fleet) -> None:
-        """Go on by another `hold` or `grace` of the same features."""
-        self._fleet = fleet
-
     def note(self, r: Round, anew: Bool) -> None:
         """Readings that were taken, or that came too late for their own tick but say what is so from now on.
 

@@ -33,7 +33,7 @@ class Rates:
     """
 
     def __init__(self, fleet: Fleet, capacity: int) -> None:
-        self.use(fleet)
+        self._counters = Counters.of(fleet)
         counters = (len(self._counters.places),)
         spec = (
             Column("total", "<f8", counters, np.nan),
@@ -41,10 +41,6 @@ class Rates:
             Column("zero_at", "<i8", counters, NEVER),
         )
         self.columns = Columns(spec, capacity)
-
-    def use(self, fleet: Fleet) -> None:
-        """Go on under another configuration of the same features."""
-        self._counters = Counters.of(fleet)
 
     def take(self, slots: Int64, at: Int64, values: Float64) -> tuple[Float64, Float64]:
         """Steps' values (N, F) with rates in place of the counters' totals, and those totals (N, C), NaN = absent."""

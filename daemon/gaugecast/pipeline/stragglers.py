@@ -17,7 +17,7 @@ from gaugecast.streams.columns import Column, Columns
 from gaugecast.streams.table import StreamTable
 
 #: So many readings of a stream wait at most.
-MOST = 512
+MOST = 256
 
 
 def places_for(fleet: Fleet) -> int:
