@@ -310,9 +310,7 @@ def _hearing_not_in_ledger(patch: Patch) -> None:
 
     def heard(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
         advance(self, batch, facts)
-        batch.inputs = Inputs.of(
-            [one._replace(key=0) if one.kind == Kind.TIMER else one for one in batch.inputs]
-        )
+        batch.inputs = Inputs.of([one._replace(key=0) if one.kind == Kind.TIMER else one for one in batch.inputs])
 
     patch(protocol.DataLoop, "_advance", heard)
 

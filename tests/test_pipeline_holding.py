@@ -116,9 +116,9 @@ def test_what_comes_too_late_for_its_tick_holds_from_then_on() -> None:
     pipeline = pipeline_of(held_fleet())
     outcomes = feed(pipeline, [reading(0, 20.0), timer(2.6), reading(1.4, 25.0, received_s=2.7)])
     assert verdicts_of(outcomes)[-1] == LATE
-    assert told(messages_of(feed(pipeline, [timer(3.7)])))[-1][1:] == (25.0, True)
-    feed(pipeline, [reading(0.5, 7.0, received_s=3.8)])
     assert told(messages_of(feed(pipeline, [timer(4.9)])))[-1][1:] == (25.0, True)
+    feed(pipeline, [reading(0.5, 7.0, received_s=5)])
+    assert told(messages_of(feed(pipeline, [timer(5.9)])))[-1][1:] == (25.0, True)
 
 
 def test_a_burst_in_one_tick_leaves_its_last_value() -> None:
@@ -138,7 +138,7 @@ def test_a_feature_that_says_nothing_is_held_beside_one_that_speaks() -> None:
     assert message["observed"] == {"p": 21.0, "q": 5.0}
     assert "unchanged" in message["quality"]
     assert "partial" not in message["quality"]
-    late = messages_of(feed(pipeline, [reading(4, 22.0, NAN), timer(9.7)]))
+    late = messages_of(feed(pipeline, [reading(4, 22.0, NAN), timer(9.7), timer(9.8)]))
     assert [m["observed"]["q"] for m in late] == [5.0, 5.0, 5.0, 5.0, None, None, None, None]
 
 

@@ -112,8 +112,8 @@ def test_what_waits_is_not_taken_twice() -> None:
     """A copy of what waits, and of what was taken."""
     pipeline = begun(patient())
     inputs = [reading(12, 1.0), reading(14, 2.0), reading(14, 2.0, dup=True), reading(13, 3.0), reading(13, 3.0)]
-    assert verdicts_of(feed(pipeline, inputs)) == [STEPPED, HELD, DUPLICATE, STEPPED, DUPLICATE]
-    assert books(pipeline, 17).duplicate == 2
+    assert verdicts_of(feed(pipeline, inputs)) == [STEPPED, HELD, DUPLICATE, STEPPED, LATE]
+    assert books(pipeline, 17).duplicate == 1
 
 
 def test_so_many_wait_and_no_more() -> None:

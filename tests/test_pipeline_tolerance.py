@@ -143,7 +143,7 @@ def test_another_batch_begins_without_state() -> None:
     fleet = tolerant(begins_path=("batch",))
     pipeline = pipeline_of(fleet, models=[model_for(fleet)])
     made = messages_of(feed(pipeline, batches(["a"] * 6 + [""] + ["a", "b", "b", "b", "b"], fleet)))
-    assert ["warming" in m["quality"] for m in made] == [True, True, *[False] * 6, True, True, False, False][: len(made)]
+    assert ["warming" in m["quality"] for m in made] == [True, *[False] * 7, True, *[False] * 3]
     assert pipeline.totals()["tanks"].resets == 1
 
 

@@ -113,7 +113,7 @@ class Fleet:
         time_offset_ns: Added to every event time.
         time_floor_ns: Event times before are those of no clock that was ever set.
         on_arrival: Whether a reading without event time takes the tick of its arrival; else each is a tick of its own.
-        hold_ns: For so long silence means that a value is what it was; 0 = it means that nothing is known.
+        hold_ns: For so long silence means that a value is what it was; 0 = nothing is known then.
         lateness_ns: For so long a reading behind a gap waits for those that belong into it; 0 = it does not wait.
         tolerant: Whether readings are taken as sensors really send them: a tick that is taken gives way to the next, a
             stamp far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that
@@ -183,7 +183,7 @@ class Fleet:
 
     @property
     def on_clock(self) -> bool:
-        """Whether ticks stay on the clock: of windows, and of who reports on change, a phase of its own means nothing."""
+        """Whether ticks stay on the clock: windows, and who reports on change, have no phase of their own."""
         return self.aggregated or self.hold_ns > 0
 
     @property

@@ -108,8 +108,8 @@ class Input(NamedTuple):
         delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence
             and came at QoS 1; else 0.
         dup: The message carried the DUP flag.
-        reason: Why a reject was refused, from `REJECT_REASONS`. Of a reading the sequence that it names, where its fleet
-            has `begins`; else empty.
+        reason: Why a reject was refused, from `REJECT_REASONS`; of a reading the sequence that it names, where its
+            fleet has `begins`; else empty.
         event: What an event row says; `None` in all other rows. The ledger writes it as JSON, and nobody else.
     """
 
@@ -141,7 +141,7 @@ class Input(NamedTuple):
 
     @classmethod
     def timer(cls, received_at_ns: int, *, listening: bool = True) -> Input:
-        """It is now so late; `listening`: and what the sensors had to say until now has been heard."""
+        """It is now so late; `listening`: what the sensors had to say until now has been heard."""
         return cls(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", int(listening), 0, False)
 
     @property

@@ -176,8 +176,8 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
         """Which features never came, in words; empty where all did."""
         if not self.never_came:
             return ""
-        one = len(self.never_came) == 1
-        return f"{', '.join(self.never_came)} never came: {'is its' if one else 'are their'} `path` right? The others go on"
+        whose = "is its" if len(self.never_came) == 1 else "are their"
+        return f"{', '.join(self.never_came)} never came: {whose} `path` right? The others go on"
 
     @property
     def lesson(self) -> str:

@@ -13,6 +13,7 @@ from field.stage import FIELD, need
 
 FOLDERS = sorted({case.folder for case in CASES} | {"51-time-formats"})
 
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder}{'-mended' if case.changes else ''}")
 def test_what_a_device_sends_is_read_or_named(case: Case) -> None:
     """Steps, rejects, and what is not ours, as they should be; a complaint names the key that mends it."""

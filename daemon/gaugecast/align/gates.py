@@ -164,7 +164,7 @@ def _by_tick(
     if np.count_nonzero(late):
         taken = late & (tick == closed) & ~is_open
         if not fleet.aggregated:
-            gives_way = taken & (phase + oldest * fleet.period_ns - r.at <= fleet.period_ns * _GIVES_WAY // 100)
+            gives_way = taken & (phase + oldest * fleet.period_ns - r.at < fleet.period_ns * _GIVES_WAY // 100)
             late, tick = late & ~gives_way, np.where(gives_way, oldest, tick)
             verdict = np.where(late & taken, int(Verdict.SAME_PERIOD), verdict)
         verdict = np.where(late & (verdict == ACCEPTED), int(Verdict.LATE), verdict)
@@ -243,4 +243,6 @@ def _run_wanted(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> I
         return REANCHOR_AFTER
     newest, ahead = table["key"][r.slots].max(axis=1), verdict == Verdict.REJECTED
     behind = (newest > r.received) & (r.at <= r.received)  # what it is late against was itself ahead of now
-    return np.where(ahead | (behind & (newest - r.received > 2 * fleet.period_ns)), REANCHOR_AHEAD_AFTER, REANCHOR_AFTER)
+    return np.where(
+        ahead | (behind & (newest - r.received > 2 * fleet.period_ns)), REANCHOR_AHEAD_AFTER, REANCHOR_AFTER
+    )

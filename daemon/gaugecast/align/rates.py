@@ -32,7 +32,7 @@ class Counted(NamedTuple):
         return cls(np.full(shape, np.nan), np.zeros(shape, np.int64), np.full(shape, NEVER, np.int64))
 
 
-def rates_of(totals: Float64, at_ns: Int64, before: Counted, per_ns: int) -> tuple[Float64, Counted]:
+def rates_of(totals: Float64, at_ns: Int64, before: Counted, per_ns: Int64) -> tuple[Float64, Counted]:
     """Rates a `per_ns`, and what is to be remembered; shapes of `totals`.
 
     A rate is NaN where none can be told: at the first total, where the total has fallen, and at the first zero. If the

@@ -168,8 +168,8 @@ def _on_change(place: str, fleet: Fleet, habit: Habit) -> list[str]:
         return []
     apart = f"{show_distance(habit.shortest_ns)} to {show_distance(habit.longest_ns)} between readings"
     return [
-        f"{place} irregular: {apart}; if the sensor reports on change, set hold = \"{duration_text(habit.hold_ns)}\", and "
-        "silence means the same value"
+        f'{place} irregular: {apart}; if the sensor reports on change, set hold = "{duration_text(habit.hold_ns)}": '
+        "then silence means the same value"
     ]
 
 

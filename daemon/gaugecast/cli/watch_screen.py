@@ -241,7 +241,10 @@ def _trend(observed: Sequence[float | None], forecast: float | None, width: int)
 def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     """What marks, colours and figures mean, on lines of at most 60 columns."""
     shown = len({(row.fleet, row.stream) for row in rows})
-    text = Text("● sure  w warming  b bridged  p partial  f fallback  ○ stale\n= unchanged, since its fleet says how long that holds", style="dim")
+    text = Text(
+        "● sure  w warming  b bridged  p partial  f fallback  ○ stale\n= unchanged: nothing new, see `hold`",
+        style="dim",
+    )
     text.append("\nblue: observed · teal: next · red: residual unusually large")
     text.append("\nskill 0 %: no better than the last value again, half-life")
     text.append(f"\n{answer.status.skill_half_life:,.0f} steps · ")

@@ -109,7 +109,9 @@ def feature_keys_of(place: str, table: FeatureTable, within: FleetTable) -> dict
 
 def _check_counter(place: str, table: FeatureTable) -> None:
     if table.kind == "counter" and table.aggregate not in ("first", "last"):
-        raise ConfigError(f'{place} aggregate: of a counter the "first" or the "last" of a period, got "{table.aggregate}"')
+        raise ConfigError(
+            f'{place} aggregate: of a counter the "first" or the "last" of a period, got "{table.aggregate}"'
+        )
     if table.kind != "counter" and "per" in table.model_fields_set:
         raise ConfigError(f'{place} per: is of the rate of a counter; set kind = "counter", or leave it out')
 

@@ -26,10 +26,10 @@ class FeatureTable(Table):
     )
     kind: Literal["number", "boolean", "counter"] = Field(
         default="number",
-        description="`number`; `boolean`: true, on, open and the like are 1, as for any `input`; `counter`: its rate is "
-        "forecast",
+        description="`number`; `boolean`: true, on, open and the like are 1, as for any `input`; `counter`: its "
+        "rate is forecast",
     )
-    per: str | float = Field(default="1s", description="what a counter's rate is of, a duration; `1h` makes kW of kWh")
+    per: str | float = Field(default="1s", description="of a counter's rate: `1h` makes kW of kWh")
     scale: float = Field(default=1.0, description="what came is multiplied by this")
     offset: float = Field(default=0.0, description="and then this is added; `valid` is asked of the result")
     missing: list[float | str] = Field(
@@ -91,7 +91,7 @@ class FleetTable(Table):
     )
     timezone: str = Field(
         default="UTC",
-        description="of ISO 8601 times without offset, e.g. Europe/Berlin; of a repeated hour the pass nearer to arrival",
+        description="of ISO 8601 times without offset, e.g. Europe/Berlin; of a repeated hour the pass nearer to now",
     )
     time_format: str = Field(
         default="", description="`strptime` format of times in text, in place of `time_unit`", examples=['"%d.%m.%Y"']
@@ -118,15 +118,23 @@ class FleetTable(Table):
         default=5, ge=0, le=10_000, description="periods of silence that are bridged; a longer gap resets the state"
     )
     grace: str | float | None = Field(
-        default=None, description="wait for absent features, a duration; default: half a period, with `hold` a tenth", examples=['"500ms"']
+        default=None,
+        description="wait for absent features, a duration; default: half a period, with `hold` a tenth",
+        examples=['"500ms"'],
     )
     lateness: str | float | None = Field(
         default=None,
         description="a reading behind a gap waits so long for those that belong into it, a duration",
         examples=['"10m"'],
     )
+    strict: bool = Field(
+        default=False,
+        description="take times as the first version did: jitter is late, a stamp ahead is believed, all are waited for",
+    )
     begins: str | None = Field(
-        default=None, description="path of what names a sequence, such as a batch; another one resets the state", examples=['"$.batch"']
+        default=None,
+        description="path of what names a sequence, such as a batch; another one resets the state",
+        examples=['"$.batch"'],
     )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
     horizons: list[str | float] = Field(

@@ -22,13 +22,13 @@ def keys_of(fleet: str, table: FleetTable, period_ns: int) -> dict[str, Any]:
     Raises:
         ConfigError: A key makes no sense, or makes none beside the others.
     """
-    hold_ns, lateness_ns = _hold(fleet, table, period_ns), _lateness(fleet, table, period_ns)
+    hold_ns, lateness_ns = _hold(fleet, table, period_ns), _lateness(fleet, table)
     stale_ns = _or(fleet, "stale_after", table.stale_after, max(10 * period_ns, STALE_LEAST_NS, hold_ns))
     return {
         "grace_ns": _or(fleet, "grace", table.grace, period_ns // (10 if hold_ns else 2)),
         "hold_ns": hold_ns,
         "lateness_ns": lateness_ns,
-        "tolerant": True,
+        "tolerant": not table.strict,
         "begins_path": _begins(fleet, table),
         "stale_after_ns": stale_ns,
         "park_after_ns": _or(fleet, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns, lateness_ns)),
@@ -82,7 +82,7 @@ def _hold(fleet: str, table: FleetTable, period_ns: int) -> int:
     return hold_ns
 
 
-def _lateness(fleet: str, table: FleetTable, period_ns: int) -> int:
+def _lateness(fleet: str, table: FleetTable) -> int:
     lateness_ns = _or(fleet, "lateness", table.lateness, 0)
     if not lateness_ns:
         return 0

@@ -124,10 +124,10 @@ class Expert:
             x: Their values as fed (N, F): a feature that never came, NaN, keeps a tolerant fleet from nothing.
         """
         warm = self.columns["warm"][slots] >= self.model.manifest.warmup_steps
-        finite = np.isfinite(self.columns["next"][slots])
-        told: Bool = finite
+        finite: Bool = np.isfinite(self.columns["next"][slots])
+        told = finite
         if self.fleet.tolerant:
-            told = (finite | np.isnan(x[:, self.layout.forecast])) & finite.any(axis=1)[:, None]
+            told = (finite | np.isnan(x[:, self.layout.forecast])) & finite.any(axis=1, keepdims=True)
         return np.asarray(warm & told.all(axis=1))
 
     @property

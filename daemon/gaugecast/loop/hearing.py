@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gaugecast.loop.ports import LoopSubscriber
 
-#: After a connect, or after the last poll that brought as much as was asked for, the rest of a backlog is there by then.
+#: So long after a connect, or a poll that brought as much as was asked for, the rest of a backlog is there.
 SETTLED_S = 2.0
 
 

@@ -199,9 +199,7 @@ class Connection:
         events, self._session.events = self._session.events, []
         for event in events:
             if isinstance(event, Ended):
-                raise ConnectionEnded(
-                    event.reason, taken_over=event.taken_over, blamed=event.blamed, code=event.code
-                )
+                raise ConnectionEnded(event.reason, taken_over=event.taken_over, blamed=event.blamed, code=event.code)
             if isinstance(event, Accepted):
                 self.accepted, self.since = event, self._clock()
                 if self._role.publishes:

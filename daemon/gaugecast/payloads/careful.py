@@ -117,7 +117,13 @@ class CarefulReader:
             return NOT_OURS
         refused = tuple(_refused(message, fleet.name, stream, received_at_ns, fault) for fault in faults)
         one = Input.reading(
-            fleet.name, stream, at_ns, received_at_ns, values, key=key, delivery=delivery,
+            fleet.name,
+            stream,
+            at_ns,
+            received_at_ns,
+            values,
+            key=key,
+            delivery=delivery,
             dup=message.dup or message.retain,
         )
         if fleet.begins_path is not None:

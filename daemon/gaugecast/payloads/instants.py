@@ -75,7 +75,7 @@ def latest_ns(fleet: Fleet, received_at_ns: int) -> int:
 def _number_clock(fleet: Fleet, scale_ns: int) -> Clock:
     offset_ns, floor_ns = fleet.time_offset_ns, fleet.time_floor_ns
 
-    def read(stamp: int | Decimal, near_ns: int) -> int:
+    def read(stamp: int | Decimal, _near_ns: int) -> int:
         """Integers exactly; decimals exactly to the nanosecond, then rounded half to even."""
         if type(stamp) is int:
             at_ns = stamp * scale_ns

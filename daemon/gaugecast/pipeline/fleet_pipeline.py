@@ -35,7 +35,7 @@ class FleetPipeline:
         in_force: The model whose forecasts are published; `None` = the last value is repeated.
         shadow: A model that is stepped beside it and only scored.
         look_ahead: What forecasts the listed horizons; `None` where none is listed.
-        holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers; else `None`.
+        holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
         decay: By how much scores fade, a step.
         traced: Whether what is fed to the models is kept.
     """
@@ -138,12 +138,13 @@ class FleetPipeline:
     def reset(self, stream: str) -> None:
         """Begin the state of a stream (empty: of all) anew; statistics and step numbers stay."""
         slot = self.table.slots.get(stream)
-        self.begin_anew(self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64))
+        slots = self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64)
+        self.totals.resets += len(slots)
+        self.begin_anew(slots)
 
     def begin_anew(self, slots: Int64) -> None:
         """Let the next step of these streams find a gap too long to bridge, even in the tick of the last one."""
         self.table["tick"][slots] -= self.fleet.unbridged_ticks
-        self.totals.resets += len(slots)
         if self.holding is not None:
             self.holding.forget(slots)
 
@@ -211,7 +212,8 @@ class FleetPipeline:
         """What belongs to the sequence before is stepped, and then forgotten, where another begins."""
         if np.count_nonzero(begins):
             is_open = begins & self.table["open"][slots]
-            self.close(slots[is_open], cause[is_open], result)
+            if np.count_nonzero(is_open):
+                self.close(slots[is_open], cause[is_open], result)
             self.begin_anew(slots[begins])
 
     def _hold_before(

@@ -27,9 +27,7 @@ def refuse(part: FleetPipeline, r: gates.Round, judged: gates.Judged, rows: Bool
     verdict, totals = judged.verdict, part.totals
     for index, each in zip(r.cause[rows].tolist(), verdict[rows].tolist(), strict=True):
         result.verdicts[index] = each
-    is_late, same_period, rejected = (
-        verdict == each for each in (Verdict.LATE, Verdict.SAME_PERIOD, Verdict.REJECTED)
-    )
+    is_late, same_period, rejected = (verdict == each for each in (Verdict.LATE, Verdict.SAME_PERIOD, Verdict.REJECTED))
     late = int(is_late.sum())
     totals.late += late
     totals.same_period += int(same_period.sum())

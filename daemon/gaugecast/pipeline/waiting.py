@@ -57,9 +57,7 @@ def shortest_ns(fleet: Fleet) -> int:
     return min([patience_ns(fleet), *(after for after in others if after)])
 
 
-def look_again_ns(
-    parts: Collection[FleetPipeline], now_ns: int, earliest_ns: int | None, *, listening: bool
-) -> int:
+def look_again_ns(parts: Collection[FleetPipeline], now_ns: int, earliest_ns: int | None, *, listening: bool) -> int:
     """When to look next at the latest, where nothing known is due before `earliest_ns`.
 
     A reading may open a tick at any moment, and that one is due after the shortest patience.

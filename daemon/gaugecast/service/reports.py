@@ -52,8 +52,8 @@ def never_came(part: FleetPipeline) -> list[str]:
     spoken = live[table["step"][live] >= NOT_WAITED_FOR]
     if not len(spoken):
         return []
-    unseen = np.isnan(table["x"][spoken]).all(axis=0).tolist()
-    return [feature.name for feature, never in zip(part.fleet.features, unseen, strict=True) if never]
+    unseen = np.isnan(table["x"][spoken])
+    return [feature.name for i, feature in enumerate(part.fleet.features) if unseen[:, i].all()]
 
 
 def shadow_of(part: FleetPipeline, trial: Trial | None) -> Shadow | None:

@@ -209,12 +209,12 @@ class Recording:
             return values
         values = values.copy()
         per_ns = np.array([self.fleet.features[f].per_ns for f in places], np.int64)
-        counted = Counted(*(each[places] for each in shelf.counted))
+        kept = shelf.counted
+        counted = Counted(kept.total[places], kept.at[places], kept.zero_at[places])
         for i, tick in enumerate(ticks.tolist()):
             at_ns = np.array(shelf.phase + tick * self.fleet.period_ns)
             values[i, places], counted = rates_of(values[i, places], at_ns, counted, per_ns)
-        for kept, each in zip(shelf.counted, counted, strict=True):
-            kept[places] = each
+        kept.total[places], kept.at[places], kept.zero_at[places] = counted
         return values
 
     def _fill(self, ticks: Int64, values: Float64, gap: Int64) -> tuple[Int64, Float64]:
