@@ -15,7 +15,7 @@ import numpy as np
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline import reordering, stepping
 from gaugecast.pipeline.batch_result import Outcome
-from gaugecast.records import Int64
+from gaugecast.records import Bool, Int64
 from gaugecast.streams.table import StreamTable
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def next_due_ns(part: FleetPipeline, *, listening: bool) -> int | None:
     if len(waiting):
         due.append(int(table["open_received"][waiting].min()) + patience_ns(fleet))
     talking = spoken[~table["stale"][spoken]]
-    quiet = spoken[~table["open"][spoken]]
+    quiet = spoken[~_keeps(part, spoken)]
     for slots, after in ((talking, fleet.stale_after_ns), (quiet, fleet.park_after_ns)):
         if after and len(slots):
             due.append(int(table["received"][slots].min()) + after)
@@ -112,8 +112,7 @@ def overdue(part: FleetPipeline, now_ns: int, *, listening: bool) -> Overdue:
     spoken = _spoken(table)
     silence = now_ns - table["received"][spoken]
     stale = spoken[(silence >= fleet.stale_after_ns) & ~table["stale"][spoken]]
-    # An open tick is closed before its stream is parked: readings that are held are held in memory only.
-    idle = spoken[(silence >= fleet.park_after_ns) & ~table["open"][spoken]]
+    idle = spoken[(silence >= fleet.park_after_ns) & ~_keeps(part, spoken)]
     return Overdue(
         _late(part, live, now_ns) if listening else live[:0],
         waiting,
@@ -136,6 +135,12 @@ def _silent(part: FleetPipeline, live: Int64, now_ns: int) -> Int64:
     table = part.table
     slots = live[table["started"][live] & ~table["open"][live]]
     return slots[part.holding.over(slots, table["phase"][slots], now_ns) > table["tick"][slots]]
+
+
+def _keeps(part: FleetPipeline, slots: Int64) -> Bool:
+    """Which streams (N,) hold readings: those are in memory only, so they are let go of before a stream is parked."""
+    holds: Bool = part.table["open"][slots]
+    return holds if part.room is None else holds | (part.room.columns["count"][slots] > 0)
 
 
 def _spoken(table: StreamTable) -> Int64:
