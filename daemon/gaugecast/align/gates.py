@@ -160,7 +160,10 @@ def _by_tick(
     late = (verdict == ACCEPTED) & (tick < oldest)
     if not fleet.tolerant:
         return np.where(late, int(Verdict.LATE), verdict), tick
-    ahead = ahead_of_now(table, fleet, r) & (verdict == ACCEPTED)
+    ahead = ahead_of_now(table, fleet, r)
+    if np.count_nonzero(ahead):
+        ahead &= verdict == ACCEPTED
+        verdict, late = np.where(ahead, int(Verdict.REJECTED), verdict), late & ~ahead
     if np.count_nonzero(late):
         taken = late & (tick == closed) & ~is_open
         if not fleet.aggregated:
@@ -168,7 +171,7 @@ def _by_tick(
             late, tick = late & ~gives_way, np.where(gives_way, oldest, tick)
             verdict = np.where(late & taken, int(Verdict.SAME_PERIOD), verdict)
         verdict = np.where(late & (verdict == ACCEPTED), int(Verdict.LATE), verdict)
-    return np.where(ahead, int(Verdict.REJECTED), verdict), tick
+    return verdict, tick
 
 
 def ahead_of_now(table: StreamTable, fleet: Fleet, r: Round) -> Bool:

@@ -129,11 +129,11 @@ class FleetTable(Table):
     )
     strict: bool = Field(
         default=False,
-        description="take times as the first version did: jitter is late, a stamp ahead is believed, all are waited for",
+        description="take times as the first version did: jitter is late, a stamp ahead is believed, all is waited for",
     )
     begins: str | None = Field(
         default=None,
-        description="path of what names a sequence, such as a batch; another one resets the state",
+        description="path of what names a sequence, a batch; another one resets the state",
         examples=['"$.batch"'],
     )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")

@@ -126,7 +126,7 @@ class Expert:
         warm = self.columns["warm"][slots] >= self.model.manifest.warmup_steps
         finite: Bool = np.isfinite(self.columns["next"][slots])
         told = finite
-        if self.fleet.tolerant:
+        if self.fleet.tolerant and np.count_nonzero(finite) < finite.size:
             told = (finite | np.isnan(x[:, self.layout.forecast])) & finite.any(axis=1, keepdims=True)
         return np.asarray(warm & told.all(axis=1))
 

@@ -27,7 +27,9 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     started, last = table["started"][slots], table["x"][slots]
     gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
     jumped, too_long, absent = gap > 0, gap > part.fleet.bridge, np.isnan(closed.values)
-    missed = absent & ~np.isnan(last) if part.fleet.tolerant else absent
+    missed = absent
+    if part.fleet.tolerant and np.count_nonzero(absent):
+        missed = absent & ~np.isnan(last)
     fresh = ~started | too_long
     steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
     own = {role: e.columns["next"][slots] for role, e in part.experts.items()}
