@@ -17,7 +17,7 @@ from bench.traffic import Counter, start_ns
 from gaugecast_sim import wire
 
 MESSAGES, SIZE = 200, 8000
-PATIENCE_S = 600.0
+PATIENCE_S = 300.0
 _LOOK_S = 0.05
 _BUCKET = re.compile(r'^gaugecast_stage_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)$', re.MULTILINE)
 _WORK = ("decode", "advance", "commit", "publish")
@@ -27,7 +27,9 @@ def measure(scale: Scale) -> list[Result]:
     """The daemon hears of the topic, is killed, messages wait at the broker, it is started again."""
     count = scale.count(MESSAGES)
     with workplace() as place, run_broker(place / "broker") as broker:
-        config = prepare(place / "daemon", broker.port, qos=1, fleet='stream = "{stream}/{$.id}"')
+        config = prepare(
+            place / "daemon", broker.port, qos=1, fleet='stream = "{stream}/{$.id}"', loop="max_payload_bytes = 1_000_000"
+        )
         with run_daemon(config):
             pass
         counter = Counter(broker.port, "echo/#", 1)
