@@ -279,6 +279,34 @@ def test_a_model_that_a_reload_puts_away_is_announced_and_comes_back_with_its_fl
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
 
 
+def test_a_fleet_that_is_forgotten_leaves_no_model_behind(tmp_path: Path, broker: Mosquitto) -> None:
+    """Not while it is configured; afterwards a fleet of its name begins anew, over a restart, too."""
+    before = config(broker.port, fleet("tanks", "pressure", "level"))
+    daemon = DaemonProcess(tmp_path / "d", before)
+    seed_model(daemon)
+    try:
+        daemon.start()
+        assert in_force(daemon) is not None
+        for name, why in (("tanks", "is configured"), ("ponds", "no longer configured: none")):
+            refused = run_command("fleet", "forget", name, "-c", str(daemon.config_path))
+            assert (refused.returncode, why in refused.stderr) == (69, True), refused.stderr
+        daemon.write_config(config(broker.port, fleet("pumps", "pressure")))
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: len(status_of(daemon).put_away) == 1, what="the model put away")
+        forgotten = run_command("fleet", "forget", "tanks", "-c", str(daemon.config_path))
+        assert (forgotten.returncode, forgotten.stdout) == (0, "tanks is forgotten\n"), forgotten.stderr
+        assert status_of(daemon).put_away == []
+        assert daemon.stop() == 0
+        daemon.start()
+        daemon.write_config(before)
+        daemon.send(signal.SIGHUP)
+        wait_until(lambda: status_of(daemon).fleets["tanks"].streams is not None, what="the fleet, configured again")
+        assert in_force(daemon) is None
+    finally:
+        daemon.stop()
+    assert run_command("replay", "-c", str(daemon.config_path)).returncode == 0
+
+
 def status_of(daemon: DaemonProcess) -> Status:
     """What the daemon says of itself."""
     return msgspec.convert(call(daemon.state / SOCKET_NAME, StatusQuery()), Status)

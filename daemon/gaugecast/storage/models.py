@@ -100,7 +100,7 @@ class ModelStore:
             if left < self._reserve_bytes:
                 raise OSError(f"{self.directory}: {self._reserve_bytes} free bytes expected for others, got {left}")
             save_model(model, place)
-            (self.directory / fleet / _FORGOTTEN).unlink(missing_ok=True)
+        (self.directory / fleet / _FORGOTTEN).unlink(missing_ok=True)
         return model.manifest.version
 
     def forget(self, fleet: str) -> None:
