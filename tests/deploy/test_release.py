@@ -153,3 +153,5 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
         assert f"./gaugecast/gaugecast-{version[1]}-py3-none-any.whl" in app.getnames()
     with zipfile.ZipFile(tmp_path / f"gaugecast-{version[1]}-py3-none-any.whl") as wheel:
         assert "gaugecast/__init__.py" in wheel.namelist()
+        listed = json.loads(wheel.read(f"gaugecast-{version[1]}.dist-info/sboms/gaugecast.cdx.json"))
+    check_sbom(listed, without=())
