@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -118,6 +119,21 @@ def test_the_app_takes_broker_and_password_from_home_assistant(tmp_path: Path) -
 
 
 # -- all of it
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_all_that_is_asked_for_is_there_for_arm64(tmp_path: Path, python: str) -> None:
+    """As wheels, TensorFlow included: an image with a learner builds on an arm64 machine, and compiles nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--only-binary=:all:", *platforms]
+    report = tmp_path / "report.json"
+    words = ["--python-version", python, "--target", str(tmp_path / "none"), "--report", str(report)]
+    found = subprocess.run([*command, *words, *project["dependencies"]], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    names = {one["metadata"]["name"] for one in json.loads(report.read_text())["install"]}
+    assert {"tensorflow", "numpy", "msgspec"} <= names
 
 
 @pytest.mark.long
