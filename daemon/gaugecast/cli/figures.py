@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.pipeline.batch_result import Totals
 from gaugecast.status import FleetCounts
+
+if TYPE_CHECKING:  # NumPy and all that forecasts; whoever only asks a daemon needs none of it
+    from gaugecast.pipeline.batch_result import Totals
 
 #: Columns that every terminal has.
 LEAST_WIDTH = 80
