@@ -61,6 +61,10 @@ def lazy_group(places: Mapping[str, Place]) -> type[Group]:
             super().__init__(**attrs)
             self.commands = Commands(places)
 
+        def list_commands(self, ctx: Any) -> list[str]:
+            """The names; the library's own would make all commands for them."""
+            return list(self.commands)
+
         def summary(self, name: str) -> str:
             """What a command is for; nothing is imported for it."""
             return places[name].summary
