@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class SbomHook(BuildHookInterface):
     """Called by hatchling before it makes a wheel, and after it."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """Write the document and name it."""
         spec = importlib.util.spec_from_file_location("sbom", Path(self.root, "deploy", "sbom.py"))
         assert spec is not None
@@ -28,6 +28,6 @@ class SbomHook(BuildHookInterface):
         file.write_text(json.dumps(document, indent=1) + "\n")
         build_data["sbom_files"].append(str(file))
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+    def finalize(self, *_: object) -> None:
         """It is in the wheel."""
         self._place.cleanup()

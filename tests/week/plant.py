@@ -140,9 +140,7 @@ class Plant:
 
     def _ports(self, ledger: Ledger) -> Ports:
         def writer() -> InlineCheckpointWriter:
-            return InlineCheckpointWriter(
-                self.state, self.settings.storage, lambda: ledger.first_seq, faults=self.disk
-            )
+            return InlineCheckpointWriter(self.state, self.settings.storage, lambda: ledger.first_seq, faults=self.disk)
 
         self._notes = CrashNote(self.state)
         return Ports(

@@ -61,7 +61,7 @@ def lazy_group(places: Mapping[str, Place]) -> type[Group]:
             super().__init__(**attrs)
             self.commands = Commands(places)
 
-        def list_commands(self, ctx: Any) -> list[str]:
+        def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
             """The names; the library's own would make all commands for them."""
             return list(self.commands)
 

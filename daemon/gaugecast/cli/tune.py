@@ -115,7 +115,9 @@ def _tune(
     if not trials:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if as_json:
-        typer.echo(msgspec.json.encode([trial_to_json(one) for one in sorted(trials, key=lambda t: t.validation)]).decode())
+        typer.echo(
+            msgspec.json.encode([trial_to_json(one) for one in sorted(trials, key=lambda t: t.validation)]).decode()
+        )
     else:
         show_trials(console, trials)
     written = write_report(trials, directory, left=left)
