@@ -44,7 +44,7 @@ def test_what_only_tells_imports_nothing_heavy(word: str) -> None:
 
 
 def test_a_command_imports_no_other() -> None:
-    """`status` asks a daemon: it needs the configuration, and nothing that computes; pydantic is the libraries' choice."""
+    """`status` asks a daemon: it needs the configuration, and nothing that computes."""
     found = imported_by("status", "-c", "/nowhere/gaugecast.toml")
     others = {place.where.partition(":")[0] for name, place in COMMANDS.items() if name not in ("status", "version")}
     assert not found & others
