@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import msgspec
 import pytest
@@ -273,38 +275,41 @@ def test_a_model_that_a_reload_puts_away_is_announced_and_comes_back_with_its_fl
         daemon.send(signal.SIGHUP)
         wait_until(lambda: in_force(daemon) == version, what="the model back in force")
         assert status_of(daemon).put_away == []
+        check_that_it_can_be_forgotten(daemon, before)
     finally:
         daemon.stop()
     replayed = run_command("replay", "-c", str(daemon.config_path))
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
 
 
-def test_a_fleet_that_is_forgotten_leaves_no_model_behind(tmp_path: Path, broker: Mosquitto) -> None:
-    """Not while it is configured; afterwards a fleet of its name begins anew, over a restart, too."""
-    before = config(broker.port, fleet("tanks", "pressure", "level"))
-    daemon = DaemonProcess(tmp_path / "d", before)
-    seed_model(daemon)
-    try:
-        daemon.start()
-        assert in_force(daemon) is not None
-        for name, why in (("tanks", "is configured"), ("ponds", "no longer configured: none")):
-            refused = run_command("fleet", "forget", name, "-c", str(daemon.config_path))
-            assert (refused.returncode, why in refused.stderr) == (69, True), refused.stderr
-        daemon.write_config(config(broker.port, fleet("pumps", "pressure")))
-        daemon.send(signal.SIGHUP)
-        wait_until(lambda: len(status_of(daemon).put_away) == 1, what="the model put away")
-        forgotten = run_command("fleet", "forget", "tanks", "-c", str(daemon.config_path))
-        assert (forgotten.returncode, forgotten.stdout) == (0, "tanks is forgotten\n"), forgotten.stderr
-        assert status_of(daemon).put_away == []
-        assert daemon.stop() == 0
-        daemon.start()
-        daemon.write_config(before)
-        daemon.send(signal.SIGHUP)
-        wait_until(lambda: status_of(daemon).fleets["tanks"].streams is not None, what="the fleet, configured again")
-        assert in_force(daemon) is None
-    finally:
-        daemon.stop()
-    assert run_command("replay", "-c", str(daemon.config_path)).returncode == 0
+def check_that_it_can_be_forgotten(daemon: DaemonProcess, before: str) -> None:
+    """Not while it is configured; then no model comes back with a fleet of its name."""
+
+    def forget(name: str) -> CompletedProcess[str]:
+        return run_command("fleet", "forget", name, "-c", str(daemon.config_path))
+
+    refused = forget("tanks")
+    assert (refused.returncode, "is configured" in refused.stderr) == (69, True), refused.stderr
+    daemon.write_config(config(port_of(before), fleet("pumps", "pressure")))
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: len(status_of(daemon).put_away) == 1, what="the model put away again")
+    assert (found := forget("tanks")).stdout == "tanks is forgotten\n", found.stderr
+    assert status_of(daemon).put_away == []
+    daemon.write_config(before)
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: _at_work(daemon, "tanks"), what="the fleet, configured again")
+    assert in_force(daemon) is None
+
+
+def port_of(text: str) -> int:
+    """The broker's, in a configuration."""
+    found = re.search(r"^port = (\d+)", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def _at_work(daemon: DaemonProcess, name: str) -> bool:
+    return status_of(daemon).fleets.get(name, FleetStatus()).streams is not None
 
 
 def status_of(daemon: DaemonProcess) -> Status:

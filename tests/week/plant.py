@@ -22,7 +22,6 @@ from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.engines import EngineLoader
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.records import Order
-from gaugecast.service import reports
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.restoring import restore
@@ -130,12 +129,11 @@ class Plant:
         setup = Setup(fleets, self.settings.loop, storage, self.settings.learning)
         self.core = core = Core.open(setup, self._ports(ledger))
         assert (core.recovered.differing, core.recovered.notes) == (0, [])
-        self._metrics = Metrics(columns=lambda: self._columns, fingerprint=fingerprint(), clock=self.clock.monotonic)
+        self._metrics = Metrics(fingerprint=fingerprint(), clock=self.clock.monotonic)
         self._reporter = Reporter(
             core, settings=self.settings, monitor=LearnerMonitor(), child=None, metrics_url="",
             clock=self.clock.monotonic,
         )  # fmt: skip
-        self._columns: tuple[object, ...] = ()
         self._started_s = self.clock.wall() / 1e9 - T0_S
 
     def _ports(self, ledger: Ledger) -> Ports:
@@ -203,8 +201,7 @@ class Plant:
         self._date_checkpoints()
         core.look_after()
         self._metrics.set_status(self._reporter.look(self.clock.monotonic()))
-        self._columns = tuple(reports.stream_columns(part, 200) for part in core.pipeline.parts.values())
-        self._series.scrape(self.now, self._metrics.render().decode())
+        self._series.scrape(self.now, self._metrics)
         self._series.note(self.now, "process_start_time_seconds", self._started_s)
 
     def _date_checkpoints(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
+
+from gaugecast.metrics.exporter import Metrics
 
 #: What Prometheus adds to each series.
 TARGET = 'job="gaugecast",instance="plant:9464"'
@@ -21,20 +24,18 @@ class Series:
         self._samples: dict[str, dict[int, float]] = {}
         self._minutes = 0
 
-    def scrape(self, minute: int, text: str) -> None:
-        """Take the page of one scrape."""
-        for line in text.splitlines():
-            name = line.partition("{")[0].partition(" ")[0]
-            if name in self._wanted and not line.startswith("#"):
-                series, _, value = line.rpartition(" ")
-                shift = self._origin_s if name == "gaugecast_clock_seconds" else 0.0
-                self.note(minute, series, float(value) - shift)
+    def scrape(self, minute: int, metrics: Metrics) -> None:
+        """Take what one scrape would have."""
+        for family in metrics.collect():
+            for sample in family.samples:
+                if sample.name in self._wanted:
+                    shift = self._origin_s if sample.name == "gaugecast_clock_seconds" else 0.0
+                    self.note(minute, sample.name, sample.value - shift, sample.labels)
 
-    def note(self, minute: int, series: str, value: float) -> None:
+    def note(self, minute: int, name: str, value: float, labels: Mapping[str, str] = MappingProxyType({})) -> None:
         """One sample."""
-        name, _, labels = series.partition("{")
-        labelled = f"{name}{{{TARGET}{',' + labels.removesuffix('}') if labels else ''}}}"
-        self._samples.setdefault(labelled, {})[minute] = value
+        words = "".join(f',{key}="{text}"' for key, text in labels.items())
+        self._samples.setdefault(f"{name}{{{TARGET}{words}}}", {})[minute] = value
         self._minutes = max(self._minutes, minute + 1)
 
     def to_promtool(self) -> list[dict[str, str]]:
