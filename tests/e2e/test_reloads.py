@@ -294,7 +294,7 @@ def check_that_it_can_be_forgotten(daemon: DaemonProcess, before: str) -> None:
     daemon.send(signal.SIGHUP)
     wait_until(lambda: len(status_of(daemon).put_away) == 1, what="the model put away again")
     assert (found := forget("tanks")).stdout == "tanks is forgotten\n", found.stderr
-    assert status_of(daemon).put_away == []
+    wait_until(lambda: status_of(daemon).put_away == [], what="nothing more that comes back")
     daemon.write_config(before)
     daemon.send(signal.SIGHUP)
     wait_until(lambda: _at_work(daemon, "tanks"), what="the fleet, configured again")
