@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
 from gaugecast.ledger.batches import PENDING_BYTES
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
 from gaugecast.ledger.connection import translated
-from gaugecast.records import Commit, Input, Kind, Output, Parked, Refused, Verdict
+from gaugecast.records import Commit, Input, Kind, Order, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
 
 BatchArguments = tuple[list[Input], list[int], list[Output]]
@@ -216,6 +217,17 @@ def test_a_parked_stream_comes_back_as_it_was(ledger: Ledger) -> None:
     ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
     assert reopened(ledger).parked_count() == 1
+
+
+def test_a_fleet_that_is_gone_for_good_has_no_parked_streams(ledger: Ledger) -> None:
+    """From its event on; a replay of before finds them, and those of others stay."""
+    parked = [Parked("tanks", "a", b"state a"), Parked("tanks", "b", b"state b"), Parked("pumps", "a", b"state c")]
+    ledger.commit(Commit([reading(0)], [0], [], parked=parked))
+    ledger.commit(Commit([Order(events.FleetForgotten(), "tanks").stamped(1)], [Verdict.NONE]))
+    assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
+    assert ledger.parked_state("tanks", "b", at_seq=1) == b"state b"
+    again = reopened(ledger)
+    assert (again.parked_count(), again.parked_state("pumps", "a")) == (1, b"state c")
 
 
 def test_a_replay_finds_the_state_that_was_parked_then(ledger: Ledger) -> None:
