@@ -8,6 +8,7 @@ from gaugecast.control.answers import StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
+    ForgetFleet,
     HandOver,
     LearnerReport,
     ModelsQuery,
@@ -26,6 +27,7 @@ __all__ = [
     "Command",
     "Control",
     "Forget",
+    "ForgetFleet",
     "HandOver",
     "LearnerReport",
     "ModelsQuery",
