@@ -31,10 +31,12 @@ hold = "1h"
 subscribe = ["buffered/{{device}}"]
 time = "$.t"
 period = "1s"
+stale_after = "1h"
 lateness = "10s"
 [fleet.buffered.features.level]
 [fleet.meters]
 subscribe = ["meters/{{meter}}"]
+stale_after = "1h"
 time = "$.t"
 period = "1s"
 [fleet.meters.features.energy]
@@ -42,6 +44,7 @@ kind = "counter"
 per = "1h"
 [fleet.kettles]
 subscribe = ["kettles/{{kettle}}"]
+stale_after = "1h"
 time = "$.t"
 period = "1s"
 begins = "$.batch"
@@ -76,8 +79,8 @@ def test_what_sensors_leave_unsaid_is_stepped_and_accounted_for(tmp_path: Path, 
             daemon.start()
             wait_until(lambda: len(_of(listener.lines, "doors")) > before + 3, what="and goes on to be held")
             sensor.publish([("doors/front", b"0")])
-            wait_until(lambda: len(_of(listener.lines, "kettles")) == 16, what="kettles")
-            wait_until(lambda: len(_of(listener.lines, "buffered")) == 10, what="what waited ten seconds")
+            wait_until(lambda: len(_of(listener.lines, "kettles")) >= 16, what="kettles")
+            wait_until(lambda: len(_of(listener.lines, "buffered")) >= 10, what="what waited ten seconds")
             wait_until(lambda: _of(listener.lines, "doors")[-1]["observed"] == {"open": 0}, what="the door is shut")
             check_books(daemon, late=0, duplicate=0, rejected=0)
             assert daemon.stop() == 0
