@@ -241,11 +241,8 @@ def _trend(observed: Sequence[float | None], forecast: float | None, width: int)
 def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     """What marks, colours and figures mean, on lines of at most 60 columns."""
     shown = len({(row.fleet, row.stream) for row in rows})
-    text = Text(
-        "● sure  w warming  b bridged  p partial  f fallback  ○ stale\n= unchanged: nothing new, see `hold`",
-        style="dim",
-    )
-    text.append("\nblue: observed · teal: next · red: residual unusually large")
+    text = Text("● sure  w warming  b bridged  p partial  f fallback  ○ stale", style="dim")
+    text.append("\n= unchanged · blue: observed, teal: next, red: odd residual")
     text.append("\nskill 0 %: no better than the last value again, half-life")
     text.append(f"\n{answer.status.skill_half_life:,.0f} steps · ")
     text.append(show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams")
