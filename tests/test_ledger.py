@@ -17,6 +17,7 @@ from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
+from gaugecast.ledger.batches import PENDING_BYTES
 from gaugecast.ledger.connection import translated
 from gaugecast.records import Commit, Input, Kind, Order, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
@@ -123,6 +124,16 @@ def test_an_output_stays_pending_until_it_is_confirmed(ledger: Ledger) -> None:
     ledger.commit(Commit([], [], [], confirmed=2))
     assert ledger.confirmed == 3, "confirmed never goes back"
     ledger.close()
+
+
+def test_large_outputs_are_read_back_a_few_at_a_time(ledger: Ledger) -> None:
+    """The batch that brings them to the bound is the last; whoever asks again goes on behind it."""
+    for first in range(0, 12, 3):
+        inputs, verdicts, outputs = micro_batch(first, 3)
+        large = [output._replace(body=output.body.ljust(PENDING_BYTES // 4)) for output in outputs]
+        ledger.commit(Commit(inputs, verdicts, large))
+    found = [[p.position for p in ledger.pending(after, 100)] for after in (0, 6, 12)]
+    assert found == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12], []]
 
 
 def test_confirmed_bodies_are_dropped_but_their_checksums_stay(ledger: Ledger) -> None:
