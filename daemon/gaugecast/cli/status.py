@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gaugecast.cli.foretold import coverage_lines, threshold_lines
 from gaugecast.cli.figures import (
     NOTHING,
     show_age,
@@ -115,6 +116,8 @@ def render_status(answer: Status) -> RenderableType:
             _fleet_table(fleets),
             Text(f"skill, of what was published: {skill_means(answer.skill_half_life)}", style="dim"),
         ]
+        parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in coverage_lines(name, fleet)]
+        parts += [Text(line) for name, fleet, _ in fleets for line in threshold_lines(name, fleet)]
     return Group(*parts)
 
 

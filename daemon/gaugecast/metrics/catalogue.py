@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gaugecast.lessons import LEARNING_MODES
+from gaugecast.metrics import samples
+from gaugecast.metrics.samples import Sample
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
@@ -22,7 +24,6 @@ from gaugecast.status import (
     StreamCounts,
 )
 
-Sample = tuple[tuple[str, ...], float]
 Getter = Callable[[Status], Iterable[Sample]]
 #: What is not known has no sample.
 Value = float | None
@@ -155,24 +156,6 @@ def _learning(status: Status) -> Iterator[Sample]:
         yield (mode,), float(mode == status.learning.mode)
 
 
-def _lesson(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    """1 once it has gone into shadow, whatever became of it then."""
-    learner = fleet.learner
-    if learner is None or learner.updates_wanted is None:
-        return None if fleet.shadow is None and fleet.model is None else 1.0
-    return min(1.0, learner.updates_total / max(1, learner.updates_wanted))
-
-
-def _trial(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    return None if fleet.shadow is None else fleet.shadow.steps / max(1, fleet.shadow.promote_after)
-
-
-def _eta(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    if fleet.shadow is not None:
-        return fleet.shadow.eta_s
-    return None if fleet.learner is None or fleet.model is not None else fleet.learner.eta_s
-
-
 def _degraded(status: Status) -> Iterator[Sample]:
     for reason in DEGRADED_REASONS:
         yield (reason,), float(reason in status.degraded)
@@ -251,15 +234,21 @@ STATED = (
     _gauge("skill", "Discounted skill over persistence: 1 perfect, 0 no better", "fleet", "feature",
            of=_features(lambda f: f.skill)),
     _gauge("shadow_skill", "Skill of the model in shadow", "fleet", "feature", of=_features(lambda f: f.shadow_skill)),
+    _gauge("interval_coverage_ratio", "Share of due intervals that held the value, discounted", "fleet", "feature",
+           "horizon", "level", of=samples.coverage),
+    _gauge("interval_nominal_ratio", "What share that should be", "fleet", "feature", "horizon", "level",
+           of=samples.nominal),
+    _gauge("crossings_open", "Streams of which a crossing of the threshold is foretold, or that are beyond it", "fleet",
+           "feature", "side", "value", of=samples.crossings),
     _gauge("learning", "1 for who learns: a `child`, a `unit`, nobody since `off` or `impossible`", "mode",
            of=_learning),
     _gauge("learner_heard", "1 once a learner has spoken to this process", of=_one(lambda s: s.learning.heard)),
     _gauge("lesson_ratio", "Share of its first updates that a model has before it goes into shadow", "fleet",
-           of=_fleets(_lesson)),
+           of=_fleets(samples.lesson)),
     _gauge("trial_ratio", "Steps that the model in shadow was judged by, of those it needs", "fleet",
-           of=_fleets(_trial)),
+           of=_fleets(samples.trial)),
     _gauge("lesson_eta_seconds", "Until the next of these two is done, about; none where it is not foreseen", "fleet",
-           of=_fleets(_eta)),
+           of=_fleets(samples.eta)),
     _counter("learner_updates", "Updates of the weights made by the learner", "fleet",
              of=_learners(lambda x: x.updates_total)),
     _counter("learner_failures", "Updates and hand-overs that failed, and learners that ended unasked", "fleet",
@@ -287,6 +276,10 @@ STREAMED = (
     _gauge("stream_residual", "Observed minus predicted", "fleet", "stream", "feature"),
     _gauge("stream_skill", "Discounted skill of the stream over persistence", "fleet", "stream", "feature"),
     _gauge("stream_quality", "1 for each quality flag that is set on the last forecast", "fleet", "stream", "flag"),
+    _gauge("stream_crossing_probability", "That the threshold is crossed within its reach", "fleet", "stream", "feature",
+           "side", "value"),
+    _gauge("stream_crossing_seconds", "Time until the median instant of the first crossing", "fleet", "stream",
+           "feature", "side", "value"),
     _gauge("stream_observed_timestamp_seconds", "Event time of the last observed value", "fleet", "stream"),
 )
 

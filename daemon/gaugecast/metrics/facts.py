@@ -47,6 +47,8 @@ class StreamColumns:
         skill: (n, F), or `None`.
         quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
+        marks: Feature, side and value of K thresholds, as labels have them.
+        likely: (n, K) probability of a crossing within its reach, and `median_s` until when; or `None`.
     """
 
     fleet: str
@@ -58,3 +60,6 @@ class StreamColumns:
     skill: Float64 | None = None
     quality: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = None
     at_s: Float64 | None = None
+    marks: Sequence[tuple[str, str, str]] = ()
+    likely: Float64 | None = None
+    median_s: Float64 | None = None

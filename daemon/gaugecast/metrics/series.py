@@ -68,6 +68,11 @@ class StreamSeries:
             if columns.at_s is not None:
                 name = "observed_timestamp_seconds"
                 _print_column(text[f"gaugecast_stream_{name}"], name, [f"{s}}} " for s in by_stream], columns.at_s[:n])
+            for name, told in (("crossing_probability", columns.likely), ("crossing_seconds", columns.median_s)):
+                if told is not None:
+                    for k, mark in enumerate(columns.marks):
+                        labels = _marked(by_stream, mark)
+                        _print_column(text[f"gaugecast_stream_{name}"], name, labels, told[:n, k])
             if columns.quality is not None:
                 _print_flags(text["gaugecast_stream_quality"], by_stream, columns.quality[:n])
         return text
@@ -93,6 +98,11 @@ def _print_column(lines: list[str], name: str, labels: list[str], column: Float6
         labels, column = [labels[i] for i in known.tolist()], column[known]
     if len(column) > 0:
         lines.append("".join([line % (prefix, label, x) for label, x in zip(labels, column.tolist(), strict=True)]))
+
+
+def _marked(by_stream: list[str], mark: tuple[str, str, str]) -> list[str]:
+    feature, side, value = map(escape_label, mark)
+    return [f'{stream},feature="{feature}",side="{side}",value="{value}"}} ' for stream in by_stream]
 
 
 def _print_flags(lines: list[str], by_stream: list[str], quality: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:

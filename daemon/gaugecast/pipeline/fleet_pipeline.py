@@ -13,13 +13,11 @@ from gaugecast.model.weights import Model
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.look_ahead import LookAhead
-from gaugecast.pipeline.meaning import goes_on, keyed
+from gaugecast.pipeline.meaning import goes_on
+from gaugecast.pipeline.succession import take_over_names
 from gaugecast.records import Bool, Float64, Int64, Verdict
 from gaugecast.streams.columns import Columns
 from gaugecast.streams.table import SCORES, StreamTable
-
-#: Name of the table of what forecasts the listed horizons.
-HORIZONS = "horizons"
 
 
 class FleetPipeline:
@@ -38,7 +36,7 @@ class FleetPipeline:
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
         self.look_ahead: LookAhead | None = None
-        self._begin_looking()
+        self._look(None)
         self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
         self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
@@ -50,13 +48,14 @@ class FleetPipeline:
 
     # -- experts
 
-    def _begin_looking(self) -> None:
-        """Give the table the horizons' columns, empty."""
-        if self.look_ahead is not None:
-            self.table.detach(self.look_ahead.columns)
-        self.look_ahead = LookAhead(self.fleet, self.table.columns.capacity) if self.fleet.horizons else None
-        if self.look_ahead is not None:
-            self.table.attach(self.look_ahead.columns)
+    def _look(self, before: LookAhead | None) -> None:
+        """Give the table the columns of what is said beyond the next step; what means the same is taken over."""
+        for columns in before.tables().values() if before is not None else ():
+            self.table.detach(columns)
+        capacity = self.table.columns.capacity
+        self.look_ahead = LookAhead(self.fleet, capacity, before) if self.fleet.horizons else None
+        for columns in self.look_ahead.tables().values() if self.look_ahead is not None else ():
+            self.table.attach(columns)
 
     @property
     def experts(self) -> dict[str, Expert]:
@@ -108,7 +107,7 @@ class FleetPipeline:
             # Windows of aggregates stay on the clock: they move by whole periods.
             self.table["phase"][slots] += periods * self.fleet.period_ns if self.fleet.aggregated else step_ns
 
-    def succeed(self, old: FleetPipeline) -> None:
+    def succeed(self, old: FleetPipeline, cause: int, result: Outcome) -> None:
         """Take over from the pipeline of the same fleet as it was configured before.
 
         Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
@@ -120,23 +119,12 @@ class FleetPipeline:
             self.table, self.in_force, self.shadow = old.table, old.in_force, old.shadow
             for expert in self.experts.values():
                 expert.fleet = self.fleet
-            self.look_ahead = old.look_ahead
-            if (old.fleet.horizons, old.fleet.intervals) != (self.fleet.horizons, self.fleet.intervals):
-                self._begin_looking()
+            if old.look_ahead is not None and old.fleet.thresholds != self.fleet.thresholds:
+                old.end_crossings(cause, result)
+            self._look(old.look_ahead)
         else:
-            self._take_over_names(old)
+            take_over_names(self.table, self.fleet, old_table=old.table, old=old.fleet)
         self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
-
-    def _take_over_names(self, old: FleetPipeline) -> None:
-        old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
-        same_keys = keyed(old.fleet) == keyed(self.fleet)
-        places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
-        for stream, slot in old.table.slots.items():
-            mine = self.table.add(stream)
-            for name in ("step", "at", "received", "stale"):  # silence goes on to be counted from the last reading
-                self.table[name][mine] = old.table[name][slot]
-            for new, before in places if same_keys else []:
-                self.table["key"][mine, new] = old.table["key"][slot, before]
 
     def by_name(self, slots: Int64) -> Int64:
         """The same slots in the order of their streams' ids: slot numbers must not bear on results."""
@@ -144,7 +132,7 @@ class FleetPipeline:
 
     def tables(self) -> dict[str, Columns]:
         """All columns of the fleet's streams, by table."""
-        ahead = {} if self.look_ahead is None else {HORIZONS: self.look_ahead.columns}
+        ahead = {} if self.look_ahead is None else self.look_ahead.tables()
         return {"streams": self.table.columns, **{role: e.columns for role, e in self.experts.items()}, **ahead}
 
     # -- readings
@@ -230,6 +218,13 @@ class FleetPipeline:
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
             self.close(slots, np.full(len(slots), cause), result)
+        self.end_crossings(cause, result)
+
+    def end_crossings(self, cause: int, result: Outcome) -> None:
+        """End what is told of thresholds that are no more."""
+        if self.look_ahead is not None and self.look_ahead.crossings is not None:
+            slots = self.by_name(self.table.live_slots())
+            self.look_ahead.crossings.end_all(self.table, slots, cause, self.writer.lineage, result)
 
     def close(self, slots: Int64, index: Int64, result: Outcome) -> None:
         """Close the open ticks of `slots`, complete or not."""
@@ -268,6 +263,8 @@ class FleetPipeline:
         self.writer.publish(
             closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
         )
+        if self.look_ahead is not None and self.look_ahead.crossings is not None:
+            self.look_ahead.crossings.tell(closed, self.table, self.writer.lineage, result)
 
     def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
         """Step every expert; the values as the model in force was fed them, (N, F)."""

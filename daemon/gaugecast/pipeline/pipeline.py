@@ -125,7 +125,7 @@ class Pipeline:
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs, result.said = write_outputs(result.said), []
+            result.outputs, result.said, result.notices = write_outputs(result.said, result.notices), [], []
         return result
 
     # -- readings
@@ -296,5 +296,5 @@ class Pipeline:
         if old is not None:
             if not meaning.goes_on(old.fleet, fleet):
                 old.close_all(cause, result)
-            part.succeed(old)
+            part.succeed(old, cause, result)
         self.parts[fleet.name] = part

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import intervals, mixture
+from gaugecast.forecast.horizons import audit, intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
 from gaugecast.forecast.scaling import STATS, default_recipe
@@ -70,6 +70,7 @@ class HorizonExperts:
         lay, g = self.layout, self._features
         horizons, size = lay.count, lay.size
         errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
+        covered = Column("covered", "<f8", (g, 1 + len(self.levels), horizons))
         return [
             Column("ticks", "<i8", (g,)),
             Column("stats", "<f8", (g, STATS)),
@@ -77,9 +78,9 @@ class HorizonExperts:
             Column("theta", "<f8", (g, horizons, size)),
             Column("p", "<f8", (g, lay.groups, size, size)),
             Column("base", "<f8", (g, lay.waits), np.nan),
-            Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1), np.nan),  # and how large errors were then
+            Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1 + 2 * len(self.levels)), np.nan),
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
-            *([errors] if len(self.levels) else []),
+            *([errors, covered] if len(self.levels) else []),
         ]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
@@ -105,6 +106,18 @@ class HorizonExperts:
             by_row[name][places] = rows_of
         return ahead
 
+    def next_reach(self, slots: Int64) -> Float64:
+        """How far below and above the next step the narrowest intervals go (N, G, 2); NaN while too little is known."""
+        errors = self.columns["errors"][slots].reshape(-1, intervals.SIZE + 2 * len(self.levels), self.layout.count)
+        reach = intervals.bounds(errors, len(self.levels))[:, 0, 0]
+        reach[errors[:, 0, 0] < intervals.WARM] = np.nan
+        return reach.reshape(len(slots), self._features, 2)
+
+    def coverage(self, slots: Int64) -> Float64:
+        """Share of intervals that held over these streams (G, L, H); NaN where too few came due."""
+        covered = self.columns["covered"][slots]
+        return np.stack([audit.observed(covered[:, g]) for g in range(self._features)])
+
     def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:
         forecast = x[:, None, :] + self._by_stream(said.move)
         experts = x[:, None, :, None] + self._by_stream(said.moves)
@@ -112,7 +125,7 @@ class HorizonExperts:
         if not len(self.levels):
             empty = np.empty((*forecast.shape, 0))
             return Ahead(forecast, empty, empty, np.ones(forecast.shape, bool), leads, experts)
-        reach, warming = (self._by_stream(part) for part in rows.bounds())
+        reach, warming = (self._by_stream(part) for part in rows.bounds)
         told = np.where(warming[..., None, None], np.nan, forecast[..., None, None] + reach)
         return Ahead(forecast, told[..., 0], told[..., 1], warming, leads, experts)
 
