@@ -15,5 +15,6 @@ GROUPS = (
     "scrape",
     "engine",
     "cost",
+    "horizons",
     "learner",
 )

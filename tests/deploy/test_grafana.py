@@ -32,6 +32,10 @@ CHOSEN = {
 
 #: Of what this plant has not: a silent stream, a model on trial, a backup.
 EMPTY = {"Silent streams/A", "Learning progress/B", "Skill in shadow/A", "Skill in shadow/B", "Newest backup/A"}
+#: And it lists no horizons, nor thresholds.
+EMPTY |= {f"What is expected, by horizon/{letter}" for letter in "ABC"}
+EMPTY |= {f"How honest intervals are/{letter}" for letter in "AB"}
+EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A"}
 
 
 def panels_of(page: dict[str, Any]) -> list[dict[str, Any]]:

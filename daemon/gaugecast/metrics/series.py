@@ -68,6 +68,7 @@ class StreamSeries:
             if columns.at_s is not None:
                 name = "observed_timestamp_seconds"
                 _print_column(text[f"gaugecast_stream_{name}"], name, [f"{s}}} " for s in by_stream], columns.at_s[:n])
+            self._print_ahead(text, columns, by_feature, n)
             for name, told in (("crossing_probability", columns.likely), ("crossing_seconds", columns.median_s)):
                 if told is not None:
                     for k, mark in enumerate(columns.marks):
@@ -76,6 +77,19 @@ class StreamSeries:
             if columns.quality is not None:
                 _print_flags(text["gaugecast_stream_quality"], by_stream, columns.quality[:n])
         return text
+
+    def _print_ahead(
+        self, text: dict[str, list[str]], columns: StreamColumns, by_feature: list[list[str]], n: int
+    ) -> None:
+        """What is expected at listed horizons, with the interval around it."""
+        level = f',level="{columns.level}"}} '
+        tables = {"ahead": (columns.ahead, "} "), "lower": (columns.lower, level), "upper": (columns.upper, level)}
+        for name, (table, end) in tables.items():
+            for h, span in enumerate(columns.spans if table is not None else ()):
+                for f, labels in enumerate(by_feature):
+                    named = [f'{label[:-2]},horizon="{span}"{end}' for label in labels]
+                    if table is not None:
+                        _print_column(text[f"gaugecast_stream_{name}"], name, named, table[:n, f, h])
 
     def _label(self, columns: StreamColumns, n: int) -> tuple[list[list[str]], list[str]]:
         streams, features = tuple(columns.streams[:n]), tuple(columns.features)

@@ -77,9 +77,9 @@ class LookAhead:
             self.crossings.step(steps, values, x=x[:, g], last=last, path=path)
         return self._experts.step(steps.slots, values, x=x[:, g], last=last, gap=steps.gap, own=own)
 
-    def next_reach(self, slots: Int64) -> Float64:
-        """How far below and above the next step the narrowest intervals go (N, G, 2); NaN while too little is known."""
-        return self._experts.next_reach(slots)
+    def bands(self, slots: Int64) -> tuple[Float64, Float64]:
+        """What was said last of streams (N, G, H), and the bounds of its intervals (N, G, H, L, 2), NaN = not known."""
+        return self._experts.bands(slots)
 
     def coverage(self, slots: Int64) -> list[dict[str, dict[str, float]]]:
         """By feature, horizon and level, the share of intervals that held; without those of which too few came due."""

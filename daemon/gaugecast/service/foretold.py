@@ -48,6 +48,17 @@ def likely_of(part: FleetPipeline, slots: Int64) -> tuple[Float64 | None, Float6
     return crossings.columns["likely"][slots], crossings.columns["instants"][slots, :, 1] * period_s
 
 
+def ahead_of(part: FleetPipeline, slots: Int64) -> tuple[list[str], Float64 | None, Float64 | None, Float64 | None]:
+    """Listed horizons, what was said last of each (N, G, H), and the narrowest intervals; `None` without horizons."""
+    if part.look_ahead is None:
+        return [], None, None, None
+    spans = [duration_text(h * part.fleet.period_ns) for h in part.fleet.horizons]
+    said, bounds = part.look_ahead.bands(slots)
+    if not part.fleet.intervals:
+        return spans, said, None, None
+    return spans, said, bounds[..., 0, 0], bounds[..., 0, 1]
+
+
 def crossing_rows(part: FleetPipeline, slot: int, feature: str) -> list[CrossingRow]:
     """The thresholds of one feature of one stream, the likeliest first."""
     crossings = crossings_of(part)
@@ -74,12 +85,8 @@ def bands_of(part: FleetPipeline, slot: int) -> list[tuple[float | None, float |
     nothing: list[tuple[float | None, float | None]] = [(None, None)] * len(part.fleet.forecast_places)
     if part.look_ahead is None or not part.fleet.intervals:
         return nothing
-    reach = part.look_ahead.next_reach(np.array([slot], np.int64))[0]
-    published = part.table["published"][slot]
-    return [
-        (_known(float(at + below)), _known(float(at + above)))
-        for at, (below, above) in zip(published.tolist(), reach.tolist(), strict=True)
-    ]
+    _, bounds = part.look_ahead.bands(np.array([slot], np.int64))
+    return [(_known(lower), _known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
 
 
 def _side(mark: Threshold) -> str:

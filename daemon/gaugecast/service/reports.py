@@ -84,6 +84,7 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
     slots = table.live_slots()[:most]
     observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, part.fleet.forecast_places]
     likely, median_s = foretold.likely_of(part, slots)
+    spans, ahead, lower, upper = foretold.ahead_of(part, slots)
     return StreamColumns(
         fleet=part.fleet.name,
         streams=[table.names[slot] or "" for slot in slots.tolist()],
@@ -94,6 +95,11 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
         skill=_stream_skill(part, slots),
         quality=table["quality"][slots],
         at_s=table["at"][slots] / 1e9,
+        spans=spans,
+        ahead=ahead,
+        lower=lower,
+        upper=upper,
+        level=f"{part.fleet.intervals[0]:g}" if part.fleet.intervals else "",
         marks=foretold.marks_of(part.fleet),
         likely=likely,
         median_s=median_s,

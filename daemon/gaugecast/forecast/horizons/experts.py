@@ -80,6 +80,7 @@ class HorizonExperts:
             Column("base", "<f8", (g, lay.waits), np.nan),
             Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1 + 2 * len(self.levels)), np.nan),
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
+            Column("ahead", "<f8", (g, horizons), np.nan),
             *([errors, covered] if len(self.levels) else []),
         ]
 
@@ -104,14 +105,18 @@ class HorizonExperts:
         ahead = self._in_units(x, said, rows)
         for name, rows_of in rows.state.items():
             by_row[name][places] = rows_of
+        self.columns["ahead"][slots] = ahead.forecast.swapaxes(1, 2)
         return ahead
 
-    def next_reach(self, slots: Int64) -> Float64:
-        """How far below and above the next step the narrowest intervals go (N, G, 2); NaN while too little is known."""
+    def bands(self, slots: Int64) -> tuple[Float64, Float64]:
+        """What was said last (N, G, H), and the bounds of its intervals (N, G, H, L, 2), NaN while too little is known."""
+        said = self.columns["ahead"][slots]
+        if not len(self.levels):
+            return said, np.empty((*said.shape, 0, 2))
         errors = self.columns["errors"][slots].reshape(-1, intervals.SIZE + 2 * len(self.levels), self.layout.count)
-        reach = intervals.bounds(errors, len(self.levels))[:, 0, 0]
-        reach[errors[:, 0, 0] < intervals.WARM] = np.nan
-        return reach.reshape(len(slots), self._features, 2)
+        reach = intervals.bounds(errors, len(self.levels))
+        reach[errors[:, 0] < intervals.WARM] = np.nan
+        return said, said[..., None, None] + reach.reshape(*said.shape, -1, 2)
 
     def coverage(self, slots: Int64) -> Float64:
         """Share of intervals that held over these streams (G, L, H); NaN where too few came due."""
