@@ -36,6 +36,14 @@ BOUNDS: dict[tuple[str, str, str], Bound] = {
     ("ETTh1", "fsnet", "lockstep"): Bound((0.192, 0.628, 0.758)),
     ("ETTh2", "adapt-z", ALONE): Bound((0.068, 0.171, 0.216), (0.0628, 0.1607, 0.2103)),
 }
+MODELS = ("mix", "stacked", "linear", "network", "persistence")
+TITLES = {
+    "mix": "**mix**, what is published",
+    "stacked": "stacked: linear, fed with the network's move",
+    "linear": "linear, direct",
+    "network": "LSTM-64, closed loop",
+    "persistence": "persistence",
+}
 #: Distance of the coverage from what was promised that is let pass, by horizon.
 COVERAGE = {1: 0.01, 24: 0.02}
 
@@ -90,7 +98,7 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
         if key[0] != name or not mean_squares(rows, key, "mix"):
             continue
         table = Table(f"{key[1]}, {'with' if key[2] != ALONE else 'without'} network", *(f"1…{h}" for h in HORIZONS))
-        for model in ("mix", "stacked", "linear", "network", "persistence"):
+        for model in MODELS:
             by_horizon = mean_squares(rows, key, model)
             if by_horizon:
                 cells = (by_horizon[h] for h in HORIZONS)
@@ -109,3 +117,31 @@ def _intervals(mix: dict[int, dict[str, Any]]) -> Table:
         figures = (f"{row['width']:.3f}", f"{row['winkler']:.3f}", f"{row['pinball']:.4f}")
         table.add_row(f"{h} ahead", f"{row['coverage']:.2%}", worst, *figures)
     return table
+
+
+def horizon_lines(rows: Rows) -> list[str]:
+    """The tables of docs/accuracy.md."""
+    lines: list[str] = []
+    for key, bound in BOUNDS.items():
+        mix = mean_squares(rows, key, "mix")
+        if not mix:
+            continue
+        network = "" if key[2] != ALONE else ", without a network"
+        heads = [f"1…{h}" if h > 1 else "1" for h in HORIZONS]
+        lines += [f"| {key[0]}, {key[1]}{network} | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+        for model in MODELS:
+            found = mean_squares(rows, key, model)
+            if found:
+                cells = (f"{found[h]['horizon_mean']:.4f} / {found[h]['horizon_mean_mae']:.4f}" for h in HORIZONS)
+                lines.append(f"| {TITLES[model]} | {' | '.join(cells)} |")
+        if bound.published:
+            lines.append(f"| published, best | {' | '.join(f'{mse:.4f}' for mse in bound.published)} |")
+        lines += ["", f"Intervals of {LEVEL:.0%} around the mixture, at the horizon itself:", ""]
+        lines += ["| ahead | covered | worst window | width | Winkler | pinball |", "|---|---|---|---|---|---|"]
+        for h in HORIZONS:
+            row = mix[h]
+            worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
+            figures = f"{row['width']:.3f} | {row['winkler']:.3f} | {row['pinball']:.4f}"
+            lines.append(f"| {h} | {row['coverage']:.2%} | {worst} | {figures} |")
+        lines.append("")
+    return lines[:-1]

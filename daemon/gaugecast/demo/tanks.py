@@ -78,6 +78,12 @@ valid = [-40, 150]
 subscribe = ["plant/demo/{tank}/telemetry"]
 time = "$.t"
 period = "500ms"
+horizons = ["500ms", "2s", "5s"]
+
+[[fleet.demo-tanks.threshold]]
+feature = "pressure"
+above = 2.9
+within = "5s"
 """
 
 

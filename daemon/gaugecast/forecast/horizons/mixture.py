@@ -49,7 +49,7 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
+    longer = _longer(overlap)
     said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
     np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
@@ -63,11 +63,26 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     _descend(state, due)
 
 
-def weights(state: Float64) -> Float64:
-    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut."""
+def weights(state: Float64, there: Bool, overlap: Int64) -> Float64:
+    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut.
+
+    Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
+
+    Args:
+        state: (R, SIZE, H).
+        there: Whether the network has said something (R, H).
+        overlap: As of `learn`.
+    """
     shares = state[:, : _E + 1] * state[:, _OPEN, None]
     shares[:, 0] += 1.0 - state[:, _OPEN]
+    untried = there & (state[:, _SEEN] < PROVEN * _longer(overlap))
+    shares *= ~untried[:, None]
+    shares[:, _E] += untried
     return shares
+
+
+def _longer(overlap: Int64) -> Float64:
+    return np.asarray(0.75 + 0.25 * overlap.astype(np.float64))
 
 
 def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:

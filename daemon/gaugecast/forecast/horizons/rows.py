@@ -133,7 +133,7 @@ class Rows:
         moves[:, :, LINEAR], moves[:, :, STACKED] = linear * s[:, None], stacked * s[:, None]
         for k in (STACKED, NETWORK):
             moves[:, :, k] = np.where(there, own if k == NETWORK else moves[:, :, k], moves[:, :, LINEAR])
-        weights = mixture.weights(state["mix"])
+        weights = mixture.weights(state["mix"], there, lay.waiting)
         move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=1), np.where(weights[:, PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
