@@ -58,13 +58,13 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, before: str, after: str,
 
 def test_thresholds_ask_for_horizons(tmp_path: Path) -> None:
     """Nothing is foretold by a fleet that forecasts the next step alone."""
-    with pytest.raises(ConfigError, match="`horizons` expected in .fleet.tanks. beside it"):
+    with pytest.raises(ConfigError, match="`horizons` expected in"):
         resolved(tmp_path, FILE.replace('horizons = ["1s", "1m"]\n', "") + MARK)
 
 
 def test_one_topic_has_one_threshold(tmp_path: Path) -> None:
     """The same twice, and the same value with another reach."""
-    with pytest.raises(ConfigError, match="the same as no. 1"):
+    with pytest.raises(ConfigError, match="the same as no"):
         resolved(tmp_path, FILE + MARK + MARK)
     with pytest.raises(ConfigError, match="another `within`"):
         resolved(tmp_path, FILE + MARK + MARK.replace("1h", "2h"))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gaugecast import events
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Order, Output
@@ -100,8 +101,6 @@ def test_a_parked_stream_goes_on_with_its_crossings() -> None:
     feed(kept, saw(300))
     feed(parked, saw(300))
     (aside,) = parked.advance([timer(400)]).parked
-    from gaugecast import events
-
     back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
     later = saw(60, begin=300)
     assert keys(outputs_of(feed(parked, [back, *later]))) == keys(outputs_of(feed(kept, later)))

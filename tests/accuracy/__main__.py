@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.horizons import PROTOCOLS, horizon_verdicts, run_alone, run_protocols, show_protocols
+from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.published import BOUNDS
 from accuracy.runs import RUNS, Rows
 from accuracy.table import show_commands, show_set, verdicts
@@ -31,7 +31,9 @@ def main() -> int:
     kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(ALL_RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs}
+        pending = {
+            pool.submit(ALL_RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs
+        }
         for done in as_completed(pending):
             name, run = pending[done]
             kept = keep_rows(done.result(), asked.out)

@@ -58,9 +58,7 @@ def test_lead_time_and_false_alarms_are_counted_by_event() -> None:
     """Told four steps before it happens; told once for nothing; once not told."""
     values = [0.0] * 20 + [9.0] * 3 + [0.0] * 20 + [9.0] + [0.0] * 6
     opened = [0] * 5 + [1] * 5 + [0] * 6 + [1] * 8 + [0] * (len(values) - 24)
-    (one,) = crossing_scores(
-        fleet_with(MARK), [course_of(values)], [told_of([0.5] * len(values), opened, values)]
-    )
+    (one,) = crossing_scores(fleet_with(MARK), [course_of(values)], [told_of([0.5] * len(values), opened, values)])
     assert (one.crossings, one.foretold, one.lead_s) == (2, 1, 4.0)
     assert one.false_alarms == pytest.approx(1 / (len(values) / (7 * 86_400)))
 
@@ -72,9 +70,7 @@ def test_downwards_is_upwards_upside_down() -> None:
     likely = rng.random(200).tolist()
     up = told_of(likely, [0] * 200, values.tolist())
     (above,) = crossing_scores(fleet_with(MARK), [course_of(values.tolist())], [up])
-    (below,) = crossing_scores(
-        fleet_with(Threshold("p", False, -5.0, 10)), [course_of((-values).tolist())], [up]
-    )
+    (below,) = crossing_scores(fleet_with(Threshold("p", False, -5.0, 10)), [course_of((-values).tolist())], [up])
     assert (above.brier, above.rate, above.crossings) == (below.brier, below.rate, below.crossings)
 
 

@@ -78,5 +78,5 @@ def test_a_constant_never_crosses_and_has_when_it_is_beyond() -> None:
 
 def test_farther_is_never_less_likely() -> None:
     """By each horizon at least as likely as by the one before."""
-    told = foretold(saw(400, 2), 35.0)
-    assert (np.diff(np.nan_to_num(told), axis=2) >= 0.0).all()
+    told = foretold(saw(400, 2), 35.0)[200:]
+    assert (np.diff(told, axis=2) >= 0.0).all()

@@ -48,7 +48,9 @@ def hold_gate(series: Float64, horizons: tuple[int, ...]) -> None:
     experts = HorizonExperts(MINUTE_NS, 1, horizons, capacity=series.shape[1])
     said = drive(experts, series[:, :, None])
     for place, h in enumerate(experts.layout.horizons.tolist()):
-        error, last = (np.square(one).sum(axis=(1, 2)) for one in errors_of(said, series[:, :, None], experts, place=place))
+        error, last = (
+            np.square(one).sum(axis=(1, 2)) for one in errors_of(said, series[:, :, None], experts, place=place)
+        )
         assert error.sum() <= WHOLE * last.sum(), h
         window, most = (2000, WINDOW) if h == 1 else (100 * h, WINDOW_BEYOND)
         if len(error) > window:

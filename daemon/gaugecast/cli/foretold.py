@@ -40,7 +40,9 @@ def coverage_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
         levels = dict.fromkeys(level for by_level in score.coverage.values() for level in by_level)
         for level in levels:
             shares = ", ".join(
-                f"{by_level[level]:.1%} ({horizon})" for horizon, by_level in score.coverage.items() if level in by_level
+                f"{by_level[level]:.1%} ({horizon})"
+                for horizon, by_level in score.coverage.items()
+                if level in by_level
             )
             yield f"{show_name(name)} {show_name(feature)}: intervals of {float(level):.0%} held {shares}"
 

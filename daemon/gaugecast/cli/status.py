@@ -14,7 +14,6 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.foretold import coverage_lines, threshold_lines
 from gaugecast.cli.figures import (
     NOTHING,
     show_age,
@@ -26,6 +25,7 @@ from gaugecast.cli.figures import (
     show_skill,
     show_value,
 )
+from gaugecast.cli.foretold import coverage_lines, threshold_lines
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call

@@ -56,7 +56,9 @@ def _past(page: HistoryPage, feature: str, place: int, g: int, features: int) ->
     """Each reading, and the forecast that the output before it holds: that of the step before."""
     readings, outputs = page.readings, page.outputs
     said = _expected(outputs, g, features)
-    before = np.searchsorted(outputs.seqs[outputs.kinds == 0][::-1], readings.seqs[::-1])  # how many outputs are older than each reading
+    before = np.searchsorted(
+        outputs.seqs[outputs.kinds == 0][::-1], readings.seqs[::-1]
+    )  # how many outputs are older than each reading
     values = readings.values[::-1]
     observed = values[:, place] if place < values.shape[1] else np.full(len(readings), np.nan)
     return Past(

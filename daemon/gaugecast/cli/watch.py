@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.live import Live
 
 from gaugecast.cli.figures import NOTHING, show_name, show_value
+from gaugecast.cli.foretold import crossing_words
 from gaugecast.cli.keys import open_keys
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.watch_screen import Trails, render_streams, rows_within, whole_streams
-from gaugecast.cli.foretold import crossing_words
 from gaugecast.control import StreamRow, StreamsAnswer, StreamsQuery, call
 from gaugecast.errors import Unreachable, WrongUse
 

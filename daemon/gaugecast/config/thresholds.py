@@ -12,9 +12,7 @@ from gaugecast.fleet import MOST_HORIZON, Feature, Fleet, Threshold
 from gaugecast.topics import output_topic, topic_fault
 
 
-def thresholds_of(
-    fleet: str, table: FleetTable, features: Sequence[Feature], period_ns: int
-) -> tuple[Threshold, ...]:
+def thresholds_of(fleet: str, table: FleetTable, features: Sequence[Feature], period_ns: int) -> tuple[Threshold, ...]:
     """The thresholds of one fleet, in the order of the file.
 
     Raises:

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gaugecast.lessons import LEARNING_MODES
 from gaugecast.metrics import samples
 from gaugecast.metrics.samples import Sample
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
-    DEGRADED_REASONS,
-    VERBS,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -146,21 +143,6 @@ def _sides(status: Status) -> Iterator[Sample]:
     yield ("publish",), float(status.publishing.connected)
 
 
-def _doing(status: Status) -> Iterator[Sample]:
-    for verb in VERBS:
-        yield (verb,), float(verb == status.doing.verb)
-
-
-def _learning(status: Status) -> Iterator[Sample]:
-    for mode in LEARNING_MODES:
-        yield (mode,), float(mode == status.learning.mode)
-
-
-def _degraded(status: Status) -> Iterator[Sample]:
-    for reason in DEGRADED_REASONS:
-        yield (reason,), float(reason in status.degraded)
-
-
 #: What is counted: of readings and forecasts as the status tells it, the rest as the loop's rounds tell it.
 COUNTED = (
     _counter("messages_received", "MQTT messages taken from the broker"),
@@ -190,7 +172,7 @@ COUNTED = (
 STATED = (
     _gauge("ready", "1 while it forecasts: recovered, the disk takes what comes, readings come, forecasts go",
            of=_one(lambda s: s.ready)),
-    _gauge("doing", "1 for what it does: of `holding`, `deaf` and `mute` no forecast comes", "verb", of=_doing),
+    _gauge("doing", "1 for what it does: of `holding`, `deaf` and `mute` no forecast comes", "verb", of=samples.doing),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
     _gauge("last_round_age_seconds", "Seconds since the loop finished a round, an idle one or a part of a long one"),
     _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
@@ -222,7 +204,7 @@ STATED = (
     _gauge("ledger_bytes", "Size of the ledger with its write-ahead log", of=_one(lambda s: s.storage.ledger_bytes)),
     _gauge("disk_free_bytes", "Free space where the state directory lies",
            of=_one(lambda s: s.storage.disk_free_bytes)),
-    _gauge("degraded", "1 while the daemon works with less than it should", "reason", of=_degraded),
+    _gauge("degraded", "1 while the daemon works with less than it should", "reason", of=samples.degraded),
     _gauge("streams", "Streams by state; a stale one is active too", "fleet", "state", of=_streams),
     _gauge("readings_held", "Readings that wait in an open tick", "fleet", of=_counted(lambda c: c.held)),
     _gauge("readings_held_at_start", "Readings of earlier processes that waited when this one began", "fleet",
@@ -241,7 +223,7 @@ STATED = (
     _gauge("crossings_open", "Streams of which a crossing of the threshold is foretold, or that are beyond it", "fleet",
            "feature", "side", "value", of=samples.crossings),
     _gauge("learning", "1 for who learns: a `child`, a `unit`, nobody since `off` or `impossible`", "mode",
-           of=_learning),
+           of=samples.learning),
     _gauge("learner_heard", "1 once a learner has spoken to this process", of=_one(lambda s: s.learning.heard)),
     _gauge("lesson_ratio", "Share of its first updates that a model has before it goes into shadow", "fleet",
            of=_fleets(samples.lesson)),
@@ -279,10 +261,24 @@ STREAMED = (
     _gauge("stream_ahead", "Value expected at a listed horizon", "fleet", "stream", "feature", "horizon"),
     _gauge("stream_lower", "Lower bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
     _gauge("stream_upper", "Upper bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
-    _gauge("stream_crossing_probability", "That the threshold is crossed within its reach", "fleet", "stream", "feature",
-           "side", "value"),
-    _gauge("stream_crossing_seconds", "Time until the median instant of the first crossing", "fleet", "stream",
-           "feature", "side", "value"),
+    _gauge(
+        "stream_crossing_probability",
+        "That the threshold is crossed within its reach",
+        "fleet",
+        "stream",
+        "feature",
+        "side",
+        "value",
+    ),
+    _gauge(
+        "stream_crossing_seconds",
+        "Time until the median instant of the first crossing",
+        "fleet",
+        "stream",
+        "feature",
+        "side",
+        "value",
+    ),
     _gauge("stream_observed_timestamp_seconds", "Event time of the last observed value", "fleet", "stream"),
 )
 

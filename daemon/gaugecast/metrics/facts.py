@@ -47,7 +47,7 @@ class StreamColumns:
         skill: (n, F), or `None`.
         quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
-        spans: H listed horizons; `ahead` (n, F, H) what is expected at each, `lower` and `upper` the interval of `level`.
+        spans: H listed horizons; `ahead` (n, F, H) what is expected then, `lower` and `upper` its interval of `level`.
         marks: Feature, side and value of K thresholds, as labels have them.
         likely: (n, K) probability of a crossing within its reach, and `median_s` until when; or `None`.
     """

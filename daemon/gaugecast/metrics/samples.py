@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gaugecast.status import FleetStatus, Status, StreamCounts
+from gaugecast.lessons import LEARNING_MODES
+from gaugecast.status import DEGRADED_REASONS, VERBS, FleetStatus, Status, StreamCounts
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -31,8 +32,7 @@ def eta(fleet: FleetStatus, _streams: StreamCounts) -> float | None:
 
 def coverage(status: Status) -> Iterator[Sample]:
     """Share of intervals that held."""
-    for labels, share in _intervals(status):
-        yield labels, share
+    yield from _intervals(status)
 
 
 def nominal(status: Status) -> Iterator[Sample]:
@@ -54,3 +54,21 @@ def crossings(status: Status) -> Iterator[Sample]:
     for name, fleet, _ in status.at_work():
         for one in fleet.crossings:
             yield (name, one.feature, one.side, f"{one.value:g}"), float(one.open)
+
+
+def doing(status: Status) -> Iterator[Sample]:
+    """1 for what it does."""
+    for verb in VERBS:
+        yield (verb,), float(verb == status.doing.verb)
+
+
+def learning(status: Status) -> Iterator[Sample]:
+    """1 for who learns."""
+    for mode in LEARNING_MODES:
+        yield (mode,), float(mode == status.learning.mode)
+
+
+def degraded(status: Status) -> Iterator[Sample]:
+    """1 for each reason that holds."""
+    for reason in DEGRADED_REASONS:
+        yield (reason,), float(reason in status.degraded)

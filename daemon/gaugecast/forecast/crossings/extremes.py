@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gaugecast.forecast.crossings import spread
+from gaugecast.forecast.crossings import calibration, spread
 from gaugecast.forecast.horizons import direct
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.past import Past, regressors, remember
@@ -23,7 +23,8 @@ from gaugecast.streams.columns import Array, Column, Columns
 
 #: Columns that are too long to be copied for a step.
 _LONG = ("points", "base", "peak", "said")
-_CENTRE, _SIZE, _OWN = range(3)  # what waits: the extreme as expected, how large errors were, the network's
+_CENTRE, _SIZE, _OWN, _LIKELY = range(4)  # what waits: the extreme as expected, how large errors were, the network's,
+# and how likely the threshold was to be crossed
 
 
 class Extremes:
@@ -54,8 +55,9 @@ class Extremes:
             Column("p", "<f8", (k, lay.groups, lay.size, lay.size)),
             Column("base", "<f8", (k, lay.waits), np.nan),
             Column("peak", "<f8", (k, lay.waits), np.nan),
-            Column("said", "<f8", (k, lay.waits, 3), np.nan),
+            Column("said", "<f8", (k, lay.waits, 4), np.nan),
             Column("spread", "<f8", (k, lay.count, spread.SIZE)),
+            Column("calibration", "<f8", (k, lay.count, calibration.SIZE)),
         ]
 
     def step(
@@ -78,21 +80,22 @@ class Extremes:
         rows = _Rows(state, {name: by_row[name] for name in _LONG}, places, layout=self.layout)
         flat = own.reshape(len(places), -1)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
-            rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._count), self._recipe)
-            centre = rows.say(x.ravel(), flat - x.reshape(-1, 1))
-            needed = (level - x).reshape(-1, 1) - centre
-            told = spread.exceeded(state["spread"], needed)
+            gaps, levels = np.repeat(gap, self._count), np.tile(level, len(slots))
+            rows.take(values.ravel(), last.ravel(), gaps, self._recipe, level=levels)
+            told = rows.say(x.ravel(), flat - x.reshape(-1, 1), needed=(level - x).reshape(-1, 1))
         for name, rows_of in rows.state.items():
             by_row[name][places] = rows_of
-        # Whoever has gone so far within a minute has within an hour.
-        likely: Float64 = np.maximum.accumulate(told, axis=1).reshape(len(slots), self._count, -1)
-        return likely
+        # Whoever has not gone so far within an hour has not within a minute.
+        likely: Float64 = np.fmin.accumulate(told[:, ::-1], axis=1)[:, ::-1]
+        return likely.reshape(len(slots), self._count, -1)
 
 
 class _Rows:
     """The rows of one step; as `horizons.rows.Rows`."""
 
-    def __init__(self, state: dict[str, Array], long: dict[str, Array], places: Int64, *, layout: HorizonLayout):
+    def __init__(
+        self, state: dict[str, Array], long: dict[str, Array], places: Int64, *, layout: HorizonLayout
+    ) -> None:
         self.state = state
         self._base, self._peak, self._said = long["base"], long["peak"], long["said"]
         self._past = Past(long["points"], places)
@@ -100,7 +103,7 @@ class _Rows:
         self._scale = np.zeros(len(places))
         self._seen = np.zeros(len(places), bool)
 
-    def take(self, values: Float64, last: Float64, gap: Int64, recipe: Recipe) -> None:
+    def take(self, values: Float64, last: Float64, gap: Int64, recipe: Recipe, *, level: Float64) -> None:
         """Put values (R,) into statistics, rings and what the waiting forecasts have come to, and learn."""
         state, lay = self.state, self._layout
         new = state["ticks"] == 0
@@ -114,9 +117,9 @@ class _Rows:
             forget_missed(self._base, self._rows, ticks=state["ticks"], gap=gap, layout=lay)
         self._seen = np.isfinite(values)
         self._peak[self._rows] = np.fmax(self._peak[self._rows], values[:, None])
-        self._learn()
+        self._learn(level)
 
-    def _learn(self) -> None:
+    def _learn(self, threshold: Float64) -> None:
         state, lay, s = self.state, self._layout, self._scale
         origin, due, place = due_at(state["ticks"], lay)
         base = self._base[self._rows[:, None], place]
@@ -129,14 +132,17 @@ class _Rows:
         told = due & np.isfinite(said[..., _CENTRE])
         error = came - np.where(told, said[..., _CENTRE], 0.0)
         spread.take(state["spread"], error, said[..., _SIZE], due=told, overlap=lay.waiting)
+        likely, beyond = said[..., _LIKELY], base + came >= threshold[:, None]
+        known = due & np.isfinite(likely) & (base < threshold[:, None])  # from beyond there is nothing to cross
+        calibration.learn(state["calibration"], likely, beyond, due=known, overlap=lay.waiting)
         level, own = state["stats"][:, MEAN], said[..., _OWN]
         phi = regressors(self._past, base, origin, level=level, s=s, own=own, layout=lay)
         moving = due & (s > 0.0)[:, None]
         target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
         direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
 
-    def say(self, x: Float64, own: Float64) -> Float64:
-        """How far it is expected to have gone (R, H) from values (R,); `own` is the network's (R, H), NaN = none."""
+    def say(self, x: Float64, own: Float64, *, needed: Float64) -> Float64:
+        """How likely it goes farther than `needed` (R, 1) from values (R,); `own`: the network's (R, H), NaN = none."""
         state, lay, s = self.state, self._layout, self._scale
         there: Bool = np.isfinite(own)
         base = np.repeat(x[:, None], lay.count, axis=1)
@@ -144,6 +150,7 @@ class _Rows:
         phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
         linear, stacked = direct.both(state["theta"], state["p"], phi, lay)
         centre = np.where(there, stacked, linear) * s[:, None]
+        likely = spread.exceeded(state["spread"], needed - centre)
         rows, horizons, place = turns_at(state["ticks"], lay)
         at = self._rows[rows]
         self._base[at, place] = np.where(self._seen, x, np.nan)[rows]
@@ -151,4 +158,5 @@ class _Rows:
         self._said[at, place, _CENTRE] = centre[rows, horizons]
         self._said[at, place, _SIZE] = state["spread"][rows, horizons, 1]
         self._said[at, place, _OWN] = own[rows, horizons]
-        return centre
+        self._said[at, place, _LIKELY] = likely[rows, horizons]
+        return calibration.corrected(state["calibration"], likely)

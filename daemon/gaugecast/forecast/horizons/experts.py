@@ -109,7 +109,7 @@ class HorizonExperts:
         return ahead
 
     def bands(self, slots: Int64) -> tuple[Float64, Float64]:
-        """What was said last (N, G, H), and the bounds of its intervals (N, G, H, L, 2), NaN while too little is known."""
+        """What was said last (N, G, H), and the bounds of its intervals (N, G, H, L, 2), NaN while warming."""
         said = self.columns["ahead"][slots]
         if not len(self.levels):
             return said, np.empty((*said.shape, 0, 2))

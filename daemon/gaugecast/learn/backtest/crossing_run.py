@@ -66,6 +66,4 @@ def foretell(
             told[name][slots, t] = crossings.columns[name][slots]
         told["median"][slots, t] = crossings.columns["instants"][slots, :, 1]
         progress(len(slots))
-    return [
-        Foretold(*(told[name][i, : len(course.tick)] for name in names)) for i, course in enumerate(courses)
-    ]
+    return [Foretold(*(told[name][i, : len(course.tick)] for name in names)) for i, course in enumerate(courses)]

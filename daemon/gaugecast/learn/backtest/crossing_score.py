@@ -112,9 +112,7 @@ def _events(mark: Threshold, opened: Bool, crossed: Bool) -> _Events:
     leads = [int(at - begins[begins < at][-1]) for at in real.tolist() if at and opened[at - 1] and (begins < at).any()]
     ends = np.flatnonzero(~opened & np.concatenate([[False], opened[:-1]]))
     false = sum(
-        int(before[end] - before[begin] == 0)
-        for begin in begins.tolist()
-        for end in ends[ends > begin][:1].tolist()
+        int(before[end] - before[begin] == 0) for begin in begins.tolist() for end in ends[ends > begin][:1].tolist()
     )
     return _Events(len(real), np.array(leads, np.float64), false)
 
