@@ -50,7 +50,7 @@ def test_a_perfect_prophet_has_all_the_skill() -> None:
     assert perfect.rate == 10 / 50
     (dull,) = crossing_scores(fleet, [course], [told_of([perfect.rate] * len(values), nothing, values)])
     assert dull.skill == pytest.approx(0.0)
-    assert [part.count for part in dull.reliability] == [0, 0, 50, 0, 0, 0, 0, 0, 0, 0]
+    assert [part.cases for part in dull.reliability] == [0, 0, 50, 0, 0, 0, 0, 0, 0, 0]
     assert dull.reliability[2].happened == pytest.approx(0.2)
 
 

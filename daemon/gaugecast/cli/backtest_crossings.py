@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from gaugecast.config.duration import duration_text, parse_duration_ns
 from gaugecast.errors import ConfigError
@@ -45,7 +45,7 @@ def threshold_of(text: str, fleet: Fleet) -> Threshold:
 
 def crossings_table(crossings: Sequence[CrossingScore], period_ns: int) -> Table:
     """A row a threshold."""
-    table = Table("crossings", "within")
+    table = Table(Column("crossings", no_wrap=True), "within")
     for head in ("cases", "rate", "Brier", "skill", "happened", "foretold", "lead", "false/stream/week"):
         table.add_column(head, justify="right")
     for one in crossings:
@@ -60,10 +60,10 @@ def crossings_table(crossings: Sequence[CrossingScore], period_ns: int) -> Table
 
 def reliability_table(crossings: Sequence[CrossingScore]) -> Table:
     """By tenth of probability what was foretold and what happened, with the number of cases."""
-    table = Table("foretold → happened", *(f"{10 * k}–{10 * k + 10} %" for k in range(10)))
+    table = Table(Column("foretold → happened", no_wrap=True), *(f"{10 * k}–{10 * k + 10} %" for k in range(10)))
     for one in crossings:
         cells = (
-            f"{part.foretold:.0%} → {part.happened:.0%}\n{part.count:,}" if part.count else "–"
+            f"{part.foretold:.0%} → {part.happened:.0%}\n{part.cases:,}" if part.cases else "–"
             for part in one.reliability
         )
         table.add_row(_name(one.threshold), *cells)

@@ -38,6 +38,7 @@ class LookAhead:
     def __init__(self, fleet: Fleet, capacity: int, before: LookAhead | None = None) -> None:
         self.fleet = fleet
         self._places = np.array(fleet.forecast_places, np.int64)
+        self._experts: HorizonExperts
         if before is not None and _horizons_of(before.fleet) == _horizons_of(fleet):
             self._experts = before._experts
         else:

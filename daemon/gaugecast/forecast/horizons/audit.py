@@ -38,4 +38,5 @@ def observed(state: Float64) -> Float64:
     weight = np.minimum(state[:, :1], HALF_LIFE)
     total = weight.sum(axis=0)
     held = (weight * state[:, 1:]).sum(axis=0)
-    return np.divide(held, total, out=np.full_like(held, np.nan), where=total >= LEAST)
+    shares: Float64 = np.divide(held, total, out=np.full_like(held, np.nan), where=total >= LEAST)
+    return shares

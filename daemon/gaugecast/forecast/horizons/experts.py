@@ -79,6 +79,7 @@ class HorizonExperts:
             Column("p", "<f8", (g, lay.groups, size, size)),
             Column("base", "<f8", (g, lay.waits), np.nan),
             Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1 + 2 * len(self.levels)), np.nan),
+            Column("shock", "<i8", (g,)),  # tick of the last one; 0 = none yet
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             Column("ahead", "<f8", (g, horizons), np.nan),
             *([errors, covered] if len(self.levels) else []),

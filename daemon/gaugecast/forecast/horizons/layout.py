@@ -19,7 +19,7 @@ MOVES = 6  # newest moves that a regressor holds
 WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
 FINE = 63  # ticks: horizons up to here see every value of the past
 MOST_POINTS = 512  # of all rings of a feature
-_SEASON_POINTS = 240  # a week of hours, and three days more to look ahead
+_SEASON_POINTS = 240  # a week of hours, and three days more to look ahead; fewer where the other rings leave less
 _WAITING = 16  # a horizon learns about so many times while one forecast waits
 
 _DAY_NS = 86_400 * 10**9
@@ -92,11 +92,12 @@ class HorizonLayout:
         block = np.array([block_of(h) for h in steps.tolist()], np.int64)
         waiting = -(-steps // stride)
         lengths = {b: _points(steps[block == b], b) for b in sorted(set(block.tolist()))}
-        day, week, season_block = _season(int(steps[-1]), period_ns) if seasons else (0, 0, 0)
+        rings = _lay(lengths, widened=len(steps) > 1)
+        room = min(_SEASON_POINTS, MOST_POINTS - _end(rings) - 3)
+        day, week, season_block = _season(int(steps[-1]), period_ns, room) if seasons and room > 0 else (0, 0, 0)
         seasonal = np.full(len(steps), day > 0) & (steps * 4 >= season_block)
         if not seasonal.any():
             day = week = 0
-        rings = _lay(lengths, widened=len(steps) > 1)
         by_block = {ring.block: ring for ring in rings}
         past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64)
         kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
@@ -147,12 +148,11 @@ def _points(horizons: Int64, block: int) -> int:
     return max(int(horizons[-1]) // block + MOVES + 2, WIDE + 1 if horizons[-1] > 1 else 0)
 
 
-def _season(longest: int, period_ns: int) -> tuple[int, int, int]:
-    """Ticks in a day and in a week, and in a point of the seasonal ring; 0 where not whole, or too coarse to use."""
+def _season(longest: int, period_ns: int, room: int) -> tuple[int, int, int]:
+    """Ticks in a day and in a week, and in one of at most `room` points; 0 where not whole, or too coarse to use."""
     day, rest = divmod(_DAY_NS, period_ns)
     if rest or day < 12:
         return 0, 0, 0
-    room = _SEASON_POINTS
     week_block = -(-(7 * day + longest) // room)
     if week_block <= max(1, day // 24):
         return day, 7 * day, week_block

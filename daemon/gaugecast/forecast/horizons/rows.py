@@ -112,6 +112,8 @@ class Rows:
         said = np.where(np.isnan(said), said[:, :, LINEAR, None], said)  # in place of a network that was not there
         said[~due] = 0.0
         said[:, :, PERSISTENCE] = 0.0
+        shock = mixture.is_shock(state["mix"], came[:, 0] - np.where(due[:, 0], published[:, 0], 0.0), due[:, 0])
+        state["shock"] = np.where(shock, state["ticks"], state["shock"])
         mixture.learn(state["mix"], said, came, due & np.isfinite(published), self._layout.waiting)
         if len(self._levels):
             error = came - np.where(due, published, 0.0)
@@ -133,7 +135,9 @@ class Rows:
         moves[:, :, LINEAR], moves[:, :, STACKED] = linear * s[:, None], stacked * s[:, None]
         for k in (STACKED, NETWORK):
             moves[:, :, k] = np.where(there, own if k == NETWORK else moves[:, :, k], moves[:, :, LINEAR])
-        weights = mixture.weights(state["mix"], there, lay.waiting)
+        since = state["ticks"] - state["shock"]
+        calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
+        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
         move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=1), np.where(weights[:, PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))

@@ -21,7 +21,7 @@ _DECILES = 10
 class Decile(NamedTuple):
     """Cases whose probability lay within a tenth: how many, the mean probability, and the share that crossed."""
 
-    count: int
+    cases: int
     foretold: float
     happened: float
 
@@ -131,7 +131,7 @@ def _reliability(likely: Float64, happened: Float64) -> tuple[Decile, ...]:
 def crossing_row(one: CrossingScore) -> dict[str, Any]:
     """For `--json`."""
     side = "above" if one.threshold.above else "below"
-    deciles = [decile._asdict() if decile.count else {"count": 0} for decile in one.reliability]
+    deciles = [decile._asdict() if decile.cases else {"cases": 0} for decile in one.reliability]
     return {
         "model": "crossing", "feature": one.threshold.feature, side: one.threshold.value,
         "within": one.threshold.within, "count": one.count, "rate": one.rate, "brier": one.brier,
