@@ -8,6 +8,7 @@ from gaugecast.control.answers import CrossingRow, StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
+    ForgetFleet,
     HandOver,
     LearnerReport,
     ModelsQuery,
@@ -27,6 +28,7 @@ __all__ = [
     "Control",
     "CrossingRow",
     "Forget",
+    "ForgetFleet",
     "HandOver",
     "LearnerReport",
     "ModelsQuery",

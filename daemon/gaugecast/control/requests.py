@@ -50,6 +50,12 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag
     stream: str
 
 
+class ForgetFleet(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="forget_fleet"):
+    """`{"command": "forget_fleet", …}`: what is left of a fleet that is no longer configured is let go of."""
+
+    fleet: str
+
+
 class Rename(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="rename"):
     """`{"command": "rename", …}`: a stream goes on as `to`, with all that is remembered of it."""
 
@@ -104,7 +110,17 @@ class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="comman
 
 
 Request = (
-    StatusQuery | StreamsQuery | Reset | Forget | Rename | HandOver | Promote | RollBack | ModelsQuery | LearnerReport
+    StatusQuery
+    | StreamsQuery
+    | Reset
+    | Forget
+    | ForgetFleet
+    | Rename
+    | HandOver
+    | Promote
+    | RollBack
+    | ModelsQuery
+    | LearnerReport
 )
 
 _TYPES: dict[str, type[Request]] = {str(one.__struct_config__.tag): one for one in typing.get_args(Request)}
