@@ -18,7 +18,6 @@ from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
 
-
 #: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache: twice as fast.
 _CACHED_BYTES = 1 << 18
 
