@@ -30,3 +30,11 @@ def test_coverage_is_that_of_what_was_told() -> None:
     covered = experts.coverage(np.arange(4))
     assert covered.shape == (1, 1, 2)
     assert np.abs(covered - 0.8).max() < 0.06
+
+
+def test_nobody_has_no_bands_and_no_coverage() -> None:
+    """A fleet before its first stream."""
+    experts = HorizonExperts(HOUR_NS, 2, (1, 6), levels=(0.8, 0.95))
+    nobody = np.array([], np.int64)
+    assert [part.shape for part in experts.bands(nobody)] == [(0, 2, 2), (0, 2, 2, 2, 2)]
+    assert np.isnan(experts.coverage(nobody)).all()

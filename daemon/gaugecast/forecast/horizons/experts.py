@@ -128,7 +128,7 @@ class HorizonExperts:
         errors = self.columns["errors"][slots].reshape(-1, intervals.SIZE + 2 * len(self.levels), self.layout.count)
         reach = intervals.bounds(errors, len(self.levels))
         reach[errors[:, 0] < intervals.WARM] = np.nan
-        return said, said[..., None, None] + reach.reshape(*said.shape, -1, 2)
+        return said, said[..., None, None] + reach.reshape(*said.shape, len(self.levels), 2)
 
     def coverage(self, slots: Int64) -> Float64:
         """Share of intervals that held over these streams (G, L, H); NaN where too few came due."""
