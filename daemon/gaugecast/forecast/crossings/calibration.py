@@ -1,22 +1,24 @@
-"""What a probability has meant so far: a table of how often it came true, by which it is corrected.
+"""What a probability has meant so far: a logistic curve, learned online, by which each is corrected.
 
-The size of errors depends on where a series stands, which one histogram does not know: a crossing that is said to
-be likely at 0.3 may happen seven times in ten. Each probability is moved by what was observed at such ones before.
+The size of errors depends on where a series stands, which one histogram does not know: a crossing that is said to be
+likely at 0.3 may happen seven times in ten. Offset and slope of the log odds (Platt 1999) are followed by a Newton step
+for each forecast that is due, from the belief that what is said is so. Two numbers need little to be learned from.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import rate_of
 from gaugecast.records import Bool, Float64, Int64
 
-BINS = 16
-HALF_LIFE = 2000.0  # of what was observed, in due forecasts
-PRIOR = 8.0  # forecasts' worth of belief in what was said
-#: Floats a row and horizon: by bin how many there were, and how many came true.
-SIZE = 2 * BINS
-_CENTRES = (np.arange(BINS) + 0.5) / BINS
+#: Floats a row and horizon: offset, slope less one, and their covariance (three of a symmetric two by two).
+SIZE = 5
+#: Nothing known yet (SIZE,): what is said is believed, with as much doubt in offset and slope.
+BEGIN = np.array([0.0, 0.0, 1.0, 0.0, 1.0])
+_GROWTH = 1.001  # of the covariance, a due forecast: what was long ago counts less
+_MOST_DOUBT = 1.0
+_MOST_ODDS = 5.0  # log odds are cut: nothing is surer than 99.3 %, as a regressor
+_MOST_OFFSET, _LEAST_SLOPE, _MOST_SLOPE = 3.0, 0.1, 4.0
 
 
 def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: Int64) -> None:
@@ -29,22 +31,39 @@ def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: 
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
-    state -= (rate_of(HALF_LIFE * longer) * due)[..., None] * state
-    rows, horizons = np.nonzero(due)
-    bins = np.minimum((said[rows, horizons] * BINS).astype(np.int64), BINS - 1)
-    weight = (1.0 / longer)[horizons]
-    state[rows, horizons, bins] += weight
-    state[rows, horizons, BINS + bins] += weight * happened[rows, horizons]
+    weight = due / (0.75 + 0.25 * overlap.astype(np.float64))
+    odds = _odds(np.where(due, said, 0.5))
+    offset, slope, aa, ab, bb = (state[..., k] for k in range(SIZE))
+    mean = _probability(odds + offset + slope * odds)
+    curved = weight * mean * (1.0 - mean)
+    pa, pb = aa + ab * odds, ab + bb * odds  # covariance times (1, odds)
+    kept = 1.0 / (1.0 + curved * (pa + pb * odds))
+    error = weight * (happened - mean)
+    offset += kept * pa * error
+    slope += kept * pb * error
+    np.clip(offset, -_MOST_OFFSET, _MOST_OFFSET, out=offset)
+    np.clip(slope, _LEAST_SLOPE - 1.0, _MOST_SLOPE - 1.0, out=slope)
+    taken = kept * curved
+    grown = np.where(due & (aa < _MOST_DOUBT) & (bb < _MOST_DOUBT), _GROWTH, 1.0)
+    aa -= taken * pa * pa
+    ab -= taken * pa * pb
+    bb -= taken * pb * pb
+    for part in (aa, ab, bb):
+        part *= grown
 
 
 def corrected(state: Float64, said: Float64) -> Float64:
-    """Probabilities (R, H) by what such ones have meant; NaN stays."""
-    count, true = state[..., :BINS], state[..., BINS:]
-    off = (true - _CENTRES * count) / (count + PRIOR)
-    place = np.where(np.isnan(said), 0.0, said) * BINS - 0.5
-    low = np.clip(np.floor(place), 0, BINS - 2).astype(np.int64)[..., None]
-    part = np.clip(place - low[..., 0], 0.0, 1.0)
-    below, above = np.take_along_axis(off, low, axis=-1)[..., 0], np.take_along_axis(off, low + 1, axis=-1)[..., 0]
-    moved: Float64 = np.clip(said + below + part * (above - below), 0.0, 1.0)
-    return moved
+    """Probabilities (R, H) by what such ones have meant; NaN stays, and so does what is certain."""
+    odds = _odds(said)
+    moved = _probability(odds + state[..., 0] + state[..., 1] * odds)
+    return np.where((said <= 0.0) | (said >= 1.0), said, moved)
+
+
+def _odds(p: Float64) -> Float64:
+    with np.errstate(divide="ignore"):
+        odds = np.log(p) - np.log1p(-p)
+    return np.minimum(np.maximum(odds, -_MOST_ODDS), _MOST_ODDS)
+
+
+def _probability(odds: Float64) -> Float64:
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)))

@@ -109,6 +109,7 @@ class _Rows:
         new = state["ticks"] == 0
         if new.any():
             state["p"][new] = direct.START * np.eye(lay.size)
+            state["calibration"][new] = calibration.BEGIN
         state["ticks"] += gap + 1
         state["stats"] = observe(state["stats"][:, None], last[:, None], values[:, None], gap == 0, recipe)[:, 0]
         self._scale = scale(state["stats"], recipe)
