@@ -18,7 +18,7 @@ from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
 
-#: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache: twice as fast.
+#: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache: a fifth faster.
 _CACHED_BYTES = 1 << 18
 
 
