@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.align.habits import Habit, habit_of
 from gaugecast.cli.figures import show_passed_over
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Loop
@@ -141,8 +142,10 @@ def _fleet_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:
     for feature in fleet.features:
         if not seen.readings[feature.name]:
             found.append(f"{place} feature {feature.name!r} never came; is its `path` right?")
-    period_ns = seen.period_ns
-    if period_ns is None:
+    period_ns, habit = seen.period_ns, habit_of(seen.distances_ns)
+    if habit is not None and habit.irregular:
+        found += _on_change(place, fleet, habit)
+    elif period_ns is None:
         found.append(f"{place} no stream spoke twice in {elapsed_s:.0f} s, so its period could not be checked")
     elif abs(period_ns - fleet.period_ns) > PERIOD_TOLERANCE * fleet.period_ns:
         found.append(
@@ -159,6 +162,17 @@ def _fleet_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:
     return found
 
 
+def _on_change(place: str, fleet: Fleet, habit: Habit) -> list[str]:
+    """Of a sensor that reports on change a period says nothing; of one that is held already there is nothing to say."""
+    if fleet.hold_ns >= habit.longest_ns:
+        return []
+    apart = f"{show_distance(habit.shortest_ns)} to {show_distance(habit.longest_ns)} between readings"
+    return [
+        f'{place} irregular: {apart}; if the sensor reports on change, set hold = "{duration_text(habit.hold_ns)}": '
+        "then silence means the same value"
+    ]
+
+
 def _broker_warnings(broker: Mapping[str, str], rate: float, fleets: Mapping[str, FleetSurvey]) -> list[str]:
     found = []
     if broker.get(SYS_DROPPED, "0").strip().isdigit() and int(broker.get(SYS_DROPPED, "0")) > 0:
@@ -173,6 +187,15 @@ def _broker_warnings(broker: Mapping[str, str], rate: float, fleets: Mapping[str
             f"max_queued_messages to {math.ceil(rate * RESTART_S * 2 / 1000) * 1000} or more ({RESTART_S:.0f} s, twice)"
         )
     return found
+
+
+def show_distance(span_ns: int) -> str:
+    """A span of time for people, in seconds, minutes or hours."""
+    seconds = span_ns / 1e9
+    for unit, size in (("h", 7200), ("min", 120)):
+        if seconds >= size:
+            return f"{seconds / (3600 if unit == 'h' else 60):.2g} {unit}"
+    return show_period(span_ns)
 
 
 def show_period(period_ns: int) -> str:

@@ -39,7 +39,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         forecast: Expected at the next tick.
         predicted: What had been expected for the instant of `observed`; residual = observed − predicted.
         skill: Discounted, over persistence.
-        quality: Flags of the last forecast: warming, bridged, partial, fallback, stale.
+        quality: Flags of the last forecast: warming, bridged, partial, fallback, stale, unchanged.
         lower, upper: Narrowest interval around `forecast`; null without intervals, and while too little is known.
         crossings: Of the thresholds of this feature, the likeliest first.
     """

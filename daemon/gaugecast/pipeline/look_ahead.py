@@ -99,7 +99,7 @@ class LookAhead:
 
     def _path(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64 | None:
         """The network's own forecasts of the next ticks (N, depth, G), NaN of streams where it has none."""
-        ready = np.zeros(len(steps.slots), bool) if expert is None else expert.ready(steps.slots)
+        ready = np.zeros(len(steps.slots), bool) if expert is None else expert.ready(steps.slots, x)
         if expert is None or not ready.any():
             return None
         last = np.where(steps.fresh[:, None], np.nan, steps.last)

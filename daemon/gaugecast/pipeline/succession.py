@@ -1,20 +1,49 @@
-"""What a fleet's streams keep when their features change: their names, numbers, and what was taken of them."""
+"""A fleet is configured anew: what its streams go on with."""
 
 from __future__ import annotations
 
-from gaugecast.fleet import Fleet
-from gaugecast.pipeline.meaning import keyed
-from gaugecast.streams.table import StreamTable
+from typing import TYPE_CHECKING
+
+from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.meaning import goes_on, keyed
+
+if TYPE_CHECKING:
+    from gaugecast.pipeline.batch_result import Outcome
+    from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
 
-def take_over_names(table: StreamTable, fleet: Fleet, *, old_table: StreamTable, old: Fleet) -> None:
-    """Give an empty table the streams of the one before, with step numbers, silence, and keys of features that stay."""
-    old_places = {f.name: i for i, f in enumerate(old.features)}
-    same_keys = keyed(old) == keyed(fleet)
-    places = [(i, old_places[f.name]) for i, f in enumerate(fleet.features) if f.name in old_places]
-    for stream, slot in old_table.slots.items():
-        mine = table.add(stream)
+def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome) -> None:
+    """Let an empty `part` take over from the one of the same fleet as it was configured before.
+
+    Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
+    closed already, and three things are taken over: step numbers, since they name messages for ever; the keys of
+    features that are still there, since what was taken may be delivered again; and since when a stream is silent.
+    """
+    part.totals = old.totals
+    if goes_on(old.fleet, part.fleet):
+        if old.fleet.thresholds != part.fleet.thresholds:
+            old.end_crossings(cause, result)
+        _take_over(part, old)
+    else:
+        _take_over_names(part, old)
+    part.writer = ForecastWriter(part.fleet, part.table, part.totals, lineage=old.writer.lineage)
+
+
+def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
+    part.table, part.in_force, part.shadow = old.table, old.in_force, old.shadow
+    for expert in part.experts.values():
+        expert.fleet = part.fleet
+    part.look_from(old.look_ahead)
+    part.take_aside_from(old)
+
+
+def _take_over_names(part: FleetPipeline, old: FleetPipeline) -> None:
+    old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
+    same_keys = keyed(old.fleet) == keyed(part.fleet)
+    places = [(i, old_places[f.name]) for i, f in enumerate(part.fleet.features) if f.name in old_places]
+    for stream, slot in old.table.slots.items():
+        mine = part.table.add(stream)
         for name in ("step", "at", "received", "stale"):  # silence goes on to be counted from the last reading
-            table[name][mine] = old_table[name][slot]
+            part.table[name][mine] = old.table[name][slot]
         for new, before in places if same_keys else []:
-            table["key"][mine, new] = old_table["key"][slot, before]
+            part.table["key"][mine, new] = old.table["key"][slot, before]

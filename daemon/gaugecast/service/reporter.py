@@ -250,6 +250,7 @@ class Reporter:
             learner=learner,
             crossings=foretold.threshold_statuses(part),
             rollbacks_total=standing.rollbacks_total,
+            never_came=reports.never_came(part),
         )
 
     def _counts(self) -> dict[str, FleetCounts]:
