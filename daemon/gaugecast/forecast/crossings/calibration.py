@@ -14,11 +14,11 @@ from gaugecast.records import Bool, Float64, Int64
 #: Floats a row and horizon: offset, slope less one, and their covariance (three of a symmetric two by two).
 SIZE = 5
 #: Nothing known yet (SIZE,): what is said is believed, with as much doubt in offset and slope.
-BEGIN = np.array([0.0, 0.0, 1.0, 0.0, 1.0])
+BEGIN = np.array([0.0, 0.0, 2.0, 0.0, 2.0])
 _GROWTH = 1.001  # of the covariance, a due forecast: what was long ago counts less
-_MOST_DOUBT = 1.0
+_MOST_DOUBT = 2.0
 _MOST_ODDS = 5.0  # log odds are cut: nothing is surer than 99.3 %, as a regressor
-_MOST_OFFSET, _LEAST_SLOPE, _MOST_SLOPE = 3.0, 0.1, 4.0
+_MOST_OFFSET, _LEAST_SLOPE, _MOST_SLOPE = 4.0, 0.1, 8.0
 
 
 def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: Int64) -> None:
@@ -31,7 +31,7 @@ def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: 
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    weight = due / (0.75 + 0.25 * overlap.astype(np.float64))
+    weight = due / np.sqrt(0.75 + 0.25 * overlap.astype(np.float64))
     odds = _odds(np.where(due, said, 0.5))
     offset, slope, aa, ab, bb = (state[..., k] for k in range(SIZE))
     mean = _probability(odds + offset + slope * odds)
