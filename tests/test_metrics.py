@@ -6,7 +6,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,6 +34,7 @@ from gaugecast.status import (
     Status,
     StorageStatus,
     StreamCounts,
+    ThresholdStatus,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,12 +75,15 @@ def columns(n: int, fleet: str = "tanks", features: tuple[str, ...] = ("pressure
 
 def full_status(fleets: int = 1) -> Status:
     """A status in which everything is known."""
+    figures: dict[str, Any] = {"unit": "bar", "absolute_error": 0.01, "skill": 0.6, "shadow_skill": 0.7}
+    figures["coverage"] = {"1m": {"0.8": 0.79}}
     fleet = FleetStatus(
         counts=FleetCounts(held=4),
         streams=StreamCounts(active=9, parked=2, stale=1),
         model="m1",
-        features={"pressure": FeatureStatus(unit="bar", absolute_error=0.01, skill=0.6, shadow_skill=0.7)},
+        features={"pressure": FeatureStatus(**figures)},
         shadow=Shadow(version="m2", steps=3, promote_after=30, eta_s=9.0),
+        crossings=[ThresholdStatus(feature="pressure", side="above", value=8.2, within="1h", open=2)],
         learner=LearnerStatus(
             updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5
         ),
@@ -103,7 +109,11 @@ def metrics_of(*, recovered: float | None = None, degraded: list[str] | None = N
 
 def full_metrics() -> Metrics:
     """Metrics of which every name has a sample."""
-    flagged = columns(3)
+    ahead = np.ones((3, 2, 1))
+    flagged = replace(
+        columns(3), spans=("1m",), ahead=ahead, lower=ahead, upper=ahead, level="0.8",
+        marks=(("pressure", "above", "8.2"),), likely=np.ones((3, 1)), median_s=np.ones((3, 1)),
+    )  # fmt: skip
     flagged.quality[1] = 0b01001  # type: ignore[index]
     metrics = Metrics(columns=lambda: [flagged], fingerprint="abc")
     metrics.observe(RoundFacts(messages=2, latencies_s=[0.1], stage_s=dict.fromkeys(STAGES, 0.1), commit_s=0.01))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,5 +95,24 @@ def test_ten_thousand_streams_have_all_their_series() -> None:
 def test_streamed_names_are_one_family_each() -> None:
     """Text format 0.0.4 wants all lines of a metric in one group: HELP and TYPE come once, also with two fleets."""
     text = Metrics(columns=lambda: [columns(2, "a"), columns(2, "b")]).render().decode()
+    absent = {"quality", "ahead", "lower", "upper", "crossing_probability", "crossing_seconds"}  # of these fleets
     for definition in STREAMED:
-        assert text.count(f"# TYPE {definition.name} ") == (definition.name != "gaugecast_stream_quality")
+        wanted = definition.name.removeprefix("gaugecast_stream_") not in absent
+        assert text.count(f"# TYPE {definition.name} ") == wanted
+
+
+def test_what_is_ahead_and_crossings_have_series_of_their_own() -> None:
+    """By horizon with the interval around it, and by threshold; what is not known has none."""
+    ahead = np.array([[[1.0, 2.0], [3.0, np.nan]]])
+    tanks = replace(
+        columns(1), spans=("1s", "1m"), ahead=ahead, lower=ahead - 1, upper=ahead + 1, level="0.8",
+        marks=(("pressure", "above", "8.2"),), likely=np.array([[0.25]]), median_s=np.array([[90.0]]),
+    )  # fmt: skip
+    metrics = Metrics(columns=lambda: [tanks])
+    own = {"fleet": "tanks", "stream": "hall/tank-0", "feature": "pressure"}
+    assert sample(metrics, "stream_ahead", **own, horizon="1m") == 2.0
+    assert sample(metrics, "stream_upper", **own, horizon="1m", level="0.8") == 3.0
+    assert sample(metrics, "stream_lower", **own, horizon="1s", level="0.8") == 0.0
+    assert sample(metrics, "stream_ahead", **(own | {"feature": "temperature"}), horizon="1m") is None
+    assert sample(metrics, "stream_crossing_probability", **own, side="above", value="8.2") == 0.25
+    assert sample(metrics, "stream_crossing_seconds", **own, side="above", value="8.2") == 90.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gaugecast.cli.watch import ask_streams, json_of, line_of, tell_steps, turn_page
 from gaugecast.cli.watch_screen import MARKS, Trails, render_streams, rows_within, whole_streams
-from gaugecast.control import SOCKET_NAME, StreamRow, StreamsAnswer, StreamsQuery
+from gaugecast.control import SOCKET_NAME, CrossingRow, StreamRow, StreamsAnswer, StreamsQuery
 from gaugecast.errors import Unreachable
 from gaugecast.status import FleetStatus, Status
 from test_status import LATE, STATUS, screen, with_fleets
@@ -272,3 +272,19 @@ def test_a_stream_that_is_cut_stands_on_the_next_page() -> None:
     shown = rows_within(asked, width=80, height=17)
     assert (len(shown), whole_streams(asked, shown)) == (7, 3)
     assert len(rows_within(asked, width=80, height=1)) == 1
+
+
+def test_a_crossing_is_told_in_words() -> None:
+    """In a unit that suits it, with both bounds and how likely; on the lines, and at the foot of the screen."""
+    coming = CrossingRow(
+        side="above", value=8.2, within="1h", open=True, probability=0.83, early_s=660.0, median_s=840.0, late_s=1320.0
+    )
+    beyond = CrossingRow(side="below", value=1.0, within="1h", open=True, crossed=True, probability=1.0)
+    quiet = CrossingRow(side="above", value=9.9, within="1h", probability=0.01)
+    row = tank(crossings=[beyond, coming, quiet], lower=1.4, upper=1.6)
+    words = "rises above 8.2 bar in 14 min (11 … 22), P = 0.83"
+    assert line_of(row).endswith(f"band=1.400…1.600 is below 1 bar {words}")
+    assert line_with(screen(render_streams(answer(row), Trails())), "rises above").strip() == (
+        f"hall/tank-1 pressure {words}"
+    )
+    assert "9.9" not in line_of(row)

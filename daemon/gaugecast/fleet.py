@@ -76,6 +76,28 @@ NO_FLOOR_NS = -4_417_977_600 * 10**9
 FLOOR_NS = 946_684_800 * 10**9
 
 
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value whose crossing is foretold.
+
+    Attributes:
+        feature: Name of a forecast feature.
+        above: Crossed upwards, else downwards.
+        value: In the feature's unit.
+        within: Ticks ahead, as far as it is foretold.
+    """
+
+    feature: str
+    above: bool
+    value: float
+    within: int
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the topic of a stream's forecasts in that of this crossing."""
+        return f"/crossing/{self.feature}/{'above' if self.above else 'below'}/{self.value:.9g}"
+
+
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
     """Positions of the features that are forecast, rising."""
     return tuple(i for i, f in enumerate(features) if f.role == "forecast")
@@ -119,6 +141,7 @@ class Fleet:
             stamp far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that
             never comes is not waited for. False: as configurations of old meant it.
         begins_path: Where a reading names its sequence, such as a batch; another one resets the state.
+        thresholds: Values whose crossing is foretold; only where `horizons` are listed.
     """
 
     name: str
@@ -160,6 +183,7 @@ class Fleet:
     lateness_ns: int = 0
     tolerant: bool = False
     begins_path: tuple[str, ...] | None = None
+    thresholds: tuple[Threshold, ...] = ()
 
     @property
     def forecast_places(self) -> tuple[int, ...]:
@@ -223,6 +247,7 @@ class Fleet:
         raw: dict[str, Any] = {key: _frozen(value) for key, value in json.loads(text).items() if key != "features"}
         raw.setdefault("time_floor_ns", FLOOR_NS)
         features = json.loads(text)["features"]
+        raw["thresholds"] = tuple(Threshold(**each) for each in raw.get("thresholds", ()))
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 
 

@@ -144,12 +144,30 @@ class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
         absolute_error: Mean absolute residual, in `unit`.
         skill: Over persistence: 1 is perfect, 0 no better.
         shadow_skill: The same of the model in shadow.
+        coverage: By horizon and level, the share of intervals that held what they promised, of those that are due.
     """
 
     unit: str = ""
     absolute_error: float | None = None
     skill: float | None = None
     shadow_skill: float | None = None
+    coverage: dict[str, dict[str, float]] = {}
+
+
+class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A threshold of a fleet.
+
+    Attributes:
+        side: `above` or `below`.
+        within: How far it looks, a duration.
+        open: Streams of which a crossing is told now.
+    """
+
+    feature: str
+    side: str
+    value: float
+    within: str
+    open: int = 0
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +187,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureStatus] = {}
     learner: LearnerStatus | None = None
     rollbacks_total: int = 0
+    crossings: list[ThresholdStatus] = []
     never_came: list[str] = []
 
     @property

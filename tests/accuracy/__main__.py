@@ -12,12 +12,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from accuracy.horizons import PROTOCOLS, horizon_verdicts, run_alone, run_protocols, show_protocols
 from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.published import BOUNDS
 from accuracy.runs import RUNS, Rows
 from accuracy.table import show_commands, show_set, verdicts
 
 SETS = ("ETTh1", "ETTh2")
+#: The long ones first, so that the processors are done at about the same time.
+ALL_RUNS = {"protocols": run_protocols, **RUNS, "alone": run_alone}
 
 
 def main() -> int:
@@ -28,25 +31,32 @@ def main() -> int:
     kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs}
+        pending = {
+            pool.submit(ALL_RUNS[run], path, asked.seed): (path.stem, run) for path in paths for run in asked.runs
+        }
         for done in as_completed(pending):
             name, run = pending[done]
             kept = keep_rows(done.result(), asked.out)
             console.print(f"{name}: {run} done after {time.monotonic() - begun:.0f} s", highlight=False)
     for path in paths:
-        show_set(console, path.stem, [row for row in kept if row["set"] == path.stem])
+        own = [row for row in kept if row["set"] == path.stem]
+        show_set(console, path.stem, [row for row in own if row["protocol"] not in PROTOCOLS])
+        show_protocols(console, path.stem, own)
     show_commands(console, paths)
     console.print(f"written: {asked.out}")
     found = [v for path in paths if path.stem in BOUNDS for v in verdicts(path.stem, kept)]
     for verdict in found:
         console.print(verdict.text, style="green" if verdict.holds else "bold red")
-    return 0 if all(verdict.holds for verdict in found) else 1
+    beyond = [verdict for path in paths for verdict in horizon_verdicts(path.stem, kept)]
+    for holds, text in beyond:
+        console.print(text, style="green" if holds else "bold red")
+    return 0 if all(verdict.holds for verdict in found) and all(holds for holds, _ in beyond) else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="accuracy", description=__doc__)
     parser.add_argument("--set", action="append", help="ETTh1, ETTh2 or the path of a CSV; may be given again")
-    parser.add_argument("--runs", nargs="*", choices=tuple(RUNS), default=list(RUNS), help="only these")
+    parser.add_argument("--runs", nargs="*", choices=tuple(ALL_RUNS), default=list(ALL_RUNS), help="only these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at the same time")
     parser.add_argument("--out", type=Path, default=PLACE)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from accuracy.horizons import horizon_lines
 from accuracy.places import PLACE
 from accuracy.published import PUBLISHED
 from accuracy.table import NAMES
@@ -23,7 +24,8 @@ def main() -> int:
     rows = json.loads(PLACE.read_text())
     found: Found = {(r["set"], r["model"], r["start"], r["learning"]): r for r in rows if r["horizon"] == 1}
     page = PAGE.read_text()
-    for name, lines in (("figures", _figures(found)), ("variables", _variables(found))):
+    parts = {"figures": _figures(found), "variables": _variables(found), "horizons": horizon_lines(rows)}
+    for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"
         block = "\n".join([begin, "", *lines, "", end])
         page, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, b=block: b, page, flags=re.S)

@@ -34,6 +34,8 @@ class Verdict(NamedTuple):
 
 def show_set(console: Console, name: str, rows: Rows) -> None:
     """All figures of one set one step ahead, then by feature."""
+    if not rows:
+        return
     first = {(r["model"], r["start"], r["learning"]): r for r in rows if r["horizon"] == 1}
     table = Table("one step ahead", "MSE", "MAE", "skill")
     for key, title in NAMES.items():

@@ -16,5 +16,6 @@ GROUPS = (
     "scrape",
     "engine",
     "cost",
+    "horizons",
     "learner",
 )

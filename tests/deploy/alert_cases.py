@@ -11,6 +11,8 @@ from gaugecast.status import VERBS
 
 TARGET = 'job="gaugecast",instance="edge:9464"'
 FLEET = f'{TARGET},fleet="tanks"'
+INTERVAL = f'{FLEET},feature="pressure",horizon="1m",level="0.8"'
+THRESHOLD = f'{FLEET},feature="pressure",side="above",value="8.2"'
 MINUTES = 480
 
 
@@ -61,6 +63,9 @@ HEALTHY: dict[str, str] = {
     f'gaugecast_streams{{{FLEET},state="active"}}': constant(10),
     f'gaugecast_streams{{{FLEET},state="stale"}}': constant(0),
     f'gaugecast_skill{{{FLEET},feature="pressure"}}': constant(0.6),
+    f"gaugecast_interval_coverage_ratio{{{INTERVAL}}}": constant(0.79),
+    f"gaugecast_interval_nominal_ratio{{{INTERVAL}}}": constant(0.8),
+    f"gaugecast_crossings_open{{{THRESHOLD}}}": constant(0),
     f'gaugecast_model_in_force{{{FLEET},version="v1"}}': constant(1),
     f'gaugecast_degraded{{{TARGET},reason="storage_full"}}': constant(0),
     f'gaugecast_degraded{{{TARGET},reason="damaged"}}': constant(0),
@@ -135,6 +140,8 @@ CASES: dict[str, Case] = {
     "GaugecastClockSkew": Case(_named("gaugecast_clock_seconds", "0+60x10 3600+60x100"), 24, 19),
     "GaugecastStreamSilent": Case(_named("gaugecast_streams", "0x10 1x100", f'{FLEET},state="stale"'), 28, 20),
     "GaugecastSkillGone": Case(_named("gaugecast_skill", "0.6x80 0x300", f'{FLEET},feature="pressure"'), 150, 130),
+    "GaugecastIntervalsOff": Case(_named("gaugecast_interval_coverage_ratio", "0.5x470", INTERVAL), 365, 350),
+    "GaugecastCrossing": Case(_named("gaugecast_crossings_open", "0x10 2x100", THRESHOLD), 12, 9),
     "GaugecastModelRolledBack": Case(_named("gaugecast_rollbacks_total", "0x10 1x100", FLEET), 12, 9),
     "GaugecastBackupOld": Case(_named("gaugecast_backup_age_seconds", "600000+60x400"), 200, 90),
     "GaugecastLearnerMissing": Case(

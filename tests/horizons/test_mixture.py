@@ -8,6 +8,7 @@ from gaugecast.forecast.horizons import mixture
 from gaugecast.records import Float64
 
 ONE = np.array([1])
+NOBODY = np.zeros((1, 1), bool)  # no network is there
 
 
 def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
@@ -15,9 +16,9 @@ def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
     state = mixture.BEGIN[None, :, None].copy()
     told = []
     for move, target in zip(moves, came, strict=True):
-        told.append(float((mixture.weights(state)[0, :, 0] * move).sum()))
+        told.append(float((mixture.weights(state, NOBODY, ONE)[0, :, 0] * move).sum()))
         mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), ONE)
-    return np.array(told), mixture.weights(state)[0, :, 0]
+    return np.array(told), mixture.weights(state, NOBODY, ONE)[0, :, 0]
 
 
 def test_two_experts_with_errors_of_their_own_are_blended() -> None:
@@ -84,4 +85,15 @@ def test_a_row_without_a_due_error_stays_as_it_is() -> None:
         mixture.learn(state, moves * [[[1.0]], [[0.0]]], came * [[1.0], [0.0]], np.array([[True], [False]]), ONE)
         assert state[1].tobytes() == before[1].tobytes()
         mixture.learn(state, moves, came, np.ones((2, 1), bool), ONE)
-    assert mixture.weights(state)[0, 0, 0] < 1.0
+    assert mixture.weights(state, np.zeros((2, 1), bool), ONE)[0, 0, 0] < 1.0
+
+
+def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
+    """It has proven itself elsewhere; from then on the gate decides, and where no network is, persistence begins."""
+    state = mixture.BEGIN[None, :, None].copy()
+    there = np.ones((1, 1), bool)
+    assert mixture.weights(state, there, ONE)[0, :, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert mixture.weights(state, NOBODY, ONE)[0, :, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    for _ in range(mixture.PROVEN):
+        mixture.learn(state, np.array([[[0.0, 1.0, 1.0, 1.0]]]), -np.ones((1, 1)), there, ONE)
+    assert mixture.weights(state, there, ONE)[0, :, 0].tolist() == [1.0, 0.0, 0.0, 0.0]

@@ -53,6 +53,9 @@ def backtest_command(
         str, typer.Option(help="Score with --horizons as papers do: `fsnet` or `adapt-z`, means over 1…H.")
     ] = "",
     levels: Annotated[str, typer.Option(help="Of the intervals, with --horizons.")] = "0.8,0.95",
+    threshold: Annotated[
+        list[str] | None, typer.Option(help="With --horizons: foretell crossings, `pressure>8.2@1h`; again for more.")
+    ] = None,
     network: Annotated[bool, typer.Option(help="With --horizons: the LSTM is among the experts.")] = True,
     learning: Annotated[str, typer.Option(help="`lockstep`: learn as it goes; `off`: weights stay.")] = "lockstep",
     model: Annotated[
@@ -113,7 +116,8 @@ def backtest_command(
         backtest_horizons_command(
             console, source, batches, name=name, protocol=protocol,
             split=Split(train_rows, validation_rows, test_rows, standardise),
-            horizons=horizons, levels=levels, network=network, units=_units(units), seed=seed, json_file=json_file,
+            horizons=horizons, levels=levels, thresholds=threshold or (), network=network, units=_units(units),
+            seed=seed, json_file=json_file,
         )  # fmt: skip
         return
     kind = _learning(learning, taught=warm_up or model is not None)

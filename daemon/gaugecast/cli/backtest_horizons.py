@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from gaugecast.cli.backtest_crossings import crossings_table, reliability_table, threshold_of
 from gaugecast.cli.figures import keep_figures
 from gaugecast.config.duration import duration_text, parse_duration_ns
 from gaugecast.errors import ConfigError
@@ -31,6 +32,7 @@ def backtest_horizons_command(
     split: Split,
     horizons: str,
     levels: str,
+    thresholds: Sequence[str],
     network: bool,
     units: tuple[int, ...],
     seed: int,
@@ -44,10 +46,12 @@ def backtest_horizons_command(
     from gaugecast.learn.backtest.horizon_run import backtest_horizons, horizon_rows
 
     listed = horizons_of(horizons or duration_text(fleet.period_ns), fleet.period_ns)
+    marks = [threshold_of(text, fleet) for text in thresholds]
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         inputs = sum(map(len, batches))
-        tasks = {what: bar.add_task(what, total=inputs) for what in (("network",) if network else ()) + ("experts",)}
+        parts = (*(["network"] if network else []), "experts", *(["crossings"] if marks else []))
+        tasks = {what: bar.add_task(what, total=inputs) for what in parts}
         made = backtest_horizons(
             fleet,
             batches,
@@ -55,6 +59,7 @@ def backtest_horizons_command(
             split=split,
             horizons=listed,
             levels=levels_of(levels),
+            thresholds=marks,
             network=network,
             units=units,
             seed=seed,
@@ -104,6 +109,9 @@ def _show(console: Console, made: HorizonReport, name: str) -> None:
     if any(made.intervals.values()):
         console.print(_intervals(made))
     console.print(_leads(made))
+    if made.crossings:
+        console.print(crossings_table(made.crossings, made.report.fleet.period_ns))
+        console.print(reliability_table(made.crossings))
 
 
 def _errors(made: HorizonReport) -> Table:

@@ -58,7 +58,7 @@ def export_command(
         task = bar.add_task("reading the ledger", total=None)
 
         def each(output: Output) -> None:
-            if fleet in (None, output.fleet) and fnmatch.fnmatchcase(output.stream, match):
+            if output.forecast and fleet in (None, output.fleet) and fnmatch.fnmatchcase(output.stream, match):
                 for row in rows_of(msgspec.json.decode(output.body)):
                     if (low is None or row[0] >= low) and (high is None or row[0] < high):
                         write(row)

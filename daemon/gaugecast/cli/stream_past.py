@@ -56,7 +56,9 @@ def _past(page: HistoryPage, feature: str, place: int, g: int, features: int) ->
     """Each reading, and the forecast that the output before it holds: that of the step before."""
     readings, outputs = page.readings, page.outputs
     said = _expected(outputs, g, features)
-    before = np.searchsorted(outputs.seqs[::-1], readings.seqs[::-1])  # how many outputs are older than each reading
+    before = np.searchsorted(
+        outputs.seqs[outputs.kinds == 0][::-1], readings.seqs[::-1]
+    )  # how many outputs are older than each reading
     values = readings.values[::-1]
     observed = values[:, place] if place < values.shape[1] else np.full(len(readings), np.nan)
     return Past(
@@ -69,9 +71,9 @@ def _past(page: HistoryPage, feature: str, place: int, g: int, features: int) ->
 
 def _expected(outputs: PastForecasts, g: int, features: int) -> list[float | None]:
     """What each output expects of feature `g` next, oldest first; `None` of those of fewer features."""
-    forecasts = outputs.forecasts[::-1]
+    forecasts = outputs.forecasts[outputs.kinds == 0][::-1]
     if forecasts.shape[1] < features:
-        return [None] * len(outputs)
+        return [None] * len(forecasts)
     whole = ~np.isnan(forecasts[:, features - 1])
     return [_known(value) if known else None for value, known in zip(forecasts[:, g].tolist(), whole, strict=True)]
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from gaugecast.cli.figures import NOTHING, show_name, show_value
+from gaugecast.cli.foretold import crossing_words
 from gaugecast.cli.keys import open_keys
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.watch_screen import Trails, render_streams, rows_within, whole_streams
@@ -119,9 +120,12 @@ def line_of(row: StreamRow) -> str:
         "skill": skill,
         "quality": ",".join(row.quality) or "sure",
     }
+    if row.lower is not None and row.upper is not None:
+        figures["band"] = "…".join(show_value(bound, row.observed) for bound in (row.lower, row.upper))
     words = (f"{name}={figure}" for name, figure in figures.items())
     named = (show_name(text) for text in (row.fleet, row.stream, row.feature))
-    return " ".join((at, *named, *words))
+    told = [crossing_words(row, one) for one in row.crossings if one.open]
+    return " ".join((at, *named, *words, *told))
 
 
 def json_of(row: StreamRow) -> str:

@@ -22,6 +22,7 @@ from gaugecast.cli.figures import (
     show_value,
     sparkline,
 )
+from gaugecast.cli.foretold import foretold_lines
 from gaugecast.cli.status import render_headline
 from gaugecast.control import StreamRow, StreamsAnswer
 from gaugecast.status import Status
@@ -247,6 +248,8 @@ def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     text.append(f"\n{answer.status.skill_half_life:,.0f} steps · ")
     text.append(show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams")
     text.append(f" · learning {answer.status.learning}")
+    for line in foretold_lines(answer.rows):
+        text.append(f"\n  {line}", style="bold yellow")
     for name, fleet, _ in answer.status.at_work():
         if fleet.absent:
             text.append(f"\n  {show_name(name)}: {show_name(fleet.absent)}", style="yellow")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from gaugecast.config.schema import Mqtt
+from gaugecast.config.thresholds import crossing_outputs
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.topics import (
@@ -58,7 +59,7 @@ def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
     fault = topic_fault(status_topic)
     if fault:
         raise ConfigError(f"[mqtt] status_topic: {status_topic[:80]!r} cannot be published to: {fault}")
-    outputs = [(fleet, _output_glob(fleet)) for fleet in fleets]
+    outputs = [(fleet, glob) for fleet in fleets for glob in _output_globs(fleet)]
     for fleet, output in outputs:
         for reader in fleets:
             _check_loop(fleet, output, reader)
@@ -67,7 +68,7 @@ def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
                 f"[fleet.{fleet.name}] output: {fleet.output!r} can be {status_topic!r}, the status topic"
             )
     for (fleet, output), (other, second) in combinations(outputs, 2):
-        if outputs_meet(output, second):
+        if fleet is not other and outputs_meet(output, second):
             raise ConfigError(
                 f"[fleet.{other.name}] output: {other.output!r} and {fleet.output!r} of [fleet.{fleet.name}] can be "
                 "the same topic, so nobody could tell the fleets apart; put {fleet} into both"
@@ -87,6 +88,16 @@ def _check_loop(fleet: Fleet, output: Glob, reader: Fleet) -> None:
                 f"[fleet.{fleet.name}] output: {fleet.output!r} can be a topic that {text!r} of "
                 f"[fleet.{reader.name}] subscribes, so forecasts would come back as readings; publish elsewhere"
             )
+
+
+def _output_globs(fleet: Fleet) -> list[Glob]:
+    """Where forecasts go, and crossings."""
+    return [_output_glob(fleet), *(_crossing_glob(fleet, output) for output in crossing_outputs(fleet))]
+
+
+def _crossing_glob(fleet: Fleet, output: str) -> Glob:
+    stem, stream = Template.parse(fleet.output), Template.parse(fleet.stream)
+    return (*output_globs(stem, fleet.name, stream), *output.removeprefix(fleet.output))
 
 
 def _output_glob(fleet: Fleet) -> Glob:

@@ -108,7 +108,7 @@ def locate_fault(loc: tuple[int | str, ...], schema: type[BaseModel]) -> Place:
 def _sentence(fault: ErrorDetails, place: Place) -> str:
     kind, field = fault["type"], place.field
     got = _shown(fault["input"])
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" and not place.inside:
         return _unknown(place.keys[-1], place.table)
     if kind == "missing" and not place.inside:
         return _missing(place.keys, field)

@@ -49,6 +49,15 @@ class FeatureTable(Table):
     )
 
 
+class ThresholdTable(Table):
+    """A value whose crossing is foretold."""
+
+    feature: str = Field(min_length=1, description="which forecast feature", examples=['"pressure"'])
+    above: float | None = Field(default=None, description="crossed upwards", examples=["8.2"])
+    below: float | None = Field(default=None, description="crossed downwards; one of the two", examples=["1.5"])
+    within: str | float = Field(description="how far it is foretold, a duration", examples=['"1h"'])
+
+
 class FleetTable(Table):
     """Streams of one kind: the same features, one period, one model."""
 
@@ -147,6 +156,13 @@ class FleetTable(Table):
         default=[0.8, 0.95],
         max_length=4,
         description="with `horizons`: levels of the intervals, from 0.5 to 0.999; `[]` = none",
+    )
+    threshold: list[ThresholdTable] = Field(
+        default=[],
+        max_length=16,
+        description="with `horizons`: values whose crossing is foretold, each a table `[[fleet.NAME.threshold]]` of "
+        "`feature`, `above` or `below`, and `within`",
+        examples=['[{feature = "pressure", above = 8.2, within = "1h"}]'],
     )
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,

@@ -11,6 +11,7 @@ from typing import TypeVar
 from gaugecast.config import decoding, timing
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
+from gaugecast.config.thresholds import thresholds_of
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import MOST_HORIZON, NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
 from gaugecast.topics import FieldPath, Pattern, Template, parse_path
@@ -80,6 +81,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         horizon=table.horizon,
         horizons=_horizons(name, table, period_ns),
         intervals=_intervals(name, table),
+        thresholds=thresholds_of(name, table, features, period_ns),
         rows=table.rows or _default_rows(features),
         output=table.output,
         output_qos=table.output_qos,

@@ -4,7 +4,7 @@
 formats of both.
 """
 
-from gaugecast.control.answers import StreamRow, StreamsAnswer
+from gaugecast.control.answers import CrossingRow, StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
@@ -26,6 +26,7 @@ __all__ = [
     "SOCKET_NAME",
     "Command",
     "Control",
+    "CrossingRow",
     "Forget",
     "ForgetFleet",
     "HandOver",

@@ -7,6 +7,29 @@ import msgspec
 from gaugecast.status import Status
 
 
+class CrossingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is foretold of a threshold; times count from the row's `at_s`.
+
+    Attributes:
+        side: `above` or `below`.
+        within: How far it looks, a duration.
+        open: Whether it is told of.
+        crossed: Whether the last value lies beyond.
+        probability: That it is crossed within `within`; null while too little is known.
+        median_s: Until half of the crossings foretold have happened; `early_s` a tenth, `late_s` nine tenths.
+    """
+
+    side: str
+    value: float
+    within: str
+    open: bool = False
+    crossed: bool = False
+    probability: float | None = None
+    early_s: float | None = None
+    median_s: float | None = None
+    late_s: float | None = None
+
+
 class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     """One feature of one stream, in the sensor's unit.
 
@@ -17,6 +40,8 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         predicted: What had been expected for the instant of `observed`; residual = observed − predicted.
         skill: Discounted, over persistence.
         quality: Flags of the last forecast: warming, bridged, partial, fallback, stale, unchanged.
+        lower, upper: Narrowest interval around `forecast`; null without intervals, and while too little is known.
+        crossings: Of the thresholds of this feature, the likeliest first.
     """
 
     fleet: str
@@ -30,6 +55,9 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     predicted: float | None = None
     skill: float | None = None
     quality: list[str] = []
+    lower: float | None = None
+    upper: float | None = None
+    crossings: list[CrossingRow] = []
 
     @property
     def residual(self) -> float | None:

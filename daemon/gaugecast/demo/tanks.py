@@ -74,10 +74,16 @@ valid = [0, 10]
 unit = "°C"
 valid = [-40, 150]
 
+[[fleet.demo-tanks.threshold]]
+feature = "pressure"
+above = 2.9
+within = "5s"
+
 [fleet.demo-tanks]
 subscribe = ["plant/demo/{tank}/telemetry"]
 time = "$.t"
 period = "500ms"
+horizons = ["500ms", "2s", "5s"]
 """
 
 

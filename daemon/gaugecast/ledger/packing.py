@@ -46,7 +46,9 @@ class InputColumns(NamedTuple):
 
 
 class OutputColumns(NamedTuple):
-    """Outputs by column; `kinds` are 0 (a forecast), `causes` the places of the inputs that made them."""
+    """Outputs by column; `kinds` are 0 (a forecast) or 1 (a notice, such as of a crossing: it has no forecast),
+    `causes` the places of the inputs that made them.
+    """
 
     kinds: Sequence[int]
     causes: Sequence[int]

@@ -41,7 +41,7 @@ class StoredBatch(NamedTuple):
 class StoredOutput(NamedTuple):
     """An output as stored; `body` is `None` once it was confirmed or given up, `body_crc` (CRC-32) stays.
 
-    `kind` says what it is: 0 is a forecast, the only kind so far.
+    `kind` says what it is: 0 is a forecast, 1 a notice, such as of a crossing, which has none.
     """
 
     position: int

@@ -26,7 +26,7 @@ from gaugecast.ledger.view import View
 from gaugecast.records import Commit, Kind, Refused
 
 REFUSED_OUTPUTS_KEPT = 10_000
-_FORECAST = 0  # the kind of an output
+_FORECAST, _NOTICE = 0, 1  # the kinds of an output; a notice has no forecast
 
 
 class Heads(NamedTuple):
@@ -157,7 +157,7 @@ def _output_parts(ids: StreamIds, outputs: Outputs, first_seq: int, inputs: int)
     except KeyError:
         ids.learn(sorted(set(zip(outputs.fleet, outputs.stream, strict=True))), first_seq)
         stream_ids = ids.of(outputs.fleet, outputs.stream)
-    kinds = (_FORECAST,) * len(outputs)
+    kinds = [_FORECAST if forecast else _NOTICE for forecast in outputs.forecast]
     crcs = tuple(map(crc32, outputs.body))
     return (
         pack_outputs(OutputColumns(kinds, causes, stream_ids, outputs.step, outputs.forecast, crcs)),

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gaugecast.lessons import LEARNING_MODES
+from gaugecast.metrics import samples
+from gaugecast.metrics.samples import Sample
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
-    DEGRADED_REASONS,
-    VERBS,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -22,7 +21,6 @@ from gaugecast.status import (
     StreamCounts,
 )
 
-Sample = tuple[tuple[str, ...], float]
 Getter = Callable[[Status], Iterable[Sample]]
 #: What is not known has no sample.
 Value = float | None
@@ -145,39 +143,6 @@ def _sides(status: Status) -> Iterator[Sample]:
     yield ("publish",), float(status.publishing.connected)
 
 
-def _doing(status: Status) -> Iterator[Sample]:
-    for verb in VERBS:
-        yield (verb,), float(verb == status.doing.verb)
-
-
-def _learning(status: Status) -> Iterator[Sample]:
-    for mode in LEARNING_MODES:
-        yield (mode,), float(mode == status.learning.mode)
-
-
-def _lesson(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    """1 once it has gone into shadow, whatever became of it then."""
-    learner = fleet.learner
-    if learner is None or learner.updates_wanted is None:
-        return None if fleet.shadow is None and fleet.model is None else 1.0
-    return min(1.0, learner.updates_total / max(1, learner.updates_wanted))
-
-
-def _trial(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    return None if fleet.shadow is None else fleet.shadow.steps / max(1, fleet.shadow.promote_after)
-
-
-def _eta(fleet: FleetStatus, _streams: StreamCounts) -> Value:
-    if fleet.shadow is not None:
-        return fleet.shadow.eta_s
-    return None if fleet.learner is None or fleet.model is not None else fleet.learner.eta_s
-
-
-def _degraded(status: Status) -> Iterator[Sample]:
-    for reason in DEGRADED_REASONS:
-        yield (reason,), float(reason in status.degraded)
-
-
 #: What is counted: of readings and forecasts as the status tells it, the rest as the loop's rounds tell it.
 COUNTED = (
     _counter("messages_received", "MQTT messages taken from the broker"),
@@ -207,7 +172,7 @@ COUNTED = (
 STATED = (
     _gauge("ready", "1 while it forecasts: recovered, the disk takes what comes, readings come, forecasts go",
            of=_one(lambda s: s.ready)),
-    _gauge("doing", "1 for what it does: of `holding`, `deaf` and `mute` no forecast comes", "verb", of=_doing),
+    _gauge("doing", "1 for what it does: of `holding`, `deaf` and `mute` no forecast comes", "verb", of=samples.doing),
     _gauge("recovered_ratio", "Share of the replay at start that is done", of=_one(lambda s: s.recovered)),
     _gauge("last_round_age_seconds", "Seconds since the loop finished a round, an idle one or a part of a long one"),
     _gauge("mqtt_connected", "1 while connected to the broker, both to hear and to publish",
@@ -239,7 +204,7 @@ STATED = (
     _gauge("ledger_bytes", "Size of the ledger with its write-ahead log", of=_one(lambda s: s.storage.ledger_bytes)),
     _gauge("disk_free_bytes", "Free space where the state directory lies",
            of=_one(lambda s: s.storage.disk_free_bytes)),
-    _gauge("degraded", "1 while the daemon works with less than it should", "reason", of=_degraded),
+    _gauge("degraded", "1 while the daemon works with less than it should", "reason", of=samples.degraded),
     _gauge("streams", "Streams by state; a stale one is active too", "fleet", "state", of=_streams),
     _gauge("readings_held", "Readings that wait in an open tick", "fleet", of=_counted(lambda c: c.held)),
     _gauge("readings_held_at_start", "Readings of earlier processes that waited when this one began", "fleet",
@@ -251,15 +216,21 @@ STATED = (
     _gauge("skill", "Discounted skill over persistence: 1 perfect, 0 no better", "fleet", "feature",
            of=_features(lambda f: f.skill)),
     _gauge("shadow_skill", "Skill of the model in shadow", "fleet", "feature", of=_features(lambda f: f.shadow_skill)),
+    _gauge("interval_coverage_ratio", "Share of due intervals that held the value, discounted", "fleet", "feature",
+           "horizon", "level", of=samples.coverage),
+    _gauge("interval_nominal_ratio", "What share that should be", "fleet", "feature", "horizon", "level",
+           of=samples.nominal),
+    _gauge("crossings_open", "Streams of which a crossing of the threshold is foretold, or that are beyond it", "fleet",
+           "feature", "side", "value", of=samples.crossings),
     _gauge("learning", "1 for who learns: a `child`, a `unit`, nobody since `off` or `impossible`", "mode",
-           of=_learning),
+           of=samples.learning),
     _gauge("learner_heard", "1 once a learner has spoken to this process", of=_one(lambda s: s.learning.heard)),
     _gauge("lesson_ratio", "Share of its first updates that a model has before it goes into shadow", "fleet",
-           of=_fleets(_lesson)),
+           of=_fleets(samples.lesson)),
     _gauge("trial_ratio", "Steps that the model in shadow was judged by, of those it needs", "fleet",
-           of=_fleets(_trial)),
+           of=_fleets(samples.trial)),
     _gauge("lesson_eta_seconds", "Until the next of these two is done, about; none where it is not foreseen", "fleet",
-           of=_fleets(_eta)),
+           of=_fleets(samples.eta)),
     _counter("learner_updates", "Updates of the weights made by the learner", "fleet",
              of=_learners(lambda x: x.updates_total)),
     _counter("learner_failures", "Updates and hand-overs that failed, and learners that ended unasked", "fleet",
@@ -287,6 +258,27 @@ STREAMED = (
     _gauge("stream_residual", "Observed minus predicted", "fleet", "stream", "feature"),
     _gauge("stream_skill", "Discounted skill of the stream over persistence", "fleet", "stream", "feature"),
     _gauge("stream_quality", "1 for each quality flag that is set on the last forecast", "fleet", "stream", "flag"),
+    _gauge("stream_ahead", "Value expected at a listed horizon", "fleet", "stream", "feature", "horizon"),
+    _gauge("stream_lower", "Lower bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
+    _gauge("stream_upper", "Upper bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
+    _gauge(
+        "stream_crossing_probability",
+        "That the threshold is crossed within its reach",
+        "fleet",
+        "stream",
+        "feature",
+        "side",
+        "value",
+    ),
+    _gauge(
+        "stream_crossing_seconds",
+        "Time until the median instant of the first crossing",
+        "fleet",
+        "stream",
+        "feature",
+        "side",
+        "value",
+    ),
     _gauge("stream_observed_timestamp_seconds", "Event time of the last observed value", "fleet", "stream"),
 )
 

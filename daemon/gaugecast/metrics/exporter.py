@@ -13,9 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from gaugecast import __version__
-from gaugecast.metrics.catalogue import FIXED, Definition, Sample
+from gaugecast.metrics.catalogue import FIXED, Definition
 from gaugecast.metrics.facts import RoundFacts, StreamColumns
 from gaugecast.metrics.histograms import RoundHistograms
+from gaugecast.metrics.samples import Sample
 from gaugecast.metrics.series import StreamSeries
 from gaugecast.status import Status
 

@@ -47,6 +47,9 @@ class StreamColumns:
         skill: (n, F), or `None`.
         quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
+        spans: H listed horizons; `ahead` (n, F, H) what is expected then, `lower` and `upper` its interval of `level`.
+        marks: Feature, side and value of K thresholds, as labels have them.
+        likely: (n, K) probability of a crossing within its reach, and `median_s` until when; or `None`.
     """
 
     fleet: str
@@ -58,3 +61,11 @@ class StreamColumns:
     skill: Float64 | None = None
     quality: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = None
     at_s: Float64 | None = None
+    spans: Sequence[str] = ()
+    ahead: Float64 | None = None
+    lower: Float64 | None = None
+    upper: Float64 | None = None
+    level: str = ""
+    marks: Sequence[tuple[str, str, str]] = ()
+    likely: Float64 | None = None
+    median_s: Float64 | None = None

@@ -68,9 +68,28 @@ class StreamSeries:
             if columns.at_s is not None:
                 name = "observed_timestamp_seconds"
                 _print_column(text[f"gaugecast_stream_{name}"], name, [f"{s}}} " for s in by_stream], columns.at_s[:n])
+            self._print_ahead(text, columns, by_feature, n)
+            for name, told in (("crossing_probability", columns.likely), ("crossing_seconds", columns.median_s)):
+                if told is not None:
+                    for k, mark in enumerate(columns.marks):
+                        labels = _marked(by_stream, mark)
+                        _print_column(text[f"gaugecast_stream_{name}"], name, labels, told[:n, k])
             if columns.quality is not None:
                 _print_flags(text["gaugecast_stream_quality"], by_stream, columns.quality[:n])
         return text
+
+    def _print_ahead(
+        self, text: dict[str, list[str]], columns: StreamColumns, by_feature: list[list[str]], n: int
+    ) -> None:
+        """What is expected at listed horizons, with the interval around it."""
+        level = f',level="{columns.level}"}} '
+        tables = {"ahead": (columns.ahead, "} "), "lower": (columns.lower, level), "upper": (columns.upper, level)}
+        for name, (table, end) in tables.items():
+            for h, span in enumerate(columns.spans if table is not None else ()):
+                for f, labels in enumerate(by_feature):
+                    named = [f'{label[:-2]},horizon="{span}"{end}' for label in labels]
+                    if table is not None:
+                        _print_column(text[f"gaugecast_stream_{name}"], name, named, table[:n, f, h])
 
     def _label(self, columns: StreamColumns, n: int) -> tuple[list[list[str]], list[str]]:
         streams, features = tuple(columns.streams[:n]), tuple(columns.features)
@@ -93,6 +112,11 @@ def _print_column(lines: list[str], name: str, labels: list[str], column: Float6
         labels, column = [labels[i] for i in known.tolist()], column[known]
     if len(column) > 0:
         lines.append("".join([line % (prefix, label, x) for label, x in zip(labels, column.tolist(), strict=True)]))
+
+
+def _marked(by_stream: list[str], mark: tuple[str, str, str]) -> list[str]:
+    feature, side, value = map(escape_label, mark)
+    return [f'{stream},feature="{feature}",side="{side}",value="{value}"}} ' for stream in by_stream]
 
 
 def _print_flags(lines: list[str], by_stream: list[str], quality: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:

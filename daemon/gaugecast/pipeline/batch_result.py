@@ -9,7 +9,7 @@ from gaugecast.batch import Outputs
 from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
-from gaugecast.records import Bool, Float64, Int64, Parked, Refused
+from gaugecast.records import Bool, Float64, Int64, Output, Parked, Refused
 
 
 @dataclass(slots=True)
@@ -102,7 +102,8 @@ class Outcome:
 
     Attributes:
         verdicts: One `Verdict` an input.
-        outputs: In the order of the inputs that made them; `said` before the batch is whole.
+        outputs: In the order of the inputs that made them; `said` before the batch is whole, and `notices`,
+            which stand behind the forecasts of the same input.
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
@@ -111,6 +112,7 @@ class Outcome:
     verdicts: list[int]
     outputs: Outputs = field(default_factory=Outputs)
     said: list[Said] = field(default_factory=list)
+    notices: list[Output] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)

@@ -22,8 +22,6 @@ from gaugecast.records import Bool, Int64, Verdict
 from gaugecast.streams.columns import Columns
 from gaugecast.streams.table import StreamTable
 
-#: Name of the table of what forecasts the listed horizons.
-HORIZONS = "horizons"
 #: Of the readings that wait for stragglers.
 ROOM = "room"
 
@@ -47,7 +45,7 @@ class FleetPipeline:
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
         self.look_ahead: LookAhead | None = None
-        self.begin_looking()
+        self.look_from(None)
         self.holding: Holding | None = None
         self.rates: Rates | None = None
         self.room: Waiting | None = None
@@ -63,13 +61,14 @@ class FleetPipeline:
 
     # -- what is remembered beside the table
 
-    def begin_looking(self) -> None:
-        """Give the table the horizons' columns, empty."""
-        if self.look_ahead is not None:
-            self.table.detach(self.look_ahead.columns)
-        self.look_ahead = LookAhead(self.fleet, self.table.columns.capacity) if self.fleet.horizons else None
-        if self.look_ahead is not None:
-            self.table.attach(self.look_ahead.columns)
+    def look_from(self, before: LookAhead | None) -> None:
+        """Give the table the columns of what is said beyond the next step; what means the same is taken over."""
+        for columns in before.tables().values() if before is not None else ():
+            self.table.detach(columns)
+        capacity = self.table.columns.capacity
+        self.look_ahead = LookAhead(self.fleet, capacity, before) if self.fleet.horizons else None
+        for columns in self.look_ahead.tables().values() if self.look_ahead is not None else ():
+            self.table.attach(columns)
 
     def _begin_aside(self) -> None:
         fleet, capacity = self.fleet, self.table.columns.capacity
@@ -96,7 +95,7 @@ class FleetPipeline:
 
     def tables(self) -> dict[str, Columns]:
         """All columns of the fleet's streams, by table."""
-        ahead = {} if self.look_ahead is None else {HORIZONS: self.look_ahead.columns}
+        ahead = {} if self.look_ahead is None else self.look_ahead.tables()
         experts = {role: expert.columns for role, expert in self.experts.items()}
         return {"streams": self.table.columns, **experts, **ahead, **self._aside()}
 
@@ -278,6 +277,13 @@ class FleetPipeline:
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
             self.close(slots, np.full(len(slots), cause), result)
+        self.end_crossings(cause, result)
+
+    def end_crossings(self, cause: int, result: Outcome) -> None:
+        """End what is told of thresholds that are no more."""
+        if self.look_ahead is not None and self.look_ahead.crossings is not None:
+            slots = self.by_name(self.table.live_slots())
+            self.look_ahead.crossings.end_all(self.table, slots, cause, self.writer.lineage, result)
 
     def close(self, slots: Int64, index: Int64, result: Outcome) -> None:
         """Close the open ticks of `slots`, complete or not."""

@@ -15,7 +15,7 @@ from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
 from gaugecast.forecast.horizons.rows import PERSISTENCE
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
-from gaugecast.records import Float64, Int64
+from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
 
 
@@ -105,11 +105,12 @@ class ForecastWriter:
         result.said.append(Said(self._writer, model, streams, *numbers, closed.totals, ahead))
 
 
-def write_outputs(said: Sequence[Said]) -> Outputs:
-    """What was said in a batch, as messages in the order of the inputs that made them."""
+def write_outputs(said: Sequence[Said], notices: Sequence[Output]) -> Outputs:
+    """What was said in a batch, as messages in the order of the inputs that made them; notices behind forecasts."""
     outputs = Outputs()
     for _, alike in groupby(said, key=lambda one: (id(one.writer), one.model)):
         outputs.extend(_written(list(alike)))
+    outputs.extend(notices)
     places = sorted(range(len(outputs)), key=outputs.cause.__getitem__)
     return outputs if places == list(range(len(outputs))) else outputs.reordered(places)
 

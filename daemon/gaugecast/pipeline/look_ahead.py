@@ -1,4 +1,4 @@
-"""The listed horizons of a fleet's streams: where `forecast/horizons` meets the pipeline's steps and models.
+"""What is said beyond the next step: where `forecast/horizons` and `forecast/crossings` meet the pipeline's steps.
 
 A fleet without `horizons` has none of this.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead, HorizonExperts
+from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES, Crossings
 from gaugecast.records import Float64, Int64
 from gaugecast.streams.columns import Columns
 
@@ -17,23 +19,45 @@ from gaugecast.streams.columns import Columns
 #: linear expert does better without it.
 CLOSED_LOOP_STEPS = 48
 
+#: Name of the table of what forecasts the listed horizons.
+HORIZONS = "horizons"
+
 
 class LookAhead:
-    """Steps the horizon experts of one fleet. Owned by the loop's thread."""
+    """Steps the horizon experts of one fleet, and its thresholds. Owned by the loop's thread.
 
-    def __init__(self, fleet: Fleet, capacity: int) -> None:
+    Args:
+        fleet: As it is configured.
+        capacity: Rows to begin with.
+        before: That of the same fleet as it was configured before: what means the same is taken over.
+
+    Attributes:
+        crossings: The thresholds; `None` where none is configured.
+    """
+
+    def __init__(self, fleet: Fleet, capacity: int, before: LookAhead | None = None) -> None:
+        self.fleet = fleet
         self._places = np.array(fleet.forecast_places, np.int64)
-        self._experts = HorizonExperts(
-            fleet.period_ns, len(self._places), fleet.horizons, levels=fleet.intervals, capacity=capacity
-        )
+        self._experts: HorizonExperts
+        if before is not None and _horizons_of(before.fleet) == _horizons_of(fleet):
+            self._experts = before._experts
+        else:
+            self._experts = HorizonExperts(
+                fleet.period_ns, len(self._places), fleet.horizons, levels=fleet.intervals, capacity=capacity
+            )
+        self.crossings: Crossings | None = None
+        if before is not None and meaning_of_ahead(before.fleet) == meaning_of_ahead(fleet):
+            self.crossings = before.crossings
+        elif fleet.thresholds:
+            self.crossings = Crossings(fleet, capacity)
         horizons = self._experts.layout.horizons
         self._near = np.flatnonzero(horizons <= CLOSED_LOOP_STEPS)
         self._depth = int(horizons[self._near[-1]])
 
-    @property
-    def columns(self) -> Columns:
-        """What is remembered of each stream."""
-        return self._experts.columns
+    def tables(self) -> dict[str, Columns]:
+        """What is remembered of each stream, by table."""
+        more = {} if self.crossings is None else self.crossings.tables()
+        return {HORIZONS: self._experts.columns, **more}
 
     def step(self, steps: Steps, x: Float64, expert: Expert | None) -> Ahead:
         """What is said at these steps.
@@ -45,18 +69,51 @@ class LookAhead:
         """
         g = self._places
         last = np.where(steps.seen, steps.last, np.nan)[:, g]
-        return self._experts.step(
-            steps.slots, steps.values[:, g], x=x[:, g], last=last, gap=steps.gap, own=self._own(steps, x, expert)
-        )
+        path = self._path(steps, x, expert)
+        own = np.full((len(x), self._experts.layout.count, len(g)), np.nan)
+        if path is not None:
+            own[:, self._near] = path[:, self._experts.layout.horizons[self._near] - 1]
+        values = steps.values[:, g]
+        if self.crossings is not None:
+            self.crossings.step(steps, values, x=x[:, g], last=last, path=path)
+        return self._experts.step(steps.slots, values, x=x[:, g], last=last, gap=steps.gap, own=own)
 
-    def _own(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64:
-        """The network's own forecasts (N, H, G), NaN where it has none."""
-        own = np.full((len(steps.slots), self._experts.layout.count, len(self._places)), np.nan)
+    def bands(self, slots: Int64) -> tuple[Float64, Float64]:
+        """What was said last of streams (N, G, H), and the bounds of its intervals (N, G, H, L, 2), NaN = not known."""
+        return self._experts.bands(slots)
+
+    def coverage(self, slots: Int64) -> list[dict[str, dict[str, float]]]:
+        """By feature, horizon and level, the share of intervals that held; without those of which too few came due."""
+        if not self.fleet.intervals:
+            return [{} for _ in self._places]
+        spans = [duration_text(h * self.fleet.period_ns) for h in self.fleet.horizons]
+        levels = [f"{level:g}" for level in self.fleet.intervals]
+        return [
+            {
+                span: {level: share for level, share in zip(levels, shares, strict=True) if share == share}
+                for span, shares in zip(spans, by_level.T.tolist(), strict=True)
+                if shares[0] == shares[0]
+            }
+            for by_level in self._experts.coverage(slots)
+        ]
+
+    def _path(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64 | None:
+        """The network's own forecasts of the next ticks (N, depth, G), NaN of streams where it has none."""
         ready = np.zeros(len(steps.slots), bool) if expert is None else expert.ready(steps.slots, x)
         if expert is None or not ready.any():
-            return own
+            return None
         last = np.where(steps.fresh[:, None], np.nan, steps.last)
         slots: Int64 = steps.slots[ready]
-        seen = expert.peek(slots, x[ready], last[ready], steps.at[ready], self._depth)
-        own[np.ix_(ready, self._near)] = seen[:, self._experts.layout.horizons[self._near] - 1]
-        return own
+        path = np.full((len(x), self._depth, len(self._places)), np.nan)
+        path[ready] = expert.peek(slots, x[ready], last[ready], steps.at[ready], self._depth)
+        return path
+
+
+def _horizons_of(fleet: Fleet) -> tuple[object, ...]:
+    return fleet.horizons, fleet.intervals
+
+
+def meaning_of_ahead(fleet: Fleet, table: str = EXTREMES) -> tuple[object, ...]:
+    """What rows of a table mean: under other horizons or thresholds they begin anew."""
+    thresholds = fleet.thresholds if table in (EXTREMES, CROSSINGS) else ()
+    return (*_horizons_of(fleet), *thresholds)

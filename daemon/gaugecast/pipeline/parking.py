@@ -10,7 +10,9 @@ from gaugecast.events import StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
-from gaugecast.pipeline.fleet_pipeline import HORIZONS, FleetPipeline
+from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.look_ahead import HORIZONS, meaning_of_ahead
 from gaugecast.pipeline.meaning import meaning_of
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Parked
@@ -101,8 +103,8 @@ def _meaning(part: FleetPipeline, table: str) -> bytes:
     """Bytes that differ where rows of the same layout mean something else."""
     expert = part.experts.get(table)
     meaning = meaning_of(part.fleet) if expert is None else shape_of(expert.model)
-    if table == HORIZONS:
-        meaning = meaning, part.fleet.horizons, part.fleet.intervals
+    if table in (HORIZONS, EXTREMES, CROSSINGS):
+        meaning = meaning, *meaning_of_ahead(part.fleet, table)
     return _digest(meaning)
 
 

@@ -121,7 +121,7 @@ class Pipeline:
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs, result.said = write_outputs(result.said), []
+            result.outputs, result.said, result.notices = write_outputs(result.said, result.notices), [], []
         self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
@@ -291,5 +291,5 @@ class Pipeline:
                 old.close_all(cause, result)
             elif old.room is not None:
                 reordering.let_all_go(old, cause, result)
-            succeed(part, old)
+            succeed(part, old, cause, result)
         self.parts[fleet.name] = part

@@ -8,10 +8,11 @@ from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
+    from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
 
-def succeed(part: FleetPipeline, old: FleetPipeline) -> None:
+def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome) -> None:
     """Let an empty `part` take over from the one of the same fleet as it was configured before.
 
     Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
@@ -20,6 +21,8 @@ def succeed(part: FleetPipeline, old: FleetPipeline) -> None:
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
+        if old.fleet.thresholds != part.fleet.thresholds:
+            old.end_crossings(cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
@@ -30,9 +33,7 @@ def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
     part.table, part.in_force, part.shadow = old.table, old.in_force, old.shadow
     for expert in part.experts.values():
         expert.fleet = part.fleet
-    part.look_ahead = old.look_ahead
-    if (old.fleet.horizons, old.fleet.intervals) != (part.fleet.horizons, part.fleet.intervals):
-        part.begin_looking()
+    part.look_from(old.look_ahead)
     part.take_aside_from(old)
 
 

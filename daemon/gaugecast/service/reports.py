@@ -17,6 +17,7 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
+from gaugecast.service import foretold
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 
@@ -39,10 +40,14 @@ def scores_of(part: FleetPipeline) -> dict[str, FeatureStatus]:
         shadow = skill(columns["square_error"][live].sum(axis=0), columns["square_last"][live].sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = absolute / scored
-    rows = zip(part.fleet.forecast_features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), strict=True)
+    features = part.fleet.forecast_features
+    held = part.look_ahead.coverage(live) if part.look_ahead is not None else [{} for _ in features]
+    rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), held, strict=True)
     return {
-        f.name: FeatureStatus(unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
-        for f, m, s, other in rows
+        f.name: FeatureStatus(
+            unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other), coverage=coverage
+        )
+        for f, m, s, other, coverage in rows
     }
 
 
@@ -89,6 +94,8 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
     table = part.table
     slots = table.live_slots()[:most]
     observed = np.where(table["seen"][slots], table["x"][slots], np.nan)[:, part.fleet.forecast_places]
+    likely, median_s = foretold.likely_of(part, slots)
+    spans, ahead, lower, upper = foretold.ahead_of(part, slots)
     return StreamColumns(
         fleet=part.fleet.name,
         streams=[table.names[slot] or "" for slot in slots.tolist()],
@@ -99,6 +106,14 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
         skill=_stream_skill(part, slots),
         quality=table["quality"][slots],
         at_s=table["at"][slots] / 1e9,
+        spans=spans,
+        ahead=ahead,
+        lower=lower,
+        upper=upper,
+        level=f"{part.fleet.intervals[0]:g}" if part.fleet.intervals else "",
+        marks=foretold.marks_of(part.fleet),
+        likely=likely,
+        median_s=median_s,
     )
 
 
@@ -123,6 +138,7 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
     table = part.table
     quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
     skills = _stream_skill(part, [slot])[0]
+    bands = foretold.bands_of(part, slot)
     rows = []
     for g, i in enumerate(part.fleet.forecast_places):
         feature = part.fleet.features[i]
@@ -140,6 +156,9 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
                 predicted=known(float(table["predicted"][slot][g])),
                 skill=known(float(skills[g])),
                 quality=quality,
+                lower=bands[g][0],
+                upper=bands[g][1],
+                crossings=foretold.crossing_rows(part, slot, feature.name),
             )
         )
     return rows

@@ -21,6 +21,7 @@ from gaugecast_dashboards.parts import (
 
 STREAM = 'job="gaugecast", instance=~"$instance", fleet="$fleet", stream="$stream"'
 FEATURE = f'{STREAM}, feature="$feature"'
+OF_FLEET = 'job="gaugecast", instance=~"$instance", fleet="$fleet", feature="$feature"'
 
 VARIABLES = (
     INSTANCES,
@@ -150,6 +151,53 @@ CURVES = Row(
     ),
 )
 
+AHEAD = Row(
+    "Ahead",
+    (
+        Panel(
+            "What is expected, by horizon",
+            "Where the fleet lists `horizons`: the value at each of them, and the narrowest interval around it.",
+            (
+                Query(f"gaugecast_stream_upper{{{FEATURE}}}", "{{horizon}} upper", Style(FORECAST, dashed=True)),
+                Query(f"gaugecast_stream_lower{{{FEATURE}}}", "{{horizon}} lower", Style(FORECAST, dashed=True)),
+                Query(f"gaugecast_stream_ahead{{{FEATURE}}}", "{{horizon}}"),
+                Query(f"gaugecast_stream_observed{{{FEATURE}}}", "observed", Style(OBSERVED)),
+            ),
+            unit="none",
+        ),
+        Panel(
+            "Crossings",
+            "Where the fleet has thresholds: how likely each is crossed within its reach.",
+            (Query(f"gaugecast_stream_crossing_probability{{{FEATURE}}}", "{{side}} {{value}}"),),
+            unit="percentunit",
+            lowest=0,
+            highest=1,
+        ),
+        Panel(
+            "Time until a crossing",
+            "Until half of the crossings foretold have happened.",
+            (Query(f"gaugecast_stream_crossing_seconds{{{FEATURE}}}", "{{side}} {{value}}"),),
+            unit="s",
+        ),
+        Panel(
+            "How honest intervals are",
+            "Of those of the whole fleet that are due, the share that held; dotted what it should be.",
+            (
+                Query(f"gaugecast_interval_coverage_ratio{{{OF_FLEET}}}", "{{level}} at {{horizon}}"),
+                Query(f"gaugecast_interval_nominal_ratio{{{OF_FLEET}}}", "{{level}}", Style(dashed=True)),
+            ),
+            unit="percentunit",
+        ),
+        Panel(
+            "Streams with a crossing foretold",
+            "Of the whole fleet, those beyond included.",
+            (Query(f"gaugecast_crossings_open{{{OF_FLEET}}}", "{{side}} {{value}}"),),
+            width=24,
+            unit="none",
+        ),
+    ),
+)
+
 BESIDE = Row(
     "Over time",
     (
@@ -187,7 +235,7 @@ PAGE = Page(
     "gaugecast · Stream",
     "One sensor: observed, the forecast laid over it, residual, skill, quality, silence.",
     VARIABLES,
-    (NOW, CURVES, BESIDE),
+    (NOW, CURVES, AHEAD, BESIDE),
     span="now-15m",
     refresh="5s",
 )

@@ -92,6 +92,8 @@ def _learn_group(theta: Float64, p: Float64, phi: Float64, error: Float64, *, du
     taken = turned[rows, turn] * root[:, None]
     p -= taken[:, :, None] * taken[:, None, :]
     p *= np.where(there, 1.0 / forgetting, 1.0)[:, None, None]
+    alone = (theta[:, :, -1] == 0.0).all(axis=1)  # without a network its place must not swell until the trace is full
+    p[:, -1, -1] = np.where(alone, START, p[:, -1, -1])
     broken = ~np.isfinite(p.trace(axis1=1, axis2=2)) | ~np.isfinite(theta).all(axis=(1, 2))
     if broken.any():
         p[broken] = START * np.eye(p.shape[-1])

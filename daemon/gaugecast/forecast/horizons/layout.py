@@ -19,7 +19,7 @@ MOVES = 6  # newest moves that a regressor holds
 WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
 FINE = 63  # ticks: horizons up to here see every value of the past
 MOST_POINTS = 512  # of all rings of a feature
-_SEASON_POINTS = 200
+_SEASON_POINTS = 240  # a week of hours, and three days more to look ahead; fewer where the other rings leave less
 _WAITING = 16  # a horizon learns about so many times while one forecast waits
 
 _DAY_NS = 86_400 * 10**9
@@ -92,20 +92,22 @@ class HorizonLayout:
         block = np.array([block_of(h) for h in steps.tolist()], np.int64)
         waiting = -(-steps // stride)
         lengths = {b: _points(steps[block == b], b) for b in sorted(set(block.tolist()))}
-        day, week, season_block = _season(int(steps[-1]), period_ns) if seasons else (0, 0, 0)
+        rings = _lay(lengths, widened=len(steps) > 1)
+        room = min(_SEASON_POINTS, MOST_POINTS - _end(rings) - 3)
+        day, week, season_block = _season(int(steps[-1]), period_ns, room) if seasons and room > 0 else (0, 0, 0)
         seasonal = np.full(len(steps), day > 0) & (steps * 4 >= season_block)
         if not seasonal.any():
             day = week = 0
-        if day:
-            needed = (max(2 * day, week) + int(steps[-1])) // season_block + 3
-            lengths[season_block] = max(lengths.get(season_block, 0), needed)
-        rings = _lay(lengths, set(block.tolist()) if len(steps) > 1 else set())
         by_block = {ring.block: ring for ring in rings}
         past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64)
         kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
         group = np.array([0, *(kinds[b] for b in block[1:].tolist())], np.int64)
         first = np.concatenate([[0], np.cumsum(waiting)[:-1]])
-        ring = by_block[season_block] if day else None
+        ring = None
+        if day:  # a ring of its own, without means: the others are short
+            needed = (max(2 * day, week) + int(steps[-1])) // season_block + 3
+            ring = Ring(season_block, _end(rings), needed, -1)
+            rings = (*rings, ring)
         return cls(steps, stride, waiting, first, block, group, past, rings, ring, day, week, seasonal)
 
     @property
@@ -121,7 +123,7 @@ class HorizonLayout:
     @property
     def points(self) -> int:
         """Points of the past a row."""
-        return sum(ring.length * (2 if ring.wide >= 0 else 1) for ring in self.rings)
+        return _end(self.rings)
 
     @property
     def groups_of(self) -> list[slice]:
@@ -146,22 +148,25 @@ def _points(horizons: Int64, block: int) -> int:
     return max(int(horizons[-1]) // block + MOVES + 2, WIDE + 1 if horizons[-1] > 1 else 0)
 
 
-def _season(longest: int, period_ns: int) -> tuple[int, int, int]:
-    """Ticks in a day and in a week, and in a point of the seasonal ring; 0 where not whole, or too coarse to use."""
+def _season(longest: int, period_ns: int, room: int) -> tuple[int, int, int]:
+    """Ticks in a day and in a week, and in one of at most `room` points; 0 where not whole, or too coarse to use."""
     day, rest = divmod(_DAY_NS, period_ns)
     if rest or day < 12:
         return 0, 0, 0
-    room = _SEASON_POINTS
     week_block = -(-(7 * day + longest) // room)
     if week_block <= max(1, day // 24):
         return day, 7 * day, week_block
     return day, 0, -(-(2 * day + longest) // room)
 
 
-def _lay(lengths: dict[int, int], widened: set[int]) -> tuple[Ring, ...]:
-    rings, offset = [], 0
+def _lay(lengths: dict[int, int], *, widened: bool) -> tuple[Ring, ...]:
+    rings: tuple[Ring, ...] = ()
     for block, length in sorted(lengths.items()):
-        wide = offset + length if block in widened else -1
-        rings.append(Ring(block, offset, length, wide))
-        offset += length * (2 if wide >= 0 else 1)
-    return tuple(rings)
+        offset = _end(rings)
+        rings = (*rings, Ring(block, offset, length, offset + length if widened else -1))
+    return rings
+
+
+def _end(rings: Sequence[Ring]) -> int:
+    """Where the next ring may begin."""
+    return sum(ring.length * (2 if ring.wide >= 0 else 1) for ring in rings)

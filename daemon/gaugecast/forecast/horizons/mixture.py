@@ -23,6 +23,7 @@ GATE_HALF_LIFE = 200.0
 PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
 RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
+SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
 LEAST = 1e-4  # weight: none is lost for ever
 
@@ -49,7 +50,7 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
+    longer = _longer(overlap)
     said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
     np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
@@ -63,11 +64,37 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     _descend(state, due)
 
 
-def weights(state: Float64) -> Float64:
-    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut."""
+def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
+    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut.
+
+    Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
+
+    Args:
+        state: (R, SIZE, H).
+        there: Whether the network has said something (R, H).
+        overlap: As of `learn`.
+        calm: Where it is not (R, H), a shock came and nothing said since is due: the last value is all that is known.
+    """
     shares = state[:, : _E + 1] * state[:, _OPEN, None]
     shares[:, 0] += 1.0 - state[:, _OPEN]
+    untried = there & (state[:, _SEEN] < PROVEN * _longer(overlap))
+    shares *= ~untried[:, None]
+    shares[:, _E] += untried
+    if calm is not None and not calm.all():
+        shares *= calm[:, None]
+        shares[:, 0] += ~calm
     return shares
+
+
+def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
+    """Whether errors of the next step (R,) are such that what was learned may mean nothing any more."""
+    known = due & (state[:, _SEEN, 0] >= PROVEN)
+    found: Bool = known & (error * error > SHOCK * state[:, _LOSS, 0])
+    return found
+
+
+def _longer(overlap: Int64) -> Float64:
+    return np.asarray(0.75 + 0.25 * overlap.astype(np.float64))
 
 
 def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import direct, intervals, mixture
+from gaugecast.forecast.horizons import audit, direct, intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.past import Past, regressors, remember
+from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
 from gaugecast.forecast.scaling import observe, scale
 from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float64, Int64
@@ -21,7 +23,7 @@ PERSISTENCE, LINEAR, STACKED, NETWORK = range(len(EXPERTS))
 #: Columns that are too long to be copied for a step.
 LONG = ("points", "base", "said")
 
-_MEAN = 4  # of the statistics of `scaling`: the running mean of the level
+MEAN = 4  # of the statistics of `scaling`: the running mean of the level
 _LARGEST = 1e38  # moves wait as float32
 
 
@@ -81,56 +83,44 @@ class Rows:
         self._scale = scale(state["stats"], recipe)
         remember(self._past, values, state["ticks"], gap, lay)
         if gap.any():
-            self._forget_origins(gap)
+            forget_missed(self._base, self._rows, ticks=state["ticks"], gap=gap, layout=lay)
         self._seen = np.isfinite(values)
         self._learn(values)
 
-    def _forget_origins(self, gap: Int64) -> None:
-        """What waits in places whose turn fell into a gap is of an older round."""
-        state, lay = self.state, self._layout
-        before = state["ticks"] - 1 - gap
-        for h in range(lay.count):
-            stride, waiting = int(lay.stride[h]), int(lay.waiting[h])
-            missed = (state["ticks"] - 1) // stride - before // stride
-            for k in range(1, min(int(missed.max()), waiting) + 1):
-                rows = np.flatnonzero(missed >= k)
-                place = lay.first[h] + (before[rows] // stride + k) % waiting
-                self._base[self._rows[rows], place] = np.nan
-
     def _learn(self, values: Float64) -> None:
         state, lay, s = self.state, self._layout, self._scale
-        origin = state["ticks"][:, None] - lay.horizons
-        due = (origin % lay.stride == 0) & (origin >= 1)
-        place = lay.first + (origin // lay.stride) % lay.waiting
+        origin, due, place = due_at(state["ticks"], lay)
         base = self._base[self._rows[:, None], place]
         came = values[:, None] - base
         due &= np.isfinite(came)
         if not due.any():
             return
         waited = self._said[self._rows[:, None], place].astype(np.float64)
-        said, size = waited[:, :, : len(EXPERTS)], waited[:, :, len(EXPERTS)]
+        said, told = waited[:, :, : len(EXPERTS)], waited[:, :, len(EXPERTS) :]
         came = np.where(due, came, 0.0)
-        self._judge(said, came, size, due)
+        self._judge(said, came, told, due)
         own = said[:, :, NETWORK]
-        phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
+        phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
         moving = due & (s > 0.0)[:, None]
         target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
         direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
 
-    def _judge(self, said: Float64, came: Float64, size: Float64, due: Bool) -> None:
+    def _judge(self, said: Float64, came: Float64, told: Float64, due: Bool) -> None:
         """Mixture and intervals learn of errors that were made, not of what would be said today."""
         state = self.state
         published = said[:, :, PERSISTENCE]  # in whose place the published move waits: its own is always zero
         said = np.where(np.isnan(said), said[:, :, LINEAR, None], said)  # in place of a network that was not there
         said[~due] = 0.0
         said[:, :, PERSISTENCE] = 0.0
+        shock = mixture.is_shock(state["mix"], came[:, 0] - np.where(due[:, 0], published[:, 0], 0.0), due[:, 0])
+        state["shock"] = np.where(shock, state["ticks"], state["shock"])
         mixture.learn(state["mix"], said, came, due & np.isfinite(published), self._layout.waiting)
         if len(self._levels):
             error = came - np.where(due, published, 0.0)
-            intervals.track(
-                state["errors"], error, size, due=due & np.isfinite(error), levels=self._levels,
-                overlap=self._layout.waiting,
-            )  # fmt: skip
+            due, overlap = due & np.isfinite(error), self._layout.waiting
+            reach = told[:, :, 1:].reshape(*error.shape, -1, 2)
+            audit.note(state["covered"], error, reach, due=due, overlap=overlap)
+            intervals.track(state["errors"], error, told[:, :, 0], due=due, levels=self._levels, overlap=overlap)
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -139,13 +129,15 @@ class Rows:
         self._detach(np.asarray(~there.any(axis=1)))
         base = np.repeat(x[:, None], lay.count, axis=1)
         origin = np.repeat(state["ticks"][:, None], lay.count, axis=1)
-        phi = regressors(self._past, base, origin, level=state["stats"][:, _MEAN], s=s, own=own, layout=lay)
+        phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
         moves = np.zeros((*own.shape, len(EXPERTS)))
         linear, stacked = direct.both(state["theta"], state["p"], phi, lay)
         moves[:, :, LINEAR], moves[:, :, STACKED] = linear * s[:, None], stacked * s[:, None]
         for k in (STACKED, NETWORK):
             moves[:, :, k] = np.where(there, own if k == NETWORK else moves[:, :, k], moves[:, :, LINEAR])
-        weights = mixture.weights(state["mix"])
+        since = state["ticks"] - state["shock"]
+        calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
+        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
         move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=1), np.where(weights[:, PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
@@ -166,14 +158,16 @@ class Rows:
         kept = np.maximum(np.minimum(moves, _LARGEST), -_LARGEST)
         kept[:, :, PERSISTENCE] = np.maximum(np.minimum(move, _LARGEST), -_LARGEST)
         kept[:, :, NETWORK] = np.where(there, kept[:, :, NETWORK], np.nan)
-        turn = state["ticks"][:, None] % lay.stride == 0
-        rows, horizons = np.nonzero(turn)
-        place = lay.first[horizons] + (state["ticks"][rows] // lay.stride[horizons]) % lay.waiting[horizons]
+        rows, horizons, place = turns_at(state["ticks"], lay)
         self._said[self._rows[rows], place, : len(EXPERTS)] = kept[rows, horizons]
         if len(self._levels):
             self._said[self._rows[rows], place, len(EXPERTS)] = state["errors"][rows, 1, horizons]
+            reach, warming = self.bounds
+            told = np.where(warming[..., None, None], np.nan, reach)[rows, horizons]
+            self._said[self._rows[rows], place, len(EXPERTS) + 1 :] = told.reshape(len(rows), -1)
         self._base[self._rows[rows], place] = base[rows, horizons]
 
+    @cached_property
     def bounds(self) -> tuple[Float64, Bool]:
         """Reach below and above the forecasts (R, H, L, 2), and whether too little is known of it (R, H)."""
         errors = self.state["errors"]

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import Fleet
+from gaugecast.fleet import Fleet, Threshold
 from gaugecast.learn.backtest.ahead import Told, tell
+from gaugecast.learn.backtest.crossing_run import foretell
+from gaugecast.learn.backtest.crossing_score import CrossingScore, crossing_row, crossing_scores
 from gaugecast.learn.backtest.interval_score import IntervalScore, interval_scores
 from gaugecast.learn.backtest.protocols import split_by
 from gaugecast.learn.backtest.run import Report, backtest, courses_of, report_on, without_waiting
@@ -38,6 +40,7 @@ class HorizonReport:
         scores: By model, at each horizon that was forecast.
         intervals: Of the mixture, by horizon that was asked for; one a level.
         leads: Share of steps at which each expert led, by horizon that was asked for.
+        crossings: Of each threshold.
     """
 
     report: Report
@@ -46,6 +49,7 @@ class HorizonReport:
     scores: Mapping[str, Sequence[Score]]
     intervals: Mapping[int, Sequence[IntervalScore]]
     leads: Mapping[int, Sequence[float]]
+    crossings: Sequence[CrossingScore] = ()
 
     def mean_to(self, model: str, horizon: int) -> tuple[float, float]:
         """MSE and MAE as means over all forecast horizons up to this one; of a protocol that is 1 … H."""
@@ -61,6 +65,7 @@ def backtest_horizons(
     split: Split,
     horizons: Sequence[int],
     levels: Sequence[float] = (0.8, 0.95),
+    thresholds: Sequence[Threshold] = (),
     network: bool = True,
     units: tuple[int, ...] = (64,),
     seed: int = 0,
@@ -75,6 +80,7 @@ def backtest_horizons(
         split: Which rows are scored, without a protocol.
         horizons: In ticks.
         levels: Of the intervals.
+        thresholds: Whose crossings are foretold, too.
         network: Ask the LSTM, too; without it persistence and linear experts are left.
         units: Its layers.
         seed: Of everything random.
@@ -86,19 +92,66 @@ def backtest_horizons(
     listed = tuple(sorted({1, *horizons}))
     forecast = listed
     if protocol:
-        if listed[-1] > MOST_DENSE:
-            raise ConfigError(f"--protocol: horizons of at most {MOST_DENSE} steps expected, got {listed[-1]}")
         split = split_by(protocol, max(_rows_of(batches).values(), default=0))
-        forecast = tuple(range(1, listed[-1] + 1))
+        forecast = _dense(listed)
     batches = first_rows_of(batches, split)
-    deepest = max(h for h in forecast if h <= CLOSED_LOOP_STEPS)
+    report, own, told = _forecast(
+        fleet, batches, split, horizons=forecast, levels=levels, network=network, units=units, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    made = _scored(report, protocol, listed, told, own)
+    if not thresholds:
+        return made
+    marked = replace(fleet, horizons=listed, thresholds=tuple(thresholds))
+    foretold = foretell(marked, report.courses, own, progress=lambda done: progress("crossings", done))
+    return replace(made, crossings=crossing_scores(marked, report.courses, foretold, rows=report.scored))
+
+
+def backtest_protocols(
+    fleet: Fleet,
+    batches: Sequence[list[Input]],
+    *,
+    protocols: Sequence[str],
+    horizons: Sequence[int],
+    levels: Sequence[float] = (0.9,),
+    network: bool = True,
+    seed: int = 0,
+    progress: Callable[[str, int], None] = lambda _what, _done: None,
+) -> list[HorizonReport]:
+    """One report a protocol, out of one run: nothing is trained by what a protocol calls training rows.
+
+    Args and raises as `backtest_horizons`, all rows of `batches` being forecast.
+    """
+    listed = tuple(sorted({1, *horizons}))
+    report, own, told = _forecast(
+        fleet, batches, Split(), horizons=_dense(listed), levels=levels, network=network, units=(64,), seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    steps = max(len(course.tick) for course in report.courses)
+    scored = [report_on(report.fleet, report.courses, split_by(name, steps)) for name in protocols]
+    return [_scored(one, name, listed, told, own) for one, name in zip(scored, protocols, strict=True)]
+
+
+def _dense(listed: tuple[int, ...]) -> tuple[int, ...]:
+    """All horizons up to the longest."""
+    if listed[-1] > MOST_DENSE:
+        raise ConfigError(f"--protocol: horizons of at most {MOST_DENSE} steps expected, got {listed[-1]}")
+    return tuple(range(1, listed[-1] + 1))
+
+
+def _forecast(
+    fleet: Fleet, batches: Sequence[list[Input]], split: Split, *, horizons: tuple[int, ...], levels: Sequence[float],
+    network: bool, units: tuple[int, ...], seed: int, progress: Callable[[str, int], None],
+) -> tuple[Report, list[Float64] | None, list[Told]]:  # fmt: skip
+    """An empty report, the network's forecasts, and what the experts make of them."""
+    deepest = max(h for h in horizons if h <= CLOSED_LOOP_STEPS)
     stepped = without_waiting(replace(fleet, horizon=deepest))
     report, own = _network(stepped, batches, split, network=network, units=units, seed=seed, progress=progress)
     told = tell(
-        report.courses, own, fleet.period_ns, horizons=forecast, levels=levels,
+        report.courses, own, fleet.period_ns, horizons=horizons, levels=levels,
         progress=lambda done: progress("experts", done),
     )  # fmt: skip
-    return _scored(report, protocol, listed, told, own)
+    return report, own, told
 
 
 def first_rows_of(batches: Sequence[list[Input]], split: Split) -> list[list[Input]]:
@@ -170,11 +223,13 @@ def horizon_rows(made: HorizonReport, name: str) -> list[dict[str, Any]]:
             mean, mean_absolute = made.mean_to(model, h)
             row = {
                 "set": name, "protocol": made.protocol or protocol_of(made.report), "model": model, "start": "cold",
+                "learning": "lockstep",
                 "horizon": h, "mse": by_horizon[h].mse, "mae": by_horizon[h].mae, "skill": by_horizon[h].skill,
                 "horizon_mean": mean, "horizon_mean_mae": mean_absolute, "count": by_horizon[h].count,
             }  # fmt: skip
             rows += [row | _interval_row(one) for one in made.intervals[h]] if model == "mix" else [row]
-    return rows
+    about = {"set": name, "protocol": made.protocol or protocol_of(made.report), "start": "cold"}
+    return rows + [about | crossing_row(one) for one in made.crossings]
 
 
 def _interval_row(one: IntervalScore) -> dict[str, Any]:

@@ -47,7 +47,9 @@ class Lockstep:
         limits: Loop | None = None,
         compiled: bool = True,
     ) -> None:
-        self.fleet = fleet = replace(fleet, horizons=(), intervals=())  # those are told by `ahead`, on top of this
+        self.fleet = fleet = replace(
+            fleet, horizons=(), intervals=(), thresholds=()
+        )  # those are told by `ahead`, on top of this
         self.model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._learn_after = learn_after
         self._rows: Counter[int] = Counter()  # steps by slot

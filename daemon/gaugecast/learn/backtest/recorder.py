@@ -32,7 +32,8 @@ class Recorder:
         """One outcome; `names` are the streams by slot. A stream's steps and outputs come in the same order."""
         said: dict[str, deque[bytes]] = defaultdict(deque)
         for output in outcome.outputs:
-            said[output.stream].append(output.forecast)
+            if output.forecast:  # else a notice
+                said[output.stream].append(output.forecast)
         for _, trace in outcome.traces:
             steps = trace.steps
             for row, slot in enumerate(trace.slots.tolist()):

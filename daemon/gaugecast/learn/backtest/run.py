@@ -139,7 +139,7 @@ def backtest(
 
 def courses_of(fleet: Fleet, batches: Iterable[list[Input]]) -> list[Course]:
     """What the pipeline makes of some history as such: its steps, in order of the streams' names."""
-    return Lockstep(fleet, learning=False).record(batches).courses()[0]
+    return Lockstep(replace(fleet, horizon=1), learning=False).record(batches).courses()[0]  # forecasts are not wanted
 
 
 def report_on(fleet: Fleet, courses: list[Course], split: Split) -> Report:

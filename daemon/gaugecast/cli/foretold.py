@@ -1,0 +1,63 @@
+"""What is said beyond the next step, in words: crossings and how honest intervals were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from gaugecast.cli.figures import show_count, show_name
+from gaugecast.control import CrossingRow, StreamRow
+from gaugecast.status import FleetStatus
+
+#: Crossings that have room at the foot of a screen.
+MOST_SHOWN = 4
+
+
+def crossing_words(row: StreamRow, one: CrossingRow) -> str:
+    """`crosses 8.2 bar in 14 min (11 … 22), P = 0.83`."""
+    value = f"{one.value:g} {show_name(row.unit)}".rstrip()
+    if one.crossed:
+        return f"is {one.side} {value}"
+    if one.median_s is None or one.probability is None:
+        return f"may cross {value}"
+    early, median, late = _spans(one.early_s or 0.0, one.median_s, one.late_s or one.median_s)
+    direction = "rises above" if one.side == "above" else "falls below"
+    return f"{direction} {value} in {median} ({early} … {late}), P = {one.probability:.2f}"
+
+
+def foretold_lines(rows: Sequence[StreamRow]) -> Iterator[str]:
+    """A line for each crossing that is told of now; of many the first few."""
+    told = [(row, one) for row in rows for one in row.crossings if one.open]
+    for row, one in told[:MOST_SHOWN]:
+        yield f"{show_name(row.stream)} {show_name(row.feature)} {crossing_words(row, one)}"
+    if len(told) > MOST_SHOWN:
+        yield f"and {len(told) - MOST_SHOWN} crossings more"
+
+
+def coverage_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
+    """`tanks pressure: intervals of 80 % held 79.2 % (1s), 81.0 % (1m)`; a line a feature and level."""
+    for feature, score in fleet.features.items():
+        levels = dict.fromkeys(level for by_level in score.coverage.values() for level in by_level)
+        for level in levels:
+            shares = ", ".join(
+                f"{by_level[level]:.1%} ({horizon})"
+                for horizon, by_level in score.coverage.items()
+                if level in by_level
+            )
+            yield f"{show_name(name)} {show_name(feature)}: intervals of {float(level):.0%} held {shares}"
+
+
+def _spans(*seconds: float) -> tuple[str, ...]:
+    """In one unit, which the second alone names."""
+    scale, unit = next(
+        ((size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")) if seconds[1] >= 2 * size), (1, "s")
+    )
+    texts = [f"{math.floor(one / scale + 0.5):d}" for one in seconds]
+    return texts[0], f"{texts[1]} {unit}", texts[2]
+
+
+def threshold_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
+    """`tanks pressure above 8.2 within 1h: foretold of 2 streams`; a line a threshold."""
+    for one in fleet.crossings:
+        mark = f"{show_name(one.feature)} {one.side} {one.value:g} within {one.within}"
+        yield f"{show_name(name)} {mark}: foretold of {show_count(one.open, 'stream')}"

@@ -1,0 +1,101 @@
+"""What is said beyond the next step, for the status, for the streams' own series and for `watch`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gaugecast.config.duration import duration_text
+from gaugecast.control import CrossingRow
+from gaugecast.fleet import Fleet, Threshold
+from gaugecast.pipeline.crossings import Crossings
+from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.records import Float64, Int64
+from gaugecast.status import ThresholdStatus
+
+
+def crossings_of(part: FleetPipeline) -> Crossings | None:
+    """The fleet's thresholds, if it has any."""
+    return None if part.look_ahead is None else part.look_ahead.crossings
+
+
+def threshold_statuses(part: FleetPipeline) -> list[ThresholdStatus]:
+    """Each threshold of the fleet, and of how many streams a crossing is told."""
+    crossings = crossings_of(part)
+    if crossings is None:
+        return []
+    told = crossings.columns["open"][part.table.live_slots()].sum(axis=0).tolist()
+    return [
+        ThresholdStatus(
+            feature=mark.feature, side=_side(mark), value=mark.value, within=_within(part.fleet, mark), open=count
+        )
+        for mark, count in zip(part.fleet.thresholds, told, strict=True)
+    ]
+
+
+def marks_of(fleet: Fleet) -> list[tuple[str, str, str]]:
+    """Feature, side and value of each threshold, as labels have them."""
+    return [(mark.feature, _side(mark), f"{mark.value:g}") for mark in fleet.thresholds]
+
+
+def likely_of(part: FleetPipeline, slots: Int64) -> tuple[Float64 | None, Float64 | None]:
+    """Probabilities of streams' crossings (N, K), and seconds until the median instants; `None` without thresholds."""
+    crossings = crossings_of(part)
+    if crossings is None:
+        return None, None
+    period_s = part.fleet.period_ns / 1e9
+    return crossings.columns["likely"][slots], crossings.columns["instants"][slots, :, 1] * period_s
+
+
+def ahead_of(part: FleetPipeline, slots: Int64) -> tuple[list[str], Float64 | None, Float64 | None, Float64 | None]:
+    """Listed horizons, what was said last of each (N, G, H), and the narrowest intervals; `None` without horizons."""
+    if part.look_ahead is None:
+        return [], None, None, None
+    spans = [duration_text(h * part.fleet.period_ns) for h in part.fleet.horizons]
+    said, bounds = part.look_ahead.bands(slots)
+    if not part.fleet.intervals:
+        return spans, said, None, None
+    return spans, said, bounds[..., 0, 0], bounds[..., 0, 1]
+
+
+def crossing_rows(part: FleetPipeline, slot: int, feature: str) -> list[CrossingRow]:
+    """The thresholds of one feature of one stream, the likeliest first."""
+    crossings = crossings_of(part)
+    if crossings is None:
+        return []
+    period_s, state = part.fleet.period_ns / 1e9, crossings.columns
+    rows = []
+    for k, mark in enumerate(part.fleet.thresholds):
+        if mark.feature != feature:
+            continue
+        early, median, late = (_known(ticks * period_s) for ticks in state["instants"][slot, k].tolist())
+        rows.append(
+            CrossingRow(
+                side=_side(mark), value=mark.value, within=_within(part.fleet, mark), open=bool(state["open"][slot, k]),
+                crossed=bool(state["crossed"][slot, k]), probability=_known(float(state["likely"][slot, k])),
+                early_s=early, median_s=median, late_s=late,
+            )
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -(row.probability or 0.0))
+
+
+def bands_of(part: FleetPipeline, slot: int) -> list[tuple[float | None, float | None]]:
+    """The narrowest interval around each feature's next step."""
+    nothing: list[tuple[float | None, float | None]] = [(None, None)] * len(part.fleet.forecast_places)
+    if part.look_ahead is None or not part.fleet.intervals:
+        return nothing
+    _, bounds = part.look_ahead.bands(np.array([slot], np.int64))
+    return [(_known(lower), _known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
+
+
+def _side(mark: Threshold) -> str:
+    return "above" if mark.above else "below"
+
+
+def _within(fleet: Fleet, mark: Threshold) -> str:
+    return duration_text(mark.within * fleet.period_ns)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

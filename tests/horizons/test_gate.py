@@ -1,0 +1,72 @@
+"""The gate: whatever comes, what is published is never much worse than the last value again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gaugecast.forecast.horizons.experts import HorizonExperts
+from gaugecast.records import Float64
+from gaugecast_sim.tanks import Plant
+from horizons.drive import MINUTE_NS, drive, errors_of
+
+SECOND_NS = 10**9
+#: Squared error over that of the last value: over all, over any 2,000 next steps, over any 100·h steps beyond.
+WHOLE, WINDOW, WINDOW_BEYOND = 1.02, 1.10, 1.30
+
+
+def walk(steps: int, streams: int, seed: int) -> Float64:
+    """Nobody can beat the last value."""
+    return np.random.default_rng(seed).normal(size=(steps, streams)).cumsum(axis=0)
+
+
+def noise(steps: int, streams: int, seed: int) -> Float64:
+    """The mean is better than the last value, everywhere."""
+    return 20.0 + np.random.default_rng(seed).normal(size=(steps, streams))
+
+
+def step(steps: int, streams: int, seed: int) -> Float64:
+    """Quiet noise, and in the middle another level, at which it is restless."""
+    rng = np.random.default_rng(seed)
+    later = (np.arange(steps) >= steps // 2)[:, None]
+    return 50.0 * later + rng.normal(size=(steps, streams)) * (1.0 + 4.0 * later)
+
+
+def tanks(steps: int, streams: int, seed: int) -> Float64:
+    """Pressure of simulated tanks."""
+    plant = Plant(seed, streams)
+    return np.array([plant.step((1_700_000_000 + t) * SECOND_NS).pressure for t in range(steps)])
+
+
+SERIES: dict[str, Callable[[int, int, int], Float64]] = {"walk": walk, "noise": noise, "step": step, "tanks": tanks}
+
+
+def hold_gate(series: Float64, horizons: tuple[int, ...]) -> None:
+    """Pool the streams: each bound is one of the whole fleet's error."""
+    experts = HorizonExperts(MINUTE_NS, 1, horizons, capacity=series.shape[1])
+    said = drive(experts, series[:, :, None])
+    for place, h in enumerate(experts.layout.horizons.tolist()):
+        error, last = (
+            np.square(one).sum(axis=(1, 2)) for one in errors_of(said, series[:, :, None], experts, place=place)
+        )
+        assert error.sum() <= WHOLE * last.sum(), h
+        window, most = (2000, WINDOW) if h == 1 else (100 * h, WINDOW_BEYOND)
+        if len(error) > window:
+            ours, theirs = (np.convolve(one, np.ones(window), "valid") for one in (error, last))
+            assert (ours / theirs).max() <= most, h
+
+
+@pytest.mark.parametrize("kind", list(SERIES))
+def test_what_is_published_is_never_much_worse_than_the_last_value(kind: str) -> None:
+    """Over all, and over windows."""
+    hold_gate(SERIES[kind](1500, 6, 1), (1, 6))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("kind", list(SERIES))
+def test_the_gate_holds_for_many_seeds(kind: str, seed: int) -> None:
+    """An hour of minutes ahead, too."""
+    hold_gate(SERIES[kind](6000, 3, seed), (1, 12, 60))

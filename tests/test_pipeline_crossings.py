@@ -1,0 +1,136 @@
+"""Foretold crossings as part of the pipeline: messages, state, checkpoint, replay, change of configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gaugecast import events
+from gaugecast.fleet import Fleet, Threshold
+from gaugecast.pipeline import Pipeline, state
+from gaugecast.records import Input, Order, Output
+from gaugecast.streams.snapshot import Slice
+from support.pipelines import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
+from support.state_bytes import differences
+
+HIGH = Threshold("p", True, 32.0, 12)
+FLEET = fleet_of("pq", horizons=(1, 3, 12), intervals=(0.8,), thresholds=(HIGH, Threshold("q", False, -3.0, 5)))
+TOPIC = "gaugecast/tanks/a/crossing/p/above/32"
+
+
+def saw(ticks: int, *, begin: int = 0, stream: str = "a", seed: int = 1) -> list[Input]:
+    """Ramps of forty ticks with noise, from 0 to 40, and a walk that turns around."""
+    rng = np.random.default_rng(seed)
+    p = np.arange(1000) % 40 + 0.3 * rng.normal(size=1000)
+    q = 4.0 * np.sin(np.arange(1000) / 9) + 0.2 * rng.normal(size=1000)
+    return [reading(i, p[i], q[i], stream=stream) for i in range(begin, begin + ticks)]
+
+
+def new_pipeline(fleet: Fleet = FLEET, *, model: bool = True) -> Pipeline:
+    """With a model in force, or without."""
+    return pipeline_of(fleet, models=[model_for(fleet)] if model else [], max_streams=5)
+
+
+def notices(outputs: list[Output], topic: str = TOPIC) -> list[dict[str, Any]]:
+    """Decoded messages of one topic."""
+    return [msgspec.json.decode(one.body) for one in outputs if one.topic == topic]
+
+
+def keys(outputs: list[Output]) -> list[tuple[str, int, str, bytes]]:
+    """What names and makes each output."""
+    return [(one.stream, one.step, one.topic, one.body) for one in outputs]
+
+
+def test_a_crossing_is_told_before_it_happens_and_ends_after_it() -> None:
+    """On each ramp once: begin, the crossing, end; retained, behind the forecast of the same step."""
+    outputs = outputs_of(feed(new_pipeline(model=False), saw(600), 7))
+    told = [one for one in notices(outputs) if one["at"] > T0 / 1e9 + 400]
+    begins = [one for one in told if one["event"] == "begin"]
+    ends = [one for one in told if one["event"] == "end"]
+    assert 4 <= len(begins) <= 6
+    assert abs(len(begins) - len(ends)) <= 1
+    late = [one["median"] - one["at"] - (32 - (one["at"] - T0 / 1e9) % 40) for one in begins]
+    assert abs(np.mean(late)) < 7
+    for one in begins:
+        assert not one["crossed"]
+        assert one["probability"] >= 0.5
+        assert one["early"] <= one["median"] <= one["late"] <= one["at"] + 12
+        assert set(one["by"]) == {"1s", "3s", "12s"}
+    places = [k for k, one in enumerate(outputs) if one.topic == TOPIC]
+    for k in places:
+        forecast = next(one for one in reversed(outputs[:k]) if one.topic == "gaugecast/tanks/a")
+        assert (outputs[k].step, outputs[k].cause, outputs[k].retain) == (forecast.step, forecast.cause, True)
+
+
+def test_how_inputs_are_cut_into_batches_changes_no_crossing() -> None:
+    """Outputs in the same order, with the same bytes, and the same state."""
+    inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)
+    whole, pieces = new_pipeline(), new_pipeline()
+    assert keys(outputs_of(feed(pieces, inputs, 7))) == keys(outputs_of(feed(whole, inputs, len(inputs))))
+    assert differences(pieces, whole) == []
+
+
+def test_a_stream_alone_is_told_what_it_is_told_in_company() -> None:
+    """Byte for byte."""
+    inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)
+    crowd = [one for one in keys(outputs_of(feed(new_pipeline(), inputs, 11))) if one[0] == "a"]
+    assert keys(outputs_of(feed(new_pipeline(), saw(300)))) == crowd
+
+
+def test_a_checkpoint_leads_to_the_same_crossings() -> None:
+    """Taken while an event is open."""
+    inputs = saw(400)
+    pipeline = new_pipeline()
+    feed(pipeline, inputs[:310])
+    header, slices = state.begin_snapshot(pipeline)
+    while pipeline.snapshot is not None:
+        slices += list(state.take_slices(pipeline, 3000))
+    restored = pipeline_of(models=[model_for(FLEET)], max_streams=5)
+    state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
+    assert keys(outputs_of(feed(restored, inputs[310:]))) == keys(outputs_of(feed(pipeline, inputs[310:])))
+    assert differences(restored, pipeline) == []
+
+
+def test_a_parked_stream_goes_on_with_its_crossings() -> None:
+    """What it had learned of them comes back with it."""
+    fleet = replace(FLEET, park_after_ns=60_000_000_000)
+    kept, parked = new_pipeline(fleet), new_pipeline(fleet)
+    feed(kept, saw(300))
+    feed(parked, saw(300))
+    (aside,) = parked.advance([timer(400)]).parked
+    back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
+    later = saw(60, begin=300)
+    assert keys(outputs_of(feed(parked, [back, *later]))) == keys(outputs_of(feed(kept, later)))
+
+
+def test_a_threshold_that_is_no_more_ends_its_event() -> None:
+    """What a broker retains of it says so."""
+    pipeline = new_pipeline(model=False)
+    told = notices(outputs_of(feed(pipeline, saw(311))))
+    assert told[-1]["event"] != "end"
+    fewer = replace(FLEET, thresholds=FLEET.thresholds[1:])
+    (ended,) = notices(list(pipeline.advance([Order.configuring(fewer).stamped(T0)]).outputs))
+    assert (ended["event"], ended["began"]) == ("end", told[-1]["began"])
+    assert notices(outputs_of(feed(pipeline, saw(40, begin=311)))) == []
+
+
+def test_other_thresholds_leave_what_the_horizons_have_learned() -> None:
+    """Forecasts go on as if nothing had been changed."""
+    changed, same = new_pipeline(), new_pipeline()
+    for pipeline in (changed, same):
+        feed(pipeline, saw(200))
+    changed.advance([Order.configuring(replace(FLEET, thresholds=(replace(HIGH, value=30.0),))).stamped(T0)])
+    later = saw(50, begin=200)
+    forecasts = [
+        [one.body for one in outputs_of(feed(pipeline, later)) if one.forecast] for pipeline in (changed, same)
+    ]
+    assert forecasts[0] == forecasts[1]
+
+
+def test_a_fleet_without_thresholds_keeps_the_bytes_of_its_configuration() -> None:
+    """And one with them comes back from its event."""
+    assert "thresholds" not in replace(FLEET, thresholds=()).to_json()
+    assert Fleet.from_json(FLEET.to_json()) == FLEET
