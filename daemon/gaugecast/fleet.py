@@ -109,6 +109,7 @@ class Fleet:
         time_offset_ns: Added to every event time.
         time_floor_ns: Event times before are those of no clock that was ever set.
         on_arrival: Whether a reading without event time takes the tick of its arrival; else each is a tick of its own.
+        rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Fleet:
     time_offset_ns: int = 0
     time_floor_ns: int = NO_FLOOR_NS
     on_arrival: bool = False
+    rebirth: bool = False
 
     @property
     def forecast_places(self) -> tuple[int, ...]:
