@@ -17,6 +17,7 @@ from gaugecast.cli.demo import demo_command
 from gaugecast.cli.discover import discover_command
 from gaugecast.cli.export import export_command
 from gaugecast.cli.help import use_our_help
+from gaugecast.cli.history import history_app
 from gaugecast.cli.init import init_command
 from gaugecast.cli.learn import learn_command
 from gaugecast.cli.models import models_app
@@ -28,6 +29,7 @@ from gaugecast.cli.state import state_command
 from gaugecast.cli.status import status
 from gaugecast.cli.streams import streams_app
 from gaugecast.cli.train import train_command
+from gaugecast.cli.try_cases import try_command
 from gaugecast.cli.tune import tune_command
 from gaugecast.cli.watch import watch
 from gaugecast.errors import ExitCode, GaugecastError
@@ -65,12 +67,14 @@ app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("init")(init_command)
 app.command("discover")(discover_command)
+app.command("test")(try_command)
 app.command("demo")(demo_command)
 app.command("watch")(watch)
 app.command("status")(status)
 app.add_typer(streams_app, name="streams")
 app.command("export")(export_command)
 app.command("quarantine")(quarantine_command)
+app.add_typer(history_app, name="history")
 app.command("replay")(replay_command)
 app.command("backtest")(backtest_command)
 app.command("predict")(predict_command)
