@@ -15,7 +15,8 @@
 #
 # pip's own settings hold, so PIP_NO_INDEX=1 PIP_FIND_LINKS=/media/wheels installs without a network.
 # What it writes: /opt/gaugecast, /usr/local/bin/gaugecast, /etc/gaugecast, /etc/systemd/system/gaugecast*.service,
-# /usr/lib/sysusers.d/gaugecast.conf, /usr/lib/tmpfiles.d/gaugecast.conf; the daemon writes /var/lib/gaugecast.
+# /usr/lib/sysusers.d/gaugecast.conf, /usr/lib/tmpfiles.d/gaugecast.conf, manual pages and completion in
+# /usr/local/share; the daemon writes /var/lib/gaugecast.
 set -eu
 umask 022
 
@@ -27,6 +28,7 @@ UNITS=/etc/systemd/system
 SYSUSERS=/usr/lib/sysusers.d/gaugecast.conf
 TMPFILES=/usr/lib/tmpfiles.d/gaugecast.conf
 COMMAND=/usr/local/bin/gaugecast
+SHARE=/usr/local/share
 READY_S=${READY_S:-60}
 
 say() { printf '%s\n' "$*"; }
@@ -93,7 +95,21 @@ copy_files() {
     install -D -m 644 "$HERE/systemd/gaugecast.tmpfiles" "$TMPFILES"
     systemd-sysusers "$SYSUSERS"
     ln -sfn "$OPT/current/bin/gaugecast" "$COMMAND"
+    write_pages || say "manual pages and completion were not written"
     if booted; then systemctl daemon-reload; fi
+}
+
+# Manual pages, and completion for bash, fish and zsh, which looks elsewhere below /usr/local than below /usr.
+write_pages() {
+    PYTHONDONTWRITEBYTECODE=1 "$OPT/current/bin/python" -m gaugecast.cli.manual "$SHARE" >/dev/null &&
+        install -D -m 644 "$SHARE/zsh/vendor-completions/_gaugecast" "$SHARE/zsh/site-functions/_gaugecast" &&
+        rm "$SHARE/zsh/vendor-completions/_gaugecast"
+}
+
+remove_pages() {
+    rm -f "$SHARE/man/man1/gaugecast.1.gz" "$SHARE/man/man5/gaugecast.toml.5.gz" \
+        "$SHARE/bash-completion/completions/gaugecast" "$SHARE/fish/vendor_completions.d/gaugecast.fish" \
+        "$SHARE/zsh/site-functions/_gaugecast" "$SHARE/zsh/vendor-completions/_gaugecast"
 }
 
 write_config() {
@@ -183,6 +199,7 @@ do_remove() {
     if booted; then systemctl daemon-reload; fi
     rm -rf "$OPT"
     rm -f "$COMMAND" "$SYSUSERS" "$TMPFILES"
+    remove_pages
     if [ "$PURGE" = yes ]; then
         rm -rf "$STATE" "$CONF"
         if getent passwd gaugecast >/dev/null; then userdel gaugecast; fi

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
+from gaugecast.ledger.batches import PENDING_BYTES
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
 from gaugecast.ledger.connection import translated
-from gaugecast.records import Commit, Input, Kind, Output, Parked, Refused, Verdict
+from gaugecast.records import Commit, Input, Kind, Order, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading
 
 BatchArguments = tuple[list[Input], list[int], list[Output]]
@@ -124,6 +126,16 @@ def test_an_output_stays_pending_until_it_is_confirmed(ledger: Ledger) -> None:
     ledger.close()
 
 
+def test_large_outputs_are_read_back_a_few_at_a_time(ledger: Ledger) -> None:
+    """The batch that brings them to the bound is the last; whoever asks again goes on behind it."""
+    for first in range(0, 12, 3):
+        inputs, verdicts, outputs = micro_batch(first, 3)
+        large = [output._replace(body=output.body.ljust(PENDING_BYTES // 4)) for output in outputs]
+        ledger.commit(Commit(inputs, verdicts, large))
+    found = [[p.position for p in ledger.pending(after, 100)] for after in (0, 6, 12)]
+    assert found == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12], []]
+
+
 def test_confirmed_bodies_are_dropped_but_their_checksums_stay(ledger: Ledger) -> None:
     """After many confirmed outputs their bodies are gone; what was published can still be verified."""
     ledger.commit(Commit(*micro_batch(0, 3000)))
@@ -205,6 +217,17 @@ def test_a_parked_stream_comes_back_as_it_was(ledger: Ledger) -> None:
     ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
     assert reopened(ledger).parked_count() == 1
+
+
+def test_a_fleet_that_is_gone_for_good_has_no_parked_streams(ledger: Ledger) -> None:
+    """From its event on; a replay of before finds them, and those of others stay."""
+    parked = [Parked("tanks", "a", b"state a"), Parked("tanks", "b", b"state b"), Parked("pumps", "a", b"state c")]
+    ledger.commit(Commit([reading(0)], [0], [], parked=parked))
+    ledger.commit(Commit([Order(events.FleetForgotten(), "tanks").stamped(1)], [Verdict.NONE]))
+    assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
+    assert ledger.parked_state("tanks", "b", at_seq=1) == b"state b"
+    again = reopened(ledger)
+    assert (again.parked_count(), again.parked_state("pumps", "a")) == (1, b"state c")
 
 
 def test_a_replay_finds_the_state_that_was_parked_then(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gaugecast.batch import Outputs
-from gaugecast.loop.publisher import MEMORY, RETRY_MAX_S, RETRY_S, SILENT_S, Publisher
+from gaugecast.loop.publisher import MEMORY, MEMORY_BYTES, RETRY_MAX_S, RETRY_S, SILENT_S, Publisher
 from gaugecast.records import Output
 from support.outbox import Outbox, Row
 
@@ -139,6 +139,18 @@ def test_while_the_queue_is_behind_outputs_wait_in_the_ledger() -> None:
     assert len(publisher._queue) == MEMORY
     publisher.pump(6.0)
     assert link.handed == list(range(1, MEMORY + 8))
+
+
+def test_large_outputs_wait_in_the_ledger_by_their_bytes() -> None:
+    """A few forecasts of a megabyte fill the memory as much as thousands of ordinary ones."""
+    link, outbox = Link(100), Outbox()
+    publisher, large = Publisher(link, outbox), b"x" * (MEMORY_BYTES // 4)
+    for first in range(1, 11):
+        outbox.rows.append(Row(first, "t", large))
+        publisher.extend(first, Outputs.of([Output(0, "tanks", "a", first, b"", "t", large, False, 1)]), 5.0)
+    assert (len(publisher._queue), publisher._queue.size) == (4, MEMORY_BYTES)
+    publisher.pump(6.0)
+    assert link.handed == list(range(1, 11))
 
 
 def test_without_a_connection_the_ledger_is_left_alone() -> None:

@@ -15,7 +15,7 @@ from gaugecast.errors import DecodeError
 from gaugecast.mqtt import Link
 from gaugecast.mqtt.packets import write_publish
 from gaugecast.payloads.identity import stream_id
-from gaugecast.topics import MAX_STREAM_BYTES, Template, output_topic, stream_fault, text_fault, topic_fault
+from gaugecast.topics import MAX_STREAM_BYTES, Template, all_plain, output_topic, stream_fault, text_fault, topic_fault
 from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 from support.payloads import make_fleet
 
@@ -139,3 +139,10 @@ def hangs_up(broker: Mosquitto, topic: bytes) -> bool:
             return sock.recv(4) != b"\x40\x02\x00\x07"
         except ConnectionResetError:
             return True
+
+
+@given(topics=st.lists(st.text(st.sampled_from("aü/+#$ \0\ufffe"), max_size=4) | st.just("a/" * 150), max_size=4))
+def test_what_is_judged_at_once_is_judged_as_one_by_one(topics: list[str]) -> None:
+    """The quick look finds no fault only where there is none in any."""
+    assert not all_plain(topics) or not any(map(topic_fault, topics))
+    assert all_plain(["a", "hall/boiler 1"])

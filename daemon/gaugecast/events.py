@@ -38,6 +38,12 @@ class FleetRetired(msgspec.Struct, tag_field="event", tag="retired", frozen=True
     steps_kept: bool = False
 
 
+class FleetForgotten(msgspec.Struct, tag_field="event", tag="fleet_forgotten", frozen=True):
+    """A fleet that is no longer configured is gone for good: the ledger lets go of its parked streams with the same
+    commit, and no model comes back with its name. Step numbers stay.
+    """
+
+
 class ModelInstalled(msgspec.Struct, tag_field="event", tag="model", frozen=True):
     """From here on these weights have this role; an empty version empties the role.
 
@@ -146,7 +152,7 @@ FleetEvent = (
     | StreamForgotten
     | StreamRenamed
 )
-Event = FleetConfigured | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
+Event = FleetConfigured | FleetForgotten | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
 
 #: After these the ledger keeps no parked state of their stream.
 ENDS_OF_PARKING = (StreamUnparked, StreamForgotten)

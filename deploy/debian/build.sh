@@ -3,8 +3,9 @@
 #
 #   sh deploy/debian/build.sh WHEEL OUTPUT_DIRECTORY [amd64 | arm64]
 #
-# What is in it: a virtual environment in /opt/gaugecast/current, the units, user and file modes, /usr/bin/gaugecast,
-# documentation, a list of all packages in it, and /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold.
+# What is in it: a virtual environment in /opt/gaugecast/current, the units, user and file modes, /usr/bin/gaugecast, man
+# pages, completion for bash, zsh and fish, documentation, a list of all packages in it, and
+# /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold.
 # Debian's directory modes and a fixed time make the same wheels into the same package.
 set -eu
 umask 022
@@ -21,9 +22,9 @@ case $ARCH in
     *) echo "build.sh: expected amd64 or arm64, got $ARCH" >&2; exit 2 ;;
 esac
 
-ROOT=$(mktemp -d)
+ROOT=$(mktemp -d) HERE_NOW=$(mktemp -d)
 chmod 755 "$ROOT"
-trap 'rm -rf "$ROOT"' EXIT
+trap 'rm -rf "$ROOT" "$HERE_NOW"' EXIT
 VENV=$ROOT/opt/gaugecast/current
 SITE=$VENV/lib/python3.11/site-packages
 
@@ -65,15 +66,10 @@ mkdir -p "$VENV/share/doc"
 ln -s /usr/share/doc/gaugecast "$VENV/share/doc/gaugecast"  # where the units say that it is
 mkdir -p "$ROOT/usr/bin"
 ln -s /opt/gaugecast/current/bin/gaugecast "$ROOT/usr/bin/gaugecast"
-# Where they are made: man pages and completion of the shells.
-for page in "$HERE"/../../build/man/*.1; do
-    if [ -f "$page" ]; then install -D -m 644 -t "$ROOT/usr/share/man/man1" "$page"; fi
-done
-if [ -f "$HERE/../../build/completion/bash" ]; then
-    install -D -m 644 "$HERE/../../build/completion/bash" "$ROOT/usr/share/bash-completion/completions/gaugecast"
-    install -D -m 644 "$HERE/../../build/completion/zsh" "$ROOT/usr/share/zsh/vendor-completions/_gaugecast"
-    install -D -m 644 "$HERE/../../build/completion/fish" "$ROOT/usr/share/fish/vendor_completions.d/gaugecast.fish"
-fi
+# Man pages and completion, which the package itself tells: for that once more, as this machine can run it.
+"$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile --target "$HERE_NOW" -r "$HERE/../requirements-edge.txt"
+"$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile --target "$HERE_NOW" --no-deps "$WHEEL"
+PYTHONPATH=$HERE_NOW PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m gaugecast.cli.manual "$ROOT/usr/share" >/dev/null
 
 # -- what dpkg is told
 mkdir -p "$ROOT/DEBIAN"

@@ -69,9 +69,9 @@ def _send(port: int, counter: Counter) -> None:
         _drop_acks(sock)
 
 
-def array(gateway: int, at_s: int) -> bytes:
-    """What a gateway's sensors measured at an instant."""
-    phase = 0.618 * (gateway * SIZE + np.arange(SIZE)) + 2 * np.pi * at_s / 30
+def array(gateway: int, at_s: int, *, size: int = SIZE) -> bytes:
+    """What a gateway's sensors, as many as `size`, measured at an instant."""
+    phase = 0.618 * (gateway * size + np.arange(size)) + 2 * np.pi * at_s / 30
     pressures, temperatures = (50 + 40 * np.sin(phase)).round(3).tolist(), (50 + 40 * np.cos(phase)).round(3).tolist()
     readings = (
         f'{{"id":{i},"t":{at_s},"pressure":{pressure},"temperature":{temperature}}}'

@@ -7,6 +7,7 @@ GROUPS = (
     "overload",
     "catchup",
     "arrays",
+    "queued",
     "latency",
     "disk",
     "one_stream",

@@ -20,7 +20,7 @@ from gaugecast.config.schema import Learning, Settings, Storage
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.online.process import LearnerProcess
-from gaugecast.ledger.store import Ledger
+from gaugecast.ledger import Ledger, LedgerReader
 from gaugecast.records import Commit, Input, Order, Verdict
 from gaugecast.storage.models import ModelStore
 
@@ -84,7 +84,7 @@ class Plant:
         self._now_s, self.cpu_s = 0, 0.0
         self._learner = LearnerProcess(
             settings,
-            reader=self._ledger,
+            reader=LedgerReader(directory),
             restore=lambda new: (new(), 0),
             store=self._store,
             ask=self._ask,

@@ -42,7 +42,6 @@ directory = "{directory}"
 port = {http_port}
 {http}
 [learning]
-mode = "off"
 rollback_skill = -10
 {learning}
 [loop]
@@ -110,10 +109,11 @@ def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, **t
     """Write a configuration, and a ledger in which an LSTM is in force.
 
     Args:
-        tables: Lines to add to a table: `loop="batch_ms = 0"`.
+        tables: Lines to add to a table: `loop="batch_ms = 0"`. Without any for `learning`, nothing learns.
     """
     directory.mkdir(parents=True)
     config, state = directory / "gaugecast.toml", directory / "state"
+    tables.setdefault("learning", 'mode = "off"')
     lines = {name: tables.pop(name, "") for name in _TABLES}
     assert not tables, f"tables are {_TABLES}, got {tables}"
     config.write_text(_CONFIG.format(broker=broker_port, directory=state, http_port=free_port(), qos=qos, **lines))

@@ -66,6 +66,7 @@ class Stage:
             self._live(Life("stop", 0.0, 0.5))
             self._load.stop()
             loading.join()
+            self._daemon.wait_ready(deadline_s=_WAIT_S)  # a slow start is not the silence after the last forecast
             self._wait_for_all()
             self._stop()
         finally:

@@ -78,6 +78,13 @@ def test_1_installed_and_configured_it_forecasts(site: Packaged, client: RawClie
     said = site.dpkg(f"--install {site.packages[0]}").stdout
     assert "systemctl enable --now gaugecast" in said
     assert site.unit("ActiveState") == "inactive"
+    pages = {"/usr/share/man/man1/gaugecast.1.gz", "/usr/share/man/man5/gaugecast.toml.5.gz"}
+    completion = {
+        "/usr/share/bash-completion/completions/gaugecast",
+        "/usr/share/zsh/vendor-completions/_gaugecast",
+        "/usr/share/fish/vendor_completions.d/gaugecast.fish",
+    }
+    assert pages | completion <= site.machine.files()
     assert "is right" in site.machine.run("gaugecast check -c /etc/gaugecast/gaugecast.toml").stdout
     site.machine.run("printf secret > /etc/gaugecast/mqtt-password")
     site.configure(CONFIG.format(port=site.broker.port, secret=PASSWORD))

@@ -120,6 +120,14 @@ def test_1_installed_and_configured_it_forecasts(site: Site, client: RawClient) 
     """Install, configure, run: under its own user, in its sandbox, with the secret that only systemd can read."""
     said = site.install_sh(f"install --wheel {site.bring(site.wheel)}").stdout
     assert "systemctl enable --now gaugecast" in said
+    share = {name.removeprefix("/usr/local/share/") for name in site.machine.files() if "/usr/local/share/" in name}
+    assert share == {
+        "man/man1/gaugecast.1.gz",
+        "man/man5/gaugecast.toml.5.gz",
+        "bash-completion/completions/gaugecast",
+        "fish/vendor_completions.d/gaugecast.fish",
+        "zsh/site-functions/_gaugecast",
+    }
     site.machine.run("printf secret > /etc/gaugecast/mqtt-password")
     site.configure(CONFIG.format(port=site.broker.port, secret=PASSWORD))
     asked = "CREDENTIALS_DIRECTORY=/etc/gaugecast gaugecast check --online --seconds 1"

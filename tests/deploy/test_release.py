@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -121,6 +122,21 @@ def test_the_app_takes_broker_and_password_from_home_assistant(tmp_path: Path) -
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_all_that_is_asked_for_is_there_for_arm64(tmp_path: Path, python: str) -> None:
+    """As wheels, TensorFlow included: an image with a learner builds on an arm64 machine, and compiles nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    platforms = [f"--platform=manylinux{tag}_aarch64" for tag in ("_2_28", "_2_27", "_2_17", "2014")]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--only-binary=:all:", *platforms]
+    report = tmp_path / "report.json"
+    words = ["--python-version", python, "--target", str(tmp_path / "none"), "--report", str(report)]
+    found = subprocess.run([*command, *words, *project["dependencies"]], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    names = {one["metadata"]["name"] for one in json.loads(report.read_text())["install"]}
+    assert {"tensorflow", "numpy", "msgspec"} <= names
+
+
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_release_has_all_its_files(tmp_path: Path) -> None:
     """Wheel and source, packages for two machines (whose wheels must be there), app, lists, sums."""
@@ -153,3 +169,5 @@ def test_a_release_has_all_its_files(tmp_path: Path) -> None:
         assert f"./gaugecast/gaugecast-{version[1]}-py3-none-any.whl" in app.getnames()
     with zipfile.ZipFile(tmp_path / f"gaugecast-{version[1]}-py3-none-any.whl") as wheel:
         assert "gaugecast/__init__.py" in wheel.namelist()
+        listed = json.loads(wheel.read(f"gaugecast-{version[1]}.dist-info/sboms/gaugecast.cdx.json"))
+    check_sbom(listed, without=())

@@ -7,6 +7,7 @@
 `quick_sweep`: weights that nothing names are deleted at once, not after a minute.
 `crashing_learner`: the learner ends as soon as it starts, with exit code 3.
 `hanging_learner`: the learner never says a word, and is waited for only a second and a half.
+`settable_clock`: its wall clock is off by as many seconds as stand in the file that GAUGECAST_TEST_CLOCK names.
 `plain_learner`: the learner is not nice, does not compile its updates, and counts as silent after two seconds.
 """
 
@@ -16,6 +17,7 @@ import ctypes
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -84,6 +86,13 @@ def plain_learner() -> None:
     _learner_is(os.path.abspath(__file__), "plain_learner", "learn", "-c", "{source}", "--parent", "{pid}")
 
 
+def settable_clock() -> None:
+    """For the core; the command line and the reports keep the right time."""
+    offset = Path(os.environ["GAUGECAST_TEST_CLOCK"])
+    wrong = functools.partial(daemon.Ports, wall=lambda: time.time_ns() + int(offset.read_text()) * 10**9)
+    daemon.Ports = wrong  # type: ignore[attr-defined,misc,assignment]
+
+
 def _learner_is(*words: str, silent_s: float = 300.0) -> None:
     """Start this interpreter with `words` in the learner's place."""
 
@@ -98,7 +107,16 @@ def _learner_is(*words: str, silent_s: float = 300.0) -> None:
 
 CHANGES: dict[str, Callable[[], None]] = {
     change.__name__: change
-    for change in (poison, defect, quick_retry, quick_sweep, crashing_learner, hanging_learner, plain_learner)
+    for change in (
+        poison,
+        defect,
+        quick_retry,
+        quick_sweep,
+        crashing_learner,
+        hanging_learner,
+        settable_clock,
+        plain_learner,
+    )  # fmt: skip
 }
 
 

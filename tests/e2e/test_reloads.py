@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import msgspec
 import pytest
@@ -273,10 +275,41 @@ def test_a_model_that_a_reload_puts_away_is_announced_and_comes_back_with_its_fl
         daemon.send(signal.SIGHUP)
         wait_until(lambda: in_force(daemon) == version, what="the model back in force")
         assert status_of(daemon).put_away == []
+        check_that_it_can_be_forgotten(daemon, before)
     finally:
         daemon.stop()
     replayed = run_command("replay", "-c", str(daemon.config_path))
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+
+
+def check_that_it_can_be_forgotten(daemon: DaemonProcess, before: str) -> None:
+    """Not while it is configured; then no model comes back with a fleet of its name."""
+
+    def forget(name: str) -> CompletedProcess[str]:
+        return run_command("fleet", "forget", name, "-c", str(daemon.config_path))
+
+    refused = forget("tanks")
+    assert (refused.returncode, "is configured" in refused.stderr) == (69, True), refused.stderr
+    daemon.write_config(config(port_of(before), fleet("pumps", "pressure")))
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: len(status_of(daemon).put_away) == 1, what="the model put away again")
+    assert (found := forget("tanks")).stdout == "tanks is forgotten\n", found.stderr
+    wait_until(lambda: status_of(daemon).put_away == [], what="nothing more that comes back")
+    daemon.write_config(before)
+    daemon.send(signal.SIGHUP)
+    wait_until(lambda: _at_work(daemon, "tanks"), what="the fleet, configured again")
+    assert in_force(daemon) is None
+
+
+def port_of(text: str) -> int:
+    """The broker's, in a configuration."""
+    found = re.search(r"^port = (\d+)", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def _at_work(daemon: DaemonProcess, name: str) -> bool:
+    return status_of(daemon).fleets.get(name, FleetStatus()).streams is not None
 
 
 def status_of(daemon: DaemonProcess) -> Status:

@@ -431,3 +431,19 @@ def test_weights_that_are_gone_do_not_come_back_and_nothing_ends(house: House) -
     house.restart()
     house.keeper.make_room([])
     assert house.keeper.former(FLEET) is None
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_weights_of_a_fleet_that_is_gone_for_good_do_not_come_back(house: House, restarted: bool) -> None:
+    """Their folder is the sweeper's; a restart knows it from the event."""
+    house.give(good(), "shadow")
+    house.order(house.keeper.promote("tanks"))
+    house.keeper.make_room([])
+    house.order(Order(events.FleetRetired(steps_kept=True), "tanks"))
+    assert house.keeper.former(FLEET) is not None
+    house.keeper.forget("tanks")
+    house.order(Order(events.FleetForgotten(), "tanks"))
+    if restarted:
+        house.restart()
+    assert house.keeper.former(FLEET) is None
+    assert house.store.is_forgotten("tanks")

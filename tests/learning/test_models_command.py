@@ -73,6 +73,26 @@ def test_what_is_imported_is_not_the_learners_whoever_made_it(place: DaemonProce
     assert manifest.provenance["made_by"] == f"imported: {LEARNER}"
 
 
+def test_a_model_is_copied_to_a_fleet_of_the_same_shape(place: DaemonProcess) -> None:
+    """There it is nobody's lesson; a fleet with other features, or the same fleet, gets none."""
+    text = place.config_path.read_text()
+    (before, tanks), wider = text.split("[fleet.tanks]\n", 1), '[fleet.wider.features.flow]\nunit = "l"\n'
+    more = "".join(
+        f"[fleet.{n}]\n{tanks.replace('fleet.tanks', f'fleet.{n}').replace('load', n)}" for n in ("vats", "wider")
+    )
+    place.config_path.write_text(f"{before}[fleet.tanks]\n{tanks}{more}{wider}")
+    store = ModelStore(place.state)
+    version = store.add("tanks", shifted_model(0.5, made_by=LEARNER))
+    assert models(place, "copy", version, "--fleet", "tanks", "--to", "vats").startswith(
+        f"{version} is stored for fleet vats"
+    )
+    copied = store.manifest("vats", version)
+    assert (copied.fleet, copied.provenance["made_by"]) == ("vats", f"copied from tanks: {LEARNER}")
+    for to, why in (("wider", "features"), ("tanks", "expected another fleet")):
+        refused = run_command("models", "copy", version, "--fleet", "tanks", "--to", to, "-c", str(place.config_path))
+        assert (refused.returncode in (2, 78), why in refused.stderr) == (True, True), refused.stderr
+
+
 def test_a_model_of_another_period_is_not_imported(place: DaemonProcess, tmp_path: Path) -> None:
     """The message says what was expected and what came."""
     model = small_model()

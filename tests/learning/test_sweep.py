@@ -118,6 +118,19 @@ def test_what_people_brought_stays(attic: Attic) -> None:
     assert theirs in attic.store.versions("tanks")
 
 
+def test_of_a_fleet_that_is_gone_for_good_the_newest_and_what_people_brought_go_too(attic: Attic) -> None:
+    """But not what a replay of the ledger needs; weights that are stored for it anew end that."""
+    attic.add(shifted_model(0.25, made_by="a colleague"), age_s=1e6)
+    for version in attic.store.versions("tanks"):
+        os.utime(attic.store.place("tanks", version), (1e9, 1e9))
+    attic.store.forget("tanks")
+    everything = set(attic.store.versions("tanks"))
+    assert attic.sweep(events.ModelInstalled("in_force", attic.old[0])) == everything - {attic.old[0]}
+    attic.add(shifted_model(0.5, made_by="a colleague"), age_s=1e6)
+    assert not attic.store.is_forgotten("tanks")
+    assert attic.sweep() == set()
+
+
 def test_what_is_young_stays_for_its_event_may_be_on_its_way(attic: Attic) -> None:
     """And so does an old one that a person has just asked for."""
     attic.store.touch("tanks", attic.old[0])

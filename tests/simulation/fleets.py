@@ -118,6 +118,13 @@ class Weights:
         """They are there already."""
         return model.manifest.version
 
+    def fleets(self) -> list[str]:
+        """As `ModelStore.fleets`."""
+        return list(MODELLED)
+
+    def forget(self, fleet: str) -> None:
+        """Nothing is swept here."""
+
     def touch(self, fleet: str, version: str) -> None:
         """Nothing is swept here."""
 

@@ -7,7 +7,7 @@ from random import Random
 
 import msgspec
 
-from gaugecast.control import HandOver, ModelsQuery, Promote, Request, Reset, RollBack
+from gaugecast.control import ForgetFleet, HandOver, ModelsQuery, Promote, Request, Reset, RollBack
 from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.loop.core import Core
@@ -44,6 +44,11 @@ def bring_a_newcomer(core: Core, rng: Random, weights: Weights, journal: Journal
     version = str(rng.randint(1, 3))
     weights.memory = remembered(journal, version)
     _ask(core, HandOver(fleet="joined", version=version, reason="asked"))
+
+
+def forget_fleet(core: Core, fleet: str) -> None:
+    """It is gone for good; refused where its leaving has not been taken yet."""
+    _ask(core, ForgetFleet(fleet=fleet))
 
 
 def _ask(core: Core, request: Request) -> None:

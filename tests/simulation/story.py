@@ -17,7 +17,7 @@ from simulation.ending import check_end
 from simulation.fleets import ALL, SECOND, T0, Weights
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
-from simulation.orders import bring_a_newcomer, obey, reload_fleets
+from simulation.orders import bring_a_newcomer, forget_fleet, obey, reload_fleets
 from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
 from simulation.sensors import Sensors
 
@@ -111,7 +111,10 @@ class Story:
             self._guarded(self.life.core.look_after)
 
     def _leave_and_return(self) -> None:
-        """A fleet is taken out of the configuration, and comes back; some of its streams may be parked."""
+        """A fleet is taken out of the configuration, and comes back; some of its streams may be parked.
+
+        Now and then somebody says meanwhile that it is gone for good.
+        """
         leaving = self.rng.choice(("means", "sequenced"))
         before = self.fleets
         for fleets in (tuple(f for f in before if f.name != leaving), before):
@@ -120,6 +123,8 @@ class Story:
             for _ in range(self.rng.randint(1, 4)):
                 self.turn()
                 self.sensors.speak()
+            if fleets is not before and len(self.broker.sent) % 2:
+                forget_fleet(self.life.core, leaving)
 
     def _odd(self) -> None:
         rng = self.rng

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,11 +20,12 @@ def wheelhouse(*, build: bool = False) -> Path:
     """
     target = ["--only-binary=:all:", "--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
     target += ["--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64"]
-    wanted = {"numpy": ["-r", str(ROOT / "deploy" / "requirements-edge.txt")]}
+    listed = ROOT / "deploy" / "requirements-edge.txt"
+    wanted = [(re.findall(r"(?m)^[a-z0-9-]+", listed.read_text()), ["-r", str(listed)])]
     if build:
-        wanted["hatchling"] = ["hatchling"]
-    for name, words in wanted.items():
-        if not list(WHEELHOUSE.glob(f"{name}-*.whl")):
+        wanted.append((["hatchling"], ["hatchling>=1.28"]))
+    for names, words in wanted:
+        if not all(list(WHEELHOUSE.glob(f"{name.replace('-', '_')}-*.whl")) for name in names):
             command = [sys.executable, "-m", "pip", "download", "-q", "-d", str(WHEELHOUSE), *target, *words]
             subprocess.run(command, check=True, capture_output=True, timeout=300)
     return WHEELHOUSE

@@ -154,13 +154,17 @@ def test_a_training_that_is_ended_by_hand_keeps_the_best_so_far(wave_file: Path)
 def test_the_command_says_that_it_kept_them_and_exits_as_a_shell_expects(
     wave_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """130, with the run directory written."""
+    """130, with the run directory written; for scripts the figures are on standard output, alone."""
     trained = train_on(wave_file, EndsInEpoch(2), epochs=5)
     monkeypatch.setattr("gaugecast.learn.train.job.run_training", lambda *_: trained)
     ended = CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "out")])
     assert ended.exit_code == 130
     assert "the best weights so far are kept" in ended.output
     assert load_model(tmp_path / "out").manifest.version == trained.model.manifest.version
+    told = json.loads(CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "more"), "--json"]).stdout)
+    assert (told["version"], told["interrupted"]) == (trained.model.manifest.version, True)
+    kept = json.loads((tmp_path / "more" / "metrics.json").read_text())
+    assert told["parts"]["test"]["horizons"][0]["overall"] == kept["parts"]["test"]["horizons"][0]["overall"]
 
 
 @pytest.mark.long

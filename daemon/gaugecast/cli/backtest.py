@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.backtest_horizons import backtest_horizons_command
-from gaugecast.cli.figures import figure_grid, show_skill, wide_console
+from gaugecast.cli.figures import figure_grid, keep_figures, show_skill, wide_console
 from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
@@ -74,7 +73,10 @@ def backtest_command(
     ] = True,
     units: Annotated[str, typer.Option(help="LSTM layers of new weights, `64` or `64,32`.")] = "64",
     seed: Annotated[int, typer.Option(help="Of everything random: the same seed, the same figures.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the figures here; `-`: to stdout, and the table to stderr."),
+    ] = None,
     plots: Annotated[Path | None, typer.Option(help="Write pictures and an HTML page into this folder.")] = None,
 ) -> None:
     """Forecast some history as the daemon would have, learning as it goes, and score it beside simple forecasters.
@@ -95,7 +97,7 @@ def backtest_command(
     from gaugecast.learn.backtest.run import backtest
     from gaugecast.learn.backtest.split import Split
 
-    console = wide_console()
+    console = wide_console(stderr=str(json_file) == "-")
     if label or (model is not None and holds_detector(model)):
         backtest_alarms(
             given, Terminal(console), files=files or [], model=model, label=label, time_column=time_column or "",
@@ -131,8 +133,9 @@ def backtest_command(
         )
     _show(console, report, name)
     if json_file is not None:
-        _write_json(json_file, report, name)
-        console.print(f"figures: {json_file}")
+        from gaugecast.learn.backtest.score_rows import result_rows
+
+        keep_figures(result_rows(report, name), json_file, console.print)
     if plots is not None:
         console.print(f"report: {_draw(report, plots)}")
 
@@ -262,13 +265,6 @@ def _by_feature(report: Report) -> Table:
     for name in report.names:
         table.add_row(name, *(show(f.scores[0].per_feature[name].mse) for f in report.forecasters))
     return table
-
-
-def _write_json(path: Path, report: Report, name: str) -> None:
-    from gaugecast.learn.backtest.score_rows import result_rows
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result_rows(report, name), indent=1) + "\n", encoding="utf-8")
 
 
 def _draw(report: Report, directory: Path) -> Path:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from gaugecast.cli.figures import figure_grid
+from gaugecast.cli.figures import figure_grid, keep_figures
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
 
@@ -52,9 +51,7 @@ def backtest_alarms(
         judged = judge_files(files, model, label=label, time=time_column, tick=terminal.advance)
     _show(terminal, judged)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(result_rows(judged), indent=1) + "\n", encoding="utf-8")
-        terminal.say(f"figures: {json_file}")
+        keep_figures(result_rows(judged), json_file, terminal.say)
     if plots is not None:
         from gaugecast.learn.autoencoder.page import write_page
 

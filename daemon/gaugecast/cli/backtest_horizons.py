@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from gaugecast.cli.figures import keep_figures
 from gaugecast.config.duration import duration_text, parse_duration_ns
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
@@ -62,9 +62,7 @@ def backtest_horizons_command(
         )
     _show(console, made, name)
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(horizon_rows(made, name), indent=1) + "\n", encoding="utf-8")
-        console.print(f"figures: {json_file}")
+        keep_figures(horizon_rows(made, name), json_file, console.print)
 
 
 def horizons_of(text: str, period_ns: int) -> tuple[int, ...]:

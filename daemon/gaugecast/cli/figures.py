@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.pipeline.batch_result import Totals
 from gaugecast.status import FleetCounts
+
+if TYPE_CHECKING:  # NumPy and all that forecasts; whoever only asks a daemon needs none of it
+    from gaugecast.pipeline.batch_result import Totals
 
 #: Columns that every terminal has.
 LEAST_WIDTH = 80
@@ -109,9 +115,20 @@ def _block(value: float, lowest: float, highest: float) -> str:
     return _BLOCKS[min(7, max(0, int(share * 8)))]
 
 
-def wide_console() -> Console:
+def wide_console(*, stderr: bool = False) -> Console:
     """The terminal, taken as 80 columns wide at least: figures cut short cannot be read."""
-    return Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH))
+    return Console(soft_wrap=True, width=max(Console().width, LEAST_WIDTH), stderr=stderr)
+
+
+def keep_figures(rows: Sequence[dict[str, Any]], file: Path, say: Callable[[str], object]) -> None:
+    """Write rows of figures as JSON into a file, made with its folders, and say so; `-` is standard output."""
+    text = json.dumps(rows, indent=1)
+    if str(file) == "-":
+        typer.echo(text)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text + "\n", encoding="utf-8")
+    say(f"figures: {file}")
 
 
 def figure_grid(first: str, *heads: str, title: str | None = None) -> Table:

@@ -37,11 +37,15 @@ class Group(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Usage, text, options, and what each command is for."""
         _write(self, ctx, formatter)
-        rows = [(_named(name), _first_paragraph(self.commands[name].help or "")) for name in self.list_commands(ctx)]
+        rows = [(_named(name), self.summary(name)) for name in self.list_commands(ctx)]
         _write_rows(formatter, "Commands", rows)
         if self.epilog:
             formatter.write_paragraph()
             formatter.write_text(self.epilog)
+
+    def summary(self, name: str) -> str:
+        """What one of its commands is for."""
+        return _first_paragraph(self.commands[name].help or "")
 
 
 def use_our_help(app: typer.Typer) -> None:

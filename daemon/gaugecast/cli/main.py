@@ -9,30 +9,38 @@ from typing import Annotated
 import typer
 
 from gaugecast import __version__
-from gaugecast.cli.autoencoder import autoencoder_command
-from gaugecast.cli.backtest import backtest_command
-from gaugecast.cli.backup import backup_command, restore_command
-from gaugecast.cli.check import check_command
-from gaugecast.cli.demo import demo_command
-from gaugecast.cli.discover import discover_command
-from gaugecast.cli.export import export_command
 from gaugecast.cli.help import use_our_help
-from gaugecast.cli.history import history_app
-from gaugecast.cli.init import init_command
-from gaugecast.cli.learn import learn_command
-from gaugecast.cli.models import models_app
-from gaugecast.cli.predict import predict_command
-from gaugecast.cli.quarantine import quarantine_command
-from gaugecast.cli.replay import replay_command
-from gaugecast.cli.run import run_command
-from gaugecast.cli.state import state_command
-from gaugecast.cli.status import status
-from gaugecast.cli.streams import streams_app
-from gaugecast.cli.train import train_command
-from gaugecast.cli.try_cases import try_command
-from gaugecast.cli.tune import tune_command
-from gaugecast.cli.watch import watch
+from gaugecast.cli.lazily import Place, lazy_group
 from gaugecast.errors import ExitCode, GaugecastError
+
+#: In the order of `--help`. None is imported before it is asked for.
+COMMANDS = {
+    "run": Place("gaugecast.cli.run:run_command", "Forecast, until told to stop: the daemon."),
+    "check": Place("gaugecast.cli.check:check_command", "Say whether the configuration is right, and what comes."),
+    "init": Place("gaugecast.cli.init:init_command", "Write a configuration file with every setting explained."),
+    "discover": Place("gaugecast.cli.discover:discover_command", "Listen to a broker and propose a configuration."),
+    "test": Place("gaugecast.cli.try_cases:try_command", "Try the configuration on messages, without a broker."),
+    "demo": Place("gaugecast.cli.demo:demo_command", "See it at work on simulated tanks; nothing of it stays."),
+    "watch": Place("gaugecast.cli.watch:watch", "Watch the streams live: observed, expected, residual, skill."),
+    "status": Place("gaugecast.cli.status:status", "Tell how the running daemon fares."),
+    "streams": Place("gaugecast.cli.streams:streams_app", "List, show, rename, reset and forget streams."),
+    "fleet": Place("gaugecast.cli.fleet:fleet_app", "Forget what is left of a fleet."),
+    "export": Place("gaugecast.cli.export:export_command", "Write what was observed and forecast as CSV or Parquet."),
+    "quarantine": Place("gaugecast.cli.quarantine:quarantine_command", "List readings that were refused, and why."),
+    "history": Place("gaugecast.cli.history:history_app", "Load the past of streams that are new here."),
+    "replay": Place("gaugecast.cli.replay:replay_command", "Forecast again, and compare with what was published."),
+    "backtest": Place("gaugecast.cli.backtest:backtest_command", "Score forecasts of history beside simple ones."),
+    "predict": Place("gaugecast.cli.predict:predict_command", "Forecast after each row of a file."),
+    "state": Place("gaugecast.cli.state:state_command", "Show what a stream's network remembers."),
+    "backup": Place("gaugecast.cli.backup:backup_command", "Copy all state, verified, while the daemon runs."),
+    "restore": Place("gaugecast.cli.backup:restore_command", "Put a backup in the place of all state."),
+    "models": Place("gaugecast.cli.models:models_app", "List, import, copy, try, promote and remove models."),
+    "learn": Place("gaugecast.cli.learn:learn_command", "Train the fleets' models beside a running daemon."),
+    "train": Place("gaugecast.cli.train:train_command", "Train a model by hand on recorded history."),
+    "tune": Place("gaugecast.cli.tune:tune_command", "Search for settings by many trainings."),
+    "autoencoder": Place("gaugecast.cli.autoencoder:autoencoder_command", "Fit detectors of what is unusual."),
+    "version": Place("gaugecast.cli.main:version_command", "Print the version."),
+}
 
 app = typer.Typer(
     name="gaugecast",
@@ -43,7 +51,7 @@ app = typer.Typer(
 )
 
 
-def _version() -> None:
+def version_command() -> None:
     """Print the version."""
     typer.echo(__version__)
 
@@ -63,31 +71,8 @@ def _options(
     """Forecast sensor streams where they flow: MQTT readings in, one stateful LSTM a stream, forecasts out."""
 
 
-app.command("run")(run_command)
-app.command("check")(check_command)
-app.command("init")(init_command)
-app.command("discover")(discover_command)
-app.command("test")(try_command)
-app.command("demo")(demo_command)
-app.command("watch")(watch)
-app.command("status")(status)
-app.add_typer(streams_app, name="streams")
-app.command("export")(export_command)
-app.command("quarantine")(quarantine_command)
-app.add_typer(history_app, name="history")
-app.command("replay")(replay_command)
-app.command("backtest")(backtest_command)
-app.command("predict")(predict_command)
-app.command("state")(state_command)
-app.command("backup")(backup_command)
-app.command("restore")(restore_command)
-app.add_typer(models_app, name="models")
-app.command("learn")(learn_command)
-app.command("train")(train_command)
-app.command("tune")(tune_command)
-app.command("autoencoder")(autoencoder_command)
-app.command("version")(_version)
 use_our_help(app)
+app.info.cls = lazy_group(COMMANDS)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
-from gaugecast.errors import ConfigError, ModelError, Unreachable
+from gaugecast.errors import ConfigError, ModelError, Unreachable, WrongUse
 from gaugecast.fleet import Fleet
 from gaugecast.model import Layer, Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
@@ -28,7 +28,7 @@ from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm
 from gaugecast.storage.models import ModelStore
 
-models_app = typer.Typer(no_args_is_help=True, help="List, import, try, promote, roll back and remove models.")
+models_app = typer.Typer(no_args_is_help=True, help="List, import, copy, try, promote, roll back and remove models.")
 
 Version = Annotated[str, typer.Argument(help="As `gaugecast models list` shows it.")]
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where there is one.")]
@@ -110,13 +110,44 @@ def import_model(
         model: Model = import_keras(source, wanted, forecaster=forecaster)
     else:
         _refuse_detector(source)
-        found = load_model(source)
-        made_by = f"imported: {found.manifest.provenance.get('made_by', source.name)}"  # no longer the learner's
-        provenance = {**found.manifest.provenance, "made_by": made_by}
-        model = seal_model(replace(found.manifest, fleet=wanted.name, provenance=provenance), dict(found.weights))
+        model = _made_by(load_model(source), wanted, "imported")  # no longer the learner's
     check_fits(model, wanted)
     version = ModelStore(settings.storage.directory).add(wanted.name, model)
     typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
+
+
+@models_app.command("copy")
+def copy_model(
+    version: Version,
+    to: Annotated[str, typer.Option("--to", help="The fleet that is to have it; of the same features and period.")],
+    config: ConfigFile = None,
+    fleet: FleetName = None,
+) -> None:
+    """Store a fleet's weights for another fleet of the same shape; `models shadow` then tries them there.
+
+    The other fleet has features of the same names and roles, the same period, and its own statistics: weights forecast
+    moves in units of each stream's own scale.
+    """
+    settings = read_settings(config)
+    store, name = ModelStore(settings.storage.directory), _fleet_name(settings, fleet)
+    wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, to))
+    if wanted.name == name:
+        raise WrongUse(f"--to: expected another fleet than {name}, whose weights these are")
+    found = store.load(name, version)
+    copied = _made_by(found, wanted, f"copied from {name}")
+    check_fits(copied, wanted)
+    typer.echo(
+        f"{store.add(wanted.name, copied)} is stored for fleet {wanted.name}. Next: gaugecast models shadow "
+        f"{copied.manifest.version} --fleet {wanted.name}"
+    )
+
+
+def _made_by(model: Model, fleet: Fleet, how: str) -> Model:
+    """The same weights for a fleet, of an origin that is not the learner's."""
+    manifest = model.manifest
+    made_by = f"{how}: {manifest.provenance['made_by']}" if "made_by" in manifest.provenance else how
+    provenance = {**manifest.provenance, "made_by": made_by}
+    return seal_model(replace(manifest, fleet=fleet.name, provenance=provenance), dict(model.weights))
 
 
 def _refuse_detector(source: Path) -> None:

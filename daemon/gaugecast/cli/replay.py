@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -24,6 +25,7 @@ def replay_command(
     fleet: Annotated[str | None, typer.Option(help="With --csv: the fleet whose features the columns are.")] = None,
     time_column: Annotated[str | None, typer.Option(help="With --csv: where the time is.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write every message here, one a line.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: what was found, as one JSON object.")] = False,
 ) -> None:
     """Take inputs again through the code that the daemon runs.
 
@@ -33,19 +35,19 @@ def replay_command(
     settings = read_settings(config)
     with (out or Path(os.devnull)).open("wb") as sink:
         if csv is not None:
-            _replay_file(settings, csv, fleet, time_column, lambda body: _line(sink, body))
+            _replay_file(settings, csv, fleet, time_column, lambda body: _line(sink, body), as_json=as_json)
         else:
-            _replay_ledger(settings, at, lambda body: _line(sink, body))
+            _replay_ledger(settings, at, lambda body: _line(sink, body), as_json=as_json)
 
 
 def _line(sink: object, body: bytes) -> None:
     sink.write(body + b"\n")  # type: ignore[attr-defined]
 
 
-def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
+def _replay_ledger(settings: Settings, at: int | None, each: object, *, as_json: bool) -> None:
     from gaugecast.service.replaying import replay_ledger
 
-    console = Console()
+    console = Console(stderr=as_json)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("replaying", total=None)
         report = replay_ledger(
@@ -55,6 +57,9 @@ def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
             each=lambda output: each(output.body),  # type: ignore[operator]
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+        raise typer.Exit(1 if report.differing else 0)
     if report.differing:
         console.print(f"[red]{report.differing} of {report.outputs} messages differ[/red] from what was published")
         raise typer.Exit(1)
@@ -64,7 +69,9 @@ def _replay_ledger(settings: Settings, at: int | None, each: object) -> None:
     )
 
 
-def _replay_file(settings: Settings, path: Path, name: str | None, time_column: str | None, each: object) -> None:
+def _replay_file(
+    settings: Settings, path: Path, name: str | None, time_column: str | None, each: object, *, as_json: bool
+) -> None:
     from gaugecast.history import FileColumns, read_inputs
     from gaugecast.service.replaying import fleet_called, replay_inputs
     from gaugecast.service.reports import scores_of
@@ -72,10 +79,16 @@ def _replay_file(settings: Settings, path: Path, name: str | None, time_column: 
     fleet = fleet_called(resolve_fleets(settings), name)
     batches = read_inputs(path, fleet, FileColumns(time_column or ""))
     part = replay_inputs(settings, fleet, batches, each=lambda output: each(output.body))  # type: ignore[operator]
+    scores = scores_of(part)
+    if as_json:
+        version = None if part.in_force is None else part.in_force.version
+        told = {"file": str(path), "fleet": fleet.name, "model": version, "forecasts": part.totals.forecasts}
+        typer.echo(msgspec.json.encode({**told, "features": scores}).decode())
+        return
     by = "the last value, for no model is in force" if part.in_force is None else f"model {part.in_force.version}"
     title = f"{path.name}: {part.totals.forecasts} forecasts by {by}"
     table = Table("feature", "mean |residual|", "skill", title=title)
-    for feature, score in scores_of(part).items():
+    for feature, score in scores.items():
         error = "—" if score.absolute_error is None else f"{score.absolute_error:.4g} {score.unit}"
         table.add_row(feature, error, show_skill(score.skill))
     Console().print(table)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,6 +83,9 @@ def ask_status(socket: Path, http: Http, timeout_s: float = 5.0) -> Status:
 
 
 def _ask_http(http: Http, timeout_s: float) -> Status | None:
+    import urllib.error  # half of what this command takes to import, and seldom needed
+    import urllib.request
+
     host = f"[{http.host}]" if ":" in http.host else http.host
     try:
         with urllib.request.urlopen(f"http://{host}:{http.port}/readyz", timeout=timeout_s) as answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -16,10 +16,12 @@ from rich.text import Text
 from gaugecast.cli.figures import NOTHING, show_age, show_count, show_name, show_skill, show_value
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.plot import plot_lines
-from gaugecast.cli.stream_past import Past, read_past
 from gaugecast.cli.watch import ask_streams
 from gaugecast.control import Forget, Rename, Reset, StreamRow, StreamsQuery, call
 from gaugecast.errors import WrongUse
+
+if TYPE_CHECKING:
+    from gaugecast.cli.stream_past import Past
 
 streams_app = typer.Typer(no_args_is_help=True, help="List, show, rename, reset and forget streams.")
 
@@ -91,6 +93,8 @@ def show_stream(
     rows = _rows_of(
         ask_streams(place.socket, StreamsQuery(fleet=fleet, match=_literally(stream), limit=1000)).rows, stream
     )
+    from gaugecast.cli.stream_past import read_past  # the ledger, and NumPy
+
     past = read_past(place.directory, rows, steps)
     if as_json:
         typer.echo(msgspec.json.encode({"now": rows, "past": past}).decode())

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -44,6 +45,10 @@ BoardOption = Annotated[Path | None, typer.Option("--tensorboard", help="Write t
 
 StatesOption = Annotated[
     bool, typer.Option("--plot-states", help="Draw the hidden states over the series, and what each unit follows.")
+]
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="For scripts: the figures as one JSON object; all else goes to stderr.")
 ]
 
 _TITLE = "means over the features, in deviations of the training part"
@@ -96,6 +101,7 @@ def _train(
     scratch: ScratchOption = None,
     tensorboard: BoardOption = None,
     plot_states: StatesOption = False,
+    as_json: JsonOption = False,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Train a model by hand on recorded history, and judge it by the code that the daemon runs.
@@ -120,18 +126,23 @@ def _train(
     )  # fmt: skip
     task = replace(task, plot_states=plot_states)
     from gaugecast.learn.train.job import run_training
-    from gaugecast.learn.train.run_directory import check_free, write_run
+    from gaugecast.learn.train.run_directory import check_free, figures_of, write_run
 
     if out is not None:
         check_free(out)
-    terminal = Terminal(wide_console())
+    terminal = Terminal(wide_console(stderr=as_json))
     with terminal.bar, curves_to(tensorboard) as note:
         terminal.on_epoch = note
         trained = run_training(task, terminal)
     directory = out or Path("runs") / f"{trained.fleet.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     check_free(directory)
     written = write_run(trained, task.train, directory)
-    _show(terminal.console, trained, written)
+    if as_json:
+        version, interrupted = trained.model.manifest.version, trained.fit.interrupted
+        told = {"fleet": trained.fleet.name, "version": version, "directory": str(directory), "report": str(written)}
+        typer.echo(msgspec.json.encode({**told, "interrupted": interrupted, **figures_of(trained)}).decode())
+    else:
+        _show(terminal.console, trained, written)
     if trained.fit.interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from pydantic import create_model
 from rich.box import SIMPLE_HEAD
@@ -59,6 +60,9 @@ def _tune(
     time_column: TimeOption = "",
     stream_column: StreamOption = "",
     scratch: ScratchOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts: the trials, the best first; all else goes to stderr.")
+    ] = False,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Search for settings: train again and again, judge each on the validation part, show what units buy and cost.
@@ -84,7 +88,7 @@ def _tune(
     from gaugecast.learn.tune.report import HEAD, table_rows, write_report
     from gaugecast.learn.tune.search import SearchEnded, points_left, tune
 
-    console = wide_console()
+    console = wide_console(stderr=as_json)
     directory = out or Path("runs/tune")
     began = time.monotonic()
     with Progress(
@@ -110,11 +114,22 @@ def _tune(
         console.print(f"ended by hand after {len(trials)} trials; the same command with -o {directory} goes on")
     if not trials:
         raise typer.Exit(ExitCode.INTERRUPTED)
-    show_trials(console, trials)
+    if as_json:
+        typer.echo(
+            msgspec.json.encode([trial_to_json(one) for one in sorted(trials, key=lambda t: t.validation)]).decode()
+        )
+    else:
+        show_trials(console, trials)
     written = write_report(trials, directory, left=left)
     console.print(f"{time.monotonic() - began:.0f} s; best in {directory / 'best'}; report: {written}", highlight=False)
     if ended:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def trial_to_json(tried: Tried) -> dict[str, Any]:
+    """One trial without its course."""
+    names = ("number", "params", "train", "validation", "skill", "parameters", "step_us", "stream_bytes", "seconds")
+    return {name: getattr(tried, name) for name in names}
 
 
 def show_trials(console: Console, trials: Sequence[Tried]) -> None:

@@ -8,6 +8,7 @@ from gaugecast.control.answers import StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
+    ForgetFleet,
     HandOver,
     LearnerReport,
     LoadHistory,
@@ -27,6 +28,7 @@ __all__ = [
     "Command",
     "Control",
     "Forget",
+    "ForgetFleet",
     "HandOver",
     "LearnerReport",
     "LoadHistory",

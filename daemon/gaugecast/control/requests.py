@@ -50,6 +50,12 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag
     stream: str
 
 
+class ForgetFleet(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="forget_fleet"):
+    """`{"command": "forget_fleet", …}`: what is left of a fleet that is no longer configured is let go of."""
+
+    fleet: str
+
+
 class Rename(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="rename"):
     """`{"command": "rename", …}`: a stream goes on as `to`, with all that is remembered of it."""
 
@@ -126,6 +132,7 @@ Request = (
     | StreamsQuery
     | Reset
     | Forget
+    | ForgetFleet
     | Rename
     | HandOver
     | Promote

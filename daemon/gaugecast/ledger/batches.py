@@ -36,6 +36,8 @@ class Place(NamedTuple):
         return self.first_position + self.outputs - 1
 
 
+#: Of bodies that are read at once to be published.
+PENDING_BYTES = 4 << 20
 _PLACE = "SELECT first_seq, inputs, first_position, outputs, written_bytes FROM batches"
 
 
@@ -127,7 +129,10 @@ def _stored_outputs(
 
 
 def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = False) -> list[Pending]:
-    """Outputs with position > `after` in order, at most `most`; those put aside only if `aside`."""
+    """Outputs with position > `after` in order, at most `most`; those put aside only if `aside`.
+
+    Fewer where their bodies are large: the batch that brings them to `PENDING_BYTES` is the last.
+    """
     place = at_position(view.connection, after + 1, sealed_seq=ends.sealed_seq)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
@@ -136,12 +141,14 @@ def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = Fals
     )
     left_out = frozenset() if aside else _aside(view.connection)
     found: list[Pending] = []
+    size = 0
     for first, inputs, position, count, part, body_part in rows:
         with telling(first, inputs):
             stream_ids, bodies = unpack_outputs(part, count).stream_ids, unpack_bodies(body_part, count)
         _take_pending(found, view, stream_ids, bodies, position, range(max(after + 1, position), position + count),
                       left_out)  # fmt: skip
-        if len(found) >= most:
+        size += sum(map(len, bodies.bodies))
+        if len(found) >= most or size >= PENDING_BYTES:
             break
     rows.close()
     return found[:most]

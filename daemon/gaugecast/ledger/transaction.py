@@ -10,7 +10,7 @@ from zlib import crc32
 
 from gaugecast.batch import Inputs, Outputs
 from gaugecast.errors import Defect
-from gaugecast.events import ClockStepped, encode_event
+from gaugecast.events import ClockStepped, FleetForgotten, encode_event
 from gaugecast.ledger import batches, legacy
 from gaugecast.ledger.packing import (
     BodyColumns,
@@ -82,7 +82,7 @@ def write_commit(
         after = _add_batch(connection, ids, after, commit)
     elif after != heads:
         after.note(connection)
-    parked_change = _move_parked(connection, ids, after, commit)
+    parked_change = _move_parked(connection, ids, after, commit) - _forget_fleets(connection, after, commit)
     _add_quarantine(connection, commit.refused, quarantine_rows)
     if commit.refused_outputs or commit.redelivered:
         _move_refused(view, ids, after, commit)
@@ -195,6 +195,20 @@ def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, c
     kept = [(stream_id, seq, None, at_ns, state) for stream_id, state in rows.items() if stream_id not in passing]
     connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)", kept)
     return growth + len(kept)
+
+
+def _forget_fleets(connection: sqlite3.Connection, heads: Heads, commit: Commit) -> int:
+    """Close the rows of parked streams whose fleet is gone for good; how many."""
+    inputs = Inputs.of(commit.inputs)
+    gone = [fleet for fleet, event in zip(inputs.fleet, inputs.event, strict=True) if isinstance(event, FleetForgotten)]
+    closed = 0
+    for fleet in gone:
+        closed += connection.execute(
+            "UPDATE parked SET unparked_seq = ? WHERE unparked_seq IS NULL"
+            " AND stream_id IN (SELECT id FROM streams WHERE fleet = ?)",
+            (heads.last_seq, fleet),
+        ).rowcount
+    return closed
 
 
 def _add_quarantine(connection: sqlite3.Connection, refused: Sequence[Refused], most: int) -> None:

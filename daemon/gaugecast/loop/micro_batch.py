@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gaugecast.batch import Inputs
+from gaugecast.batch import Inputs, Outputs
 from gaugecast.pipeline import Outcome
 from gaugecast.records import Message, Refused
 
@@ -20,6 +20,30 @@ class MicroBatch:
     unparked: list[tuple[str, str]]
     arrived_s: float
     outcome: Outcome | None = None
+
+
+#: Bytes of forecasts that one batch may make, if they are no larger than the largest so far.
+OUTPUT_BYTES = 16 << 20
+#: Readings of a batch before any forecast was seen: a first forecast may have 200 kB, with many horizons.
+_FIRST = 500
+
+
+class BatchBound:
+    """How many readings end a batch, so that neither they nor the forecasts made of them fill the memory.
+
+    Attributes:
+        readings: The message that brings a batch to so many is its last.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.readings = min(most, _FIRST)
+        self._most, self._largest = most, 0
+
+    def note(self, outputs: Outputs) -> None:
+        """Learn from what a batch made how large a forecast may be."""
+        self._largest = max(self._largest, max(map(len, outputs.body), default=0))
+        if self._largest:
+            self.readings = max(1, min(self._most, OUTPUT_BYTES // self._largest))
 
 
 @dataclass(slots=True)

@@ -89,6 +89,19 @@ class ModelRoles:
             return model
         return None
 
+    def fleets(self) -> set[str]:
+        """Those that there are weights of."""
+        return set(self._store.fleets())
+
+    def forget(self, fleet: str) -> None:
+        """Let no model come back with a fleet that is gone for good, and let the sweeper have its weights.
+
+        Raises:
+            OSError: Its folder cannot be written.
+        """
+        self._store.forget(fleet)
+        self.standing(fleet).forget()
+
     def loss_orders(self, lost: Iterable[tuple[str, str]]) -> list[Order]:
         """Orders that say of roles that they are empty, since weights (fleet, version) could not be read.
 

@@ -22,7 +22,7 @@ from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.lag import LagBound
-from gaugecast.loop.micro_batch import MicroBatch, RoundFacts
+from gaugecast.loop.micro_batch import BatchBound, MicroBatch, RoundFacts
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
@@ -82,7 +82,7 @@ class DataLoop:
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
         self._orders, self._ordered = orders, ordered
-        self._guard, self._backlog = guard, Backlog(guard, settings)
+        self._guard, self._backlog, self._bound = guard, Backlog(guard, settings), BatchBound(settings.batch_readings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
         self._held: MicroBatch | None = None
@@ -124,7 +124,7 @@ class DataLoop:
         self._note_connects()
         orders = self._events()
         inputs = Inputs.of([order.stamped(now_ns) for order in orders])
-        most = self._settings.batch_readings
+        most = self._bound.readings
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
         self._backlog.drop(len(messages))
@@ -195,6 +195,7 @@ class DataLoop:
     def _advance(self, batch: MicroBatch, facts: RoundFacts) -> None:
         with self._guard.blaming():
             batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
+        self._bound.note(batch.outcome.outputs)
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
 

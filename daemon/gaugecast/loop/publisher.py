@@ -10,7 +10,7 @@ from gaugecast.loop.ports import Ended, Outbox, PublishLink
 from gaugecast.loop.send_queue import Run, SendQueue
 
 #: Outputs kept in memory between the ledger and the broker; the rest is read from the ledger when its turn comes.
-MEMORY = 20_000
+MEMORY, MEMORY_BYTES = 20_000, 16 << 20
 #: Refused outputs are tried again after so long, doubling up to the second.
 RETRY_S, RETRY_MAX_S = 30.0, 600.0
 #: One at which the broker hung up is tried again after so long, alone: it may cost the connection.
@@ -72,7 +72,7 @@ class Publisher:
 
     def extend(self, first_position: int, outputs: Outputs, arrived_s: float) -> None:
         """Take over the outputs of a commit, if the queue is not behind; else they wait in the ledger."""
-        if self._tail != first_position - 1 or len(self._queue) >= MEMORY:
+        if self._tail != first_position - 1 or len(self._queue) >= MEMORY or self._queue.size >= MEMORY_BYTES:
             return
         self._tail += len(outputs)
         positions, flags = range(first_position, self._tail + 1), zip(outputs.qos, outputs.retain, strict=True)

@@ -26,6 +26,11 @@ class Run:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the bodies."""
+        return sum(map(len, self.bodies))
+
     def cut(self, places: slice) -> Run:
         """A stretch of them."""
         columns = self.positions[places], self.topics[places], self.bodies[places]
@@ -38,11 +43,15 @@ class Run:
 
 
 class SendQueue:
-    """Owned by the publisher."""
+    """Owned by the publisher.
+
+    Attributes:
+        size: Bytes of the bodies that wait.
+    """
 
     def __init__(self) -> None:
         self._runs: deque[Run] = deque()
-        self._count = 0
+        self._count = self.size = 0
 
     def __len__(self) -> int:
         """How many outputs wait."""
@@ -64,6 +73,7 @@ class SendQueue:
             self._runs.append(Run(positions[run], topics[run], bodies[run], qos, retain, arrived_s))
             begin = run.stop
         self._count += begin
+        self.size += sum(map(len, bodies))
 
     def take(self, most: int) -> Run:
         """Up to so many of those that wait first, all with the same flags."""
@@ -72,9 +82,10 @@ class SendQueue:
             self._runs.appendleft(run.cut(slice(most, None)))
             run = run.cut(slice(most))
         self._count -= len(run)
+        self.size -= run.size
         return run
 
     def clear(self) -> None:
         """Nothing waits any more."""
         self._runs.clear()
-        self._count = 0
+        self._count = self.size = 0

@@ -35,6 +35,10 @@ class Standing:
         self.disown(version)
         self.former = [*self.former, version][-_FORMER:] if version else self.former
 
+    def forget(self) -> None:
+        """Nothing comes back: the fleet is gone for good."""
+        self.former, self.good = [], ""
+
     def disown(self, version: str) -> None:
         """They are not to come back."""
         self.former = [one for one in self.former if one != version]
@@ -47,7 +51,10 @@ def follow(told: Iterable[tuple[str, events.Event]], standing_of: Callable[[str]
         standing = standing_of(fleet)
         if isinstance(event, events.ModelInstalled | events.ShadowPromoted):
             standing.good = event.good
-        if isinstance(event, events.FleetConfigured | events.FleetRetired):
+        if isinstance(event, events.FleetForgotten):
+            standing.forget()
+            in_force.pop(fleet, None)
+        elif isinstance(event, events.FleetConfigured | events.FleetRetired):
             standing.put_away(in_force.get(fleet, ""))
         elif isinstance(event, events.ShadowPromoted):
             in_force[fleet] = event.version

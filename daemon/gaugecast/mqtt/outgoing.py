@@ -10,11 +10,10 @@ from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.reasons import FAILURE, PUBACK, name_reason
 from gaugecast.mqtt.session import LAST_CONTROL_MID, Limits
 from gaugecast.mqtt.wire import Wire
-from gaugecast.topics import topic_fault
+from gaugecast.topics import all_plain, topic_fault
 
 BACKLOG_BYTES = 4 * 1024 * 1024  # pushed but not taken by the kernel
 TYPICAL_BYTES = 1024  # of a publish, to turn bytes of room into a number of messages
-MOST_NAMES = 131_072
 _AROUND = 16  # bytes of a PUBLISH beside topic and body, at most
 FIRST_MID, LAST_MID = LAST_CONTROL_MID + 1, 65535
 
@@ -38,7 +37,6 @@ class Outgoing:
         self._limits = limits
         self._in_flight: dict[int, int] = {}  # packet id → position
         self._unflushed: deque[tuple[int, int]] = deque()  # (where it ends in the stream of bytes, position)
-        self._names: dict[str, bytes] = {}  # topics that were judged
         self._mid = FIRST_MID
 
     def __len__(self) -> int:
@@ -58,9 +56,9 @@ class Outgoing:
         self, positions: Sequence[int], topics: Sequence[str], bodies: Sequence[bytes], *, qos: int, retain: bool
     ) -> None:
         """Push publishes; those are noted as refused of which sending would make the broker hang up."""
-        limits, known = self._limits, self._names
+        limits = self._limits
         qos, retain = min(qos, limits.qos), retain and limits.retain
-        names = [known.get(topic) or self._name_of(topic) for topic in topics]
+        names = _names_of(topics)
         longest = max(map(len, names), default=0) + max(map(len, bodies), default=0)
         if longest + _AROUND > limits.packet_bytes or b"" in names:
             positions, names, bodies = self._sendable(positions, topics, names, bodies)
@@ -90,14 +88,6 @@ class Outgoing:
         self.refused += [(position, fault) for position, fault in zip(positions, faults, strict=True) if fault]
         kept = [i for i, fault in enumerate(faults) if not fault]
         return [positions[i] for i in kept], [names[i] for i in kept], [bodies[i] for i in kept]
-
-    def _name_of(self, topic: str) -> bytes:
-        """A topic's bytes, remembered; none where nobody can publish to it."""
-        name = b"" if topic_fault(topic) else topic.encode()
-        if len(self._names) >= MOST_NAMES:
-            self._names.clear()
-        self._names[topic] = name
-        return name
 
     def take_acks(self, acks: list[tuple[int, int]]) -> None:
         """Settle the publishes that PUBACK packets speak of; unknown packet ids are passed over."""
@@ -138,3 +128,10 @@ class Outgoing:
             mid = mid + 1 if mid < LAST_MID else FIRST_MID
         self._mid = mid + 1 if mid < LAST_MID else FIRST_MID
         return mid
+
+
+def _names_of(topics: Sequence[str]) -> list[bytes]:
+    """The topics' bytes; none of one that nobody can publish to."""
+    if all_plain(topics):
+        return [topic.encode() for topic in topics]
+    return [b"" if topic_fault(topic) else topic.encode() for topic in topics]

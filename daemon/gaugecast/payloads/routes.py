@@ -13,6 +13,7 @@ from gaugecast.topics import Pattern, Template, filter_matches
 
 #: Of the reader of a fleet's features that have no topic of their own.
 ALL: Final = ""
+_NONE: Mapping[str, str] = {}
 
 
 class Readers(NamedTuple):
@@ -98,7 +99,8 @@ class Router:
                 self._claim((fleet.name, stream, name), (order, topic), outdone)
         except DecodeError as exc:
             return Route(places[name], "", captures, exc)
-        return Route(places[name], stream, captures, quick=name in plan.readers.quick)
+        # Whoever has the id needs no captures; thousands of topics are remembered.
+        return Route(places[name], stream, _NONE if stream else captures, quick=name in plan.readers.quick)
 
     def _claim(self, what: tuple[str, str, str], by: tuple[int, str], outdone: list[str]) -> None:
         """One topic brings a feature of a stream: that of the first pattern, whatever order they come in."""

@@ -227,7 +227,7 @@ class Pipeline:
                     each.shift_arrivals(event.step_ns, ticks=event.ticks)
             case events.FleetConfigured():
                 self._configure(Fleet.from_json(event.spec), cause, result)
-            case _ if one.fleet in self.parts:  # else it left the configuration while the event was under way
+            case _ if one.fleet in self.parts and not isinstance(event, events.FleetForgotten):  # else it has left
                 self._take_fleet_event(self.parts[one.fleet], one, event, cause, result)
 
     def _take_fleet_event(

@@ -63,6 +63,10 @@ class StepMemory:
         self._text = ""
         return max(step, parked)
 
+    def fleets(self) -> set[str]:
+        """Those of which some stream is away."""
+        return set(self._fleets)
+
     def to_text(self) -> str:
         """All of it, for a checkpoint."""
         if not self._text:

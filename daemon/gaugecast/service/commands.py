@@ -12,6 +12,7 @@ from gaugecast import events
 from gaugecast.control import (
     Command,
     Forget,
+    ForgetFleet,
     HandOver,
     LearnerReport,
     LoadHistory,
@@ -45,10 +46,14 @@ class Commands:
         core: What is asked about, and what carries out orders.
         monitor: Hears what the learner says of itself.
         status: The newest account of the daemon.
+        put_away: What the status tells of models that left with their fleets, by fleet.
     """
 
-    def __init__(self, core: Core, monitor: LearnerMonitor, status: Callable[[], Status]) -> None:
-        self._core, self._monitor, self._status = core, monitor, status
+    def __init__(
+        self, core: Core, monitor: LearnerMonitor, status: Callable[[], Status], *,
+        put_away: Callable[[], dict[str, str]] = dict,
+    ) -> None:  # fmt: skip
+        self._core, self._monitor, self._status, self._put_away = core, monitor, status, put_away
         self._waiting: list[Command] = []  # one at most, for an engine that is being loaded
 
     def answer(self, commands: list[Command]) -> None:
@@ -90,6 +95,8 @@ class Commands:
             case Forget():
                 for order in self._forget(request):
                     core.order(order)
+            case ForgetFleet():
+                core.order(self._forget_fleet(request.fleet))
             case Rename():
                 for order in self._rename(request):
                     core.order(order)
@@ -116,6 +123,25 @@ class Commands:
         if not active and parked is None:
             raise ModelError(f"fleet {request.fleet} has no stream {request.stream!r}")
         return [Order(events.StreamForgotten(parked=parked is not None), request.fleet, request.stream)]
+
+    def _forget_fleet(self, fleet: str) -> Order:
+        """Of one that was configured once, and is no longer."""
+        core = self._core
+        at_work = {*core.pipeline.parts, *(one.name for one in core.setup.fleets)}
+        if fleet in at_work:
+            raise ModelError(
+                f"fleet {fleet} is configured: take [fleet.{fleet}] out of the file and reload, then ask again"
+            )
+        left = _known_fleets(core) - at_work
+        if fleet not in left:
+            found = ", ".join(sorted(left)) or "none"
+            raise ModelError(f"nothing is left of a fleet {fleet[:64]!r}; no longer configured: {found}")
+        try:
+            core.roles.forget(fleet)
+        except OSError as exc:
+            raise ModelError(f"fleet {fleet} cannot be forgotten: {exc}") from exc
+        self._put_away().pop(fleet, None)
+        return Order(events.FleetForgotten(), fleet)
 
     def _rename(self, request: Rename) -> list[Order]:
         """One that is parked is brought back first."""
@@ -152,3 +178,9 @@ class Commands:
             standing = self._core.roles.standing(name)
             fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
         return {"fleets": fleets}
+
+
+def _known_fleets(core: Core) -> set[str]:
+    """Fleets, configured or not, of which an event, weights or step numbers are kept."""
+    told = {fleet for _, fleet, event in core.ledger.events() if isinstance(event, events.FleetConfigured)}
+    return told | core.roles.fleets() | core.pipeline.steps.fleets()

@@ -160,7 +160,9 @@ class Daemon:
         )
         self.reporter.put_away = tell_put_away(find_put_away(self.core.pipeline, self.core.setup.fleets))
         self._transitions = TransitionLog()
-        self._commands = Commands(self.core, self._monitor, lambda: self.status)
+        self._commands = Commands(
+            self.core, self._monitor, lambda: self.status, put_away=lambda: self.reporter.put_away
+        )
 
     def _occupy(self, held: ExitStack) -> None:
         """Take the state directory for us alone, and be found there."""

@@ -54,7 +54,7 @@ def reload(
     waiting = list(_differing(running, asked))
     if waiting:
         log.warning("reload waits for a restart", keys=waiting)
-    notifier.ready("; ".join(["reloaded", *reporter.put_away]))
+    notifier.ready("; ".join(["reloaded", *reporter.put_away.values()]))
     return settings
 
 
@@ -64,12 +64,12 @@ def find_put_away(pipeline: Pipeline, fleets: Sequence[Fleet]) -> list[PutAway]:
     return models_put_away(in_force, fleets)
 
 
-def tell_put_away(gone: Iterable[PutAway]) -> list[str]:
-    """Write what was put away to the log; the same in words, with the way back."""
-    told = []
+def tell_put_away(gone: Iterable[PutAway]) -> dict[str, str]:
+    """Write what was put away to the log; the same in words, with the way back, by fleet."""
+    told = {}
     for one in gone:
         log.warning("model put away", fleet=one.fleet, version=one.version, why=one.why, back=WAY_BACK)
-        told.append(f"put away: {one}; {WAY_BACK}")
+        told[one.fleet] = f"put away: {one}; {WAY_BACK}"
     return told
 
 

@@ -58,7 +58,7 @@ class Reporter:
     Attributes:
         settings: Those in force; a reload puts the new ones here.
         reload_refused: Why the last reload changed nothing; a reload says.
-        put_away: Models in force that the last reload, or this start, had no place for.
+        put_away: Of models in force that the last reload, or this start, had no place for: what is told, by fleet.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Reporter:
     ) -> None:
         self.settings = settings
         self.reload_refused: str | None = None
-        self.put_away: list[str] = []
+        self.put_away: dict[str, str] = {}
         self._core, self._monitor, self._child = core, monitor, child
         self._learning = learning or LearningStatus()
         self._metrics_url, self._began_s = metrics_url, clock()
@@ -109,7 +109,7 @@ class Reporter:
             skill_half_life=self._core.pipeline.limits.skill_half_life,
             degraded=self._degraded(broker, publishing, storage),
             reload_refused=self.reload_refused,
-            put_away=self.put_away,
+            put_away=list(self.put_away.values()),
             warnings=warn_of_exposure(self.settings),
             metrics_url=self._metrics_url,
         )

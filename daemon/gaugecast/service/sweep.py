@@ -85,7 +85,8 @@ def sweep(
     unnamed -= roles().held
     unnamed -= named_by_checkpoints(directory)
     unnamed -= named_by_events(ledger)
-    gone = [place for fleet, version in sorted(unnamed) if _is_learned(place := store.place(fleet, version))][:_MOST]
+    ours = [(f, store.place(f, v)) for f, v in sorted(unnamed)]
+    gone = [place for fleet, place in ours if store.is_forgotten(fleet) or _is_learned(place)][:_MOST]
     for place in gone:
         _delete(place)
     return len(gone)
@@ -115,13 +116,16 @@ def remove(directory: Path, store: ModelStore, fleet: str, version: str, *, role
 
 
 def candidates(store: ModelStore, fleet: str, oldest_s: float) -> list[str]:
-    """Versions of before Unix time `oldest_s`, but for the newest few; and what was left unfinished."""
+    """Versions of before Unix time `oldest_s`, but for the newest few; and what was left unfinished.
+
+    Of a fleet that is gone for good the newest go, too.
+    """
     with os.scandir(store.directory / fleet) as found:
         folders = [(one.stat().st_mtime, one.name) for one in found if is_version(one.name) and one.is_dir()]
     folders.sort(reverse=True)
     newest: list[str] = []
     for _, name in folders:
-        if len(newest) == NEWEST:
+        if len(newest) == (0 if store.is_forgotten(fleet) else NEWEST):
             break
         if (store.place(fleet, name) / MANIFEST_NAME).exists():
             newest.append(name)

@@ -21,6 +21,8 @@ FOLDER = "models"
 _CACHED = 4
 #: Beside the weights: written by whoever warmed them, read by the daemon and deleted.
 _MEMORY = "memory.msgpack"
+#: In a fleet's folder: it is gone for good. No version, for it is not of hexadecimal digits.
+_FORGOTTEN = "forgotten"
 
 
 class ModelStore:
@@ -98,7 +100,22 @@ class ModelStore:
             if left < self._reserve_bytes:
                 raise OSError(f"{self.directory}: {self._reserve_bytes} free bytes expected for others, got {left}")
             save_model(model, place)
+        (self.directory / fleet / _FORGOTTEN).unlink(missing_ok=True)
         return model.manifest.version
+
+    def forget(self, fleet: str) -> None:
+        """The fleet is gone for good: whatever nothing names any more is deleted, the newest and imported, too.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        place = self.directory / fleet
+        if place.is_dir():
+            (place / _FORGOTTEN).touch()
+
+    def is_forgotten(self, fleet: str) -> bool:
+        """Whether the fleet is gone for good, and has no weights but those of before."""
+        return (self.directory / fleet / _FORGOTTEN).exists()
 
     def touch(self, fleet: str, version: str) -> None:
         """An event is about to name these weights: a sweep leaves alone what is young."""

@@ -8,6 +8,7 @@ slashes, too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 MAX_TOPIC_BYTES = 65_535  # the length of an MQTT string is a 16-bit number
 MAX_SLASHES = 200
@@ -43,6 +44,14 @@ def topic_fault(topic: str) -> str:
     if topic.startswith("$"):
         return "expected no `$` at the start of a topic: those are the broker's own (4.7.2)"
     return text_fault(topic)
+
+
+def all_plain(topics: Sequence[str]) -> bool:
+    """Whether `topic_fault` finds nothing in any of them, told of all at once; `False` = each has to be looked at."""
+    if not topics or not 0 < min(map(len, topics)) <= max(map(len, topics)) <= MAX_SLASHES:
+        return False
+    text = "".join(topics)
+    return text.isascii() and text.isprintable() and not any(special in text for special in "+#$")
 
 
 def output_topic(output: str, fleet: str, stream: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
@@ -61,13 +62,17 @@ def _write_scaling(trained: Trained, directory: Path) -> None:
         path.write_text(json.dumps({"centre": recipe.centre, "spread": recipe.spread}) + "\n")
 
 
-def _write_figures(trained: Trained, directory: Path) -> None:
-    figures = {
+def figures_of(trained: Trained) -> dict[str, Any]:
+    """What metrics.json says: figures by part and horizon, and what came of it in words; NaN where there are none."""
+    return {
         "parts": {part: judged.to_json() for part, judged in trained.judged.items()},
         "verdict": trained.verdict,
         "seconds": round(trained.seconds, 1),
     }
-    text = json.dumps(figures, indent=2, allow_nan=True).replace("NaN", "null")
+
+
+def _write_figures(trained: Trained, directory: Path) -> None:
+    text = json.dumps(figures_of(trained), indent=2, allow_nan=True).replace("NaN", "null")
     (directory / "metrics.json").write_text(text + "\n")
 
 

@@ -1,0 +1,27 @@
+"""`gaugecast fleet …`: what an operator does with a fleet that is no longer configured."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gaugecast.cli.place import ConfigFile, find_daemon
+from gaugecast.control import ForgetFleet, call
+
+fleet_app = typer.Typer(no_args_is_help=True, help="Forget what is left of a fleet.")
+
+
+@fleet_app.command("forget")
+def forget_fleet(
+    fleet: Annotated[str, typer.Argument(help="Its name; no table [fleet.NAME] has it any more.")],
+    config: ConfigFile = None,
+) -> None:
+    """Let go of what is left of a fleet that was taken out of the configuration for good.
+
+    Its parked streams go, and the weights that would come back with it, as soon as no kept event and no checkpoint
+    names them. Its readings and forecasts stay in the ledger as long as all others. Should a fleet of that name ever be
+    configured again, it begins anew, but goes on counting its steps.
+    """
+    call(find_daemon(config).socket, ForgetFleet(fleet=fleet))
+    typer.echo(f"{fleet} is forgotten")
