@@ -47,7 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Begin with: gaugecast init, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
+    epilog="Begin with: gaugecast discover, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
 )
 
 
