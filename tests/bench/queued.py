@@ -28,7 +28,11 @@ def measure(scale: Scale) -> list[Result]:
     count = scale.count(MESSAGES)
     with workplace() as place, run_broker(place / "broker") as broker:
         config = prepare(
-            place / "daemon", broker.port, qos=1, fleet='stream = "{stream}/{$.id}"', loop="max_payload_bytes = 1_000_000"
+            place / "daemon",
+            broker.port,
+            qos=1,
+            fleet='stream = "{stream}/{$.id}"',
+            loop="max_payload_bytes = 1_000_000",
         )
         with run_daemon(config):
             pass

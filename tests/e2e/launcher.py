@@ -108,7 +108,14 @@ def _learner_is(*words: str, silent_s: float = 300.0) -> None:
 CHANGES: dict[str, Callable[[], None]] = {
     change.__name__: change
     for change in (
-        poison, defect, quick_retry, quick_sweep, crashing_learner, hanging_learner, settable_clock, plain_learner
+        poison,
+        defect,
+        quick_retry,
+        quick_sweep,
+        crashing_learner,
+        hanging_learner,
+        settable_clock,
+        plain_learner,
     )  # fmt: skip
 }
 
