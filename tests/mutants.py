@@ -295,6 +295,26 @@ def _ages_not_shifted(patch: Patch) -> None:
     patch(fleet_pipeline.FleetPipeline, "shift_arrivals", lambda *_, **__: None)
 
 
+def _unsaid_not_in_checkpoint(patch: Patch) -> None:
+    restore = state._restore_slice
+
+    def forgetting(one: Any, name: str, start: int, rows: Any) -> None:
+        if name.split("/")[1] not in ("hold", "room"):
+            restore(one, name, start, rows)
+
+    patch(state, "_restore_slice", forgetting)
+
+
+def _hearing_not_in_ledger(patch: Patch) -> None:
+    advance = protocol.DataLoop._advance
+
+    def heard(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+        advance(self, batch, facts)
+        batch.inputs = Inputs.of([one._replace(key=0) if one.kind == Kind.TIMER else one for one in batch.inputs])
+
+    patch(protocol.DataLoop, "_advance", heard)
+
+
 def _kills_blamed(patch: Patch) -> None:
     patch(CrashNote, "blamed", property(lambda _: True))
 
@@ -327,6 +347,8 @@ MUTANTS: dict[str, Mutant] = {
     "clock_never_back": Mutant("a clock that was once ahead stays ahead", _clock_never_back),
     "clock_follows_all": Mutant("a clock that is set back is followed, however wrong", _clock_follows_all),
     "clock_owes_nothing": Mutant("a restart forgets that the clock was set forward", _clock_owes_nothing),
+    "unsaid_not_in_checkpoint": Mutant("a restart forgets what holds and what waits", _unsaid_not_in_checkpoint),
+    "hearing_not_in_ledger": Mutant("a replay does not know that we were listening", _hearing_not_in_ledger),
     "kills_blamed": Mutant("a message that kills find under way is poison", _kills_blamed, chaos=True, simulated=False),
     "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
 }

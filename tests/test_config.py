@@ -72,6 +72,7 @@ def test_a_good_file_becomes_fleets_with_all_defaults_filled_in() -> None:
         time_unit="ms",
         time_floor_ns=946_684_800 * 10**9,
         grace_ns=500_000_000,
+        tolerant=True,
         stale_after_ns=10 * 10**9,
         park_after_ns=7 * 86_400 * 10**9,
     )

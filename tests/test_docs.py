@@ -167,7 +167,7 @@ def test_the_example_message_is_valid_and_its_keys_are_all_explained() -> None:
         key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)
     ]
 
-    assert list(example) == [key for key in SCHEMA["properties"] if key not in ("ahead", "experts")]
+    assert list(example) == [key for key in SCHEMA["properties"] if key not in ("totals", "ahead", "experts")]
     assert explained == list(SCHEMA["properties"])
     for name, value in example["residual"].items():
         assert value == pytest.approx(example["observed"][name] - example["predicted"][name])

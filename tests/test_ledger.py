@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
-from gaugecast.ledger.batches import PENDING_BYTES
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
+from gaugecast.ledger.batches import PENDING_BYTES
 from gaugecast.ledger.connection import translated
 from gaugecast.records import Commit, Input, Kind, Order, Output, Parked, Refused, Verdict
 from ledger_rows import T0, any_batch, forecast, micro_batch, reading

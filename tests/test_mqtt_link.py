@@ -348,3 +348,44 @@ def test_while_nothing_is_read_an_end_is_seen_and_the_wait_is_no_spin(
     while link.subscriber.connected:
         link.poll(0, 0.002)
     assert take_one(link).payload == b"last"
+
+
+@pytest.mark.parametrize(("code", "qos", "retained"), [(0x9A, 1, False), (0x9B, 0, True)])
+def test_the_will_follows_what_the_broker_takes(
+    other: ScriptedBroker, make_link: Callable[..., Link], code: int, qos: int, retained: bool
+) -> None:
+    """A broker of QoS 0 only, or one that retains nothing, refuses CONNECT; the next one asks for less."""
+    link = make_link()
+    other.accept(turn(link), bytes((0x20, 3, 0, code, 0)))
+    other.accept(turn(link), CONNACK_V5)
+    said = other.listen(turn(link), lambda said: b'"online"' in said)
+    flags = said[said.index(b"MQTT") + 5]
+    assert (flags >> 3 & 3, bool(flags & 0x20)) == (qos, retained)
+
+
+def test_nothing_is_retained_at_a_broker_that_does_not(other: ScriptedBroker, make_link: Callable[..., Link]) -> None:
+    """CONNACK says so: the status and the forecasts go without the flag, which would end the connection."""
+    link = make_link()
+    other.accept(turn(link), b"\x20\x05\x00\x00\x02\x25\x00")
+    other.listen(turn(link), lambda said: b'"online"' in said)
+    link.sender.publish(1, "out", b"body", 0, True)
+    said = other.listen(turn(link), lambda said: b"body" in said)
+    assert said[said.index(b"\x00\x03out") - 2] == 0x30
+    assert said[said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+
+
+def test_a_broker_that_does_not_answer_connect_5_is_perhaps_an_old_one(
+    broker: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """By silence, and in the words of 3.1.1: the key is named."""
+    clock = Clock()
+    link = make_link(clock=clock)
+    broker.accept(turn(link), b"")
+    clock.now += 11.0
+    link.poll(0, 0.002)
+    assert '[mqtt] protocol: does the broker speak MQTT 5? If not, set "3.1.1"' in str(link.subscriber.last_error)
+    clock.now += 1.0
+    broker.accept(turn(link), b"\x20\x02\x00\x01")
+    while link.subscriber.counters.failed_dials_total < 2:
+        link.poll(0, 0.002)
+    assert 'see [mqtt] protocol: set "3.1.1"' in str(link.subscriber.last_error)

@@ -191,6 +191,25 @@ def test_what_the_broker_does_not_say_of_itself_is_no_deafness(scene: Scene) -> 
     scene.wait(lambda: scene.link.subscriber.last_error)
     assert "$SYS/broker/version" in str(scene.link.subscriber.last_error)
     assert (scene.link.subscriber.deaf, scene.link.subscriber.lowered) == (None, None)
+    scene.pass_s(ASK_AGAIN_S * 2)
+    assert b"$SYS" not in scene.broker.said
+
+
+def test_a_broker_that_hangs_up_on_news_of_itself_is_not_asked_again(scene: Scene) -> None:
+    """Nor is it told as another client that has our id."""
+    scene.heard_subscribe()
+    for _ in range(4):
+        scene.broker.hang_up()
+        scene.wait(lambda: not scene.link.subscriber.connected)
+        scene.clock.now += 1.0
+        scene.connect()
+        said = scene.broker.listen(scene.turn, lambda said: b"in/#" in said)
+        assert b"$SYS" not in said
+        scene.answer(scene.heard_subscribe(), b"\x01\x01")
+        scene.wait(lambda: not scene.link.subscriber._subscriptions._waiting)
+        scene.clock.now += 60.0
+        scene.turn()
+    assert scene.link.subscriber.deaf is None
 
 
 def test_deafness_ends_with_the_connection_and_with_the_filter(scene: Scene) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from gaugecast.config.schema import Loop
+from gaugecast.payloads import Decoder
 from gaugecast.records import Kind
-from support.payloads import NOW_NS, decode, make_fleet, only, reason_of
+from support.payloads import NOW_NS, decode, make_fleet, make_message, only, reason_of
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,7 @@ def test_times_are_exact_to_the_nanosecond_that_their_text_says(unit: Any, text:
     [
         ("2025-07-01T12:00:00", "2025-07-01T10:00:00Z"),
         ("2025-01-01T12:00:00", "2025-01-01T11:00:00Z"),
-        ("2025-10-26T02:30:00", "2025-10-26T00:30:00Z"),  # comes twice: the first pass
+        ("2025-10-26T02:30:00", "2025-10-26T01:30:00Z"),  # came twice, both long ago: the second pass
         ("2025-03-30T02:30:00", "2025-03-30T01:30:00Z"),  # never comes: as if the clock had not been changed
         ("2025-10-26T02:30:00+01:00", "2025-10-26T01:30:00Z"),  # an offset overrules the zone
     ],
@@ -88,3 +91,24 @@ def test_a_reading_from_the_far_future_is_refused_and_one_at_the_cap_is_not() ->
     hourly = make_fleet(period_ns=3600 * 10**9)
     assert only(decode({"t": soon + 1, "pressure": 1}, hourly)).kind is Kind.READING
     assert reason_of(decode({"t": NOW_NS // 10**9 + 36_001, "pressure": 1}, hourly)) == "far_future"
+
+
+@pytest.mark.parametrize(
+    ("came", "utc"),
+    [
+        ("2025-10-26T00:31:00Z", "2025-10-26T00:30:00Z"),  # of the first pass, just now
+        ("2025-10-26T01:10:00Z", "2025-10-26T00:30:00Z"),  # late; the second pass is nearer, but yet to come
+        ("2025-10-26T01:31:00Z", "2025-10-26T01:30:00Z"),  # of the second pass
+        ("2025-10-26T09:00:00Z", "2025-10-26T01:30:00Z"),
+    ],
+)
+def test_of_an_hour_that_comes_twice_the_pass_nearer_to_now_is_meant(came: str, utc: str) -> None:
+    """ISO 8601 or a format of one's own; plain payloads and others."""
+    now_ns = round(datetime.fromisoformat(came).timestamp()) * 10**9
+    at_ns = round(datetime.fromisoformat(utc).timestamp()) * 10**9
+    iso = make_fleet(time_unit="iso8601", timezone="Europe/Berlin")
+    own = make_fleet(time_format="%d.%m.%Y %H:%M", timezone="Europe/Berlin")
+    for fleet, stamp in ((iso, "2025-10-26T02:30:00"), (own, "26.10.2025 02:30")):
+        for temperature in (1, "x"):
+            message = make_message({"t": stamp, "pressure": 1, "temperature": temperature})
+            assert only(Decoder([fleet], Loop()).decode([message], now_ns)).at_ns == at_ns

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoder
+from gaugecast.pipeline.intake import Deliveries
 from gaugecast.records import REJECT_REASONS, Input, Kind
 from support.payloads import (
     FEATURES,
@@ -242,3 +243,18 @@ def test_plain_payloads_do_not_take_the_slow_way() -> None:
     decoder = Decoder([make_fleet()], Loop())
     message = make_message({"t": 1767225599.5, "pressure": 2.5, "temperature": 40})
     assert taken_quickly(decoder, message) == 1
+
+
+@pytest.mark.parametrize("payload", [b'{"pressure": 1, "temperature": 2}', b'{"pressure": "1,5"}'])
+def test_what_the_broker_kept_is_one_reading_however_often_it_is_sent(payload: bytes) -> None:
+    """With 3.1.1 it comes at each start, under a new packet id and without DUP; another value is another reading."""
+    fleet = make_fleet(accept_retained=True, time_path=None)
+    first, again, other = (
+        only(decode(body, fleet, retain=True, mid=mid))
+        for mid, body in ((1, payload), (9, payload), (10, payload.replace(b"1", b"3")))
+    )
+    assert first.delivery == again.delivery != other.delivery
+    assert again.dup
+    deliveries = Deliveries()
+    assert [deliveries.seen(one.delivery, one.dup) for one in (first, again, other)] == [False, True, False]
+    assert only(decode(payload, fleet, mid=9)).delivery != first.delivery

@@ -136,6 +136,13 @@ def test_readings_that_came_late_or_twice_have_a_line_with_how_late() -> None:
     assert re.search(r"passed over\s+pumps: 1 twice\s", text)
 
 
+def test_a_feature_that_never_came_is_named() -> None:
+    """With what to look at, and that it keeps nobody up."""
+    fleet = msgspec.structs.replace(STATUS.fleets["tanks"], never_came=["pressure"])
+    said = screen(render_status(msgspec.structs.replace(STATUS, fleets={"tanks": fleet})))
+    assert "tanks: pressure never came: is its `path` right? The others go on" in said
+
+
 def test_the_screen_answers_what_an_operator_asks() -> None:
     """Forecasting? since when? which broker? how fast? how well? how fresh? all on 80 columns."""
     text = screen(render_status(STATUS))

@@ -18,7 +18,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
         late_ns: By how much the late ones were late, summed up.
         rejects: Refused readings or messages, by reason.
         not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
-        same_period: Without event time, and of a period that has had its step.
+        same_period: Of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
     """
 

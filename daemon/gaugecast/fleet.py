@@ -43,6 +43,8 @@ class Feature:
         good: Qualities, as lower-case text, with which the value counts.
         topic: Pattern of the topics that bring this feature and no other; empty = those of the fleet.
         match: Globs of other names under which the feature comes; one that begins with `!` excludes.
+        counter: It counts up: what is modelled is its rate; that it begins again, and a lone zero, is seen.
+        per_ns: What the rate of a counter is of.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Feature:
     good: tuple[str, ...] = ()
     topic: str = ""
     match: tuple[str, ...] = ()
+    counter: bool = False
+    per_ns: int = 10**9
 
 
 #: No instant is earlier.
@@ -109,6 +113,12 @@ class Fleet:
         time_offset_ns: Added to every event time.
         time_floor_ns: Event times before are those of no clock that was ever set.
         on_arrival: Whether a reading without event time takes the tick of its arrival; else each is a tick of its own.
+        hold_ns: For so long silence means that a value is what it was; 0 = nothing is known then.
+        lateness_ns: For so long a reading behind a gap waits for those that belong into it; 0 = it does not wait.
+        tolerant: Whether readings are taken as sensors really send them: a tick that is taken gives way to the next, a
+            stamp far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that
+            never comes is not waited for. False: as configurations of old meant it.
+        begins_path: Where a reading names its sequence, such as a batch; another one resets the state.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
     """
 
@@ -147,6 +157,10 @@ class Fleet:
     time_offset_ns: int = 0
     time_floor_ns: int = NO_FLOOR_NS
     on_arrival: bool = False
+    hold_ns: int = 0
+    lateness_ns: int = 0
+    tolerant: bool = False
+    begins_path: tuple[str, ...] | None = None
     rebirth: bool = False
 
     @property
@@ -168,6 +182,11 @@ class Fleet:
     def aggregated(self) -> bool:
         """Whether a feature is made of all readings of a tick: such a tick stays open to its end."""
         return any(f.aggregate != "last" for f in self.features)
+
+    @property
+    def on_clock(self) -> bool:
+        """Whether ticks stay on the clock: windows, and who reports on change, have no phase of their own."""
+        return self.aggregated or self.hold_ns > 0
 
     @property
     def joined(self) -> bool:

@@ -65,7 +65,7 @@ class Verdict(enum.IntEnum):
     DUPLICATE = 3  # the same event time (or sequence number, or delivery) was taken before
     REJECTED = 4  # `detail` says why, from REJECT_REASONS
     NONE = 5  # timers and events have no verdict
-    SAME_PERIOD = 6  # it has no event time, and its stream has had a step in the period in which it came
+    SAME_PERIOD = 6  # its stream has had its step in the period that it is of
 
 
 #: Why a reading or a whole message is refused: the closed set that labels `gaugecast_readings_total`.
@@ -104,10 +104,12 @@ class Input(NamedTuple):
             (`ClockStepped`) says by how much.
         values: `F` little-endian float64, one a feature in the fleet's order, NaN = absent; empty if not a reading.
         key: Event time or sequence number that tells one reading from the next; meaningless if `delivery`.
+            Of a timer whether we were listening.
         delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence
             and came at QoS 1; else 0.
         dup: The message carried the DUP flag.
-        reason: Why a reject was refused, from `REJECT_REASONS`; else empty.
+        reason: Why a reject was refused, from `REJECT_REASONS`; of a reading the sequence that it names, where its
+            fleet has `begins`; else empty.
         event: What an event row says; `None` in all other rows. The ledger writes it as JSON, and nobody else.
     """
 
@@ -138,9 +140,14 @@ class Input(NamedTuple):
         return cls(Kind.REJECT, fleet, stream, received_at_ns, received_at_ns, b"", 0, 0, dup, reason)
 
     @classmethod
-    def timer(cls, received_at_ns: int) -> Input:
-        """It is now so late."""
-        return cls(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", 0, 0, False)
+    def timer(cls, received_at_ns: int, *, listening: bool = True) -> Input:
+        """It is now so late; `listening`: what the sensors had to say until now has been heard."""
+        return cls(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", int(listening), 0, False)
+
+    @property
+    def listening(self) -> bool:
+        """Of a timer: whether silence is the sensors' and not ours; those of older ledgers do not say so."""
+        return self.key != 0
 
 
 class Order(NamedTuple):

@@ -159,6 +159,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
         streams: null where the fleet is not at work.
         model: Version of the weights in force; null = persistence.
         rollbacks_total: How often weights in force were taken back.
+        never_came: Features that no stream has brought so far, often as they have spoken.
     """
 
     counts: FleetCounts = FleetCounts()
@@ -168,6 +169,15 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureStatus] = {}
     learner: LearnerStatus | None = None
     rollbacks_total: int = 0
+    never_came: list[str] = []
+
+    @property
+    def absent(self) -> str:
+        """Which features never came, in words; empty where all did."""
+        if not self.never_came:
+            return ""
+        whose = "is its" if len(self.never_came) == 1 else "are their"
+        return f"{', '.join(self.never_came)} never came: {whose} `path` right? The others go on"
 
     @property
     def lesson(self) -> str:

@@ -105,19 +105,17 @@ def _learner_is(*words: str, silent_s: float = 300.0) -> None:
     daemon.learner_child = made  # type: ignore[attr-defined]
 
 
-CHANGES: dict[str, Callable[[], None]] = {
-    change.__name__: change
-    for change in (
-        poison,
-        defect,
-        quick_retry,
-        quick_sweep,
-        crashing_learner,
-        hanging_learner,
-        settable_clock,
-        plain_learner,
-    )  # fmt: skip
-}
+_CHANGES = (
+    poison,
+    defect,
+    quick_retry,
+    quick_sweep,
+    crashing_learner,
+    hanging_learner,
+    settable_clock,
+    plain_learner,
+)
+CHANGES: dict[str, Callable[[], None]] = {change.__name__: change for change in _CHANGES}
 
 
 def command(name: str) -> list[str]:

@@ -74,6 +74,13 @@ def rising(stream: str) -> Check:
     return check
 
 
+def every_five_minutes(played: Played) -> None:
+    """A step a period, without a gap; what is not said is what was."""
+    at_s = played.at_s["a"]
+    assert all(b - a == 300 for a, b in pairwise(at_s))
+    assert None not in played.values("a", "temperature")
+
+
 def all_equal(played: Played) -> None:
     """The first six readings of 47 say the same number in six ways."""
     assert [values for _, values in readings_of(played, "x")][:6] == [[20.9]] * 6
@@ -214,6 +221,7 @@ CASES = (
     Case("54-rtl433-repeats-and-clock-steps", {}, {"a": 40}, check=rising("a")),
     Case("56-same-topic-single-stream-two-devices", {}, {"boiler": 1}),
     Case("58-omg-doubles-with-mean", {}, {"A4C138000001": 15}),
+    Case("59-on-change-with-bridge", fleet(hold="2h"), {"a": 281}, check=every_five_minutes),
     Case("61-last-takes-the-first", {}, {"a": 5}, check=first("a", "v", 24, 84, 144, 204, 264)),
     Case("62-text-number", {}, {"a": 5}, check=first("a", "v", 0, 1, 2, 3, 4)),
     Case("63-iso-without-time-unit", {}, {}, {"bad_time": 5}, says='set time_unit = "iso8601"'),

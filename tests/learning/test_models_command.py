@@ -75,12 +75,10 @@ def test_what_is_imported_is_not_the_learners_whoever_made_it(place: DaemonProce
 
 def test_a_model_is_copied_to_a_fleet_of_the_same_shape(place: DaemonProcess) -> None:
     """There it is nobody's lesson; a fleet with other features, or the same fleet, gets none."""
-    text = place.config_path.read_text()
-    (before, tanks), wider = text.split("[fleet.tanks]\n", 1), '[fleet.wider.features.flow]\nunit = "l"\n'
-    more = "".join(
-        f"[fleet.{n}]\n{tanks.replace('fleet.tanks', f'fleet.{n}').replace('load', n)}" for n in ("vats", "wider")
-    )
-    place.config_path.write_text(f"{before}[fleet.tanks]\n{tanks}{more}{wider}")
+    before, tanks = tanks_config(1).split("[fleet.tanks]")
+    others = [tanks.replace("fleet.tanks", f"fleet.{name}").replace("load", name) for name in ("vats", "wider")]
+    more = '[fleet.wider.features.flow]\nunit = "l"\n'
+    place.write_config(f"{before}[fleet.tanks]{tanks}[fleet.vats]{others[0]}[fleet.wider]{others[1]}{more}")
     store = ModelStore(place.state)
     version = store.add("tanks", shifted_model(0.5, made_by=LEARNER))
     assert models(place, "copy", version, "--fleet", "tanks", "--to", "vats").startswith(

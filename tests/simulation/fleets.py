@@ -70,6 +70,20 @@ BARE = Fleet(
     "bare", ("bare/{tank}",), "{tank}", (Feature("v"),), SECOND, payload="number", stale_after_ns=30 * SECOND
 )  # fmt: skip
 ALL = (TANKS, JOINED, MEANS, SEQUENCED, BARE)
+#: The same with what sensors leave unsaid: some report on change, and others are late.
+UNSAID = (
+    TANKS,
+    replace(JOINED, hold_ns=4 * SECOND, grace_ns=SECOND // 2, tolerant=True),
+    replace(MEANS, lateness_ns=3 * SECOND, tolerant=True),
+    replace(SEQUENCED, tolerant=True),
+    BARE,
+)
+
+
+def fleets_of(seed: int) -> tuple[Fleet, ...]:
+    """Those of a story: of each third one the second kind."""
+    return UNSAID if seed % 3 == 2 else ALL
+
 
 MODELLED = ("tanks", "joined")
 

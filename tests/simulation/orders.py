@@ -96,5 +96,5 @@ def _changed(fleet: Fleet, rng: Random) -> Fleet:
 def _grown(fleet: Fleet) -> Fleet:
     """With a feature more than it has in `fleets.ALL`, or without it again."""
     if len(fleet.features) > len(JOINED.features):
-        return JOINED
+        return replace(fleet, features=JOINED.features)
     return replace(fleet, features=(*fleet.features, replace(fleet.features[1], name="r")))

@@ -14,7 +14,7 @@ from gaugecast.storage.backup import backup
 from simulation.broker import WINDOW, Broker
 from simulation.connections import TROUBLES
 from simulation.ending import check_end
-from simulation.fleets import ALL, SECOND, T0, Weights
+from simulation.fleets import SECOND, T0, Weights, fleets_of
 from simulation.journal import Journal
 from simulation.life import CRAMPED, LIMITS, Life
 from simulation.orders import bring_a_newcomer, forget_fleet, obey, reload_fleets
@@ -46,13 +46,13 @@ class Story:
         self.points = Points()
         self.clock = Clock(T0 + 60 * SECOND)
         self.journal = Journal()
-        self.journal.decoder = Decoder(ALL, LIMITS)
+        self.journal.decoder = Decoder(fleets_of(seed), LIMITS)
         reuse = self.rng.random() < 0.4
         self.broker = Broker(self.rng, self.journal, reuse_ids=reuse)
         self.sensors = Sensors(self.rng, self.broker, bare=not reuse)
         self.weights = Weights()
         self.limits = CRAMPED if self.rng.random() < 0.15 else LIMITS
-        self.fleets = ALL
+        self.fleets = fleets_of(seed)
         self.lives = 0
         self.clock_known = True
         self._confirmed_checked = 0

@@ -20,8 +20,10 @@ _SHOWN = {
     "clock_follows_all": 6,
     "cursor_by_the_other_side": 12,
     "decoder_at_once": 14,
+    "hearing_not_in_ledger": 2,
     "one_side_is_both": 7,
     "step_again": 5,
+    "unsaid_not_in_checkpoint": 5,
     "steps_not_in_checkpoint": 6,
 }
 _TRIED = 80

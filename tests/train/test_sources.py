@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,31 @@ def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
         peaks.append(float(ended.stdout.split()[-1]))
     assert peaks[1] < peaks[0] + 60
     assert max(peaks) < 1500
+
+
+def test_of_a_sensor_that_reports_on_change_the_rows_between_are_what_held(tmp_path: Path) -> None:
+    """As long as `hold` goes, each feature by itself, also between two slices; behind it there is a gap."""
+    fleet, nan = replace(FLEET, hold_ns=3 * FLEET.period_ns), np.nan
+    ticks = np.array([10, 12, 13, 18])
+    values = np.array([[1.0, 5.0], [2.0, nan], [3.0, nan], [4.0, 6.0]])
+    for cuts in ([4], [1, 3], [2, 2]):
+        recording = Recording(tmp_path / str(cuts), fleet)
+        for cut in np.split(np.arange(4), np.cumsum(cuts)[:-1]):
+            recording.add("a", ticks[cut] * fleet.period_ns, values[cut])
+        recording.finish()
+        at, found = recording.read("a", 0, 99)
+        assert (at // fleet.period_ns).tolist() == [10, 11, 12, 13, 14, 15, 16, 18]
+        np.testing.assert_array_equal(found[:, 0], [1, 1, 2, 3, 3, 3, 3, 4])
+        np.testing.assert_array_equal(found[:, 1], [5, 5, 5, 5, nan, nan, nan, 6])
+
+
+def test_of_a_counter_the_rows_are_rates(tmp_path: Path) -> None:
+    """As the pipeline has them, also between two slices."""
+    counter = replace(FLEET.features[0], counter=True, per_ns=FLEET.period_ns)
+    fleet = replace(FLEET, features=(counter, *FLEET.features[1:]))
+    totals = np.array([100.0, 101, 103, 0, 104, 2])
+    for cuts in ([6], [3, 3]):
+        recording = Recording(tmp_path / str(cuts), fleet)
+        for cut in np.split(np.arange(6), np.cumsum(cuts)[:-1]):
+            recording.add("a", cut * fleet.period_ns, np.stack([totals[cut], totals[cut]], axis=1))
+        np.testing.assert_allclose(recording.read("a", 0, 9)[1][:, 0], [np.nan, 1, 2, np.nan, 0.5, np.nan])

@@ -35,11 +35,14 @@ def join(feature: Feature, cell: Float64, count: Int64, value: Float64) -> Float
     return np.where(absent, cell, np.where(first, value, joined))
 
 
-def complete(table: StreamTable, fleet: Fleet, slots: Int64) -> Bool:
-    """Whether an open cell can close without waiting: every feature spoke, and none is aggregated."""
+def complete(table: StreamTable, fleet: Fleet, slots: Int64, never: Bool) -> Bool:
+    """Whether an open cell can close without waiting: every feature spoke that ever does, and none is aggregated.
+
+    `never` (N, F): those that never do.
+    """
     if fleet.aggregated:
         return np.zeros(len(slots), bool)
-    return np.asarray((table["cell_n"][slots] > 0).all(axis=1))
+    return np.asarray(((table["cell_n"][slots] > 0) | never).all(axis=1))
 
 
 def take(table: StreamTable, fleet: Fleet, slots: Int64) -> tuple[Float64, Int64, Int64, Int64]:

@@ -18,6 +18,15 @@ from gaugecast.streams.table import NEVER, StreamTable
 #: So many late readings in order, in real time, mean that the sensor's clock was set back.
 REANCHOR_AFTER = 20
 
+#: The same where the two times at odds cannot both be right: one of them lies ahead of now.
+REANCHOR_AHEAD_AFTER = 3
+
+#: A sequence that falls to so little, by so much, has begun anew.
+SEQUENCE_BEGINS, SEQUENCE_FALLS = 5, 20
+
+#: A tick that is taken gives way to the next up to so far before it, in hundredths of a period.
+_GIVES_WAY = 60
+
 #: More than this does not count as lateness: a single reading dated 1830 would otherwise outweigh all others.
 MOST_LATE_NS = 365 * 86_400 * 10**9
 
@@ -33,6 +42,7 @@ class Round(NamedTuple):
         cause: Position of each reading in the batch that `advance` was given.
         values: (N, F), NaN = absent.
         again: The delivery itself was seen before (payloads without time and sequence only).
+        marks: Of the sequences that readings name, of a fleet with `begins`.
     """
 
     slots: Int64
@@ -43,12 +53,14 @@ class Round(NamedTuple):
     values: Float64
     dup: Bool
     again: Bool
+    marks: Int64 | None = None
 
 
 def take_rows(r: Round, rows: Int64 | Bool | slice) -> Round:
     """Some rows of a round, by position, mask or slice."""
     at, received, key = r.at[rows], r.received[rows], r.key[rows]
-    return Round(r.slots[rows], r.cause[rows], at, received, key, r.values[rows], r.dup[rows], r.again[rows])
+    marks = None if r.marks is None else r.marks[rows]
+    return Round(r.slots[rows], r.cause[rows], at, received, key, r.values[rows], r.dup[rows], r.again[rows], marks)
 
 
 class Judged(NamedTuple):
@@ -70,8 +82,7 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
     tick = own_tick = tick_of(r.at, phase, fleet.period_ns)
     closed = np.where(spoken, np.where(started, table["tick"][r.slots], NEVER), own_tick - 1)
     if fleet.timed:
-        oldest = np.where(is_open, table["open_tick"][r.slots], closed + 1)
-        verdict = np.where((verdict == ACCEPTED) & (tick < oldest), int(Verdict.LATE), verdict)
+        verdict, tick = _by_tick(table, fleet, r, (closed, phase, tick, verdict))
     elif fleet.on_arrival and not fleet.aggregated:
         verdict, tick = _on_arrival(table, fleet, r, (closed, phase, tick, verdict))
     else:
@@ -84,12 +95,12 @@ def judge(table: StreamTable, fleet: Fleet, r: Round) -> Judged:
         newest = np.maximum(closed, np.where(is_open, table["open_tick"][r.slots], closed))
         tick = np.where(anchored, newest + fleet.unbridged_ticks, tick)
     moved = tick != own_tick
-    forced = anchored if fleet.on_arrival and not fleet.aggregated else anchored | moved
+    forced = anchored if fleet.timed or (fleet.on_arrival and not fleet.aggregated) else anchored | moved
     if np.count_nonzero(forced):
         phase = np.where(forced, phase_at(r.at, tick, fleet.period_ns), phase)
         follows = spoken & ~forced
     if _learns_phase(fleet):
-        if fleet.on_arrival:  # a tick that was taken early says nothing of the sensor's phase
+        if fleet.on_arrival or fleet.timed:  # a tick that was taken early says nothing of the sensor's phase
             follows = follows & ~moved
         if fleet.timed:
             follows = follows & (r.key - table["key"][r.slots].max(axis=1) > fleet.period_ns // 2)
@@ -109,8 +120,8 @@ def lateness(table: StreamTable, fleet: Fleet, r: Round) -> Int64:
 
 
 def _learns_phase(fleet: Fleet) -> bool:
-    """With aggregates the windows stay on the clock; there a sensor's own phase means nothing."""
-    return not fleet.aggregated
+    """Whether ticks follow the sensor's own clock."""
+    return not fleet.on_clock
 
 
 def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]:
@@ -127,7 +138,51 @@ def _by_key(table: StreamTable, fleet: Fleet, r: Round) -> tuple[Int64, Float64]
     nothing_left = old.any(axis=1) & (old == present).all(axis=1)
     newest = np.where(present, taken, NEVER).max(axis=1)
     why = np.where(r.key == newest, int(Verdict.DUPLICATE), int(Verdict.LATE))
+    if fleet.tolerant and not fleet.timed:
+        begins = nothing_left & ~r.dup & ~r.again & (r.key >= 0) & (r.key <= SEQUENCE_BEGINS)
+        begins &= newest - r.key > SEQUENCE_FALLS
+        nothing_left, values = nothing_left & ~begins, np.where(begins[:, None], r.values, values)
     return np.where(nothing_left, why, verdict), values
+
+
+def _by_tick(
+    table: StreamTable, fleet: Fleet, r: Round, at_tick: tuple[Int64, Int64, Int64, Int64]
+) -> tuple[Int64, Int64]:
+    """Verdicts and ticks of readings that bring their event time.
+
+    A fleet that is tolerant lets a reading whose tick is taken have the next, where that is not much farther away; one
+    that comes sooner is one too many. What says that it was measured in the future, and runs ahead of its stream, does
+    not count: else nothing would count until its time comes.
+    """
+    closed, phase, tick, verdict = at_tick
+    is_open = table["open"][r.slots]
+    oldest = np.where(is_open, table["open_tick"][r.slots], closed + 1)
+    late = (verdict == ACCEPTED) & (tick < oldest)
+    if not fleet.tolerant:
+        return np.where(late, int(Verdict.LATE), verdict), tick
+    ahead = ahead_of_now(table, fleet, r)
+    if np.count_nonzero(ahead):
+        ahead &= verdict == ACCEPTED
+        verdict, late = np.where(ahead, int(Verdict.REJECTED), verdict), late & ~ahead
+    if np.count_nonzero(late):
+        taken = late & (tick == closed) & ~is_open
+        if not fleet.aggregated:
+            gives_way = taken & (phase + oldest * fleet.period_ns - r.at < fleet.period_ns * _GIVES_WAY // 100)
+            late, tick = late & ~gives_way, np.where(gives_way, oldest, tick)
+            verdict = np.where(late & taken, int(Verdict.SAME_PERIOD), verdict)
+        verdict = np.where(late & (verdict == ACCEPTED), int(Verdict.LATE), verdict)
+    return verdict, tick
+
+
+def ahead_of_now(table: StreamTable, fleet: Fleet, r: Round) -> Bool:
+    """Whose stamp lies ahead of now, and of where its stream can be by now."""
+    future: Bool = r.at > r.received
+    if not np.count_nonzero(future):
+        return future
+    spoken = table["started"][r.slots] | table["open"][r.slots]
+    newest = np.where(spoken, table["key"][r.slots].max(axis=1), r.at)
+    passed = np.maximum(r.received - table["received"][r.slots], 0)
+    return np.asarray(future & spoken & (r.at - newest - passed > 2 * fleet.period_ns))
 
 
 def _next_tick(table: StreamTable, fleet: Fleet, r: Round, closed: Int64) -> Int64:
@@ -175,10 +230,22 @@ def _reanchor(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Boo
     first_at = np.where(begins, r.key, table["late_first_at"][r.slots])
     first_received = np.where(begins, r.received, table["late_received"][r.slots])
     claimed = r.key - first_at if fleet.timed else np.full_like(r.key, (REANCHOR_AFTER - 1) * fleet.period_ns)
-    anchored: Bool = refused & (run >= REANCHOR_AFTER) & (r.received - first_received >= claimed // 2)
+    enough = _run_wanted(table, fleet, r, verdict)
+    anchored: Bool = refused & (run >= enough) & (r.received - first_received >= claimed // 2)
     rows = r.slots[changes]
     table["late_run"][rows] = np.where(anchored, 0, run)[changes]
     table["late_at"][rows] = r.key[changes]
     table["late_first_at"][rows] = first_at[changes]
     table["late_received"][rows] = first_received[changes]
     return anchored
+
+
+def _run_wanted(table: StreamTable, fleet: Fleet, r: Round, verdict: Int64) -> Int64 | int:
+    """So many refused readings in order mean that the stream's clock was set."""
+    if not (fleet.tolerant and fleet.timed):
+        return REANCHOR_AFTER
+    newest, ahead = table["key"][r.slots].max(axis=1), verdict == Verdict.REJECTED
+    behind = (newest > r.received) & (r.at <= r.received)  # what it is late against was itself ahead of now
+    return np.where(
+        ahead | (behind & (newest - r.received > 2 * fleet.period_ns)), REANCHOR_AHEAD_AFTER, REANCHOR_AFTER
+    )

@@ -80,7 +80,7 @@ def show_age(seconds: float) -> str:
 
 
 def show_passed_over(counts: FleetCounts | Totals) -> str:
-    """`12 late (45 s on average), 3 twice, 5 in a period that had its step`; empty where all came in time and once."""
+    """`12 late (45 s on average), 3 twice, 5 in a period that had its step (…)`; empty where all came in time, once."""
     told = []
     if counts.late:
         mean_s = counts.late_ns / 1e9 / counts.late
@@ -89,7 +89,7 @@ def show_passed_over(counts: FleetCounts | Totals) -> str:
     if counts.duplicate:
         told.append(f"{counts.duplicate:,} twice")
     if counts.same_period:
-        told.append(f"{counts.same_period:,} in a period that had its step")
+        told.append(f"{counts.same_period:,} in a period that had its step (`aggregate` uses them)")
     return ", ".join(told)
 
 

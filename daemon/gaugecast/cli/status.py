@@ -144,6 +144,8 @@ def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     for name, fleet in answer.fleets.items():
         if passed_over := show_passed_over(fleet.counts):
             yield "passed over", Text(f"{name}: {passed_over}", style="yellow")
+        if fleet.absent:
+            yield "absent", Text(f"{name}: {show_name(fleet.absent)}", style="yellow")
         if fleet.learner is not None:
             yield "learner", _learner(name, fleet.learner, fleet.rollbacks_total)
         if fleet.lesson:

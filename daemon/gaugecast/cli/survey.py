@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gaugecast.align.habits import Habit, habit_of
 from gaugecast.cli.figures import show_passed_over
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.payloads import Decoded
-from gaugecast.payloads.discovery import Came, Rhythm, fields_of, rhythm_of_distances
+from gaugecast.payloads.discovery import Came, fields_of
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.records import Input, Kind, Message, Order, Refused
@@ -57,11 +58,6 @@ class FleetSurvey:
     def period_ns(self) -> int | None:
         """Median distance of two readings of a stream; `None` where no stream spoke twice."""
         return round(statistics.median(self.distances_ns)) if self.distances_ns else None
-
-    @property
-    def rhythm(self) -> Rhythm:
-        """How even the distances are."""
-        return rhythm_of_distances(distance / 1e9 for distance in self.distances_ns)
 
     @property
     def is_whole(self) -> bool:
@@ -203,7 +199,16 @@ def _fleet_warnings(seen: FleetSurvey, elapsed_s: float, around: Sequence[str]) 
             found.append(
                 f"{place} feature {feature.name!r} never came; is its `path` right?{_meant(seen, feature.name)}"
             )
-    found += _rhythm_warnings(seen, elapsed_s)
+    period_ns, habit = seen.period_ns, habit_of(seen.distances_ns)
+    if habit is not None and habit.irregular:
+        found += _on_change(place, fleet, habit)
+    elif period_ns is None:
+        found.append(f"{place} no stream spoke twice in {elapsed_s:.0f} s, so its period could not be checked")
+    elif abs(period_ns - fleet.period_ns) > PERIOD_TOLERANCE * fleet.period_ns:
+        found.append(
+            f"{place} period = {duration_text(fleet.period_ns)!r}, but readings come every {show_period(period_ns)}; "
+            "set `period` to that, unless several readings are to make one step"
+        )
     if seen.oldest_age_ns > YEAR_NS:
         found.append(f"{place} readings are dated {seen.oldest_age_ns / YEAR_NS:.1f} years back; is `time_unit` right?")
     if fleet.time_path is None and fleet.sequence_path is None:
@@ -242,20 +247,14 @@ def _listed(names: Sequence[str], before: str) -> str:
     return f"{before}{', '.join(shown)}{more}" if shown else ""
 
 
-def _rhythm_warnings(seen: FleetSurvey, elapsed_s: float) -> list[str]:
-    """Whether the period is that of the readings; of those that come on change, what they need instead."""
-    fleet, period_ns, rhythm = seen.fleet, seen.period_ns, seen.rhythm
-    place = f"[fleet.{fleet.name}]"
-    if period_ns is None:
-        return [f"{place} no stream spoke twice in {elapsed_s:.0f} s, so its period could not be checked"]
-    if rhythm.irregular:
-        held = getattr(fleet, "hold_ns", 0) > 0
-        return [] if held else [f"{place} {rhythm}: silence is taken for a gap until `hold` says how long it may last"]
-    if abs(period_ns - fleet.period_ns) <= PERIOD_TOLERANCE * fleet.period_ns:
+def _on_change(place: str, fleet: Fleet, habit: Habit) -> list[str]:
+    """Of a sensor that reports on change a period says nothing; of one that is held already there is nothing to say."""
+    if fleet.hold_ns >= habit.longest_ns:
         return []
+    apart = f"{show_distance(habit.shortest_ns)} to {show_distance(habit.longest_ns)} between readings"
     return [
-        f"{place} period = {duration_text(fleet.period_ns)!r}, but readings come every {show_period(period_ns)}; "
-        "set `period` to that, unless several readings are to make one step"
+        f'{place} irregular: {apart}; if the sensor reports on change, set hold = "{duration_text(habit.hold_ns)}": '
+        "then silence means the same value"
     ]
 
 
@@ -273,6 +272,15 @@ def _broker_warnings(broker: Mapping[str, str], rate: float, fleets: Mapping[str
             f"max_queued_messages to {math.ceil(rate * RESTART_S * 2 / 1000) * 1000} or more ({RESTART_S:.0f} s, twice)"
         )
     return found
+
+
+def show_distance(span_ns: int) -> str:
+    """A span of time for people, in seconds, minutes or hours."""
+    seconds = span_ns / 1e9
+    for unit, size in (("h", 7200), ("min", 120)):
+        if seconds >= size:
+            return f"{seconds / (3600 if unit == 'h' else 60):.2g} {unit}"
+    return show_period(span_ns)
 
 
 def show_period(period_ns: int) -> str:

@@ -34,6 +34,7 @@ MARKS = {
     "bridged": ("b", "yellow"),
     "partial": ("p", "yellow"),
     "fallback": ("f", "yellow"),
+    "unchanged": ("=", "green"),
     "": ("●", "green"),
 }
 _FRAME_LINES = 4  # rates, column titles and two blank lines; head and foot take what they need
@@ -240,13 +241,18 @@ def _trend(observed: Sequence[float | None], forecast: float | None, width: int)
 def _foot(answer: StreamsAnswer, rows: Sequence[StreamRow], keys: str) -> Text:
     """What marks, colours and figures mean, on lines of at most 60 columns."""
     shown = len({(row.fleet, row.stream) for row in rows})
-    text = Text("● sure  w warming  b bridged  p partial  f fallback  ○ stale", style="dim")
+    text = Text(
+        "● sure  w warming  b bridged  p partial  f fallback  ○ stale\n= unchanged: nothing new, see `hold`",
+        style="dim",
+    )
     text.append("\nblue: observed · teal: next · red: residual unusually large")
     text.append("\nskill 0 %: no better than the last value again, half-life")
     text.append(f"\n{answer.status.skill_half_life:,.0f} steps · ")
     text.append(show_count(shown, "stream") if shown == answer.total else f"{shown} of {answer.total:,} streams")
     text.append(f" · learning {answer.status.learning}")
     for name, fleet, _ in answer.status.at_work():
+        if fleet.absent:
+            text.append(f"\n  {show_name(name)}: {show_name(fleet.absent)}", style="yellow")
         if fleet.lesson:
             text.append(f"\n  {show_name(name)}: {fleet.lesson}")
     if answer.status.metrics_url:

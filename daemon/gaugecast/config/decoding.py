@@ -88,6 +88,7 @@ def feature_keys_of(place: str, table: FeatureTable, within: FleetTable) -> dict
         raise ConfigError(f"{place} match: not needed beside `path`, which says where the value is; remove one")
     if (table.quality is None) == bool(table.good):
         raise ConfigError(f'{place} quality: goes with `good`, say quality = "$.qc" and good = [3]')
+    _check_counter(place, table)
     if bool(table.true_values) != bool(table.false_values):
         raise ConfigError(f"{place} true_values: goes with `false_values`; give both")
     return {
@@ -101,7 +102,25 @@ def feature_keys_of(place: str, table: FeatureTable, within: FleetTable) -> dict
         "good": tuple(str(each).lower() for each in table.good or ()),
         "topic": table.topic,
         "match": tuple(table.match),
+        "counter": table.kind == "counter",
+        "per_ns": _per_ns(place, table),
     }
+
+
+def _check_counter(place: str, table: FeatureTable) -> None:
+    if table.kind == "counter" and table.aggregate not in ("first", "last"):
+        raise ConfigError(
+            f'{place} aggregate: of a counter the "first" or the "last" of a period, got "{table.aggregate}"'
+        )
+    if table.kind != "counter" and "per" in table.model_fields_set:
+        raise ConfigError(f'{place} per: is of the rate of a counter; set kind = "counter", or leave it out')
+
+
+def _per_ns(place: str, table: FeatureTable) -> int:
+    per_ns = _checked(f"{place} per", parse_duration_ns, str(table.per))
+    if not per_ns:
+        raise ConfigError(f"{place} per: expected a duration above zero, got {table.per!r}")
+    return per_ns
 
 
 def _quality_path(place: str, text: str, within: FleetTable) -> FieldPath:

@@ -24,9 +24,12 @@ class FeatureTable(Table):
         default="first",
         description="of several readings in one period; `first` steps at once, the others wait for the period's end",
     )
-    kind: Literal["number", "boolean"] = Field(
-        default="number", description="`number`, or `boolean`: true, on, open and the like are 1; so for any `input`"
+    kind: Literal["number", "boolean", "counter"] = Field(
+        default="number",
+        description="`number`; `boolean`: true, on, open and the like are 1, as for any `input`; `counter`: its "
+        "rate is forecast",
     )
+    per: str | float = Field(default="1s", description="of a counter's rate: `1h` makes kW of kWh")
     scale: float = Field(default=1.0, description="what came is multiplied by this")
     offset: float = Field(default=0.0, description="and then this is added; `valid` is asked of the result")
     missing: list[float | str] = Field(
@@ -91,7 +94,7 @@ class FleetTable(Table):
     )
     timezone: str = Field(
         default="UTC",
-        description="of ISO 8601 times without offset, e.g. Europe/Berlin; a repeated hour is its first pass",
+        description="of ISO 8601 times without offset, e.g. Europe/Berlin; of a repeated hour the pass nearer to now",
     )
     time_format: str = Field(
         default="", description="`strptime` format of times in text, in place of `time_unit`", examples=['"%d.%m.%Y"']
@@ -109,11 +112,32 @@ class FleetTable(Table):
     period: str | float = Field(
         description="distance of two readings: `500ms`, `1s`, `5m`, `1h`, `1d`, or seconds", examples=['"1s"']
     )
+    hold: str | float | None = Field(
+        default=None,
+        description="for so long silence means the same value, a duration; for sensors that report on change",
+        examples=['"2h"'],
+    )
     bridge: int = Field(
         default=5, ge=0, le=10_000, description="periods of silence that are bridged; a longer gap resets the state"
     )
     grace: str | float | None = Field(
-        default=None, description="wait for absent features, a duration; default: half a period", examples=['"500ms"']
+        default=None,
+        description="wait for absent features, a duration; default: half a period, with `hold` a tenth",
+        examples=['"500ms"'],
+    )
+    lateness: str | float | None = Field(
+        default=None,
+        description="a reading behind a gap waits so long for those that belong into it, a duration",
+        examples=['"10m"'],
+    )
+    strict: bool = Field(
+        default=False,
+        description="take times as the first version did: jitter is late, a stamp ahead is believed, all is waited for",
+    )
+    begins: str | None = Field(
+        default=None,
+        description="path of what names a sequence, a batch; another one resets the state",
+        examples=['"$.batch"'],
     )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
     horizons: list[str | float] = Field(
@@ -141,7 +165,7 @@ class FleetTable(Table):
     accept_retained: bool = Field(default=False, description="whether retained readings count; they may be old")
     stale_after: str | float | None = Field(
         default=None,
-        description="silence until `stale`, a duration; default: 10 periods, at least 10s",
+        description="silence until `stale`, a duration; default: 10 periods, at least 10s and `hold`",
         examples=['"10s"'],
     )
     park_after: str | float | None = Field(

@@ -8,9 +8,8 @@ import zoneinfo
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gaugecast.config import decoding
+from gaugecast.config import decoding, timing
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
-from gaugecast.config.duration import parse_duration_ns
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import MOST_HORIZON, NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
@@ -18,8 +17,6 @@ from gaugecast.topics import FieldPath, Pattern, Template, parse_path
 
 FEATURE_CAPTURE = "feature"
 MOST_PER_FEATURE = 8  # forecast features above which one joint row a stream is the default
-PARK_AFTER_NS = 7 * 86_400 * 10**9
-STALE_LEAST_NS = 10 * 10**9
 _YEAR_NS = 366 * 86_400 * 10**9
 _REACH_NS = 36_525 * 86_400 * 10**9
 
@@ -62,11 +59,10 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     _check_features(name, features, table.payload, feature_capture)
     if table.payload == "number":
         _refuse_json_keys(name, table)
-    period_ns = _duration(name, "period", table.period)
+    period_ns = timing.duration_ns(name, "period", table.period)
     if period_ns < 1_000_000:
         raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
     _check_reach(name, table, period_ns)
-    stale_ns = _optional_duration(name, "stale_after", table.stale_after, max(10 * period_ns, STALE_LEAST_NS))
     return Fleet(
         name=name,
         subscribe=(*topics.of_fleet, *topics.of_features),
@@ -81,7 +77,6 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         sequence_path=None if table.sequence is None else _read(name, "sequence", parse_path, table.sequence),
         feature_capture=feature_capture,
         bridge=table.bridge,
-        grace_ns=_optional_duration(name, "grace", table.grace, period_ns // 2),
         horizon=table.horizon,
         horizons=_horizons(name, table, period_ns),
         intervals=_intervals(name, table),
@@ -91,8 +86,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         input_qos=table.input_qos,
         retain=table.retain,
         accept_retained=table.accept_retained,
-        stale_after_ns=stale_ns,
-        park_after_ns=_optional_duration(name, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns)),
+        **timing.keys_of(name, table, period_ns),
         **decoding.keys_of(name, table, captures),
     )
 
@@ -126,7 +120,7 @@ def _horizons(name: str, table: FleetTable, period_ns: int) -> tuple[int, ...]:
         raise ConfigError(f"[fleet.{name}]: horizon or horizons expected, got both")
     ticks = {1}
     for text in table.horizons:
-        count, rest = divmod(_duration(name, "horizons", text), period_ns)
+        count, rest = divmod(timing.duration_ns(name, "horizons", text), period_ns)
         if rest or not 1 <= count <= MOST_HORIZON:
             raise ConfigError(
                 f"[fleet.{name}] horizons: multiples of the period of {table.period} expected, 1 to {MOST_HORIZON} "
@@ -149,17 +143,6 @@ def _read(fleet: str, key: str, parse: Callable[[str], _Read], text: str) -> _Re
         return parse(text)
     except ConfigError as exc:
         raise ConfigError(f"[fleet.{fleet}] {key}: {exc}") from exc
-
-
-def _duration(fleet: str, key: str, text: str | float) -> int:
-    try:
-        return parse_duration_ns(text)
-    except ConfigError as exc:
-        raise ConfigError(f"[fleet.{fleet}] {key}: {exc}") from exc
-
-
-def _optional_duration(fleet: str, key: str, text: str | float | None, default_ns: int) -> int:
-    return default_ns if text is None else _duration(fleet, key, text)
 
 
 def _default_rows(features: Sequence[Feature]) -> Rows:

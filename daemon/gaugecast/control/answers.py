@@ -16,7 +16,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         forecast: Expected at the next tick.
         predicted: What had been expected for the instant of `observed`; residual = observed − predicted.
         skill: Discounted, over persistence.
-        quality: Flags of the last forecast: warming, bridged, partial, fallback, stale.
+        quality: Flags of the last forecast: warming, bridged, partial, fallback, stale, unchanged.
     """
 
     fleet: str

@@ -16,8 +16,8 @@ from gaugecast.records import Float64
 from gaugecast.topics import output_topic
 
 #: Quality flags by bit, in the order in which they are printed.
-QUALITY = ("warming", "bridged", "partial", "fallback", "stale")
-WARMING, BRIDGED, PARTIAL, FALLBACK, STALE = (1 << i for i in range(len(QUALITY)))
+QUALITY = ("warming", "bridged", "partial", "fallback", "stale", "unchanged")
+WARMING, BRIDGED, PARTIAL, FALLBACK, STALE, UNCHANGED = (1 << i for i in range(len(QUALITY)))
 
 _DIGITS = 9
 _HOLE = "\0"  # in a template; no name has one
@@ -136,3 +136,10 @@ def _strings(texts: Sequence[str]) -> list[bytes]:
 
 def _by_column(texts: list[bytes], count: int) -> Iterator[list[bytes]]:
     return (texts[at : at + count] for at in range(0, len(texts), count))
+
+
+def totals_tails(names: Sequence[str], totals: Float64) -> Iterator[bytes]:
+    """What N messages end with that say counters' totals (N, C), null where one was absent."""
+    for row in totals.tolist():
+        said = {name: None if total != total else total for name, total in zip(names, row, strict=True)}
+        yield b',"totals":' + _encoder.encode(said) + b"}"

@@ -116,11 +116,19 @@ class Expert:
         """The model's version."""
         return self.model.manifest.version
 
-    def ready(self, slots: Int64) -> Bool:
-        """Whether the model's forecasts of these streams may be published: warm, and finite (N,)."""
+    def ready(self, slots: Int64, x: Float64) -> Bool:
+        """Whether the model's forecasts of these streams may be published: warm, and finite (N,).
+
+        Args:
+            slots: Streams that were just stepped.
+            x: Their values as fed (N, F): a feature that never came, NaN, keeps a tolerant fleet from nothing.
+        """
         warm = self.columns["warm"][slots] >= self.model.manifest.warmup_steps
-        finite: Bool = warm & np.isfinite(self.columns["next"][slots]).all(axis=1)
-        return finite
+        finite: Bool = np.isfinite(self.columns["next"][slots])
+        told = finite
+        if self.fleet.tolerant and np.count_nonzero(finite) < finite.size:
+            told = (finite | np.isnan(x[:, self.layout.forecast])) & finite.any(axis=1, keepdims=True)
+        return np.asarray(warm & told.all(axis=1))
 
     @property
     def since_use(self) -> tuple[float, float]:

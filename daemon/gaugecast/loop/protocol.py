@@ -21,6 +21,7 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.hearing import Hearing
 from gaugecast.loop.lag import LagBound
 from gaugecast.loop.micro_batch import BatchBound, MicroBatch, RoundFacts
 from gaugecast.loop.poison_guard import PoisonGuard
@@ -85,6 +86,7 @@ class DataLoop:
         self._guard, self._backlog, self._bound = guard, Backlog(guard, settings), BatchBound(settings.batch_readings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
+        self._hearing = Hearing(monotonic)
         self._held: MicroBatch | None = None
         self._crowd = 0  # messages in the last batch
         self._session_is_new = False  # and no event has said so yet
@@ -101,6 +103,7 @@ class DataLoop:
         facts = RoundFacts()
         if self._held is not None:
             self._link.poll(0, _RETRY_S)
+            self._hearing.interrupt()
             self._note_connects()
             self._commit(self._held, facts)
         else:
@@ -137,8 +140,9 @@ class DataLoop:
         unparked = self._unpark(decoded.inputs)
         inputs.extend([order.stamped(now_ns) for order in unparked])
         inputs.extend(decoded.inputs)
-        if not self._backlog and self._pipeline.due(now_ns):
-            inputs.append(Input.timer(now_ns))
+        listening = self._hearing.listening(self._link.subscriber)
+        if not self._backlog and self._pipeline.due(now_ns, listening=listening):
+            inputs.append(Input.timer(now_ns, listening=listening))
         names = [(o.fleet, o.stream) for o in (*orders, *unparked) if isinstance(o.event, events.ENDS_OF_PARKING)]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
         return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
@@ -168,6 +172,8 @@ class DataLoop:
         due_s = max(0.0, (self._pipeline.look_again_ns - self._clock.latest) / 1e9)
         wait_s = 0.0 if self._ordered() else min(_IDLE_S, due_s)
         messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, self._linger_s()))
+        if len(messages) >= most:
+            self._hearing.interrupt()
         if any(message.topic == SYS_DROPPED for message in messages):
             messages = self._take_out_drops(messages)
         self._crowd = len(messages)
@@ -189,6 +195,8 @@ class DataLoop:
     def _most(self) -> int:
         """How many messages to take now: none while too many forecasts wait for a broker that confirms some."""
         held = self._lag.holds(self._monotonic())
+        if held:
+            self._hearing.interrupt()
         self._mark("lag", self._lag.lagging)
         return 0 if held else self._backlog.room
 
@@ -298,6 +306,7 @@ class DataLoop:
             self.publisher.reset(connect.ended)
         for connect in self._link.subscriber.take_connects():
             self._session_is_new |= not connect.session_present
+            self._hearing.interrupt()
 
     def _unpark(self, inputs: Sequence[Input]) -> list[Order]:
         """Orders that bring back parked streams which speak again, as far as there is room for them."""

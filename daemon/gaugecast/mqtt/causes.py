@@ -23,7 +23,13 @@ _NEEDS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "PEER_DID_NOT
 _REFUSED_CERTIFICATE = ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE")
 #: CONNACK codes that speak of the account: of MQTT 5, and of 3.1.1.
 _ACCOUNT = {True: frozenset({0x86, 0x87, 0x8C}), False: frozenset({4, 5})}
+#: Of a broker that knows no MQTT 5: in its words, and in those of 3.1.1.
+_OLD_PROTOCOL = frozenset({0x84, 1})
 _CLIENT_ID = {True: 0x85, False: 2}
+
+
+class Unanswered(ConnectionError):
+    """CONNECT was sent, and nothing came."""
 
 
 class WrongName(OSError):
@@ -65,9 +71,13 @@ def _mend(failure: Exception, settings: Mqtt, role: Role, *, connected: bool) ->
         return f"{tls_place} certificate, key: the broker wants a certificate of ours"
     if isinstance(failure, ssl.SSLError) and any(word in text for word in _REFUSED_CERTIFICATE):
         return f"{tls_place} certificate: the broker does not take ours; is it signed by the broker's CA?"
+    old = '[mqtt] protocol: does the broker speak MQTT 5? If not, set "3.1.1"'
+    if isinstance(failure, Unanswered) and settings.protocol == "5":
+        return old
     hung_up = isinstance(failure, ClosedByBroker | ConnectionResetError | BrokenPipeError | MalformedPacket)
     if settings.tls is None and connected and hung_up:
-        return f"{port} takes no plain MQTT; if it speaks TLS, add {tls_place}"
+        tls = f"{port} takes no plain MQTT; if it speaks TLS, add {tls_place}"
+        return f"{tls}; {old}" if settings.protocol == "5" else tls
     if settings.tls is not None and not connected and (hung_up or isinstance(failure, ssl.SSLError)):
         return f"{port} does not speak TLS; take the broker's TLS port (8883 by custom), or remove {tls_place}"
     if isinstance(failure, ConnectionRefusedError):
@@ -105,6 +115,8 @@ def explain_refusal(code: int, settings: Mqtt, role: Role, *, password_sent: boo
             return f"; no user was sent: set {place} username and password_file"
         word = "a password" if password_sent else "no password"
         return f"; sent were user {settings.username!r} and {word}: see {place} username, password_file"
+    if v5 and code in _OLD_PROTOCOL:
+        return '; see [mqtt] protocol: set "3.1.1"'
     if code == _CLIENT_ID[v5]:
         return f"; see [{role.place}] client_id, which is {settings.client_id!r}"
     return ""

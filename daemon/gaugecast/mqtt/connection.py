@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from gaugecast.config.schema import Mqtt
+from gaugecast.mqtt.causes import Unanswered
 from gaugecast.mqtt.facts import How, SessionEnd
 from gaugecast.mqtt.outgoing import Outgoing
 from gaugecast.mqtt.packets import Inbound, write_pubcomp
@@ -20,12 +21,16 @@ KEEPALIVE_CHECK_S = 0.25
 
 
 class ConnectionEnded(ConnectionError):
-    """The connection is over; `taken_over` if another client came with our id, `blamed` if for what we sent."""
+    """The connection is over.
 
-    def __init__(self, reason: str, *, taken_over: bool = False, blamed: bool = False) -> None:
+    `taken_over` if another client came with our id, `blamed` if for what we sent; `code` of a CONNACK that says no.
+    """
+
+    def __init__(self, reason: str, *, taken_over: bool = False, blamed: bool = False, code: int = 0) -> None:
         super().__init__(reason)
         self.taken_over = taken_over
         self.blamed = blamed
+        self.code = code
 
 
 class Connection:
@@ -85,7 +90,7 @@ class Connection:
         now = self._clock()
         if self.accepted is None:
             if now - self.since > CONNACK_TIMEOUT_S:
-                raise ConnectionEnded(f"the broker sent no CONNACK within {CONNACK_TIMEOUT_S:g} s")
+                raise Unanswered(f"the broker sent no CONNACK within {CONNACK_TIMEOUT_S:g} s")
         elif now >= self._check_at:
             self._check_at = now + KEEPALIVE_CHECK_S
             self._session.keep_alive(reading=reading)
@@ -198,7 +203,7 @@ class Connection:
         events, self._session.events = self._session.events, []
         for event in events:
             if isinstance(event, Ended):
-                raise ConnectionEnded(event.reason, taken_over=event.taken_over, blamed=event.blamed)
+                raise ConnectionEnded(event.reason, taken_over=event.taken_over, blamed=event.blamed, code=event.code)
             if isinstance(event, Accepted):
                 self.accepted, self.since = event, self._clock()
                 if self._role.publishes:

@@ -25,8 +25,11 @@ class Side(Protocol):
     def turned(self, connection: Connection) -> None:
         """A turn is over, perhaps the last: take what it has brought."""
 
-    def ended(self) -> None:
-        """The connection is over; what it still knows is to be taken before it is closed."""
+    def ended(self) -> bool:
+        """The connection is over; what it still knows is to be taken before it is closed.
+
+        Returns whether something had just been asked for that some brokers hang up on.
+        """
 
 
 class Line:
@@ -100,15 +103,16 @@ class Line:
         if self.connection is not None and self.connection.wire.fileno() in descriptors:
             self.connection.ending = True
 
-    def hang_up(self) -> None:
-        """Close what there is; the next turn would dial."""
+    def hang_up(self) -> bool:
+        """Close what there is; the next turn would dial. Returns what `Side.ended` does."""
         self.connected = False
-        self._side.ended()
+        asked = self._side.ended()
         self._redial.stop()
         if self.connection is not None:
             self._waiter.forget(self.connection.wire.fileno())
             self.connection.close()
             self.connection = None
+        return asked
 
     def _dial(self) -> None:
         try:
@@ -137,8 +141,10 @@ class Line:
     def _end(self, connection: Connection, failure: OSError) -> None:
         """The connection is over; what was read of it stays to be taken, and is not acked any more."""
         idle = not connection.awaits_confirmation
-        self.hang_up()
+        idle &= not self.hang_up()
         if connection.accepted is None:
+            if isinstance(failure, ConnectionEnded):
+                self._role = self._role.without(failure.code)
             self._redial.note_failure()
             self._note_failed_dial(failure, connected=True)
             return

@@ -16,6 +16,7 @@ CONNACK, PUBACK, SUBACK, DISCONNECT = (
 
 FAILURE = 0x80  # reason codes from here on mean no
 SESSION_TAKEN_OVER = 0x8E
+RETAIN_NOT_SUPPORTED, QOS_NOT_SUPPORTED = 0x9A, 0x9B
 #: Of DISCONNECT: what speaks of the broker or the session, not of the packet that we sent last.
 BLAMELESS = frozenset({0x00, 0x04, 0x89, 0x8B, 0x8D, SESSION_TAKEN_OVER, 0x96, 0x98, 0x9C, 0x9D, 0x9F, 0xA0})
 

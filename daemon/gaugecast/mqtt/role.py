@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gaugecast.config.schema import Mqtt
+from gaugecast.mqtt.reasons import QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Role:
         publishes: Forecasts leave here, and so does the status, with the last will: nothing can follow `offline`.
         will_topic: Where the broker says `offline` when the connection breaks; empty = nowhere.
         status_topics: Where the status is said.
+        will_qos, will_retain: Of the last will, as far as the broker takes them.
     """
 
     place: str
@@ -25,6 +27,14 @@ class Role:
     publishes: bool
     will_topic: str = ""
     status_topics: tuple[str, ...] = ()
+    will_qos: int = 1
+    will_retain: bool = True
+
+    def without(self, code: int) -> Role:
+        """The same, asking for less where the broker refused a CONNECT with this code."""
+        if code == RETAIN_NOT_SUPPORTED:
+            return replace(self, will_retain=False)
+        return replace(self, will_qos=0) if code == QOS_NOT_SUPPORTED else self
 
     def saying(self, mqtt: Mqtt) -> Role:
         """The same with the topics that the configuration gives it; a guest, with no `status_topic`, says none."""

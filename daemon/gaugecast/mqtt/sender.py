@@ -132,10 +132,11 @@ class Sender:
         if connection.outgoing is not None and connection.outgoing.has_room_again():
             self.news = True
 
-    def ended(self) -> None:
+    def ended(self) -> bool:
         """What is confirmed by now is; the rest will be handed over again."""
         self._collect()
         self._outgoing = None
+        return False
 
     def _collect(self) -> None:
         """Take over what the connection knows of our publishes."""

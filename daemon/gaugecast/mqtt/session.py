@@ -65,11 +65,13 @@ class Ended:
     Attributes:
         taken_over: Another client came with our id (0x8E).
         blamed: The broker speaks of what we sent.
+        code: Of a CONNACK that says no.
     """
 
     reason: str
     taken_over: bool = False
     blamed: bool = False
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Session:
     def __init__(self, settings: Mqtt, wire: Wire, *, role: Role, password: str | None) -> None:
         self.events: list[Accepted | Ended | Granted] = []
         self._v5 = settings.protocol == "5"
+        self._retains = True
         self._asked: dict[int | None, Sequence[tuple[str, int]]] = {}
         self._wire = wire
         self._settings, self._role, self._password_sent = settings, role, password is not None
@@ -120,7 +123,7 @@ class Session:
         client.on_disconnect = self._on_disconnect
         client.username_pw_set(settings.username, password)
         if role.will_topic:
-            client.will_set(role.will_topic, OFFLINE, qos=1, retain=True)
+            client.will_set(role.will_topic, OFFLINE, qos=role.will_qos, retain=role.will_retain)
         connect_properties = None
         if self._v5 and role.keeps_session:
             connect_properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -191,9 +194,9 @@ class Session:
         self._wire.push(b"\xe0\x00")  # by hand: paho would close the socket as soon as the wire has taken the packet
 
     def push_status(self, text: str) -> None:
-        """Push the retained status message, at QoS 0: on one connection TCP keeps it in order and whole."""
+        """Push the status message, retained where the broker does that, at QoS 0: TCP keeps it in order and whole."""
         for topic in self._role.status_topics:
-            self._client.publish(topic, text, qos=0, retain=True)
+            self._client.publish(topic, text, qos=0, retain=self._retains)
 
     def push_command(self, topic: str, body: bytes) -> None:
         """Push a message at QoS 0, not retained."""
@@ -202,7 +205,9 @@ class Session:
     def _on_connect(
         self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None
     ) -> None:
-        self.events.append(Accepted(flags.session_present, _read_limits(properties)))
+        limits = _read_limits(properties)
+        self._retains = limits.retain
+        self.events.append(Accepted(flags.session_present, limits))
 
     def _on_disconnect(
         self, _client: Client, _userdata: Any, _flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
@@ -221,7 +226,7 @@ class Session:
         if body[1]:  # whatever is not success: the codes below 0x80 are none of CONNACK's
             reason = name_reason(body[1], CONNACK, v5=self._v5)
             mend = explain_refusal(body[1], self._settings, self._role, password_sent=self._password_sent)
-            self.events.append(Ended(f"the broker refused the connection: {reason}{mend}"))
+            self.events.append(Ended(f"the broker refused the connection: {reason}{mend}", code=body[1]))
             return
         try:
             self._tell_paho(packet)

@@ -153,6 +153,6 @@ class Subscriber:
             self._subscriptions.take(connection.answers)
             connection.answers.clear()
 
-    def ended(self) -> None:
+    def ended(self) -> bool:
         """What the broker granted went with the connection."""
-        self._subscriptions.end()
+        return self._subscriptions.end()

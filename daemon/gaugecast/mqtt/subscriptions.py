@@ -27,6 +27,7 @@ class Subscriptions:
     """What the broker shall send, over all connections. Owned by the loop's thread.
 
     Filters below `$SYS` are only news of the broker itself: without them nothing is deaf.
+    They are not asked for again where the broker refuses them, and not at all where it hung up on them.
 
     Attributes:
         filters: `(topic filter, QoS)`.
@@ -43,6 +44,7 @@ class Subscriptions:
         self._silent: dict[str, str] = {}  # filter → that no answer has come
         self._refused: dict[str, str] = {}  # filter → what was expected, what came
         self._lowered: dict[str, str] = {}
+        self._hung_up_on: set[str] = set()
         self._again_at = 0.0
         self._random = random.Random()
 
@@ -64,12 +66,16 @@ class Subscriptions:
     def begin(self, connection: Asker) -> None:
         """A connection was made: ask for all of them."""
         self.end()
-        self._ask(connection, self.filters, forget=self._forget)
+        asked = [(name, qos) for name, qos in self.filters if name not in self._hung_up_on]
+        self._ask(connection, asked, forget=self._forget)
 
-    def end(self) -> None:
-        """The connection is over, and with it what was known."""
+    def end(self) -> bool:
+        """The connection is over, and with it what was known; whether news of the broker had just been asked for."""
+        system = {name for name in self._waiting if _is_news(name)}
+        self._hung_up_on |= system
         for known in (self._waiting, self._silent, self._refused, self._lowered):
             known.clear()
+        return bool(system)
 
     def change(self, filters: Asked, *, retained: Sequence[str], connection: Asker | None) -> None:
         """Others are wanted from now on: ask for the difference, and for all on the next connection."""
@@ -112,7 +118,7 @@ class Subscriptions:
                 del self._waiting[name]
                 self._silent[name] = f"subscription {name!r}: expected a SUBACK within {SUBACK_TIMEOUT_S:g} s, got none"
                 self._schedule()
-        again = self._refused.keys() | self._silent.keys()
+        again = {name for name in (*self._refused, *self._silent) if not _is_news(name)}
         if again and now >= self._again_at:
             self._schedule()
             self._ask(connection, [(name, qos) for name, qos in self.filters if name in again])
@@ -126,6 +132,10 @@ class Subscriptions:
         self._again_at = self._clock() + ASK_AGAIN_S * self._random.uniform(0.75, 1.25)
 
 
+def _is_news(name: str) -> bool:
+    return name.startswith("$SYS/")
+
+
 def _told(known: Sequence[dict[str, str]], *, system: bool) -> str | None:
-    texts = [text for each in known for name, text in each.items() if system or not name.startswith("$SYS/")]
+    texts = [text for each in known for name, text in each.items() if system or not _is_news(name)]
     return "; ".join(texts) or None

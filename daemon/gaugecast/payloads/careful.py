@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.payloads.fields import ABSENT, find
+from gaugecast.payloads.fields import ABSENT, find, plain_text
 from gaugecast.payloads.formats import Parse
 from gaugecast.payloads.formats.guess import hint
 from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, nth_delivery, stream_id
@@ -22,6 +22,8 @@ from gaugecast.records import Input, Kind, Message, Refused
 from gaugecast.topics import FieldPath, Template, path_text
 
 HEAD_BYTES = 256
+#: Characters of a sequence's name.
+MOST_NAME = 64
 
 _NAN = math.nan
 #: Formats with a place of their own for the time, which a sender may leave empty: then that of arrival counts.
@@ -115,8 +117,18 @@ class CarefulReader:
             return NOT_OURS
         refused = tuple(_refused(message, fleet.name, stream, received_at_ns, fault) for fault in faults)
         one = Input.reading(
-            fleet.name, stream, at_ns, received_at_ns, values, key=key, delivery=delivery, dup=message.dup
+            fleet.name,
+            stream,
+            at_ns,
+            received_at_ns,
+            values,
+            key=key,
+            delivery=delivery,
+            dup=message.dup or message.retain,
         )
+        if fleet.begins_path is not None:
+            name = plain_text(self._find(root, reading, fleet.begins_path))
+            one = one._replace(reason=(name or "")[:MOST_NAME].encode(errors="replace").decode())
         return Taken(one, refused)
 
     def _stream_of(self, route: Route, root: Any, reading: Any) -> str:
@@ -154,7 +166,7 @@ class CarefulReader:
 
     def _delivery(self, message: Message, position: int) -> int:
         """Hashed once a message: an array may be a megabyte."""
-        if not message.qos:
+        if not message.qos and not message.retain:
             return 0
         if self._hashed[0] is not message:
             self._hashed = message, delivery_hash(message)

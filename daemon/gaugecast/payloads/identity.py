@@ -98,10 +98,11 @@ class StreamIds:
 def delivery_hash(message: Message) -> int:
     """64-bit name of the delivery of a message's first reading, never 0; `nth_delivery` has those of the others.
 
-    Tells a redelivery from the next reading where the payload itself does not.
+    Tells a redelivery from the next reading where the payload itself does not. What the broker kept comes under a new
+    packet id each time: there the topic and the payload are the name.
     """
     topic = message.topic.encode(errors="surrogatepass")
-    head = struct.pack("<IIH", 0, len(topic), message.mid & 0xFFFF)
+    head = struct.pack("<IIH", int(message.retain), len(topic), 0 if message.retain else message.mid & 0xFFFF)
     digest = hashlib.blake2b(head + topic, digest_size=8)
     digest.update(message.payload)
     return int.from_bytes(digest.digest(), "little", signed=True) or 1

@@ -14,8 +14,8 @@ from msgspec import Raw
 from gaugecast.fleet import Fleet
 from gaugecast.records import FIRST_NS, LAST_NS
 
-#: Of a clock: takes the raw value, raises ValueError or ArithmeticError where it is no instant.
-Clock = Callable[[Any], int]
+#: Of a clock: takes the raw value and when it came, ns; raises ValueError or ArithmeticError where it is no instant.
+Clock = Callable[[Any, int], int]
 
 SCALE_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FAR_FUTURE_NS = 300 * 10**9
@@ -75,7 +75,7 @@ def latest_ns(fleet: Fleet, received_at_ns: int) -> int:
 def _number_clock(fleet: Fleet, scale_ns: int) -> Clock:
     offset_ns, floor_ns = fleet.time_offset_ns, fleet.time_floor_ns
 
-    def read(stamp: int | Decimal) -> int:
+    def read(stamp: int | Decimal, _near_ns: int) -> int:
         """Integers exactly; decimals exactly to the nanosecond, then rounded half to even."""
         if type(stamp) is int:
             at_ns = stamp * scale_ns
@@ -90,16 +90,15 @@ def _iso_clock(fleet: Fleet, zone: ZoneInfo) -> Clock:
     offset_ns, floor_ns = fleet.time_offset_ns, fleet.time_floor_ns
     shortest = 0 if fleet.period_ns >= _DAY_NS else _WITH_TIME
 
-    def read(text: str) -> int:
+    def read(text: str, near_ns: int) -> int:
         """ISO 8601; a text without offset is local time in the fleet's zone.
 
-        An hour that daylight saving repeats is taken as its first pass, one that it skips as if the clock had
-        not been changed (`fold=0`, PEP 495). That keeps the key of a redelivered payload the same; a sensor
-        that must tell the two passes apart has to send an offset.
+        Of an hour that daylight saving repeats the pass nearer to its arrival is taken, one that it skips as if the
+        clock had not been changed (PEP 495). A sensor whose readings come an hour late has to send an offset.
         """
         if len(text) < shortest:
             raise ValueError(f"expected a day with a time of day, got {text!r}")
-        at_ns = _since_epoch(datetime.fromisoformat(text), zone)
+        at_ns = _since_epoch(datetime.fromisoformat(text), zone, near_ns - offset_ns)
         if len(text) > 26:  # longer than to the microsecond without offset
             at_ns += _below_microseconds(text)
         return _within(at_ns + offset_ns, floor_ns, repr(text))
@@ -110,16 +109,27 @@ def _iso_clock(fleet: Fleet, zone: ZoneInfo) -> Clock:
 def _text_clock(fleet: Fleet, zone: ZoneInfo) -> Clock:
     offset_ns, floor_ns, form = fleet.time_offset_ns, fleet.time_floor_ns, fleet.time_format
 
-    def read(stamp: Any) -> int:
+    def read(stamp: Any, near_ns: int) -> int:
         """A text as `strptime` reads it by the fleet's format; local time in the fleet's zone without `%z`."""
-        at_ns = _since_epoch(datetime.strptime(str(stamp).strip(), form), zone)
+        at_ns = _since_epoch(datetime.strptime(str(stamp).strip(), form), zone, near_ns - offset_ns)
         return _within(at_ns + offset_ns, floor_ns, repr(stamp))
 
     return read
 
 
-def _since_epoch(moment: datetime, zone: ZoneInfo) -> int:
-    since = (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment) - _EPOCH
+def _since_epoch(moment: datetime, zone: ZoneInfo, near_ns: int) -> int:
+    if moment.tzinfo is not None:
+        return _unix_ns(moment)
+    first_ns = _unix_ns(moment.replace(tzinfo=zone))
+    if zone.key == "UTC":
+        return first_ns
+    later_ns = _unix_ns(moment.replace(tzinfo=zone, fold=1))  # less than the first where an hour is skipped
+    nearer = later_ns > first_ns and abs(later_ns - near_ns) < abs(first_ns - near_ns)
+    return later_ns if nearer and later_ns <= near_ns + FAR_FUTURE_NS else first_ns
+
+
+def _unix_ns(moment: datetime) -> int:
+    since = moment - _EPOCH
     return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
 
 

@@ -18,7 +18,9 @@ def needs_care(fleet: Fleet) -> bool:
     """Whether the fleet's payloads must take the careful reader, whatever lies in them: the quick ones know no more
     than JSON and bare numbers, paths of names, and values as they are.
     """
-    if fleet.payload not in ("json", "number") or fleet.where or fleet.time_format or fleet.time_offset_ns:
+    if fleet.payload not in ("json", "number") or fleet.where or fleet.time_format:
+        return True
+    if fleet.time_offset_ns or fleet.begins_path is not None:
         return True
     paths = [fleet.records_path, fleet.time_path or (), fleet.sequence_path or (), *(f.path for f in fleet.features)]
     if fleet.name_path is not None or "@" in fleet.stream or not all(map(is_plain_path, paths)):

@@ -137,7 +137,7 @@ class PlainReader:
             list(map(self._packed_row, rows)) if rows else self._packed(values),
             list(keys),
             self._deliveries(found, count),
-            [message.dup for _, message, _, _ in owners],
+            [message.dup or message.retain for _, message, _, _ in owners],
             [""] * count,
             [None] * count,
         )
@@ -161,22 +161,23 @@ class PlainReader:
     def _keys(self, stamps: Sequence[Any], received_at_ns: int) -> Sequence[int | None]:
         """Event times or sequence numbers, 0 in a fleet without; `None` where a reading has none that counts."""
         if self._clock is not None:
-            return self._instants(stamps, latest_ns(self._fleet, received_at_ns))
+            return self._instants(stamps, received_at_ns)
         if not self._stamped:
             return [0] * len(stamps)
         return [stamp if type(stamp) is int and abs(stamp) <= LAST_SEQUENCE else None for stamp in stamps]
 
-    def _instants(self, stamps: Sequence[Any], latest: int) -> Sequence[int | None]:
+    def _instants(self, stamps: Sequence[Any], received_at_ns: int) -> Sequence[int | None]:
         """Event times, as the fleet's clock reads them; plain numbers all at once."""
+        latest = latest_ns(self._fleet, received_at_ns)
         at_ns = column_ns(stamps, self._scale_ns) if self._scale_ns and len(stamps) > _ALONE else None
         if at_ns is not None and min(at_ns) >= self._first_ns and max(at_ns) <= latest:
             return at_ns
-        return [self._instant(stamp, latest) for stamp in stamps]
+        return [self._instant(stamp, received_at_ns, latest) for stamp in stamps]
 
-    def _instant(self, stamp: Any, latest: int) -> int | None:
+    def _instant(self, stamp: Any, received_at_ns: int, latest: int) -> int | None:
         assert self._clock is not None
         try:
-            at_ns = self._clock(decode_stamp(stamp) if self._scale_ns else stamp)
+            at_ns = self._clock(decode_stamp(stamp) if self._scale_ns else stamp, received_at_ns)
         except UNPLAIN:
             return None
         return at_ns if at_ns <= latest else None
@@ -230,7 +231,7 @@ class PlainReader:
             return [0] * count
         made: list[int] = []
         for _, message, _, readings in found:
-            if message.qos:
+            if message.qos or message.retain:
                 made += map(nth_delivery, repeat(delivery_hash(message)), range(len(readings)))
             else:
                 made += [0] * len(readings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -53,12 +52,12 @@ class Stamps:
             raise DecodeError("wrong_type", f"time: expected a number or a text, got {named(stamp)}")
         try:
             if fleet.time_format:
-                return self._clock(stamp)
+                return self._clock(stamp, received_at_ns)
             if fleet.time_unit == "iso8601":
                 if type(stamp) is not str:
                     raise DecodeError("wrong_type", self._complaint(stamp, received_at_ns))
-                return self._clock(stamp)
-            return self._clock(Decimal(stamp) if type(stamp) is str else stamp)
+                return self._clock(stamp, received_at_ns)
+            return self._clock(Decimal(stamp) if type(stamp) is str else stamp, received_at_ns)
         except (ValueError, ArithmeticError) as exc:
             raise DecodeError("bad_time", cut(self._complaint(stamp, received_at_ns))) from exc
 
@@ -97,10 +96,10 @@ def _remedy(fleet: Fleet, stamp: Any, received_at_ns: int) -> str:
 
 
 def _as_if(fleet: Fleet, stamp: Any, **keys: Any) -> int | None:
-    read: Callable[[Any], int] = clock_of(replace(fleet, time_floor_ns=FLOOR_NS, **keys))
+    read = clock_of(replace(fleet, time_floor_ns=FLOOR_NS, **keys))
     numeric = not keys["time_format"] and keys["time_unit"] != "iso8601"
     try:
-        return read(Decimal(stamp) if numeric else str(stamp))
+        return read(Decimal(stamp) if numeric else str(stamp), 0)
     except (ValueError, ArithmeticError):
         return None
 

@@ -9,7 +9,7 @@ from gaugecast.batch import Outputs
 from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
-from gaugecast.records import Float64, Int64, Parked, Refused
+from gaugecast.records import Bool, Float64, Int64, Parked, Refused
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Totals:
         held: Readings that wait in an open tick now.
         late_ns: Sum over all late readings of how far each came behind the newest of its stream, by event time
             (`gates.lateness`, which bounds one reading's share); over `late`, the mean.
+        unchanged_steps: Those in which a feature counts as what it was (`hold`).
     """
 
     stepped: int = 0
@@ -39,6 +40,7 @@ class Totals:
     broken_states: int = 0
     late_ns: int = 0
     same_period: int = 0
+    unchanged_steps: int = 0
 
     def add(self, other: Totals) -> None:
         """Count what another counted, too."""
@@ -67,6 +69,11 @@ class Closed(NamedTuple):
     values: Float64  # (N, F)
     at: Int64
     tick: Int64
+    totals: Float64 | None = None  # (N, C), of a fleet with counters
+
+    def cut(self, rows: Bool) -> Closed:
+        """Some of the steps."""
+        return Closed(self.slots[rows], self.cause[rows], self.values[rows], self.at[rows], self.tick[rows])
 
 
 class Said(NamedTuple):
@@ -76,7 +83,8 @@ class Said(NamedTuple):
         model: Version of what made those without the flag `fallback`.
         streams: Names (N,): a slot may have another stream by then.
         forecast: (N, H, G). observed, predicted: (N, G).
-        ahead: What is said beyond, of a fleet that lists horizons; last, since it is no array.
+        totals: (N, C) of the counters, of a fleet that has any; from here on what is no array everywhere.
+        ahead: What is said beyond, of a fleet that lists horizons.
     """
 
     writer: BodyWriter
@@ -89,6 +97,7 @@ class Said(NamedTuple):
     observed: Float64
     predicted: Float64
     quality: Int64
+    totals: Float64 | None
     ahead: Ahead | None
 
 

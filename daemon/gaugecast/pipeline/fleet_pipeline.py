@@ -6,20 +6,26 @@ import numpy as np
 
 from gaugecast.align import cells, gates
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import BRIDGED, PARTIAL
-from gaugecast.forecast.expert import Expert, Steps, same_shape
-from gaugecast.forecast.skill import LARGEST, add_terms, decay_of
+from gaugecast.forecast.expert import Expert, same_shape
+from gaugecast.forecast.skill import decay_of
 from gaugecast.model.weights import Model
+from gaugecast.pipeline import reordering, stepping
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
+from gaugecast.pipeline.beginnings import Beginnings
 from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.holding import Holding
 from gaugecast.pipeline.look_ahead import LookAhead
-from gaugecast.pipeline.meaning import goes_on, keyed
-from gaugecast.records import Bool, Float64, Int64, Verdict
+from gaugecast.pipeline.rates import Rates
+from gaugecast.pipeline.refusing import refuse
+from gaugecast.pipeline.stragglers import Waiting
+from gaugecast.records import Bool, Int64, Verdict
 from gaugecast.streams.columns import Columns
-from gaugecast.streams.table import SCORES, StreamTable
+from gaugecast.streams.table import StreamTable
 
 #: Name of the table of what forecasts the listed horizons.
 HORIZONS = "horizons"
+#: Of the readings that wait for stragglers.
+ROOM = "room"
 
 
 class FleetPipeline:
@@ -29,6 +35,9 @@ class FleetPipeline:
         in_force: The model whose forecasts are published; `None` = the last value is repeated.
         shadow: A model that is stepped beside it and only scored.
         look_ahead: What forecasts the listed horizons; `None` where none is listed.
+        holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
+        decay: By how much scores fade, a step.
+        traced: Whether what is fed to the models is kept.
     """
 
     def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, lineage: str = "") -> None:
@@ -38,25 +47,60 @@ class FleetPipeline:
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
         self.look_ahead: LookAhead | None = None
-        self._begin_looking()
+        self.begin_looking()
+        self.holding: Holding | None = None
+        self.rates: Rates | None = None
+        self.room: Waiting | None = None
+        self.beginnings: Beginnings | None = None
+        self._begin_aside()
         self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
-        self._forecast = np.array(fleet.forecast_places, np.int64)
         self.set_half_life(skill_half_life)
-        self._trace = trace
+        self.traced = trace
 
     def set_half_life(self, steps: float) -> None:
         """Over how many steps scores fade to a half."""
-        self._decay = decay_of(steps)
+        self.decay = decay_of(steps)
 
-    # -- experts
+    # -- what is remembered beside the table
 
-    def _begin_looking(self) -> None:
+    def begin_looking(self) -> None:
         """Give the table the horizons' columns, empty."""
         if self.look_ahead is not None:
             self.table.detach(self.look_ahead.columns)
         self.look_ahead = LookAhead(self.fleet, self.table.columns.capacity) if self.fleet.horizons else None
         if self.look_ahead is not None:
             self.table.attach(self.look_ahead.columns)
+
+    def _begin_aside(self) -> None:
+        fleet, capacity = self.fleet, self.table.columns.capacity
+        self.holding = Holding(fleet, capacity) if fleet.hold_ns else None
+        self.rates = Rates(fleet, capacity) if any(feature.counter for feature in fleet.features) else None
+        self.room = Waiting(fleet, capacity) if fleet.lateness_ns else None
+        self.beginnings = Beginnings(capacity) if fleet.begins_path is not None else None
+        for columns in self._aside().values():
+            self.table.attach(columns)
+
+    def take_aside_from(self, old: FleetPipeline) -> None:
+        """Go on with what `old`, whose table is this one's now, remembered beside it; nobody waits there any more."""
+        for columns in old._aside().values():
+            self.table.detach(columns)
+        self._begin_aside()
+        before = old._aside()
+        for name, columns in self._aside().items():
+            if name in before and name != ROOM:
+                columns.take_rows_of(before[name])
+
+    def _aside(self) -> dict[str, Columns]:
+        parts = {"hold": self.holding, "rates": self.rates, ROOM: self.room, "begins": self.beginnings}
+        return {name: part.columns for name, part in parts.items() if part is not None}
+
+    def tables(self) -> dict[str, Columns]:
+        """All columns of the fleet's streams, by table."""
+        ahead = {} if self.look_ahead is None else {HORIZONS: self.look_ahead.columns}
+        experts = {role: expert.columns for role, expert in self.experts.items()}
+        return {"streams": self.table.columns, **experts, **ahead, **self._aside()}
+
+    # -- experts
 
     @property
     def experts(self) -> dict[str, Expert]:
@@ -89,76 +133,61 @@ class FleetPipeline:
             self.table.detach(self.in_force.columns)
         self.in_force, self.shadow = self.shadow, None
 
+    # -- streams
+
     def reset(self, stream: str) -> None:
         """Begin the state of a stream (empty: of all) anew; statistics and step numbers stay."""
         slot = self.table.slots.get(stream)
         slots = self.table.live_slots() if stream == "" else np.array([] if slot is None else [slot], np.int64)
-        # The next step then finds a gap too long to bridge, even if it falls into the tick of the last one.
-        self.table["tick"][slots] -= self.fleet.unbridged_ticks
         self.totals.resets += len(slots)
+        self.begin_anew(slots)
+
+    def begin_anew(self, slots: Int64) -> None:
+        """Let the next step of these streams find a gap too long to bridge, even in the tick of the last one."""
+        self.table["tick"][slots] -= self.fleet.unbridged_ticks
+        if self.holding is not None:
+            self.holding.forget(slots)
 
     def shift_arrivals(self, step_ns: int, *, ticks: bool) -> None:
         """Move remembered arrival times by a step of the machine's clock; with `ticks` what they are dated by, too."""
-        slots = self.table.live_slots()
+        slots, dated = self.table.live_slots(), ticks and not self.fleet.timed
         for name in ("received", "open_received", "late_received"):
             known = self.table[name][slots]
             self.table[name][slots] = np.where(known >= 0, np.maximum(known + step_ns, 0), known)
-        if ticks and not self.fleet.timed:
+        if dated:
             periods = (step_ns + self.fleet.period_ns // 2) // self.fleet.period_ns
             # Windows of aggregates stay on the clock: they move by whole periods.
             self.table["phase"][slots] += periods * self.fleet.period_ns if self.fleet.aggregated else step_ns
-
-    def succeed(self, old: FleetPipeline) -> None:
-        """Take over from the pipeline of the same fleet as it was configured before.
-
-        Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
-        closed already, and three things are taken over: step numbers, since they name messages for ever; the keys of
-        features that are still there, since what was taken may be delivered again; and since when a stream is silent.
-        """
-        self.totals = old.totals
-        if goes_on(old.fleet, self.fleet):
-            self.table, self.in_force, self.shadow = old.table, old.in_force, old.shadow
-            for expert in self.experts.values():
-                expert.fleet = self.fleet
-            self.look_ahead = old.look_ahead
-            if (old.fleet.horizons, old.fleet.intervals) != (self.fleet.horizons, self.fleet.intervals):
-                self._begin_looking()
-        else:
-            self._take_over_names(old)
-        self.writer = ForecastWriter(self.fleet, self.table, self.totals, lineage=old.writer.lineage)
-
-    def _take_over_names(self, old: FleetPipeline) -> None:
-        old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
-        same_keys = keyed(old.fleet) == keyed(self.fleet)
-        places = [(i, old_places[f.name]) for i, f in enumerate(self.fleet.features) if f.name in old_places]
-        for stream, slot in old.table.slots.items():
-            mine = self.table.add(stream)
-            for name in ("step", "at", "received", "stale"):  # silence goes on to be counted from the last reading
-                self.table[name][mine] = old.table[name][slot]
-            for new, before in places if same_keys else []:
-                self.table["key"][mine, new] = old.table["key"][slot, before]
+        if self.holding is not None:
+            self.holding.shift(slots, step_ns, dated=dated)
+        if self.room is not None:
+            self.room.shift(slots, step_ns)
 
     def by_name(self, slots: Int64) -> Int64:
         """The same slots in the order of their streams' ids: slot numbers must not bear on results."""
         return np.array(sorted(slots.tolist(), key=lambda slot: self.table.names[slot] or ""), np.int64)
 
-    def tables(self) -> dict[str, Columns]:
-        """All columns of the fleet's streams, by table."""
-        ahead = {} if self.look_ahead is None else {HORIZONS: self.look_ahead.columns}
-        return {"streams": self.table.columns, **{role: e.columns for role, e in self.experts.items()}, **ahead}
-
     # -- readings
 
     def take(self, r: gates.Round, result: Outcome) -> None:
         """One round of readings: refuse, hold, or step each."""
+        if self.room is None:
+            self.take_now(r, result)
+        else:
+            reordering.take(self, r, result)
+
+    def take_now(self, r: gates.Round, result: Outcome) -> None:
+        """The same, whatever may still come before them."""
         judged = gates.judge(self.table, self.fleet, r)
         taken = judged.verdict == gates.ACCEPTED
         if np.count_nonzero(taken) < len(taken):
-            self._refuse(r, judged, ~taken, result)
+            refuse(self, r, judged, ~taken, result)
             r = gates.take_rows(r, taken)
             judged = gates.Judged(*(column[taken] for column in judged))
             if not len(r.slots):
                 return
+        if self.beginnings is not None and r.marks is not None:
+            self._begin_sequences(r.slots, self.beginnings.take(r.slots, r.marks), r.cause, result)
         present = ~np.isnan(judged.values)
         self._note(r, judged, present)
         is_open = self.table["open"][r.slots]
@@ -167,7 +196,11 @@ class FleetPipeline:
             if np.count_nonzero(ahead):
                 self.close(r.slots[ahead], r.cause[ahead], result)
                 is_open &= ~ahead
+        if self.holding is not None:
+            self._hold_before(self.holding, r, judged, is_open, result)
         whole = present.all(axis=1) & ~is_open
+        if np.count_nonzero(whole) < len(whole):
+            whole = (present | stepping.not_waited_for(self, r.slots)).all(axis=1) & ~is_open
         whole &= not self.fleet.aggregated
         count = np.count_nonzero(whole)
         if count:
@@ -175,17 +208,24 @@ class FleetPipeline:
         if count < len(whole):
             self._join(r, judged, ~whole, is_open, result)
 
-    def _refuse(self, r: gates.Round, judged: gates.Judged, rows: Bool, result: Outcome) -> None:
-        for index, verdict in zip(r.cause[rows].tolist(), judged.verdict[rows].tolist(), strict=True):
-            result.verdicts[index] = verdict
-        is_late = judged.verdict == Verdict.LATE
-        late = int(is_late.sum())
-        same_period = int((judged.verdict[rows] == Verdict.SAME_PERIOD).sum())
-        self.totals.late += late
-        self.totals.same_period += same_period
-        self.totals.duplicate += int(rows.sum()) - late - same_period
-        if late:  # summed as Python's integers: a thousand readings a year late do not fit into 64 bits
-            self.totals.late_ns += sum(gates.lateness(self.table, self.fleet, r)[is_late].tolist())
+    def _begin_sequences(self, slots: Int64, begins: Bool, cause: Int64, result: Outcome) -> None:
+        """What belongs to the sequence before is stepped, and then forgotten, where another begins."""
+        if np.count_nonzero(begins):
+            is_open = begins & self.table["open"][slots]
+            if np.count_nonzero(is_open):
+                self.close(slots[is_open], cause[is_open], result)
+            self.begin_anew(slots[begins])
+
+    def _hold_before(
+        self, holding: Holding, r: gates.Round, judged: gates.Judged, is_open: Bool, result: Outcome
+    ) -> None:
+        """Step the ticks between the last one and this reading's; from here on what it says is held."""
+        slots = r.slots
+        behind = self.table["started"][slots] & ~is_open & ~judged.reanchored
+        behind &= judged.tick > self.table["tick"][slots] + 1
+        if np.count_nonzero(behind):
+            stepping.hold(self, slots[behind], judged.tick[behind] - 1, r.cause[behind], result)
+        holding.note(r._replace(values=judged.values), judged.reanchored)
 
     def _note(self, r: gates.Round, judged: gates.Judged, present: Bool) -> None:
         table = self.table
@@ -203,11 +243,11 @@ class FleetPipeline:
         """Readings that bring a whole step with them never touch a cell."""
         rows = Closed(r.slots, r.cause, judged.values, r.at, judged.tick)
         if np.count_nonzero(whole) < len(whole):
-            rows = Closed._make(column[whole] for column in rows)
+            rows = rows.cut(whole)
         for index in rows.cause.tolist():
             result.verdicts[index] = Verdict.STEPPED
         self.totals.stepped += len(rows.cause)
-        self._step(rows, result)
+        stepping.step(self, rows, result)
 
     def _join(self, r: gates.Round, judged: gates.Judged, rows: Bool, is_open: Bool, result: Outcome) -> None:
         table = self.table
@@ -218,14 +258,22 @@ class FleetPipeline:
         slots, index = r.slots[rows], r.cause[rows]
         cells.merge(table, self.fleet, slots, judged.values[rows], r.at[rows])
         self.totals.held += len(slots)
-        done = cells.complete(table, self.fleet, slots)
+        done = cells.complete(table, self.fleet, slots, stepping.not_waited_for(self, slots))
         for i, finished in zip(index.tolist(), done.tolist(), strict=True):
             result.verdicts[i] = Verdict.STEPPED if finished else Verdict.HELD
         if done.any():
             self.close(slots[done], index[done], result)
 
+    def held_of(self, slot: int) -> int:
+        """How many readings of a stream are held, in its open tick or behind a gap."""
+        return int(self.table["held"][slot]) + (0 if self.room is None else int(self.room.columns["count"][slot]))
+
+    # -- ticks
+
     def close_all(self, cause: int, result: Outcome) -> None:
-        """Close every open tick: what it holds cannot wait any longer."""
+        """Take what waits, and close every open tick: what they hold cannot wait any longer."""
+        if self.room is not None:
+            reordering.let_all_go(self, cause, result)
         live = self.table.live_slots()
         slots = self.by_name(live[self.table["open"][live]])
         if len(slots):
@@ -237,62 +285,4 @@ class FleetPipeline:
         count = int(held.sum())
         self.totals.held -= count
         self.totals.stepped += count
-        self._step(Closed(slots, index, values, at, tick), result)
-
-    # -- steps
-
-    def _step(self, closed: Closed, result: Outcome) -> None:
-        table, slots = self.table, closed.slots
-        started, last = table["started"][slots], table["x"][slots]
-        gap = np.where(started, closed.tick - table["tick"][slots] - 1, 0)
-        jumped, too_long, absent = gap > 0, gap > self.fleet.bridge, np.isnan(closed.values)
-        fresh = ~started | too_long
-        steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
-        own = {role: e.columns["next"][slots] for role, e in self.experts.items()}
-        predicted = np.where((fresh | jumped)[:, None], np.nan, table["published"][slots])
-        x = self._run_experts(steps, result)
-        self._score(steps, predicted, own)
-        bridged, partial = jumped & ~fresh, absent.any(axis=1)
-        self.totals.partial_steps += int(np.count_nonzero(partial))
-        if np.count_nonzero(jumped):
-            self.totals.gaps += int(np.count_nonzero(jumped))
-            self.totals.bridged_steps += int(gap[bridged].sum())
-            self.totals.resets += int(np.count_nonzero(too_long))
-        table["started"][slots] = True
-        table["tick"][slots] = closed.tick
-        table["at"][slots] = closed.at
-        table["x"][slots] = x
-        table["seen"][slots] = ~absent
-        quality = bridged * BRIDGED | partial * PARTIAL
-        ahead = None if self.look_ahead is None else self.look_ahead.step(steps, x, self.in_force)
-        self.writer.publish(
-            closed, steps, self.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
-        )
-
-    def _run_experts(self, steps: Steps, result: Outcome) -> Float64:
-        """Step every expert; the values as the model in force was fed them, (N, F)."""
-        fed = steps.values if self.in_force else np.where(np.isnan(steps.values), steps.last, steps.values)
-        for role, expert in self.experts.items():
-            before = expert.broken_total
-            x, trace = expert.step(steps)
-            self.totals.broken_states += expert.broken_total - before
-            if role == "in_force":
-                fed = x
-                if self._trace:
-                    result.traces.append((self.fleet.name, trace))
-        return fed
-
-    def _score(self, steps: Steps, predicted: Float64, own: dict[str, Float64]) -> None:
-        """Hold what was forecast for this tick, by us and by each expert, against what came."""
-        table, g, slots = self.table, self._forecast, steps.slots
-        values, measured = steps.values[:, g], steps.seen[:, g] & (~steps.fresh & (steps.gap == 0))[:, None]
-        step, error = values - steps.last[:, g], values - predicted
-        counts = measured & ~np.isnan(error) & ~np.isnan(step)
-        terms = np.ones((len(slots), len(SCORES), len(g)))  # in the order of the columns
-        np.minimum(error * error, LARGEST, out=terms[:, 0])
-        np.minimum(step * step, LARGEST, out=terms[:, 1])
-        np.minimum(np.abs(error), LARGEST, out=terms[:, 2])
-        add_terms(table.columns.block("scores"), slots, terms, counts, self._decay)
-        for role, expert in self.experts.items():
-            ready = expert.columns["warm"][slots] > expert.model.manifest.warmup_steps
-            expert.score(slots, np.where(ready[:, None] & counts, values - own[role], np.nan), step, self._decay)
+        stepping.step(self, Closed(slots, index, values, at, tick), result)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter
+from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, totals_tails
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
@@ -61,7 +61,7 @@ class ForecastWriter:
         slots, horizon = closed.slots, self.fleet.horizon
         quality = quality | steps.fresh * WARMING
         forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
-        ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots)
+        ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots, x)
         count = int(np.count_nonzero(ready))
         if expert is not None and count:
             rows = slice(None) if count == len(slots) else ready
@@ -102,7 +102,7 @@ class ForecastWriter:
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)
         numbers = (closed.cause, step, closed.at, forecast, observed, predicted, quality)
-        result.said.append(Said(self._writer, model, streams, *numbers, ahead))
+        result.said.append(Said(self._writer, model, streams, *numbers, closed.totals, ahead))
 
 
 def write_outputs(said: Sequence[Said]) -> Outputs:
@@ -118,7 +118,7 @@ def _written(said: Sequence[Said]) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
-    columns = zip(*(one[3:-1] for one in said), strict=True)
+    columns = zip(*(one[3:-2] for one in said), strict=True)
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
@@ -126,6 +126,8 @@ def _written(said: Sequence[Said]) -> Outputs:
         streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
         model=model, quality=quality.tolist(),
     )  # fmt: skip
+    if any(feature.counter for feature in fleet.features):
+        bodies = [body[:-1] + tail for body, tail in zip(bodies, _totals(said), strict=True)]
     if fleet.horizons:
         bodies = [body[:-1] + tail for body, tail in zip(bodies, _tails(said), strict=True)]
     return Outputs(
@@ -139,6 +141,13 @@ def _written(said: Sequence[Said]) -> Outputs:
         [fleet.retain] * count,
         [fleet.output_qos] * count,
     )
+
+
+def _totals(said: Sequence[Said]) -> Iterator[bytes]:
+    """What the messages of a fleet with counters say of their totals; those of silence say nothing."""
+    names = [feature.name for feature in said[0].writer.fleet.features if feature.counter]
+    for one in said:
+        yield from [b"}"] * len(one.streams) if one.totals is None else totals_tails(names, one.totals)
 
 
 def _tails(said: Sequence[Said]) -> Iterator[bytes]:

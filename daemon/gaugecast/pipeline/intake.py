@@ -10,7 +10,9 @@ import numpy as np
 
 from gaugecast.align.gates import Round, take_rows
 from gaugecast.batch import Inputs
-from gaugecast.records import Kind, Verdict
+from gaugecast.fleet import Fleet
+from gaugecast.pipeline.beginnings import mark_of
+from gaugecast.records import Int64, Kind, Verdict
 
 #: So many deliveries without time and sequence are remembered: more than can be read and not acked (mosquitto 2.0
 #: sends a backlog at once, whatever our Receive Maximum; the link reads on up to 8,192).
@@ -78,14 +80,14 @@ def places_by_fleet(rows: Inputs, begin: int, end: int) -> dict[str, Sequence[in
 
 
 def gather(
-    rows: Inputs, places: Sequence[int], slots: Sequence[int | None], again: Sequence[bool], features: int
+    rows: Inputs, places: Sequence[int], slots: Sequence[int | None], again: Sequence[bool], fleet: Fleet
 ) -> Round:
     """Readings of one fleet, which stand at `places` among the inputs; a stream may come twice.
 
     Args:
         slots: Of each of them; `None` where it was refused, and is left out.
         again: Of each input whether its delivery was seen before.
-        features: F of the fleet.
+        fleet: Whose they are.
     """
     if None in slots:
         places = [place for place, slot in zip(places, slots, strict=True) if slot is not None]
@@ -100,10 +102,15 @@ def gather(
         at=np.array(at, np.int64),
         received=np.array(received, np.int64),
         key=np.array(key, np.int64),
-        values=np.frombuffer(b"".join(values), "<f8").reshape(-1, features),
+        values=np.frombuffer(b"".join(values), "<f8").reshape(-1, len(fleet.features)),
         dup=np.array(dup, bool),
         again=np.array(again, bool),
+        marks=_marks(rows, places) if fleet.begins_path is not None else None,
     )
+
+
+def _marks(rows: Inputs, places: Sequence[int]) -> Int64:
+    return np.array([mark_of(rows.reason[place]) for place in places], np.int64)
 
 
 def rounds_of(whole: Round) -> list[Round]:

@@ -52,7 +52,7 @@ class LookAhead:
     def _own(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64:
         """The network's own forecasts (N, H, G), NaN where it has none."""
         own = np.full((len(steps.slots), self._experts.layout.count, len(self._places)), np.nan)
-        ready = np.zeros(len(steps.slots), bool) if expert is None else expert.ready(steps.slots)
+        ready = np.zeros(len(steps.slots), bool) if expert is None else expert.ready(steps.slots, x)
         if expert is None or not ready.any():
             return own
         last = np.where(steps.fresh[:, None], np.nan, steps.last)

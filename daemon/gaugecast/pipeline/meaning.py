@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gaugecast import events
-from gaugecast.fleet import Fleet
+from gaugecast.fleet import Feature, Fleet
 
 #: Events after which a copy in the making is still that of the moment at which it began.
 KEEPS_A_SNAPSHOT = (
@@ -18,7 +18,13 @@ def goes_on(old: Fleet, new: Fleet) -> bool:
 
 def meaning_of(fleet: Fleet) -> tuple[object, ...]:
     """What the columns of a fleet's streams mean: of which features, in which period, by which keys."""
-    return tuple((f.name, f.role, f.aggregate) for f in fleet.features), keyed(fleet), fleet.period_ns
+    return tuple(map(_of_feature, fleet.features)), keyed(fleet), fleet.period_ns
+
+
+def _of_feature(feature: Feature) -> tuple[object, ...]:
+    """Of a counter the columns have rates."""
+    counted = ("counter", feature.per_ns) if feature.counter else ()
+    return (feature.name, feature.role, feature.aggregate, *counted)
 
 
 def keyed(fleet: Fleet) -> tuple[bool, bool]:

@@ -24,7 +24,7 @@ def park(part: FleetPipeline, slot: int) -> Parked:
     stream = part.table.names[slot] or ""
     state = {name: _meaning(part, name) + columns.pack(slot) for name, columns in part.tables().items()}
     state[_STEP] = int(part.table["step"][slot]).to_bytes(8, "little")
-    part.totals.held -= int(part.table["held"][slot])
+    part.totals.held -= part.held_of(slot)
     part.totals.parked += 1
     part.table.remove(stream)
     return Parked(part.fleet.name, stream, msgspec.msgpack.encode(state))
@@ -50,7 +50,7 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
         for name, columns in part.tables().items():
             if name != "streams":
                 columns.unpack(slot, rows.get(name, b""))
-        part.totals.held += int(part.table["held"][slot])
+        part.totals.held += part.held_of(slot)
     step = int(part.table["step"][slot]) or int.from_bytes(packed.get(_STEP, b""), "little")
     part.table["step"][slot] = memory.come_back(part.fleet.name, stream, parked=step)
 
@@ -78,7 +78,7 @@ def forget(part: FleetPipeline, stream: str, memory: StepMemory) -> None:
     if slot is None:
         return
     memory.leave(part.fleet.name, stream, int(part.table["step"][slot]))
-    part.totals.held -= int(part.table["held"][slot])
+    part.totals.held -= part.held_of(slot)
     part.table.remove(stream)
 
 

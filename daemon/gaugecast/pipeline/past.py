@@ -88,11 +88,13 @@ def load(
     before = part.totals.copy()
     unsaid = Outcome([Verdict.NONE] * len(at_ns))
     for row in range(len(at_ns)):
-        part.take(_round(slot, row, at_ns, values), unsaid)
+        part.take_now(_round(slot, row, at_ns, values), unsaid)  # in order: nobody is waited for
     if table["open"][slot]:
         part.close(np.array([slot], np.int64), np.zeros(1, np.int64), unsaid)
     result.traces += unsaid.traces
     part.totals.become(before)
+    if part.holding is not None:
+        part.holding.forget(np.array([slot], np.int64))  # its silence means nothing before it speaks
     table["received"][slot], table["step"][slot] = _SILENT, said
     for name in _NO_LATENESS:
         table[name][slot] = 0

@@ -19,21 +19,19 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import meaning, memories, parking, past, waiting
+from gaugecast.pipeline import meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
 from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
 from gaugecast.pipeline.step_memory import StepMemory
+from gaugecast.pipeline.succession import succeed
 from gaugecast.records import Input, Int64, Kind, Refused, Verdict
 from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
 ModelLoader = Callable[[str, str], Model | None]
-
-#: Nobody needs a timer more often than this.
-_LOOK_NS = 50_000_000
 
 
 class Pipeline:
@@ -94,16 +92,14 @@ class Pipeline:
         """Arrival time before which `due` need not be asked again; may be early, never late."""
         return self._due_ns or 0
 
-    def due(self, now_ns: int) -> bool:
-        """Whether a timer input at `now_ns` would have an effect."""
+    def due(self, now_ns: int, *, listening: bool = True) -> bool:
+        """Whether a timer input at `now_ns` would have an effect; `listening` as `Input.timer` has it."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
-        due = [waiting.next_due_ns(part.table, part.fleet) for part in self.parts.values()]
+        parts = self.parts.values()
+        due = [waiting.next_due_ns(part, listening=listening) for part in parts]
         earliest = min((d for d in due if d is not None), default=None)
-        # A reading may open a tick at any moment, and that one is due after the shortest patience.
-        patience = [waiting.shortest_ns(part.fleet) for part in self.parts.values()]
-        soon = now_ns + max(_LOOK_NS, min(patience, default=_LOOK_NS))
-        self._due_ns = soon if earliest is None else min(soon, max(earliest, now_ns + 1))
+        self._due_ns = waiting.look_again_ns(parts, now_ns, earliest, listening=listening)
         return earliest is not None and now_ns >= earliest
 
     # -- the verb
@@ -123,6 +119,7 @@ class Pipeline:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
             result.outputs, result.said = write_outputs(result.said), []
+        self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
     # -- readings
@@ -138,7 +135,7 @@ class Pipeline:
         again = self.deliveries.seen_again(rows, begin, end, result.verdicts)
         for name, places in by_fleet.items():
             part = self.parts[name]
-            whole = gather(rows, places, slots[name], again, len(part.fleet.features))
+            whole = gather(rows, places, slots[name], again, part.fleet)
             self._touch(name, whole.slots)
             for turn in rounds_of(whole):
                 part.take(turn, result)
@@ -166,7 +163,7 @@ class Pipeline:
             return slot
         refusal = self._refusal(one)
         if refusal:
-            self._reject(one.fleet, refusal, cause, result)
+            result.verdicts[cause] = Verdict.REJECTED
             result.refused.append(Refused(one.received_at_ns, one.fleet, one.stream, "", refusal, "", b""))
             return None
         self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
@@ -194,14 +191,10 @@ class Pipeline:
 
     def _take_timer(self, timer: Input, cause: int, result: Outcome) -> None:
         for name, part in self.parts.items():
-            due = waiting.overdue(part.table, part.fleet, timer.received_at_ns)
+            due = waiting.overdue(part, timer.received_at_ns, listening=timer.listening)
             for slots in due:
                 self._touch(name, slots)
-            if len(due.waiting):
-                slots = part.by_name(due.waiting)
-                part.close(slots, np.full(len(slots), cause), result)
-            if len(due.stale):
-                part.writer.mark_stale(part.by_name(due.stale), cause, result)
+            waiting.take_due(part, due, timer.received_at_ns, cause, result)
             parking.note_steps(part, due.idle, self.steps)
             for slot in part.by_name(due.idle).tolist():
                 result.parked.append(parking.park(part, slot))
@@ -296,5 +289,7 @@ class Pipeline:
         if old is not None:
             if not meaning.goes_on(old.fleet, fleet):
                 old.close_all(cause, result)
-            part.succeed(old)
+            elif old.room is not None:
+                reordering.let_all_go(old, cause, result)
+            succeed(part, old)
         self.parts[fleet.name] = part

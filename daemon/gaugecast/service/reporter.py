@@ -249,6 +249,7 @@ class Reporter:
             features=reports.scores_of(part),
             learner=learner,
             rollbacks_total=standing.rollbacks_total,
+            never_came=reports.never_came(part),
         )
 
     def _counts(self) -> dict[str, FleetCounts]:

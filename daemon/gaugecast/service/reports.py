@@ -15,6 +15,7 @@ from gaugecast.loop.trial import Trial
 from gaugecast.metrics import StreamColumns
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
@@ -43,6 +44,16 @@ def scores_of(part: FleetPipeline) -> dict[str, FeatureStatus]:
         f.name: FeatureStatus(unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other))
         for f, m, s, other in rows
     }
+
+
+def never_came(part: FleetPipeline) -> list[str]:
+    """Features that none of the fleet's streams has brought, of those that have spoken often enough."""
+    table, live = part.table, part.table.live_slots()
+    spoken = live[table["step"][live] >= NOT_WAITED_FOR]
+    if not len(spoken):
+        return []
+    unseen = np.isnan(table["x"][spoken])
+    return [feature.name for i, feature in enumerate(part.fleet.features) if unseen[:, i].all()]
 
 
 def shadow_of(part: FleetPipeline, trial: Trial | None) -> Shadow | None:

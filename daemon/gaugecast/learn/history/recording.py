@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaugecast.align import cells
+from gaugecast.align.rates import Counted, rates_of
 from gaugecast.align.ticks import tick_of, ticks_along
 from gaugecast.fleet import Fleet
 from gaugecast.records import Float64, Int64
@@ -50,6 +51,9 @@ class _Shelf:
         self.key = np.full(features, _NEVER, np.int64)  # newest event time by feature
         self.last_tick = _NEVER  # on disk
         self.open = _Cells(np.zeros(0, np.int64), np.zeros((0, features)), np.zeros((0, features), np.int64))
+        self.last = np.full(features, np.nan)  # values on disk that go on to hold, and until which tick they do
+        self.last_ticks = np.full(features, _NEVER, np.int64)
+        self.counted = Counted.nothing((features,))
         self.breaks: list[int] = []
         self.hashes = (hashlib.sha256(), hashlib.sha256())  # ticks, values: however the rows were cut
 
@@ -108,13 +112,13 @@ class Recording:
         if not len(at_ns):
             return
         if stream not in self._shelves:
-            origin = 0 if self.fleet.aggregated else int(at_ns[0])
+            origin = 0 if self.fleet.on_clock else int(at_ns[0])
             place = self.directory / f"stream-{len(self._shelves)}"
             self._shelves[stream] = _Shelf(place, origin, self.features)
         shelf = self._shelves[stream]
         newest = int(shelf.key.max())
         values = self._new(shelf, at_ns, values)
-        if self.fleet.aggregated:  # windows stay on the clock
+        if self.fleet.on_clock:
             ticks = tick_of(at_ns, np.zeros(1, np.int64), self.fleet.period_ns)
         else:
             ticks, shelf.phase = ticks_along(at_ns, shelf.phase, newest, self.fleet.period_ns)
@@ -170,6 +174,9 @@ class Recording:
         if not len(rows.ticks):
             return
         ticks, values = rows.ticks, cells.closed(self.fleet, rows.values, rows.counts)
+        if self.fleet.hold_ns:
+            ticks, values = self._hold(shelf, ticks, values)
+        values = self._rates(shelf, ticks, values)
         ticks, values = self._fill(ticks, values, np.diff(ticks, prepend=shelf.last_tick) - 1)
         newest = np.concatenate([[shelf.last_tick], ticks[:-1]])
         shelf.breaks += [shelf.rows + int(i) for i in np.flatnonzero(ticks != newest + 1)]
@@ -180,6 +187,35 @@ class Recording:
             digest.update(block.tobytes())
         shelf.rows += len(ticks)
         shelf.last_tick = int(ticks[-1])
+
+    def _hold(self, shelf: _Shelf, ticks: Int64, values: Float64) -> tuple[Int64, Float64]:
+        """With rows for ticks at which nothing came, as far as `hold` goes, and with what goes on to hold in all."""
+        most = self.fleet.hold_ns // self.fleet.period_ns
+        gap = np.diff(ticks, prepend=shelf.last_tick) - 1
+        missing = np.where(gap < 2**61, np.minimum(gap, most), 0)  # the first row of all has none before it
+        before = np.repeat(np.arange(len(ticks)), missing)
+        rank = np.arange(len(before)) - np.repeat(np.cumsum(missing) - missing, missing)
+        filled = (ticks - gap)[before] + rank
+        ticks, values = np.insert(ticks, before, filled), np.insert(values, before, np.nan, axis=0)
+        known, spoke = hold(values, shelf.last), np.where(np.isnan(values), _NEVER, ticks[:, None])
+        spoke = np.maximum.accumulate(np.concatenate([shelf.last_ticks[None], spoke]))[1:]
+        shelf.last, shelf.last_ticks = known[-1], spoke[-1]
+        return ticks, np.where(ticks[:, None] - spoke <= most, known, np.nan)
+
+    def _rates(self, shelf: _Shelf, ticks: Int64, values: Float64) -> Float64:
+        """With rates in place of counters' totals."""
+        places = [f for f, feature in enumerate(self.fleet.features) if feature.counter]
+        if not places:
+            return values
+        values = values.copy()
+        per_ns = np.array([self.fleet.features[f].per_ns for f in places], np.int64)
+        kept = shelf.counted
+        counted = Counted(kept.total[places], kept.at[places], kept.zero_at[places])
+        for i, tick in enumerate(ticks.tolist()):
+            at_ns = np.array(shelf.phase + tick * self.fleet.period_ns)
+            values[i, places], counted = rates_of(values[i, places], at_ns, counted, per_ns)
+        kept.total[places], kept.at[places], kept.zero_at[places] = counted
+        return values
 
     def _fill(self, ticks: Int64, values: Float64, gap: Int64) -> tuple[Int64, Float64]:
         """Rows for the ticks of short gaps; `gap` (n,) ticks are missing before each row."""

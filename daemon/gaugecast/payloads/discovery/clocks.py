@@ -33,7 +33,7 @@ _ZONES = (
 )  # fmt: skip
 _PLAIN = Fleet("x", ("x",), "x", (), 10**9, time_floor_ns=FLOOR_NS)
 
-Read = Callable[[Any], int | None]
+Read = Callable[[Any, int], int | None]
 
 
 class Clock(NamedTuple):
@@ -41,7 +41,7 @@ class Clock(NamedTuple):
 
     Attributes:
         keys: `key = value` as TOML, beside `time`.
-        read: Nanoseconds of a field's value; `None` = it is no time.
+        read: Nanoseconds of a field's value that came at a time, ns; `None` = it is no time.
         note: What was guessed; empty = nothing.
     """
 
@@ -78,7 +78,7 @@ def find_clock(records: Sequence[Record], zone: str) -> Clock | None:
 def is_instant(value: Any, at_ns: int) -> bool:
     """Whether a value is a time that is nearly now, in any way of writing it."""
     return any(
-        (read := _reader(way)(value)) is not None and -_DAY_NS < read - at_ns < 15 * _HOUR_NS for way in _ways(value)
+        (read := _reader(way)(value, at_ns)) is not None and -_DAY_NS < read - at_ns < 15 * _HOUR_NS for way in _ways(value)
     )
 
 
@@ -112,9 +112,9 @@ def _reader(way: _Way, **more: Any) -> Read:
     clock = clock_of(replace(_PLAIN, **way.changes, **more))
     numeric = way.changes.get("time_unit") in SCALE_NS
 
-    def read(stamp: Any) -> int | None:
+    def read(stamp: Any, at_ns: int) -> int | None:
         try:
-            return clock(Decimal(str(stamp)) if numeric else str(stamp))
+            return clock(Decimal(str(stamp)) if numeric else str(stamp), at_ns)
         except (ValueError, ArithmeticError):
             return None
 
@@ -124,7 +124,7 @@ def _reader(way: _Way, **more: Any) -> Read:
 def _tried(path: FieldPath, way: _Way, stamps: Sequence[tuple[Any, Record]], zone: str) -> Clock | None:
     """The clock, if a field is one in this way."""
     read = _reader(way)
-    found = [(read(stamp), record.at_ns) for stamp, record in stamps]
+    found = [(read(stamp, record.at_ns), record.at_ns) for stamp, record in stamps]
     at = [instant for instant, _ in found if instant is not None]
     if len(at) < len(found) or not _runs(at, [arrived for _, arrived in found], named=_is_named(path)):
         return None

@@ -36,7 +36,7 @@ class Lane(NamedTuple):
 
     def _instant(self, record: Record) -> int | None:
         if self.clock is not None:
-            return self.clock.read(record.fields.get(self.clock.path))
+            return self.clock.read(record.fields.get(self.clock.path), record.at_ns)
         own = record.fields.get(("time",)) if self.layout.within else None
         if type(own) is int:
             return own

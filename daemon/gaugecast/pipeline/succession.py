@@ -1,0 +1,48 @@
+"""A fleet is configured anew: what its streams go on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.meaning import goes_on, keyed
+
+if TYPE_CHECKING:
+    from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+
+
+def succeed(part: FleetPipeline, old: FleetPipeline) -> None:
+    """Let an empty `part` take over from the one of the same fleet as it was configured before.
+
+    Where features, period and keys are the same, everything is taken over. Else the open ticks of `old` are
+    closed already, and three things are taken over: step numbers, since they name messages for ever; the keys of
+    features that are still there, since what was taken may be delivered again; and since when a stream is silent.
+    """
+    part.totals = old.totals
+    if goes_on(old.fleet, part.fleet):
+        _take_over(part, old)
+    else:
+        _take_over_names(part, old)
+    part.writer = ForecastWriter(part.fleet, part.table, part.totals, lineage=old.writer.lineage)
+
+
+def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
+    part.table, part.in_force, part.shadow = old.table, old.in_force, old.shadow
+    for expert in part.experts.values():
+        expert.fleet = part.fleet
+    part.look_ahead = old.look_ahead
+    if (old.fleet.horizons, old.fleet.intervals) != (part.fleet.horizons, part.fleet.intervals):
+        part.begin_looking()
+    part.take_aside_from(old)
+
+
+def _take_over_names(part: FleetPipeline, old: FleetPipeline) -> None:
+    old_places = {f.name: i for i, f in enumerate(old.fleet.features)}
+    same_keys = keyed(old.fleet) == keyed(part.fleet)
+    places = [(i, old_places[f.name]) for i, f in enumerate(part.fleet.features) if f.name in old_places]
+    for stream, slot in old.table.slots.items():
+        mine = part.table.add(stream)
+        for name in ("step", "at", "received", "stale"):  # silence goes on to be counted from the last reading
+            part.table[name][mine] = old.table[name][slot]
+        for new, before in places if same_keys else []:
+            part.table["key"][mine, new] = old.table["key"][slot, before]
