@@ -120,7 +120,7 @@ def test_a_clock_of_numbers_that_is_ahead_gets_an_offset() -> None:
     [
         ("seq", range(100, 110), None),
         ("count_up", range(100, 110), None),
-        ("energy_total_kwh", [10, 10.5, 10.5, 11, 12, 12.5, 13, 13, 14, 15], {"unit": "kWh"}),
+        ("energy_total_kwh", [10, 10.5, 10.5, 11, 12, 12.5, 13, 13, 14, 15], {"unit": "kWh", "kind": "counter"}),
         ("setpoint", [20, 20, 21, 21, 21, 22, 22, 22, 22, 22], {"role": "input"}),
         ("targetTemp", [20.5] * 10, {"role": "input"}),
         ("pump", [True, False] * 5, {"role": "input", "kind": "boolean"}),

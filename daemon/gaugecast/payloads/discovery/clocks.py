@@ -77,9 +77,8 @@ def find_clock(records: Sequence[Record], zone: str) -> Clock | None:
 
 def is_instant(value: Any, at_ns: int) -> bool:
     """Whether a value is a time that is nearly now, in any way of writing it."""
-    return any(
-        (read := _reader(way)(value, at_ns)) is not None and -_DAY_NS < read - at_ns < 15 * _HOUR_NS for way in _ways(value)
-    )
+    found = (_reader(way)(value, at_ns) for way in _ways(value))
+    return any(instant is not None and -_DAY_NS < instant - at_ns < 15 * _HOUR_NS for instant in found)
 
 
 def _is_named(path: FieldPath) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from gaugecast.config.fleet_table import FeatureTable, FleetTable
 from gaugecast.errors import ConfigError
 from gaugecast.payloads.discovery.heard import Heard
 from gaugecast.payloads.discovery.proposing import Proposed, find_fleets, period_of
@@ -186,8 +185,7 @@ def _period(fleet: Proposed) -> Iterator[str]:
     period = _toml(text_of(period_of(rhythm)))
     yield f"period = {period}" + ("" if rhythm.period_s is not None else "  # nothing came twice: a guess")
     if rhythm.irregular:
-        known = "hold" in FleetTable.model_fields
-        yield f'{"" if known else "# "}hold = "{text_of(rhythm.hold_s)}"'
+        yield f'hold = "{text_of(rhythm.hold_s)}"'
 
 
 def _feature(fleet_name: str, feature: str, quantity: Quantity, fleet: Proposed) -> Iterator[str]:
@@ -200,12 +198,8 @@ def _feature(fleet_name: str, feature: str, quantity: Quantity, fleet: Proposed)
         yield f"unit = {_toml(_plain(quantity.unit))}"
     if quantity.role == "input":
         yield 'role = "input"'
-    if quantity.kind == "boolean" or (quantity.kind == "counter" and _counts()):
+    if quantity.kind != "number":
         yield f'kind = "{quantity.kind}"'
-
-
-def _counts() -> bool:
-    return "counter" in str(FeatureTable.model_fields["kind"].annotation)
 
 
 def _key(name: str) -> str:
