@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,19 @@ def test_a_loaded_stream_is_neither_stale_nor_parked_before_it_speaks() -> None:
     pipeline = pipeline_of(TANKS)
     pipeline.advance([loading(TANKS, "n/a", [T0, T0 + SECOND], [[1.0, 2.0], [2.0, 3.0]])])
     assert not pipeline.due(T0 + 10**18)
+
+
+@pytest.mark.parametrize("keys", [{"hold_ns": 3600 * SECOND}, {"lateness_ns": 60 * SECOND}])
+def test_what_waits_for_time_to_pass_does_not_wait_in_history(keys: dict[str, int]) -> None:
+    """Neither is a value held before the stream speaks, nor a straggler waited for: no timer has anything to say."""
+    fleet = dataclasses.replace(TANKS, **keys)
+    pipeline = pipeline_of(fleet)
+    rows = [[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]]
+    outcome = pipeline.advance([loading(fleet, "n/a", [T0, T0 + SECOND, T0 + 4 * SECOND], rows)])
+    assert len(outcome.outputs) == 0
+    assert not pipeline.due(T0 + 10**18)
+    assert len(pipeline.advance([Input.timer(T0 + 10**18)]).outputs) == 0
+    assert pipeline.parts["tanks"].table["started"][0]
 
 
 def test_how_history_is_cut_does_not_matter() -> None:

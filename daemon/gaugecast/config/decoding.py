@@ -112,7 +112,7 @@ def _check_counter(place: str, table: FeatureTable) -> None:
         raise ConfigError(
             f'{place} aggregate: of a counter the "first" or the "last" of a period, got "{table.aggregate}"'
         )
-    if table.kind != "counter" and "per" in table.model_fields_set:
+    if table.kind != "counter" and table.per != FeatureTable.model_fields["per"].default:
         raise ConfigError(f'{place} per: is of the rate of a counter; set kind = "counter", or leave it out')
 
 
