@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -221,3 +222,17 @@ def test_a_message_is_hashed_once_however_many_readings_it_has(monkeypatch: pyte
     inputs = decode(array, FLEETS["untimed"]).inputs
     assert len(hashed) == 1
     assert len({one.delivery for one in inputs[:50]}) == 50
+
+
+def test_few_readings_and_many_are_judged_alike() -> None:
+    """One by one, or column by column: the same inputs, the same of them odd."""
+    nothing, high = b'{"t": 1767225600, "pressure": null}', b'{"t": 1767225600, "pressure": 99, "temperature": 1}'
+    half = b'{"t": 1767225600.5, "temperature": 40}'
+    bodies = [b'{"t": %d.25, "pressure": 2, "temperature": 3.5}' % (1_767_225_500 + i) for i in range(50)]
+    messages = [make_message(body, mid=mid) for mid, body in enumerate([*bodies, nothing, high, half], 1)]
+    decoder = Decoder([make_fleet()], Loop())
+    whole = decoder.decode(messages, NOW_NS)
+    alone = [decoder.decode([message], NOW_NS) for message in messages]
+    assert list(whole.inputs) == [one for each in alone for one in each.inputs]
+    assert [each.values for each in whole.inputs] == [one.values for each in alone for one in each.inputs]
+    assert whole.not_ours == sum((each.not_ours for each in alone), Counter())

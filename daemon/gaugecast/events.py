@@ -72,6 +72,16 @@ class ShadowWarmed(msgspec.Struct, tag_field="event", tag="warmed", frozen=True)
     version: str
 
 
+class HistoryLoaded(msgspec.Struct, tag_field="event", tag="history", frozen=True):
+    """Readings of the past of a stream that has none of its own yet; the row's `values` hold them (`pipeline.past`).
+
+    `features`: which the values are of, in this order. `origin`: the file or address that they are from, for people.
+    """
+
+    features: tuple[str, ...]
+    origin: str = ""
+
+
 class StreamsReset(msgspec.Struct, tag_field="event", tag="reset", frozen=True):
     """The named stream, or all of the fleet, begins anew: state zero, statistics kept."""
 
@@ -136,6 +146,7 @@ FleetEvent = (
     | ModelInstalled
     | ShadowPromoted
     | ShadowWarmed
+    | HistoryLoaded
     | StreamsReset
     | StreamUnparked
     | StreamForgotten

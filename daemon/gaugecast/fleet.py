@@ -142,6 +142,7 @@ class Fleet:
             never comes is not waited for. False: as configurations of old meant it.
         begins_path: Where a reading names its sequence, such as a batch; another one resets the state.
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
+        rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Fleet:
     tolerant: bool = False
     begins_path: tuple[str, ...] | None = None
     thresholds: tuple[Threshold, ...] = ()
+    rebirth: bool = False
 
     @property
     def forecast_places(self) -> tuple[int, ...]:

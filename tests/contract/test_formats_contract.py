@@ -12,7 +12,8 @@ import pytest
 from gaugecast.config.schema import Loop
 from gaugecast.payloads import Decoder
 from gaugecast.payloads.formats.guess import guess_format
-from gaugecast.records import REJECT_REASONS, Kind
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import REJECT_REASONS, Kind, Order
 from support.formats import BY_FILTER, FORMATS, NUMBER, SECOND, Written, some_readings
 from support.payloads import NOW_NS, make_message, values_of
 
@@ -116,3 +117,27 @@ def test_no_bytes_raise_in_any_format() -> None:
             assert one.kind is Kind.READING or one.reason in REJECT_REASONS
             assert all(-(2**63) <= each < 2**63 for each in (one.at_ns, one.key, one.delivery))
             assert not any(math.isinf(value) for value in values_of(one))
+
+
+def _forecasts(form: Written, draw: random.Random, count: int) -> list[bytes]:
+    """What is said of a healthy stream while another of its fleet sends so many mangled payloads."""
+    fleet = form.fleet()
+    decoder, pipeline = Decoder([fleet], Loop()), Pipeline(Loop(), lambda _fleet, _version: None)
+    pipeline.advance([Order.configuring(fleet).stamped(NOW_NS)])
+    payload, said = form.write(some_readings(2)), []
+    sane = form.topic.replace("t7", "t8")
+    for number in range(20):
+        at_s = NOW_NS // SECOND - 100 + number
+        messages = [make_message(_mangled(draw, payload), form.topic) for _ in range(count // 20)]
+        messages.append(make_message(form.write([(at_s, 2.5 + number / 7, 40.0 - number)]), sane))
+        outcome = pipeline.advance(decoder.decode(messages, NOW_NS + number * SECOND).inputs)
+        said += [one.body for one in outcome.outputs if one.stream.endswith("t8")]
+    return said
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_hostile_bytes_change_no_forecast_of_another_stream(form: Written) -> None:
+    """By a bit, whatever is made of them."""
+    alone = _forecasts(form, random.Random(3), 0)
+    assert len(alone) == 20
+    assert _forecasts(form, random.Random(3), FUZZED // 100) == alone

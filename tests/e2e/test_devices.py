@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from e2e.scenes import START_NS, Listener, check_books
-from support.daemon import run_command, run_daemon
+from support.daemon import run_daemon
 from support.formats import FORMATS, sparkplug_metric, varint
 from support.mosquitto import Mosquitto, RawClient
 
@@ -94,19 +94,21 @@ def test_devices_of_many_makers_are_read_side_by_side(tmp_path: Path, broker: Mo
     }
 
 
-def test_discover_proposes_what_check_accepts(tmp_path: Path, broker: Mosquitto) -> None:
-    """From what the broker keeps; the proposal stands in a file as it is."""
-    head = f'[mqtt]\nport = {broker.port}\n[storage]\ndirectory = "{tmp_path}/state"\n'
-    file, proposed = tmp_path / "a.toml", tmp_path / "b.toml"
-    file.write_text(head + '[fleet.x]\nsubscribe = ["none/{x}"]\nperiod = 1\n[fleet.x.features.v]\n')
-    kept = [(f"plant/{tank}/tele", b'{"level": 2.5, "flow": {"in": "3,5 l"}}') for tank in ("t1", "t2")]
-    with RawClient(broker) as sensor:
-        sensor.publish([*kept, ("words/only", b"hello"), ("home/bad/temp", b"20.5")], retain=True)
-        found = run_command("discover", "-c", str(file), "--retained", "--for", "2")
-    assert found.returncode == 0, found.stderr
-    assert "words/only" in found.stdout
-    proposed.write_text(head + found.stdout[found.stdout.index("[fleet.") :])
-    checked = run_command("check", "-c", str(proposed))
-    assert checked.returncode == 0, checked.stderr
-    assert 'subscribe = ["plant/{level2}/tele"]' in found.stdout
-    assert 'subscribe = ["home/bad/{feature}"]' in found.stdout
+def test_a_sparkplug_node_is_asked_for_the_birth_that_was_missed(tmp_path: Path, broker: Mosquitto) -> None:
+    """By a command that nobody keeps; once the birth has come, its aliases are read."""
+    alias = sparkplug_metric("", 6, alias=1, at_ms=(START_S + 1) * 1000)
+    birth = sparkplug_metric("Inlet Temp", 5, alias=1, at_ms=START_S * 1000)
+    config = FILE.format(port=broker.port).replace('payload = "sparkplug"', 'payload = "sparkplug"\nrebirth = true')
+    with (
+        Listener(broker, tmp_path, ("gaugecast/+/+/+/+",)) as listener,
+        RawClient(broker, subscribe="spBv1.0/+/NCMD/+") as node,
+        run_daemon(tmp_path / "d", config) as daemon,
+    ):
+        node.publish([_pump("DDATA", alias), _pump("DDATA", alias)])
+        (asked,) = node.wait_heard(1)
+        node.publish([_pump("DBIRTH", birth), _pump("DDATA", alias)])
+        listener.wait_distinct(2)
+        check_books(daemon, stepped=2, rejected=2, late=0, duplicate=0)
+    assert (asked.topic, asked.retain) == ("spBv1.0/g/NCMD/n", False)
+    assert b"Node Control/Rebirth" in asked.payload
+    assert len(node.heard) == 1

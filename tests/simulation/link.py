@@ -161,6 +161,9 @@ class SimSender:
     def announce(self, text: str) -> None:
         """As `Sender.announce`; nobody listens here."""
 
+    def ask(self, topic: str, body: bytes) -> None:
+        """As `Sender.ask`; nobody answers here."""
+
     # -- what the link calls
 
     def turn(self) -> None:

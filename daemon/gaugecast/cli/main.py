@@ -19,6 +19,7 @@ COMMANDS = {
     "check": Place("gaugecast.cli.check:check_command", "Say whether the configuration is right, and what comes."),
     "init": Place("gaugecast.cli.init:init_command", "Write a configuration file with every setting explained."),
     "discover": Place("gaugecast.cli.discover:discover_command", "Listen to a broker and propose a configuration."),
+    "test": Place("gaugecast.cli.try_cases:try_command", "Try the configuration on messages, without a broker."),
     "demo": Place("gaugecast.cli.demo:demo_command", "See it at work on simulated tanks; nothing of it stays."),
     "watch": Place("gaugecast.cli.watch:watch", "Watch the streams live: observed, expected, residual, skill."),
     "status": Place("gaugecast.cli.status:status", "Tell how the running daemon fares."),
@@ -26,6 +27,7 @@ COMMANDS = {
     "fleet": Place("gaugecast.cli.fleet:fleet_app", "Forget what is left of a fleet."),
     "export": Place("gaugecast.cli.export:export_command", "Write what was observed and forecast as CSV or Parquet."),
     "quarantine": Place("gaugecast.cli.quarantine:quarantine_command", "List readings that were refused, and why."),
+    "history": Place("gaugecast.cli.history:history_app", "Load the past of streams that are new here."),
     "replay": Place("gaugecast.cli.replay:replay_command", "Forecast again, and compare with what was published."),
     "backtest": Place("gaugecast.cli.backtest:backtest_command", "Score forecasts of history beside simple ones."),
     "predict": Place("gaugecast.cli.predict:predict_command", "Forecast after each row of a file."),
@@ -45,7 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Begin with: gaugecast init, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
+    epilog="Begin with: gaugecast discover, gaugecast check --online, gaugecast run. See it at work: gaugecast demo.",
 )
 
 

@@ -112,7 +112,7 @@ def _check_counter(place: str, table: FeatureTable) -> None:
         raise ConfigError(
             f'{place} aggregate: of a counter the "first" or the "last" of a period, got "{table.aggregate}"'
         )
-    if table.kind != "counter" and "per" in table.model_fields_set:
+    if table.kind != "counter" and table.per != FeatureTable.model_fields["per"].default:
         raise ConfigError(f'{place} per: is of the rate of a counter; set kind = "counter", or leave it out')
 
 
@@ -153,7 +153,14 @@ def keys_of(fleet: str, table: FleetTable, captures: Sequence[str]) -> dict[str,
         "time_offset_ns": _signed_ns(f"{place} time_offset", table.time_offset),
         "time_floor_ns": int(datetime(table.time_floor, 1, 1, tzinfo=UTC).timestamp()) * 10**9,
         "on_arrival": table.untimed == "tick" and table.time is None and not _has_key(table),
+        "rebirth": _rebirth(place, table),
     }
+
+
+def _rebirth(place: str, table: FleetTable) -> bool:
+    if table.rebirth and table.payload != "sparkplug":
+        raise ConfigError(f'{place} rebirth: goes with payload = "sparkplug"; leave it out')
+    return table.rebirth
 
 
 def _has_key(table: FleetTable) -> bool:

@@ -81,6 +81,9 @@ class FleetTable(Table):
         description="`json`, `ndjson`: JSON a line, `number`: nothing but one, `csv`, `influx`: line protocol, "
         "`senml`: in JSON or CBOR, `cbor`, `msgpack`, `sparkplug`: B",
     )
+    rebirth: bool = Field(
+        default=False, description="with `sparkplug`: ask an edge node for the birth that names its aliases"
+    )
     columns: list[str] = Field(
         default=[], description="names of CSV's columns, empty = not needed; default: the features"
     )

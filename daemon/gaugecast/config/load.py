@@ -6,18 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gaugecast.config.environment import EnvironmentSource, read_overrides
 from gaugecast.config.explain import explain
-from gaugecast.config.schema import Settings
+from gaugecast.config.fleet_table import FleetTable
+from gaugecast.config.schema import Mqtt, Settings
 from gaugecast.config.table import Table
 from gaugecast.config.toml_text import read_toml
 from gaugecast.errors import ConfigError
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 CREDENTIALS = ("$CREDENTIALS_DIRECTORY/", "${CREDENTIALS_DIRECTORY}/")
+
+
+class _AnyFleets(Settings):
+    """A file that names a broker, and perhaps nothing else."""
+
+    fleet: dict[str, FleetTable] = Field(default={})
+
+
+def load_broker(path: Path, environ: Mapping[str, str]) -> Mqtt:
+    """The broker of a file that need not have fleets yet.
+
+    Raises:
+        ConfigError: As `load_settings`.
+    """
+    return _load(path, environ, _AnyFleets).mqtt
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -28,9 +44,13 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: One line a fault, each with file, table, key, what was expected, what came and the mend.
     """
+    return _load(path, environ, Settings)
+
+
+def _load(path: Path, environ: Mapping[str, str], kind: type[Settings]) -> Settings:
     overrides = read_overrides(environ, Settings, read_toml(path))
 
-    class Sources(Settings, BaseSettings):
+    class Sources(kind, BaseSettings):  # type: ignore[valid-type, misc]
         model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
         @classmethod
@@ -41,12 +61,12 @@ def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
             return EnvironmentSource(settings_cls, overrides), file
 
     try:
-        loaded = Sources()  # type: ignore[call-arg]  # the sources give them
+        loaded = Sources()  # the sources give all
     except ValidationError as exc:
         raise ConfigError(
             explain(exc, Settings, str(path), {keys: override.variable for keys, override in overrides.items()})
         ) from exc
-    plain = Settings(**{name: getattr(loaded, name) for name in Settings.model_fields})
+    plain = kind(**{name: getattr(loaded, name) for name in Settings.model_fields})
     return _anchored(plain, path.resolve().parent, environ).read_from(str(path))
 
 

@@ -109,6 +109,24 @@ class LearnerReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="comman
     spared: str = ""
 
 
+class LoadHistory(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="load_history"):
+    """`{"command": "load_history", …}`: rows of the past of a stream that has no steps of its own.
+
+    Attributes:
+        features: Names of the values in a row, as many as the fleet has.
+        rows: Base64 of event times (n,), little-endian int64, ns, then values (n, F), little-endian float64.
+        begins: They are the stream's first ones; else they follow those of the request before.
+        origin: The file or address that they are from.
+    """
+
+    fleet: str
+    stream: str
+    rows: str
+    features: list[str] = []
+    begins: bool = True
+    origin: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+
+
 Request = (
     StatusQuery
     | StreamsQuery
@@ -121,6 +139,7 @@ Request = (
     | RollBack
     | ModelsQuery
     | LearnerReport
+    | LoadHistory
 )
 
 _TYPES: dict[str, type[Request]] = {str(one.__struct_config__.tag): one for one in typing.get_args(Request)}

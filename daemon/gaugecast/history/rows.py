@@ -11,7 +11,7 @@ import numpy as np
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet, fleet_name_of
-from gaugecast.history.table import FileChunk, FileTable, open_table
+from gaugecast.history.table import FileChunk, FileTable, clock_of_text, open_table
 from gaugecast.records import FIRST_NS, LAST_NS, Bool, Float64, Input, Int64
 
 SECOND_NS = 10**9
@@ -34,11 +34,15 @@ class FileColumns:
         time: Name of the time column; empty = one called t, time, date, …; `none` = there is none, a row is a tick.
         stream: Name of the column that tells streams apart; empty = a file is one stream, called as the file.
         features: Columns to forecast where no configuration says so; empty = all that hold numbers, but no labels.
+        time_format: `strptime` format of the times; empty = ISO 8601 or Unix seconds.
+        timezone: Of times that say none.
     """
 
     time: str = ""
     stream: str = ""
     features: tuple[str, ...] = ()
+    time_format: str = ""
+    timezone: str = "UTC"
 
 
 AS_FOUND = FileColumns()
@@ -55,8 +59,8 @@ class StreamRows(NamedTuple):
 def read_slices(path: Path, fleet: Fleet, columns: FileColumns = AS_FOUND) -> Iterator[StreamRows]:
     """The rows of a file by stream, those of one stream in their order.
 
-    The time is ISO 8601 (naive = UTC) or Unix seconds. Empty cells, and values outside a feature's `valid` range, are
-    absent features; a row with nothing in it is left out.
+    The time is ISO 8601 (naive = UTC) or Unix seconds, or as `columns` says. Empty cells, and values outside a
+    feature's `valid` range, are absent features; a row with nothing in it is left out.
 
     Raises:
         ConfigError: No such file, a feature without a column, no time column, or a cell that is no number.
@@ -119,7 +123,7 @@ def fleet_of_file(path: Path, columns: FileColumns = AS_FOUND, *, horizon: int =
         )
         if not named:
             raise ConfigError(f"{path}: expected at least one column of numbers, got {', '.join(table.columns)}")
-        period_ns = SECOND_NS if when is None else _period(path, first, when)
+        period_ns = SECOND_NS if when is None else _period(path, first, when, columns)
     return Fleet(
         name=fleet_name_of(path.stem),
         subscribe=("csv/{stream}",),
@@ -155,7 +159,7 @@ def _read(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[tuple[list
         for chunk in table.chunks(_CHUNK):
             values = np.column_stack([chunk.numbers(name) for name in features])
             values = np.where((values >= lowest) & (values <= highest), values, np.nan)
-            at = chunk.lines * fleet.period_ns if when is None else _checked_times(path, chunk, when)
+            at = chunk.lines * fleet.period_ns if when is None else _checked_times(path, chunk, when, columns)
             said: Bool = np.asarray(np.isfinite(values).any(axis=1))
             names = chunk.texts(columns.stream) if columns.stream else None
             if names is not None:
@@ -163,8 +167,8 @@ def _read(path: Path, fleet: Fleet, columns: FileColumns) -> Iterator[tuple[list
             yield names, at[said], values[said]
 
 
-def _checked_times(path: Path, chunk: FileChunk, when: str) -> Int64:
-    at = chunk.times(when)
+def _checked_times(path: Path, chunk: FileChunk, when: str, columns: FileColumns) -> Int64:
+    at = chunk.times(when, clock_of_text(columns.time_format, columns.timezone))
     wrong = np.flatnonzero((at < FIRST_NS) | (at > LAST_NS))
     if len(wrong):
         text, line = chunk.texts(when)[wrong[0]], chunk.lines[wrong[0]]
@@ -200,9 +204,9 @@ def _has_numbers(chunk: FileChunk | None, name: str) -> bool:
         return False
 
 
-def _period(path: Path, chunk: FileChunk | None, when: str) -> int:
+def _period(path: Path, chunk: FileChunk | None, when: str, columns: FileColumns) -> int:
     """The median distance of two rows, to the millisecond."""
-    times = np.array([], np.int64) if chunk is None else _checked_times(path, chunk, when)
+    times = np.array([], np.int64) if chunk is None else _checked_times(path, chunk, when, columns)
     rises = np.diff(times)
     rises = rises[rises > 0]
     period_ns = round(float(np.median(rises)) / 1e6) * 10**6 if len(rises) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import itertools
+import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -22,6 +23,8 @@ _WIDEST = Decimal(10) ** 20  # seconds beyond any year that is taken; bounds the
 _ABSENT = frozenset({"", "nan", "na", "null", "none", "-"})
 #: How the names of Parquet's types of numbers begin.
 _NUMERIC = ("double", "float", "int", "uint", "halffloat", "decimal")
+#: A text as an instant, ns. Raises ValueError: it is none.
+ReadTime = Callable[[str], int]
 _Cell = TypeVar("_Cell")
 
 
@@ -37,8 +40,8 @@ class FileChunk(Protocol):
     def numbers(self, column: str) -> Float64:
         """The cells as finite numbers (n,), NaN where they say nothing."""
 
-    def times(self, column: str) -> Int64:
-        """The cells as instants (n,), ns."""
+    def times(self, column: str, read: ReadTime) -> Int64:
+        """The cells as instants (n,), ns; `read` reads those that are texts."""
 
     def texts(self, column: str) -> list[str]:
         """The cells as they stand."""
@@ -74,8 +77,8 @@ def open_table(path: Path) -> Iterator[FileTable]:
         yield _CsvTable(path, file)
 
 
-def parse_time(text: str) -> int:
-    """Nanoseconds of an ISO 8601 time (naive = UTC) or of Unix seconds.
+def parse_time(text: str, zone: datetime.tzinfo = datetime.UTC) -> int:
+    """Nanoseconds of an ISO 8601 time (of `zone` where it says none) or of Unix seconds.
 
     Raises:
         ValueError: It is neither.
@@ -83,10 +86,30 @@ def parse_time(text: str) -> int:
     try:
         return int(min(max(Decimal(text.strip()), -_WIDEST), _WIDEST) * 10**9)  # a float would round nanoseconds
     except (ArithmeticError, ValueError):
-        at = datetime.datetime.fromisoformat(text.strip())
-        at = at.replace(tzinfo=datetime.UTC) if at.tzinfo is None else at
-        since = at - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+        return _ns_of(datetime.datetime.fromisoformat(text.strip()), zone)
+
+
+def clock_of_text(form: str, timezone: str) -> ReadTime:
+    """What reads times: by a `strptime` format, or as `parse_time`; those that say no zone are of `timezone`.
+
+    Raises:
+        ConfigError: There is no such zone.
+    """
+    try:
+        zone = zoneinfo.ZoneInfo(timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise ConfigError(f"timezone: expected a name such as Europe/Berlin, got {timezone!r}") from exc
+
+    def read(text: str) -> int:
+        return _ns_of(datetime.datetime.strptime(text.strip(), form), zone)
+
+    return read if form else lambda text: parse_time(text, zone)
+
+
+def _ns_of(at: datetime.datetime, zone: datetime.tzinfo) -> int:
+    at = at.replace(tzinfo=zone) if at.tzinfo is None else at
+    since = at - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
 
 
 class _CsvTable:
@@ -122,8 +145,8 @@ class _CsvChunk:
             found = np.array(self._each(cells, self._number))
         return np.where(np.isfinite(found), found, np.nan)
 
-    def times(self, column: str) -> Int64:
-        return np.array([min(max(at, -(2**63)), 2**63 - 1) for at in self._each(self.texts(column), parse_time)])
+    def times(self, column: str, read: ReadTime) -> Int64:
+        return np.array([min(max(at, -(2**63)), 2**63 - 1) for at in self._each(self.texts(column), read)])
 
     def texts(self, column: str) -> list[str]:
         place = self._table.columns.index(column)
@@ -131,7 +154,12 @@ class _CsvChunk:
             return [row[place] for row in self._rows]
         except IndexError as exc:
             short = next(i for i, row in enumerate(self._rows) if len(row) <= place)
-            raise self._at_line(short, f"expected a cell for {column!r}, found {len(self._rows[short])} cells") from exc
+            cells, wanted = self._rows[short], len(self._table.columns)
+            raise self._at_line(
+                short,
+                f"expected {wanted} cells, one for {column!r} among them, found {len(cells)}: "
+                f"{' '.join(cells)[:80]!r}; is the line cut off?",
+            ) from exc
 
     def _number(self, cell: str) -> float:
         text = cell.strip()
@@ -184,12 +212,12 @@ class _ParquetChunk:
         found = np.asarray(cells.to_numpy(zero_copy_only=False), np.float64)
         return np.where(np.isfinite(found), found, np.nan)
 
-    def times(self, column: str) -> Int64:
+    def times(self, column: str, read: ReadTime) -> Int64:
         found = self._batch.column(column)
         if str(found.type).startswith("timestamp"):
             return np.asarray(found.cast("timestamp[ns]").to_numpy(zero_copy_only=False)).astype(np.int64)
         try:
-            return np.array([parse_time(str(value)) for value in found.to_pylist()], np.int64)
+            return np.array([read(str(value)) for value in found.to_pylist()], np.int64)
         except (ValueError, OverflowError) as exc:
             raise ConfigError(f"{self._path}: expected times in {column!r}, got {exc}") from exc
 

@@ -131,6 +131,8 @@ class DataLoop:
         decoded = self._timed("decode", facts, lambda: self._guard.decode(self._decoder, messages, now_ns, most))
         messages = messages[: decoded.messages]
         self._backlog.drop(len(messages))
+        for topic, body in decoded.asks:
+            self._link.sender.ask(topic, body)
         facts.messages = len(messages)
         self.received.update(decoded.inputs.fleet)
         for counted in (self.received, self.not_ours):

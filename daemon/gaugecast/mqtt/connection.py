@@ -122,6 +122,10 @@ class Connection:
         """Push the retained status message."""
         self._session.push_status(text)
 
+    def push_command(self, topic: str, body: bytes) -> None:
+        """Push a message that nobody confirms and the broker does not keep."""
+        self._session.push_command(topic, body)
+
     def finish(self, until: float) -> None:
         """Push DISCONNECT, send all, and read till the broker hangs up, but not beyond the instant `until`."""
         self._session.disconnect()

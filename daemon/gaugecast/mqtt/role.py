@@ -37,11 +37,11 @@ class Role:
         return replace(self, will_qos=0) if code == QOS_NOT_SUPPORTED else self
 
     def saying(self, mqtt: Mqtt) -> Role:
-        """The same with the topics that the configuration gives it."""
+        """The same with the topics that the configuration gives it; a guest, with no `status_topic`, says none."""
         own, old = mqtt.own_status_topic, mqtt.old_status_topic
         if not self.publishes:
             return replace(self, will_topic=old)
-        return replace(self, will_topic=own, status_topics=(own, old) if old else (own,))
+        return replace(self, will_topic=own, status_topics=tuple(filter(None, (own, old))))
 
 
 SUBSCRIBING = Role("mqtt", keeps_session=True, publishes=False)

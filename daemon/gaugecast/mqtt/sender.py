@@ -94,6 +94,11 @@ class Sender:
         if self.line.connected and self.line.connection is not None:
             self.line.connection.push_status(text)
 
+    def ask(self, topic: str, body: bytes) -> None:
+        """Send a command to a device at QoS 0, while we are connected; who asked once asks again."""
+        if self.line.connected and self.line.connection is not None:
+            self.line.connection.push_command(topic, body)
+
     # What the link calls.
 
     @property

@@ -198,6 +198,10 @@ class Session:
         for topic in self._role.status_topics:
             self._client.publish(topic, text, qos=0, retain=self._retains)
 
+    def push_command(self, topic: str, body: bytes) -> None:
+        """Push a message at QoS 0, not retained."""
+        self._client.publish(topic, body, qos=0)
+
     def _on_connect(
         self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None
     ) -> None:

@@ -30,12 +30,14 @@ class Decoded:
         refused: For the quarantine: rejects, and single features of readings that were taken all the same.
         messages: How many of the first messages were read; the others wait for the next batch.
         not_ours: Readings, or whole messages, that name no feature of the fleet whose topic they came on, by fleet.
+        asks: Topic and body of what devices are to be asked; nothing hangs on it.
     """
 
     inputs: Inputs = field(default_factory=Inputs)
     refused: list[Refused] = field(default_factory=list)
     messages: int = 0
     not_ours: Counter[str] = field(default_factory=Counter)
+    asks: Sequence[tuple[str, bytes]] = ()
 
 
 class Decoder:
@@ -48,6 +50,7 @@ class Decoder:
         self._plain: list[PlainReader] = []
         self._careful: list[CarefulReader] = []
         self._fleet_of: list[str] = []
+        self._asks: list[tuple[str, bytes]] = []
         self._router = Router([(fleet, self._add_readers(fleet, limits)) for fleet in fleets])
         topics_per_stream = max([len(f.features) for f in fleets if f.feature_capture or _apart(f)], default=1)
         self._routes: dict[str, Route] = {}
@@ -85,7 +88,8 @@ class Decoder:
                 careful[at] = self._read_carefully(message, route, received_at_ns, not_ours)
         inputs = parts[0].inputs if len(parts) == 1 and not careful else _in_order(parts, careful)
         refused = [row for at in sorted(careful) for one in careful[at] for row in one.refused]
-        return Decoded(inputs, refused, place, not_ours)
+        asks, self._asks = self._asks, []
+        return Decoded(inputs, refused, place, not_ours, asks)
 
     def _read_carefully(
         self, message: Message, route: Route, received_at_ns: int, not_ours: Counter[str]
@@ -116,7 +120,7 @@ class Decoder:
             groups[ALL] = _places(fleet, "") if _apart(fleet) else None
         topics = dict.fromkeys(feature.topic for feature in fleet.features if feature.topic)
         groups |= {topic: _places(fleet, topic) for topic in topics}
-        ids, parse = StreamIds(fleet), parser_of(fleet)
+        ids, parse = StreamIds(fleet), parser_of(fleet, lambda topic, body: self._asks.append((topic, body)))
         bounds = {"max_payload_bytes": limits.max_payload_bytes, "max_readings": limits.max_readings}
         places: dict[str, int] = {}
         for name, positions in groups.items():

@@ -18,7 +18,7 @@ _HOUR_NS = 3600 * 10**9
 _DAY_NS = 24 * _HOUR_NS
 _AGO_NS = 3653 * 24 * _HOUR_NS
 #: Formats that devices are known to write, tried for the hint. The day comes before the month where both fit.
-_KNOWN_FORMATS = (
+KNOWN_FORMATS = (
     "%Y.%m.%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y, %H:%M:%S", "%d.%m.%Y %H:%M", "%Y/%m/%d %H:%M:%S",
     "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y%m%d%H%M%S", "%y%m%d%H%M%S", "%y%m%d%H%M%SW",
     "%y%m%d%H%M%SS", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %Z", "%a %b %d %H:%M:%S %Y",
@@ -73,7 +73,7 @@ class Stamps:
         if ahead_ns > _DAY_NS:
             return text + "is the sensor's clock right?"
         if type(stamp) is str and not _is_number(stamp):
-            if _says_no_zone(stamp):
+            if says_no_zone(stamp):
                 return text + 'is it local time? set timezone = "Europe/Berlin", say, or a time_offset such as "-1h"'
             return text + "is the sensor's clock right? a time_offset mends a constant error"
         return text + 'is the clock set to local time? set time_offset = "-1h", or what it is'
@@ -87,7 +87,7 @@ def _remedy(fleet: Fleet, stamp: Any, received_at_ns: int) -> str:
             if at_ns is not None and received_at_ns - _AGO_NS < at_ns < received_at_ns + 30 * _HOUR_NS:
                 return f'set time_unit = "{unit}"'
     if (type(stamp) is str and not _is_number(stamp)) or len(str(stamp)) >= 12:
-        for form in _KNOWN_FORMATS:
+        for form in KNOWN_FORMATS:
             if _as_if(fleet, stamp, time_format=form) is not None:
                 return f'set time_format = "{form}"'
     if _is_number(stamp):
@@ -111,7 +111,8 @@ def _is_number(stamp: Any) -> bool:
         return False
 
 
-def _says_no_zone(stamp: str) -> bool:
+def says_no_zone(stamp: str) -> bool:
+    """Whether a text is a time without zone or offset."""
     return re.search(r"(?:[Zz]|[+-]\d\d:?\d\d|GMT|UTC)\s*$", stamp) is None
 
 
@@ -125,21 +126,3 @@ def _hours(span_ns: int) -> str:
 
 def _shown(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def near_arrival(stamp: Any, received_at_ns: int) -> str:
-    """The keys with which a value is a time of the last day before its arrival, as TOML; empty where it is none."""
-    if type(stamp) not in (str, int, float, Decimal):
-        return ""
-    stamp = Decimal(repr(stamp)) if type(stamp) is float else stamp
-    plain = Fleet("x", ("x",), "x", (), 10**9)
-    ways: list[tuple[str, dict[str, Any]]] = [
-        (f'time_unit = "{unit}"', {"time_unit": unit, "time_format": ""}) for unit in (*SCALE_NS, "iso8601")
-    ]
-    if type(stamp) is str and not _is_number(stamp):
-        ways += [(f'time_format = "{form}"', {"time_format": form}) for form in _KNOWN_FORMATS]
-    for keys, way in ways:
-        at_ns = _as_if(plain, stamp, **way)
-        if at_ns is not None and received_at_ns - _DAY_NS < at_ns < received_at_ns + _HOUR_NS // 12:
-            return keys
-    return ""

@@ -51,6 +51,11 @@ class Totals:
         """The same counts, which do not change with these."""
         return replace(self)
 
+    def become(self, other: Totals) -> None:
+        """Count what another counted, and nothing else."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(other, f.name))
+
     def as_list(self) -> list[int]:
         """The counts in the order of the fields, for a checkpoint."""
         return [int(getattr(self, f.name)) for f in fields(self)]

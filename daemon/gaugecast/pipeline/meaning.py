@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from gaugecast import events
 from gaugecast.fleet import Feature, Fleet
+
+#: Events after which a copy in the making is still that of the moment at which it began.
+KEEPS_A_SNAPSHOT = (
+    events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed, events.HistoryLoaded,
+)  # fmt: skip
 
 
 def goes_on(old: Fleet, new: Fleet) -> bool:

@@ -19,7 +19,7 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import meaning, memories, parking, reordering, waiting
+from gaugecast.pipeline import meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -32,9 +32,6 @@ from gaugecast.streams.snapshot import Snapshot
 
 #: Loads the weights (fleet, version) that an event names; an edge provides it. `None`: lost, and the role stays empty.
 ModelLoader = Callable[[str, str], Model | None]
-
-#: Events after which a copy in the making is still that of the moment at which it began.
-_KEEP_A_SNAPSHOT = (events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed)
 
 
 class Pipeline:
@@ -208,7 +205,7 @@ class Pipeline:
         if event is None:
             raise Defect(f"an event row with an event expected, got {one}")
         self._due_ns = None
-        if not isinstance(event, _KEEP_A_SNAPSHOT):
+        if not isinstance(event, meaning.KEEPS_A_SNAPSHOT):
             self.snapshot = None  # whole columns may change; whoever made the snapshot begins another
         match event:
             case events.SessionLost():
@@ -243,6 +240,9 @@ class Pipeline:
                 memories.warm(part, one.values, lambda slots: self._touch(one.fleet, slots))
             case events.StreamsReset():
                 part.reset(one.stream)
+            case events.HistoryLoaded():
+                room = self.streams < self.limits.max_streams
+                past.load(part, one, event, self.steps, lambda slots: self._touch(one.fleet, slots), result, room=room)
             case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked():
                 self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
                 parking.follow(part, one, event, self.steps)

@@ -71,8 +71,8 @@ class SoloPipeline:
 
 
 def concerns(one: Input, fleets: Container[str]) -> bool:
-    """Whether an input bears on the steps of these fleets: their readings and resets, timers, sessions, the clock."""
-    if one.kind == Kind.READING or isinstance(one.event, events.StreamsReset):
+    """Whether an input bears on the steps of these fleets: readings, history, resets, timers, sessions, the clock."""
+    if one.kind == Kind.READING or isinstance(one.event, events.StreamsReset | events.HistoryLoaded):
         return one.fleet in fleets
     return one.kind == Kind.TIMER or isinstance(one.event, events.SessionLost | events.ClockStepped)
 

@@ -15,6 +15,7 @@ from gaugecast.control import (
     ForgetFleet,
     HandOver,
     LearnerReport,
+    LoadHistory,
     ModelsQuery,
     Promote,
     Rename,
@@ -30,7 +31,7 @@ from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
 from gaugecast.loop.model_roles import measured
 from gaugecast.records import Order
-from gaugecast.service import reports
+from gaugecast.service import loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.status import Status
 from gaugecast.topics import output_topic, topic_fault
@@ -108,6 +109,8 @@ class Commands:
                 core.order(core.roles.roll_back(request.fleet))
             case ModelsQuery():
                 return self._models()
+            case LoadHistory():
+                core.order(loading.order_of_request(core, request))
             case LearnerReport():
                 self._monitor.note(request, time.monotonic())
             case _:

@@ -12,6 +12,7 @@ from gaugecast import events
 from gaugecast.fleet import Fleet
 from gaugecast.history import StreamRows
 from gaugecast.ledger.reader import LedgerReader
+from gaugecast.pipeline import past
 from gaugecast.records import Input, Kind, Verdict
 
 SLICE_ROWS = 20_000
@@ -32,7 +33,9 @@ def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[StreamRows]:
     with LedgerReader(directory) as ledger:
         for batch in ledger.replay(0):
             for one, verdict in zip(batch.inputs, batch.verdicts, strict=True):
-                if one.kind == Kind.EVENT:
+                if isinstance(one.event, events.HistoryLoaded) and one.fleet == fleet.name:
+                    yield from _past(one, one.event, names)
+                elif one.kind == Kind.EVENT:
                     then = _names(one, fleet)
                     if then is not None:  # what waits has the places of before
                         yield from _ripe(waiting, places, 1)
@@ -41,6 +44,14 @@ def ledger_slices(directory: Path, fleet: Fleet) -> Iterator[StreamRows]:
                     waiting[one.stream].append((one.at_ns, one.values))
             yield from _ripe(waiting, places, SLICE_ROWS)
     yield from _ripe(waiting, places, 1)
+
+
+def _past(one: Input, event: events.HistoryLoaded, names: list[str]) -> Iterator[StreamRows]:
+    """The rows of history that was loaded: the oldest of their stream."""
+    at_ns, values = past.unpack(one.values, len(event.features))
+    values = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+    found = [event.features.index(name) if name in event.features else -1 for name in names]
+    yield StreamRows(one.stream, at_ns, values[:, found])
 
 
 def _names(one: Input, fleet: Fleet) -> list[str] | None:

@@ -194,7 +194,7 @@ class Follower:
         return self._store.load(fleet, version)
 
     def _wanted(self, one: Input) -> bool:
-        if one.kind == Kind.READING:
+        if one.kind == Kind.READING or isinstance(one.event, events.HistoryLoaded):
             learner = self.learners.get(one.fleet)
             return learner is not None and one.fleet in self.pipeline.parts and learner.wants(one.stream)
         return one.kind != Kind.REJECT
@@ -203,7 +203,7 @@ class Follower:
         """Take inputs; events are looked at one by one, for they may concern the models."""
         begin = 0
         for i, one in enumerate(inputs):
-            if one.kind == Kind.EVENT:
+            if one.kind == Kind.EVENT and not isinstance(one.event, events.HistoryLoaded):
                 self._step(inputs[begin:i])
                 self._take_event(one)
                 begin = i + 1

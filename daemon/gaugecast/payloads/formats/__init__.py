@@ -21,11 +21,13 @@ from gaugecast.payloads.formats.text import CsvFormat, decode_utf8, parse_json, 
 
 #: Reads one payload. Arguments: topic, payload, time of arrival (ns); raises DecodeError.
 Parse = Callable[[str, bytes, int], Any]
+#: Told topic and body of what a device is to be asked.
+Ask = Callable[[str, bytes], None]
 
 
-def parser_of(fleet: Fleet) -> Parse:
+def parser_of(fleet: Fleet, ask: Ask = lambda _topic, _body: None) -> Parse:
     """What reads the payloads of a fleet; a payload of another format is named as such in the complaint."""
-    parse = _parser_of(fleet)
+    parse = _parser_of(fleet, ask)
 
     def read(topic: str, payload: bytes, received_at_ns: int) -> Any:
         try:
@@ -36,7 +38,7 @@ def parser_of(fleet: Fleet) -> Parse:
     return read
 
 
-def _parser_of(fleet: Fleet) -> Parse:
+def _parser_of(fleet: Fleet, ask: Ask) -> Parse:
     match fleet.payload:
         case "json":
             return lambda _, payload, __: parse_json(payload, decode_utf8(payload))
@@ -56,5 +58,4 @@ def _parser_of(fleet: Fleet) -> Parse:
         case "msgpack":
             return lambda _, payload, __: parse_msgpack(payload)
         case "sparkplug":
-            sparkplug = Sparkplug()
-            return lambda topic, payload, _: sparkplug.parse(topic, payload)
+            return Sparkplug(ask if fleet.rebirth else None).parse

@@ -7,6 +7,7 @@ rest. Who never heard a birth cannot know what an alias names: such a message is
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gaugecast.errors import DecodeError
@@ -15,6 +16,10 @@ from gaugecast.payloads.wording import cut
 #: Devices whose aliases are remembered, and names of one device; the longest silent leave first.
 MOST_DEVICES = 4096
 MOST_METRICS = 65_536
+#: A node that did not answer is asked again after so long.
+ASK_AGAIN_NS = 60 * 10**9
+
+_BOOLEAN = 11  # the datatype
 
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}  # Int8 to Int64: negative numbers come as their two's complement
 _MESSAGES = ("NBIRTH", "DBIRTH", "NDATA", "DDATA")
@@ -37,15 +42,22 @@ class _Known(NamedTuple):
 
 
 class Sparkplug:
-    """Reads the messages of a host's edge nodes; remembers what their births say. Bounded; owned by one decoder."""
+    """Reads the messages of a host's edge nodes; remembers what their births say. Bounded; owned by one decoder.
 
-    def __init__(self) -> None:
+    Args:
+        ask: Told topic and body of the command by which a node is asked for a rebirth, where one of its aliases is
+            unknown: once in `ASK_AGAIN_NS` a node. `None` = nobody is asked.
+    """
+
+    def __init__(self, ask: Callable[[str, bytes], None] | None = None) -> None:
         from google.protobuf.message import DecodeError as WireError
 
         self._payload, self._wire_error = _schema(), WireError
         self._births: OrderedDict[tuple[str, ...], dict[int, _Known]] = OrderedDict()
+        self._ask = ask
+        self._asked: OrderedDict[str, int] = OrderedDict()  # command topic → when
 
-    def parse(self, topic: str, payload: bytes) -> list[dict[str, Any]]:
+    def parse(self, topic: str, payload: bytes, received_at_ns: int) -> list[dict[str, Any]]:
         """Readings `{"time": ns, "values": {name: value}, "historical": …}`, one a time; none of deaths and commands.
 
         Raises:
@@ -62,7 +74,33 @@ class Sparkplug:
             raise DecodeError("malformed", cut(f"expected Sparkplug B: {exc}")) from exc
         if kind.endswith("BIRTH"):
             self._note(device, message)
+        nameless = self._nameless(device, message)
+        if nameless:
+            self._ask_for_birth(topic, kind, received_at_ns)
         return self._readings(device, message)
+
+    def _known_to(self, device: tuple[str, ...]) -> dict[int, _Known]:
+        """Aliases are one set for a node and its devices (section 6.4.6)."""
+        return self._births.get(device, {}) | (self._births.get(device[:2], {}) if len(device) > 2 else {})
+
+    def _nameless(self, device: tuple[str, ...], message: Any) -> bool:
+        known = self._known_to(device)
+        return any(not metric.name and metric.alias not in known for metric in message.metrics)
+
+    def _ask_for_birth(self, topic: str, kind: str, received_at_ns: int) -> None:
+        """Let the node of a message say its births again, by `Node Control/Rebirth` (section 6.4.26)."""
+        before, _, after = topic.partition(f"/{kind}/")
+        command = f"{before}/NCMD/{after.split('/')[0]}"
+        asked_ns = self._asked.get(command)
+        if self._ask is None or not after or (asked_ns is not None and received_at_ns - asked_ns < ASK_AGAIN_NS):
+            return
+        self._asked[command] = received_at_ns
+        self._asked.move_to_end(command)
+        if len(self._asked) > MOST_DEVICES:
+            self._asked.popitem(last=False)
+        request = self._payload(timestamp=received_at_ns // 10**6)
+        request.metrics.add(name="Node Control/Rebirth", datatype=_BOOLEAN, boolean_value=True)
+        self._ask(command, request.SerializeToString())
 
     def _note(self, device: tuple[str, ...], birth: Any) -> None:
         named = (metric for metric in birth.metrics if metric.HasField("alias") and metric.name)
@@ -75,8 +113,7 @@ class Sparkplug:
             self._births.popitem(last=False)
 
     def _readings(self, device: tuple[str, ...], message: Any) -> list[dict[str, Any]]:
-        # Aliases are one set for a node and its devices (section 6.4.6).
-        known = self._births.get(device, {}) | (self._births.get(device[:2], {}) if len(device) > 2 else {})
+        known = self._known_to(device)
         readings: dict[tuple[int, bool], dict[str, Any]] = {}
         nameless = 0
         for metric in message.metrics:
@@ -94,7 +131,7 @@ class Sparkplug:
         if nameless and not readings:
             raise DecodeError(
                 "missing_field", f"{nameless} metrics have an alias and no name, and the birth that names them was not "
-                "heard; subscribe to births, too, and ask the edge node for a rebirth",
+                "heard; subscribe to births, too, and set rebirth = true, which asks the edge node for one",
             )  # fmt: skip
         return list(readings.values())
 
