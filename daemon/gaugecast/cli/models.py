@@ -64,7 +64,7 @@ def list_models(
         typer.echo(json.dumps(rows))
     else:
         console = Console(soft_wrap=True)
-        console.print(table)
+        console.print(table if rows else "no weights are stored")
         for line in tell_learning(settings):
             console.print(Text(line))
 
