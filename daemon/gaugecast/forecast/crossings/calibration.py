@@ -56,7 +56,8 @@ def corrected(state: Float64, said: Float64) -> Float64:
     """Probabilities (R, H) by what such ones have meant; NaN stays, and so does what is certain."""
     odds = _odds(said)
     moved = _probability(odds + state[..., 0] + state[..., 1] * odds)
-    return np.where((said <= 0.0) | (said >= 1.0), said, moved)
+    kept: Float64 = np.where((said <= 0.0) | (said >= 1.0), said, moved)
+    return kept
 
 
 def _odds(p: Float64) -> Float64:
