@@ -62,7 +62,8 @@ def corrected(state: Float64, said: Float64) -> Float64:
 def _odds(p: Float64) -> Float64:
     with np.errstate(divide="ignore"):
         odds = np.log(p) - np.log1p(-p)
-    return np.minimum(np.maximum(odds, -_MOST_ODDS), _MOST_ODDS)
+    out: Float64 = np.minimum(np.maximum(odds, -_MOST_ODDS), _MOST_ODDS)
+    return out
 
 
 def _probability(odds: Float64) -> Float64:
