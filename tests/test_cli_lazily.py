@@ -18,7 +18,7 @@ HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorf
 #: They print no table: files, a sentence, lines of their own, a configuration, or what is JSON already.
 WITHOUT_TABLE = {
     *((word,) for word in ("discover", "run", "init", "demo", "export", "predict", "restore", "learn")),
-    ("autoencoder",), ("version",),
+    ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),
 }  # fmt: skip
