@@ -109,6 +109,24 @@ def test_a_child_that_hangs_before_its_first_word_is_killed_too() -> None:
     assert child.failures_total == 1
 
 
+def test_one_that_is_slow_to_begin_is_given_longer_the_next_time() -> None:
+    """Else a slow device would load TensorFlow for ever; once one has spoken, the ordinary time holds again."""
+    never = float("-inf")
+    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child.watch(0.0, never)
+    child.watch(300.0, never)
+    wait_end(child)
+    child.watch(301.0, never)
+    child.watch(302.0, never)
+    child.watch(302.0 + 599, never)
+    assert not ended(child)
+    child.watch(1000.0, 901.0)
+    child.watch(1200.0, 901.0)
+    assert not ended(child)
+    child.watch(1201.0, 901.0)
+    wait_end(child)
+
+
 def test_what_cannot_be_started_is_a_failure_not_an_end() -> None:
     """The loop goes on."""
     child = LearnerChild(Path(), command=("/nonexistent/python",))

@@ -19,6 +19,8 @@ _BACKOFF_S, _BACKOFF_MAX_S = 1.0, 60.0
 _LONG_S = 600.0
 #: One that says nothing for so long hangs: TensorFlow is imported and an update compiled in a fraction of it.
 _SILENT_S = 300.0
+#: On a slow device it is not: after one that never spoke the next is given twice as long, up to this.
+_SILENT_MAX_S = 3600.0
 #: After it was asked to end; the loop's own end goes on meanwhile. Killing it loses some lessons, nothing else.
 _STOP_S = 2.0
 
@@ -39,7 +41,7 @@ class LearnerChild:
         self.failures_total = 0
         ours = (sys.executable, "-m", "gaugecast", "learn", "-c", str(config), "--parent", str(os.getpid()))
         self._command = command or ours
-        self._silent_s = silent_s
+        self._silent_s = self._patience_s = silent_s
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at_s = self._start_at_s = float("-inf")
         self._backoff_s = _BACKOFF_S
@@ -60,9 +62,14 @@ class LearnerChild:
         if self._child is not None and self._child.poll() is not None:
             self._note_end(self._child.returncode, now_s)
         silent_s = now_s - max(heard_at_s, self._started_at_s)  # one that has never spoken was heard at -inf
-        if self._child is not None and silent_s >= self._silent_s:
+        has_spoken = heard_at_s > self._started_at_s
+        if has_spoken:
+            self._patience_s = self._silent_s
+        if self._child is not None and silent_s >= self._patience_s:
             log.warning("learner hangs", pid=self._child.pid, silent_s=round(silent_s))
             self._child.kill()
+            if not has_spoken:
+                self._patience_s = min(2 * self._patience_s, _SILENT_MAX_S)
         if self._child is None and now_s >= self._start_at_s:
             self._start(now_s)
 
