@@ -153,6 +153,7 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
     yield "Times", tanks, 'sequence = "$.seq"', f"[{tanks}] sequence", "remove one"
     yield "Times", tanks, 'hold = "100ms"', f"[{tanks}] hold", "one period to 10,000 periods"
     yield "Times", tanks, 'hold = "1m"\nlateness = "1m"', f"[{tanks}] lateness", "not beside `hold`"
+    yield "Times", tanks, 'begins_at = ["6:00"]', f"[{tanks}] begins_at", 'a time of the day such as "06:00"'
     yield "Times", tanks, 'begins = "batch"', f"[{tanks}] begins", "$"
     # -- fleets
     yield "Fleets and features", "fleet.my tanks", 'period = "1s"', f"{FILE}:15:11", "close the table's name"

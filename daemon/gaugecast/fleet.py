@@ -141,6 +141,7 @@ class Fleet:
             stamp far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that
             never comes is not waited for. False: as configurations of old meant it.
         begins_path: Where a reading names its sequence, such as a batch; another one resets the state.
+        begins_at: Or minutes of the local day at which a sequence begins, such as a shift.
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
     """
@@ -184,8 +185,14 @@ class Fleet:
     lateness_ns: int = 0
     tolerant: bool = False
     begins_path: tuple[str, ...] | None = None
+    begins_at: tuple[int, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     rebirth: bool = False
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether something other than a gap begins a stream anew."""
+        return self.begins_path is not None or bool(self.begins_at)
 
     @property
     def forecast_places(self) -> tuple[int, ...]:

@@ -148,6 +148,12 @@ class FleetTable(Table):
         description="path of what names a sequence, a batch; another one resets the state",
         examples=['"$.batch"'],
     )
+    begins_at: list[str] = Field(
+        default=[],
+        max_length=48,
+        description="instead: times of the day, in `timezone`, at which a shift begins; each resets the state",
+        examples=['["06:00", "14:00", "22:00"]'],
+    )
     horizon: int = Field(default=1, ge=1, le=1000, description="forecasts for 1 to this many periods ahead")
     horizons: list[str | float] = Field(
         default=[],

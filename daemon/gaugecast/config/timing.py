@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gaugecast.config.decoding import OWN_TIME
@@ -14,6 +15,7 @@ PARK_AFTER_NS = 7 * 86_400 * 10**9
 STALE_LEAST_NS = 10 * 10**9
 #: Of a stream that is silent for so many periods each would be a step, when it speaks again all at once.
 MOST_HELD = 10_000
+_TIME_OF_DAY = re.compile("([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
 def keys_of(fleet: str, table: FleetTable, period_ns: int) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def keys_of(fleet: str, table: FleetTable, period_ns: int) -> dict[str, Any]:
         "lateness_ns": lateness_ns,
         "tolerant": not table.strict,
         "begins_path": _begins(fleet, table),
+        "begins_at": _begins_at(fleet, table),
         "stale_after_ns": stale_ns,
         "park_after_ns": _or(fleet, "park_after", table.park_after, max(PARK_AFTER_NS, 2 * stale_ns, lateness_ns)),
     }
@@ -62,6 +65,19 @@ def _begins(fleet: str, table: FleetTable) -> FieldPath | None:
         raise ConfigError(f"[fleet.{fleet}] begins: {exc}") from exc
 
 
+def _begins_at(fleet: str, table: FleetTable) -> tuple[int, ...]:
+    """Minutes of the day."""
+    if table.begins_at and table.begins is not None:
+        raise ConfigError(
+            f"[fleet.{fleet}] begins_at: a field or the time of day begins a sequence; leave out `begins`"
+        )
+    found = [_TIME_OF_DAY.fullmatch(text) for text in table.begins_at]
+    for text, match in zip(table.begins_at, found, strict=True):
+        if match is None:
+            raise ConfigError(f'[fleet.{fleet}] begins_at: expected a time of the day such as "06:00", got {text!r}')
+    return tuple(sorted({60 * int(match[1]) + int(match[2]) for match in found if match is not None}))
+
+
 def _timed(table: FleetTable) -> bool:
     return table.time is not None or (table.payload in OWN_TIME and table.sequence is None)
 
@@ -90,7 +106,7 @@ def _lateness(fleet: str, table: FleetTable) -> int:
         raise ConfigError(
             f"[fleet.{fleet}] lateness: without `time` a reading's place is that of its arrival, and none is late"
         )
-    if table.begins is not None:
+    if table.begins is not None or table.begins_at:
         raise ConfigError(f"[fleet.{fleet}] lateness: not beside `begins`: a sequence ends where another begins")
     if table.hold is not None:
         raise ConfigError(

@@ -9,12 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Feature, Fleet
-from gaugecast.payloads.fields import ABSENT, find, plain_text
+from gaugecast.payloads.fields import ABSENT, find
 from gaugecast.payloads.formats import Parse
 from gaugecast.payloads.formats.guess import hint
 from gaugecast.payloads.identity import LAST_SEQUENCE, Route, delivery_hash, nth_delivery, stream_id
 from gaugecast.payloads.ours import Named, Where, names_within
 from gaugecast.payloads.records import Splitter
+from gaugecast.payloads.sequences import SequenceNames
 from gaugecast.payloads.stamps import Stamps
 from gaugecast.payloads.values import value_reader
 from gaugecast.payloads.wording import cut, named
@@ -22,8 +23,6 @@ from gaugecast.records import Input, Kind, Message, Refused
 from gaugecast.topics import FieldPath, Template, path_text
 
 HEAD_BYTES = 256
-#: Characters of a sequence's name.
-MOST_NAME = 64
 
 _NAN = math.nan
 #: Formats with a place of their own for the time, which a sender may leave empty: then that of arrival counts.
@@ -63,7 +62,7 @@ class CarefulReader:
         self._stamps = Stamps(fleet) if fleet.time_path is not None else None
         self._stream = Template.parse(fleet.stream)
         self._splitter = Splitter(fleet, max_readings)
-        self._where = Where(fleet)
+        self._where, self._sequences = Where(fleet), SequenceNames(fleet)
         self._named, self._within = Named(fleet.features), names_within(fleet)
         self._hashed: tuple[Message | None, int] = (None, 0)  # what is being read, and the name of its delivery
 
@@ -126,9 +125,8 @@ class CarefulReader:
             delivery=delivery,
             dup=message.dup or message.retain,
         )
-        if fleet.begins_path is not None:
-            name = plain_text(self._find(root, reading, fleet.begins_path))
-            one = one._replace(reason=(name or "")[:MOST_NAME].encode(errors="replace").decode())
+        if self._sequences.asked:
+            one = one._replace(reason=self._sequences.name(lambda path: self._find(root, reading, path), at_ns))
         return Taken(one, refused)
 
     def _stream_of(self, route: Route, root: Any, reading: Any) -> str:

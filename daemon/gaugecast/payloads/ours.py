@@ -20,7 +20,7 @@ def needs_care(fleet: Fleet) -> bool:
     """
     if fleet.payload not in ("json", "number") or fleet.where or fleet.time_format:
         return True
-    if fleet.time_offset_ns or fleet.begins_path is not None:
+    if fleet.time_offset_ns or fleet.has_sequences:
         return True
     paths = [fleet.records_path, fleet.time_path or (), fleet.sequence_path or (), *(f.path for f in fleet.features)]
     if fleet.name_path is not None or "@" in fleet.stream or not all(map(is_plain_path, paths)):

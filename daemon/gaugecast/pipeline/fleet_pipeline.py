@@ -75,7 +75,7 @@ class FleetPipeline:
         self.holding = Holding(fleet, capacity) if fleet.hold_ns else None
         self.rates = Rates(fleet, capacity) if any(feature.counter for feature in fleet.features) else None
         self.room = Waiting(fleet, capacity) if fleet.lateness_ns else None
-        self.beginnings = Beginnings(capacity) if fleet.begins_path is not None else None
+        self.beginnings = Beginnings(capacity) if fleet.has_sequences else None
         for columns in self._aside().values():
             self.table.attach(columns)
 

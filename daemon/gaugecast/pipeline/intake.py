@@ -105,7 +105,7 @@ def gather(
         values=np.frombuffer(b"".join(values), "<f8").reshape(-1, len(fleet.features)),
         dup=np.array(dup, bool),
         again=np.array(again, bool),
-        marks=_marks(rows, places) if fleet.begins_path is not None else None,
+        marks=_marks(rows, places) if fleet.has_sequences else None,
     )
 
 
