@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,6 +140,7 @@ def parts_imported_by(part: str) -> dict[str, set[str]]:
     return found
 
 
+@cache
 def imports_of(path: Path) -> list[Imported]:
     """What a file imports, wherever the statement stands."""
     return list(_walk(ast.parse(path.read_text(encoding="utf-8")).body, early=True))

@@ -81,7 +81,7 @@ TEXTS += ["1700-01-01T00:00:00", "1830-01-01T00:00:00Z", "2109-12-31T23:59:59Z",
 
 @pytest.mark.parametrize("aggregate", ["last", "mean"])
 @pytest.mark.parametrize("period_ns", [SECOND, YEAR])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("unit", ["s", "ns", "iso8601"])
 def test_no_time_stops_a_stream(unit: str, first: bool, period_ns: int, aggregate: str) -> None:
     """A first event time of 1677 made all later ones late for ever: their distance did not fit into 64 bits."""

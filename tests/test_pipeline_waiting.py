@@ -240,6 +240,7 @@ def test_a_lost_session_ends_what_deliveries_mean() -> None:
     assert verdicts_of(feed(pipeline, [reading(0, 1.0, key=0, delivery=7), lost, again])) == [STEPPED, NONE, STEPPED]
 
 
+@pytest.mark.long
 def test_the_memory_of_deliveries_is_bounded() -> None:
     """The newest are kept; it never holds more than its bound."""
     pipeline = pipeline_of(fleet_of("p", time_path=None))

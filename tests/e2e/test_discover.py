@@ -67,7 +67,7 @@ def test_ten_layouts_with_noise_become_a_configuration_that_runs(tmp_path: Path,
     """Written, tested, and checked against the broker, without a change by hand."""
     file = tmp_path / "gaugecast.toml"
     with playing(broker, list(TEN)):
-        found = run_command("discover", "--broker", f"127.0.0.1:{broker.port}", "--for", "5", "--write", str(file))
+        found = run_command("discover", "--broker", f"127.0.0.1:{broker.port}", "--for", "10", "--write", str(file))
         assert found.returncode == 0, found.stdout + found.stderr
         tested = run_command("test", "-c", str(file))
         file.write_text(file.read_text() + f'\n[storage]\ndirectory = "{tmp_path}/state"\n')

@@ -14,7 +14,7 @@ from simulation.sweep import run_with_crashes_at
 
 STORIES = 140
 IN_ONE_TEST = 20
-EVERY_DAY = 40
+EVERY_DAY = 20
 SWEEP_SEEDS = (1, 6)
 
 

@@ -132,6 +132,7 @@ def test_numpy_rebuilds_what_keras_rebuilds(fitted: Path) -> None:
     np.testing.assert_allclose(Rebuilder(detector.settings, 2, detector.weights).rebuild(x), theirs, atol=1e-5)
 
 
+@pytest.mark.long
 def test_a_seed_gives_the_same_detector_whatever_was_fitted_before(fitted: Path) -> None:
     """To the bit; another file gives another one."""
     one, other, again = ((fitted / name / "weights.npz").read_bytes() for name in ("one", "other", "again"))

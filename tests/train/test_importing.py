@@ -92,7 +92,13 @@ def taken_stacks() -> dict[str, Callable[[Any], list[Any]]]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", sorted(taken_stacks()))
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if number % 2 == 0 else pytest.param(case, marks=pytest.mark.long)
+        for number, case in enumerate(sorted(taken_stacks()))
+    ],
+)
 def test_each_causal_recurrent_stack_forecasts_what_keras_predicts(tmp_path: Path, case: str) -> None:
     """Whatever the cells and whatever lies between them; by the NumPy engine wherever that can."""
     from keras import layers, saving

@@ -37,6 +37,7 @@ def wave_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_csv(tmp_path_factory.mktemp("series") / "waves.csv", waves(400))
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_weights(wave_file: Path) -> None:
     """To the bit, dropout included; another seed gives others."""
     settings: dict[str, Any] = {"dropout": 0.2, "recurrent_dropout": 0.2, "epochs": 1}
@@ -45,7 +46,9 @@ def test_the_same_seed_gives_the_same_weights(wave_file: Path) -> None:
     assert one.manifest.version != other.manifest.version
 
 
-@pytest.mark.parametrize("scaling", ["difference", "standard", "minmax", "running"])
+@pytest.mark.parametrize(
+    "scaling", ["difference", "running", *(pytest.param(s, marks=pytest.mark.long) for s in ("standard", "minmax"))]
+)
 def test_each_scaling_learns_the_waves(wave_file: Path, scaling: str) -> None:
     """Better than the last value on rows never seen, in the sensor's unit."""
     trained = train_on(wave_file, scaling=scaling, epochs=30, segment=10, learning_rate=0.03, early_stop=0)
@@ -83,7 +86,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(VARIANTS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if number % 2 == 0 else pytest.param(name, marks=pytest.mark.long)
+        for number, name in enumerate(sorted(VARIANTS))
+    ],
+)
 def test_each_form_trains_and_is_served(wave_file: Path, tmp_path: Path, name: str) -> None:
     """The run directory's model loads, makes an expert, and its figures are finite for each horizon."""
     settings = Train(**{**SMALL, **VARIANTS[name], "epochs": 1})
