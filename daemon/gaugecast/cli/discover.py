@@ -31,7 +31,7 @@ from gaugecast.topics import Pattern
 
 _MOST_LEFT_OUT = 20
 #: Of so many readings at most one may be refused.
-_REFUSED = 10
+_REFUSED = 3
 _LOCALTIME = Path("/etc/localtime")
 
 
