@@ -30,8 +30,9 @@ from gaugecast.records import Kind, Message
 from gaugecast.topics import Pattern
 
 _MOST_LEFT_OUT = 20
-#: Of so many readings at most one may be refused.
-_REFUSED = 3
+#: Of so many readings at most one may be refused, but for those that have no number just now.
+_REFUSED = 10
+_NO_NUMBER_NOW = "not_finite"
 _LOCALTIME = Path("/etc/localtime")
 
 
@@ -155,7 +156,7 @@ def _fault_of(stanza: Stanza, heard: Heard) -> str:
         for one in heard[topic]:
             if one.payload:
                 decoded = decoder.decode([Message(topic, one.payload, 0, False, False, 0, 1)], one.at_ns)
-                came.update(decoded.inputs.kind)
+                came.update(each.kind for each in decoded.inputs if each.reason != _NO_NUMBER_NOW)
                 why = decoded.refused[-1].detail if decoded.refused else why
     if came[Kind.READING] and came[Kind.REJECT] * _REFUSED <= came[Kind.READING]:
         return ""
