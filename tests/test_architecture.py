@@ -96,7 +96,7 @@ AT_THE_MACHINE = {"engine/selftest.py", "engine/runtime.py"}
 MOST_LINES = 300
 #: Longer on purpose, with what they may grow to.
 LONGER = {
-    "loop/protocol.py": 345,  # the commit protocol stays in one module that can be read from top to bottom
+    "loop/protocol.py": 330,  # the commit protocol stays in one module that can be read from top to bottom
 }
 
 

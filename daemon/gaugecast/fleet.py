@@ -93,9 +93,14 @@ class Threshold:
     within: int
 
     @property
+    def side(self) -> str:
+        """`above` or `below`: where the value lies that counts as beyond."""
+        return "above" if self.above else "below"
+
+    @property
     def suffix(self) -> str:
         """What stands behind the topic of a stream's forecasts in that of this crossing."""
-        return f"/crossing/{self.feature}/{'above' if self.above else 'below'}/{self.value:.9g}"
+        return f"/crossing/{self.feature}/{self.side}/{self.value:.9g}"
 
 
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from gaugecast.loop import publisher
 from gaugecast.mqtt import subscriptions
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
-from gaugecast.service import daemon, learner_monitor, learning, sweep
+from gaugecast.service import daemon, learner_monitor, learning, sweep, world
 from gaugecast.service.learner_child import LearnerChild
 from gaugecast.status import LearningStatus
 
@@ -89,8 +89,8 @@ def plain_learner() -> None:
 def settable_clock() -> None:
     """For the core; the command line and the reports keep the right time."""
     offset = Path(os.environ["GAUGECAST_TEST_CLOCK"])
-    wrong = functools.partial(daemon.Ports, wall=lambda: time.time_ns() + int(offset.read_text()) * 10**9)
-    daemon.Ports = wrong  # type: ignore[attr-defined,misc,assignment]
+    wrong = functools.partial(world.Ports, wall=lambda: time.time_ns() + int(offset.read_text()) * 10**9)
+    world.Ports = wrong  # type: ignore[attr-defined,misc,assignment]
 
 
 def _learner_is(*words: str, silent_s: float = 300.0) -> None:

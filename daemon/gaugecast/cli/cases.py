@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import struct
 import tomllib
@@ -16,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from gaugecast.config import Settings, resolve_fleets
-from gaugecast.config.toml_text import read_toml
+from gaugecast.config.toml_text import read_toml, toml_value
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.history import parse_time
@@ -223,8 +222,9 @@ def _shown(at_ns: int) -> str:
 
 def first_cases(stanzas: Sequence[Stanza], heard: Heard) -> str:
     """What was heard, as cases that are right: the newest message of some topics of each fleet, as TOML."""
-    fleets = resolve_fleets(Settings.model_validate(tomllib.loads(joined(stanzas))))
-    decoder = Decoder(fleets, Settings.model_validate(tomllib.loads(joined(stanzas))).loop)
+    settings = Settings.model_validate(tomllib.loads(joined(stanzas)))
+    fleets = resolve_fleets(settings)
+    decoder = Decoder(fleets, settings.loop)
     by_name = {fleet.name: fleet for fleet in fleets}
     texts = [HEADER]
     for stanza in stanzas:
@@ -245,9 +245,9 @@ def _case_lines(
     topic: str, payload: bytes, at_ns: int, readings: Sequence[Input], fleets: dict[str, Fleet]
 ) -> Iterator[str]:
     yield "[[case]]"
-    yield f"topic = {_toml(topic)}"
+    yield f"topic = {toml_value(topic)}"
     try:
-        yield f"payload = {_toml(payload.decode())}"
+        yield f"payload = {toml_value(payload.decode())}"
     except UnicodeDecodeError:
         yield f'payload_base64 = "{base64.b64encode(payload).decode()}"'
     yield f'received = "{_shown(at_ns)}"'
@@ -260,12 +260,10 @@ def _case_lines(
 
 
 def _reading_text(one: Input, fleet: Fleet) -> dict[str, str]:
-    values = ", ".join(f"{_toml(name)} = {value!r}" for name, value in _values(fleet, one) if not math.isnan(value))
-    return {"stream": _toml(one.stream), "time": f'"{_shown(one.at_ns)}"', "values": f"{{ {values} }}"}
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    values = ", ".join(
+        f"{toml_value(name)} = {value!r}" for name, value in _values(fleet, one) if not math.isnan(value)
+    )
+    return {"stream": toml_value(one.stream), "time": f'"{_shown(one.at_ns)}"', "values": f"{{ {values} }}"}
 
 
 def write_new(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gaugecast.cli.listening import POLL_S, is_foreign, listen, visitor_of
+from gaugecast.cli.listening import POLL_S, listen, visitor_of
 from gaugecast.cli.survey import Survey
 from gaugecast.config import Settings
 from gaugecast.config.schema import Mqtt
@@ -131,7 +131,7 @@ def _look_around(mqtt: Mqtt, survey: Survey) -> None:
         heard = listen(mqtt, "#", _AROUND_S, retained=True)
     except Unreachable:
         return  # this account may not read all; then there is nothing to tell
-    survey.around = sorted(topic for topic in heard if is_foreign(topic))
+    survey.around = sorted(heard)
 
 
 def _filters(fleets: Sequence[Fleet], mqtt: Mqtt) -> list[tuple[str, int]]:

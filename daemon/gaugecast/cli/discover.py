@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections import Counter, defaultdict
@@ -23,6 +22,7 @@ from gaugecast.config import Settings, resolve_fleets
 from gaugecast.config.find import find_config
 from gaugecast.config.load import load_broker
 from gaugecast.config.schema import Mqtt
+from gaugecast.config.toml_text import toml_value
 from gaugecast.errors import ConfigError, WrongUse
 from gaugecast.payloads import Decoder
 from gaugecast.payloads.discovery import Heard, Proposal, Stanza, joined, propose
@@ -116,7 +116,7 @@ def _mqtt_table(mqtt: Mqtt) -> str:
 
 def _key_lines(values: dict[str, Any]) -> list[str]:
     told = {key: str(value) if isinstance(value, Path) else value for key, value in values.items() if value is not None}
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in told.items()]
+    return [f"{key} = {toml_value(value)}" for key, value in told.items()]
 
 
 def accepted(proposal: Proposal, heard: Heard) -> tuple[list[Stanza], list[tuple[str, str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -52,6 +53,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path}{explain_toml(str(exc), text)}") from exc
+
+
+def toml_value(value: bool | float | str | list[str]) -> str:
+    """A value as a file has it: JSON is TOML, but for one control character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def explain_toml(complaint: str, text: str) -> str:

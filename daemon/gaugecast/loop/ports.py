@@ -155,12 +155,17 @@ class Committed(Protocol):
     def first_position(self) -> int: ...
 
 
-class LoopLedger(Outbox, Protocol):
+class ParkedStreams(Protocol):
+    """States that were put aside."""
+
+    def parked_count(self) -> int: ...
+    def parked_state(self, fleet: str, stream: str) -> bytes | None: ...
+
+
+class LoopLedger(Outbox, ParkedStreams, Protocol):
     """What the loop needs of `ledger.Ledger`."""
 
     def commit(self, commit: Commit) -> Committed: ...
-    def parked_count(self) -> int: ...
-    def parked_state(self, fleet: str, stream: str) -> bytes | None: ...
 
 
 class StoredBatch(Protocol):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from gaugecast import events
@@ -24,11 +24,12 @@ from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.hearing import Hearing
 from gaugecast.loop.lag import LagBound
 from gaugecast.loop.micro_batch import BatchBound, MicroBatch, RoundFacts
+from gaugecast.loop.parked import orders_to_unpark
 from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
 from gaugecast.pipeline import Outcome, Pipeline
-from gaugecast.records import Commit, Input, Kind, Message, Order
+from gaugecast.records import Commit, Input, Message, Order
 from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
@@ -137,7 +138,9 @@ class DataLoop:
         self.received.update(decoded.inputs.fleet)
         for counted in (self.received, self.not_ours):
             counted.update(decoded.not_ours)
-        unparked = self._unpark(decoded.inputs)
+        unparked = orders_to_unpark(
+            decoded.inputs, self._ledger, self._pipeline, most_streams=self._settings.max_streams
+        )
         inputs.extend([order.stamped(now_ns) for order in unparked])
         inputs.extend(decoded.inputs)
         listening = self._hearing.listening(self._link.subscriber)
@@ -307,23 +310,6 @@ class DataLoop:
         for connect in self._link.subscriber.take_connects():
             self._session_is_new |= not connect.session_present
             self._hearing.interrupt()
-
-    def _unpark(self, inputs: Sequence[Input]) -> list[Order]:
-        """Orders that bring back parked streams which speak again, as far as there is room for them."""
-        if self._ledger.parked_count() == 0:
-            return []
-        found: dict[tuple[str, str], Order] = {}
-        room = self._settings.max_streams - self._pipeline.streams
-        for one in inputs:
-            if len(found) >= room:
-                break  # `advance` refuses the rest, as it would new streams
-            name = (one.fleet, one.stream)
-            if one.kind != Kind.READING or name in found or self._pipeline.knows(*name):
-                continue
-            state = self._ledger.parked_state(*name)
-            if state is not None:
-                found[name] = Order(events.StreamUnparked(), one.fleet, one.stream, state)
-        return list(found.values())
 
     def _mark(self, reason: str, holds: bool) -> None:
         if holds:

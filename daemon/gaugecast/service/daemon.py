@@ -18,13 +18,9 @@ from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageError
 from gaugecast.files import make_private
-from gaugecast.ledger.reader import oldest_input
-from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
-from gaugecast.ledger.wal import WalCopier, bound_bytes
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
-from gaugecast.loop.engines import EngineLoader
 from gaugecast.loop.orders import TopicFilters
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import StreamColumns
@@ -40,12 +36,10 @@ from gaugecast.service.reload import find_put_away, reload, tell_put_away
 from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
+from gaugecast.service.world import real_ports
 from gaugecast.status import FleetStatus, Status, announcement
-from gaugecast.storage.checkpoint_writer import CheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
-from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import StateLock
-from gaugecast.storage.models import ModelStore
 from gaugecast.web import Health, Web, readiness_of
 
 _TICK_S = 1.0
@@ -199,26 +193,13 @@ class Daemon:
 
     def _ports(self, notes: CrashNote) -> Ports:
         """The real world."""
-        directory, storage, mqtt = self._directory, self.settings.storage, self.settings.mqtt
+        storage, mqtt = self.settings.storage, self.settings.mqtt
 
         def dial(wanted: TopicFilters, forget: Sequence[str], resumed: bool) -> Link:
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
 
-        def writer() -> CheckpointWriter:
-            wal = WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb))
-            return CheckpointWriter(directory, storage, lambda: oldest_input(directory), wal)
-
-        self._ledger = Ledger.open(directory, storage)
-        return Ports(
-            ledger=self._ledger,
-            dial=dial,
-            writer=writer,
-            store=ModelStore(directory),
-            notes=notes,
-            engines=EngineLoader(),
-            alive=self._note_alive,
-            new_lineage=new_lineage,
-        )
+        self._ledger = Ledger.open(self._directory, storage)
+        return real_ports(self._ledger, storage, notes, dial=dial, alive=self._note_alive)
 
     def _note_alive(self) -> None:
         """A part of a long round is done: neither the watchdog nor /healthz is to take it for a loop that is stuck."""

@@ -28,7 +28,7 @@ def threshold_statuses(part: FleetPipeline) -> list[ThresholdStatus]:
     told = crossings.columns["open"][part.table.live_slots()].sum(axis=0).tolist()
     return [
         ThresholdStatus(
-            feature=mark.feature, side=_side(mark), value=mark.value, within=_within(part.fleet, mark), open=count
+            feature=mark.feature, side=mark.side, value=mark.value, within=_within(part.fleet, mark), open=count
         )
         for mark, count in zip(part.fleet.thresholds, told, strict=True)
     ]
@@ -36,7 +36,7 @@ def threshold_statuses(part: FleetPipeline) -> list[ThresholdStatus]:
 
 def marks_of(fleet: Fleet) -> list[tuple[str, str, str]]:
     """Feature, side and value of each threshold, as labels have them."""
-    return [(mark.feature, _side(mark), f"{mark.value:g}") for mark in fleet.thresholds]
+    return [(mark.feature, mark.side, f"{mark.value:g}") for mark in fleet.thresholds]
 
 
 def likely_of(part: FleetPipeline, slots: Int64) -> tuple[Float64 | None, Float64 | None]:
@@ -72,7 +72,7 @@ def crossing_rows(part: FleetPipeline, slot: int, feature: str) -> list[Crossing
         early, median, late = (_known(ticks * period_s) for ticks in state["instants"][slot, k].tolist())
         rows.append(
             CrossingRow(
-                side=_side(mark), value=mark.value, within=_within(part.fleet, mark), open=bool(state["open"][slot, k]),
+                side=mark.side, value=mark.value, within=_within(part.fleet, mark), open=bool(state["open"][slot, k]),
                 crossed=bool(state["crossed"][slot, k]), probability=_known(float(state["likely"][slot, k])),
                 early_s=early, median_s=median, late_s=late,
             )
@@ -87,10 +87,6 @@ def bands_of(part: FleetPipeline, slot: int) -> list[tuple[float | None, float |
         return nothing
     _, bounds = part.look_ahead.bands(np.array([slot], np.int64))
     return [(_known(lower), _known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
-
-
-def _side(mark: Threshold) -> str:
-    return "above" if mark.above else "below"
 
 
 def _within(fleet: Fleet, mark: Threshold) -> str:

@@ -21,21 +21,15 @@ from gaugecast.errors import Defect, ModelError
 from gaugecast.files import make_private
 from gaugecast.fleet import Fleet
 from gaugecast.history import StreamRows
-from gaugecast.ledger.reader import oldest_input
-from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.ledger.store import Ledger
-from gaugecast.ledger.wal import WalCopier, bound_bytes
-from gaugecast.loop.core import Core, Ports, Setup
-from gaugecast.loop.engines import EngineLoader
+from gaugecast.loop.core import Core, Setup
 from gaugecast.loop.ports import Connected
 from gaugecast.pipeline import past
 from gaugecast.records import FIRST_NS, LAST_NS, Float64, Int64, Message, Order
 from gaugecast.service.learning_mode import decide, settled
-from gaugecast.storage.checkpoint_writer import CheckpointWriter
+from gaugecast.service.world import real_ports
 from gaugecast.storage.crash_note import CrashNote
-from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import StateLock
-from gaugecast.storage.models import ModelStore
 from gaugecast.topics import output_topic, stream_fault
 
 #: Rows of a chunk, and bytes: as text they must fit into one request to the daemon.
@@ -157,21 +151,8 @@ def core_without_broker(settings: Settings) -> Iterator[Core]:
         held.callback(notes.close)
         learning = settled(settings.learning, decide(settings.learning))
         setup = Setup(resolve_fleets(settings), settings.loop, storage, learning)
-        ports = Ports(
-            ledger=Ledger.open(directory, storage),
-            dial=lambda _wanted, _forget, _resumed: _NoLink(),
-            writer=lambda: CheckpointWriter(
-                directory,
-                storage,
-                lambda: oldest_input(directory),
-                WalCopier(directory / LEDGER_NAME, bound=bound_bytes(storage.keep_gb)),
-            ),
-            store=ModelStore(directory),
-            notes=notes,
-            engines=EngineLoader(),
-            new_lineage=new_lineage,
-        )
-        core = Core.open(setup, ports)
+        ledger = Ledger.open(directory, storage)
+        core = Core.open(setup, real_ports(ledger, storage, notes, dial=lambda *_: _NoLink()))
         take_orders(core)
         yield core
         core.close()

@@ -130,10 +130,9 @@ def _reliability(likely: Float64, happened: Float64) -> tuple[Decile, ...]:
 
 def crossing_row(one: CrossingScore) -> dict[str, Any]:
     """For `--json`."""
-    side = "above" if one.threshold.above else "below"
     deciles = [decile._asdict() if decile.cases else {"cases": 0} for decile in one.reliability]
     return {
-        "model": "crossing", "feature": one.threshold.feature, side: one.threshold.value,
+        "model": "crossing", "feature": one.threshold.feature, one.threshold.side: one.threshold.value,
         "within": one.threshold.within, "count": one.count, "rate": one.rate, "brier": one.brier,
         "brier_skill": one.skill, "reliability": deciles, "crossings": one.crossings, "foretold": one.foretold,
         "lead_s": one.lead_s, "false_alarms": one.false_alarms,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from gaugecast.config.toml_text import toml_value
 from gaugecast.errors import ConfigError
 from gaugecast.payloads.discovery.heard import Heard
 from gaugecast.payloads.discovery.proposing import Proposed, find_fleets, period_of
@@ -120,19 +120,19 @@ def _lines(name: str, fleet: Proposed, pattern: str, rivals: Sequence[Proposed],
     lane = fleet.first
     yield from _comments(fleet)
     yield f"[fleet.{name}]"
-    yield f"subscribe = [{_toml(pattern)}]"
+    yield f"subscribe = [{toml_value(pattern)}]"
     yield from _told_apart(fleet, pattern, rivals, heard)
     captures = [f"{{{capture}}}" for capture in Pattern.parse(pattern).captures if capture != "feature"]
     fields = [f"{{{path_text(path)}}}" for path in lane.ids]
     if fields or not captures:
-        yield f"stream = {_toml('/'.join([*captures, *fields]) or name)}"
+        yield f"stream = {toml_value('/'.join([*captures, *fields]) or name)}"
     if lane.layout.payload != "json":
-        yield f"payload = {_toml(lane.layout.payload)}"
+        yield f"payload = {toml_value(lane.layout.payload)}"
     for key, path in (("records", lane.layout.records), ("name", lane.layout.name), ("value", lane.layout.value)):
         if path:
-            yield f"{key} = {_toml('$[*]' if path == ('*',) else path_text(path))}"
+            yield f"{key} = {toml_value('$[*]' if path == ('*',) else path_text(path))}"
     if lane.clock is not None:
-        yield f"time = {_toml(path_text(lane.clock.path))}"
+        yield f"time = {toml_value(path_text(lane.clock.path))}"
         yield from (key for key in lane.clock.keys if key != 'time_unit = "s"')
     yield from _period(fleet)
     for feature, quantity in fleet.features:
@@ -164,10 +164,10 @@ def _told_apart(fleet: Proposed, pattern: str, rivals: Sequence[Proposed], heard
     if others:
         where |= _captured(matched, sorted(own), sorted(others))
     if where:
-        yield f"where = {{ {', '.join(f'{_toml(key)} = {_toml(value)}' for key, value in where.items())} }}"
+        yield f"where = {{ {', '.join(f'{toml_value(key)} = {toml_value(value)}' for key, value in where.items())} }}"
     noise = sorted(topic for topic in heard if topic not in own | others and matched.match(topic) is not None)
     if noise and fleet.family.feature is None:
-        yield f"ignore = {_toml(noise[:_MOST_IGNORED])}"
+        yield f"ignore = {toml_value(noise[:_MOST_IGNORED])}"
 
 
 def _captured(matched: Pattern, own: Sequence[str], others: Sequence[str]) -> dict[str, list[str]]:
@@ -182,7 +182,7 @@ def _captured(matched: Pattern, own: Sequence[str], others: Sequence[str]) -> di
 
 def _period(fleet: Proposed) -> Iterator[str]:
     rhythm = fleet.rhythm
-    period = _toml(text_of(period_of(rhythm)))
+    period = toml_value(text_of(period_of(rhythm)))
     yield f"period = {period}" + ("" if rhythm.period_s is not None else "  # nothing came twice: a guess")
     if rhythm.irregular:
         yield f'hold = "{text_of(rhythm.hold_s)}"'
@@ -193,9 +193,9 @@ def _feature(fleet_name: str, feature: str, quantity: Quantity, fleet: Proposed)
     yield f"[fleet.{fleet_name}.features.{_key(feature)}]"
     within = layout.within or (("@named",) if layout.name is not None else ())
     if layout.payload != "number" and quantity.path != (*within, feature):
-        yield f"path = {_toml(path_text(quantity.path))}"
+        yield f"path = {toml_value(path_text(quantity.path))}"
     if quantity.unit:
-        yield f"unit = {_toml(_plain(quantity.unit))}"
+        yield f"unit = {toml_value(_plain(quantity.unit))}"
     if quantity.role == "input":
         yield 'role = "input"'
     if quantity.kind != "number":
@@ -203,11 +203,7 @@ def _feature(fleet_name: str, feature: str, quantity: Quantity, fleet: Proposed)
 
 
 def _key(name: str) -> str:
-    return name if name.isascii() and name.replace("_", "").replace("-", "").isalnum() else _toml(name)
-
-
-def _toml(value: str | list[str]) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return name if name.isascii() and name.replace("_", "").replace("-", "").isalnum() else toml_value(name)
 
 
 def _plain(text: str) -> str:

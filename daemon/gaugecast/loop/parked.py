@@ -1,0 +1,30 @@
+"""Parked streams that speak again: each is brought back by an order that is taken before its reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gaugecast import events
+from gaugecast.loop.ports import ParkedStreams
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input, Kind, Order
+
+
+def orders_to_unpark(
+    inputs: Sequence[Input], parked: ParkedStreams, pipeline: Pipeline, *, most_streams: int
+) -> list[Order]:
+    """Orders that bring back the streams of these inputs which are parked, as far as there is room for them."""
+    if parked.parked_count() == 0:
+        return []
+    found: dict[tuple[str, str], Order] = {}
+    room = most_streams - pipeline.streams
+    for one in inputs:
+        if len(found) >= room:
+            break  # `advance` refuses the rest, as it would new streams
+        name = (one.fleet, one.stream)
+        if one.kind != Kind.READING or name in found or pipeline.knows(*name):
+            continue
+        state = parked.parked_state(*name)
+        if state is not None:
+            found[name] = Order(events.StreamUnparked(), one.fleet, one.stream, state)
+    return list(found.values())
