@@ -45,12 +45,17 @@ def run(
 
 
 def inputs_of(
-    series: npt.ArrayLike, rows: Rows = "per_feature", recipe: Recipe = RECIPE, features: Sequence[Feature] = TANK, for_ns: int = 0
+    series: npt.ArrayLike,
+    rows: Rows = "per_feature",
+    recipe: Recipe = RECIPE,
+    features: Sequence[Feature] = TANK,
+    for_ns: int = 0,
 ) -> Float32:
     """The model's inputs (R, I) after a whole series of one stream."""
     stats, x, previous = run(series, recipe)
     layout = InputLayout.of(features, rows, recipe)
-    return build_inputs(stats, x, previous, np.array([for_ns], np.int64), layout, recipe)[0]
+    rows_of_one: Float32 = build_inputs(stats, x, previous, np.array([for_ns], np.int64), layout, recipe)[0]
+    return rows_of_one
 
 
 def walk(steps: int, features: int = 3, seed: int = 0) -> Float64:
@@ -174,7 +179,7 @@ def test_target_is_the_inverse_of_the_forecast() -> None:
     layout, s = InputLayout.of(TANK, "per_feature", RECIPE), scale(stats, RECIPE)
     following = x + 0.7 * s
     y = to_target(following, x, s, layout, RECIPE)
-    assert (y.shape, y.dtype) == ((1, 2, 1), np.float32)
+    assert (y.shape, y.dtype) == ((1, 2, 1), np.dtype(np.float32))
     np.testing.assert_allclose(to_forecast(y, x, s, layout, RECIPE), following[:, [0, 2]], rtol=1e-6)
 
 

@@ -25,7 +25,7 @@ from gaugecast.forecast.scaling import (
     to_target,
 )
 from gaugecast.model.manifest import Recipe
-from gaugecast.records import Float32, Float64, Int64
+from gaugecast.records import Float64, Int64
 
 RECIPE = Recipe(half_life_steps=20.0)
 FEATURES = (Feature("a"), Feature("b", role="input"), Feature("c"))
@@ -100,7 +100,7 @@ def check_batches(rows: Rows) -> None:
             assert part.tobytes() == all_of_it[chosen].tobytes(), size
 
 
-def batch_of(series: Float64, for_ns: Int64, layout: InputLayout) -> tuple[Float64, Float32, Float64]:
+def batch_of(series: Float64, for_ns: Int64, layout: InputLayout) -> list[npt.NDArray[Any]]:
     """Statistics, inputs and forecasts after a series (T, N, F)."""
     n = series.shape[1]
     stats, previous = initial_stats(n, 3), np.full((n, 3), np.nan)
@@ -109,4 +109,4 @@ def batch_of(series: Float64, for_ns: Int64, layout: InputLayout) -> tuple[Float
         before, previous = previous, x
     inputs, s = build_inputs(stats, previous, before, for_ns, layout, RECIPE), scale(stats, RECIPE)
     y = np.ascontiguousarray(inputs[:, :, : layout.output_size])
-    return stats, inputs, to_forecast(y, previous, s, layout, RECIPE)
+    return [stats, inputs, to_forecast(y, previous, s, layout, RECIPE)]

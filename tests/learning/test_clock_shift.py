@@ -29,7 +29,10 @@ def test_a_shifted_clock_is_that_of_another_instant(rows: Rows, level: bool) -> 
     hours = np.array([-9.0, 0.0, 5.5, 150.0])
 
     def fed(shift_h: float) -> Float32:
-        return build_inputs(stats, x, before, np.array([NOW_NS + round(shift_h * HOUR_NS)]), layout, recipe)[0]
+        rows_of_one: Float32 = build_inputs(
+            stats, x, before, np.array([NOW_NS + round(shift_h * HOUR_NS)]), layout, recipe
+        )[0]
+        return rows_of_one
 
     for row in range(layout.row_count):
         same_row = np.repeat(fed(0.0)[None, row : row + 1], len(hours), axis=1)  # (T = 1, B, I)

@@ -19,9 +19,7 @@ class Notebook:
         self.pages: dict[str, list[tuple[Float32, Float32, Float32 | None, bool]]] = {}
         self.forgotten: list[str] = []
 
-    def observe(
-        self, x: Float32, state_before: Float32, target: Float32 | None, *, stream: str, fresh: bool
-    ) -> None:
+    def observe(self, x: Float32, state_before: Float32, target: Float32 | None, *, stream: str, fresh: bool) -> None:
         self.pages.setdefault(stream, []).append((x, state_before, target, fresh))
 
     def forget(self, stream: str) -> None:
