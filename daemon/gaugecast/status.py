@@ -87,6 +87,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
 
     Attributes:
         mute: Why the broker does not take them.
+        unkept: What is not there for those who come later, where the broker retains nothing.
         unconfirmed: Durable forecasts that the broker has not confirmed.
         refused_total: Those that it refused, or that expired, in this process.
         refused_rows: Those that wait to be offered again.
@@ -94,6 +95,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
     """
 
     mute: str | None = None
+    unkept: str | None = None
     unconfirmed: int = 0
     refused_total: int = 0
     refused_rows: int | None = None

@@ -100,7 +100,7 @@ class SimSubscriber:
 class SimSender:
     """The side that speaks."""
 
-    last_error = None
+    last_error = unkept = None
 
     def __init__(self, broker: Broker, points: Points, rng: Random) -> None:
         self.counters = SenderCounters()

@@ -108,6 +108,8 @@ class PlantSubscriber:
 class PlantSender:
     """The connection that speaks; as `mqtt.Sender`. What is handed over in one turn is confirmed in the next."""
 
+    unkept = None
+
     def __init__(self, broker: PlantBroker) -> None:
         self.counters, self.epoch, self.connected = SenderCounters(), 0, False
         self.last_error: str | None = None

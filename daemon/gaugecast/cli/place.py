@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +14,10 @@ from gaugecast.config.find import PLACES, find_config, salvage
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http, Settings
 from gaugecast.control import SOCKET_NAME
-from gaugecast.errors import ConfigError
+from gaugecast.errors import ConfigError, WrongUse
+
+if TYPE_CHECKING:
+    from gaugecast.fleet import Fleet
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file. [default: {PLACES}]")
@@ -70,3 +74,19 @@ def find_daemon(config: Path | None) -> DaemonPlace:
         except OSError:
             raise exc from None
     return DaemonPlace(settings.storage.directory, settings.http)
+
+
+def fleet_called(fleets: Sequence[Fleet], name: str | None, *, option: str = "--fleet") -> Fleet:
+    """The fleet of that name, or the only one where none is named.
+
+    Args:
+        option: What the name was given by.
+
+    Raises:
+        WrongUse: There is no such fleet, or there are several and none was named.
+    """
+    found = [fleet for fleet in fleets if name in (None, fleet.name)]
+    if len(found) != 1:
+        known = ", ".join(fleet.name for fleet in fleets)
+        raise WrongUse(f"{option}: expected one of {known}, got {name or 'none'}")
+    return found[0]

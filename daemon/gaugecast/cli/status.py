@@ -136,7 +136,8 @@ def render_headline(answer: Status) -> Text:
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
-    if not answer.publishing.connected or answer.publishing.address != answer.broker.address:
+    silent = answer.publishing.connected and answer.publishing.unkept is None
+    if not silent or answer.publishing.address != answer.broker.address:
         yield "publishing", _publishing(answer.publishing)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)
@@ -186,6 +187,7 @@ def _publishing(publishing: PublishingStatus) -> Text:
         (publishing.address or NOTHING, ""),
         ("connected", "green") if publishing.connected else ("not connected", "red"),
         (show_count(publishing.reconnects_total, "reconnect"), ""),
+        None if publishing.unkept is None else (show_name(publishing.unkept), "yellow"),
     )
 
 

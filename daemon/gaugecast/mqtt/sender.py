@@ -13,6 +13,8 @@ from gaugecast.mqtt.role import PUBLISHING
 from gaugecast.mqtt.session import OFFLINE, ONLINE
 from gaugecast.mqtt.waiting import Waiter
 
+UNKEPT = "the broker keeps no retained message: who comes later sees neither our status nor that we are gone"
+
 
 class Sender:
     """What we publish. Owned by the loop's thread.

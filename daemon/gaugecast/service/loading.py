@@ -180,6 +180,7 @@ class _NoLink:
     last_error: str | None = "no broker is asked"
     deaf: str | None = None
     lowered: str | None = None
+    unkept: str | None = None
     counters = _Counts()
 
     @property
