@@ -136,8 +136,8 @@ def render_headline(answer: Status) -> Text:
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
-    silent = answer.publishing.connected and answer.publishing.unkept is None
-    if not silent or answer.publishing.address != answer.broker.address:
+    well = answer.publishing.connected and answer.publishing.unkept is None
+    if not well or answer.publishing.address != answer.broker.address:
         yield "publishing", _publishing(answer.publishing)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)

@@ -104,6 +104,12 @@ class Sender:
     # What the link calls.
 
     @property
+    def unkept(self) -> str | None:
+        """What is not there for those who come later, where the broker retains nothing; `None` = it does."""
+        accepted = None if self.line.connection is None else self.line.connection.accepted
+        return UNKEPT if accepted is not None and not accepted.limits.retain else None
+
+    @property
     def unconfirmed(self) -> int:
         """How many publishes of this connection are on their way."""
         return 0 if self._outgoing is None else len(self._outgoing)
