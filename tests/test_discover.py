@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -160,6 +161,20 @@ def test_a_rhythm_is_a_period_with_its_jitter_or_reports_on_change() -> None:
     uneven = rhythm_of_distances([54, 3000, 240, 5400, 600, 1200, 90, 2400])
     assert str(uneven) == 'irregular: 0.9 to 90 min between readings; hold = "3h"'
     assert str(rhythm_of_distances([])) == "?"
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.2, 0.4])
+def test_a_timer_is_no_sensor_that_reports_on_change(spread: float) -> None:
+    """However much it jitters, and with a reading or two left out."""
+    at = np.arange(60) + np.random.default_rng(1).uniform(-spread, spread, 60)
+    assert not rhythm_of_distances((np.diff(np.delete(at, [7, 30])) * 60).tolist()).irregular
+
+
+def test_readings_that_come_by_twos_are_no_reports_on_change() -> None:
+    """Two gateways that hear the same sensor; and a few distances say nothing."""
+    assert not rhythm_of_distances([3, 57] * 20).irregular
+    assert not rhythm_of_distances([3, 57] * 4).irregular
+    assert not rhythm_of_distances([60, 900, 40, 3000, 100]).irregular
 
 
 def test_devices_that_share_a_topic_are_told_apart() -> None:

@@ -131,7 +131,10 @@ def test_1_installed_and_configured_it_forecasts(site: Site, client: RawClient) 
     site.machine.run("printf secret > /etc/gaugecast/mqtt-password")
     site.configure(CONFIG.format(port=site.broker.port, secret=PASSWORD))
     asked = "CREDENTIALS_DIRECTORY=/etc/gaugecast gaugecast check --online --seconds 1"
-    site.machine.run(f"{asked} -c /etc/gaugecast/gaugecast.toml")
+    checked = site.machine.run(f"{asked} -c /etc/gaugecast/gaugecast.toml", check=False)
+    assert checked.returncode == 1, "expected a no: nobody has sent a reading yet"
+    assert "gaugecast.toml is right" in checked.stdout
+    assert "nothing to forecast was heard on tanks/{tank}" in checked.stdout
     started = site.machine.run("systemctl enable --now gaugecast", check=False)
     assert started.returncode == 0, site.machine.run("journalctl -u gaugecast --no-pager -n 20").stdout
     assert site.exchange(client) == 1
