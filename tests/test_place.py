@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gaugecast.cli.main import app
-from gaugecast.config.find import find_config, salvage
 from gaugecast.cli.place import fleet_called
+from gaugecast.config.find import find_config, salvage
 from gaugecast.errors import ConfigError, ExitCode, WrongUse
 from support.pipelines import fleet_of
 from test_status import STATUS, daemon

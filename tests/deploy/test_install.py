@@ -84,18 +84,22 @@ class Site:
         """A property of the unit."""
         return self.machine.property("gaugecast", name)
 
+    def steps(self, client: RawClient) -> list[int]:
+        """Of the forecasts that it has heard; `check --online` tries with an empty message whether one may publish."""
+        return [int(json.loads(m.payload)["step"]) for m in client.heard if m.payload]
+
     def exchange(self, client: RawClient) -> int:
         """Send one reading, and wait for its forecast; its step number."""
         wait_until(lambda: "broker" not in self.unit("StatusText"), what="connected and subscribed", deadline_s=30)
-        before = max((json.loads(m.payload)["step"] for m in client.heard), default=-1)
+        before = max(self.steps(client), default=-1)
         self.at += 1
         client.publish([("tanks/a", json.dumps({"t": self.at, "pressure": 2.0}).encode())])
         wait_until(
-            lambda: max((json.loads(m.payload)["step"] for m in client.heard), default=-1) > before,
+            lambda: max(self.steps(client), default=-1) > before,
             what=f"a forecast; {self.machine.run('systemctl status gaugecast --no-pager', check=False).stdout}",
             deadline_s=30,
         )
-        return max(int(json.loads(m.payload)["step"]) for m in client.heard)
+        return max(self.steps(client))
 
 
 @pytest.fixture(scope="module")

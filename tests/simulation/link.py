@@ -210,5 +210,5 @@ class SimLink:
         self._points("poll:after")
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """As `Link.close`."""

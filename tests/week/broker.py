@@ -178,5 +178,5 @@ class PlantLink:
         self._clock.advance(0.001 if taken else max(wait_s, 0.001))
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """Both connections."""

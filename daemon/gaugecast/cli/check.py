@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -47,12 +46,11 @@ def check_command(
     console.print(render_plan(plan))
     survey, told = None, None
     if online:
-        begun, longest = time.monotonic(), seconds or time_to_listen(plan.fleets)
+        longest = seconds or time_to_listen(plan.fleets)
         console.print(f"\nlistening, {longest:.0f} s at most …", style="dim")
         survey = check_online(plan.settings, plan.fleets, longest, early=seconds is None)
-        elapsed_s = max(time.monotonic() - begun, 0.1)
-        console.print(render_survey(survey, elapsed_s))
-        told = survey_to_json(survey, elapsed_s)
+        console.print(render_survey(survey, survey.listened_s))
+        told = survey_to_json(survey, survey.listened_s)
     if as_json:
         typer.echo(json.dumps({**plan_to_json(plan), "survey": told}, ensure_ascii=False))
     if survey is not None and not survey.would_forecast:

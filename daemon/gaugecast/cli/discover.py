@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections import Counter, defaultdict
@@ -47,6 +48,7 @@ def discover_command(
     write: Annotated[
         Path | None, typer.Option(help="Write the configuration here, and the first cases of `gaugecast test` beside.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: what was found, as one JSON object.")] = False,
 ) -> None:
     """Listen to a broker and propose a configuration that reads what comes.
 
@@ -64,15 +66,17 @@ def discover_command(
     mqtt = _broker(config, broker)
     heard = listen(mqtt, topics, seconds, retained=retained)
     stanzas, left_out = accepted(propose(heard, own_zone()), heard)
-    console = Console()
-    console.print(render_found(stanzas, left_out, messages=sum(map(len, heard.values())), topics=len(heard)))
-    if write is None:
-        typer.echo("\n" + joined(stanzas))
-    elif stanzas:
+    if as_json:
+        typer.echo(json.dumps(found_to_json(stanzas, left_out, heard)))
+    else:
+        Console().print(render_found(stanzas, left_out, messages=sum(map(len, heard.values())), topics=len(heard)))
+        if write is None:
+            typer.echo("\n" + joined(stanzas))
+    if write is not None and stanzas:
         write_new(write, f"{_mqtt_table(mqtt)}\n{joined(stanzas)}")
         cases = first_cases(stanzas, heard)
         write_new(cases_beside(write), cases)
-        typer.echo(f"\nWrote {write} and {cases_beside(write)}. Next: gaugecast check --online -c {write}")
+        typer.echo(f"\nWrote {write} and {cases_beside(write)}. Next: gaugecast check --online -c {write}", err=as_json)
     if not stanzas:
         raise typer.Exit(1)
 
@@ -177,6 +181,25 @@ def render_found(stanzas: Sequence[Stanza], left_out: Sequence[tuple[str, str]],
     if not stanzas:
         parts[2] = Text("nothing was heard that could be forecast", "yellow")
     return Group(*parts, *_left_out(left_out))
+
+
+def found_to_json(stanzas: Sequence[Stanza], left_out: Sequence[tuple[str, str]], heard: Heard) -> dict[str, Any]:
+    """The same for scripts; `toml` is the fleet as it is written into a file."""
+    return {
+        "messages": sum(map(len, heard.values())),
+        "topics": len(heard),
+        "fleets": [
+            {
+                "name": one.name,
+                "topics": sorted(set(one.topics)),
+                "every": one.every,
+                "features": list(one.features),
+                "toml": one.text,
+            }
+            for one in stanzas
+        ],
+        "left_out": [{"topic": topic, "why": why} for topic, why in left_out],
+    }
 
 
 def _left_out(left_out: Sequence[tuple[str, str]]) -> list[Any]:

@@ -10,18 +10,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import show_skill
 from gaugecast.cli.learned import tell_learning
+from gaugecast.cli.models_list import render_models, rows_of
 from gaugecast.cli.place import ConfigFile, fleet_called, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
 from gaugecast.errors import ModelError, Unreachable, WrongUse
 from gaugecast.fleet import Fleet
-from gaugecast.model import Layer, Model, load_model, seal_model
+from gaugecast.model import Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.service.sweep import Roles, remove
@@ -48,39 +47,17 @@ def list_models(
     """Weights on disk, newest last, and what role they have in the running daemon."""
     settings = read_settings(config)
     store, roles = ModelStore(settings.storage.directory), _roles(settings)
-    table, rows = Table("fleet", "version", "role", "skill", "made by", "units"), []
-    for fleet in resolve_fleets(settings):
-        versions = store.versions(fleet.name)
-        shown = versions if everything else [v for v in versions[:-_NEWEST] if (fleet.name, v) in roles]
-        for version in [*shown, *([] if everything else versions[-_NEWEST:])]:
-            role, gained = roles.get((fleet.name, version), ("", None))
-            made_by, units = _origin(store, fleet, version)
-            table.add_row(fleet.name, version, role, show_skill(gained) if role else "", made_by, units)
-            named = {"fleet": fleet.name, "version": version, "role": role or None, "skill": gained}
-            rows.append({**named, "made_by": made_by, "units": units})
-        if len(versions) > _NEWEST and not everything:
-            table.caption = f"the newest {_NEWEST} and those with a role; --all shows all"
+    fleets, newest = resolve_fleets(settings), None if everything else _NEWEST
+    rows = [row for fleet in fleets for row in rows_of(store, fleet, roles, newest=newest)]
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        console = Console(soft_wrap=True)
-        console.print(table if rows else "no weights are stored")
+        console = Console()
+        console.print(render_models(rows))
+        if len(rows) < sum(len(store.versions(fleet.name)) for fleet in fleets):
+            console.print(Text(f"the newest {_NEWEST} and those with a role; --all shows all", style="dim"))
         for line in tell_learning(settings):
             console.print(Text(line))
-
-
-def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
-    """Who made it, and the units of its layers."""
-    try:
-        manifest = store.manifest(fleet.name, version)
-    except ModelError:
-        return "damaged", ""
-    made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
-    return str(made_by), " + ".join(map(_units, manifest.layers))
-
-
-def _units(layer: Layer) -> str:
-    return str(layer.units) if layer.cell == "lstm" else f"{layer.units} {layer.cell}"
 
 
 @models_app.command("show")

@@ -94,6 +94,7 @@ class Survey:
     Attributes:
         deaf, mute: Why nothing could be heard, or said; `None` = it could.
         around: Topics of others, where a fleet heard nothing.
+        listened_s: How long was listened to the fleets' topics.
     """
 
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
@@ -110,6 +111,7 @@ class Survey:
         self.mute: str | None = None
         self.around: list[str] = []
         self.messages_total = 0
+        self.listened_s = 0.1
 
     @property
     def is_whole(self) -> bool:

@@ -128,9 +128,7 @@ class Line:
     def _connection_on(self, sock: socket.socket) -> Connection:
         password = self._redial.password
         role = self._role if self._kept else self._role.unkept()
-        return Connection(
-            sock, self._settings, role=role, password=password, epoch=self.epoch + 1, clock=self._clock
-        )
+        return Connection(sock, self._settings, role=role, password=password, epoch=self.epoch + 1, clock=self._clock)
 
     @property
     def _kept(self) -> bool:

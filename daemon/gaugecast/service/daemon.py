@@ -269,13 +269,18 @@ class Daemon:
     # -- the end
 
     def shutdown(self) -> None:
-        """Drain, note, checkpoint, close: a restart then replays nothing."""
+        """Drain, note, checkpoint, close: a restart then replays nothing.
+
+        Whoever ends by himself is asked first, so that all that is waited for together takes three seconds at most.
+        """
         self._notifier.stopping("draining")
-        for one in self._beside:
-            one.close()
         if self._child is not None:
             self._child.ask_to_end()
+        for one in self._beside:
+            one.ask_to_end()
         self.core.drain(patience_s=_DRAIN_S)
+        for one in self._beside:
+            one.close()
         self.core.close()
         if self._child is not None:
             self._child.close()

@@ -163,4 +163,3 @@ def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None =
         if fleet in (None, name) and slot is not None and part.in_force is not None:
             return part.in_force, slot
     return None
-
