@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
 
 from gaugecast.cli.discover import accepted, found_to_json
 from gaugecast.cli.figures import keep_figures
-from gaugecast.cli.main import app
 from gaugecast.cli.tune import trial_to_json
 from gaugecast.learn.tune.search import Tried
 from gaugecast.payloads.discovery import Came, propose
@@ -39,34 +35,6 @@ def test_a_trial_is_told_without_its_course() -> None:
     told = trial_to_json(tried)
     assert told.keys() == {f for f in Tried.__slots__ if f not in ("forecast", "observed")}
     assert (told["number"], told["params"], told["validation"]) == (3, {"units": "16"}, math.inf)
-
-
-#: Commands that print no table: what they say is a sentence, or a file's own format.
-SENTENCES = {
-    "run": "the log", "learn": "the log", "init": "a file's name", "test": "a sentence for each case that is wrong",
-    "demo": "a screen for people", "fleet forget": "a sentence", "streams rename": "a sentence",
-    "streams forget": "a sentence", "streams reset": "a sentence", "export": "CSV or Parquet", "predict": "CSV",
-    "history load": "a sentence", "restore": "sentences", "models show": "JSON", "models import": "a sentence",
-    "models copy": "a sentence", "models shadow": "a sentence", "models promote": "a sentence",
-    "models rollback": "a sentence", "models remove": "a sentence", "autoencoder": "a sentence for each file",
-    "version": "a word",
-}  # fmt: skip
-
-
-def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every command that does something, with the words that it is called by."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*above, name))
-        else:
-            yield " ".join((*above, name)), command
-
-
-def test_every_command_that_prints_a_table_prints_json_too() -> None:
-    """A new one either has `--json` or is named above, with what it prints instead."""
-    found = dict(commands(typer.main.get_command(app)))
-    silent = {words for words, command in found.items() if not any("--json" in each.opts for each in command.params)}
-    assert silent == SENTENCES.keys()
 
 
 def test_what_was_discovered_is_told_to_scripts() -> None:
