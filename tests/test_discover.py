@@ -7,12 +7,13 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from gaugecast.cli.discover import accepted, render_found
+from gaugecast.cli.discover import accepted, render_found, storage_table
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.payloads import Decoder
@@ -201,3 +202,16 @@ def test_the_table_fits_eighty_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("no number, but a text") == 1
     assert "\x07" not in text
+
+
+def test_a_user_that_is_not_root_gets_a_state_directory_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the file; else `run` would be the first command that fails. Root keeps the system's."""
+    usual = tmp_path / "var" / "lib" / "gaugecast"
+    assert storage_table(usual) == []
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and real(path, mode))  # as for others
+    (table,) = storage_table(usual)
+    assert tomllib.loads(table) == {"storage": {"directory": "gaugecast-state"}}
+    assert str(usual) in table

@@ -15,7 +15,7 @@ from gaugecast.cli.check_online import check_online, time_to_listen
 from gaugecast.cli.check_screen import ListeningPlan, plan_to_json, render_plan, render_survey, survey_to_json
 from gaugecast.cli.check_state import check_state
 from gaugecast.cli.learned import find_put_away
-from gaugecast.cli.place import ConfigFile
+from gaugecast.cli.place import ConfigFile, is_ours, nearest_of
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.find import find_config
@@ -75,12 +75,12 @@ def _check_directory(path: Path, directory: Path) -> list[str]:
     """Note a state directory that this user could neither write nor make; the daemon's user may be another."""
     if str(directory).startswith("$"):
         return []
-    nearest = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+    nearest = nearest_of(directory)
     if nearest.exists() and not nearest.is_dir():
         raise ConfigError(f"{path}: [storage] directory: expected a directory, {nearest} is a file; name another")
-    if os.access(nearest, os.W_OK | os.X_OK):
+    if is_ours(directory):
         return []
-    return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must"]
+    return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must, or name another"]
 
 
 def _check_files(path: Path, mqtt: Mqtt) -> list[str]:

@@ -18,11 +18,11 @@ from rich.text import Text
 from gaugecast.cli.cases import cases_beside, first_cases, write_new
 from gaugecast.cli.figures import show_name
 from gaugecast.cli.listening import listen
-from gaugecast.cli.place import ConfigFile
+from gaugecast.cli.place import ConfigFile, is_ours
 from gaugecast.config import Settings, resolve_fleets
 from gaugecast.config.find import find_config
 from gaugecast.config.load import load_broker
-from gaugecast.config.schema import Mqtt
+from gaugecast.config.schema import Mqtt, Storage
 from gaugecast.config.toml_text import toml_value
 from gaugecast.errors import ConfigError, WrongUse
 from gaugecast.payloads import Decoder
@@ -34,6 +34,8 @@ _MOST_LEFT_OUT = 20
 #: Of so many readings at most one may be refused, but for those that have no number just now.
 _REFUSED = 10
 _NO_NUMBER_NOW = "not_finite"
+#: Beside the file that is written.
+_STATE = "gaugecast-state"
 _LOCALTIME = Path("/etc/localtime")
 
 
@@ -73,7 +75,7 @@ def discover_command(
         if write is None:
             typer.echo("\n" + joined(stanzas))
     if write is not None and stanzas:
-        write_new(write, f"{_mqtt_table(mqtt)}\n{joined(stanzas)}")
+        write_new(write, "\n".join([_mqtt_table(mqtt), *storage_table(Storage().directory), joined(stanzas)]))
         cases = first_cases(stanzas, heard)
         write_new(cases_beside(write), cases)
         typer.echo(f"\nWrote {write} and {cases_beside(write)}. Next: gaugecast check --online -c {write}", err=as_json)
@@ -116,6 +118,13 @@ def _mqtt_table(mqtt: Mqtt) -> str:
     if mqtt.tls is not None:
         lines += ["[mqtt.tls]", *_key_lines({key: getattr(mqtt.tls, key) for key in mqtt.tls.model_fields_set})]
     return "\n".join(lines) + "\n"
+
+
+def storage_table(usual: Path) -> list[str]:
+    """Where the state goes, if that cannot be where it usually is: only root makes /var/lib/gaugecast."""
+    if is_ours(usual):
+        return []
+    return [f"# {usual} cannot be written by this user.\n[storage]\ndirectory = {toml_value(_STATE)}\n"]
 
 
 def _key_lines(values: dict[str, Any]) -> list[str]:

@@ -41,6 +41,16 @@ def read_settings(config: Path | None) -> Settings:
     return load_settings(find_config(config, os.environ), os.environ)
 
 
+def nearest_of(directory: Path) -> Path:
+    """The directory, or the nearest one above it that is there."""
+    return next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether this user can write it, or make it."""
+    return os.access(nearest_of(directory), os.W_OK | os.X_OK)
+
+
 @dataclass(frozen=True, slots=True)
 class DaemonPlace:
     """Where to ask for a running daemon.

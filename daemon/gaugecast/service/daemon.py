@@ -166,7 +166,8 @@ class Daemon:
             self._control = Control(self._directory / SOCKET_NAME)
         except OSError as exc:
             raise StorageError(
-                f"[storage] directory: expected one that we may make and write, {str(self._directory)!r} says: {exc}"
+                f"[storage] directory: expected one that we may make and write, {str(self._directory)!r} says: {exc}; "
+                "name another, or run as the user that it belongs to"
             ) from exc
         held.callback(self._control.close)
 
