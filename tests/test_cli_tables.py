@@ -63,7 +63,7 @@ def test_streams_of_several_fleets_stand_under_their_fleet(width: int) -> None:
     """Five called `boiler1` are told apart."""
     listed = [*rows("hall", "boiler1"), *rows("attic", "boiler1")]
     lines = shown(render_list(listed, NOW_S, width=width), width).splitlines()
-    first = [line[:12].rstrip() for line in lines if line[:12].strip()]
+    first = [line[:9].rstrip() for line in lines if line[:9].strip()]
     assert first == ["stream", "hall", "  boiler1", "attic", "  boiler1"]
 
 
