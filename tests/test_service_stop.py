@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from gaugecast.loop.core import Core
 from gaugecast.mqtt.link import FINISH_S
 from gaugecast.service import learner_child, patrolling
 from gaugecast.service.daemon import Daemon
@@ -73,7 +74,5 @@ def test_the_link_waits_no_longer_for_what_was_waited_for() -> None:
     loop = SimpleNamespace(holding=True)
     closing = SimpleNamespace(close=lambda *_: None)
     core = SimpleNamespace(loop=loop, writer=closing, ledger=closing, link=SimpleNamespace(close=given.append))
-    from gaugecast.loop.core import Core
-
     Core.close(cast(Core, core))
     assert given == [0.0]
