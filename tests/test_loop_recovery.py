@@ -105,7 +105,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(past: Past, dama
     content = bytearray(newest.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
-    newest.write_bytes({"cut": content[:-9], "flipped": content, "empty": b""}[damage])
+    left: dict[str, bytes] = {"cut": bytes(content[:-9]), "flipped": bytes(content), "empty": b""}
+    newest.write_bytes(left[damage])
     pipeline, report = recover(past.directory, past.ledger, new_pipeline)
     assert differences(pipeline, past.pipeline) == []
     assert report.from_seq == 23

@@ -7,6 +7,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.errors import Defect
+from gaugecast.pipeline import Outcome
 from gaugecast.records import Kind, Order, Verdict
 from support.pipelines import (
     SECOND,
@@ -93,7 +94,7 @@ def test_a_short_gap_is_bridged_by_the_models_own_forecasts() -> None:
     assert message["forecast"]["p"] == pytest.approx(by_hand["forecast"]["p"], abs=0.2)
 
 
-def outputs_value(outcomes: list) -> float:
+def outputs_value(outcomes: list[Outcome]) -> float:
     """First horizon of the last output."""
     return float(np.frombuffer(outputs_of(outcomes)[-1].forecast, "<f8")[0])
 
@@ -193,7 +194,7 @@ def test_a_decoders_reject_is_counted_and_nothing_else() -> None:
     pipeline = pipeline_of(fleet_of("p"))
     reject = reading(0, 1.0)._replace(kind=Kind.REJECT, reason="not_json", values=b"")
     outcome = pipeline.advance([reject])
-    assert (outcome.verdicts, outcome.outputs) == ([REJECTED], [])
+    assert (outcome.verdicts, list(outcome.outputs)) == ([REJECTED], [])
     assert pipeline.rejects == {("tanks", "not_json"): 1}
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,11 @@ def test_2_a_good_reload_is_taken_and_a_bad_one_refused_by_systemctl(site: Site,
     site.configure(good)
 
 
+def is_another(site: Site, pid: str) -> bool:
+    """Whether a process runs, and not that one."""
+    return site.unit("MainPID") not in (pid, "0")
+
+
 def test_3_what_hangs_is_restarted_and_so_is_what_dies(site: Site, client: RawClient) -> None:
     """SIGSTOP: a new process within 1.5 × WatchdogSec and a second; kill -9: within the restart's second."""
     site.machine.run(
@@ -171,7 +177,7 @@ def test_3_what_hangs_is_restarted_and_so_is_what_dies(site: Site, client: RawCl
         pid = site.unit("MainPID")
         site.machine.run(f"kill -{blow} {pid}")
         wait_until(
-            lambda pid=pid: site.unit("MainPID") not in (pid, "0"),
+            partial(is_another, site, pid),
             what=f"a new process after {blow}",
             deadline_s=within_s,
         )
