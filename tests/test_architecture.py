@@ -22,6 +22,7 @@ GROUND = (
     "errors",
     "counts",
     "lessons",
+    "scores",
     "status",
     "faults",
     "files",
@@ -41,7 +42,7 @@ WIRING = ("loop", "service", "demo", "cli", "__main__")
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts", "lessons"},
+    "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
     "config": {"errors", "files", "fleet", "topics"},
     "events": {"errors", "config"},
