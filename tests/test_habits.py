@@ -20,7 +20,11 @@ def test_tests_are_typed_as_strictly_as_the_source() -> None:
     assert "exclude" not in mypy
     let_off = [text for text in (ROOT / "tests").rglob("*.py") if "# mypy: ignore" in text.read_text()[:500]]
     assert [path for path in let_off if path.name != Path(__file__).name] == []
-    assert {one for table in mypy["overrides"] for one in table} <= {"module", "ignore_missing_imports", "follow_imports"}
+    assert {one for table in mypy["overrides"] for one in table} <= {
+        "module",
+        "ignore_missing_imports",
+        "follow_imports",
+    }
 
 
 def test_warnings_wrong_options_and_tests_that_should_fail_and_pass_are_errors() -> None:

@@ -159,12 +159,15 @@ def curves_to(directory: Path | None) -> Iterator[Callable[[Epoch], None]]:
 
     tf, _ = load_tensorflow()
     writer = tf.summary.create_file_writer(str(directory))
+    scalars = tf.compat.v1.SummaryMetadata(
+        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1
+    )
 
     def note(epoch: Epoch) -> None:
         with writer.as_default(step=epoch.number):
             for name, value in (("train", epoch.train), ("validation", epoch.validation), ("rate", epoch.rate)):
-                if value is not None:
-                    tf.summary.scalar(name, value)
+                if value is not None:  # `tf.summary.scalar` asks for the package tensorboard
+                    tf.summary.write(name, float(value), metadata=scalars)
 
     yield note
     writer.close()

@@ -26,7 +26,7 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, lineage=old.writer.lineage)
+    part.writer = ForecastWriter(part.fleet, part.table, part.totals, lineage=old.writer.lineage, mute=part.mute)
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
