@@ -20,7 +20,7 @@ from gaugecast.forecast import expert, scaling
 from gaugecast.loop import clock, core, lag, protocol, publisher
 from gaugecast.loop.micro_batch import MicroBatch, RoundFacts
 from gaugecast.mqtt.subscriber import Subscriber
-from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline, state
+from gaugecast.pipeline import arrivals, intake, parking, pipeline, state
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
 from gaugecast.storage.crash_note import CrashNote
@@ -293,7 +293,7 @@ def _clock_owes_nothing(patch: Patch) -> None:
 
 
 def _ages_not_shifted(patch: Patch) -> None:
-    patch(fleet_pipeline.FleetPipeline, "shift_arrivals", lambda *_, **__: None)
+    patch(arrivals, "shift_arrivals", lambda *_, **__: None)
 
 
 def _unsaid_not_in_checkpoint(patch: Patch) -> None:

@@ -35,7 +35,7 @@ def test_without_a_model_the_last_value_is_the_forecast_and_says_so() -> None:
     assert first["quality"] == ["warming", "fallback"]
     assert second["quality"] == ["fallback"]
     assert second["forecast"] == {"p": 21.0, "q": 3.5}
-    assert [h["p"] for h in second["horizons"]] == [21.0, 21.0]
+    assert [h["forecast"]["p"] for h in second["horizons"]] == [21.0, 21.0, 21.0]
     assert second["model"] is None
     assert second["predicted"] == {"p": 20.5, "q": 3.0}
     assert second["residual"] == {"p": 0.5, "q": 0.5}
@@ -58,7 +58,7 @@ def test_constant_in_constant_out() -> None:
     pipeline = pipeline_of(fleet, models=[model_for(fleet)])
     for message in messages_of(feed(pipeline, [reading(i, 21.37, -4.0) for i in range(60)])):
         assert message["forecast"] == {"p": 21.37, "q": -4.0}
-        assert all((h["p"], h["q"]) == (21.37, -4.0) for h in message["horizons"])
+        assert all(h["forecast"] == {"p": 21.37, "q": -4.0} for h in message["horizons"])
 
 
 def test_a_first_look_further_ahead_leaves_the_state_alone() -> None:
@@ -67,7 +67,7 @@ def test_a_first_look_further_ahead_leaves_the_state_alone() -> None:
     inputs = [reading(i, 20 + np.sin(i), i % 3) for i in range(30)]
     one, other = (messages_of(feed(pipeline_of(fleet, models=[model_for(fleet)]), inputs)) for fleet in (short, far))
     assert [m["forecast"] for m in one] == [m["forecast"] for m in other]
-    assert len(other[-1]["horizons"]) == 11
+    assert [h["in"] for h in other[-1]["horizons"]] == [f"{h}s" for h in range(1, 13)]
 
 
 # -- gaps

@@ -151,7 +151,7 @@ def test_2_a_good_reload_is_taken_and_a_bad_one_refused_by_systemctl(site: Site,
     reloaded = site.machine.run("systemctl reload gaugecast", check=False)
     assert reloaded.returncode == 0, site.machine.run("journalctl -u gaugecast --no-pager -n 20").stdout
     site.exchange(client)
-    wait_until(lambda: site.exchange(client) and len(json.loads(client.heard[-1].payload)["horizons"]) == 1, what="H 2")
+    wait_until(lambda: site.exchange(client) and len(json.loads(client.heard[-1].payload)["horizons"]) == 2, what="H 2")
     site.configure(good.replace("period", "perriod"))
     assert site.machine.run("systemctl reload gaugecast", check=False).returncode != 0
     assert "perriod" in site.machine.run("journalctl -u gaugecast --no-pager -n 40").stdout

@@ -78,7 +78,7 @@ def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquit
     for messages in found.values():
         assert {m["model"] for m in messages[:50]} == {None}
         assert {m["model"] for m in messages[50:]} == {version}
-        assert all(np.isfinite(h["pressure"]) for m in messages[50:] for h in m["horizons"])
+        assert all(np.isfinite(h["forecast"]["pressure"]) for m in messages[50:] for h in m["horizons"])
     replayed = run_command("replay", "-c", str(daemon.config_path))
     assert replayed.returncode == 0, replayed.stderr
     assert f"{4 * ROUND} messages reproduced byte for byte" in replayed.stdout

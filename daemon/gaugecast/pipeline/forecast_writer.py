@@ -14,6 +14,8 @@ from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
 from gaugecast.forecast.horizons.rows import PERSISTENCE
+from gaugecast.forecast.message import SCHEMA, Age
+from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
@@ -26,18 +28,20 @@ class ForecastWriter:
     """
 
     def __init__(
-        self, fleet: Fleet, table: StreamTable, totals: Totals, *, lineage: str = "", mute: bool = False
-    ) -> None:
-        self.fleet, self._mute = fleet, mute
+        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA,
+        mute: bool = False,
+    ) -> None:  # fmt: skip
+        self.fleet, self.mute = fleet, mute
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
-        self.set_lineage(lineage)
+        self._ages = ages
+        self.write_as(lineage, schema)
 
-    def set_lineage(self, lineage: str) -> None:
-        """From here on messages name it; what is said already, and not yet written, does not."""
-        self.lineage = lineage
-        self._writer = BodyWriter(self.fleet, lineage)
+    def write_as(self, lineage: str, schema: int) -> None:
+        """From here on messages have this lineage and shape; what is said already, and not yet written, has not."""
+        self.lineage, self.schema = lineage, schema
+        self._writer = BodyWriter(self.fleet, lineage, schema=schema)
 
     def publish(
         self,
@@ -63,7 +67,7 @@ class ForecastWriter:
             ahead: What is said at the listed horizons, the next step among them; that is what is published then.
             result: Takes the outputs.
         """
-        slots, horizon = closed.slots, 1 if self._mute else self.fleet.horizon
+        slots, horizon = closed.slots, 1 if self.mute else self.fleet.horizon
         quality = quality | steps.fresh * WARMING
         forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
         ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots, x)
@@ -103,13 +107,14 @@ class ForecastWriter:
         table["quality"][slots] = quality
         step = table["step"][slots] + 1
         table["step"][slots] = step
-        if self._mute:
+        if self.mute:
             return
         streams = [names[slot] or "" for slot in slots.tolist()]
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)
         numbers = (closed.cause, step, closed.at, forecast, observed, predicted, quality)
-        result.said.append(Said(self._writer, model, streams, *numbers, closed.totals, ahead))
+        age = self._ages.of(slots)
+        result.said.append(Said(self._writer, model, streams, *numbers, age, closed.totals, ahead))
 
 
 def write_outputs(said: Sequence[Said], notices: Sequence[Output]) -> Outputs:
@@ -126,18 +131,18 @@ def _written(said: Sequence[Said]) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
-    columns = zip(*(one[3:-2] for one in said), strict=True)
+    columns = zip(*(one[3:-3] for one in said), strict=True)
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
+    ahead = AheadWriter(fleet).texts([(one.ahead, one.at) for one in said]) if fleet.horizons else None
     bodies = writer.bodies(
         streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
-        model=model, quality=quality.tolist(),
+        model=model, quality=quality.tolist(), ahead=ahead,
+        age=Age(*(np.concatenate(column) for column in zip(*(one.age for one in said), strict=True))),
     )  # fmt: skip
     if any(feature.counter for feature in fleet.features):
         bodies = [body[:-1] + tail for body, tail in zip(bodies, _totals(said), strict=True)]
-    if fleet.horizons:
-        bodies = [body[:-1] + tail for body, tail in zip(bodies, _tails(said), strict=True)]
     return Outputs(
         cause.tolist(),
         [fleet.name] * count,
@@ -156,10 +161,3 @@ def _totals(said: Sequence[Said]) -> Iterator[bytes]:
     names = [feature.name for feature in said[0].writer.fleet.features if feature.counter]
     for one in said:
         yield from [b"}"] * len(one.streams) if one.totals is None else totals_tails(names, one.totals)
-
-
-def _tails(said: Sequence[Said]) -> Iterator[bytes]:
-    """What the messages of a fleet that lists horizons end with; those of silence say nothing of what is ahead."""
-    writer = AheadWriter(said[0].writer.fleet)
-    for one in said:
-        yield from [b"}"] * len(one.streams) if one.ahead is None else writer.tails(one.ahead, one.at)
