@@ -37,7 +37,7 @@ GROUND = (
 )
 MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
-WIRING = ("loop", "service", "demo", "cli", "__main__")
+WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
@@ -55,6 +55,7 @@ BESIDE = {
     "pipeline": {"align", "forecast", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "service": {"loop"},
+    "testing": {"loop", "service"},
     "cli": {"service", "demo"},
     "__main__": {"cli"},
 }

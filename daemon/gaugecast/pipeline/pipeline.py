@@ -42,6 +42,7 @@ class Pipeline:
         limits: `max_streams`, `new_streams_per_s`, `skill_half_life`, until an event (`LimitsSet`) says otherwise.
         models: Loads the weights that events name.
         trace: Keep what is fed to the models, for the learner.
+        mute: Say nothing, and look no further than the next step: for whoever wants steps and states alone.
 
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
@@ -51,7 +52,7 @@ class Pipeline:
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
 
-    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
+    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False, mute: bool = False) -> None:
         self.limits = events.limits_of(limits)
         self.limits_told = False  # by an event, so that a replay has them too
         self.parts: dict[str, FleetPipeline] = {}
@@ -64,7 +65,7 @@ class Pipeline:
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
-        self._trace = trace
+        self._trace, self._mute = trace, mute
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -283,7 +284,7 @@ class Pipeline:
 
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace)
+        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, mute=self._mute)
         part.write_as(self.lineage, self.schema)
         return part
 

@@ -26,8 +26,11 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    lineage, schema = part.writer.lineage, part.writer.schema
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
+    old_writer = part.writer
+    lineage, schema, mute = old_writer.lineage, old_writer.schema, old_writer.mute
+    part.writer = ForecastWriter(
+        part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema, mute=mute
+    )
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
