@@ -25,6 +25,7 @@ from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
 from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
+from gaugecast.pipeline.shaping import Batches, Cut
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.pipeline.succession import succeed
 from gaugecast.records import Input, Int64, Kind, Refused, Verdict
@@ -63,6 +64,7 @@ class Pipeline:
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
         self._trace = trace
+        self._batches = Batches()
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -115,10 +117,13 @@ class Pipeline:
                 begin = i + 1
                 if rows.kind[i] == Kind.TIMER:
                     self._take_timer(rows[i], i, result)
+                elif rows.kind[i] == Kind.CUT:
+                    result.cuts.append(Cut(i, rows.key[i], self.lineage))
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs, result.said, result.notices = write_outputs(result.said, result.notices), [], []
+            result.outputs = write_outputs(result.said, result.notices, batches=self._batches, cuts=result.cuts)
+            result.said, result.notices, result.cuts = [], [], []
         self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
