@@ -11,7 +11,16 @@ from gaugecast.config.fleet_table import FleetTable
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.shapes import FEATURE, HORIZON, Shape, flat_names
-from gaugecast.topics import Capture, Glob, Template, output_globs, output_topic, outputs_meet, stream_fault, topic_fault
+from gaugecast.topics import (
+    Capture,
+    Glob,
+    Template,
+    output_globs,
+    output_topic,
+    outputs_meet,
+    stream_fault,
+    topic_fault,
+)
 
 _BATCH_OUTPUT = "gaugecast-batch/{fleet}"
 
@@ -118,7 +127,7 @@ def _check_batch(place: str, shape: Shape, used: set[str]) -> None:
         raise ConfigError(f'{place}: format = "number" is one number a topic, so no batch; leave `batch` out')
     if used - {"fleet"}:
         raise ConfigError(
-            f"{place}: {shape.topic!r} may use {{fleet}}, nothing else, since with `batch` one message has all streams; "
+            f"{place}: {shape.topic!r} may use {{fleet}}, nothing else, since a batch is one message for all; "
             'such as "gaugecast-batch/{fleet}"'
         )
 

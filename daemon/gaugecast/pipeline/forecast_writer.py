@@ -107,9 +107,7 @@ class ForecastWriter:
         result.said.append(Said(self._writer, model, streams, *numbers, closed.totals, ahead))
 
 
-def write_outputs(
-    said: Sequence[Said], notices: Sequence[Output], *, batches: Batches, cuts: Sequence[Cut]
-) -> Outputs:
+def write_outputs(said: Sequence[Said], notices: Sequence[Output], *, batches: Batches, cuts: Sequence[Cut]) -> Outputs:
     """What was said in a batch, as messages in the order of the inputs that made them; notices behind forecasts."""
     outputs = Outputs()
     for _, alike in groupby(said, key=lambda one: (id(one.writer), one.model)):

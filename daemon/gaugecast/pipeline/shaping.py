@@ -57,7 +57,7 @@ class Batches:
             for key in sorted(self._waiting, key=lambda key: key[:2]):
                 yield from self._ended(key, cut)
         for waiting in self._waiting.values():
-            waiting[:] = [(-1, part) for _, part in waiting]
+            waiting[:] = [(-1, part) for _, part in sorted(waiting, key=_cause)]
 
     def _ended(self, key: tuple[str, int, Shape], cut: Cut) -> Iterator[Output]:
         rows, writer = self._waiting.pop(key), self._writers[key]
@@ -65,12 +65,16 @@ class Batches:
         if later:
             self._waiting[key] = later
             rows = [row for row in rows if row[0] < cut.cause]
-        parts = [part for _, part in sorted(rows, key=lambda row: row[0]) if part]
+        parts = [part for _, part in sorted(rows, key=_cause) if part]
         if parts:
             fleet, shape = key[0], writer.shape
             body = writer.batch(parts, lineage=cut.lineage, first_seq=cut.first_seq)
             topic = next(shape.topics(fleet, "", features=(), spans=()))
             yield Output(cut.cause, fleet, "", cut.first_seq, b"", topic, body, shape.retain, shape.qos)
+
+
+def _cause(row: tuple[int, bytes]) -> int:
+    return row[0]
 
 
 def shaped(voice: Voice, told: Told, *, causes: Sequence[int], forecasts: Sequence[bytes], batches: Batches) -> Outputs:

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import msgspec
 
 from gaugecast import events
+from gaugecast.config.saying import id_fault
 from gaugecast.control import (
     Command,
     Forget,
@@ -26,7 +27,6 @@ from gaugecast.control import (
     StreamsAnswer,
     StreamsQuery,
 )
-from gaugecast.config.saying import id_fault
 from gaugecast.errors import ModelError
 from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
