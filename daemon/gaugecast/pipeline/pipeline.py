@@ -18,8 +18,9 @@ from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import meaning, memories, parking, past, reordering, waiting
+from gaugecast.pipeline import arrivals, meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -46,6 +47,7 @@ class Pipeline:
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
         lineage: Named in each message; empty until an event says one.
+        schema: Of messages; for a ledger set back to the first until an event says more.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
@@ -57,14 +59,12 @@ class Pipeline:
         self.retired: dict[str, Totals] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
-        self.steps = StepMemory()
-        self.clock_ahead_ns = 0
-        self.lineage = ""
+        self.steps, self.clock_ahead_ns = StepMemory(), 0
+        self.lineage, self.schema = "", SCHEMA
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
-        self._trace = trace
-        self._batches = Batches()
+        self._trace, self._batches = trace, Batches()
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -122,8 +122,7 @@ class Pipeline:
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs = write_outputs(result.said, result.notices, batches=self._batches, cuts=result.cuts)
-            result.said, result.notices, result.cuts = [], [], []
+            write_outputs(result, self._batches)
         self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
@@ -184,8 +183,7 @@ class Pipeline:
         """Why no stream may come into being now; empty if one may."""
         if self.streams >= self.limits.max_streams:
             return "too_many_streams"
-        may = self.births.allow(one.received_at_ns, self.limits.new_streams_per_s)
-        return "" if may else "stream_rate"
+        return "" if self.births.allow(one.received_at_ns, self.limits.new_streams_per_s) else "stream_rate"
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""
@@ -218,11 +216,11 @@ class Pipeline:
             case events.LimitsSet():
                 self.set_limits(event)
             case events.LineageBegun():
-                self.begin_lineage(event.lineage)
+                self.begin_lineage(event.lineage, event.schema)
             case events.ClockStepped():
                 self.clock_ahead_ns = max(0, self.clock_ahead_ns + event.step_ns)
                 for each in self.parts.values():
-                    each.shift_arrivals(event.step_ns, ticks=event.ticks)
+                    arrivals.shift_arrivals(each, event.step_ns, ticks=event.ticks)
             case events.FleetConfigured():
                 self._configure(Fleet.from_json(event.spec), cause, result)
             case _ if one.fleet in self.parts and not isinstance(event, events.FleetForgotten):  # else it has left
@@ -278,15 +276,17 @@ class Pipeline:
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
 
-    def begin_lineage(self, lineage: str) -> None:
-        """Let messages name it from here on."""
-        self.lineage = lineage
+    def begin_lineage(self, lineage: str, schema: int) -> None:
+        """Let messages name it from here on, in this shape where theirs is not a later one."""
+        is_new, self.lineage, self.schema = schema > self.schema, lineage, max(schema, self.schema)
         for part in self.parts.values():
-            part.writer.set_lineage(lineage)
+            part.write_as(lineage, self.schema, is_new=is_new)
 
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        return FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, lineage=self.lineage)
+        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace)
+        part.write_as(self.lineage, self.schema)
+        return part
 
     def _configure(self, fleet: Fleet, cause: int, result: Outcome) -> None:
         old = self.parts.get(fleet.name)

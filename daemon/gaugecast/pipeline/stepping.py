@@ -31,6 +31,7 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     if part.fleet.tolerant and np.count_nonzero(absent):
         missed = absent & ~np.isnan(last)
     fresh = ~started | too_long
+    part.ages.step(slots, closed.at, fresh=fresh, gap=gap)
     steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
     own = {role: e.columns["next"][slots] for role, e in part.experts.items()}
     predicted = np.where((fresh | jumped)[:, None], np.nan, table["published"][slots])
