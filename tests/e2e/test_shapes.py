@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -45,7 +46,7 @@ def firsts(heard: list[Heard], prefix: str) -> Iterator[Heard]:
     return iter(found.values())
 
 
-def rows_of(heard: list[Heard]) -> list[dict[str, float]]:
+def rows_of(heard: list[Heard]) -> list[dict[str, Any]]:
     """All that the batches of flat messages said, and that their names are unique."""
     batches = [msgspec.json.decode(one.payload) for one in firsts(heard, "out/batch/tanks")]
     names = [(one["fleet"], one["lineage"], one["batch"]) for one in batches]
