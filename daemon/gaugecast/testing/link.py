@@ -61,6 +61,8 @@ class MemorySubscriber:
 class MemorySender:
     """The connection that speaks; as `mqtt.Sender`. What is handed over in one turn is confirmed in the next."""
 
+    unkept: str | None = None
+
     def __init__(self, broker: MemoryBroker) -> None:
         self.counters, self.epoch, self.connected = SenderCounters(), 0, False
         self.last_error: str | None = None
