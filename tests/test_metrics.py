@@ -25,6 +25,7 @@ from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
     BrokerStatus,
+    ExpertStatus,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -77,6 +78,7 @@ def full_status(fleets: int = 1) -> Status:
     """A status in which everything is known."""
     figures: dict[str, Any] = {"unit": "bar", "absolute_error": 0.01, "skill": 0.6, "shadow_skill": 0.7}
     figures["coverage"] = {"1m": {"0.8": 0.79}}
+    figures["experts"] = {"1m": {"linear": ExpertStatus(weight=0.7, skill=0.4)}}
     fleet = FleetStatus(
         counts=FleetCounts(held=4),
         streams=StreamCounts(active=9, parked=2, stale=1),

@@ -289,8 +289,8 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     flags = [packet[packet.index(b"MQTT") + 5] for packet in (hears, speaks)]
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
     assert [flag & 4 for flag in flags] == [0, 4]  # will
-    assert b"gaugecast/status" not in hears
-    assert b"gaugecast/status-me" in speaks
+    assert b"status" not in hears
+    assert b"gaugecast-notices/status/me" in speaks
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 
@@ -371,7 +371,7 @@ def test_nothing_is_retained_at_a_broker_that_does_not(other: ScriptedBroker, ma
     link.sender.publish(1, "out", b"body", 0, True)
     said = other.listen(turn(link), lambda said: b"body" in said)
     assert said[said.index(b"\x00\x03out") - 2] == 0x30
-    assert said[said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+    assert said[said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
 
 
 def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(

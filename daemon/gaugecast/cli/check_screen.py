@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
             ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}"),
             ("", "features " + ", ".join(_feature_text(fleet))),
             ("", state_text(fleet, plan.settings.loop)),
-            ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
+            *(("", line) for line in _output_texts(fleet)),
         ]
     rows += [("note", note) for note in plan.notes]
     rows += [("warning", warning) for warning in plan.warnings]
@@ -79,6 +80,15 @@ def _feature_text(fleet: Fleet) -> list[str]:
         feature.name + (f" [{feature.unit}]" if feature.unit else "") + (" (input)" if feature.role == "input" else "")
         for feature in fleet.features
     ]
+
+
+def _output_texts(fleet: Fleet) -> Iterator[str]:
+    """Where forecasts go, the formats that are not JSON named."""
+    for number, shape in enumerate(fleet.all_shapes):
+        topic = shape.topic.replace("{fleet}", fleet.name)
+        kind = [shape.format] * (shape.format != "json") + ["by the batch"] * shape.batch
+        as_what = f" as {' '.join(kind)}" if kind else ""
+        yield f"{'and' if number else f'forecasts {_horizon_text(fleet)}'}{as_what} to {topic}"
 
 
 def _horizon_text(fleet: Fleet) -> str:

@@ -24,7 +24,7 @@ from gaugecast.cli.figures import (
     show_skill,
     show_value,
 )
-from gaugecast.cli.foretold import coverage_lines, threshold_lines
+from gaugecast.cli.foretold import coverage_lines, expert_lines, threshold_lines
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call
@@ -118,6 +118,7 @@ def render_status(answer: Status) -> RenderableType:
             _fleet_table(fleets),
             Text(f"skill, of what was published: {skill_means(answer.skill_half_life)}", style="dim"),
         ]
+        parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in expert_lines(name, fleet)]
         parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in coverage_lines(name, fleet)]
         parts += [Text(line) for name, fleet, _ in fleets for line in threshold_lines(name, fleet)]
     return Group(*parts)

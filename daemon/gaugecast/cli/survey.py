@@ -8,7 +8,7 @@ import statistics
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gaugecast.cli.figures import show_passed_over
 from gaugecast.config.duration import duration_text
@@ -101,7 +101,7 @@ class Survey:
         self.fleets = {fleet.name: FleetSurvey(fleet) for fleet in fleets}
         self._patterns = [(fleet.name, Pattern.parse(text)) for fleet in fleets for text in fleet.subscribe]
         self._pipeline = Pipeline(limits, lambda _fleet, _version: None)
-        self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet in fleets])
+        self._pipeline.advance([Order.configuring(replace(fleet, shapes=())).stamped(0) for fleet in fleets])
         self.refused: Counter[tuple[str, str]] = Counter()  # by fleet and reason
         self.not_ours: Counter[str] = Counter()  # by fleet
         self.examples: dict[tuple[str, str], Refused] = {}

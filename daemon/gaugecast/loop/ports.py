@@ -172,6 +172,8 @@ class ParkedStreams(Protocol):
 class LoopLedger(Outbox, ParkedStreams, Protocol):
     """What the loop needs of `ledger.Ledger`."""
 
+    @property
+    def last_seq(self) -> int: ...
     def commit(self, commit: Commit) -> Committed: ...
 
 
