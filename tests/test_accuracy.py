@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from accuracy import page
-from accuracy.gaps import AFTER, WAYS, _next_steps, _row, _ways, gap_lines
+from accuracy.gaps import AFTER, WAYS, _row, gap_lines, next_steps, ways_of
 from accuracy.horizons import _crossings, _named, thresholds_of
 from accuracy.places import keep_rows
 from accuracy.runs import ETT, load, split_of
@@ -95,11 +95,13 @@ def test_thresholds_are_rows_of_their_own_and_have_their_figures(tmp_path: Path)
 def test_ways_through_a_gap_differ_and_end_in_a_table() -> None:
     """Begun anew it says the last value; rolled through, and stepped with the last value, something else each."""
     fleet = fleet_of("p")
-    rows = [reading(i, 20 + np.sin(i / 3)) for i in range(60) if not 40 <= i < 43]
-    model = model_for(fleet, warmup_steps=3)
-    said = {way: _next_steps(cut, model, rows)[40, 0] for way, cut in _ways(fleet, 3).items()}
-    assert said["reset"] == 20 + np.sin(43 / 3)
-    assert len(set(said.values())) == 3
+    rows = [reading(i, 20 + np.sin(i / 3)) for i in range(60)]
+    model, gone = model_for(fleet, warmup_steps=3), {"": set(), "3": {40, 41, 42}}
+    said = {way: next_steps(one, model, rows, gone=gone) for way, one in ways_of(fleet).items()}
+    assert said["reset"]["3"][43, 0] == 20 + np.sin(43 / 3)
+    assert len({float(by_stream["3"][43, 0]) for by_stream in said.values()}) == 3
+    assert np.isnan(said["hold"]["3"][40:43]).all()
+    assert np.array_equal(said["bridge"][""][:40], said["bridge"]["3"][:40])
     errors = [_row("ETTh2", way, 3, after, np.array([[0.5]])) for way in WAYS for after in AFTER]
     lines = gap_lines(errors)
     assert lines[0] == "| ETTh2, 3 rows missing | 1 | 2 | 4 | 8 | 24 |"

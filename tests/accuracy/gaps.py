@@ -7,7 +7,7 @@ against what the uncut series says came next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,40 +47,49 @@ def run_gaps(path: Path, seed: int) -> Rows:
     report = report_on(fleet, courses_of(fleet, batches), split)
     inputs = [one for batch in batches for one in batch]
     course = report.courses[0].observed / report.deviation
-    whole = _next_steps(fleet, model, inputs) / report.deviation
+    begins = {length: range(report.scored.start, len(inputs) - length - max(AFTER) - 1, EVERY) for length in LENGTHS}
+    gone = {str(n): {row for at in starts for row in range(at, at + n)} for n, starts in begins.items()}
+    said = {way: next_steps(one, model, inputs, gone={**gone, "": set()}) for way, one in ways_of(fleet).items()}
     rows: Rows = []
-    for length in LENGTHS:
-        begins = range(report.scored.start, len(inputs) - length - max(AFTER) - 1, EVERY)
-        gone = {row for begin in begins for row in range(begin, begin + length)}
-        made = {"none": whole, "persistence": course}
-        for way, cut in _ways(fleet, length).items():
-            made[way] = np.full_like(course, np.nan)
-            kept = [i for i in range(len(inputs)) if i not in gone]
-            made[way][kept] = _next_steps(cut, model, [inputs[i] for i in kept]) / report.deviation
+    for length, starts in begins.items():
+        made = {way: by_stream[str(length)] / report.deviation for way, by_stream in said.items()}
+        made |= {"none": said["bridge"][""] / report.deviation, "persistence": course}
         for way, forecast in made.items():
             for after in AFTER:
-                origins = np.array([begin + length + after - 1 for begin in begins])
-                error = course[origins + 1] - forecast[origins]
-                rows.append(_row(path.stem, way, length, after, error))
+                origins = np.array(starts) + length + after - 1
+                rows.append(_row(path.stem, way, length, after, course[origins + 1] - forecast[origins]))
     return rows
 
 
-def _ways(fleet: Fleet, length: int) -> dict[str, Fleet]:
+def ways_of(fleet: Fleet) -> dict[str, Fleet]:
+    """The fleet with each of its answers to a gap of any of the lengths."""
+    longest = max(LENGTHS)
     return {
-        "hold": replace(fleet, bridge=0, hold_ns=(length + 1) * fleet.period_ns),
-        "bridge": replace(fleet, bridge=length),
+        "hold": replace(fleet, bridge=0, hold_ns=(longest + 1) * fleet.period_ns),
+        "bridge": replace(fleet, bridge=longest),
         "reset": replace(fleet, bridge=0),
     }
 
 
-def _next_steps(fleet: Fleet, model: Model, inputs: Sequence[Input]) -> Float64:
-    """What is published of the next row at each input (N, G)."""
+def next_steps(
+    fleet: Fleet, model: Model, inputs: Sequence[Input], *, gone: Mapping[str, Container[int]]
+) -> dict[str, Float64]:
+    """What is published of the next row at each input (N, G), NaN where it is gone.
+
+    Args:
+        fleet: Of one stream.
+        model: Its weights, which stay.
+        inputs: Its readings (N).
+        gone: By name, rows that are left out: each is a stream of its own.
+    """
     solo = SoloPipeline([(fleet, model)], Loop())
-    said = np.full((len(inputs), len(fleet.forecast_places)), np.nan)
+    said = {name: np.full((len(inputs), len(fleet.forecast_places)), np.nan) for name in gone}
+    names = {f"gap {name}": name for name in gone}
     for place, one in enumerate(inputs):
-        outputs = solo.advance([one]).outputs
-        if len(outputs):  # with `hold` the last of several is that of the reading itself
-            said[place] = np.frombuffer(outputs.forecast[-1], "<f8")[: said.shape[1]]
+        batch = [one._replace(stream=stream) for stream, name in names.items() if place not in gone[name]]
+        outputs = solo.advance(batch).outputs
+        for stream, forecast in zip(outputs.stream, outputs.forecast, strict=True):
+            said[names[stream]][place] = np.frombuffer(forecast, "<f8")[: len(fleet.forecast_places)]  # the last counts
     return said
 
 
