@@ -63,7 +63,8 @@ SEQUENCED = Fleet(
     (Feature("v", path=("v",)),),
     SECOND,
     sequence_path=("n",),
-    horizon=1,
+    horizons=(1, 3),
+    intervals=(0.8,),
     park_after_ns=15 * SECOND,
 )
 BARE = Fleet(
