@@ -194,8 +194,9 @@ def test_quality_flags_and_reject_reasons_are_all_explained() -> None:
 def test_topics_that_are_published_are_named() -> None:
     """The default output and the status topic, as the schema has them."""
     topics = {FleetTable.model_fields["output"].default, Mqtt.model_fields["status_topic"].default}
-    told = set(re.findall(r"`(gaugecast/[^`]*)`", page("messages.md")))
-    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast/+"}
+    told = set(re.findall(r"`(gaugecast(?:-notices)?/[^`]*)`", page("messages.md")))
+    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast-notices/status/+"}
+    told -= {"gaugecast-notices/tanks/plant/a/crossing/pressure/above/8.2"}
     topics.add(Mqtt().old_status_topic)
 
     assert told == topics

@@ -26,6 +26,7 @@ from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
 from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
+from gaugecast.pipeline.shaping import Batches, Cut
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.pipeline.succession import succeed
 from gaugecast.records import Input, Int64, Kind, Refused, Verdict
@@ -59,13 +60,12 @@ class Pipeline:
         self.retired: dict[str, Totals] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
-        self.steps = StepMemory()
-        self.clock_ahead_ns = 0
+        self.steps, self.clock_ahead_ns = StepMemory(), 0
         self.lineage, self.schema = "", SCHEMA
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
-        self._trace, self._mute = trace, mute
+        self._trace, self._mute, self._batches = trace, mute, Batches()
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -118,10 +118,12 @@ class Pipeline:
                 begin = i + 1
                 if rows.kind[i] == Kind.TIMER:
                     self._take_timer(rows[i], i, result)
+                elif rows.kind[i] == Kind.CUT:
+                    result.cuts.append(Cut(i, rows.key[i], self.lineage))
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs, result.said, result.notices = write_outputs(result.said, result.notices), [], []
+            write_outputs(result, self._batches)
         self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
@@ -182,8 +184,7 @@ class Pipeline:
         """Why no stream may come into being now; empty if one may."""
         if self.streams >= self.limits.max_streams:
             return "too_many_streams"
-        may = self.births.allow(one.received_at_ns, self.limits.new_streams_per_s)
-        return "" if may else "stream_rate"
+        return "" if self.births.allow(one.received_at_ns, self.limits.new_streams_per_s) else "stream_rate"
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""

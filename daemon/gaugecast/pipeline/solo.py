@@ -34,6 +34,7 @@ class SoloPipeline:
     def __init__(
         self, parts: Sequence[tuple[Fleet, Model | None]], limits: Loop, *, trace: bool = False, mute: bool = False
     ) -> None:
+        parts = [(replace(fleet, shapes=()), model) for fleet, model in parts]  # batches have no ends here
         self.fleets = {fleet.name: fleet for fleet, _ in parts}
         self._models: dict[str, Model] = {}
         alone = limits.model_copy(update={"new_streams_per_s": _NO_LIMIT})

@@ -61,6 +61,8 @@ class MemorySubscriber:
 class MemorySender:
     """The connection that speaks; as `mqtt.Sender`. What is handed over in one turn is confirmed in the next."""
 
+    unkept: str | None = None
+
     def __init__(self, broker: MemoryBroker) -> None:
         self.counters, self.epoch, self.connected = SenderCounters(), 0, False
         self.last_error: str | None = None
@@ -142,5 +144,5 @@ class MemoryLink:
         self._clock.advance(0.001 if taken else max(wait_s, 0.001))
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """Both connections."""
