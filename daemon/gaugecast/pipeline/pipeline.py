@@ -48,7 +48,7 @@ class Pipeline:
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
         lineage: Named in each message; empty until an event says one.
-        schema: Of messages; for a ledger set back to the first until an event says more.
+        schema: Of messages; of an old ledger the first, until an event says more.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
@@ -99,10 +99,9 @@ class Pipeline:
         """Whether a timer input at `now_ns` would have an effect; `listening` as `Input.timer` has it."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
-        parts = self.parts.values()
-        due = [waiting.next_due_ns(part, listening=listening) for part in parts]
+        due = [waiting.next_due_ns(part, listening=listening) for part in self.parts.values()]
         earliest = min((d for d in due if d is not None), default=None)
-        self._due_ns = waiting.look_again_ns(parts, now_ns, earliest, listening=listening)
+        self._due_ns = waiting.look_again_ns(self.parts.values(), now_ns, earliest, listening=listening)
         return earliest is not None and now_ns >= earliest
 
     # -- the verb

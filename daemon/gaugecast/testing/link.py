@@ -144,5 +144,5 @@ class MemoryLink:
         self._clock.advance(0.001 if taken else max(wait_s, 0.001))
         return taken
 
-    def close(self, drain_s: float = 0.0) -> None:
-        """Both connections."""
+    def close(self, drain_s: float = 2.0) -> None:
+        """Both connections; what was handed over has arrived, so nothing is waited for."""
