@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec import UNSET
 
 from gaugecast.fleet import Fleet
 from gaugecast.outputs.flat import FlatWriter
 from gaugecast.outputs.influx import InfluxWriter
+from gaugecast.outputs.messages import Batch
 from gaugecast.outputs.numbers import NumberWriter
 from gaugecast.outputs.told import Messages, Told
 from gaugecast.shapes import Shape
@@ -44,8 +46,8 @@ class ShapeWriter:
         """The message of a batch; `first_seq` is the ledger's number of its first input, which names it."""
         if self.shape.format == "influx":
             return b"\n".join(parts)
-        named = {"fleet": self.fleet.name, **({"lineage": lineage} if lineage else {}), "batch": first_seq}
-        return _encode(named)[:-1] + b',"forecasts":[' + b",".join(parts) + b"]}"
+        told = [msgspec.Raw(part) for part in parts]
+        return _encode(Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=told))
 
 
 def _bodies_of(fleet: Fleet, shape: Shape) -> Callable[[Told], list[bytes]]:
