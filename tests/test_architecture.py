@@ -27,6 +27,7 @@ GROUND = (
     "files",
     "fleet",
     "shapes",
+    "threshold",
     "topics",
     "config",
     "events",
@@ -44,7 +45,7 @@ WIRING = ("loop", "service", "demo", "cli", "__main__")
 BESIDE = {
     "status": {"counts", "lessons"},
     "topics": {"errors"},
-    "fleet": {"shapes"},
+    "fleet": {"shapes", "threshold"},
     "shapes": {"topics"},
     "config": {"errors", "files", "fleet", "shapes", "topics"},
     "events": {"errors", "config"},

@@ -42,6 +42,24 @@ class Shape:
                 yield output_topic(number_topic(self.topic, feature, span), fleet, stream)
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """How streams are announced to Home Assistant.
+
+    Attributes:
+        prefix: Its discovery prefix.
+        availability: Topic of our status.
+    """
+
+    prefix: str
+    availability: str
+
+    @property
+    def birth_topic(self) -> str:
+        """Where it says that it has come."""
+        return f"{self.prefix}/status"
+
+
 def number_topic(template: str, feature: str, span: str) -> str:
     """The template of the topic of one number."""
     return template.replace(FEATURE, feature).replace(HORIZON, span)

@@ -38,9 +38,9 @@ def _measure(
 ) -> list[Result]:
     """One way of saying what is forecast; `keys` are those of the fleet."""
     with workplace() as place, run_broker(place / "broker") as broker:
-        config = prepare(place / "daemon", broker.port, qos=1, fleet=f'stream = "{{stream}}/{{$.id}}"\n{keys}')
-        text = config.read_text().replace("output_qos = 1", "output_qos = 0")
-        config.write_text(text.replace('"echo/{stream}"', '"echo/all"') if keys else text)
+        fleet, output = f'stream = "{{stream}}/{{$.id}}"\n{keys}', "echo/all" if keys else "echo/{stream}"
+        config = prepare(place / "daemon", broker.port, qos=1, output=output, fleet=fleet)
+        config.write_text(config.read_text().replace("output_qos = 1", "output_qos = 0"))
         with run_daemon(config) as daemon:
             counter = counting(broker.port, "echo/#", 0)
             load = multiprocessing.get_context("fork").Process(target=_send, args=(broker.port, counter), daemon=True)

@@ -53,6 +53,8 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     part.writer.publish(
         closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
     )
+    if part.home is not None:
+        part.home.note(slots, closed.cause, table, result)
     if part.look_ahead is not None and part.look_ahead.crossings is not None:
         part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.home import succeed_at_home
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     else:
         _take_over_names(part, old)
     lineage, schema = part.writer.lineage, part.writer.schema
+    succeed_at_home(part, old, cause, result)
     part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
 
 
