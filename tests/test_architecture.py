@@ -22,6 +22,7 @@ GROUND = (
     "errors",
     "counts",
     "lessons",
+    "scores",
     "status",
     "faults",
     "files",
@@ -38,12 +39,12 @@ GROUND = (
 )
 MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
-WIRING = ("loop", "service", "demo", "cli", "__main__")
+WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts", "lessons"},
+    "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
     "fleet": {"shapes", "threshold"},
     "shapes": {"topics"},
@@ -59,6 +60,7 @@ BESIDE = {
     "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "service": {"loop"},
+    "testing": {"loop", "service"},
     "cli": {"service", "demo"},
     "__main__": {"cli"},
 }

@@ -374,6 +374,26 @@ def test_nothing_is_retained_at_a_broker_that_does_not(other: ScriptedBroker, ma
     assert said[said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
 
 
+def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(
+    other: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """MQTT 3.1.1 has no word for it: said while it lasts, tried at the third attempt, and kept to from then on."""
+    link = make_link(protocol="3.1.1")
+    kept = []
+    for attempt in range(1, 6):
+        other.accept(turn(link), b"\x20\x02\x00\x00" if attempt in (3, 4) else b"")
+        kept.append(bool(other.said[other.said.index(b"MQTT") + 5] & 0x20))
+        if attempt in (3, 4):
+            other.listen(turn(link), lambda said: b'"online"' in said)
+            assert link.sender.unkept is not None
+            assert other.said[other.said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+        other.hang_up()
+        while link.sender.last_error is None or (attempt in (1, 2) and "no retained" not in link.sender.last_error):
+            link.poll(0, 0.002)
+    assert kept == [True, True, False, False, False]
+    assert link.sender.unkept is None, "nobody knows while there is no connection"
+
+
 def test_a_broker_that_does_not_answer_connect_5_is_perhaps_an_old_one(
     broker: ScriptedBroker, make_link: Callable[..., Link]
 ) -> None:

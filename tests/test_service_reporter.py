@@ -51,7 +51,9 @@ class Scene:
         self.subscriber = SimpleNamespace(
             connected=True, last_error=None, deaf=None, lowered=None, counters=SubscriberCounters(reconnects_total=2)
         )
-        self.sender = SimpleNamespace(connected=True, last_error=None, counters=SenderCounters(reconnects_total=1))
+        self.sender = SimpleNamespace(
+            connected=True, last_error=None, unkept=None, counters=SenderCounters(reconnects_total=1)
+        )
         self.link = SimpleNamespace(subscriber=self.subscriber, sender=self.sender)
         self.loop = SimpleNamespace(
             degraded=set(),

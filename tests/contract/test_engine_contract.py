@@ -228,7 +228,10 @@ def run_probe(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+#: NumPy's wheels have one kernel for Haswell and Zen: the one of a processor that is common is tried every day.
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(name, marks=pytest.mark.long) if name == "Zen" else name for name in KERNELS]
+)
 def test_rows_keep_their_bits_on_every_blas_kernel(kernel: str) -> None:
     """The same probe under each kernel that this processor can run."""
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:

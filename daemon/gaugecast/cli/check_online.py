@@ -74,6 +74,7 @@ def check_online(
             taken = [message for message in readings if not message.retain or survey.takes_retained(message.topic)]
             survey.add(decoder.decode(taken, now_ns), taken, now_ns)
             survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
+        survey.listened_s = max(monotonic() - begun, 0.1)
         heard = link.subscriber
         fault = heard.last_error
         survey.deaf = heard.deaf if heard.connected else fault

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.check_state import state_text
+from gaugecast.cli.figures import add_names, show_name
 from gaugecast.cli.quarantine import render_refused
 from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings
@@ -102,16 +103,23 @@ def render_survey(survey: Survey, elapsed_s: float) -> RenderableType:
         Text(f"\n{survey.messages_total} messages in {elapsed_s:.0f} s ({survey.messages_total / elapsed_s:.1f}/s)")
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("fleet", "streams", "for example", "feature", "readings", "every", "configured"):
-        table.add_column(title, no_wrap=title != "for example", justify="right" if title == "readings" else "left")
+    add_names(table, "fleet", list(survey.fleets))
+    features = [feature.name for seen in survey.fleets.values() for feature in seen.fleet.features]
+    table.add_column("streams", overflow="fold")
+    add_names(table, "feature", features)
+    table.add_column("readings", justify="right")
+    for title in ("every", "configured"):
+        table.add_column(title)
     for name, seen in survey.fleets.items():
-        examples = ", ".join(sorted(seen.streams)[:MOST_EXAMPLE_STREAMS])
         names = "\n".join(feature.name for feature in seen.fleet.features)
         readings = "\n".join(str(seen.readings[feature.name]) for feature in seen.fleet.features)
         period = "?" if seen.period_ns is None else show_period(seen.period_ns)
-        row = (name, str(len(seen.streams)), examples, names, readings, period, show_period(seen.fleet.period_ns))
+        row = (name, str(len(seen.streams)), names, readings, period, show_period(seen.fleet.period_ns))
         table.add_row(*(Text(cell) for cell in row))
     parts.append(table)
+    for name, seen in survey.fleets.items():
+        if examples := sorted(seen.streams)[:MOST_EXAMPLE_STREAMS]:
+            parts.append(Text(f"streams of {name}, for example: {', '.join(map(show_name, examples))}", style="dim"))
     if survey.refused:
         refusals = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for title in ("refused", "reason", "for example"):

@@ -40,10 +40,11 @@ class FleetPipeline:
         home: Which streams Home Assistant knows, or `None`.
         decay: By how much scores fade, a step.
         traced: Whether what is fed to the models is kept.
+        mute: Nothing is said, and no further looked than the next step.
     """
 
-    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False) -> None:
-        self.fleet = fleet
+    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, mute: bool = False) -> None:
+        self.fleet, self.mute = fleet, mute
         self.totals = Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
@@ -56,7 +57,7 @@ class FleetPipeline:
         self.beginnings: Beginnings | None = None
         self.home: Announcements | None = None
         self._begin_aside()
-        self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages)
+        self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages, mute=mute)
         self.set_half_life(skill_half_life)
         self.traced = trace
 

@@ -24,12 +24,16 @@ from gaugecast.streams.table import StreamTable
 
 
 class ForecastWriter:
-    """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
+    """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread.
+
+    Where it is `mute` it does no more than that, and looks no further than the next step.
+    """
 
     def __init__(
-        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA
-    ) -> None:
-        self.fleet = fleet
+        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA,
+        mute: bool = False,
+    ) -> None:  # fmt: skip
+        self.fleet, self.mute = fleet, mute
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
@@ -65,7 +69,7 @@ class ForecastWriter:
             ahead: What is said at the listed horizons, the next step among them; that is what is published then.
             result: Takes the outputs.
         """
-        slots, horizon = closed.slots, self.fleet.horizon
+        slots, horizon = closed.slots, 1 if self.mute else self.fleet.horizon
         quality = quality | steps.fresh * WARMING
         forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
         ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots, x)
@@ -105,6 +109,8 @@ class ForecastWriter:
         table["quality"][slots] = quality
         step = table["step"][slots] + 1
         table["step"][slots] = step
+        if self.mute:
+            return
         streams = [names[slot] or "" for slot in slots.tolist()]
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)

@@ -43,16 +43,17 @@ class Pipeline:
         limits: `max_streams`, `new_streams_per_s`, `skill_half_life`, until an event (`LimitsSet`) says otherwise.
         models: Loads the weights that events name.
         trace: Keep what is fed to the models, for the learner.
+        mute: Say nothing, and look no further than the next step: for whoever wants steps and states alone.
 
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
         lineage: Named in each message; empty until an event says one.
-        schema: Of messages; for a ledger set back to the first until an event says more.
+        schema: Of messages; of an old ledger the first, until an event says more.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
 
-    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
+    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False, mute: bool = False) -> None:
         self.limits = events.limits_of(limits)
         self.limits_told = False  # by an event, so that a replay has them too
         self.parts: dict[str, FleetPipeline] = {}
@@ -64,7 +65,7 @@ class Pipeline:
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
-        self._trace, self._batches = trace, Batches()
+        self._trace, self._mute, self._batches = trace, mute, Batches()
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -98,10 +99,9 @@ class Pipeline:
         """Whether a timer input at `now_ns` would have an effect; `listening` as `Input.timer` has it."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
-        parts = self.parts.values()
-        due = [waiting.next_due_ns(part, listening=listening) for part in parts]
+        due = [waiting.next_due_ns(part, listening=listening) for part in self.parts.values()]
         earliest = min((d for d in due if d is not None), default=None)
-        self._due_ns = waiting.look_again_ns(parts, now_ns, earliest, listening=listening)
+        self._due_ns = waiting.look_again_ns(self.parts.values(), now_ns, earliest, listening=listening)
         return earliest is not None and now_ns >= earliest
 
     # -- the verb
@@ -284,7 +284,7 @@ class Pipeline:
 
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace)
+        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, mute=self._mute)
         part.write_as(self.lineage, self.schema)
         return part
 

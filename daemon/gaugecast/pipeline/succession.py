@@ -28,9 +28,12 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    lineage, schema = part.writer.lineage, part.writer.schema
     succeed_at_home(part, old, cause, result)
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
+    old_writer = part.writer
+    lineage, schema, mute = old_writer.lineage, old_writer.schema, old_writer.mute
+    part.writer = ForecastWriter(
+        part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema, mute=mute
+    )
 
 
 def _told_at(fleet: Fleet) -> tuple[object, ...]:

@@ -180,6 +180,7 @@ class _NoLink:
     last_error: str | None = "no broker is asked"
     deaf: str | None = None
     lowered: str | None = None
+    unkept: str | None = None
     counters = _Counts()
 
     @property
@@ -196,7 +197,7 @@ class _NoLink:
         """Nothing came."""
         return []
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """Nothing is open."""
 
     def room(self, qos: int = 1) -> int:  # noqa: ARG002
