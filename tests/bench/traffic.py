@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gaugecast_sim.load import LoadGenerator, LoadReport
 from gaugecast_sim.packets import LoadPlan
@@ -77,7 +78,7 @@ class BatchCounter(Counter):
     """The same of batches; `read()` is how many forecasts they have brought."""
 
     def _run(self, port: int, topic: str, qos: int) -> None:
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         client.on_subscribe = lambda *_: self._ready.set()
         client.on_message = self._add
         client.connect("127.0.0.1", port)

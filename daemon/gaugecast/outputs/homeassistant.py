@@ -16,11 +16,12 @@ from gaugecast.config.home import read_by_home
 from gaugecast.config.saying import spans_of
 from gaugecast.errors import Defect
 from gaugecast.fleet import Feature, Fleet, Threshold
-from gaugecast.shapes import bound_name, forecast_name, residual_name
+from gaugecast.shapes import Side, bound_name, forecast_name, residual_name
 from gaugecast.topics import output_topic
 
 _encode = msgspec.json.Encoder().encode
 _Component = dict[str, Any]
+_SIDES: tuple[Side, ...] = ("low", "high")
 _INSTANT = "{{ (value_json.median | as_datetime).isoformat() if value_json.median else None }}"
 
 #: Device classes of sensors by unit, where a unit leaves no doubt and a measurement is allowed.
@@ -78,7 +79,7 @@ class DiscoveryWriter:
             yield _key(name), _sensor(feature, name, self._now(feature, "observed", name))
             for h, span in enumerate(self._spans):
                 yield _key(forecast_name(name, span)), _sensor(feature, f"{name} in {span}", self._ahead(feature, h))
-                for side in ("low", "high") if self._fleet.intervals else ():
+                for side in _SIDES if self._fleet.intervals else ():
                     yield (
                         _key(f"{name}_{side}_{span}"),
                         _sensor(feature, f"{name} in {span}, {side}", self._bound(feature, h, side)),
@@ -98,10 +99,9 @@ class DiscoveryWriter:
             return self._now(feature, "forecast", "")
         return _shown(_at(f"value_json.horizons[{h}].forecast", feature.name), given="value_json.horizons")
 
-    def _bound(self, feature: Feature, h: int, side: str) -> str:
+    def _bound(self, feature: Feature, h: int, side: Side) -> str:
         if self._shape.format == "flat":
-            place = "low" if side == "low" else "high"
-            return _shown(_at("value_json", bound_name(feature.name, place, span=self._spans[h] if h else "")))
+            return _shown(_at("value_json", bound_name(feature.name, side, span=self._spans[h] if h else "")))
         bounds = _at(f"value_json.horizons[{h}].intervals", feature.name)
         level, number = f"{self._fleet.intervals[0]:g}", 0 if side == "low" else 1
         return _shown(f"{_at(bounds, level)}[{number}]", given=f"value_json.horizons and {bounds}")

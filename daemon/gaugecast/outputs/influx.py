@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gaugecast.fleet import Fleet
 from gaugecast.outputs.naming import Naming
-from gaugecast.outputs.told import Texts, Told, headed, integers_of
+from gaugecast.outputs.told import Texts, Told, integers_of, joined
 
 MEASUREMENT = "gaugecast"
 _SPECIAL = re.compile(r"([,= ])")
@@ -50,9 +50,8 @@ def _lines(
     steps: Sequence[bytes],
 ) -> list[bytes]:  # fmt: skip
     """One line a step; empty where nothing is known."""
-    columns = [headed(b"," + escaped(name).encode() + b"=", texts) for name, texts in fields]
-    joined = map(b"".join, zip(*columns, strict=True))
+    known_fields = joined((b"," + escaped(name).encode() + b"=", texts) for name, texts in fields)
     return [
         b"".join((head, tags, b" ", known[1:], step, b" ", instant)) if known else b""
-        for head, known, step, instant in zip(heads, joined, steps, integers_of(instants_ns), strict=True)
+        for head, known, step, instant in zip(heads, known_fields, steps, integers_of(instants_ns), strict=True)
     ]

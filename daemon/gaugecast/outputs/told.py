@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,8 @@ import numpy as np
 from gaugecast.forecast.body import round_digits
 from gaugecast.records import Float64
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 _UNKNOWN = b"null"
 
 
@@ -90,6 +92,11 @@ def texts_of(columns: Float64) -> list[list[bytes]]:
     return [texts[first : first + count] for first in range(0, len(texts), count)]
 
 
+def strings_of(texts: Sequence[str]) -> list[bytes]:
+    """Each in quotes. A line break in a text is escaped, so lines part them."""
+    return _encoder.encode_lines(texts).split(b"\n")[:-1]
+
+
 def integers_of(numbers: Sequence[int]) -> list[bytes]:
     """The text of each."""
     return _encode(numbers)[1:-1].split(b",")
@@ -100,6 +107,12 @@ def seconds_of(instants_ns: Sequence[int]) -> list[bytes]:
     return _encode([instant / 1_000_000_000 for instant in instants_ns])[1:-1].split(b",")
 
 
-def headed(head: bytes, texts: Sequence[bytes]) -> list[bytes]:
-    """Each with `head` before it; what is not known stays empty."""
-    return [head + text if text else b"" for text in texts]
+def joined(columns: Iterable[tuple[bytes, Sequence[bytes]]], *, end: bytes = b"") -> list[bytes]:
+    """Rows of columns' texts, each with its column's head before it; of what is not known, neither."""
+    pieces: list[Iterable[bytes]] = []
+    for head, texts in columns:
+        if b"" in texts:
+            pieces.append([head + text if text else b"" for text in texts])
+        else:
+            pieces += (repeat(head), texts)
+    return list(map(b"".join, zip(*pieces, repeat(end), strict=False)))

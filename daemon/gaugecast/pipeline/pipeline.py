@@ -25,7 +25,7 @@ from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
-from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
+from gaugecast.pipeline.intake import Deliveries, at_places, gather, places_by_fleet, places_of, points_of, rounds_of
 from gaugecast.pipeline.shaping import Batches, Cut
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.pipeline.succession import succeed
@@ -152,7 +152,7 @@ class Pipeline:
             part = self.parts.get(name)
             if part is None:
                 raise Defect(f"a reading of a configured fleet expected, got one of {name!r}")
-            streams = rows.stream if len(places) == len(rows) else [rows.stream[place] for place in places]
+            streams = at_places(rows.stream, places)
             slots[name] = found = list(map(part.table.slots.get, streams))
             if None in found:
                 new += [(place, name, i) for i, place in enumerate(places) if found[i] is None]
