@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import encode, quoted, texts_of
 from gaugecast.outputs.naming import Naming
-from gaugecast.outputs.told import Texts, Told, integers_of, joined, seconds_of, strings_of
-
-_encode = msgspec.json.Encoder().encode
+from gaugecast.outputs.told import Texts, Told, joined, seconds_of
 
 
 class FlatWriter:
@@ -31,9 +28,9 @@ class FlatWriter:
         texts, features = Texts(told), range(len(self._naming.features))
         columns: list[tuple[bytes, Sequence[bytes]]] = [(b'"time":', seconds_of(told.at_ns))]
         if self._named:
-            columns = [(b'"stream":', strings_of(told.streams)), (b',"time":', seconds_of(told.at_ns))]
-        columns.append((b',"step":', integers_of(told.steps)))
-        columns += ((b"," + _encode(name) + b":", column) for g in features for name, column in self._of(texts, g))
+            columns = [(b'"stream":', quoted(told.streams)), (b',"time":', seconds_of(told.at_ns))]
+        columns.append((b',"step":', texts_of(told.steps)))
+        columns += ((b"," + encode(name) + b":", column) for g in features for name, column in self._of(texts, g))
         first, *others = columns
         return joined([(b"{" + first[0], first[1]), *others], end=b"}")
 

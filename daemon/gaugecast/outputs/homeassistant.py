@@ -10,16 +10,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from gaugecast.config.home import read_by_home
 from gaugecast.config.saying import spans_of
 from gaugecast.errors import Defect
 from gaugecast.fleet import Feature, Fleet, Threshold
+from gaugecast.forecast.templates import encode
 from gaugecast.shapes import Side, bound_name, forecast_name, residual_name
 from gaugecast.topics import output_topic
 
-_encode = msgspec.json.Encoder().encode
 _Component = dict[str, Any]
 _SIDES: tuple[Side, ...] = ("low", "high")
 _INSTANT = "{{ (value_json.median | as_datetime).isoformat() if value_json.median else None }}"
@@ -62,7 +60,7 @@ class DiscoveryWriter:
             name: {**part, "unique_id": f"{unique}_{name}"}
             for name, part in [*self._sensors(), *self._crossings(stream)]
         }
-        return _encode({
+        return encode({
             "device": {"identifiers": [unique], "name": f"{fleet.name} {stream}", "manufacturer": "gaugecast",
                        "model": f"forecasts of {fleet.name}"},
             "origin": {"name": "gaugecast"},

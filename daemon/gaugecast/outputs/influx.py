@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import texts_of
 from gaugecast.outputs.naming import Naming
-from gaugecast.outputs.told import Texts, Told, integers_of, joined
+from gaugecast.outputs.told import Texts, Told, joined
 
 MEASUREMENT = "gaugecast"
 _SPECIAL = re.compile(r"([,= ])")
@@ -30,7 +31,7 @@ class InfluxWriter:
         texts, features = Texts(told), range(len(self._naming.features))
         heads = [self._head + escaped(stream).encode() for stream in told.streams]
         now = [(name, column) for g in features for name, column in self._naming.now(texts, g)]
-        steps = [b",step=" + step + b"i" for step in integers_of(told.steps)]
+        steps = [b",step=" + step + b"i" for step in texts_of(told.steps)]
         lines = [_lines(heads, b"", now, told.at_ns, steps)]
         for h, span in enumerate(self._naming.spans):
             ahead = [(n, column) for g in features for n, column in self._naming.ahead(texts, h, g, span="")]
@@ -53,5 +54,5 @@ def _lines(
     known_fields = joined((b"," + escaped(name).encode() + b"=", texts) for name, texts in fields)
     return [
         b"".join((head, tags, b" ", known[1:], step, b" ", instant)) if known else b""
-        for head, known, step, instant in zip(heads, known_fields, steps, integers_of(instants_ns), strict=True)
+        for head, known, step, instant in zip(heads, known_fields, steps, texts_of(instants_ns), strict=True)
     ]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import HOLE, encode
 from gaugecast.outputs.flat import FlatWriter
 from gaugecast.outputs.influx import InfluxWriter
 from gaugecast.outputs.messages import Batch
@@ -16,16 +17,13 @@ from gaugecast.outputs.told import Messages, Told
 from gaugecast.shapes import Shape
 from gaugecast.topics import output_topic
 
-_HOLE = "\0"  # in a topic's template; no stream has one
-_encode = msgspec.json.Encoder().encode
-
 
 class ShapeWriter:
     """Writes one fleet's messages in one shape."""
 
     def __init__(self, fleet: Fleet, shape: Shape) -> None:
         self.fleet, self.shape = fleet, shape
-        self._topic = output_topic(shape.topic, fleet.name, _HOLE).split(_HOLE)
+        self._topic = output_topic(shape.topic, fleet.name, HOLE).split(HOLE)
         self._numbers = NumberWriter(fleet, shape) if shape.format == "number" else None
         self._bodies = _bodies_of(fleet, shape)
 
@@ -47,7 +45,7 @@ class ShapeWriter:
         if self.shape.format == "influx":
             return b"\n".join(parts)
         told = [msgspec.Raw(part) for part in parts]
-        return _encode(Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=told))
+        return encode(Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=told))
 
 
 def _bodies_of(fleet: Fleet, shape: Shape) -> Callable[[Told], list[bytes]]:
