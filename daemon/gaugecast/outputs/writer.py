@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
 from msgspec import UNSET
 
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.templates import HOLE, encode
+from gaugecast.forecast.templates import HOLE, pieces_of
 from gaugecast.outputs.flat import FlatWriter
 from gaugecast.outputs.influx import InfluxWriter
 from gaugecast.outputs.messages import Batch
@@ -44,8 +43,8 @@ class ShapeWriter:
         """The message of a batch; `first_seq` is the ledger's number of its first input, which names it."""
         if self.shape.format == "influx":
             return b"\n".join(parts)
-        told = [msgspec.Raw(part) for part in parts]
-        return encode(Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=told))
+        told = Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=[HOLE])
+        return b",".join(parts).join(pieces_of(told))
 
 
 def _bodies_of(fleet: Fleet, shape: Shape) -> Callable[[Told], list[bytes]]:
