@@ -197,9 +197,7 @@ class Pipeline:
             for slots in due:
                 self._touch(name, slots)
             waiting.take_due(part, due, timer.received_at_ns, cause, result)
-            parking.note_steps(part, due.idle, self.steps)
-            for slot in part.by_name(due.idle).tolist():
-                result.parked.append(parking.park(part, slot))
+            parking.park_idle(part, due.idle, self.steps, cause=cause, result=result)
         self._due_ns = None
 
     def _take_event(self, one: Input, cause: int, result: Outcome) -> None:
@@ -247,7 +245,7 @@ class Pipeline:
                 past.load(part, one, event, self.steps, lambda slots: self._touch(one.fleet, slots), result, room=room)
             case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked():
                 self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
-                parking.follow(part, one, event, self.steps)
+                parking.follow(part, one, event, self.steps, cause=cause, result=result)
             case _:
                 assert_never(event)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gaugecast.fleet import Fleet
 from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
@@ -21,13 +23,18 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        if old.fleet.thresholds != part.fleet.thresholds:
+        if _retained_by(old.fleet) != _retained_by(part.fleet):
             old.end_crossings(cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
     lineage, schema = part.writer.lineage, part.writer.schema
     part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
+
+
+def _retained_by(fleet: Fleet) -> tuple[object, ...]:
+    """Where this is another, open crossings are not gone on with, or not under their topics."""
+    return (fleet.output, *meaning_of_ahead(fleet))
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
