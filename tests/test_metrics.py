@@ -150,11 +150,15 @@ def test_rounds_and_their_messages_are_counted() -> None:
 def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
     counts = FleetCounts(
-        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7
-    )
+        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5,
+        reanchored=6, broken_states=7, unchanged_steps=8,
+    )  # fmt: skip
     metrics = metrics_of(tanks=FleetStatus(counts=counts))
-    names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
-    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
+    names = (
+        "gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states",
+        "unchanged_steps",
+    )  # fmt: skip
+    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_counters_begin_at_zero() -> None:

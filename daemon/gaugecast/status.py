@@ -33,7 +33,6 @@ DEGRADED_REASONS = (
     "qos",  # a subscription was granted at QoS 0 where 1 was asked: what we are away for is lost
 )
 
-
 #: What it does: the closed set that labels `gaugecast_doing`.
 VERBS = ("starting", "recovering", "holding", "deaf", "mute", "forecasting")
 
@@ -89,7 +88,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
     """The connection that publishes, and forecasts on their way out.
 
     Attributes:
-        mute: Why the broker does not take them.
+        mute, unkept: Why the broker does not take them; why nothing of it is there for those who come later.
         unconfirmed: Durable forecasts that the broker has not confirmed.
         refused_total: Those that it refused, or that expired, in this process.
         refused_rows: Those that wait to be offered again.
@@ -97,6 +96,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
     """
 
     mute: str | None = None
+    unkept: str | None = None
     unconfirmed: int = 0
     refused_total: int = 0
     refused_rows: int | None = None

@@ -159,6 +159,8 @@ COUNTED = (
              of=_counted(lambda c: c.resets)),
     _counter("partial_steps", "Steps in which a feature was absent", "fleet", of=_counted(lambda c: c.partial_steps)),
     _counter("fallback_steps", "Steps answered by persistence", "fleet", of=_counted(lambda c: c.fallback_steps)),
+    _counter("unchanged_steps", "Steps in which silence counted as the same value (`hold`)", "fleet",
+             of=_counted(lambda c: c.unchanged_steps)),
     _counter("reanchored", "Streams whose phase was set anew after they had been late for long", "fleet",
              of=_counted(lambda c: c.reanchored)),
     _counter("broken_states", "States found non-finite, and reset", "fleet", of=_counted(lambda c: c.broken_states)),

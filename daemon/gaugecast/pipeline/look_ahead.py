@@ -52,6 +52,8 @@ class LookAhead:
         self.crossings: Crossings | None = None
         if before is not None and meaning_of_ahead(before.fleet) == meaning_of_ahead(fleet):
             self.crossings = before.crossings
+            if self.crossings is not None:
+                self.crossings.speak_for(fleet)
         elif fleet.thresholds:
             self.crossings = Crossings(fleet, capacity)
         horizons = self._experts.layout.horizons

@@ -10,6 +10,7 @@ from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
+    from gaugecast.fleet import Fleet
     from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -23,18 +24,21 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        if _retained_by(old.fleet) != _retained_by(part.fleet):
+        if _told_at(old.fleet) != _told_at(part.fleet):
             old.end_crossings(cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    lineage, schema = part.writer.lineage, part.writer.schema
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
+    old_writer = part.writer
+    lineage, schema, mute = old_writer.lineage, old_writer.schema, old_writer.mute
+    part.writer = ForecastWriter(
+        part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema, mute=mute
+    )
 
 
-def _retained_by(fleet: Fleet) -> tuple[object, ...]:
-    """Where this is another, open crossings are not gone on with, or not under their topics."""
-    return (fleet.output, *meaning_of_ahead(fleet))
+def _told_at(fleet: Fleet) -> tuple[object, ...]:
+    """Where crossings are told, and of what is learned for them: what is open otherwise must not stay so for ever."""
+    return (fleet.notices or fleet.output, *meaning_of_ahead(fleet))
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
