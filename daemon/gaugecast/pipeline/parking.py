@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 import numpy as np
 
-from gaugecast.events import StreamForgotten, StreamRenamed, StreamUnparked
+from gaugecast.events import Announced, StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
@@ -68,23 +68,30 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
 def follow(
     part: FleetPipeline,
     one: Input,
-    event: StreamForgotten | StreamRenamed | StreamUnparked,
+    event: StreamForgotten | StreamRenamed | StreamUnparked | Announced,
     memory: StepMemory,
     *,
     cause: int,
     result: Outcome,
 ) -> None:
-    """Do what an event says of one stream: it goes, goes on under another id, or comes back."""
+    """Do what an event says of streams: one goes, goes on under another id, or comes back; or they are told again."""
     slot = part.table.slots.get(one.stream)
     leaving = np.array([] if slot is None else [slot], np.int64)
     match event:
         case StreamForgotten():
             part.end_crossings(cause, result, slots=leaving)
+            if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
             forget(part, one.stream, memory)
             part.totals.unparked += event.parked
         case StreamRenamed() if event.to not in part.table.slots:
             part.end_crossings(cause, result, slots=leaving)
             rename(part, one.stream, event.to, memory)
+            if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
+                part.home.say([event.to], cause, part.table, result)
+        case Announced() if part.home is not None:
+            part.home.say(event.streams, cause, part.table, result)
         case StreamUnparked() if one.stream not in part.table.slots:
             unpark(part, one.stream, one.values, memory)
 
