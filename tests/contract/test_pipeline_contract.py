@@ -270,6 +270,7 @@ def test_what_is_told_beyond_the_next_step_is_told_in_the_probe() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", sorted(LONG_FLEETS))
 def test_forecasts_of_many_features_keep_their_bytes_in_every_crowd(name: str) -> None:
     """The same with listed horizons, intervals and thresholds, of one, three and seven features."""

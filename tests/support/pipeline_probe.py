@@ -22,8 +22,8 @@ SIZES = (2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 64, 100, 128, 129, 255, 256, 257)
 STREAMS = 257
 WITNESSES = 11
 
-#: So often all sizes come one after the other where intervals and crossings are to be told: they need due errors.
-ROUNDS = 3
+#: Ticks before those, all streams at once, where intervals and crossings are to be told: they need due errors.
+WARM = (STREAMS,) * 34
 
 
 def listing(names: str, **settings: Any) -> Fleet:
@@ -67,7 +67,7 @@ def differing_streams(fleet: Fleet, units: tuple[int, ...]) -> Iterator[str]:
     rng = np.random.default_rng(5)
     witnesses = {f"s{stream:03d}" for stream in rng.choice(STREAMS, WITNESSES, replace=False)}
     in_crowd, by_themselves = [], []
-    for tick, size in enumerate(SIZES * (ROUNDS if fleet.horizons else 1)):
+    for tick, size in enumerate((*WARM, *SIZES) if fleet.horizons else SIZES):
         spoken = readings_of(fleet, tick)
         order = rng.permutation(len(spoken))
         in_crowd += feed(crowd, [spoken[i] for i in order], size)

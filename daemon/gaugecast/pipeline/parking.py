@@ -77,17 +77,18 @@ def follow(
     """Do what an event says of streams: one goes, goes on under another id, or comes back; or they are told again."""
     slot = part.table.slots.get(one.stream)
     leaving = np.array([] if slot is None else [slot], np.int64)
-    if part.home is not None and isinstance(event, StreamForgotten | StreamRenamed):
-        part.home.take_back([one.stream], cause, result)
     match event:
         case StreamForgotten():
             part.end_crossings(cause, result, slots=leaving)
+            if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
             forget(part, one.stream, memory)
             part.totals.unparked += event.parked
         case StreamRenamed() if event.to not in part.table.slots:
             part.end_crossings(cause, result, slots=leaving)
             rename(part, one.stream, event.to, memory)
             if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
                 part.home.say([event.to], cause, part.table, result)
         case Announced() if part.home is not None:
             part.home.say(event.streams, cause, part.table, result)
