@@ -77,9 +77,9 @@ def test_a_horizon_learns_as_soon_as_its_target_is_there(place: int) -> None:
     experts = new_experts(1)
     series = walks(300, 1, 1)
     drive(experts, series[:250])
-    before = experts.columns["theta"][0, 0, place].copy()
+    before = experts.columns["theta"][0, 0, :, place].copy()
     drive(experts, series[: 250 + int(experts.layout.stride[place])], first=250)
-    assert (experts.columns["theta"][0, 0, place] != before).any()
+    assert (experts.columns["theta"][0, 0, :, place] != before).any()
 
 
 def test_a_random_walk_is_left_to_persistence() -> None:
@@ -142,15 +142,15 @@ def test_a_gap_is_not_learned_from() -> None:
     experts = HorizonExperts(MINUTE_NS, 1, (1, 200), seasons=False)
     series = walks(900, 1, 1)
     drive(experts, series[:450])
-    before = experts.columns["theta"][0, 0, 1].copy()
+    before = experts.columns["theta"][0, 0, :, 1].copy()
     values, last = series[450], series[449]
     gap: Int64 = np.array([1000])
     own = np.full((1, 2, 1), np.nan)
     experts.step(np.array([0]), values, x=values, last=last, gap=gap, own=own)
     drive(experts, series[: 451 + 190], first=451)
-    assert (experts.columns["theta"][0, 0, 1] == before).all()
+    assert (experts.columns["theta"][0, 0, :, 1] == before).all()
     drive(experts, series, first=641)
-    assert (experts.columns["theta"][0, 0, 1] != before).any()
+    assert (experts.columns["theta"][0, 0, :, 1] != before).any()
 
 
 def test_a_row_goes_on_from_its_bytes() -> None:

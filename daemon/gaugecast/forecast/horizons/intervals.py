@@ -37,7 +37,7 @@ def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels:
     """Take in due errors; in place.
 
     Args:
-        state: (R, SIZE + 2L, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
+        state: (SIZE + 2L, R, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
         error: What came, less what was said (R, H).
         origin: Mean size of errors when that was said (R, H): the score is what the interval then was told in.
         due: Which there are (R, H).
@@ -45,8 +45,8 @@ def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels:
         overlap: How many forecasts of a horizon wait at a time (H,); a quantile that followed such errors
             fast would be wide when it is over.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
-    seen, size, reach = state[:, 0], state[:, 1], state[:, 2]
+    longer: Float64 = 0.75 + 0.25 * overlap
+    seen, size, reach = state[:SIZE]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)
     score = np.divide(error, origin, out=np.zeros_like(error), where=scored)
@@ -58,18 +58,18 @@ def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels:
     gain = GAIN * np.maximum(1.0 / longer, _EAGER / (seen + _EAGER))
     step = gain * reach * scored
     for k, tail in enumerate((0.5 * (1.0 - levels)).tolist()):
-        lower, upper = state[:, SIZE + 2 * k], state[:, SIZE + 2 * k + 1]
+        lower, upper = state[SIZE + 2 * k], state[SIZE + 2 * k + 1]
         lower -= step * ((score < lower) - tail)
         upper += step * ((score > upper) - tail)
 
 
 def bounds(state: Float64, levels: int) -> Float64:
-    """How far below and above the forecast the intervals reach (R, H, L, 2): lower ≤ 0 ≤ upper, wider by level."""
-    out = np.empty((len(state), state.shape[2], levels, 2))
-    lower, upper = np.zeros_like(state[:, 1]), np.zeros_like(state[:, 1])
+    """How far below and above the forecast the intervals reach (L, 2, R, H): lower ≤ 0 ≤ upper, wider by level."""
+    out = np.empty((levels, 2, *state.shape[1:]))
+    lower, upper = np.zeros_like(state[1]), np.zeros_like(state[1])
     for k in range(levels):
-        np.minimum(lower, state[:, SIZE + 2 * k], out=lower)
-        np.maximum(upper, state[:, SIZE + 2 * k + 1], out=upper)
-        np.multiply(lower, state[:, 1], out=out[:, :, k, 0])
-        np.multiply(upper, state[:, 1], out=out[:, :, k, 1])
+        np.minimum(lower, state[SIZE + 2 * k], out=lower)
+        np.maximum(upper, state[SIZE + 2 * k + 1], out=upper)
+        np.multiply(lower, state[1], out=out[k, 0])
+        np.multiply(upper, state[1], out=out[k, 1])
     return out

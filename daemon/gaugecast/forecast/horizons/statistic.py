@@ -1,10 +1,24 @@
-"""Running means that count their first terms like a plain mean and forget later."""
+"""Sums over an axis, and running means that count their first terms like a plain mean and forget later."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gaugecast.records import Float64
+
+
+def dot(one: Float64, other: Float64) -> Float64:
+    """Σ over the first axis, in its order: of a single number NumPy would add up in another one.
+
+    Args:
+        one: (K, …).
+        other: The same, or what can be multiplied with it.
+    """
+    products = one * other
+    if products[0].size > 1:
+        return np.asarray(np.add.reduce(products, axis=0))
+    doubled = np.repeat(products.reshape(len(products), 1), 2, axis=1)
+    return np.asarray(np.add.reduce(doubled, axis=0)[:1].reshape(products.shape[1:]))
 
 
 def rate_of(half_life: float | Float64) -> Float64:
