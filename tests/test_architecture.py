@@ -22,10 +22,12 @@ GROUND = (
     "errors",
     "counts",
     "lessons",
+    "scores",
     "status",
     "faults",
     "files",
     "fleet",
+    "shapes",
     "topics",
     "config",
     "events",
@@ -34,16 +36,18 @@ GROUND = (
     "history",
     "model",
 )
-MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
+MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
-WIRING = ("loop", "service", "demo", "cli", "__main__")
+WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts", "lessons"},
+    "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
-    "config": {"errors", "files", "fleet", "topics"},
+    "fleet": {"shapes"},
+    "shapes": {"topics"},
+    "config": {"errors", "files", "fleet", "shapes", "topics"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
     "batch": {"events", "records"},
@@ -51,9 +55,11 @@ BESIDE = {
     "model": {"errors", "files", "records", "fleet"},
     "align": {"streams"},
     "forecast": {"engine", "streams"},
-    "pipeline": {"align", "forecast", "streams", "engine"},
+    "outputs": {"forecast"},
+    "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "service": {"loop"},
+    "testing": {"loop", "service"},
     "cli": {"service", "demo"},
     "__main__": {"cli"},
 }

@@ -17,10 +17,12 @@ from rich.console import Console, RenderableType
 from typer import Typer
 from typer.testing import CliRunner
 
-from gaugecast.cli.check import check_command, check_offline, check_online
+from gaugecast.batch import Inputs
+from gaugecast.cli.check import check_command, check_offline
+from gaugecast.cli.check_online import check_online
 from gaugecast.cli.check_screen import render_plan, render_survey
 from gaugecast.cli.init import init_command, write_template
-from gaugecast.cli.survey import SYS_DROPPED, Survey
+from gaugecast.cli.survey import Survey
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.config.template import render_template
@@ -29,6 +31,7 @@ from gaugecast.errors import ConfigError, ExitCode, Unreachable
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Input, Message
+from gaugecast.topics.system import SYS_DROPPED
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -143,7 +146,9 @@ def reading(stream: str, at_s: float, *values: float, fleet: str = "tanks", rece
 def survey_of(*readings: Input, messages: int = 0, fleet: Fleet = TANKS) -> Survey:
     """What these readings sum up to."""
     survey = Survey([fleet], Loop())
-    survey.add(Decoded(list(readings)), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages, 2000 * 10**9)
+    survey.add(
+        Decoded(Inputs.of(list(readings))), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages, 2000 * 10**9
+    )
     return survey
 
 
@@ -210,7 +215,7 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
     with run_mosquitto(tmp_path) as broker, RawClient(broker) as sensor:
         settings = settings_of(tmp_path, broker.port, protocol)
         fleets = resolve_fleets(settings)
-        sensor.publish([("gaugecast/status-gaugecast", b"online")], retain=True)
+        sensor.publish([("gaugecast-notices/status/gaugecast", b"online")], retain=True)
         with publishing(lambda n: publish_tanks(sensor, n)):
             survey = check_online(settings, fleets, 1.5)
         text = shown(render_survey(survey, 1.5))
@@ -218,7 +223,8 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
         assert set(survey.fleets["tanks"].streams) == {"a", "b"}
         assert survey.refused[("tanks", "not_json")] >= 1
         assert "mosquitto" in survey.broker["$SYS/broker/version"]
-        assert re.search(r"tanks +2 +a, b +pressure +\d", text)
+        assert re.search(r"tanks +2 +pressure +\d", text)
+        assert "streams of tanks, for example: a, b" in text
         assert "plant/c  tanks c" in text
         assert "period = '1s', but readings come every 500 ms" in text
         assert status_of(broker) == b"online"
@@ -260,7 +266,7 @@ def publish_tanks(sensor: RawClient, number: int) -> None:
 
 def status_of(broker: Mosquitto) -> bytes:
     """The retained status that a newcomer sees."""
-    with RawClient(broker, subscribe="gaugecast/status-gaugecast") as client:
+    with RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as client:
         return client.wait_heard(1)[0].payload
 
 

@@ -25,6 +25,7 @@ from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
     BrokerStatus,
+    ExpertStatus,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -77,6 +78,7 @@ def full_status(fleets: int = 1) -> Status:
     """A status in which everything is known."""
     figures: dict[str, Any] = {"unit": "bar", "absolute_error": 0.01, "skill": 0.6, "shadow_skill": 0.7}
     figures["coverage"] = {"1m": {"0.8": 0.79}}
+    figures["experts"] = {"1m": {"linear": ExpertStatus(weight=0.7, skill=0.4)}}
     fleet = FleetStatus(
         counts=FleetCounts(held=4),
         streams=StreamCounts(active=9, parked=2, stale=1),
@@ -148,11 +150,15 @@ def test_rounds_and_their_messages_are_counted() -> None:
 def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
     counts = FleetCounts(
-        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7
-    )
+        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5,
+        reanchored=6, broken_states=7, unchanged_steps=8,
+    )  # fmt: skip
     metrics = metrics_of(tanks=FleetStatus(counts=counts))
-    names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
-    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
+    names = (
+        "gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states",
+        "unchanged_steps",
+    )  # fmt: skip
+    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_counters_begin_at_zero() -> None:
@@ -168,7 +174,8 @@ def test_counters_begin_at_zero() -> None:
 
 def test_messages_of_no_fleet_have_no_forecasts() -> None:
     """Under the empty name stand what was received and what became of it, and nothing else."""
-    metrics = metrics_of(**{"": FleetStatus(counts=FleetCounts(received=1, rejects={"unknown_topic": 1}))})
+    nobodys: dict[str, Any] = {"": FleetStatus(counts=FleetCounts(received=1, rejects={"unknown_topic": 1}))}
+    metrics = metrics_of(**nobodys)
     names = {name for name, labels in scrape(metrics) if dict(labels).get("fleet") == ""}
     assert names == {"gaugecast_readings_received_total", "gaugecast_readings_total"}
     assert sample(metrics, "readings_total", fleet="", outcome="rejected") == 1

@@ -51,7 +51,9 @@ class Scene:
         self.subscriber = SimpleNamespace(
             connected=True, last_error=None, deaf=None, lowered=None, counters=SubscriberCounters(reconnects_total=2)
         )
-        self.sender = SimpleNamespace(connected=True, last_error=None, counters=SenderCounters(reconnects_total=1))
+        self.sender = SimpleNamespace(
+            connected=True, last_error=None, unkept=None, counters=SenderCounters(reconnects_total=1)
+        )
         self.link = SimpleNamespace(subscriber=self.subscriber, sender=self.sender)
         self.loop = SimpleNamespace(
             degraded=set(), holding=False, not_ours=Counter(), received=Counter(), broker_dropped_total=7
@@ -66,8 +68,9 @@ class Scene:
 
     def begin(self) -> Reporter:
         """As after a start: what is counted begins anew."""
+        core: Any = self  # as far as a reporter asks
         return Reporter(
-            self, settings=self.settings, monitor=LearnerMonitor(), child=None, metrics_url="", clock=lambda: 0.0
+            core, settings=self.settings, monitor=LearnerMonitor(), child=None, metrics_url="", clock=lambda: 0.0
         )
 
     def hear(self, *inputs: Input) -> None:

@@ -39,7 +39,8 @@ def wandering(steps: int, features: int, seed: int = 0) -> Float64:
     """Random walks with a daily wave."""
     noise = np.random.default_rng(seed).standard_normal((steps, features))
     wave = 4 * np.sin(np.arange(steps) * 2 * np.pi / 24)
-    return 20 + np.cumsum(noise, axis=0) + wave[:, None]
+    walk: Float64 = 20 + np.cumsum(noise, axis=0) + wave[:, None]
+    return walk
 
 
 def learned(fleet: Fleet, inputs: list[Input], seed: int = 0, units: tuple[int, ...] = (8,)) -> Float64:
@@ -54,7 +55,7 @@ def course_of_learning() -> tuple[Fleet, Float64, Float64]:
     return fleet, values, learned(fleet, readings(fleet, values, gap_at=60))
 
 
-@pytest.mark.parametrize("t", [70, 149])
+@pytest.mark.parametrize("t", [70, pytest.param(149, marks=pytest.mark.long)])
 def test_what_comes_later_bears_on_nothing_said_before(t: int) -> None:
     """All rows after t are replaced by noise: forecasts up to t keep every bit, while weights learn all the way."""
     fleet, values, before = course_of_learning()

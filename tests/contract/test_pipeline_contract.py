@@ -227,7 +227,7 @@ def test_a_parked_stream_of_another_shape_keeps_counting_its_messages() -> None:
 @pytest.mark.parametrize("change", [{"names": "xy"}, {"period_ns": 60_000_000_000}, {"time_path": None}])
 def test_a_parked_stream_is_not_taken_for_one_of_other_features(change: dict[str, Any]) -> None:
     """As many features, but other ones, or another period: what was remembered says nothing of them."""
-    kept = {"park_after_ns": 60_000_000_000, "bridge": 1000}
+    kept: dict[str, Any] = {"park_after_ns": 60_000_000_000, "bridge": 1000}
     pipeline = pipeline_of(fleet_of(**kept))
     feed(pipeline, [reading(i, 20.0, 5.0) for i in range(7)])
     (aside,) = pipeline.advance([timer(90)]).parked
@@ -258,7 +258,10 @@ def test_forecasts_keep_their_bytes_in_every_crowd(name: str) -> None:
     assert list(differing_streams(*FLEETS[name])) == []
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+#: NumPy's wheels have one kernel for Haswell and Zen: the one of a processor that is common is tried every day.
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(name, marks=pytest.mark.long) if name == "Zen" else name for name in KERNELS]
+)
 def test_forecasts_keep_their_bytes_on_every_blas_kernel(kernel: str) -> None:
     """The same under each kernel that this processor can run, in a process of its own."""
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from gaugecast.demo.tanks import PERIOD_S
 from gaugecast.metrics.catalogue import CATALOGUE
-from support.plant import PERIOD_S, Plant, run_plant
+from support.plant import Plant, run_plant
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "deploy" / "grafana"
@@ -180,3 +181,13 @@ def test_provisioning_names_what_is_there() -> None:
     (provider,) = yaml.safe_load((PLACE / "provisioning/dashboards/gaugecast.yml").read_text())["providers"]
     assert (source["type"], source["url"]) == ("prometheus", "${PROMETHEUS_URL}")
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards/gaugecast"
+
+
+def test_what_people_lose_sleep_over_has_a_panel() -> None:
+    """Learning and how good it is in shadow, late readings, who is silent by name, restarts, the age of the backup."""
+    titles = {panel["title"] for page in PAGES.values() for panel in panels_of(page)}
+    assert {
+        "Learning progress", "Skill in shadow", "Late readings", "How late", "Silent streams", "Newest backup"
+    } <= titles  # fmt: skip
+    asked = [expr for page in PAGES.values() for _, expr in queries_of(page)]
+    assert any("changes(process_start_time_seconds" in expr for expr in asked), "expected a panel of restarts"

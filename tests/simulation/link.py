@@ -100,7 +100,7 @@ class SimSubscriber:
 class SimSender:
     """The side that speaks."""
 
-    last_error = None
+    last_error = unkept = None
 
     def __init__(self, broker: Broker, points: Points, rng: Random) -> None:
         self.counters = SenderCounters()
@@ -210,5 +210,5 @@ class SimLink:
         self._points("poll:after")
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """As `Link.close`."""

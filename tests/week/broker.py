@@ -108,6 +108,8 @@ class PlantSubscriber:
 class PlantSender:
     """The connection that speaks; as `mqtt.Sender`. What is handed over in one turn is confirmed in the next."""
 
+    unkept = None
+
     def __init__(self, broker: PlantBroker) -> None:
         self.counters, self.epoch, self.connected = SenderCounters(), 0, False
         self.last_error: str | None = None
@@ -160,6 +162,9 @@ class PlantSender:
     def announce(self, text: str) -> None:
         """Nobody listens."""
 
+    def ask(self, topic: str, body: bytes) -> None:
+        """Nobody answers."""
+
 
 class PlantLink:
     """One process's link; as `mqtt.Link`. Waiting is time that passes."""
@@ -176,5 +181,5 @@ class PlantLink:
         self._clock.advance(0.001 if taken else max(wait_s, 0.001))
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """Both connections."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.backtest_horizons import backtest_horizons_command
 from gaugecast.cli.figures import figure_grid, keep_figures, show_skill, wide_console
+from gaugecast.cli.place import fleet_called
 from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
 from gaugecast.errors import ConfigError
@@ -191,7 +192,6 @@ def _history(
 
 def _configured(config: Path, name: str | None) -> Fleet:
     from gaugecast.config import load_settings, resolve_fleets
-    from gaugecast.service.replaying import fleet_called
 
     return fleet_called(resolve_fleets(load_settings(config, os.environ)), name)
 
@@ -201,7 +201,6 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
     from gaugecast.events import FleetConfigured
     from gaugecast.ledger.reader import LedgerReader
     from gaugecast.pipeline.solo import concerns
-    from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
     taken: list[Sequence[Input]] = []

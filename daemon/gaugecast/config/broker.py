@@ -29,6 +29,9 @@ def plain_host(host: str | None) -> str | None:
     raise ValueError(f"a name or an address alone; write {mend}")
 
 
+MqttVersion = Literal["5", "3.1.1"]
+
+
 class Tls(Table):
     """TLS to the broker; the table being there switches it on, and the port is then usually 8883."""
 
@@ -74,7 +77,7 @@ class Mqtt(Table):
         max_length=128,
         description="names our session at the broker; one daemon an id, and keep it: the backlog hangs on it",
     )
-    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version: 5 or 3.1.1")
+    protocol: MqttVersion = Field(default="5", description="MQTT version: 5 or 3.1.1")
     keepalive_s: int = Field(default=30, ge=5, le=3600, description="seconds between pings of an idle connection")
     username: str | None = Field(default=None, description="user at the broker")
     password_file: Path | None = Field(default=None, description="file that holds the password; never the password")
@@ -87,7 +90,7 @@ class Mqtt(Table):
     )
     reconnect_max_s: float = Field(default=30.0, ge=0.1, le=3600, description="longest wait before a new connection, s")
     status_topic: str = Field(
-        default="gaugecast/status-{client_id}",
+        default="gaugecast-notices/status/{client_id}",
         min_length=1,
         description="retained `online`, or `offline` by the last will; `{client_id}` is that of [mqtt]",
     )
@@ -106,12 +109,13 @@ class Mqtt(Table):
 
     @property
     def old_status_topic(self) -> str:
-        """Where daemons of 0.1.0 said it, all of them in one place; empty where nothing is to be said there.
+        """Where it was said before, among the forecasts; empty where nothing is to be said there.
 
         Goes with 0.3. Its last will is that of the connection that subscribes, so that must be the same account.
         """
         said = self.publish.host is None and self.publish.port is None and self.publish.username is None
-        return "gaugecast/status" if said and self.status_topic == Mqtt.model_fields["status_topic"].default else ""
+        default = Mqtt.model_fields["status_topic"].default
+        return f"gaugecast/status-{self.client_id}" if said and self.status_topic == default else ""
 
     @property
     def publishing(self) -> Mqtt:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gaugecast.config import decoding, timing
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
+from gaugecast.config.saying import check_shapes, output_of, shapes_of
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.config.thresholds import thresholds_of
 from gaugecast.errors import ConfigError
@@ -35,6 +36,7 @@ def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
         fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
         check_client_ids(settings.mqtt)
         check_inputs(fleets)
+        check_shapes(fleets)
         check_outputs(fleets, settings.mqtt.own_status_topic)
     except ConfigError as exc:
         raise ConfigError(f"{settings.source}: {exc}") from exc
@@ -83,11 +85,13 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         intervals=_intervals(name, table),
         thresholds=thresholds_of(name, table, features, period_ns),
         rows=table.rows or _default_rows(features),
-        output=table.output,
+        output=output_of(table),
         output_qos=table.output_qos,
         input_qos=table.input_qos,
         retain=table.retain,
         accept_retained=table.accept_retained,
+        shapes=shapes_of(table),
+        notices=table.notices if table.threshold else "",
         **timing.keys_of(name, table, period_ns),
         **decoding.keys_of(name, table, captures),
     )

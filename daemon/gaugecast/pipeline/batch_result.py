@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 from gaugecast.batch import Outputs
-from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
+from gaugecast.forecast.message import Age
+from gaugecast.pipeline.shaping import Cut, Voice
 from gaugecast.records import Bool, Float64, Int64, Output, Parked, Refused
 
 
@@ -83,11 +84,12 @@ class Said(NamedTuple):
         model: Version of what made those without the flag `fallback`.
         streams: Names (N,): a slot may have another stream by then.
         forecast: (N, H, G). observed, predicted: (N, G).
-        totals: (N, C) of the counters, of a fleet that has any; from here on what is no array everywhere.
+        age: Of the streams' states.
+        totals: (N, C) of the counters, of a fleet that has any.
         ahead: What is said beyond, of a fleet that lists horizons.
     """
 
-    writer: BodyWriter
+    writer: Voice
     model: str | None
     streams: list[str]
     cause: Int64
@@ -97,6 +99,7 @@ class Said(NamedTuple):
     observed: Float64
     predicted: Float64
     quality: Int64
+    age: Age
     totals: Float64 | None
     ahead: Ahead | None
 
@@ -108,7 +111,7 @@ class Outcome:
     Attributes:
         verdicts: One `Verdict` an input.
         outputs: In the order of the inputs that made them; `said` before the batch is whole, and `notices`,
-            which stand behind the forecasts of the same input.
+            which stand behind the forecasts of the same input; `cuts` are the ends of batches.
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
@@ -117,6 +120,7 @@ class Outcome:
     verdicts: list[int]
     outputs: Outputs = field(default_factory=Outputs)
     said: list[Said] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
     notices: list[Output] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)

@@ -31,6 +31,7 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     if part.fleet.tolerant and np.count_nonzero(absent):
         missed = absent & ~np.isnan(last)
     fresh = ~started | too_long
+    part.ages.step(slots, closed.at, fresh=fresh, gap=gap)
     steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
     own = {role: e.columns["next"][slots] for role, e in part.experts.items()}
     predicted = np.where((fresh | jumped)[:, None], np.nan, table["published"][slots])
@@ -48,12 +49,13 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     table["x"][slots] = x
     table["seen"][slots] = ~absent
     quality = quality | bridged * BRIDGED | partial * PARTIAL
-    ahead = None if part.look_ahead is None else part.look_ahead.step(steps, x, part.in_force)
+    look = None if part.mute else part.look_ahead
+    ahead = None if look is None else look.step(steps, x, part.in_force)
     part.writer.publish(
         closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
     )
-    if part.look_ahead is not None and part.look_ahead.crossings is not None:
-        part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)
+    if look is not None and look.crossings is not None:
+        look.crossings.tell(closed, part.table, part.writer.lineage, result)
 
 
 def _as_modelled(part: FleetPipeline, closed: Closed) -> tuple[Closed, Int64 | int]:

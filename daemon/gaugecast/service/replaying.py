@@ -9,9 +9,10 @@ from pathlib import Path
 from gaugecast import events
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.engine.selftest import fingerprint
-from gaugecast.errors import ConfigError, StorageError
+from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
 from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
@@ -78,11 +79,13 @@ def replay_ledger(
         report, same_machine = Replayed(seq), machine_of(ledger, fingerprint())
         last = ledger.last_seq if upto is None else upto
         for batch in ledger.replay(report.from_seq, upto_seq=last):
+            of_today = pipeline.schema >= SCHEMA
             outcome = pipeline.advance(batch.inputs)
             end = batch.first_seq + len(batch.inputs) - 1
             exact = same_machine(batch.first_seq)
             report.elsewhere |= not exact
-            report.differing += count_differing(outcome.outputs, ledger.outputs(batch.first_seq - 1, end), exact=exact)
+            stored = ledger.outputs(batch.first_seq - 1, end)
+            report.differing += count_differing(outcome.outputs, stored, exact=exact, bodies=of_today)
             report.inputs += len(batch.inputs)
             report.outputs += len(outcome.outputs)
             for output in outcome.outputs:
@@ -163,16 +166,3 @@ def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None =
         if fleet in (None, name) and slot is not None and part.in_force is not None:
             return part.in_force, slot
     return None
-
-
-def fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
-    """The fleet of that name, or the only one.
-
-    Raises:
-        ConfigError: There is no such fleet, or there are several and none was named.
-    """
-    names = ", ".join(f.name for f in fleets)
-    found = [f for f in fleets if name in (None, f.name)]
-    if len(found) != 1:
-        raise ConfigError(f"--fleet: one of {names} expected, got {name or 'none'}")
-    return found[0]

@@ -14,7 +14,7 @@ from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.keras_models.file import describe, save_keras
 from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
-from gaugecast.learn.train.begin import SETTINGS_NAME, save_moments
+from gaugecast.learn.train.begin import save_moments, save_settings
 from gaugecast.learn.train.explain import input_names, layer_table
 from gaugecast.learn.train.task import Trained
 from gaugecast.model import save_model
@@ -46,7 +46,7 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     _write_scaling(trained, directory)
     _write_figures(trained, directory)
     _write_curves(trained, directory)
-    (directory / SETTINGS_NAME).write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    save_settings(train, directory)
     save_moments(trained.fit.moments, directory)
     pictures = _draw(plt, trained, directory)
     path = directory / REPORT_NAME
