@@ -62,9 +62,7 @@ def detach(theta: Float64, p: Float64, layout: HorizonLayout) -> tuple[Float64, 
     return alone, left
 
 
-def learn(
-    theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, *, tick: Int64, root: Float64
-) -> None:
+def learn(theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, *, tick: Int64, root: Float64) -> None:
     """Take in targets that have come, of the horizons of one group; in place.
 
     Args:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, intervals, mixture
+from gaugecast.forecast.horizons import audit, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
 from gaugecast.forecast.horizons.standing import Standing, standing
@@ -22,7 +22,7 @@ from gaugecast.streams.columns import Array, Column, Columns
 #: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache.
 _CACHED_BYTES = 1 << 20
 #: Columns that are copied for a step.
-_CARRIED = ("ticks", "stats", "theta", "shock", "mix", "errors", "covered")
+_CARRIED = ("ticks", "stats", "theta", "shock", "mix", "errors", "covered", "profile")
 
 
 class Ahead(NamedTuple):
@@ -77,6 +77,7 @@ class HorizonExperts:
         horizons, size = lay.count, lay.size
         errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
         covered = Column("covered", "<f8", (g, 1 + len(self.levels), horizons))
+        profile = [Column("profile", "<f8", (g, bins), 1.0) for bins in (season.bins_of(lay),) if bins]
         return [
             Column("ticks", "<i8", (g,)),
             Column("stats", "<f8", (g, STATS)),
@@ -88,7 +89,7 @@ class HorizonExperts:
             Column("shock", "<i8", (g,)),  # tick of the last one; 0 = none yet
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             Column("ahead", "<f8", (g, horizons), np.nan),
-            *([errors, covered] if len(self.levels) else []),
+            *([errors, covered, *profile] if len(self.levels) else []),
         ]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
@@ -128,9 +129,13 @@ class HorizonExperts:
         said = self.columns["ahead"][slots]
         if not len(self.levels):
             return said, np.empty((*said.shape, 0, 2))
-        errors = self.columns["errors"][slots].reshape(-1, intervals.SIZE + 2 * len(self.levels), self.layout.count)
-        reach = intervals.bounds(errors.swapaxes(0, 1), len(self.levels))
-        reach[:, :, errors[:, 0] < intervals.WARM] = np.nan
+        lay, columns = self.layout, dict(self.columns)
+        errors = columns["errors"][slots].reshape(-1, *columns["errors"].shape[2:]).swapaxes(0, 1)
+        tick = columns["ticks"][slots].reshape(-1, 1) + lay.horizons
+        profile = columns["profile"][slots].reshape(len(tick), -1) if "profile" in columns else season.NOTHING
+        size = intervals.size_of(errors, season.shape_at(profile, tick, lay))
+        reach = intervals.bounds(errors, size, len(self.levels))
+        reach[:, :, errors[0] < intervals.WARM] = np.nan
         return said, said[..., None, None] + reach.transpose(2, 3, 0, 1).reshape(*said.shape, len(self.levels), 2)
 
     def coverage(self, slots: Int64) -> Float64:

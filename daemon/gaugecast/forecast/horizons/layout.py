@@ -101,7 +101,9 @@ class HorizonLayout:
         if not seasonal.any():
             day = week = 0
         by_block = {ring.block: ring for ring in rings}
-        past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64).T
+        past = np.array(
+            [(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64
+        ).T
         kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
         group = np.array([0, *(kinds[b] for b in block[1:].tolist())], np.int64)
         first = np.concatenate([[0], np.cumsum(waiting)[:-1]])

@@ -104,7 +104,7 @@ def _recent(out: Float64, past: Past, base: Float64, origin: Int64, layout: Hori
     block = layout.block[of]
     coarse = block[-1] > 1  # blocks rise with the horizons
     newest = (-(-origin // block) if coarse else origin) % length
-    before = newest - (_AGES + (block > 1) if coarse else _AGES)  # (K, R, H); the newest block may still be open
+    before = newest - (_AGES - (block > 1) if coarse else _AGES)  # (K, R, H); the newest block may still be open
     before += length * (before < 0)
     before += offset
     seen = past.at(before)

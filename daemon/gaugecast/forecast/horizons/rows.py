@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, direct, intervals, mixture
+from gaugecast.forecast.horizons import audit, direct, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
@@ -47,7 +47,7 @@ class Rows:
     """The rows of one step; works on copies that `state` holds by column, and in place on what is long.
 
     Args:
-        state: Columns of `HorizonExperts`; of those that have more than one number a row, R stands before the last axis.
+        state: Columns of `HorizonExperts`, as `experts.gathered` gives them.
         long: The columns `LONG` with all rows there are in front.
         places: Which of those the R rows are.
         layout: Of the horizons.
@@ -62,6 +62,7 @@ class Rows:
         self._past = Past(long["points"], places)
         self._layout = layout
         self._levels = levels
+        self._profile = state.get("profile", season.NOTHING)
         self._rows = places
         self._scale = np.zeros(len(places))
         self._seen = np.zeros(len(places), bool)
@@ -110,7 +111,7 @@ class Rows:
         state = self.state
         published = np.where(due, said[PERSISTENCE], 0.0)  # waits in its place: persistence's own is always zero
         said = np.where(np.isnan(said), said[LINEAR], said)  # in place of a network that was not there
-        said *= due
+        said = np.where(due, said, 0.0)
         said[PERSISTENCE] = 0.0
         known, error = np.isfinite(published), came - published
         shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
@@ -119,7 +120,11 @@ class Rows:
         if len(self._levels):
             due, overlap = due & np.isfinite(error), self._layout.waiting
             audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
-            intervals.track(state["errors"], error, told[0], due=due, levels=self._levels, overlap=overlap)
+            tick, lay = state["ticks"], self._layout
+            shape = season.shape_at(self._profile, tick[:, None], lay)
+            proven = due & (state["errors"][0] >= intervals.WARM)
+            season.learn(self._profile, error, state["errors"][1], due=proven, tick=tick, layout=lay)
+            intervals.track(state["errors"], error, told[0], shape=shape, due=due, levels=self._levels, overlap=overlap)
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -169,15 +174,21 @@ class Rows:
         np.copyto(kept[:, NETWORK], np.nan, where=~now(there))
         if len(self._levels):
             reach, warming = self.bounds
-            kept[:, len(EXPERTS)] = now(state["errors"][1])
+            kept[:, len(EXPERTS)] = now(self._size)
             for k, side in enumerate(reach.reshape(-1, *warming.shape), len(EXPERTS) + 1):
                 kept[:, k] = now(side)
             np.copyto(kept[:, len(EXPERTS) + 1 :], np.nan, where=now(warming)[:, None])
         self._said[at, place] = kept
 
     @cached_property
+    def _size(self) -> Float64:
+        """Size that errors are expected to have (R, H)."""
+        state, lay = self.state, self._layout
+        shape = season.shape_at(self._profile, state["ticks"][:, None] + lay.horizons, lay)
+        return intervals.size_of(state["errors"], shape)
+
+    @cached_property
     def bounds(self) -> tuple[Float64, Bool]:
         """Reach below and above the forecasts (L, 2, R, H), and whether too little is known of it (R, H)."""
         errors = self.state["errors"]
-        return intervals.bounds(errors, len(self._levels)), errors[0] < intervals.WARM
-
+        return intervals.bounds(errors, self._size, len(self._levels)), errors[0] < intervals.WARM
