@@ -51,6 +51,19 @@ def test_rows_do_not_depend_on_their_batch(features: int) -> None:
         last = x
 
 
+def test_the_next_step_alone_does_not_depend_on_its_batch() -> None:
+    """One row and one horizon, of which NumPy would add up in another order, and hundreds."""
+    crowd, alone = (HorizonExperts(10**9, 1, (1,), capacity=300) for _ in range(2))
+    series = walks(60, 257, 1)
+    last, gap = np.full((257, 1), np.nan), np.zeros(257, np.int64)
+    own = series[:, :, None] + 0.3 * walks(60, 257, 1, seed=1)[:, :, None]
+    for t in range(60):
+        said = step(crowd, np.arange(257), series[t], last, gap, own[t])
+        for slot in (0, 100, 256):
+            assert parts(step(alone, np.array([slot]), series[t], last, gap, own[t]), 0) == parts(said, slot), t
+        last = series[t]
+
+
 def step(experts: HorizonExperts, slots: Int64, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
     """One step of some streams."""
     filled = np.where(np.isnan(x), last, x)
