@@ -55,8 +55,8 @@ test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv  ## check, build the wheel a
 test-long: $(WHEEL_VENV)/.stamp-wheel programs  ## what takes longer: more mutants, trainings, packages, installations
 	$(RUN_TESTS) -m long $(TESTS)
 
-# Without TensorFlow, machines and daemons of their own: minutes.
-QUICK = -m 'not long and not keras' --ignore tests/e2e --ignore tests/deploy --ignore tests/test_packaging.py
+# Without TensorFlow, and without machines and daemons of their own: minutes.
+QUICK = -m 'not long and not keras' $(addprefix --ignore=tests/,e2e deploy chaos week test_packaging.py test_demo_process.py)
 
 quick: $(VENV)/.stamp-quick programs  ## the tests that need neither TensorFlow nor a daemon; PYTHON=/path/to/python3.12 for another
 	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK) $(TESTS)

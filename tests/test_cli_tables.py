@@ -12,7 +12,7 @@ from gaugecast.cli.streams import render_list
 from gaugecast.cli.survey import Survey
 from gaugecast.config.schema import Loop
 from gaugecast.control import StreamRow
-from support.pipelines import fleet_of
+from gaugecast.testing import fleet_of
 from test_status import STATUS, screen
 
 NOW_S = 1_700_000_000.0

@@ -11,7 +11,7 @@ from gaugecast.engine import engine_for
 from gaugecast.model import Layer, Model
 from gaugecast.model.layers import STATE_PARTS
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 
 pytestmark = pytest.mark.keras
 STEPS = 10_000

@@ -13,7 +13,7 @@ from gaugecast.fleet import Fleet, Threshold
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Order, Output
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
+from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
 from support.state_bytes import differences
 
 HIGH = Threshold("p", True, 32.0, 12)

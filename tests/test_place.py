@@ -13,7 +13,7 @@ from gaugecast.cli.main import app
 from gaugecast.cli.place import fleet_called
 from gaugecast.config.find import find_config, salvage
 from gaugecast.errors import ConfigError, ExitCode, WrongUse
-from support.pipelines import fleet_of
+from gaugecast.testing import fleet_of
 from test_status import STATUS, daemon
 
 FLEET = '[fleet.a]\nsubscribe = ["a/{b}"]\nperiod = 1\n[fleet.a.features.c]\n'

@@ -40,7 +40,7 @@ from gaugecast.service.daemon import Daemon
 from gaugecast.service.replaying import replay_inputs, replay_ledger
 from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.mosquitto import Heard, Mosquitto, RawClient, run_mosquitto, wait_until
 
 CONFIG = """

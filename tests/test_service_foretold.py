@@ -8,7 +8,7 @@ import pytest
 from gaugecast.fleet import Threshold
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import foretold
-from support.pipelines import feed, fleet_of, model_for, pipeline_of, reading
+from gaugecast.testing import feed, fleet_of, model_for, pipeline_of, reading
 
 MARKS = (Threshold("p", True, 32.0, 12), Threshold("q", False, -3.0, 5))
 SLOTS = np.array([0], np.int64)

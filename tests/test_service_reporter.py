@@ -25,8 +25,8 @@ from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.reporter import Reporter
 from gaugecast.status import FleetCounts, Status
 from gaugecast.storage import checkpoints
+from gaugecast.testing import fleet_of, pipeline_of, reading
 from ledger_rows import T0, micro_batch
-from support.pipelines import fleet_of, pipeline_of, reading
 from test_metrics import sample
 
 FLEET = fleet_of("pq")

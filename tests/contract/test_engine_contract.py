@@ -20,8 +20,8 @@ from gaugecast.errors import Defect
 from gaugecast.model import Layer, Model
 from gaugecast.model.layers import Cell
 from gaugecast.records import Float32
+from gaugecast.testing import random_model
 from support.engine_probe import ARCHITECTURES, FURTHER, differing_batches, draw_rows, same_bits
-from support.models import random_model
 from support.plain_products import needs_kernel, run_mutant
 
 

@@ -20,8 +20,7 @@ from gaugecast.model import Recipe
 from gaugecast.pipeline import Pipeline, memories, state
 from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
-from support.pipeline_probe import FLEETS, differing_streams
-from support.pipelines import (
+from gaugecast.testing import (
     T0,
     bodies_of,
     feed,
@@ -35,6 +34,7 @@ from support.pipelines import (
     timer,
     verdicts_of,
 )
+from support.pipeline_probe import FLEETS, differing_streams
 from support.plain_products import needs_kernel, run_mutant
 from support.state_bytes import differences
 

@@ -36,7 +36,7 @@ EMPTY = {"Silent streams/A", "Learning progress/B", "Skill in shadow/A", "Skill 
 #: And it lists no horizons, nor thresholds.
 EMPTY |= {f"What is expected, by horizon/{letter}" for letter in "ABC"}
 EMPTY |= {f"How honest intervals are/{letter}" for letter in "AB"}
-EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A"}
+EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A", "Share of each expert/A"}
 
 
 def panels_of(page: dict[str, Any]) -> list[dict[str, Any]]:

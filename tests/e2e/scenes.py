@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.testing import random_model
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
 from support.daemon import DaemonProcess, run_command
-from support.models import random_model
 from support.mosquitto import Mosquitto, RawClient, wait_until
 from support.seeding import seed_state
 

@@ -19,7 +19,7 @@ from gaugecast.errors import ConfigError, Defect
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.service import learning
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.mosquitto import wait_until
 from support.seeding import seed_state
 

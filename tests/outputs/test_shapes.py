@@ -19,7 +19,7 @@ from gaugecast.payloads.formats.influx import parse_influx
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Output
 from gaugecast.shapes import Shape, flat_names
-from support.pipelines import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
+from gaugecast.testing import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
 
 JSON, FLAT = Shape("json", "j/{fleet}/{stream}"), Shape("flat", "f/{fleet}/{stream}", retain=True, qos=0)
 NUMBER = Shape("number", "n/{fleet}/{stream}/{feature}/{horizon}")

@@ -8,8 +8,9 @@ from random import Random
 
 from gaugecast.mqtt.facts import Connect, SenderCounters, SubscriberCounters
 from gaugecast.records import Message
+from gaugecast.testing import Clock
 from simulation.broker import WINDOW, Broker, Delivery, PubAck, Published, Wire
-from simulation.points import Clock, Points, Violation
+from simulation.points import Points, Violation
 
 
 class SimSubscriber:

@@ -27,6 +27,7 @@ from gaugecast.cli.sources import (
     TimeOption,
     read_task,
 )
+from gaugecast.config.duration import ahead_text
 from gaugecast.config.training import Train
 from gaugecast.errors import ExitCode
 
@@ -176,12 +177,13 @@ def curves_to(directory: Path | None) -> Iterator[Callable[[Epoch], None]]:
 def _show(console: Console, trained: Trained, written: Path) -> None:
     from gaugecast.learn.pages.html import FIGURE_HEAD, figure_cells
 
-    grid = figure_grid("part", "steps\nahead", *(head.replace(" / ", " /\n") for head in FIGURE_HEAD), title=_TITLE)
+    grid = figure_grid("part", "ahead", *(head.replace(" / ", " /\n") for head in FIGURE_HEAD), title=_TITLE)
     for part, judged in trained.judged.items():
         shown = {1, trained.fleet.horizon} if len(judged.horizons) > 6 else {h.horizon for h in judged.horizons}
         for one in judged.horizons:
             if one.horizon in shown:
-                grid.add_row(part, str(one.horizon), *figure_cells(one.overall))
+                span = ahead_text(one.horizon, trained.fleet.period_ns, timed=trained.timed)
+                grid.add_row(part, span, *figure_cells(one.overall))
     console.print(grid)
     console.print(escape(trained.verdict))
     if trained.fit.interrupted:

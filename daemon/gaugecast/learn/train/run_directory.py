@@ -114,7 +114,9 @@ def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
                 p: ([math.nan if f.skill is None else f.skill for f in o], colours[p]) for p, o in each.items()
             },
         }
-        drawn["horizons"] = drawing.save(plt, drawing.draw_horizons(plt, panels), directory / "horizons.png")
+        period_ns = trained.fleet.period_ns if trained.timed else None
+        figure = drawing.draw_horizons(plt, panels, period_ns=period_ns)
+        drawn["horizons"] = drawing.save(plt, figure, directory / "horizons.png")
     return drawn
 
 
@@ -140,7 +142,7 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
         parts += [
             report.heading("By horizon"),
             report.picture(pictures["horizons"], "error by horizon"),
-            report.horizon_table(trained.judged[shown]),
+            report.horizon_table(trained.judged[shown], trained.fleet.period_ns if trained.timed else None),
         ]
     if "states" in pictures:
         words = "Left the hidden states over the last rows, right what each unit goes with: the deeper, the closer."
