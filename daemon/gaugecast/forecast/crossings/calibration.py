@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gaugecast.forecast.horizons.statistic import spans_of
 from gaugecast.records import Bool, Float64, Int64
 
 #: Floats a row and horizon: offset, slope less one, and their covariance (three of a symmetric two by two).
@@ -31,7 +32,7 @@ def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: 
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    weight = due / np.sqrt(0.75 + 0.25 * overlap)
+    weight = due / np.sqrt(spans_of(overlap))
     odds = _odds(np.where(due, said, 0.5))
     offset, slope, aa, ab, bb = state
     mean = _probability(odds + offset + slope * odds)

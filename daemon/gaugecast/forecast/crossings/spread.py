@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import dot, rate_of, starting_rate
+from gaugecast.forecast.horizons.statistic import dot, rate_of, spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 BINS = 24
@@ -35,7 +35,7 @@ def take(state: Float64, error: Float64, origin: Float64, *, due: Bool, overlap:
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap
+    longer = spans_of(overlap)
     seen, size, bins = state[0], state[1], state[2:]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import starting_rate
+from gaugecast.forecast.horizons.statistic import spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 HALF_LIFE = 500.0  # due intervals
@@ -21,7 +21,7 @@ def note(state: Float64, error: Float64, reach: Float64, *, due: Bool, overlap: 
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap
+    longer = spans_of(overlap)
     told = due & np.isfinite(reach[0, 0])
     held = (error >= reach[:, 0]) & (error <= reach[:, 1])
     seen, shares = state[0], state[1:]

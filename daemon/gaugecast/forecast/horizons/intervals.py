@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import rate_of, starting_rate
+from gaugecast.forecast.horizons.statistic import rate_of, spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 GAIN = 0.05  # η over the range
@@ -50,7 +50,7 @@ def track(
         overlap: How many forecasts of a horizon wait at a time (H,); a quantile that followed such errors
             fast would be wide when it is over.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap
+    longer = spans_of(overlap)
     seen, size, reach = state[:SIZE]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import starting_rate
+from gaugecast.forecast.horizons.statistic import spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 HALF_LIFE = 500.0  # of the moments, in due errors
@@ -52,7 +52,7 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
     """
-    longer = _longer(overlap)
+    longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
@@ -81,7 +81,7 @@ def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = 
     shares: Float64 = state[: _E + 1] * is_open
     shares[0] += 1.0 - is_open
     if there.any():
-        untried = there & (state[_SEEN] < PROVEN * _longer(overlap))
+        untried = there & (state[_SEEN] < PROVEN * spans_of(overlap))
         shares *= ~untried
         shares[_E] += untried
     if calm is not None and not calm.all():
@@ -95,10 +95,6 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     known = due & (state[_SEEN, :, 0] >= PROVEN)
     found: Bool = known & (error * error > SHOCK * state[_LOSS, :, 0])
     return found
-
-
-def _longer(overlap: Int64) -> Float64:
-    return np.asarray(0.75 + 0.25 * overlap)
 
 
 def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
@@ -136,7 +132,7 @@ def _total(shares: Float64) -> Float64:
 
 def proof(overlap: Int64) -> Float64:
     """Due errors (H,) until an expert can be judged; `overlap` as of `learn`."""
-    return PROVEN * _longer(overlap)
+    return PROVEN * spans_of(overlap)
 
 
 def published(state: Float64) -> Float64:
