@@ -168,17 +168,18 @@ class Rows:
             return of.reshape(-1) if len(rows) == of.size else of[rows, horizons]
 
         self._base[at, place] = now(base)
-        kept = np.empty((len(rows), self._said.shape[-1]), np.float32)
+        kept = np.empty((self._said.shape[-1], len(rows)))
         for k, one in enumerate((move, *moves[1:])):
-            kept[:, k] = np.maximum(np.minimum(now(one), _LARGEST), -_LARGEST)
-        np.copyto(kept[:, NETWORK], np.nan, where=~now(there))
+            kept[k] = now(one)
+        np.maximum(np.minimum(kept[: len(EXPERTS)], _LARGEST), -_LARGEST, out=kept[: len(EXPERTS)])
+        np.copyto(kept[NETWORK], np.nan, where=~now(there))
         if len(self._levels):
             reach, warming = self.bounds
-            kept[:, len(EXPERTS)] = now(self._size)
+            kept[len(EXPERTS)] = now(self._size)
             for k, side in enumerate(reach.reshape(-1, *warming.shape), len(EXPERTS) + 1):
-                kept[:, k] = now(side)
-            np.copyto(kept[:, len(EXPERTS) + 1 :], np.nan, where=now(warming)[:, None])
-        self._said[at, place] = kept
+                kept[k] = now(side)
+            np.copyto(kept[len(EXPERTS) + 1 :], np.nan, where=now(warming))
+        self._said[at, place] = kept.T.astype(np.float32)
 
     @cached_property
     def _size(self) -> Float64:
