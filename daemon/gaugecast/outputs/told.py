@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from gaugecast.forecast.body import round_digits
+from gaugecast.forecast.templates import round_digits
 from gaugecast.records import Float64
 
 _encode = msgspec.json.Encoder().encode
