@@ -34,7 +34,7 @@ def test_far_horizons_look_at_blocks_from_where_the_forecast_was_made(ago: int) 
     """On a ramp: the newest block is the one that ends there; now, and when the target comes."""
     layout = HorizonLayout.of((1, 900), SECOND_NS, seasons=False)
     block, origin = int(layout.block[1]), 3200
-    past = filled(layout, 0.01 * np.arange(1, origin + ago + 1))
+    past = filled(layout, np.arange(1, origin + ago + 1, dtype=np.float64) * np.float64(0.01))
     seen = looked_at(past, layout, origin, 0.01 * origin)[:, 1]
     half = 0.01 * (block - 1) / 2
     np.testing.assert_allclose(seen[:MOVES], [half, *[0.01 * block] * (MOVES - 1)], rtol=1e-9)

@@ -12,8 +12,8 @@ _LARGEST_KEPT, _MOST_IDLE = 4 << 20, 16 << 20
 def keep_freed_memory() -> bool:
     """Ask for it; whether the C library does so. For the whole process, before its work begins.
 
-    A batch makes and drops dozens of arrays of some 100 kB. By default glibc asks the kernel for each and gives it back,
-    page by page, which takes a fifth of the time of a batch of 256 streams that look ahead.
+    A batch makes and drops dozens of arrays of some 100 kB. By default glibc gives many of them back to the kernel and
+    asks for them again, page by page: a fifth of the time of a batch of 256 streams that look ahead.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
