@@ -132,7 +132,9 @@ class HorizonExperts:
         lay, columns = self.layout, dict(self.columns)
         errors = columns["errors"][slots].reshape(-1, *columns["errors"].shape[2:]).swapaxes(0, 1)
         tick = columns["ticks"][slots].reshape(-1, 1) + lay.horizons
-        profile = columns["profile"][slots].reshape(len(tick), -1) if "profile" in columns else season.NOTHING
+        profile = season.NOTHING
+        if "profile" in columns:
+            profile = columns["profile"][slots].reshape(len(tick), season.bins_of(lay))
         size = intervals.size_of(errors, season.shape_at(profile, tick, lay))
         reach = intervals.bounds(errors, size, len(self.levels))
         reach[:, :, errors[0] < intervals.WARM] = np.nan
