@@ -28,6 +28,7 @@ GROUND = (
     "files",
     "fleet",
     "shapes",
+    "threshold",
     "topics",
     "config",
     "events",
@@ -45,7 +46,7 @@ WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 BESIDE = {
     "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
-    "fleet": {"shapes"},
+    "fleet": {"shapes", "threshold"},
     "shapes": {"topics"},
     "config": {"errors", "files", "fleet", "shapes", "topics"},
     "events": {"errors", "config"},

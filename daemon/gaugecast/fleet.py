@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from gaugecast.shapes import Shape
+from gaugecast.shapes import Home, Shape
+from gaugecast.threshold import Threshold as Threshold
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
@@ -78,33 +79,6 @@ NO_FLOOR_NS = -4_417_977_600 * 10**9
 FLOOR_NS = 946_684_800 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A value whose crossing is foretold.
-
-    Attributes:
-        feature: Name of a forecast feature.
-        above: Crossed upwards, else downwards.
-        value: In the feature's unit.
-        within: Ticks ahead, as far as it is foretold.
-    """
-
-    feature: str
-    above: bool
-    value: float
-    within: int
-
-    @property
-    def side(self) -> str:
-        """`above` or `below`: where the value lies that counts as beyond."""
-        return "above" if self.above else "below"
-
-    @property
-    def suffix(self) -> str:
-        """What stands behind the topic of a stream's forecasts in that of this crossing."""
-        return f"/crossing/{self.feature}/{self.side}/{self.value:.9g}"
-
-
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
     """Positions of the features that are forecast, rising."""
     return tuple(i for i, f in enumerate(features) if f.role == "forecast")
@@ -149,6 +123,7 @@ class Fleet:
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
         shapes: How forecasts are said, where that is not JSON at `output` alone; the first of them is at `output`.
+        home: How streams are announced to Home Assistant; `None` = they are not.
         notices: Where crossings are told, before what names each; empty = at `output`, as ledgers of old mean it.
     """
 
@@ -196,6 +171,7 @@ class Fleet:
     rebirth: bool = False
     shapes: tuple[Shape, ...] = ()
     notices: str = ""
+    home: Home | None = None
 
     @property
     def all_shapes(self) -> tuple[Shape, ...]:
@@ -268,6 +244,7 @@ class Fleet:
         features = json.loads(text)["features"]
         raw["thresholds"] = tuple(Threshold(**each) for each in raw.get("thresholds", ()))
         raw["shapes"] = tuple(Shape(**each) for each in raw.get("shapes", ()))
+        raw["home"] = Home(**raw["home"]) if raw.get("home") else None
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 
 

@@ -54,6 +54,8 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     part.writer.publish(
         closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
     )
+    if part.home is not None and not part.mute:
+        part.home.note(slots, closed.cause, table, result)
     if look is not None and look.crossings is not None:
         look.crossings.tell(closed, part.table, part.writer.lineage, result)
 
