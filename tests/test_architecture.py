@@ -25,6 +25,7 @@ GROUND = (
     "status",
     "faults",
     "files",
+    "watching",
     "fleet",
     "topics",
     "config",
@@ -43,7 +44,8 @@ WIRING = ("loop", "service", "demo", "cli", "__main__")
 BESIDE = {
     "status": {"counts", "lessons"},
     "topics": {"errors"},
-    "config": {"errors", "files", "fleet", "topics"},
+    "fleet": {"watching"},
+    "config": {"errors", "files", "fleet", "topics", "watching"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
     "batch": {"events", "records"},

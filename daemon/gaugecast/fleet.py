@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from gaugecast.watching import AnomalySettings
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
 NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.` nor `..`"
@@ -149,6 +151,7 @@ class Fleet:
         begins_at: Or minutes of the local day at which a sequence begins, such as a shift.
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
+        anomaly: How anomalies are looked for; `None` = they are not.
     """
 
     name: str
@@ -193,6 +196,7 @@ class Fleet:
     begins_at: tuple[int, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     rebirth: bool = False
+    anomaly: AnomalySettings | None = None
 
     @property
     def has_sequences(self) -> bool:
@@ -262,6 +266,8 @@ class Fleet:
         raw.setdefault("time_floor_ns", FLOOR_NS)
         features = json.loads(text)["features"]
         raw["thresholds"] = tuple(Threshold(**each) for each in raw.get("thresholds", ()))
+        if "anomaly" in raw:
+            raw["anomaly"] = AnomalySettings(**{key: _frozen(value) for key, value in raw["anomaly"].items()})
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from gaugecast.config.anomalies import anomaly_outputs
 from gaugecast.config.schema import Mqtt
 from gaugecast.config.thresholds import crossing_outputs
 from gaugecast.errors import ConfigError
@@ -91,11 +92,12 @@ def _check_loop(fleet: Fleet, output: Glob, reader: Fleet) -> None:
 
 
 def _output_globs(fleet: Fleet) -> list[Glob]:
-    """Where forecasts go, and crossings."""
-    return [_output_glob(fleet), *(_crossing_glob(fleet, output) for output in crossing_outputs(fleet))]
+    """Where forecasts go, crossings, and anomalies."""
+    behind = [*crossing_outputs(fleet), *anomaly_outputs(fleet)]
+    return [_output_glob(fleet), *(_glob_behind(fleet, output) for output in behind)]
 
 
-def _crossing_glob(fleet: Fleet, output: str) -> Glob:
+def _glob_behind(fleet: Fleet, output: str) -> Glob:
     stem, stream = Template.parse(fleet.output), Template.parse(fleet.stream)
     return (*output_globs(stem, fleet.name, stream), *output.removeprefix(fleet.output))
 

@@ -58,6 +58,33 @@ class ThresholdTable(Table):
     within: str | float = Field(description="how far it is foretold, a duration", examples=['"1h"'])
 
 
+class AnomalyTable(Table):
+    """Anomalies: a score in each forecast, and events with a reason. The table, even an empty one, turns it on."""
+
+    enabled: bool = Field(default=True, description="`false`: nobody looks, whatever else stands here")
+    healthy: str | float | None = Field(
+        default=None,
+        description="so long from its first reading a stream is known to be healthy, a duration; default: found out",
+        examples=['"1d"'],
+    )
+    hold: str | float | None = Field(
+        default=None,
+        description="how long something is strange before it is told, a duration; default: 5 periods",
+        examples=['"30s"'],
+    )
+    settle: str | float | None = Field(
+        default=None,
+        description="so long after a gap, or a change of an `input` feature, nothing is judged; default: 60 periods",
+        examples=['"2m"'],
+    )
+    least: dict[str, float] = Field(
+        default={}, description="by feature, in its unit: smaller deviations count for nothing"
+    )
+    direction: dict[str, Literal["above", "below"]] = Field(
+        default={}, description="by feature: only deviations `above`, or `below`, what is expected count"
+    )
+
+
 class FleetTable(Table):
     """Streams of one kind: the same features, one period, one model."""
 
@@ -173,6 +200,7 @@ class FleetTable(Table):
         "`feature`, `above` or `below`, and `within`",
         examples=['[{feature = "pressure", above = 8.2, within = "1h"}]'],
     )
+    anomaly: AnomalyTable | None = Field(default=None, description="anomalies, a table `[fleet.NAME.anomaly]`")
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,
         description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",

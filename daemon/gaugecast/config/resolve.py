@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gaugecast.config import decoding, timing
+from gaugecast.config.anomalies import anomaly_of
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.config.thresholds import thresholds_of
@@ -81,6 +82,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         horizon=table.horizon,
         horizons=_horizons(name, table, period_ns),
         intervals=_intervals(name, table),
+        anomaly=anomaly_of(name, table, features, period_ns),
         thresholds=thresholds_of(name, table, features, period_ns),
         rows=table.rows or _default_rows(features),
         output=table.output,

@@ -49,11 +49,15 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     table["seen"][slots] = ~absent
     quality = quality | bridged * BRIDGED | partial * PARTIAL
     ahead = None if part.look_ahead is None else part.look_ahead.step(steps, x, part.in_force)
+    if part.anomalies is not None:
+        part.anomalies.step(steps, x, predicted)
     part.writer.publish(
         closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
     )
     if part.look_ahead is not None and part.look_ahead.crossings is not None:
         part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)
+    if part.anomalies is not None:
+        part.anomalies.tell(closed, part.table, part.writer.lineage, result)
 
 
 def _as_modelled(part: FleetPipeline, closed: Closed) -> tuple[Closed, Int64 | int]:

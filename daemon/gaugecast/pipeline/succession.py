@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.meaning import goes_on, keyed
 
@@ -23,6 +24,8 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     if goes_on(old.fleet, part.fleet):
         if old.fleet.thresholds != part.fleet.thresholds:
             old.end_crossings(cause, result)
+        if old.fleet.anomaly is not None and part.fleet.anomaly is None:
+            anomalies.end_all(old, cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
@@ -34,6 +37,7 @@ def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
     for expert in part.experts.values():
         expert.fleet = part.fleet
     part.look_from(old.look_ahead)
+    anomalies.watch(part, old.anomalies)
     part.take_aside_from(old)
 
 

@@ -1,0 +1,86 @@
+"""All detectors of a fleet's streams: a step goes in, scores come out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gaugecast.forecast.anomaly import calibration
+from gaugecast.forecast.anomaly.layout import EXPECTING, Layout
+from gaugecast.forecast.anomaly.statistics import Now, measure
+from gaugecast.records import Bool, Float64
+from gaugecast.streams.columns import Array
+
+
+class Rules(NamedTuple):
+    """What is configured of the detectors.
+
+    Attributes:
+        scored: Features that are judged; others, such as set-points, only explain (F,).
+        healthy: Steps at a stream's beginning that are known to be healthy; 0 = it is found out.
+        settle: Steps after a beginning or a change of set-point that are not judged.
+        judges: Detectors that are used (DETECTORS, F).
+        least: Deviations below count for nothing, in the feature's unit (F,).
+        sides: 1, −1 where only those upwards, downwards count, else 0 (F,).
+    """
+
+    scored: Bool
+    healthy: int
+    settle: int
+    judges: Bool
+    least: Float64
+    sides: Float64
+
+    @property
+    def stretch(self) -> int:
+        """Steps of the first stretch."""
+        return max(1, self.healthy // 2) if self.healthy else calibration.SHORTEST
+
+
+def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wrong: Bool) -> Float64:
+    """Take in a step of N streams, in place, scores among it; 1.0 = as strange as a limit allows.
+
+    Args:
+        state: Columns of `Layout.spec` of these streams, copies.
+        now: The step.
+        rules: As configured.
+        layout: Of the features.
+        wrong: Of which an event is open (N,): nothing is learned from them.
+
+    Returns by how much each detector that expects a value finds another (DETECTORS, N, F).
+    """
+    calibration.begin(state, rules.stretch)
+    full = (state["lagged"] >= layout.lags) & ~now.begins
+    found, away, z = measure(state, now)
+    settling = _settling(state, z, now, rules)
+    score = found.swapaxes(0, 1) / state["limit"]
+    score *= rules.judges & ~settling[:, None, None]
+    _gate(score, away, rules)
+    sound = ~wrong & ~(score >= 1.0).any(axis=(1, 2))
+    calibration.take_in(state, z, found, here=~np.isnan(now.values), healthy=full & sound)
+    state["lags"] = np.concatenate([z[:, None], state["lags"][:, :-1]], axis=1)
+    state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
+    rows = calibration.due(state)
+    if len(rows):
+        calibration.end_stretch(state, rows, layout, given=rules.healthy > 0)
+    state["score"] = score
+    return away
+
+
+def _gate(score: Float64, away: Float64, rules: Rules) -> None:
+    """Deviations that are too small for anybody to care, or to the side that does no harm, count for nothing."""
+    if not rules.least.any() and not rules.sides.any():
+        return
+    for detector in EXPECTING:
+        off = away[detector]
+        score[:, detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
+
+
+def _settling(state: dict[str, Array], z: Float64, now: Now, rules: Rules) -> Bool:
+    """Whether a step is not judged: something has just begun, or a set-point has just changed."""
+    known = state["lagged"][:, None] > 0
+    changed = (known & ~rules.scored & ~np.isnan(now.values) & (z != state["lags"][:, 0])).any(axis=1)
+    left = np.where(now.begins | changed, rules.settle, np.maximum(state["settling"] - 1, 0))
+    state["settling"] = left.astype(np.int32)
+    return np.asarray(left > 0)

@@ -1,0 +1,32 @@
+"""What is configured of looking for anomalies; ground, since it bears on results and is part of a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Features that anomalies are looked for in at most: the reference takes all of a stream together.
+MOST_TOGETHER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalySettings:
+    """How anomalies of a fleet's streams are looked for.
+
+    Attributes:
+        healthy: Steps at a stream's beginning that are known to be healthy; 0 = that is found out.
+        hold: Steps that an anomaly lasts before it is told of.
+        settle: Steps after a beginning, or a change of a set-point, that are not judged.
+        least: By feature, deviations that count for nothing are smaller, in its unit.
+        sides: By feature, `above` or `below`, where only deviations to that side count.
+    """
+
+    healthy: int = 0
+    hold: int = 5
+    settle: int = 60
+    least: tuple[tuple[str, float], ...] = ()
+    sides: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the topic of a stream's forecasts in that of its anomalies."""
+        return "/anomaly"
