@@ -37,7 +37,8 @@ demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; AR
 RUN_TESTS = GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
 	$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
 
-test: check $(WHEEL_VENV)/.stamp-wheel programs  ## check, then build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
+test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv programs  ## check, build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
+	@$(MAKE) --no-print-directory --jobs 2 check wheel
 	$(RUN_TESTS) -m 'not long' --cov --cov-report= $(TESTS)
 	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
 

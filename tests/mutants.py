@@ -18,8 +18,9 @@ from gaugecast.align import gates
 from gaugecast.batch import Inputs, Outputs
 from gaugecast.forecast import expert, scaling
 from gaugecast.loop import clock, core, lag, protocol, publisher
+from gaugecast.loop.micro_batch import MicroBatch, RoundFacts
 from gaugecast.mqtt.subscriber import Subscriber
-from gaugecast.pipeline import fleet_pipeline, intake, parking, pipeline, state
+from gaugecast.pipeline import arrivals, intake, parking, pipeline, state
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Kind, Message, Output, Verdict
 from gaugecast.storage.crash_note import CrashNote
@@ -67,7 +68,7 @@ def applied(name: str) -> Iterator[Mutant]:
 def _ack_on_receipt(patch: Patch) -> None:
     poll = protocol.DataLoop._poll
 
-    def eager(self: protocol.DataLoop, facts: protocol.RoundFacts) -> list[Message]:
+    def eager(self: protocol.DataLoop, facts: RoundFacts) -> list[Message]:
         messages = poll(self, facts)
         self._link.subscriber.ack(messages)
         self._link.poll(0, 0.0)  # the acks leave now, not with the next poll, which comes after the commit
@@ -79,7 +80,7 @@ def _ack_on_receipt(patch: Patch) -> None:
 def _ack_without_commit(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def careless(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+    def careless(self: protocol.DataLoop, batch: MicroBatch, facts: RoundFacts) -> None:
         before = self._held
         commit(self, batch, facts)
         if self._held is batch and before is None:
@@ -111,7 +112,7 @@ def _publish_without_ledger(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
     waiting: dict[int, list[Output]] = {}
 
-    def forgetful(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+    def forgetful(self: protocol.DataLoop, batch: MicroBatch, facts: RoundFacts) -> None:
         assert batch.outcome is not None
         queue = waiting.setdefault(id(self), [])
         queue += batch.outcome.outputs
@@ -151,11 +152,11 @@ def _nan_unguarded(patch: Patch) -> None:
 
 
 def _cursor_ahead(patch: Patch) -> None:
-    settled = publisher.Publisher.settled
+    settled: Any = publisher.Publisher.settled
 
     def boastful(self: publisher.Publisher) -> publisher.Settled:
-        assert settled.fget is not None
-        return settled.fget(self)._replace(confirmed=self._tail)  # type: ignore[no-any-return]
+        told: publisher.Settled = settled.fget(self)._replace(confirmed=self._tail)
+        return told
 
     patch(publisher.Publisher, "settled", property(boastful))
 
@@ -197,7 +198,7 @@ def _no_preserve(patch: Patch) -> None:
 def _step_again(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def stepping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+    def stepping(self: protocol.DataLoop, batch: MicroBatch, facts: RoundFacts) -> None:
         if self._held is batch:
             batch.outcome = self._pipeline.advance(batch.inputs)
         commit(self, batch, facts)
@@ -208,7 +209,7 @@ def _step_again(patch: Patch) -> None:
 def _drop_held(patch: Patch) -> None:
     commit = protocol.DataLoop._commit
 
-    def dropping(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+    def dropping(self: protocol.DataLoop, batch: MicroBatch, facts: RoundFacts) -> None:
         commit(self, batch, facts)
         self._held = None
 
@@ -218,7 +219,7 @@ def _drop_held(patch: Patch) -> None:
 def _timer_first(patch: Patch) -> None:
     gather = protocol.DataLoop._gather
 
-    def impatient(self: protocol.DataLoop, facts: protocol.RoundFacts) -> protocol.MicroBatch:
+    def impatient(self: protocol.DataLoop, facts: RoundFacts) -> MicroBatch:
         batch = gather(self, facts)
         timers = [one for one in batch.inputs if one.kind == Kind.TIMER]
         batch.inputs = Inputs.of(timers + [one for one in batch.inputs if one.kind != Kind.TIMER])
@@ -292,7 +293,7 @@ def _clock_owes_nothing(patch: Patch) -> None:
 
 
 def _ages_not_shifted(patch: Patch) -> None:
-    patch(fleet_pipeline.FleetPipeline, "shift_arrivals", lambda *_, **__: None)
+    patch(arrivals, "shift_arrivals", lambda *_, **__: None)
 
 
 def _unsaid_not_in_checkpoint(patch: Patch) -> None:
@@ -308,7 +309,7 @@ def _unsaid_not_in_checkpoint(patch: Patch) -> None:
 def _hearing_not_in_ledger(patch: Patch) -> None:
     advance = protocol.DataLoop._advance
 
-    def heard(self: protocol.DataLoop, batch: protocol.MicroBatch, facts: protocol.RoundFacts) -> None:
+    def heard(self: protocol.DataLoop, batch: MicroBatch, facts: RoundFacts) -> None:
         advance(self, batch, facts)
         batch.inputs = Inputs.of([one._replace(key=0) if one.kind == Kind.TIMER else one for one in batch.inputs])
 

@@ -11,7 +11,7 @@ def test_a_table_gives_back_the_rows_that_it_was_made_of() -> None:
     """One by one, by slice, by count and all of them; an empty one has none."""
     rows = [reading(n, stream="ab"[n % 2]) for n in range(4)]
     table = Inputs.of(rows)
-    assert (list(table), len(table), table[2], table[1:3]) == (rows, 4, rows[2], rows[1:3])
+    assert (list(table), len(table), table[2], list(table[1:3])) == (rows, 4, rows[2], rows[1:3])
     assert table == rows
     assert table.stream == ["a", "b", "a", "b"]
     assert (list(Inputs()), len(Outputs())) == ([], 0)

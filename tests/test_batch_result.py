@@ -9,6 +9,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.align.gates import MOST_LATE_NS
+from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.pipeline.batch_result import Totals
@@ -101,7 +102,7 @@ def test_a_checkpoint_that_counted_less_is_restored() -> None:
     counted = restored.parts["tanks"].totals
     assert (counted.stepped, counted.late, counted.late_ns) == (3, 1, 0)
     told += [0] * (len(names) - known) + [1]
-    with pytest.raises(state.StorageError, match="totals"):
+    with pytest.raises(StorageError, match="totals"):
         state.restore(pipeline_of(), header, slices)
 
 

@@ -17,10 +17,12 @@ from rich.console import Console, RenderableType
 from typer import Typer
 from typer.testing import CliRunner
 
-from gaugecast.cli.check import check_command, check_offline, check_online
+from gaugecast.batch import Inputs
+from gaugecast.cli.check import check_command, check_offline
+from gaugecast.cli.check_online import check_online
 from gaugecast.cli.check_screen import render_plan, render_survey
 from gaugecast.cli.init import init_command, write_template
-from gaugecast.cli.survey import SYS_DROPPED, Survey
+from gaugecast.cli.survey import Survey
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.config.template import render_template
@@ -29,6 +31,7 @@ from gaugecast.errors import ConfigError, ExitCode, Unreachable
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Input, Message
+from gaugecast.topics.system import SYS_DROPPED
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -143,7 +146,9 @@ def reading(stream: str, at_s: float, *values: float, fleet: str = "tanks", rece
 def survey_of(*readings: Input, messages: int = 0, fleet: Fleet = TANKS) -> Survey:
     """What these readings sum up to."""
     survey = Survey([fleet], Loop())
-    survey.add(Decoded(list(readings)), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages, 2000 * 10**9)
+    survey.add(
+        Decoded(Inputs.of(list(readings))), [Message("plant/x", b"", 1, False, False, 1, 1)] * messages, 2000 * 10**9
+    )
     return survey
 
 

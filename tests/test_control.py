@@ -39,6 +39,7 @@ from gaugecast.control import (
     call,
     server,
 )
+from gaugecast.control.client import address_of
 from gaugecast.control.requests import decode_request, name_of
 from gaugecast.errors import AlreadyRunning, CommandRefused, ConfigError, Unreachable
 from gaugecast.status import LearnerStatus, Status
@@ -113,7 +114,7 @@ class Caller(threading.Thread):
 def connect(path: Path) -> socket.socket:
     """A client that speaks by hand."""
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with server.address_of(path) as address:
+    with address_of(path) as address:
         peer.connect(address)
     peer.settimeout(0.05)
     return peer
@@ -291,7 +292,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 KEYS = st.sampled_from(["fleet", "stream", "version", "role", "limit", "match", "rate", "updates_total", "x"])
-NAMES = st.sampled_from([name_of(one) for one in COMMANDS]) | st.text(max_size=5)
+NAMES = st.sampled_from([str(one.__struct_config__.tag) for one in COMMANDS]) | st.text(max_size=5)
 REQUESTS = st.builds(lambda name, more: {"command": name, **more}, NAMES, st.dictionaries(KEYS, VALUES, max_size=5))
 
 
@@ -435,7 +436,7 @@ def test_a_second_daemon_is_refused_and_the_first_undisturbed(control: Control, 
 
 def test_a_stale_socket_is_replaced(path: Path) -> None:
     """After kill -9 the file is still there; the next start takes its place."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead, server.address_of(path) as address:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead, address_of(path) as address:
         dead.bind(address)
     with contextlib.closing(Control(path)) as control:
         caller = Caller(path, {"command": "status"})

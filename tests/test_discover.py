@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -177,7 +178,8 @@ def test_devices_that_share_a_topic_are_told_apart() -> None:
 
 def test_the_table_fits_eighty_columns() -> None:
     """Whatever names are in it."""
-    heard = heard_of("plant/" + "x" * 70 + "/tele", **{f"quantity_{i}": i + 0.5 for i in range(12)})
+    quantities: dict[str, Any] = {f"quantity_{i}": i + 0.5 for i in range(12)}
+    heard = heard_of("plant/" + "x" * 70 + "/tele", **quantities)
     heard |= {f"noise/{i}\x07{'y' * 90}": [Came(NOW_NS, b"hello")] for i in range(30)}
     stanzas, left_out = accepted(propose(heard), heard)
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  closed with the process

@@ -23,14 +23,14 @@ from gaugecast.config.reference import render_reference
 from gaugecast.config.schema import FeatureTable, FleetTable, Mqtt, Settings
 from gaugecast.config.walk import table_of
 from gaugecast.errors import ExitCode
-from gaugecast.forecast import body
+from gaugecast.forecast import message
 from gaugecast.metrics.catalogue import CATALOGUE
 from gaugecast.records import REJECT_REASONS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-SCHEMA = json.loads(Path(body.__file__).with_name("forecast.schema.json").read_text())
+SCHEMA = json.loads(Path(message.__file__).with_name("forecast.schema.json").read_text())
 
 
 def page(name: str) -> str:
@@ -167,7 +167,7 @@ def test_the_example_message_is_valid_and_its_keys_are_all_explained() -> None:
         key for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)
     ]
 
-    assert list(example) == [key for key in SCHEMA["properties"] if key not in ("totals", "ahead", "experts")]
+    assert list(example) == [key for key in SCHEMA["properties"] if key not in ("experts", "totals", "score")]
     assert explained == list(SCHEMA["properties"])
     for name, value in example["residual"].items():
         assert value == pytest.approx(example["observed"][name] - example["predicted"][name])
@@ -175,7 +175,7 @@ def test_the_example_message_is_valid_and_its_keys_are_all_explained() -> None:
 
 def test_quality_flags_and_reject_reasons_are_all_explained() -> None:
     """Closed sets, the same on the page as in the code."""
-    assert first_cells(section(page("messages.md"), "Quality")) == list(body.QUALITY)
+    assert first_cells(section(page("messages.md"), "Quality")) == list(message.QUALITY)
     assert first_cells(section(page("messages.md"), "What comes in")) == list(REJECT_REASONS)
 
 

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from gaugecast.config.broker import MqttVersion
 from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.loop.hang_up_guard import MOST_TOPICS, QUIET_S, REASON, SHORT_SESSIONS, HangUpGuard
 from gaugecast.loop.publisher import TRIAL_S, Publisher
@@ -25,7 +26,7 @@ STEP_S = 0.05  # that pass for the publisher in a round
 class Stage:
     """A link and a publisher over outputs, turned like the loop turns them, on a clock that runs fast."""
 
-    def __init__(self, port: int, protocol: str, rows: list[Row], *, flap_limit: int = 20) -> None:
+    def __init__(self, port: int, protocol: MqttVersion, rows: list[Row], *, flap_limit: int = 20) -> None:
         publish = Publish(port=port)  # nobody is subscribed to: nothing listens on port 1
         mqtt = Mqtt(host="127.0.0.1", port=1, protocol=protocol, reconnect_max_s=0.1, publish=publish)
         self.link = Link(mqtt, [("in/#", 1)], flap_limit=flap_limit)
@@ -59,11 +60,12 @@ def is_bad(message: Message) -> bool:
 @pytest.fixture(params=["5", "3.1.1"])
 def protocol(request: pytest.FixtureRequest) -> str:
     """Both."""
-    return str(request.param)
+    chosen: MqttVersion = request.param
+    return chosen
 
 
 @pytest.fixture
-def make_broker(protocol: str) -> Iterator[Callable[..., PickyBroker]]:
+def make_broker(protocol: MqttVersion) -> Iterator[Callable[..., PickyBroker]]:
     """Makes brokers of a taste."""
     brokers: list[PickyBroker] = []
 
@@ -78,7 +80,7 @@ def make_broker(protocol: str) -> Iterator[Callable[..., PickyBroker]]:
 
 @pytest.mark.parametrize("end", ["closed", "reset", "blamed"])
 def test_all_others_arrive_where_the_broker_hangs_up_on_one_topic(
-    make_broker: Callable[..., PickyBroker], protocol: str, end: str
+    make_broker: Callable[..., PickyBroker], protocol: MqttVersion, end: str
 ) -> None:
     """In order, behind one that is first and one in the middle; nothing exits, and both are told as refused."""
     broker = make_broker(is_bad)
@@ -101,7 +103,7 @@ def test_all_others_arrive_where_the_broker_hangs_up_on_one_topic(
 
 
 def test_without_the_guard_all_stands_still(
-    make_broker: Callable[..., PickyBroker], protocol: str, monkeypatch: pytest.MonkeyPatch
+    make_broker: Callable[..., PickyBroker], protocol: MqttVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deliberate fault: sessions end and nobody draws a conclusion."""
     monkeypatch.setattr(HangUpGuard, "note_end", lambda *_: None)
@@ -116,7 +118,7 @@ def test_without_the_guard_all_stands_still(
 
 
 def test_condemned_outputs_are_tried_again_alone_and_rarely(
-    make_broker: Callable[..., PickyBroker], protocol: str
+    make_broker: Callable[..., PickyBroker], protocol: MqttVersion
 ) -> None:
     """An hour's quiet costs one connection; once the broker has been mended they all arrive."""
     taste = {"hates": True}
@@ -153,6 +155,12 @@ def test_condemned_outputs_are_tried_again_alone_and_rarely(
     stage.link.close(0.0)
 
 
+def has_settled(stage: Stage, count: int) -> bool:
+    """Whether so many are, after another round."""
+    stage.turn()
+    return stage.outbox.confirmed == count
+
+
 def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Path) -> None:
     """mosquitto says nothing of `max_packet_size` there, and resets the connection."""
     rows = [Row(n, f"out/{n}", bytes(5000) if n == 4 else b"x") for n in range(1, 11)]
@@ -161,9 +169,7 @@ def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Pa
         RawClient(broker, subscribe="out/#") as client,
     ):
         stage = Stage(broker.port, "3.1.1", rows)
-        wait_until(
-            lambda: stage.turn() or stage.outbox.confirmed == 10, what=f"all settled; {stage.link.sender.last_error}"
-        )
+        wait_until(lambda: has_settled(stage, 10), what=f"all settled; {stage.link.sender.last_error}")
         assert [row.position for row in stage.outbox.refused] == [4]
         heard = client.wait_heard(9)
         stage.link.close(0.0)
@@ -172,7 +178,7 @@ def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Pa
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_network_that_cuts_at_random_condemns_no_innocent_output(
-    make_broker: Callable[..., PickyBroker], protocol: str, reset: bool
+    make_broker: Callable[..., PickyBroker], protocol: MqttVersion, reset: bool
 ) -> None:
     """Forty cuts, most of them with publishes under way: all arrives, nothing is refused."""
     broker = make_broker(lambda _: False)

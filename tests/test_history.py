@@ -3,6 +3,7 @@
 import datetime
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_a_parquet_file_is_read_as_a_csv_is(tmp_path: Path) -> None:
     """The same fleet and the same inputs; columns that hold no numbers are not forecast."""
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     seconds = [10, 11, 12, 14]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "time": [datetime.datetime.fromtimestamp(s, datetime.UTC) for s in seconds],
         "flow": [1.5, None, 3.0, 4.0],
         "heat": [2, 3, 4, 5],

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gaugecast import events
+from gaugecast.batch import Inputs
 from gaugecast.config.schema import Storage
 from gaugecast.errors import Defect, StorageError
 from gaugecast.ledger import Committed, Ledger, LedgerReader, Pending, StoredBatch, copying
@@ -96,7 +97,7 @@ def test_replay_begins_after_the_given_input_and_ends_at_the_last_wanted(ledger:
     """`after_seq` is exclusive, `upto_seq` inclusive."""
     ledger.commit(Commit(*micro_batch(0, 10)))
     (batch,) = ledger.replay(4, upto_seq=7)
-    assert batch == StoredBatch(5, [reading(4), reading(5), reading(6)], [0, 0, 0])
+    assert batch == StoredBatch(5, Inputs.of([reading(4), reading(5), reading(6)]), [0, 0, 0])
 
 
 def test_outputs_are_found_by_the_inputs_that_made_them(ledger: Ledger) -> None:

@@ -128,7 +128,7 @@ def test_damage_leaves_with_its_rows(ledger: Ledger, patrol: Patrol, damages: Da
     with ledger._connection as connection:
         connection.execute("DELETE FROM segments WHERE first_seq = (SELECT min(first_seq) FROM segments)")
     walk_round(patrol)
-    assert (damages.total, damages.newest) == (1, None)
+    assert [damages.total, damages.newest] == [1, None]
 
 
 @pytest.mark.parametrize("table", ["batches", "pieces"])

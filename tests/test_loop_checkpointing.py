@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,11 @@ class Writer:
     pieces: list[Chunk] = field(default_factory=list)
     finished: int = 0
     abandoned: int = 0
+    completed_seq: int = 0
+    failure: BaseException | None = None
+    failures_total: int = 0
+    wal_failure: Exception | None = None
+    wal_failures_total: int = 0
 
     def begin(self, seq: int, header: dict[str, object]) -> None:
         """As `CheckpointWriter`."""
@@ -54,8 +60,16 @@ class Writer:
         self.busy = False
         self.abandoned += 1
 
+    def wait(self, *, timeout_s: float) -> bool:
+        """Nothing is under way."""
+        return True
 
-def bench(streams: int = 20, **storage: float) -> tuple[Pipeline, Writer, Checkpointer]:
+    def close(self, *, timeout_s: float = 30.0) -> bool:
+        """Nothing is open."""
+        return True
+
+
+def bench(streams: int = 20, **storage: Any) -> tuple[Pipeline, Writer, Checkpointer]:
     """A pipeline with streams, and a checkpointer that goes two streams at a time."""
     pipeline = pipeline_of(fleet_of("p"))
     pipeline.advance([reading(0, 1.0, stream=f"s{i}") for i in range(streams)])

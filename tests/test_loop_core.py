@@ -15,6 +15,7 @@ from gaugecast.errors import ModelError
 from gaugecast.events import FleetConfigured, FleetRetired, ModelInstalled, ShadowWarmed
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.loop.protocol import DataLoop
+from gaugecast.model import Model
 from gaugecast.payloads import Decoder
 from gaugecast.records import Input, Kind, Message, Order
 from simulation.broker import Broker
@@ -169,7 +170,7 @@ def test_weights_that_are_lost_leave_their_role_empty_before_a_new_configuration
     """The event says so in the batch of the configuration, before it: a replay without the file is exact from there."""
     plant.life.shutdown()
     plant.broker.cut()
-    plant.weights.load = lambda fleet, version: _gone(fleet, version)  # type: ignore[method-assign]
+    plant.weights.load = _gone  # type: ignore[method-assign]
     before = len(plant.journal.inputs)
     plant.begin((*ALL, LEVELS))
     told = [one.event for one in plant.journal.inputs[before:] if isinstance(one.event, ModelInstalled)]
@@ -178,7 +179,7 @@ def test_weights_that_are_lost_leave_their_role_empty_before_a_new_configuration
     ]  # fmt: skip
 
 
-def _gone(fleet: str, version: str) -> object:
+def _gone(fleet: str, version: str) -> Model:
     if fleet == "joined":
         raise ModelError(f"weights {version} expected, found nothing")
     return model_of(fleet, version)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gaugecast.batch import Outputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Feature, Fleet
@@ -61,7 +62,7 @@ class Process:
     def take(self, messages: list[Message]) -> tuple[list[Input], Outcome]:
         """What the loop does with a poll's messages; all outcomes in one list."""
         inputs: list[Input] = []
-        whole = Outcome([], [])
+        whole = Outcome([], Outputs())
         while messages:
             part = messages[: self.guard.span(messages)]
             decoded = self.guard.decode(self, part, NOW_NS, self._most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -47,7 +48,7 @@ class Trace(Points):
 class Scene:
     """A daemon's loop over a broker, a disk and a clock that do what the test says."""
 
-    def __init__(self, directory: object) -> None:
+    def __init__(self, directory: Path) -> None:
         self.points, self.clock, self.journal = Trace(), Clock(T0 + 60 * SECOND), Journal()
         self.journal.decoder = Decoder(ALL, LIMITS)
         self.broker, self.weights = Broker(Steady(), self.journal, reuse_ids=False), Weights()
@@ -60,7 +61,7 @@ class Scene:
         self.life = Life(
             self._directory, ALL, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
             rng=Steady(), weights=self.weights,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         return self.life
 
     def turn(self, count: int = 1) -> None:

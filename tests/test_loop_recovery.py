@@ -11,6 +11,8 @@ import pytest
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageError
+from gaugecast.events import LineageBegun
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.rows import StoredOutput
 from gaugecast.ledger.store import Ledger
 from gaugecast.loop.checkpointing import Checkpointer
@@ -26,7 +28,11 @@ from support.writers import inline_writer
 
 FLEET = fleet_of("pq")
 MODEL = model_for(FLEET)
-BEGINNING = [Order.configuring(FLEET).stamped(T0), installed(MODEL)]
+BEGINNING = [
+    Order(LineageBegun("0a0b0c0d", schema=SCHEMA)).stamped(T0),
+    Order.configuring(FLEET).stamped(T0),
+    installed(MODEL),
+]
 
 
 def new_pipeline() -> Pipeline:
@@ -79,7 +85,7 @@ def test_recovery_ends_where_the_process_ended(past: Past) -> None:
     """Newest checkpoint and the inputs after it: the same state, and every forecast the same."""
     pipeline, report = recover(past.directory, past.ledger, new_pipeline)
     assert differences(pipeline, past.pipeline) == []
-    assert (report.from_seq, report.inputs, report.outputs, report.differing) == (42, 20, 20, 0)
+    assert (report.from_seq, report.inputs, report.outputs, report.differing) == (43, 20, 20, 0)
     assert report.notes == []
 
 
@@ -99,10 +105,11 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(past: Past, dama
     content = bytearray(newest.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
-    newest.write_bytes({"cut": content[:-9], "flipped": content, "empty": b""}[damage])
+    left: dict[str, bytes] = {"cut": bytes(content[:-9]), "flipped": bytes(content), "empty": b""}
+    newest.write_bytes(left[damage])
     pipeline, report = recover(past.directory, past.ledger, new_pipeline)
     assert differences(pipeline, past.pipeline) == []
-    assert report.from_seq == 22
+    assert report.from_seq == 23
 
 
 def test_a_checkpoint_after_the_ledgers_end_is_not_believed(past: Past) -> None:
@@ -111,7 +118,7 @@ def test_a_checkpoint_after_the_ledgers_end_is_not_believed(past: Past) -> None:
     newest = checkpoints.kept_files(folder)[-1][1]
     newest.rename(folder / checkpoints.file_name(past.ledger.last_seq + 5))
     _, report = recover(past.directory, past.ledger, new_pipeline)
-    assert report.from_seq == 22
+    assert report.from_seq == 23
 
 
 def test_a_checkpoint_of_another_version_of_the_state_is_passed_over(
@@ -180,6 +187,16 @@ def test_on_another_machine_forecasts_may_differ_in_their_last_digits(past: Past
     assert count_differing([made], iter([stored(1 + 1e-7)]), exact=True) == 1
     assert count_differing([made], iter([stored(1.01)]), exact=False) == 1
     assert count_differing([made], iter([]), exact=False) == 1
+
+
+def test_messages_of_an_earlier_schema_are_held_by_their_forecasts(past: Past) -> None:
+    """Not by the bytes around those; today's are."""
+    (made,) = past.pipeline.advance([reading(30, 20.0, 1.0)]).outputs
+    stored = StoredOutput(1, 1, made.fleet, made.stream, made.step, made.forecast, None, 0)
+    other = StoredOutput(1, 1, made.fleet, made.stream, made.step, made.forecast[::-1], None, 0)
+    assert count_differing([made], iter([stored]), exact=True) == 1
+    assert count_differing([made], iter([stored]), exact=True, bodies=False) == 0
+    assert count_differing([made], iter([other]), exact=True, bodies=False) == 1
 
 
 def test_progress_is_told_up_to_the_end(past: Past) -> None:

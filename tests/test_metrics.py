@@ -168,7 +168,8 @@ def test_counters_begin_at_zero() -> None:
 
 def test_messages_of_no_fleet_have_no_forecasts() -> None:
     """Under the empty name stand what was received and what became of it, and nothing else."""
-    metrics = metrics_of(**{"": FleetStatus(counts=FleetCounts(received=1, rejects={"unknown_topic": 1}))})
+    nobodys: dict[str, Any] = {"": FleetStatus(counts=FleetCounts(received=1, rejects={"unknown_topic": 1}))}
+    metrics = metrics_of(**nobodys)
     names = {name for name, labels in scrape(metrics) if dict(labels).get("fleet") == ""}
     assert names == {"gaugecast_readings_received_total", "gaugecast_readings_total"}
     assert sample(metrics, "readings_total", fleet="", outcome="rejected") == 1

@@ -17,6 +17,7 @@ from test_metrics import columns, full_status, sample, scrape
 def test_stream_columns_show_as_series() -> None:
     """Values, residual, event time and set flags of a stream are where Prometheus looks for them."""
     tanks = columns(3)
+    assert tanks.quality is not None
     tanks.quality[2] = 0b10010
     metrics = Metrics(columns=lambda: [tanks])
     labels = {"fleet": "tanks", "stream": "hall/tank-2", "feature": "temperature"}

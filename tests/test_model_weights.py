@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,13 @@ def test_the_version_covers_what_the_weights_mean_and_nothing_else() -> None:
     def version(**changes: object) -> str:
         return seal_model(replace(manifest, **changes), weights).manifest.version  # type: ignore[arg-type]
 
-    same = ({}, {"fleet": "ships"}, {"provenance": {"rows": 7}}, {"sha256": "ab", "version": "ab"}, {"period_s": 1})
+    same: tuple[dict[str, Any], ...] = (
+        {},
+        {"fleet": "ships"},
+        {"provenance": {"rows": 7}},
+        {"sha256": "ab", "version": "ab"},
+        {"period_s": 1},
+    )
     assert {version(**changes) for changes in same} == {manifest.version}
     recipe = manifest.recipe
     others = (
@@ -160,7 +167,7 @@ def test_a_wrong_digest_is_refused_before_the_archive_is_parsed(saved: Path, mon
     content = bytearray((saved / "weights.npz").read_bytes())
     content[len(content) // 2] ^= 1
     (saved / "weights.npz").write_bytes(content)
-    monkeypatch.setattr(weights_module.zipfile, "ZipFile", lambda *_: pytest.fail("the archive was opened"))
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("the archive was opened"))
     with pytest.raises(ModelError, match="expected sha256") as caught:
         load_model(saved)
     assert caught.value.exit_code == ExitCode.CONFIG
@@ -318,7 +325,7 @@ def test_an_absent_model_is_named(tmp_path: Path) -> None:
 
 def test_weights_made_in_code_meet_the_same_checks() -> None:
     """The learner's hand-over cannot put NaN, float64 or a wrong shape in force."""
-    sound = dict(MODEL.weights)
+    sound: dict[str, Any] = dict(MODEL.weights)
     for name, array, message in (
         ("dense/bias", np.full(1, np.nan, np.float32), "expected finite"),
         ("dense/bias", np.zeros(1), "expected float32"),

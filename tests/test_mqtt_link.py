@@ -61,7 +61,7 @@ def make_link(broker: ScriptedBroker, other: ScriptedBroker) -> Iterator[Callabl
         link.close(0.0)
 
 
-def turn(link: Link) -> Callable[[], None]:
+def turn(link: Link) -> Callable[[], object]:
     """One short round of the link."""
     return lambda: link.poll(0, 0.002)
 

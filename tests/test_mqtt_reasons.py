@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gaugecast.config.broker import MqttVersion
 from gaugecast.config.schema import Mqtt, Publish
 from gaugecast.errors import SessionTaken
 from gaugecast.mqtt import Link
@@ -38,7 +39,7 @@ def make_link(broker: ScriptedBroker, other: ScriptedBroker) -> Iterator[Callabl
     """Makes links to it."""
     links: list[Link] = []
 
-    def make(protocol: str = "5", filters: int = 1) -> Link:
+    def make(protocol: MqttVersion = "5", filters: int = 1) -> Link:
         mqtt = Mqtt(
             host="127.0.0.1", port=broker.port, protocol=protocol, reconnect_max_s=0.1, publish_window=300,
             publish=Publish(port=other.port),
@@ -53,7 +54,7 @@ def make_link(broker: ScriptedBroker, other: ScriptedBroker) -> Iterator[Callabl
         link.close(0.0)
 
 
-def turn(link: Link) -> Callable[[], None]:
+def turn(link: Link) -> Callable[[], object]:
     """One short round."""
     return lambda: link.poll(9, 0.001) and None
 

@@ -182,7 +182,7 @@ def test_sparkplug_aliases_are_those_of_the_last_birth() -> None:
     decoded = read(decoder, (topic("DBIRTH"), named), (topic("DDATA"), alias))
     assert said(decoded) == [("x", "g/n/d", [5]), ("x", "g/n/d", [6])]
     null = read(decoder, (topic("DDATA"), birth(sparkplug_metric("", None, alias=7))), (topic("DDEATH"), b"\x08\x01"))
-    assert (null.inputs, null.not_ours) == ([], {"x": 2})
+    assert (list(null.inputs), dict(null.not_ours)) == ([], {"x": 2})
     assert [one.reason for one in read(decoder, (topic("DDATA"), alias)).inputs] == ["missing_field"]
 
 

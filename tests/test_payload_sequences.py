@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -32,10 +33,15 @@ def instant(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
 
 
+def say(said: object, _: object) -> object:
+    """Whatever is asked for."""
+    return said
+
+
 def test_a_field_names_it_as_far_as_the_name_is_kept() -> None:
     """Whatever type it has; nothing there is no name."""
     batch = names(begins_path=("batch",))
-    assert [batch.name(lambda _, said=said: said, 0) for said in ("b1", 7, None, "x" * 100)] == [
+    assert [batch.name(partial(say, said), 0) for said in ("b1", 7, None, "x" * 100)] == [
         "b1", "7", "", "x" * MOST_NAME,
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ def test_a_stream_may_be_named_by_payload_fields_texts_or_whole_numbers() -> Non
     assert only(decode({"t": 1, "pressure": 1, "device": 12}, fleet)).stream == "north/12"
     for device, escaped in (("a+b", "a%2Bb"), ("a#", "a%23"), ("a%2Bb", "a%252Bb"), ("50%", "50%")):
         assert only(decode({"t": 1, "pressure": 1, "device": device}, fleet)).stream == f"north/{escaped}"
-    for device, reason in (
+    refused: tuple[tuple[object, str], ...] = (
         ("", "bad_stream"),
         ("a\nb", "bad_stream"),
         ("x" * 251, "bad_stream"),
@@ -32,8 +32,9 @@ def test_a_stream_may_be_named_by_payload_fields_texts_or_whole_numbers() -> Non
         (None, "missing_field"),
         (1.5, "wrong_type"),
         (True, "wrong_type"),
-    ):
-        assert reason_of(decode({"t": 1, "pressure": 1, "device": device}, fleet)) == reason
+    )
+    for named, reason in refused:
+        assert reason_of(decode({"t": 1, "pressure": 1, "device": named}, fleet)) == reason
     assert reason_of(decode({"t": 1, "pressure": 1}, fleet)) == "missing_field"
 
 
@@ -71,7 +72,7 @@ def test_features_that_come_on_topics_of_their_own_fill_their_own_place() -> Non
     assert present == [[False, True, False], [False, False, True], [True, False, False]]
     assert {taken.stream for taken in decoded.inputs} == {"t7"}
     decoded = decoder.decode([make_message(b"5", "plant/t7/colour")], NOW_NS)
-    assert (decoded.inputs, decoded.refused, decoded.not_ours) == ([], [], {"tanks": 1})
+    assert (list(decoded.inputs), decoded.refused, dict(decoded.not_ours)) == ([], [], {"tanks": 1})
     assert reason_of(decoder.decode([make_message(b"11", "plant/t7/pressure")], NOW_NS)) == "out_of_range"
 
 

@@ -133,4 +133,4 @@ def test_a_sentinel_alone_is_no_reading_and_no_reject() -> None:
     """The device says that it has nothing to say."""
     fleet = make_fleet(features=(Feature("pressure", path=("pressure",), missing=(-127.0,)),))
     decoded = decode({"t": 1, "pressure": -127}, fleet)
-    assert (decoded.inputs, decoded.refused, decoded.not_ours) == ([], [], {"tanks": 1})
+    assert (list(decoded.inputs), decoded.refused, dict(decoded.not_ours)) == ([], [], {"tanks": 1})

@@ -7,6 +7,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.errors import Defect
+from gaugecast.pipeline import Outcome
 from gaugecast.records import Kind, Order, Verdict
 from support.pipelines import (
     SECOND,
@@ -34,7 +35,7 @@ def test_without_a_model_the_last_value_is_the_forecast_and_says_so() -> None:
     assert first["quality"] == ["warming", "fallback"]
     assert second["quality"] == ["fallback"]
     assert second["forecast"] == {"p": 21.0, "q": 3.5}
-    assert [h["p"] for h in second["horizons"]] == [21.0, 21.0]
+    assert [h["forecast"]["p"] for h in second["horizons"]] == [21.0, 21.0, 21.0]
     assert second["model"] is None
     assert second["predicted"] == {"p": 20.5, "q": 3.0}
     assert second["residual"] == {"p": 0.5, "q": 0.5}
@@ -57,7 +58,7 @@ def test_constant_in_constant_out() -> None:
     pipeline = pipeline_of(fleet, models=[model_for(fleet)])
     for message in messages_of(feed(pipeline, [reading(i, 21.37, -4.0) for i in range(60)])):
         assert message["forecast"] == {"p": 21.37, "q": -4.0}
-        assert all((h["p"], h["q"]) == (21.37, -4.0) for h in message["horizons"])
+        assert all(h["forecast"] == {"p": 21.37, "q": -4.0} for h in message["horizons"])
 
 
 def test_a_first_look_further_ahead_leaves_the_state_alone() -> None:
@@ -66,7 +67,7 @@ def test_a_first_look_further_ahead_leaves_the_state_alone() -> None:
     inputs = [reading(i, 20 + np.sin(i), i % 3) for i in range(30)]
     one, other = (messages_of(feed(pipeline_of(fleet, models=[model_for(fleet)]), inputs)) for fleet in (short, far))
     assert [m["forecast"] for m in one] == [m["forecast"] for m in other]
-    assert len(other[-1]["horizons"]) == 11
+    assert [h["in"] for h in other[-1]["horizons"]] == [f"{h}s" for h in range(1, 13)]
 
 
 # -- gaps
@@ -93,7 +94,7 @@ def test_a_short_gap_is_bridged_by_the_models_own_forecasts() -> None:
     assert message["forecast"]["p"] == pytest.approx(by_hand["forecast"]["p"], abs=0.2)
 
 
-def outputs_value(outcomes: list) -> float:
+def outputs_value(outcomes: list[Outcome]) -> float:
     """First horizon of the last output."""
     return float(np.frombuffer(outputs_of(outcomes)[-1].forecast, "<f8")[0])
 
@@ -193,7 +194,7 @@ def test_a_decoders_reject_is_counted_and_nothing_else() -> None:
     pipeline = pipeline_of(fleet_of("p"))
     reject = reading(0, 1.0)._replace(kind=Kind.REJECT, reason="not_json", values=b"")
     outcome = pipeline.advance([reject])
-    assert (outcome.verdicts, outcome.outputs) == ([REJECTED], [])
+    assert (outcome.verdicts, list(outcome.outputs)) == ([REJECTED], [])
     assert pipeline.rejects == {("tanks", "not_json"): 1}
 
 

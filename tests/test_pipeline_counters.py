@@ -84,6 +84,6 @@ def test_how_counters_are_cut_into_batches_changes_nothing(size: int) -> None:
 def test_rates_are_told_row_by_row() -> None:
     """Rows do not see each other; what is absent changes nothing."""
     before = Counted(np.array([[10.0], [np.nan]]), np.array([[0], [0]]), Counted.nothing((2, 1)).zero_at)
-    rate, after = rates_of(np.array([[np.nan], [5.0]]), np.array([[SECOND], [SECOND]]), before, np.int64(SECOND))
+    rate, after = rates_of(np.array([[np.nan], [5.0]]), np.array([[SECOND], [SECOND]]), before, np.array(SECOND))
     assert np.isnan(rate).all()
     assert after.total.tolist() == [[10.0], [5.0]]

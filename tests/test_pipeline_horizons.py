@@ -108,19 +108,18 @@ def test_a_parked_stream_comes_back_as_it_was() -> None:
     later = series(10, begin=100)
     assert bodies_of(feed(parked, [back, *later])) == bodies_of(feed(kept, later))
     other = new_pipeline(replace(fleet, horizons=(1, 3, 39)))
-    assert messages_of(feed(other, [back, *later]))[0]["ahead"][0]["intervals"] == {"p": None, "q": None}
+    assert messages_of(feed(other, [back, *later]))[0]["horizons"][0]["intervals"] == {"p": None, "q": None}
 
 
 def test_a_message_says_what_is_ahead() -> None:
     """By span: when, how much, how sure, who leads; and what each expert says of the next step."""
     message = messages_of(feed(new_pipeline(), series(400)))[-1]
     jsonschema.validate(message, SCHEMA)
-    assert message["horizons"] == []
-    assert [one["in"] for one in message["ahead"]] == ["1s", "3s", "40s"]
-    assert [one["for"] - message["at"] for one in message["ahead"]] == [1.0, 3.0, 40.0]
-    assert message["ahead"][0]["forecast"] == message["forecast"]
+    assert [one["in"] for one in message["horizons"]] == ["1s", "3s", "40s"]
+    assert [one["for"] - message["at"] for one in message["horizons"]] == [1.0, 3.0, 40.0]
+    assert message["horizons"][0]["forecast"] == message["forecast"]
     assert list(message["experts"]) == ["persistence", "linear", "stacked", "network"]
-    for one in message["ahead"]:
+    for one in message["horizons"]:
         for feature in "pq":
             (low, high), (lower, higher) = one["intervals"][feature]["0.8"], one["intervals"][feature]["0.95"]
             assert lower <= low <= one["forecast"][feature] <= high <= higher
@@ -130,17 +129,19 @@ def test_without_a_model_linear_experts_lead_when_they_have_proven_themselves() 
     """Persistence first, and said so; a wave is soon forecast better."""
     told = messages_of(feed(pipeline_of(FLEET), series(300)))
     assert told[5]["quality"] == ["fallback"]
-    assert told[5]["ahead"][0]["intervals"] == {"p": None, "q": None}
-    assert told[-1]["ahead"][0]["leads"]["p"] == "linear"
+    assert told[5]["horizons"][0]["intervals"] == {"p": None, "q": None}
+    assert told[-1]["horizons"][0]["leads"]["p"] == "linear"
     assert (told[-1]["quality"], told[-1]["model"], told[-1]["experts"]["network"]["p"]) == ([], None, None)
 
 
 @pytest.mark.parametrize("settings", [{"horizon": 3}, {}])
-def test_a_fleet_that_lists_no_horizons_says_what_it_always_said(settings: dict[str, Any]) -> None:
-    """No key more, and a configuration event with the bytes of before."""
+def test_a_fleet_that_lists_no_horizons_says_nothing_of_experts(settings: dict[str, Any]) -> None:
+    """Neither intervals nor who leads, and a configuration event with the bytes of before."""
     fleet = fleet_of("pq", **settings)
     message = messages_of(feed(pipeline_of(fleet), series(5)))[-1]
-    assert not {"ahead", "experts"} & message.keys()
+    jsonschema.validate(message, SCHEMA)
+    assert "experts" not in message
+    assert [list(one) for one in message["horizons"]] == [["in", "for", "forecast"]] * settings.get("horizon", 0)
     assert "horizons" not in fleet.to_json()
     assert Fleet.from_json(fleet.to_json()) == fleet
 
@@ -152,5 +153,5 @@ def test_horizons_may_change_while_streams_go_on() -> None:
     wider = replace(FLEET, horizons=(1, 5))
     pipeline.advance([Order.configuring(wider).stamped(T0)])
     message = messages_of(feed(pipeline, series(3, begin=50)))[-1]
-    assert (message["step"], [one["in"] for one in message["ahead"]]) == (53, ["1s", "5s"])
+    assert (message["step"], [one["in"] for one in message["horizons"]]) == (53, ["1s", "5s"])
     assert Fleet.from_json(wider.to_json()) == wider

@@ -20,7 +20,7 @@ TANKS = Fleet("tanks", ("t/{tank}",), "{tank}", (Feature("p", path=("p",)),), 10
 
 def pipeline_of(streams: int) -> Pipeline:
     """Streams that have spoken once."""
-    pipeline = Pipeline(Loop(), lambda *_: None)  # type: ignore[arg-type,return-value]
+    pipeline = Pipeline(Loop(), lambda *_: None)
     value = np.array([1.0]).tobytes()
     readings = [Input.reading("tanks", f"s{i}", 10**18, 1, value) for i in range(streams)]
     pipeline.advance([Order.configuring(TANKS).stamped(1), *readings])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -168,7 +170,7 @@ def test_a_stream_with_an_open_tick_is_not_parked_over_its_readings() -> None:
 
 def test_a_stream_that_never_speaks_after_another_configuration_is_called_stale_and_parked() -> None:
     """Its silence is counted from its last reading; no forecast is left to be said again. Speaking ends it as ever."""
-    waits = {"stale_after_ns": 10 * SECOND, "park_after_ns": 30 * SECOND}
+    waits: dict[str, Any] = {"stale_after_ns": 10 * SECOND, "park_after_ns": 30 * SECOND}
     pipeline = pipeline_of(fleet_of("p", **waits))
     feed(pipeline, [reading(0, 20.0), reading(1, 21.0), reading(1, 5.0, stream="b")])
     other = Order.configuring(fleet_of("pq", **waits)).stamped(T0 + 5 * SECOND)

@@ -75,8 +75,14 @@ def test_the_output_topic_of_every_id_that_is_taken_is_heard_back(
     for position, topic in enumerate(topics):
         link.sender.publish(position, topic, b"x", 1, False)
     confirmed: list[int] = []
+
+    def all_confirmed() -> bool:
+        link.poll(0, 0.01)
+        confirmed.extend(link.sender.take_confirmed())
+        return len(confirmed) >= len(topics)
+
     wait_until(
-        lambda: link.poll(0, 0.01) or confirmed.extend(link.sender.take_confirmed()) or len(confirmed) >= len(topics),
+        all_confirmed,
         what=f"{len(topics)} confirmed; {link.sender.last_error}",
         deadline_s=5,
     )

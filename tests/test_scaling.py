@@ -1,11 +1,16 @@
 """The input recipe: statistics, inputs, forecasts and targets, as an operator would expect of a stream."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaugecast.fleet import Feature
+from gaugecast.fleet import Feature, Rows
 from gaugecast.forecast.scaling import (
     InputLayout,
     build_inputs,
@@ -17,18 +22,21 @@ from gaugecast.forecast.scaling import (
     to_target,
 )
 from gaugecast.model.manifest import Recipe
+from gaugecast.records import Float32, Float64
 
 RECIPE = Recipe(half_life_steps=50.0)
 TANK = (Feature("pressure"), Feature("valve", role="input"), Feature("temperature"))
 HOUR_NS = 3600 * 10**9
 
 
-def run(series, recipe=RECIPE, consecutive=None):
+def run(
+    series: npt.ArrayLike, recipe: Recipe = RECIPE, consecutive: Sequence[bool] | None = None
+) -> tuple[Float64, Float64, Float64]:
     """Statistics after a whole series (T, F) of one stream, and its last two values (1, F)."""
-    series = np.asarray(series, np.float64)
-    stats, previous = initial_stats(1, series.shape[1]), np.full((1, series.shape[1]), np.nan)
+    values = np.asarray(series, np.float64)
+    stats, previous = initial_stats(1, values.shape[1]), np.full((1, values.shape[1]), np.nan)
     before = previous
-    for t, row in enumerate(series):
+    for t, row in enumerate(values):
         x = row[None]
         follows = np.array([consecutive is None or consecutive[t]])
         stats = observe(stats, previous, x, follows, recipe)
@@ -36,25 +44,32 @@ def run(series, recipe=RECIPE, consecutive=None):
     return stats, previous, before
 
 
-def inputs_of(series, rows="per_feature", recipe=RECIPE, features=TANK, for_ns=0):
+def inputs_of(
+    series: npt.ArrayLike,
+    rows: Rows = "per_feature",
+    recipe: Recipe = RECIPE,
+    features: Sequence[Feature] = TANK,
+    for_ns: int = 0,
+) -> Float32:
     """The model's inputs (R, I) after a whole series of one stream."""
     stats, x, previous = run(series, recipe)
     layout = InputLayout.of(features, rows, recipe)
-    return build_inputs(stats, x, previous, np.array([for_ns], np.int64), layout, recipe)[0]
+    rows_of_one: Float32 = build_inputs(stats, x, previous, np.array([for_ns], np.int64), layout, recipe)[0]
+    return rows_of_one
 
 
-def walk(steps, features=3, seed=0):
+def walk(steps: int, features: int = 3, seed: int = 0) -> Float64:
     """A random walk (steps, features) with unit steps."""
     return np.cumsum(np.random.default_rng(seed).normal(size=(steps, features)), axis=0)
 
 
-def test_scale_is_the_root_mean_square_of_the_differences():
+def test_scale_is_the_root_mean_square_of_the_differences() -> None:
     """A random walk with unit steps has a scale of about one."""
     stats, _, _ = run(walk(2000), Recipe(half_life_steps=500.0))
     np.testing.assert_allclose(scale(stats, RECIPE), 1.0, rtol=0.1)
 
 
-def test_scale_forgets_by_its_half_life():
+def test_scale_forgets_by_its_half_life() -> None:
     """After a change of size the mean square has moved half of the way one half-life later."""
     recipe = Recipe(half_life_steps=100.0, clip_sigma=1e6)
     signs = np.where(np.arange(3100) % 2, 0.5, -0.5)
@@ -66,7 +81,7 @@ def test_scale_forgets_by_its_half_life():
     assert (after - 1.0) / (9.0 - 1.0) == pytest.approx(0.5, abs=0.02)
 
 
-def test_flat_sensor_keeps_a_share_of_its_long_run_scale():
+def test_flat_sensor_keeps_a_share_of_its_long_run_scale() -> None:
     """A sensor that lay flat for four half-lives does not divide by next to nothing."""
     moving = walk(1000, 1)
     flat = np.repeat(moving[-1:], 600, axis=0)
@@ -76,7 +91,7 @@ def test_flat_sensor_keeps_a_share_of_its_long_run_scale():
     assert scale(stats, RECIPE)[0, 0] > 0.025
 
 
-def test_one_spike_hardly_moves_the_statistics():
+def test_one_spike_hardly_moves_the_statistics() -> None:
     """A spike of a thousand scales counts as one of five."""
     series = walk(500, 1)
     before = scale(run(series)[0], RECIPE)[0, 0]
@@ -85,14 +100,14 @@ def test_one_spike_hardly_moves_the_statistics():
     assert scale(stats, RECIPE)[0, 0] < 1.35 * before
 
 
-def test_differences_over_a_gap_are_no_evidence():
+def test_differences_over_a_gap_are_no_evidence() -> None:
     """Only steps that follow each other enter the scale."""
     series = np.array([[0.0], [1.0], [500.0], [501.0]])
     stats, _, _ = run(series, consecutive=[True, True, False, True])
     assert scale(stats, RECIPE)[0, 0] == pytest.approx(1.0)
 
 
-def test_an_absent_value_leaves_its_feature_alone():
+def test_an_absent_value_leaves_its_feature_alone() -> None:
     """NaN in one feature changes that feature's statistics not by a bit, and those of the others as ever."""
     stats, x, _ = run(walk(20))
     absent = np.array([[np.nan, 1.0, 2.0]])
@@ -102,7 +117,7 @@ def test_an_absent_value_leaves_its_feature_alone():
     np.testing.assert_array_equal(after[0, 1:], whole[0, 1:])
 
 
-def test_observe_changes_no_argument():
+def test_observe_changes_no_argument() -> None:
     """The caller's statistics and values are as they were."""
     stats, x, previous = run(walk(20))
     kept = stats.copy(), x.copy(), previous.copy()
@@ -112,7 +127,7 @@ def test_observe_changes_no_argument():
         np.testing.assert_array_equal(now, then)
 
 
-def test_layout_of_rows_per_feature():
+def test_layout_of_rows_per_feature() -> None:
     """A row has own level and move, the clock, both of each set-point, and who it is."""
     layout = InputLayout.of(TANK, "per_feature", RECIPE)
     assert (layout.row_count, layout.input_size, layout.output_size) == (2, 2 + 6 + 2 + 2, 1)
@@ -122,7 +137,7 @@ def test_layout_of_rows_per_feature():
     assert rows[0, 0] != rows[1, 0]
 
 
-def test_layout_of_a_joint_row():
+def test_layout_of_a_joint_row() -> None:
     """The one row has the clock, then levels and moves of all features in the fleet's order."""
     layout = InputLayout.of(TANK, "joint", RECIPE)
     assert (layout.row_count, layout.input_size, layout.output_size) == (1, 6 + 6, 2)
@@ -133,15 +148,15 @@ def test_layout_of_a_joint_row():
 
 
 @pytest.mark.parametrize("off", ["level", "clock", "identity"])
-def test_what_the_recipe_leaves_out_is_not_fed(off):
+def test_what_the_recipe_leaves_out_is_not_fed(off: str) -> None:
     """Each kind of input can be left out, and the layout's size says so."""
-    recipe = Recipe(half_life_steps=50.0, **{off: False})
+    recipe = Recipe(half_life_steps=50.0, **{off: False})  # type: ignore[arg-type]
     layout = InputLayout.of(TANK, "per_feature", recipe)
     assert inputs_of(walk(30), recipe=recipe).shape == (2, layout.input_size)
     assert layout.input_size == 12 - {"level": 2, "clock": 6, "identity": 2}[off]
 
 
-def test_clock_is_the_targets_in_utc():
+def test_clock_is_the_targets_in_utc() -> None:
     """Three in the morning of a Monday is an eighth of the day and a fifty-sixth of the week."""
     monday_3 = 4 * 24 * HOUR_NS + 3 * HOUR_NS  # 1970-01-05
     clock = inputs_of(walk(30), for_ns=monday_3)[0, 2:8]
@@ -149,7 +164,7 @@ def test_clock_is_the_targets_in_utc():
     np.testing.assert_allclose(clock, [half, half, 1, 0, np.sin(week), np.cos(week)], atol=1e-6)
 
 
-def test_squash_is_a_signed_logarithm():
+def test_squash_is_a_signed_logarithm() -> None:
     """Inputs pass through sign(v)·log(1 + |v|), bounded at a hundred scales."""
     plain = Recipe(half_life_steps=50.0, squash=False)
     series = np.concatenate([walk(100), walk(100)[-1:] - 1e9])
@@ -158,17 +173,17 @@ def test_squash_is_a_signed_logarithm():
     assert bare.min() >= -100.0
 
 
-def test_target_is_the_inverse_of_the_forecast():
+def test_target_is_the_inverse_of_the_forecast() -> None:
     """What the model should have given gives the next value back."""
     stats, x, _ = run(walk(100))
     layout, s = InputLayout.of(TANK, "per_feature", RECIPE), scale(stats, RECIPE)
     following = x + 0.7 * s
     y = to_target(following, x, s, layout, RECIPE)
-    assert (y.shape, y.dtype) == ((1, 2, 1), np.float32)
+    assert (y.shape, y.dtype) == ((1, 2, 1), np.dtype(np.float32))
     np.testing.assert_allclose(to_forecast(y, x, s, layout, RECIPE), following[:, [0, 2]], rtol=1e-6)
 
 
-def test_targets_and_moves_are_clipped():
+def test_targets_and_moves_are_clipped() -> None:
     """No target and no move is beyond its bound, whatever came or the model says."""
     stats, x, _ = run(walk(100))
     layout, s = InputLayout.of(TANK, "joint", RECIPE), scale(stats, RECIPE)
@@ -180,7 +195,7 @@ def test_targets_and_moves_are_clipped():
     np.testing.assert_allclose(wild, (x - 2.0 * s)[:, [0, 2]])
 
 
-def test_there_is_no_target_where_a_value_is_absent_or_nothing_moves():
+def test_there_is_no_target_where_a_value_is_absent_or_nothing_moves() -> None:
     """NaN says that there is nothing to learn from."""
     stats, x, _ = run(np.concatenate([walk(20), walk(20)[-1:]]) * [1.0, 1.0, 0.0])
     layout, s = InputLayout.of(TANK, "per_feature", RECIPE), scale(stats, RECIPE)
@@ -189,7 +204,7 @@ def test_there_is_no_target_where_a_value_is_absent_or_nothing_moves():
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 60))
-def test_constant_in_constant_out(value, steps):
+def test_constant_in_constant_out(value: float, steps: int) -> None:
     """A sensor that has only ever said one number is forecast as that number, to the bit, whatever the model says."""
     stats, x, previous = run(np.full((steps, 3), value))
     layout, s = InputLayout.of(TANK, "per_feature", RECIPE), scale(stats, RECIPE)
@@ -199,7 +214,7 @@ def test_constant_in_constant_out(value, steps):
     np.testing.assert_array_equal(forecast, np.full((1, 2), value))
 
 
-def test_a_feature_never_seen_feeds_zeros_and_has_no_forecast():
+def test_a_feature_never_seen_feeds_zeros_and_has_no_forecast() -> None:
     """Nothing known is not a number that could be mistaken for one."""
     series = walk(10) * [1.0, np.nan, np.nan]
     rows = inputs_of(series)
@@ -211,7 +226,7 @@ def test_a_feature_never_seen_feeds_zeros_and_has_no_forecast():
     assert np.isnan(forecast).tolist() == [[False, True]]
 
 
-def test_recipe_of_new_models_follows_the_period():
+def test_recipe_of_new_models_follows_the_period() -> None:
     """Seven days of rows, within bounds."""
     assert default_recipe(HOUR_NS).half_life_steps == 168.0
     assert default_recipe(15 * 60 * 10**9).half_life_steps == 672.0

@@ -1,16 +1,20 @@
 """The input recipe under hostile values, and in batches of every size: finite, and the same to the bit."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaugecast.fleet import Feature
+from gaugecast.fleet import Feature, Rows
 from gaugecast.forecast.scaling import (
     InputLayout,
     build_inputs,
@@ -21,18 +25,21 @@ from gaugecast.forecast.scaling import (
     to_target,
 )
 from gaugecast.model.manifest import Recipe
+from gaugecast.records import Float64, Int64
 
 RECIPE = Recipe(half_life_steps=20.0)
 FEATURES = (Feature("a"), Feature("b", role="input"), Feature("c"))
 HOSTILE = [0.0, -0.0, 1.0, 5e-324, 1e-300, -1e-160, 1e16, 1e150, -1e200, 1e300, -1e300, 1.7976931348623157e308, np.nan]
 
 
-def everything(series, rows="per_feature", received_ns=1_700_000_000 * 10**9):
+def everything(
+    series: Float64, rows: Rows = "per_feature", received_ns: int = 1_700_000_000 * 10**9
+) -> list[npt.NDArray[Any]]:
     """All that scaling makes of a series (T, N, F), as one list of arrays."""
     steps, n, features = series.shape
     layout = InputLayout.of(FEATURES, rows, RECIPE)
     stats, previous = initial_stats(n, features), np.full((n, features), np.nan)
-    made = []
+    made: list[npt.NDArray[Any]] = []
     for t in range(steps):
         x = series[t]
         stats = observe(stats, previous, x, np.ones(n, bool), RECIPE)
@@ -47,7 +54,7 @@ def everything(series, rows="per_feature", received_ns=1_700_000_000 * 10**9):
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(*[st.sampled_from(HOSTILE) | st.floats(allow_infinity=False)] * 3), min_size=1, max_size=30))
-def test_finite_whatever_finite_values_come(series):
+def test_finite_whatever_finite_values_come(series: list[tuple[float, float, float]]) -> None:
     """No finite reading makes statistics, inputs or a forecast of a value that is there infinite, or NumPy warn."""
     values = np.array(series)[:, None, :]
     with warnings.catch_warnings():
@@ -63,13 +70,13 @@ def test_finite_whatever_finite_values_come(series):
 
 
 @pytest.mark.parametrize("rows", ["per_feature", "joint"])
-def test_a_row_does_not_depend_on_its_batch(rows):
+def test_a_row_does_not_depend_on_its_batch(rows: Rows) -> None:
     """Batches of 1 to 257 streams, each stream somewhere else: its results are the same to the bit."""
     check_batches(rows)
 
 
 @pytest.mark.parametrize("off", ["X86_V4 AVX512_ICL AVX512_SPR", "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"])
-def test_a_row_does_not_depend_on_its_batch_on_lesser_processors(off):
+def test_a_row_does_not_depend_on_its_batch_on_lesser_processors(off: str) -> None:
     """The same with NumPy's kernels for AVX-512, and then AVX2, switched off."""
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": off}
     code = "import test_scaling_robust as t; t.check_batches('per_feature')"
@@ -79,7 +86,7 @@ def test_a_row_does_not_depend_on_its_batch_on_lesser_processors(off):
     assert done.returncode == 0, done.stderr.decode()
 
 
-def check_batches(rows):
+def check_batches(rows: Rows) -> None:
     """Hold drawn batches of many sizes against one batch of all streams."""
     rng = np.random.default_rng(3)
     series = np.cumsum(rng.normal(size=(4, 257, 3)) * 10.0 ** rng.integers(-3, 4, size=(257, 3)), axis=0)
@@ -93,7 +100,7 @@ def check_batches(rows):
             assert part.tobytes() == all_of_it[chosen].tobytes(), size
 
 
-def batch_of(series, for_ns, layout):
+def batch_of(series: Float64, for_ns: Int64, layout: InputLayout) -> list[npt.NDArray[Any]]:
     """Statistics, inputs and forecasts after a series (T, N, F)."""
     n = series.shape[1]
     stats, previous = initial_stats(n, 3), np.full((n, 3), np.nan)
@@ -102,4 +109,4 @@ def batch_of(series, for_ns, layout):
         before, previous = previous, x
     inputs, s = build_inputs(stats, previous, before, for_ns, layout, RECIPE), scale(stats, RECIPE)
     y = np.ascontiguousarray(inputs[:, :, : layout.output_size])
-    return stats, inputs, to_forecast(y, previous, s, layout, RECIPE)
+    return [stats, inputs, to_forecast(y, previous, s, layout, RECIPE)]

@@ -245,7 +245,11 @@ def test_weights_go_on_trial_are_promoted_and_taken_back_by_command(
         with pytest.raises(CommandRefused, match="a model in shadow expected"):
             one.ask(Promote(fleet="tanks"))
         one.ask(HandOver(fleet="tanks", version=version, reason="asked"))
-        roles = lambda: one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]  # noqa: E731
+
+        def roles() -> dict[str, Any]:
+            found: dict[str, Any] = one.ask(ModelsQuery())["fleets"]["tanks"]["roles"]
+            return found
+
         wait_until(lambda: "shadow" in roles(), what="a model in shadow")
         assert roles()["shadow"]["skill"] is None, "expected no skill of what was not scored, rather than 0"
         say(world, "plant/b", 0, 30, level=lambda i: 3.0 + i % 4)

@@ -13,6 +13,7 @@ from gaugecast import events
 from gaugecast.cli.main import app
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.errors import AlreadyRunning, StorageError, WrongUse
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger import Ledger, LedgerReader, copying
 from gaugecast.loop.recovery import recover
 from gaugecast.pipeline import Pipeline
@@ -51,7 +52,7 @@ class Daemon:
 def begun(directory: Path, lineage: str = "0a0b0c0d") -> Daemon:
     """One with a fleet and a lineage."""
     daemon = Daemon(directory)
-    order = Order(events.LineageBegun(lineage, reason="new ledger"))
+    order = Order(events.LineageBegun(lineage, reason="new ledger", schema=SCHEMA))
     daemon.take(order.stamped(T0), Order.configuring(TANKS).stamped(T0))
     return daemon
 

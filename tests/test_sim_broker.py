@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from gaugecast_sim.broker import BrokerError, EmbeddedBroker
 from gaugecast_sim.load import LoadGenerator
@@ -48,7 +50,7 @@ def test_all_messages_pass_at_a_demo_s_rate(broker: EmbeddedBroker, qos: int) ->
 
 def test_a_persistent_session_keeps_messages_over_a_disconnect(broker: EmbeddedBroker) -> None:
     """What came meanwhile is delivered on return, not marked as retained."""
-    session = {"qos": 1, "client_id": "demo-daemon", "clean": False, "record": True}
+    session: dict[str, Any] = {"qos": 1, "client_id": "demo-daemon", "clean": False, "record": True}
     plan = LoadPlan(3, START_NS, topic="away/{stream}", qos=1)
     with Sink(broker.host, broker.port, ["away/#"], **session):
         pass
@@ -62,7 +64,7 @@ def test_a_persistent_session_keeps_messages_over_a_disconnect(broker: EmbeddedB
 
 def test_paho_publishes_retains_and_hears_a_last_will(broker: EmbeddedBroker) -> None:
     """QoS 1 both ways at MQTT 3.1.1, a retained message, and the will of a client that is cut off."""
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, "dying", protocol=paho.MQTTv311)
+    client = paho.Client(CallbackAPIVersion.VERSION2, "dying", protocol=paho.MQTTv311)
     client.will_set("will/status", b"gone", qos=1)
     client.connect(broker.host, broker.port)
     client.loop_start()

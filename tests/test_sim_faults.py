@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -167,7 +168,7 @@ def test_a_fault_can_be_added_while_it_runs() -> None:
 
 def test_the_schedule_is_seeded_and_about_as_dense_as_asked() -> None:
     """Same seed, same faults, in order; some 120 for 60 an hour over two hours."""
-    span = {"start_ns": 0, "end_ns": 7200 * SECOND_NS, "period_s": 1.0, "per_hour": 60.0}
+    span: dict[str, Any] = {"start_ns": 0, "end_ns": 7200 * SECOND_NS, "period_s": 1.0, "per_hour": 60.0}
     drawn = schedule(1, [A, B], **span)
     assert drawn == schedule(1, [A, B], **span)
     assert drawn != schedule(2, [A, B], **span)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,7 +147,7 @@ def test_a_packet_cut_by_a_full_buffer_is_finished_before_the_end(tmp_path: Path
         wait_until(lambda: generator.sent > 1000, what="load under way")
         broker.pause()
         seen = [0, 1]
-        wait_until(lambda: seen.append(generator.sent) or len(set(seen[-20:])) == 1, what="a full buffer")
+        wait_until(lambda: len(set(look(seen, generator)[-20:])) == 1, what="a full buffer")
         generator.stop()
         broker.resume()
         thread.join(20)
@@ -178,9 +179,15 @@ def test_the_sink_counts_what_paho_sent_large_and_retained_too(broker: Mosquitto
     assert [(message.payload, message.retain) for message in later.messages] == [(b"here", True)]
 
 
+def look(seen: list[int], generator: LoadGenerator) -> list[int]:
+    """All that was sent at each look so far, this one included."""
+    seen.append(generator.sent)
+    return seen
+
+
 def test_a_kept_session_of_the_sink_loses_nothing_while_away(broker: Mosquitto) -> None:
     """QoS 1, persistent session: what was sent meanwhile comes on return, once, because the sink acks."""
-    session = {"qos": 1, "client_id": "kept-sink", "clean": False}
+    session: dict[str, Any] = {"qos": 1, "client_id": "kept-sink", "clean": False}
     plan = LoadPlan(5, START_NS, topic="kept/{stream}", qos=1)
     with Sink(HOST, broker.port, ["kept/#"], **session) as sink:
         LoadGenerator(HOST, broker.port, plan, count=200).run()

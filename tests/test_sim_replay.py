@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -97,7 +98,12 @@ def test_columns_and_rows_are_chosen(tmp_path: Path) -> None:
 def test_topic_and_payload_come_from_the_row(tmp_path: Path) -> None:
     """A column names the topic; the time comes first, as asked; values are not rounded."""
     path = write(tmp_path, "date,site,a\n2016-07-01 00:00:00.5,hall,41.13000106811523\n")
-    for send_time, stamp in (("epoch", 1467331200.5), ("iso", "2016-07-01T00:00:00.500Z"), ("none", None)):
+    stamps: dict[Literal["epoch", "iso", "none"], object] = {
+        "epoch": 1467331200.5,
+        "iso": "2016-07-01T00:00:00.500Z",
+        "none": None,
+    }
+    for send_time, stamp in stamps.items():
         plan = ReplayPlan(path, "plant/{site}", columns=("a",), send_time=send_time)
         topic, payload = encode(next(read_rows(plan)), plan)
         fields = json.loads(payload)

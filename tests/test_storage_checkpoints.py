@@ -258,7 +258,7 @@ def test_what_cannot_be_stored_costs_one_checkpoint_too(tmp_path: Path) -> None:
     """Objects in an array, or a header that JSON cannot say: a failure with its reason, and the thread lives on."""
     writer = threaded_writer(tmp_path, STORAGE)
     for header, rows in (({}, np.array([object()])), ({"at": object()}, np.zeros(1))):
-        writer.begin(1, header)  # type: ignore[arg-type]
+        writer.begin(1, header)
         writer.put(Chunk("h", 0, rows), timeout_s=10)
         writer.finish()
         assert writer.wait(timeout_s=10)

@@ -128,7 +128,7 @@ def test_other_methods_are_refused() -> None:
 
 def test_a_failing_scrape_says_so_and_the_next_one_works() -> None:
     """An exception behind a route is a 500 with its text, not the end of the server."""
-    pages = iter([ZeroDivisionError("three streams, no columns"), PAGE])
+    pages: Iterator[Exception | bytes] = iter([ZeroDivisionError("three streams, no columns"), PAGE])
 
     def render() -> bytes:
         page = next(pages)
@@ -182,7 +182,8 @@ def test_connections_beyond_the_bound_are_turned_away() -> None:
 
 def test_a_thread_that_cannot_be_had_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many failures as there are places, and the next peer is answered all the same."""
-    real, failures = threading.Thread.start, []
+    real = threading.Thread.start
+    failures: list[threading.Thread] = []
 
     def start(self: threading.Thread) -> None:
         if len(failures) < web.MAX_CONNECTIONS + 1:

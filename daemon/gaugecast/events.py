@@ -110,10 +110,14 @@ class LineageBegun(msgspec.Struct, tag_field="event", tag="lineage", frozen=True
 
     Made with a new ledger, and whenever one goes back to what it was, as by a restore: step numbers then come a
     second time. Ledgers of 0.1.0 have none, and messages before the event do without.
+
+    `schema` is the version of the messages' shape from here on, where it is above that of before: a ledger begins with
+    the first, and an upgrade says the same lineage once more with a later one.
     """
 
     lineage: str
     reason: str = ""
+    schema: int = 1
 
 
 class SessionLost(msgspec.Struct, tag_field="event", tag="session", frozen=True):

@@ -19,9 +19,20 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO, cast, get_args
 
 import msgspec
-import structlog
 
 from gaugecast.errors import WrongUse
+
+# structlog takes rich along where that is installed, for coloured tracebacks that we do not print: a tenth of a start's
+# time, and 4 MB for as long as the daemon runs. So rich is not there while structlog looks for it.
+_rich = sys.modules.get("rich")
+sys.modules["rich"] = None  # type: ignore[assignment]
+try:
+    import structlog
+finally:
+    if _rich is None:
+        del sys.modules["rich"]
+    else:
+        sys.modules["rich"] = _rich
 
 Style = Literal["auto", "plain", "journal", "json"]
 STYLES = get_args(Style)

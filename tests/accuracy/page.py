@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ SETS = ("ETTh1", "ETTh2")
 Found = dict[tuple[str, str, str, str], dict[str, Any]]
 
 
+def _put(block: str, _: re.Match[str]) -> str:
+    return block
+
+
 def main() -> int:
     """0 once the page is written."""
     rows = json.loads(PLACE.read_text())
@@ -28,7 +33,7 @@ def main() -> int:
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"
         block = "\n".join([begin, "", *lines, "", end])
-        page, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, b=block: b, page, flags=re.S)
+        page, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", partial(_put, block), page, flags=re.S)
         if count != 1:
             sys.exit(f"{PAGE}: expected one {begin} … {end}, found {count}")
     PAGE.write_text(page)

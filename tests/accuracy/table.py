@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -75,12 +75,12 @@ def verdicts(name: str, rows: Rows) -> list[Verdict]:
     ]
 
 
-def _show_features(console: Console, first: dict[tuple[str, str, str], dict[str, object]]) -> None:
+def _show_features(console: Console, first: dict[tuple[str, str, str], dict[str, Any]]) -> None:
     shown: Sequence[tuple[str, str, str]] = [key for key in NAMES if first.get(key, {}).get("per_feature")]
     table = Table("MSE by feature", *(" ".join(part for part in key if part) for key in shown))
     per_feature = [first[key]["per_feature"] for key in shown]
-    for feature in per_feature[0] if per_feature else ():  # type: ignore[union-attr]
-        table.add_row(feature, *(f"{one[feature]['mse']:.4f}" for one in per_feature))  # type: ignore[index]
+    for feature in per_feature[0] if per_feature else ():
+        table.add_row(feature, *(f"{one[feature]['mse']:.4f}" for one in per_feature))
     console.print(table)
 
 

@@ -35,7 +35,7 @@ def course_of(values: list[float]) -> Course:
 def told_of(likely: list[float], opened: list[int], values: list[float]) -> Foretold:
     """What was foretold at each step."""
     column = [np.array(one)[:, None] for one in (likely, likely, np.array(opened) > 0, np.array(values) >= 5.0)]
-    return Foretold(*column)  # type: ignore[arg-type]
+    return Foretold(*column)
 
 
 def test_a_perfect_prophet_has_all_the_skill() -> None:

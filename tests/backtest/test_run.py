@@ -39,7 +39,8 @@ def wandering(steps: int, features: int, seed: int = 0) -> Float64:
     """Random walks with a daily wave."""
     noise = np.random.default_rng(seed).standard_normal((steps, features))
     wave = 4 * np.sin(np.arange(steps) * 2 * np.pi / 24)
-    return 20 + np.cumsum(noise, axis=0) + wave[:, None]
+    walk: Float64 = 20 + np.cumsum(noise, axis=0) + wave[:, None]
+    return walk
 
 
 def learned(fleet: Fleet, inputs: list[Input], seed: int = 0, units: tuple[int, ...] = (8,)) -> Float64:

@@ -1,5 +1,9 @@
 """What a backtest trains on before it scores: rows learned and held out, and with which care."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +17,7 @@ from gaugecast.learn.fit.targets import Targets
 pytestmark = pytest.mark.keras
 
 
-def test_stretches_hold_out_the_last_rows_of_the_stream_not_of_each():
+def test_stretches_hold_out_the_last_rows_of_the_stream_not_of_each() -> None:
     """A missing tick before row 60, rows up to 80 are learned: all of the first stretch, and what is left of 80."""
     fleet = fleet_of(1)
     model = initial_model(manifest_for(fleet, units=(4,)), seed=0)
@@ -25,13 +29,13 @@ def test_stretches_hold_out_the_last_rows_of_the_stream_not_of_each():
 
 
 @pytest.mark.long
-def test_weights_that_stay_frozen_are_trained_with_caution(monkeypatch):
+def test_weights_that_stay_frozen_are_trained_with_caution(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `backtest` trains depends on whether it goes on learning; the same split and seed otherwise."""
     fleet, values = fleet_of(1, period_s=3600), 5.0 * np.sin(np.arange(160) / 2.0)[:, None]
     batches, split = [readings(fleet, values)], Split(80, 20)
     told = []
 
-    def noting(*args, goes_on, **options):
+    def noting(*args: Any, goes_on: bool, **options: Any) -> Any:
         told.append(goes_on)
         return trained_on(*args, goes_on=goes_on, compiled=False, **options)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from bench.meter import Meter
 from bench.rig import prepare, run_broker, run_daemon
@@ -71,7 +71,7 @@ class Lane:
 
 
 @contextmanager
-def our_lane(directory: Path, *, streams: int, qos: int, **tables: str) -> Iterator[Lane]:
+def our_lane(directory: Path, *, streams: int, qos: int, **tables: Any) -> Iterator[Lane]:
     """The daemon, each of its streams warm."""
     with ExitStack() as stack:
         broker = stack.enter_context(run_broker(directory / "broker"))

@@ -68,7 +68,7 @@ def _keras_step(inputs: int, rows: int) -> Callable[[], object]:
     dense.build((rows, UNITS))
     of_state = tf.TensorSpec((rows, UNITS), tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec((rows, inputs), tf.float32), of_state, of_state])
+    @tf.function(input_signature=[tf.TensorSpec((rows, inputs), tf.float32), of_state, of_state])  # type: ignore[untyped-decorator]
     def step(x: Any, h: Any, c: Any) -> Any:
         output, (h, c) = cell(x, [h, c])
         return dense(output), h, c

@@ -69,7 +69,7 @@ def _at_share(lane: Lane, prober: Prober, share: float, held: float, scale: Scal
     lane.traffic.end()
     lane.counter.settled()
     note = f"{share:.0%} of {held:,.0f}/s held at QoS 1, learner on"
-    bounds = {99: BATCH_MS + SPARE_MS} if share == 0.5 else {}
+    bounds: dict[float, float] = {99: BATCH_MS + SPARE_MS} if share == 0.5 else {}
     return _rows(f"latency_{share * 100:.0f}", taken_ms, bounds, note)
 
 

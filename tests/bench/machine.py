@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOOK_S = 1.0
+_WRITES, _WRITTEN = 200, 8192
 _PACKAGES = ("numpy", "msgspec", "tensorflow", "keras", "paho-mqtt", "gmqtt", "uvloop", "river")
 _KERNEL = "from gaugecast.engine.selftest import fingerprint as f; print(f().split('; ')[3].removeprefix('blas '))"
 
@@ -26,7 +27,25 @@ def facts() -> dict[str, str]:
         "Python": platform.python_version(),
         "packages": ", ".join(_versions()),
         "BLAS kernel": blas_kernel(),
+        "disk": disk(),
     }
+
+
+def disk() -> str:
+    """How long a commit waits for the disk that ledgers are on: 8 KB over bytes that are there, and fdatasync."""
+    place = Path("build/bench/disk")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    waits_s = []
+    with place.open("wb") as file:
+        for number in range(2 * _WRITES):
+            began = time.perf_counter()
+            os.pwrite(file.fileno(), bytes(_WRITTEN), _WRITTEN * (number % _WRITES))
+            os.fdatasync(file.fileno())
+            waits_s.append(time.perf_counter() - began)
+    place.unlink()
+    waits_s = sorted(waits_s[_WRITES:])
+    p50, p99 = (1e3 * waits_s[int(share * _WRITES)] for share in (0.5, 0.99))
+    return f"8 KB and fdatasync {p50:.1f} ms, one in a hundred {p99:.1f} ms"
 
 
 def blas_kernel() -> str:

@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from gaugecast_sim.load import LoadGenerator, LoadReport
 from gaugecast_sim.packets import LoadPlan
@@ -146,5 +146,4 @@ class Traffic:
     def _run(self, first: int, heard: Any, how: dict[str, Any]) -> None:
         upto = None if heard is None else Allowance(heard)
         generator = LoadGenerator("127.0.0.1", self._port, self._plan, first=first, upto=upto, drain_s=60.0, **how)
-        stop: threading.Event = self._stop
-        self._reports.put(generator.run(stop))
+        self._reports.put(generator.run(cast("threading.Event", self._stop)))  # of two processes, asked the same way

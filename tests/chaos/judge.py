@@ -12,6 +12,7 @@ import numpy as np
 from chaos.collector import Seen
 from chaos.reference import Reference
 from chaos.scenario import FLEET
+from gaugecast.config.schema import Loop
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline import state as pipeline_state
@@ -140,7 +141,7 @@ def _judge_state(findings: Findings, state: Path, reference: Reference, last_seq
         return
     with checkpoint:
         findings.differing += findings.note(int(checkpoint.seq != last_seq), "checkpoint not at the ledger's end")
-        pipeline = Pipeline(reference.pipeline.limits, reference.pipeline.load_model)
+        pipeline = Pipeline(Loop(), reference.pipeline.load_model)
         pipeline_state.restore(pipeline, checkpoint.header, (Slice(*chunk) for chunk in checkpoint.chunks()))
     findings.differing += _count_differing_columns(findings, pipeline, reference.pipeline)
     totals = pipeline.parts[FLEET].totals

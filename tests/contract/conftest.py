@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contract.links import Reach, Serve, turn_until
+from gaugecast.config.broker import MqttVersion
 from gaugecast.config.schema import Mqtt, Tls
 from gaugecast.mqtt import Link
 from support.mosquitto import Certificates, Mosquitto, make_certificates
@@ -24,14 +25,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda v: f"v{v[0]}-{'tls' if v[1] else 'tcp'}")
-def variant(request: pytest.FixtureRequest) -> tuple[str, bool]:
+def variant(request: pytest.FixtureRequest) -> tuple[MqttVersion, bool]:
     """Protocol, and whether over TLS."""
-    chosen: tuple[str, bool] = request.param
+    chosen: tuple[MqttVersion, bool] = request.param
     return chosen
 
 
 @pytest.fixture
-def serve(tmp_path: Path, variant: tuple[str, bool], certificates: Certificates) -> Iterator[Serve]:
+def serve(tmp_path: Path, variant: tuple[MqttVersion, bool], certificates: Certificates) -> Iterator[Serve]:
     """Starts brokers of the variant's transport."""
     brokers: list[Mosquitto] = []
 
@@ -48,7 +49,7 @@ def serve(tmp_path: Path, variant: tuple[str, bool], certificates: Certificates)
 
 
 @pytest.fixture
-def reach(variant: tuple[str, bool]) -> Iterator[Reach]:
+def reach(variant: tuple[MqttVersion, bool]) -> Iterator[Reach]:
     """Makes links to a broker, with the variant's protocol and transport."""
     links: list[Link] = []
 

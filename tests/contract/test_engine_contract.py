@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_results_are_float32_of_the_promised_shapes(engine: Engine) -> None:
 def test_a_broken_promise_of_shape_is_a_defect(engine: Engine, wrong: str) -> None:
     """A wrong shape must not broadcast into a plausible forecast."""
     x, state = draw_rows(engine, 4)
-    calls = {
+    calls: dict[str, tuple[Any, Float32]] = {
         "inputs": (np.zeros((4, engine.input_size + 1), np.float32), state),
         "state": (x, state[:, :-1]),
         "rows": (x[:1], state),

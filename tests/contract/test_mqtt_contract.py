@@ -8,7 +8,15 @@ import resource
 import pytest
 
 from contract.links import Reach, Serve, publish_all, take, turn_until
+from gaugecast.config.broker import MqttVersion
+from gaugecast.mqtt import Link
 from support.mosquitto import RawClient, wait_until
+
+
+def take_confirmed(link: Link, confirmed: list[int]) -> bool:
+    """Add what is confirmed to those that were."""
+    confirmed.extend(link.sender.take_confirmed())
+    return True
 
 
 @pytest.mark.parametrize("qos", [0, 1])
@@ -54,7 +62,7 @@ def test_the_window_is_never_exceeded(serve: Serve, reach: Reach) -> None:
     assert link.sender.room() >= 3
 
 
-def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant: tuple[str, bool]) -> None:
+def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant: tuple[MqttVersion, bool]) -> None:
     """MQTT 5 says "not authorized" in the PUBACK; 3.1.1 has no word for it, and it looks confirmed."""
     status = "topic write gaugecast/status\ntopic write gaugecast/status-gaugecast\n"
     broker = serve(acl=f"topic read out/#\ntopic write out/allowed\n{status}")
@@ -63,7 +71,7 @@ def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant
     for position, topic in enumerate(["out/allowed", "out/forbidden", "out/wild/+/card", ""]):
         link.sender.publish(position, topic, b"x", 1, False)
     confirmed: list[int] = []
-    turn_until(link, lambda: confirmed.extend(link.sender.take_confirmed()) or link.sender.room() == 20)
+    turn_until(link, lambda: take_confirmed(link, confirmed) and link.sender.room() == 20)
     refused = dict(link.sender.take_refused())
     if variant[0] == "5":
         assert confirmed == [0]
@@ -74,14 +82,14 @@ def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant
     assert link.connected
 
 
-def test_rights_may_hang_on_the_client_id(serve: Serve, reach: Reach, variant: tuple[str, bool]) -> None:
+def test_rights_may_hang_on_the_client_id(serve: Serve, reach: Reach, variant: tuple[MqttVersion, bool]) -> None:
     """One id reads, the other writes, and neither needs the other's right."""
     broker = serve(acl="pattern read to/%c/#\npattern write from/%c/#\n")
     link = reach(broker, [("to/gaugecast/#", 1)], publish_window=20)
     link.sender.publish(0, "from/gaugecast-out/x", b"x", 1, False)
     link.sender.publish(1, "from/gaugecast/x", b"x", 1, False)
     confirmed: list[int] = []
-    turn_until(link, lambda: confirmed.extend(link.sender.take_confirmed()) or link.sender.room() == 20)
+    turn_until(link, lambda: take_confirmed(link, confirmed) and link.sender.room() == 20)
     if variant[0] == "5":
         assert confirmed == [0]
         assert "ot authorized" in dict(link.sender.take_refused())[1]
@@ -126,7 +134,9 @@ def test_filters_that_left_the_configuration_are_forgotten(serve: Serve, reach: 
         assert [m.topic for m in take(link, 1)] == ["in/1"]
 
 
-def test_retained_messages_come_only_where_wanted(serve: Serve, reach: Reach, variant: tuple[str, bool]) -> None:
+def test_retained_messages_come_only_where_wanted(
+    serve: Serve, reach: Reach, variant: tuple[MqttVersion, bool]
+) -> None:
     """MQTT 5 spares us the others; on 3.1.1 the caller sees the retain flag."""
     broker = serve()
     with RawClient(broker) as client:
@@ -182,7 +192,7 @@ def test_a_large_backlog_does_not_grow_our_memory(serve: Serve, reach: Reach) ->
     turn_until(link, lambda: link.connected)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     link.poll(0, 0.2)
-    seen = []
+    seen: list[bytes] = []
     while len(seen) < count:
         batch = link.poll(200, 5.0)
         assert len(batch) <= 200

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pytest
 
 from contract.links import Reach, Serve, take, turn_until
 from gaugecast.errors import SessionTaken
+from gaugecast.mqtt import Link
 from gaugecast.mqtt.packets import write_publish
 from gaugecast.mqtt.session import Session
 from gaugecast.records import Message
@@ -15,6 +17,11 @@ from support.mosquitto import RawClient, wait_until
 from support.relay import Relay
 
 RECONNECTS = int(os.environ.get("RECONNECTS", "25"))
+
+
+def is_at(link: Link, epoch: int) -> bool:
+    """Whether it is connected, the side that hears for the so-many-th time."""
+    return link.subscriber.epoch == epoch and link.connected
 
 
 def test_unacked_messages_come_again_after_a_cut_and_old_acks_are_dropped(serve: Serve, reach: Reach) -> None:
@@ -28,7 +35,7 @@ def test_unacked_messages_come_again_after_a_cut_and_old_acks_are_dropped(serve:
         turn_until(link, lambda: broker.count("Received PUBACK from gaugecast") == 4)
         for epoch in (2, 3):
             relay.cut()
-            turn_until(link, lambda epoch=epoch: link.subscriber.epoch == epoch and link.connected)
+            turn_until(link, partial(is_at, link, epoch))
             assert [c.session_present for c in link.subscriber.take_connects()][-1]
             again = take(link, 6)
             assert [m.topic for m in again] == [f"in/{n}" for n in range(4, 10)]
@@ -206,15 +213,25 @@ def test_two_clients_that_fight_over_one_id_are_found_out(serve: Serve, reach: R
         wait_until(fight, what="one of them gives up", deadline_s=30)
 
 
+def is_beyond(link: Link, cuts: int) -> bool:
+    """Whether both sides have connected again after so many cuts."""
+    return min(link.subscriber.epoch, link.sender.epoch) > cuts and link.connected
+
+
+def is_sending(link: Link, epoch: int) -> bool:
+    """Whether the side that speaks is connected for the so-many-th time."""
+    return link.sender.epoch == epoch and link.sender.connected
+
+
 def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
     """Thirty resets in a row, each soon after the broker took us: the link goes on."""
     broker = serve()
     with Relay(broker.port) as relay:
         link = reach(broker, [], connect=False, via=relay.port, flap_limit=20)
         for cut in range(30):
-            turn_until(link, lambda cut=cut: link.subscriber.epoch > cut and link.sender.epoch > cut and link.connected)
+            turn_until(link, partial(is_beyond, link, cut))
             relay.cut(reset=True)
-        turn_until(link, lambda: link.subscriber.epoch > 30 and link.sender.epoch > 30 and link.connected)
+        turn_until(link, partial(is_beyond, link, 30))
     assert link.subscriber.counters.reconnects_total >= 30
 
 
@@ -223,7 +240,7 @@ def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) ->
     broker = serve()
     link = reach(broker, [], connect=False, flap_limit=20)
     for session in range(30):
-        turn_until(link, lambda session=session: link.sender.epoch == session + 1 and link.sender.connected)
+        turn_until(link, partial(is_sending, link, session + 1))
         connection = link.sender.line.connection
         assert connection is not None
         assert connection.outgoing is not None

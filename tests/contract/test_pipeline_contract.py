@@ -227,7 +227,7 @@ def test_a_parked_stream_of_another_shape_keeps_counting_its_messages() -> None:
 @pytest.mark.parametrize("change", [{"names": "xy"}, {"period_ns": 60_000_000_000}, {"time_path": None}])
 def test_a_parked_stream_is_not_taken_for_one_of_other_features(change: dict[str, Any]) -> None:
     """As many features, but other ones, or another period: what was remembered says nothing of them."""
-    kept = {"park_after_ns": 60_000_000_000, "bridge": 1000}
+    kept: dict[str, Any] = {"park_after_ns": 60_000_000_000, "bridge": 1000}
     pipeline = pipeline_of(fleet_of(**kept))
     feed(pipeline, [reading(i, 20.0, 5.0) for i in range(7)])
     (aside,) = pipeline.advance([timer(90)]).parked

@@ -1,34 +1,18 @@
-"""The message of a crossing is what its schema says; the schema is made from the type that writes it.
-
-After a change: `PYTHONPATH=daemon:simulators:tests python tests/crossings/test_message.py`.
-"""
+"""The message of a crossing is what its schema says."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import jsonschema
-import msgspec
 import pytest
 
 from gaugecast.fleet import Threshold
-from gaugecast.forecast.crossings import message
 from gaugecast.forecast.crossings.message import Crossing, CrossingWriter
 from support.pipelines import SECOND, T0, fleet_of
+from support.schemas import PLACES
 
-PLACE = Path(message.__file__).with_name("crossing.schema.json")
-
-
-def schema_text() -> str:
-    """Of the type, as the file has it."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Crossing)}
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
-
-
-def test_the_schema_is_that_of_the_type() -> None:
-    """To the byte."""
-    assert PLACE.read_text() == schema_text()
+SCHEMA = json.loads(PLACES[Crossing].read_text())
 
 
 @pytest.mark.parametrize("event", ["begin", "update", "end"])
@@ -41,7 +25,7 @@ def test_a_message_is_valid_and_says_when(event: str) -> None:
         instants=[10.0, 20.5, 30.0],
     )  # fmt: skip
     told = json.loads(body)
-    jsonschema.validate(told, json.loads(PLACE.read_text()))
+    jsonschema.validate(told, SCHEMA)
     assert (told["above"], told["within"], told["began"], "observed" in told) == (8.2, "1h", T0 / 1e9 - 1, False)
     assert told["by"] == {"1s": 0.1235}
     if event == "end":
@@ -49,7 +33,3 @@ def test_a_message_is_valid_and_says_when(event: str) -> None:
         assert not {"median", "early", "late"} & told.keys()
     else:
         assert (told["early"], told["median"], told["late"]) == (T0 / 1e9 + 10, T0 / 1e9 + 20.5, T0 / 1e9 + 30)
-
-
-if __name__ == "__main__":
-    PLACE.write_text(schema_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,10 @@ def test_a_secret_in_a_closed_directory_is_a_note_and_no_traceback(
     (tmp_path / "gaugecast.toml").write_text(CONFIG)
     real = os.stat
 
-    def refuse(path: object, *words: object, **named: object) -> os.stat_result:
+    def refuse(path: Any, *words: Any, **named: Any) -> os.stat_result:
         if str(path).endswith("secret/password"):
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, *words, **named)  # type: ignore[call-overload,no-any-return]
+        return real(path, *words, **named)
 
     monkeypatch.setattr(os, "stat", refuse)
     plan = check_offline(tmp_path / "gaugecast.toml", {})

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from gaugecast.demo.tanks import PERIOD_S
 from gaugecast.metrics.catalogue import CATALOGUE
-from support.plant import PERIOD_S, Plant, run_plant
+from support.plant import Plant, run_plant
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "deploy" / "grafana"

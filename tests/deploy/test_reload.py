@@ -35,7 +35,7 @@ def fleet(name: str, *, period: str = "1s", horizon: int = 1) -> str:
 
 
 def horizons_of(forecast: dict[str, object]) -> list[object]:
-    """Forecasts beyond the next step."""
+    """Forecasts of all steps ahead."""
     found = forecast["horizons"]
     assert isinstance(found, list)
     return found
@@ -116,11 +116,11 @@ def test_a_changed_fleet_forecasts_by_its_new_settings_from_the_next_reading_on(
     assert bench.exchange("tanks/a", "gaugecast/tanks/a")["horizons"] == []
     bench.reload(config(bench.broker, fleet("tanks", horizon=3)))
     longer = bench.exchange("tanks/a", "gaugecast/tanks/a")
-    assert len(horizons_of(longer)) == 2
+    assert len(horizons_of(longer)) == 3
     bench.daemon.kill()
     bench.daemon.start()
     after = bench.exchange("tanks/a", "gaugecast/tanks/a")
-    assert (len(horizons_of(after)), after["step"]) == (2, 3)
+    assert (len(horizons_of(after)), after["step"]) == (3, 3)
 
 
 def test_a_retired_fleet_is_let_go_at_the_broker(bench: Bench) -> None:

@@ -22,8 +22,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gaugecast.config.schema import Settings
+from gaugecast.learn import OnlineLearner
 from gaugecast.learn.online import fleet_learner
 from gaugecast.loop import publisher
+from gaugecast.loop.core import Ports
 from gaugecast.mqtt import subscriptions
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
@@ -41,7 +43,7 @@ def poison() -> None:
             ctypes.string_at(0)
         return decode(self, messages, *more)
 
-    Decoder.decode = deadly  # type: ignore[method-assign]
+    setattr(Decoder, "decode", deadly)  # noqa: B010
 
 
 def defect() -> None:
@@ -53,7 +55,7 @@ def defect() -> None:
             raise ZeroDivisionError("nobody foresaw this")
         return decode(self, messages, *more)
 
-    Decoder.decode = wrong  # type: ignore[method-assign]
+    setattr(Decoder, "decode", wrong)  # noqa: B010
 
 
 def quick_retry() -> None:
@@ -81,16 +83,17 @@ def hanging_learner() -> None:
 def plain_learner() -> None:
     """XLA takes longer than all else; this changes the learner's process as well."""
     learner_monitor._SILENT_S, learning._NICE = 2.0, 0
-    learner = functools.partial(fleet_learner.OnlineLearner, every=2, window=4)
-    fleet_learner.OnlineLearner = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # type: ignore
+    learner = functools.partial(OnlineLearner, every=2, window=4)
+    plain = lambda *words, **named: learner(*words, **{**named, "compiled": False})  # noqa: E731
+    setattr(fleet_learner, "OnlineLearner", plain)  # noqa: B010
     _learner_is(os.path.abspath(__file__), "plain_learner", "learn", "-c", "{source}", "--parent", "{pid}")
 
 
 def settable_clock() -> None:
     """For the core; the command line and the reports keep the right time."""
     offset = Path(os.environ["GAUGECAST_TEST_CLOCK"])
-    wrong = functools.partial(world.Ports, wall=lambda: time.time_ns() + int(offset.read_text()) * 10**9)
-    world.Ports = wrong  # type: ignore[attr-defined,misc,assignment]
+    wrong = functools.partial(Ports, wall=lambda: time.time_ns() + int(offset.read_text()) * 10**9)
+    setattr(world, "Ports", wrong)  # noqa: B010
 
 
 def _learner_is(*words: str, silent_s: float = 300.0) -> None:

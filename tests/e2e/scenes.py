@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import msgspec
+import numpy as np
 
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast_sim.load import LoadGenerator
@@ -62,7 +63,7 @@ def tanks_plan(streams: int = 8) -> LoadPlan:
 
 
 def send_tanks(
-    broker: Mosquitto, count: int, *, first: int = 0, streams: int = 8, rate: float | None = 2000.0, **login: str
+    broker: Mosquitto, count: int, *, first: int = 0, streams: int = 8, rate: float | None = 2000.0, **login: Any
 ) -> None:
     """Publish messages `first` to `first + count - 1` of the plan at QoS 1, and wait until the broker has them."""
     plan = tanks_plan(streams)
@@ -151,6 +152,13 @@ def check_messages(lines: Iterable[tuple[str, bytes]], *, copies: bool = False) 
     return found
 
 
+def values_of(plan: LoadPlan, stream: int, feature: int, rounds: int) -> list[float]:
+    """What a stream says of a feature in so many rounds, in the feature's unit."""
+    each = np.arange(rounds)
+    values: list[float] = (plan.values(np.full_like(each, stream), feature, each) / 1000).tolist()
+    return values
+
+
 def check_tanks(lines: Iterable[tuple[str, bytes]], count: int, *, streams: int = 8, copies: bool = False) -> None:
     """One forecast for each of the first `count` messages of the plan, of what they said."""
     plan, found = tanks_plan(streams), check_messages(lines, copies=copies)
@@ -158,7 +166,7 @@ def check_tanks(lines: Iterable[tuple[str, bytes]], count: int, *, streams: int 
     for number in range(streams):
         messages = found[plan.stream_name(number)]
         rounds = range(len(messages))
-        expected = [[plan.values(number, f, r) / 1000 for r in rounds] for f in range(2)]
+        expected = [values_of(plan, number, feature, len(messages)) for feature in range(2)]
         assert [m["at"] for m in messages] == [START_NS // 10**9 + r for r in rounds]
         assert [m["observed"]["pressure"] for m in messages] == expected[0]
         assert [m["observed"]["temperature"] for m in messages] == expected[1]

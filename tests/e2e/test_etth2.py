@@ -64,7 +64,7 @@ def test_every_row_of_etth2_brings_one_valid_forecast(tmp_path: Path, broker: Mo
     for message, row in zip(messages, read_rows(plan), strict=True):
         assert message["at"] == row.at_ns / 1e9
         assert message["observed"] == row.values
-        assert [h["for"] for h in message["horizons"]] == [message["at"] + 7200, message["at"] + 10_800]
+        assert [h["for"] - message["at"] for h in message["horizons"]] == [3600, 7200, 10_800]
     assert {m["model"] is None for m in messages[20:]} == {False}
     found = run_command("replay", "-c", str(daemon.config_path))
     assert found.returncode == 0, found.stderr

@@ -8,7 +8,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from e2e.scenes import START_NS, Listener, check_books, check_messages, check_tanks, send_tanks, tanks_config
+from e2e.scenes import (
+    START_NS,
+    Listener,
+    check_books,
+    check_messages,
+    check_tanks,
+    send_tanks,
+    tanks_config,
+    values_of,
+)
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
 from support.daemon import run_daemon
@@ -43,7 +52,7 @@ def test_features_that_come_apart_are_joined_to_one_step(tmp_path: Path, broker:
     for number in range(4):
         messages = found[plan.stream_name(number)]
         for feature, name in enumerate(plan.features):
-            expected = [plan.values(number, feature, r) / 1000 for r in range(rounds)]
+            expected = values_of(plan, number, feature, rounds)
             assert [m["observed"][name] for m in messages] == expected
 
 

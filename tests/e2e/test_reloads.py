@@ -186,15 +186,11 @@ class Books:
         wait_until(found, what=lambda: f"{expected} of {fleet}; {self.before}")
         scrape = self.daemon.metrics()
         for name in self.before:
-            received, at_start, held, settled = (
-                sum(scrape.total(one, fleet=name, **labels) for one, labels in wanted)
-                for wanted in (
-                    [("gaugecast_readings_received_total", {})],
-                    [("gaugecast_readings_held_at_start", {})],
-                    [("gaugecast_readings_held", {})],
-                    [("gaugecast_readings_total", {"outcome": outcome}) for outcome in OUTCOMES],
-                )
+            received, at_start, held = (
+                scrape.total(f"gaugecast_readings_{one}", fleet=name)
+                for one in ("received_total", "held_at_start", "held")
             )
+            settled = sum(scrape.total("gaugecast_readings_total", fleet=name, outcome=one) for one in OUTCOMES)
             assert received + at_start == settled + held, f"{name}: {received} + {at_start} ≠ {settled} + {held}"
 
     def reload(self, text: str, *, broker: Mosquitto) -> None:

@@ -76,7 +76,7 @@ def test_who_relies_on_forecasts_is_told_that_nothing_comes_in(site: Site) -> No
     with RawClient(site.other, subscribe="gaugecast/status-gaugecast") as consumer:
 
         def said() -> dict[str, object]:
-            return json.loads(consumer.heard[-1].payload) if consumer.heard else {}  # type: ignore[no-any-return]
+            return json.loads(consumer.heard[-1].payload) if consumer.heard else {}
 
         wait_until(lambda: said().get("doing") == "forecasting", what=lambda: f"forecasting, not {said()}")
         assert said()["input"] is True

@@ -28,7 +28,7 @@ def solved(regressors: Float64, targets: Float64) -> Float64:
     weights = direct.FORGETTING ** np.arange(len(targets) - 1, -1, -1)
     prior = direct.FORGETTING ** len(targets) / direct.START * np.eye(regressors.shape[1])
     hessian = (regressors * weights[:, None]).T @ regressors + prior
-    solution: Float64 = np.linalg.solve(hessian, regressors.T @ (weights * targets))
+    solution: Float64 = np.linalg.solve(hessian, regressors.T @ (weights * targets)).astype(np.float64)
     return solution
 
 

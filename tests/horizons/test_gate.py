@@ -31,7 +31,8 @@ def step(steps: int, streams: int, seed: int) -> Float64:
     """Quiet noise, and in the middle another level, at which it is restless."""
     rng = np.random.default_rng(seed)
     later = (np.arange(steps) >= steps // 2)[:, None]
-    return 50.0 * later + rng.normal(size=(steps, streams)) * (1.0 + 4.0 * later)
+    made: Float64 = 50.0 * later + rng.normal(size=(steps, streams)) * (1.0 + 4.0 * later.astype(np.float64))
+    return made
 
 
 def tanks(steps: int, streams: int, seed: int) -> Float64:

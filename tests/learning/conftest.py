@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import broker
+from gaugecast.learn import OnlineLearner
 from gaugecast.learn.online import fleet_learner as learners
 from learning.site import Site
 from learning.worlds import configured
@@ -18,7 +19,7 @@ __all__ = ["broker"]
 @pytest.fixture
 def plain_updates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not compiled: that would take longer than all the tests."""
-    plain = functools.partial(learners.OnlineLearner, every=2, window=4)
+    plain = functools.partial(OnlineLearner, every=2, window=4)
     monkeypatch.setattr(
         learners, "OnlineLearner", lambda *words, **named: plain(*words, **{**named, "compiled": False})
     )

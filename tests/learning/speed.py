@@ -20,6 +20,7 @@ from gaugecast import logs
 from gaugecast.config.schema import Learning, Loop, Settings, Storage
 from gaugecast.events import LEARNED
 from gaugecast.fleet import Feature, Fleet
+from gaugecast.learn import OnlineLearner
 from gaugecast.learn.online import fleet_learner
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.ledger.reader import LedgerReader
@@ -51,9 +52,8 @@ class FastPlant:
         self.store = ModelStore(directory)
         self.ledger = Ledger.open(directory, Storage(directory=directory))
         self.pipeline = Pipeline(Loop(), self.store.load)
-        self.settings = Settings(learning=Learning(mode="child"), fleet={
-            "tanks": {"subscribe": ["plant/{tank}"], "period": f"{period_s:g}s", "features": {"value": {}}},
-        })  # fmt: skip
+        table: Any = {"subscribe": ["plant/{tank}"], "period": f"{period_s:g}s", "features": {"value": {}}}
+        self.settings = Settings(learning=Learning(mode="child"), fleet={"tanks": table})
         self.roles = ModelRoles(
             self.pipeline, self.store, self.settings.learning, pending=lambda _: False, engines=EngineLoader()
         )
@@ -135,8 +135,8 @@ def measure(series: str, streams: int, period_s: float, seed: int = 0) -> tuple[
 def main() -> None:
     """Print the table."""
     logs.configure("error")
-    plain = fleet_learner.OnlineLearner
-    fleet_learner.OnlineLearner = lambda *words, **named: plain(*words, **{**named, "compiled": False})  # type: ignore
+    plain = OnlineLearner
+    setattr(fleet_learner, "OnlineLearner", lambda *words, **named: plain(*words, **{**named, "compiled": False}))  # noqa: B010
     for series, streams in itertools.product(SERIES, (3, 1)):
         for name, period_s in PERIODS if "--all" in sys.argv else PERIODS[:3:2]:
             shadow, force = measure(series, streams, period_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -39,7 +40,8 @@ def wait_end(child: LearnerChild) -> None:
 
 def test_a_child_that_ends_is_started_again_ever_more_slowly_and_counted() -> None:
     """1 s, 2 s, 4 s … of the loop's own clock."""
-    child, now_s, waits = LearnerChild(Path(), command=BRIEF), 0.0, []
+    child, now_s = LearnerChild(Path(), command=BRIEF), 0.0
+    waits: list[float] = []
     child.watch(now_s)
     for _ in range(8):
         wait_end(child)
@@ -211,7 +213,12 @@ def test_it_is_asked_to_end_before_all_else_and_seen_to_after(monkeypatch: pytes
     waited: list[float] = []
     assert child._child is not None
     wait = child._child.wait
-    monkeypatch.setattr(child._child, "wait", lambda timeout=None: waited.append(timeout) or wait(timeout))
+
+    def noting(timeout: float | None = None) -> int:
+        waited.append(math.inf if timeout is None else timeout)
+        return wait(timeout)
+
+    monkeypatch.setattr(child._child, "wait", noting)
     child.close()
     assert ended(child)
     assert waited[0] == 0.0

@@ -13,7 +13,8 @@ BASE = 1e-3
 def losses(seed: int, count: int, *, level: float = 1.0, freedom: int = 2) -> list[float]:
     """Mean squares of Gaussian errors: skewed, never negative."""
     rng = np.random.default_rng(seed)
-    return (level * rng.chisquare(freedom, count) / freedom).tolist()
+    errors: list[float] = (level * rng.chisquare(freedom, count) / freedom).tolist()
+    return errors
 
 
 def alarms(detector: PageHinkley, values: list[float]) -> list[int]:

@@ -22,7 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_unrolled_network_equals_the_engine(case):
+def test_unrolled_network_equals_the_engine(case: str) -> None:
     """Outputs and packed states after eleven steps of five rows, from a state that is not zero."""
     from gaugecast.learn.fit.network import TrainableNetwork
 
@@ -37,7 +37,7 @@ def test_unrolled_network_equals_the_engine(case):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_weights_come_back_as_they_went_in(case):
+def test_weights_come_back_as_they_went_in(case: str) -> None:
     """To the bit, with the learned initial states, and without the version of what they were."""
     from gaugecast.learn.fit.network import TrainableNetwork
 
@@ -50,7 +50,7 @@ def test_weights_come_back_as_they_went_in(case):
     assert back.manifest.layers == model.manifest.layers
 
 
-def test_layers_that_are_not_trained_are_refused_in_words():
+def test_layers_that_are_not_trained_are_refused_in_words() -> None:
     """A backtest that was to learn with an imported GRU says what to do instead."""
     from gaugecast.learn.fit.network import TrainableNetwork
     from gaugecast.learn.online.trainer import OnlineLearner

@@ -1,5 +1,7 @@
 """From no weights at all to a good forecast, with the daemon's own parts: recipe, engine and learner."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,12 @@ from gaugecast.engine import NumpyEngine
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats, observe, scale, to_forecast, to_target
 from gaugecast.learn import OnlineLearner, initial_model, manifest_for
+from gaugecast.records import Float32, Float64
 
 pytestmark = [pytest.mark.keras, pytest.mark.long]
 
 
-def serve_and_learn(values, fleet, seed):
+def serve_and_learn(values: Float64, fleet: Fleet, seed: int) -> Float64:
     """Forecasts (T, F) made after each of the values (T, F): forecast first, learn after."""
     model = initial_model(manifest_for(fleet), seed=seed)
     recipe, one = model.manifest.recipe, np.ones(1, bool)
@@ -19,7 +22,8 @@ def serve_and_learn(values, fleet, seed):
     learner, engine = OnlineLearner(model, seed=seed), NumpyEngine(model)
     state, stats = engine.initial_state(layout.row_count), initial_stats(1, values.shape[1])
     s, previous = scale(stats, recipe), np.full((1, values.shape[1]), np.nan)
-    made, shown = [], None
+    made: list[Float64] = []
+    shown: tuple[Float32, Float32] | None = None
     for t in range(len(values)):
         x = values[t : t + 1]
         if shown is not None:
@@ -37,7 +41,7 @@ def serve_and_learn(values, fleet, seed):
 
 
 @pytest.mark.parametrize("period_steps", [25, 100])
-def test_a_sine_is_forecast_after_a_cold_start(period_steps):
+def test_a_sine_is_forecast_after_a_cold_start(period_steps: int) -> None:
     """Skill over persistence of 0.9 and more in steps 1,500 to 2,000."""
     values = (20.0 + 5.0 * np.sin(2 * np.pi * np.arange(2001) / period_steps))[:, None]
     fleet = Fleet("sines", ("s/{name}",), "{name}", (Feature("height"),), 10**9)

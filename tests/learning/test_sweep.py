@@ -6,7 +6,10 @@ import json
 import os
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,12 +170,18 @@ def test_where_it_is_not_known_what_is_named_nothing_goes(attic: Attic) -> None:
     assert set(attic.old) <= set(attic.store.versions("tanks"))
 
 
+def noting(order: list[str], name: str, real: Callable[..., Any], *words: Any) -> Any:
+    """The real one, and that it was called."""
+    order.append(name)
+    return real(*words)
+
+
 def test_names_are_read_after_the_candidates_were_chosen(attic: Attic, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that is named between the two stays."""
     order: list[str] = []
     for name in ("candidates", "named_by_checkpoints", "named_by_events"):
         real = getattr(sweeping, name)
-        monkeypatch.setattr(sweeping, name, lambda *words, _r=real, _n=name: (order.append(_n), _r(*words))[1])
+        monkeypatch.setattr(sweeping, name, partial(noting, order, name, real))
     attic.sweep()
     assert order == ["candidates", "named_by_checkpoints", "named_by_events"]
 

@@ -8,7 +8,7 @@ import pytest
 from gaugecast import events
 from gaugecast.learn.online.target_feeder import TargetFeeder
 from gaugecast.pipeline import Pipeline
-from gaugecast.records import Input
+from gaugecast.records import Float32, Input
 from learning.worlds import FLEET, NAN, event, pipeline_with, reading, small_model, timer
 
 
@@ -16,13 +16,13 @@ class Notebook:
     """Stands where the learner does, and writes down what it is shown."""
 
     def __init__(self) -> None:
-        self.pages: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray | None, bool]]] = {}
+        self.pages: dict[str, list[tuple[Float32, Float32, Float32 | None, bool]]] = {}
         self.forgotten: list[str] = []
 
-    def observe(self, x, state_before, target, *, stream, fresh):
+    def observe(self, x: Float32, state_before: Float32, target: Float32 | None, *, stream: str, fresh: bool) -> None:
         self.pages.setdefault(stream, []).append((x, state_before, target, fresh))
 
-    def forget(self, stream):
+    def forget(self, stream: str) -> None:
         self.forgotten.append(stream)
 
 
@@ -41,7 +41,7 @@ class Classroom:
             for _, trace in self.pipeline.advance([one]).traces:
                 self.feeder.take(trace, self.pipeline.parts["tanks"].table)
 
-    def targets(self, stream: str = "a") -> list[np.ndarray | None]:
+    def targets(self, stream: str = "a") -> list[Float32 | None]:
         return [None if target is None else target.ravel() for _, _, target, _ in self.notes.pages.get(stream, [])]
 
     def fresh(self, stream: str = "a") -> list[bool]:

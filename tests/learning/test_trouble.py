@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def biased(model: Model, bias: float) -> Model:
 
 
 @pytest.fixture
-def field(tmp_path: Path, broker: Mosquitto):
+def field(tmp_path: Path, broker: Mosquitto) -> Iterator[Field]:
     """Running."""
     made = Field(tmp_path / "d", broker)
     made.daemon.start()

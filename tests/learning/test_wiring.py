@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ConfigError, Defect
+from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.service import learning
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from support.models import random_model
@@ -84,7 +86,7 @@ def test_it_follows_the_ledger_under_a_lock_of_its_own(settings: Settings, monke
 
 def test_it_does_not_outlive_a_daemon_that_has_gone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose child it is not, it does not serve: the daemon died before it could say so."""
-    monkeypatch.setattr(learning.ctypes, "CDLL", lambda _: pytest)  # must not end with our parent
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest)  # must not end with our parent
     monkeypatch.setattr(pytest, "prctl", lambda *_: 0, raising=False)
     monkeypatch.setattr(learning, "_watch_signals", lambda _: None)
     learning.learn(settings, parent=os.getppid() + 1)
@@ -119,9 +121,9 @@ def test_where_it_dies_it_says_what_and_where_in_one_line(settings: Settings, mo
     def run(_self: object) -> None:
         raise ValueError("Exception encountered when calling LSTM.call()\n" + 60 * "a line\n")
 
-    monkeypatch.setattr(learning.LearnerProcess, "run", run)
+    monkeypatch.setattr(LearnerProcess, "run", run)
     monkeypatch.setattr(learning, "_watch_signals", lambda _: None)
-    monkeypatch.setattr(learning.os, "nice", lambda _: 0)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
     with pytest.raises(
         Defect, match=r"ValueError: Exception encountered when calling LSTM.call\(\) \(.*\.py:\d+"
     ) as told:

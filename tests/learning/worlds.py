@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def shifted_model(bias: float, *, units: int = 4, made_by: str = "tests") -> Mod
     weights["dense/bias"] = np.full_like(weights["dense/bias"], bias)
     manifest = model.manifest
     provenance = {**manifest.provenance, "made_by": made_by, "bias": bias}
-    return seal_model(type(manifest)(**{**_fields(manifest), "provenance": provenance}), weights)
+    return seal_model(replace(manifest, provenance=provenance), weights)
 
 
 def climbing(ticks: range, *, slope: float = 1.0, stream: str = "a", seed: int = 0) -> list[Input]:
@@ -82,7 +83,3 @@ def pipeline_with(models: dict[str, Model], *, trace: bool = False, limits: Loop
     made = Pipeline(limits or Loop(), lambda _fleet, version: models[version], trace=trace)
     made.advance([configured()])
     return made
-
-
-def _fields(manifest: object) -> dict[str, object]:
-    return {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}  # type: ignore[attr-defined]

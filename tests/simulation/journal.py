@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gaugecast.events import FleetRetired
+from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.store import Ledger
 from gaugecast.payloads import Decoder
@@ -106,7 +107,7 @@ class Journal:
             raise Violation(f"I3: {len(self.outputs)} outputs were durable, the ledger has {ledger.last_position}")
         self.check_confirmed(ledger.confirmed)
 
-    def go_back(self, ledger: Ledger) -> None:
+    def go_back(self, ledger: LedgerReader) -> None:
         """A backup was put in place of the ledger: what is not in it was never said."""
         inputs, verdicts, outputs = self.inputs, self.verdicts, self.outputs
         acked, parked = self._acked_rejects, self.parked
@@ -125,7 +126,7 @@ class Journal:
 
     # -- the invariants
 
-    def expected(self, topic: str, payload: bytes) -> list[Input]:
+    def expected(self, topic: str, payload: bytes) -> Sequence[Input]:
         """What a message says, by the real decoder."""
         assert self.decoder is not None
         return self.decoder.decode([Message(topic, payload, 1, False, False, 1, 1)], T0 + 3600 * SECOND).inputs

@@ -91,8 +91,10 @@ class Life:
             directory=directory, checkpoint_replay_s=0.5, keep_gb=rng.choice((4.0, 1e-5)),
             keep_days=rng.choice((14.0, _TEN_SECONDS)),
         )  # fmt: skip
-        self.ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
-        self.ledger.journal, self.ledger.clock = journal, clock
+        ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
+        assert isinstance(ledger, JournaledLedger)
+        ledger.journal, ledger.clock = journal, clock
+        self.ledger = ledger
         self.ledger._connection.execute("PRAGMA synchronous = OFF")
         journal.catch_up(self.ledger)
         self._notes = CrashNote(directory)

@@ -14,9 +14,9 @@ from gaugecast.storage.backup import backup
 from simulation.broker import WINDOW, Broker
 from simulation.connections import TROUBLES
 from simulation.ending import check_end
-from simulation.fleets import SECOND, T0, Weights, fleets_of
+from simulation.fleets import LIMITS, SECOND, T0, Weights, fleets_of
 from simulation.journal import Journal
-from simulation.life import CRAMPED, LIMITS, Life
+from simulation.life import CRAMPED, Life
 from simulation.orders import bring_a_newcomer, forget_fleet, obey, reload_fleets
 from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
 from simulation.sensors import Sensors

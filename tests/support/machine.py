@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from support.mosquitto import wait_until
@@ -139,7 +140,7 @@ class Machine:
             self._child.wait(timeout=20)
         if self._cgroup is not None:
             for folder in sorted(self._cgroup.rglob("*/"), key=lambda p: -len(p.parts)):
-                wait_until(lambda folder=folder: _remove(folder), what=f"{folder} empty")
+                wait_until(partial(_remove, folder), what=f"{folder} empty")
             wait_until(lambda: self._cgroup is not None and _remove(self._cgroup), what="the cgroup empty")
 
     def _start(self, init: str) -> None:

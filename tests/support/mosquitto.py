@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -203,7 +204,7 @@ class RawClient:
         self.heard: list[Heard] = []
         self._ready = threading.Event()
         self._filter, self._qos = subscribe, qos
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
         self._client.max_inflight_messages_set(200)
         if broker.certificates is not None:
             files = broker.certificates
@@ -212,7 +213,7 @@ class RawClient:
             self._client.tls_set_context(context)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = lambda _c, _u, m: self.heard.append(Heard(m.topic, m.payload, m.qos, m.retain))
+        self._client.on_message = lambda _c, _u, m: self.heard.append(Heard(m.topic, bytes(m.payload), m.qos, m.retain))
         self._client.connect("localhost" if broker.certificates else "127.0.0.1", broker.port)
         self._client.loop_start()
         assert self._ready.wait(20), "expected the raw client to be connected and subscribed within 20 s"
@@ -227,7 +228,7 @@ class RawClient:
 
     def publish_with_properties(self, topic: str, body: bytes, user: list[tuple[str, str]], *, qos: int = 1) -> None:
         """Publish one message with user properties."""
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.UserProperty = user
         self._client.publish(topic, body, qos, properties=properties).wait_for_publish(30)
 
@@ -241,7 +242,7 @@ class RawClient:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

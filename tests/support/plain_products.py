@@ -25,9 +25,13 @@ needs_kernel = pytest.mark.skipif(platform.machine() != "x86_64", reason=f"{KERN
 
 def use_plain_products() -> None:
     """Neither blocks nor padding, from here on and in the whole process."""
-    cells.multiply_rows = lambda a, b, out: np.matmul(a[np.newaxis], b, out=out)
-    cells.pad_size = lambda size: size
-    cells.pad_columns = np.ascontiguousarray
+    plain = {
+        "multiply_rows": lambda a, b, out: np.matmul(a[np.newaxis], b, out=out),
+        "pad_size": lambda size: size,
+        "pad_columns": np.ascontiguousarray,
+    }
+    for name, product in plain.items():
+        setattr(cells, name, product)
 
 
 def run_mutant(program: str) -> subprocess.CompletedProcess[str]:

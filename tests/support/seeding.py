@@ -7,6 +7,7 @@ from pathlib import Path
 from gaugecast import events
 from gaugecast.config.schema import Storage
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.store import Ledger
 from gaugecast.model import Model
 from gaugecast.records import Commit, Input, Order, Verdict
@@ -22,7 +23,7 @@ def seed_state(directory: Path, fleet: Fleet, model: Model) -> list[Input]:
     version = ModelStore(directory).add(fleet.name, model)
     installed = events.ModelInstalled("in_force", version, sha256=model.manifest.sha256, reason="test")
     inputs = [
-        Order(events.LineageBegun("0a0b0c0d", reason="test")).stamped(1),
+        Order(events.LineageBegun("0a0b0c0d", reason="test", schema=SCHEMA)).stamped(1),
         Order.configuring(fleet).stamped(1),
         Order(installed, fleet.name).stamped(1),
     ]

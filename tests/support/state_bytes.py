@@ -12,6 +12,7 @@ def state_of(pipeline: Pipeline) -> dict[str, object]:
         "deliveries": pipeline.deliveries.as_list(),
         "birth": (pipeline.births.tokens, pipeline.births.at_ns),
         "lineage": pipeline.lineage,
+        "schema": pipeline.schema,
         "steps": pipeline.steps.to_text(),
         "clock": pipeline.clock_ahead_ns,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e2e.scenes import Listener, check_messages, send_tanks, tanks_config, tanks_plan
+from e2e.scenes import Listener, check_messages, send_tanks, tanks_config, tanks_plan, values_of
 from support.daemon import DaemonProcess, run_command
 from support.mosquitto import Mosquitto, run_mosquitto
 
@@ -32,7 +32,7 @@ def fit_plain_keras(path: Path, cells: str) -> None:
     import keras
 
     plan = tanks_plan(STREAMS)
-    rows = np.array([[plan.values(0, f, r) / 1000 for f in range(2)] for r in range(200)], np.float32)
+    rows = np.array([values_of(plan, 0, feature, 200) for feature in range(2)], np.float32).T
     norm = keras.layers.Normalization()
     norm.adapt(rows)
     recurrent = getattr(keras.layers, cells)(8, return_sequences=True)
@@ -78,7 +78,7 @@ def test_a_plain_keras_model_serves_a_live_fleet(tmp_path: Path, broker: Mosquit
     for messages in found.values():
         assert {m["model"] for m in messages[:50]} == {None}
         assert {m["model"] for m in messages[50:]} == {version}
-        assert all(np.isfinite(h["pressure"]) for m in messages[50:] for h in m["horizons"])
+        assert all(np.isfinite(h["forecast"]["pressure"]) for m in messages[50:] for h in m["horizons"])
     replayed = run_command("replay", "-c", str(daemon.config_path))
     assert replayed.returncode == 0, replayed.stderr
     assert f"{4 * ROUND} messages reproduced byte for byte" in replayed.stdout

@@ -13,6 +13,7 @@ import pytest
 
 from gaugecast.engine import NumpyEngine
 from gaugecast.errors import ModelError
+from gaugecast.fleet import Role
 from gaugecast.learn.keras_models.file import save_keras, to_keras
 from gaugecast.learn.keras_models.importing import import_keras
 from gaugecast.model import Layer, Manifest, Model, Recipe
@@ -37,7 +38,7 @@ def make_model(
     units: tuple[int, ...], activation: Any, head: Any, norm: bool, *, learned_initial: bool = False, **more: Any
 ) -> Model:
     """A joint model of `units[-1]` features, so that both heads fit; recurrences that neither die nor blow up."""
-    features = tuple((f"f{i}", "forecast") for i in range(units[-1]))
+    features: tuple[tuple[str, Role], ...] = tuple((f"f{i}", "forecast") for i in range(units[-1]))
     recipe = Recipe(100.0, kind="running", clock=False, squash=False)
     manifest = Manifest(
         fleet="plant", features=features, period_s=60.0, rows="joint", recipe=recipe,
@@ -62,7 +63,8 @@ def run_keras(net: Any, x: Float32) -> Float32:
     import tensorflow as tf
 
     call = tf.function(lambda series: net(series, training=False))
-    return np.asarray(call(tf.constant(x[None])))[0]
+    made: Float32 = np.asarray(call(tf.constant(x[None])))[0]
+    return made
 
 
 def draw_inputs(model: Model, steps: int) -> Float32:
@@ -147,7 +149,7 @@ def test_one_wrong_gate_is_seen(tmp_path: Path) -> None:
 
 def test_a_repeat_decoder_gives_all_horizons_as_keras_does(tmp_path: Path) -> None:
     """Encoder, RepeatVector, LSTM decoder and TimeDistributed(Dense), from the state after a whole series."""
-    more = {"decoder": (Layer(5), Layer(3)), "decode_steps": 4}
+    more: dict[str, Any] = {"decoder": (Layer(5), Layer(3)), "decode_steps": 4}
     model = make_model((6, 4), "tanh", "dense", True, **more)
     x = draw_inputs(model, 300)
     expected = run_keras(reload(model, tmp_path), x)

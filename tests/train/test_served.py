@@ -125,7 +125,7 @@ def test_a_windowed_forecast_knows_nothing_older_than_its_window() -> None:
     other = values.copy()
     other[:-5] += 7.0
     ends = [np.frombuffer(run(Expert(FLEET, model, 1), v, [0])[0])[-2 * HORIZON :] for v in (values, other)]
-    np.testing.assert_array_equal(*ends)
+    np.testing.assert_array_equal(ends[0], ends[1])
     other[-5] += 1.0
     changed = np.frombuffer(run(Expert(FLEET, model, 1), other, [0])[0])[-2 * HORIZON :]
     assert (changed != ends[0]).any()

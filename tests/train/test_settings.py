@@ -108,7 +108,7 @@ def as_recorded(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, list) else value
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "overlap": ({"stateful": True, "look_back": 10}, r"overlapping windows.*share 9 steps.*stepped twice"),
     "no window": ({"stateful": False}, r"needs windows: set --look-back"),
     "plateau floor": (

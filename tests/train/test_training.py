@@ -140,7 +140,7 @@ def test_ten_rows_train(tmp_path: Path, rows: int) -> None:
 
 def test_too_few_rows_are_refused_with_the_least_number(tmp_path: Path) -> None:
     """And with that number, training begins."""
-    settings = {"look_back": 9, "scaling": "standard"}
+    settings: dict[str, Any] = {"look_back": 9, "scaling": "standard"}
     with pytest.raises(
         ConfigError, match=r"expected at least (\d+) in the longest stream \(windows of 9.*got 10"
     ) as found:

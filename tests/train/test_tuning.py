@@ -60,7 +60,7 @@ def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     """Trials of an earlier run count, and are not done again."""
     path, out = sine_file(tmp_path, 80), tmp_path / "out"
-    wide = {"units": [2, 3], "learning_rate": [0.001, 0.1], "segment": [8, 16]}
+    wide: dict[str, Any] = {"units": [2, 3], "learning_rate": [0.001, 0.1], "segment": [8, 16]}
     first = search(path, Tune(trials=2, **wide), out, epochs=1)
     more = search(path, Tune(trials=4, **wide), out, epochs=1)
     assert [t.number for t in more] == [0, 1, 2, 3]
@@ -71,7 +71,7 @@ def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
 def test_nothing_is_tried_twice_and_the_search_ends_when_all_is_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Any
 ) -> None:
     """Trainings are costly, and the same one would say the same; resumed searches included."""
 
@@ -93,9 +93,9 @@ def test_nothing_is_tried_twice_and_the_search_ends_when_all_is_tried(
 
 def shown(trials: list[Tried]) -> list[str]:
     """The lines of the table on a terminal of 80 columns."""
-    console = Console(width=80, file=io.StringIO())
-    show_trials(console, trials)
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    written = io.StringIO()
+    show_trials(Console(width=80, file=written), trials)
+    return written.getvalue().splitlines()
 
 
 def test_the_table_in_the_terminal_fits_80_columns_with_every_figure_whole() -> None:

@@ -171,7 +171,7 @@ def test_the_command_says_that_it_kept_them_and_exits_as_a_shell_expects(
 @pytest.mark.keras
 def test_a_run_is_gone_on_with_its_optimiser_and_all(wave_file: Path, tmp_path: Path) -> None:
     """Two epochs and two more are four, to the bit, at a constant rate; another shape is refused."""
-    steady = {"schedule": "constant", "test": 0.0}
+    steady: dict[str, Any] = {"schedule": "constant", "test": 0.0}
     whole = train_on(wave_file, epochs=4, **steady)
     settings = Train(**{**SMALL, "epochs": 2, **steady})
     write_run(train_on(wave_file, epochs=2, **steady), settings, tmp_path / "first")

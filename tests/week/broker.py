@@ -160,6 +160,9 @@ class PlantSender:
     def announce(self, text: str) -> None:
         """Nobody listens."""
 
+    def ask(self, topic: str, body: bytes) -> None:
+        """Nobody answers."""
+
 
 class PlantLink:
     """One process's link; as `mqtt.Link`. Waiting is time that passes."""

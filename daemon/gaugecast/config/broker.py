@@ -29,6 +29,9 @@ def plain_host(host: str | None) -> str | None:
     raise ValueError(f"a name or an address alone; write {mend}")
 
 
+MqttVersion = Literal["5", "3.1.1"]
+
+
 class Tls(Table):
     """TLS to the broker; the table being there switches it on, and the port is then usually 8883."""
 
@@ -74,7 +77,7 @@ class Mqtt(Table):
         max_length=128,
         description="names our session at the broker; one daemon an id, and keep it: the backlog hangs on it",
     )
-    protocol: Literal["5", "3.1.1"] = Field(default="5", description="MQTT version: 5 or 3.1.1")
+    protocol: MqttVersion = Field(default="5", description="MQTT version: 5 or 3.1.1")
     keepalive_s: int = Field(default=30, ge=5, le=3600, description="seconds between pings of an idle connection")
     username: str | None = Field(default=None, description="user at the broker")
     password_file: Path | None = Field(default=None, description="file that holds the password; never the password")

@@ -18,6 +18,7 @@ from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import StorageBusy, StorageFull
 from gaugecast.events import Event, FleetConfigured, LineageBegun
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.logs import get
 from gaugecast.loop.checkpointing import Checkpointer
 from gaugecast.loop.clock import ArrivalClock, Past, elapsed_ns
@@ -254,9 +255,12 @@ class Core:
         return orders
 
     def _lineage_orders(self) -> list[Order]:
-        """The first event of a ledger that has no lineage yet."""
-        lineage = "" if self.pipeline.lineage else self._ports.new_lineage()
-        return [Order(LineageBegun(lineage, reason="new ledger"))] if lineage else []
+        """The first event of a ledger that has no lineage yet, or whose messages have an earlier shape."""
+        lineage, before = self.pipeline.lineage or self._ports.new_lineage(), self.pipeline
+        if lineage == before.lineage and before.schema >= SCHEMA:
+            return []
+        reason = "message schema" if before.lineage else "new ledger"
+        return [Order(LineageBegun(lineage, reason=reason, schema=SCHEMA))]
 
     def _shipped(self, fleet: Fleet) -> Model | None:
         model = self._ports.shipped(fleet)

@@ -87,15 +87,20 @@ class LoopSender(PublishLink, Protocol):
     def ask(self, topic: str, body: bytes) -> None: ...
 
 
-class LoopSubscriber(Protocol):
-    """What the core needs of `mqtt.Subscriber`, and what its status tells of it; the simulation has one of its own."""
+class Ear(Protocol):
+    """Whether sensors can be heard."""
 
     @property
     def connected(self) -> bool: ...
     @property
-    def last_error(self) -> str | None: ...
-    @property
     def deaf(self) -> str | None: ...
+
+
+class LoopSubscriber(Ear, Protocol):
+    """What the core needs of `mqtt.Subscriber`, and what its status tells of it; the simulation has one of its own."""
+
+    @property
+    def last_error(self) -> str | None: ...
     @property
     def lowered(self) -> str | None: ...
     @property

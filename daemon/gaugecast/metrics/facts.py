@@ -45,7 +45,7 @@ class StreamColumns:
         forecast: (n, F) expected at the next tick.
         predicted: (n, F) what had been expected for the instant of `observed`.
         skill: (n, F), or `None`.
-        quality: (n,) bits of `forecast.body.QUALITY`, or `None`.
+        quality: (n,) bits of `forecast.message.QUALITY`, or `None`.
         at_s: (n,) event time of `observed`, Unix seconds, or `None`.
         spans: H listed horizons; `ahead` (n, F, H) what is expected then, `lower` and `upper` its interval of `level`.
         marks: Feature, side and value of K thresholds, as labels have them.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gaugecast.forecast.body import QUALITY
+from gaugecast.forecast.message import QUALITY
 from gaugecast.metrics.catalogue import STREAMED
 from gaugecast.metrics.facts import StreamColumns
 from gaugecast.records import Float64

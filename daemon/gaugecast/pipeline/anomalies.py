@@ -51,8 +51,8 @@ class Anomalies:
         """What is remembered of each stream, by table."""
         return {ANOMALY: self.columns, ANOMALY_EVENTS: self.events}
 
-    def step(self, steps: Steps, x: Float64, predicted: Float64) -> None:
-        """Score these steps, and judge what is to be told; `tell` then tells it.
+    def step(self, steps: Steps, x: Float64, predicted: Float64) -> Float64:
+        """Score these steps (N, G), NaN = not judged, and judge what is to be told; `tell` then tells it.
 
         Args:
             steps: As the models took them (N).
@@ -72,11 +72,15 @@ class Anomalies:
             for name, row in rows.items():
                 columns[name][slots] = row
         self._judged = judged, away
+        return self.scores(slots)
 
-    def score(self, slots: Int64) -> Float64:
-        """Scores of streams' forecast features (N, G)."""
-        highest: Float64 = self.columns["score"][slots].max(axis=1)[:, self._places]
-        return highest
+    def scores(self, slots: Int64) -> Float64:
+        """Scores of streams' forecast features (N, G), NaN = not judged now."""
+        judged = np.isfinite(self.columns["limit"][slots][:, :, self._places]).any(axis=(1, 2))
+        judged &= self.columns["settling"][slots] == 0
+        highest = self.columns["score"][slots].max(axis=1)[:, self._places]
+        scores: Float64 = np.where(judged[:, None], highest, np.nan)
+        return scores
 
     def tell(self, closed: Closed, table: StreamTable, lineage: str, result: Outcome) -> None:
         """Put the messages of these steps, which `step` has taken, behind their forecasts."""

@@ -9,6 +9,7 @@ from gaugecast.batch import Outputs
 from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
+from gaugecast.forecast.message import Age
 from gaugecast.records import Bool, Float64, Int64, Output, Parked, Refused
 
 
@@ -83,8 +84,10 @@ class Said(NamedTuple):
         model: Version of what made those without the flag `fallback`.
         streams: Names (N,): a slot may have another stream by then.
         forecast: (N, H, G). observed, predicted: (N, G).
-        totals: (N, C) of the counters, of a fleet that has any; from here on what is no array everywhere.
+        age: Of the streams' states.
+        totals: (N, C) of the counters, of a fleet that has any.
         ahead: What is said beyond, of a fleet that lists horizons.
+        scores: (N, G) how strange the steps were, NaN = not judged, of a fleet that looks for anomalies.
     """
 
     writer: BodyWriter
@@ -97,8 +100,10 @@ class Said(NamedTuple):
     observed: Float64
     predicted: Float64
     quality: Int64
+    age: Age
     totals: Float64 | None
     ahead: Ahead | None
+    scores: Float64 | None
 
 
 @dataclass(slots=True)

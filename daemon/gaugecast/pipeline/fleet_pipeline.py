@@ -10,6 +10,7 @@ from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import decay_of
 from gaugecast.model.weights import Model
 from gaugecast.pipeline import anomalies, reordering, stepping
+from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.anomalies import Anomalies
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.beginnings import Beginnings
@@ -35,12 +36,13 @@ class FleetPipeline:
         shadow: A model that is stepped beside it and only scored.
         anomalies: What looks for them, or `None`.
         look_ahead: What forecasts the listed horizons; `None` where none is listed.
+        ages: Of the streams' states.
         holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
         decay: By how much scores fade, a step.
         traced: Whether what is fed to the models is kept.
     """
 
-    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, lineage: str = "") -> None:
+    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False) -> None:
         self.fleet = fleet
         self.totals = Totals()
         self.in_force: Expert | None = None
@@ -55,13 +57,21 @@ class FleetPipeline:
         self.room: Waiting | None = None
         self.beginnings: Beginnings | None = None
         self._begin_aside()
-        self.writer = ForecastWriter(fleet, self.table, self.totals, lineage=lineage)
+        self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages)
         self.set_half_life(skill_half_life)
         self.traced = trace
 
     def set_half_life(self, steps: float) -> None:
         """Over how many steps scores fade to a half."""
         self.decay = decay_of(steps)
+
+    def write_as(self, lineage: str, schema: int, *, is_new: bool = False) -> None:
+        """From here on messages have this lineage and shape; with one that is new, ages begin for all alike: a replay
+        from further back would know more than we do, who may have gone on from a checkpoint without any.
+        """
+        self.writer.write_as(lineage, schema)
+        if is_new:
+            self.ages.begin()
 
     # -- what is remembered beside the table
 
@@ -76,6 +86,7 @@ class FleetPipeline:
 
     def _begin_aside(self) -> None:
         fleet, capacity = self.fleet, self.table.columns.capacity
+        self.ages = Ages(capacity)
         self.holding = Holding(fleet, capacity) if fleet.hold_ns else None
         self.rates = Rates(fleet, capacity) if any(feature.counter for feature in fleet.features) else None
         self.room = Waiting(fleet, capacity) if fleet.lateness_ns else None
@@ -95,7 +106,7 @@ class FleetPipeline:
 
     def _aside(self) -> dict[str, Columns]:
         parts = {"hold": self.holding, "rates": self.rates, ROOM: self.room, "begins": self.beginnings}
-        return {name: part.columns for name, part in parts.items() if part is not None}
+        return {"ages": self.ages.columns, **{name: part.columns for name, part in parts.items() if part is not None}}
 
     def tables(self) -> dict[str, Columns]:
         """All columns of the fleet's streams, by table."""
@@ -151,21 +162,6 @@ class FleetPipeline:
         self.table["tick"][slots] -= self.fleet.unbridged_ticks
         if self.holding is not None:
             self.holding.forget(slots)
-
-    def shift_arrivals(self, step_ns: int, *, ticks: bool) -> None:
-        """Move remembered arrival times by a step of the machine's clock; with `ticks` what they are dated by, too."""
-        slots, dated = self.table.live_slots(), ticks and not self.fleet.timed
-        for name in ("received", "open_received", "late_received"):
-            known = self.table[name][slots]
-            self.table[name][slots] = np.where(known >= 0, np.maximum(known + step_ns, 0), known)
-        if dated:
-            periods = (step_ns + self.fleet.period_ns // 2) // self.fleet.period_ns
-            # Windows of aggregates stay on the clock: they move by whole periods.
-            self.table["phase"][slots] += periods * self.fleet.period_ns if self.fleet.aggregated else step_ns
-        if self.holding is not None:
-            self.holding.shift(slots, step_ns, dated=dated)
-        if self.room is not None:
-            self.room.shift(slots, step_ns)
 
     def by_name(self, slots: Int64) -> Int64:
         """The same slots in the order of their streams' ids: slot numbers must not bear on results."""

@@ -9,11 +9,13 @@ import numpy as np
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, totals_tails
+from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, score_tails, totals_tails
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
 from gaugecast.forecast.horizons.rows import PERSISTENCE
+from gaugecast.forecast.message import FIRST_SCHEMA, SCHEMA, Age
+from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.table import StreamTable
@@ -22,17 +24,20 @@ from gaugecast.streams.table import StreamTable
 class ForecastWriter:
     """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
 
-    def __init__(self, fleet: Fleet, table: StreamTable, totals: Totals, *, lineage: str = "") -> None:
+    def __init__(
+        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA
+    ) -> None:
         self.fleet = fleet
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
-        self.set_lineage(lineage)
+        self._ages = ages
+        self.write_as(lineage, schema)
 
-    def set_lineage(self, lineage: str) -> None:
-        """From here on messages name it; what is said already, and not yet written, does not."""
-        self.lineage = lineage
-        self._writer = BodyWriter(self.fleet, lineage)
+    def write_as(self, lineage: str, schema: int) -> None:
+        """From here on messages have this lineage and shape; what is said already, and not yet written, has not."""
+        self.lineage, self.schema = lineage, schema
+        self._writer = BodyWriter(self.fleet, lineage, schema=schema)
 
     def publish(
         self,
@@ -44,6 +49,7 @@ class ForecastWriter:
         predicted: Float64,
         quality: Int64,
         ahead: Ahead | None,
+        scores: Float64 | None,
         result: Outcome,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
@@ -56,6 +62,7 @@ class ForecastWriter:
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
             quality: Flags known so far (N,).
             ahead: What is said at the listed horizons, the next step among them; that is what is published then.
+            scores: How strange the values are (N, G), NaN = not judged; `None` = nobody looks.
             result: Takes the outputs.
         """
         slots, horizon = closed.slots, self.fleet.horizon
@@ -76,7 +83,10 @@ class ForecastWriter:
         self._table["predicted"][slots] = predicted
         self._totals.fallback_steps += len(slots) - count
         version = None if expert is None else expert.version
-        self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result, ahead=ahead)
+        self._say(
+            closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result, ahead=ahead,
+            scores=scores,
+        )  # fmt: skip
 
     def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
@@ -92,7 +102,7 @@ class ForecastWriter:
 
     def _say(
         self, closed: Closed, model: str | None, *, forecast: Float64, predicted: Float64, quality: Int64,
-        result: Outcome, ahead: Ahead | None = None,
+        result: Outcome, ahead: Ahead | None = None, scores: Float64 | None = None,
     ) -> None:  # fmt: skip
         table, names, slots = self._table, self._table.names, closed.slots
         table["quality"][slots] = quality
@@ -102,7 +112,8 @@ class ForecastWriter:
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)
         numbers = (closed.cause, step, closed.at, forecast, observed, predicted, quality)
-        result.said.append(Said(self._writer, model, streams, *numbers, closed.totals, ahead))
+        age = self._ages.of(slots)
+        result.said.append(Said(self._writer, model, streams, *numbers, age, closed.totals, ahead, scores))
 
 
 def write_outputs(said: Sequence[Said], notices: Sequence[Output]) -> Outputs:
@@ -119,18 +130,20 @@ def _written(said: Sequence[Said]) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
-    columns = zip(*(one[3:-2] for one in said), strict=True)
+    columns = zip(*(one[3:-4] for one in said), strict=True)
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
+    ahead = AheadWriter(fleet).texts([(one.ahead, one.at) for one in said]) if fleet.horizons else None
     bodies = writer.bodies(
         streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
-        model=model, quality=quality.tolist(),
+        model=model, quality=quality.tolist(), ahead=ahead,
+        age=Age(*(np.concatenate(column) for column in zip(*(one.age for one in said), strict=True))),
     )  # fmt: skip
     if any(feature.counter for feature in fleet.features):
         bodies = [body[:-1] + tail for body, tail in zip(bodies, _totals(said), strict=True)]
-    if fleet.horizons:
-        bodies = [body[:-1] + tail for body, tail in zip(bodies, _tails(said), strict=True)]
+    if fleet.anomaly is not None and writer.schema != FIRST_SCHEMA:
+        bodies = [body[:-1] + tail for body, tail in zip(bodies, _scores(said), strict=True)]
     return Outputs(
         cause.tolist(),
         [fleet.name] * count,
@@ -151,8 +164,8 @@ def _totals(said: Sequence[Said]) -> Iterator[bytes]:
         yield from [b"}"] * len(one.streams) if one.totals is None else totals_tails(names, one.totals)
 
 
-def _tails(said: Sequence[Said]) -> Iterator[bytes]:
-    """What the messages of a fleet that lists horizons end with; those of silence say nothing of what is ahead."""
-    writer = AheadWriter(said[0].writer.fleet)
+def _scores(said: Sequence[Said]) -> Iterator[bytes]:
+    """What the messages of a fleet that looks for anomalies say of them; those of silence say nothing."""
+    names = [feature.name for feature in said[0].writer.fleet.forecast_features]
     for one in said:
-        yield from [b"}"] * len(one.streams) if one.ahead is None else writer.tails(one.ahead, one.at)
+        yield from [b',"score":null}'] * len(one.streams) if one.scores is None else score_tails(names, one.scores)

@@ -18,8 +18,9 @@ from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import meaning, memories, parking, past, reordering, waiting
+from gaugecast.pipeline import arrivals, meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -45,6 +46,7 @@ class Pipeline:
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
         lineage: Named in each message; empty until an event says one.
+        schema: Of messages; for a ledger set back to the first until an event says more.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
@@ -58,7 +60,7 @@ class Pipeline:
         self.deliveries = Deliveries()
         self.steps = StepMemory()
         self.clock_ahead_ns = 0
-        self.lineage = ""
+        self.lineage, self.schema = "", SCHEMA
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
@@ -213,11 +215,11 @@ class Pipeline:
             case events.LimitsSet():
                 self.set_limits(event)
             case events.LineageBegun():
-                self.begin_lineage(event.lineage)
+                self.begin_lineage(event.lineage, event.schema)
             case events.ClockStepped():
                 self.clock_ahead_ns = max(0, self.clock_ahead_ns + event.step_ns)
                 for each in self.parts.values():
-                    each.shift_arrivals(event.step_ns, ticks=event.ticks)
+                    arrivals.shift_arrivals(each, event.step_ns, ticks=event.ticks)
             case events.FleetConfigured():
                 self._configure(Fleet.from_json(event.spec), cause, result)
             case _ if one.fleet in self.parts and not isinstance(event, events.FleetForgotten):  # else it has left
@@ -273,15 +275,17 @@ class Pipeline:
         for part in self.parts.values():
             part.set_half_life(limits.skill_half_life)
 
-    def begin_lineage(self, lineage: str) -> None:
-        """Let messages name it from here on."""
-        self.lineage = lineage
+    def begin_lineage(self, lineage: str, schema: int) -> None:
+        """Let messages name it from here on, in this shape where theirs is not a later one."""
+        is_new, self.lineage, self.schema = schema > self.schema, lineage, max(schema, self.schema)
         for part in self.parts.values():
-            part.writer.set_lineage(lineage)
+            part.write_as(lineage, self.schema, is_new=is_new)
 
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        return FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, lineage=self.lineage)
+        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace)
+        part.write_as(self.lineage, self.schema)
+        return part
 
     def _configure(self, fleet: Fleet, cause: int, result: Outcome) -> None:
         old = self.parts.get(fleet.name)

@@ -15,6 +15,7 @@ import numpy as np
 from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.message import FIRST_SCHEMA
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
@@ -41,6 +42,7 @@ def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
         "steps": pipeline.steps.to_text(),
         "clock_ahead_ns": pipeline.clock_ahead_ns,
         "lineage": pipeline.lineage,
+        "schema": pipeline.schema,
         "fleets": {name: _part_header(part) for name, part in pipeline.parts.items()},
     }
     names = [
@@ -85,7 +87,7 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.births.tokens, pipeline.births.at_ns = header["birth"]
     pipeline.steps.restore(header.get("steps", "{}"))  # checkpoints of 0.1.0 have neither
     pipeline.clock_ahead_ns = header.get("clock_ahead_ns", 0)
-    pipeline.lineage = header.get("lineage", "")
+    pipeline.lineage, pipeline.schema = header.get("lineage", ""), header.get("schema", FIRST_SCHEMA)
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
     for name, start, rows in slices:

@@ -31,6 +31,7 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     if part.fleet.tolerant and np.count_nonzero(absent):
         missed = absent & ~np.isnan(last)
     fresh = ~started | too_long
+    part.ages.step(slots, closed.at, fresh=fresh, gap=gap)
     steps = Steps(slots, closed.values, last, table["seen"][slots], closed.at, table["at"][slots], gap, fresh)
     own = {role: e.columns["next"][slots] for role, e in part.experts.items()}
     predicted = np.where((fresh | jumped)[:, None], np.nan, table["published"][slots])
@@ -49,10 +50,17 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     table["seen"][slots] = ~absent
     quality = quality | bridged * BRIDGED | partial * PARTIAL
     ahead = None if part.look_ahead is None else part.look_ahead.step(steps, x, part.in_force)
-    if part.anomalies is not None:
-        part.anomalies.step(steps, x, predicted)
+    scores = None if part.anomalies is None else part.anomalies.step(steps, x, predicted)
     part.writer.publish(
-        closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
+        closed,
+        steps,
+        part.in_force,
+        x=x,
+        predicted=predicted,
+        quality=quality,
+        ahead=ahead,
+        scores=scores,
+        result=result,
     )
     if part.look_ahead is not None and part.look_ahead.crossings is not None:
         part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)

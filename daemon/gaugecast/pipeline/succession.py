@@ -29,7 +29,8 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, lineage=old.writer.lineage)
+    lineage, schema = part.writer.lineage, part.writer.schema
+    part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:

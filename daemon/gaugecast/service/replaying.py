@@ -12,6 +12,7 @@ from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import ConfigError, StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
 from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
@@ -78,11 +79,13 @@ def replay_ledger(
         report, same_machine = Replayed(seq), machine_of(ledger, fingerprint())
         last = ledger.last_seq if upto is None else upto
         for batch in ledger.replay(report.from_seq, upto_seq=last):
+            of_today = pipeline.schema >= SCHEMA
             outcome = pipeline.advance(batch.inputs)
             end = batch.first_seq + len(batch.inputs) - 1
             exact = same_machine(batch.first_seq)
             report.elsewhere |= not exact
-            report.differing += count_differing(outcome.outputs, ledger.outputs(batch.first_seq - 1, end), exact=exact)
+            stored = ledger.outputs(batch.first_seq - 1, end)
+            report.differing += count_differing(outcome.outputs, stored, exact=exact, bodies=of_today)
             report.inputs += len(batch.inputs)
             report.outputs += len(outcome.outputs)
             for output in outcome.outputs:

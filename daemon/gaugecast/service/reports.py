@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gaugecast.control import StreamRow, StreamsQuery
-from gaugecast.forecast.body import QUALITY
+from gaugecast.forecast.message import QUALITY
 from gaugecast.forecast.skill import skill
 from gaugecast.loop.trial import Trial
 from gaugecast.metrics import StreamColumns

@@ -72,7 +72,7 @@ class Columns:
         """The columns of a block (capacity, columns, *tail), in the order that was given."""
         return self._whole[name]
 
-    def clear(self, slots: Array | int) -> None:
+    def clear(self, slots: Array | slice | int) -> None:
         """Give rows their fill again."""
         for column in self.spec:
             self._arrays[column.name][slots] = column.fill

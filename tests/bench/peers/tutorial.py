@@ -47,7 +47,7 @@ def compiled_step() -> Step:
     dense.build((1, UNITS))
     of_state = tf.TensorSpec((1, UNITS), tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec((1, len(_FEATURES)), tf.float32), of_state, of_state])
+    @tf.function(input_signature=[tf.TensorSpec((1, len(_FEATURES)), tf.float32), of_state, of_state])  # type: ignore[untyped-decorator]
     def compiled(x: Any, h: Any, c: Any) -> Any:
         output, (h, c) = cell(x, [h, c])
         return dense(output), h, c

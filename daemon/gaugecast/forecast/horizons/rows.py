@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -11,13 +11,14 @@ from gaugecast.forecast.horizons import audit, direct, intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.past import Past, regressors, remember
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
+from gaugecast.forecast.message import Lead
 from gaugecast.forecast.scaling import observe, scale
 from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
 
 #: Experts, in the order of every array that has an axis of them.
-EXPERTS = ("persistence", "linear", "stacked", "network")
+EXPERTS: tuple[Lead, ...] = get_args(Lead)
 PERSISTENCE, LINEAR, STACKED, NETWORK = range(len(EXPERTS))
 
 #: Columns that are too long to be copied for a step.
