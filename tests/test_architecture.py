@@ -22,10 +22,10 @@ GROUND = (
     "errors",
     "counts",
     "lessons",
+    "watching",
     "status",
     "faults",
     "files",
-    "watching",
     "fleet",
     "topics",
     "config",
@@ -42,7 +42,7 @@ WIRING = ("loop", "service", "demo", "cli", "__main__")
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts", "lessons"},
+    "status": {"counts", "lessons", "watching"},
     "topics": {"errors"},
     "fleet": {"watching"},
     "config": {"errors", "files", "fleet", "topics", "watching"},
@@ -63,9 +63,9 @@ BESIDE = {
 #: The rooms of the learner, from the ground up; above the first four each stands apart but where named here.
 LEARN_ROOMS = (
     "history", "fit", "score", "pages",
-    "keras_models", "online", "backtest", "train", "tune", "autoencoder",
+    "keras_models", "online", "backtest", "train", "tune", "autoencoder", "evaluate",
 )  # fmt: skip
-LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}}
+LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}, "evaluate": {"autoencoder"}}
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = ("ledger.reader", "storage.checkpoints", "logs", "control.client", "control.requests")

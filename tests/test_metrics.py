@@ -34,8 +34,8 @@ from gaugecast.status import (
     Status,
     StorageStatus,
     StreamCounts,
-    ThresholdStatus,
 )
+from gaugecast.watching import AnomalyStatus, ThresholdStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +83,7 @@ def full_status(fleets: int = 1) -> Status:
         model="m1",
         features={"pressure": FeatureStatus(**figures)},
         shadow=Shadow(version="m2", steps=3, promote_after=30, eta_s=9.0),
+        anomalies=AnomalyStatus(warning=1, critical=2, judged=9),
         crossings=[ThresholdStatus(feature="pressure", side="above", value=8.2, within="1h", open=2)],
         learner=LearnerStatus(
             updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5
@@ -113,6 +114,7 @@ def full_metrics() -> Metrics:
     flagged = replace(
         columns(3), spans=("1m",), ahead=ahead, lower=ahead, upper=ahead, level="0.8",
         marks=(("pressure", "above", "8.2"),), likely=np.ones((3, 1)), median_s=np.ones((3, 1)),
+        score=np.ones((3, 2)),
     )  # fmt: skip
     flagged.quality[1] = 0b01001  # type: ignore[index]
     metrics = Metrics(columns=lambda: [flagged], fingerprint="abc")

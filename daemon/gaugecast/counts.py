@@ -20,6 +20,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
         not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
         same_period: Of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
+        anomalies: Events that have begun.
     """
 
     received: int = 0
@@ -40,6 +41,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     resets: int = 0
     reanchored: int = 0
     broken_states: int = 0
+    anomalies: int = 0
 
     @property
     def rejected(self) -> int:

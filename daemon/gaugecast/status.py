@@ -16,6 +16,7 @@ from gaugecast.lessons import LearnerStatus as LearnerStatus
 from gaugecast.lessons import LearningStatus as LearningStatus
 from gaugecast.lessons import Shadow as Shadow
 from gaugecast.lessons import tell
+from gaugecast.watching import AnomalyStatus, ThresholdStatus
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
@@ -154,22 +155,6 @@ class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
     coverage: dict[str, dict[str, float]] = {}
 
 
-class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A threshold of a fleet.
-
-    Attributes:
-        side: `above` or `below`.
-        within: How far it looks, a duration.
-        open: Streams of which a crossing is told now.
-    """
-
-    feature: str
-    side: str
-    value: float
-    within: str
-    open: int = 0
-
-
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fleet. One that has left, or the fleet `""` of messages that belong to none, has counts alone.
 
@@ -177,6 +162,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
         streams: null where the fleet is not at work.
         model: Version of the weights in force; null = persistence.
         rollbacks_total: How often weights in force were taken back.
+        anomalies: null where nobody looks for them.
         never_came: Features that no stream has brought so far, often as they have spoken.
     """
 
@@ -188,6 +174,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     learner: LearnerStatus | None = None
     rollbacks_total: int = 0
     crossings: list[ThresholdStatus] = []
+    anomalies: AnomalyStatus | None = None
     never_came: list[str] = []
 
     @property

@@ -40,6 +40,7 @@ def _settings(place: str, wanted: AnomalyTable, features: Sequence[Feature], per
         healthy=_healthy(place, wanted.healthy, period_ns),
         hold=max(1, _steps(place, "hold", wanted.hold, period_ns)) if wanted.hold is not None else 5,
         settle=_steps(place, "settle", wanted.settle, period_ns) if wanted.settle is not None else 60,
+        tolerance=wanted.tolerance,
         least=_of_features(place, "least", wanted.least, names),
         sides=_of_features(place, "direction", wanted.direction, names),
     )

@@ -77,6 +77,9 @@ class AnomalyTable(Table):
         description="so long after a gap, or a change of an `input` feature, nothing is judged; default: 60 periods",
         examples=['"2m"'],
     )
+    tolerance: float = Field(
+        default=1.0, gt=0.0, description="limits are taken times this; more = fewer events (`gaugecast evaluate`)"
+    )
     least: dict[str, float] = Field(
         default={}, description="by feature, in its unit: smaller deviations count for nothing"
     )

@@ -4,7 +4,7 @@
 formats of both.
 """
 
-from gaugecast.control.answers import CrossingRow, StreamRow, StreamsAnswer
+from gaugecast.control.answers import AnomalyRow, CrossingRow, StreamRow, StreamsAnswer
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
@@ -25,6 +25,7 @@ from gaugecast.control.server import SOCKET_NAME, Command, Control
 
 __all__ = [
     "SOCKET_NAME",
+    "AnomalyRow",
     "Command",
     "Control",
     "CrossingRow",

@@ -82,16 +82,17 @@ class Anomalies:
         scores: Float64 = np.where(judged[:, None], highest, np.nan)
         return scores
 
-    def tell(self, closed: Closed, table: StreamTable, lineage: str, result: Outcome) -> None:
-        """Put the messages of these steps, which `step` has taken, behind their forecasts."""
+    def tell(self, closed: Closed, table: StreamTable, lineage: str, result: Outcome) -> int:
+        """Put the messages of these steps, which `step` has taken, behind their forecasts; how many events begin."""
         if self._judged is None:
-            return
+            return 0
         judged, away = self._judged
         self._judged = None
         for row, event in zip(*(column.tolist() for column in judged), strict=True):
             slot = int(closed.slots[row])
             seen = self._seen(slot, closed.values[row], away[:, row])
             self._say(slot, event, seen, table=table, lineage=lineage, cause=int(closed.cause[row]), result=result)
+        return int(np.count_nonzero(judged.event == alarm.BEGIN))
 
     def end_all(self, table: StreamTable, slots: Int64, cause: int, lineage: str, result: Outcome) -> None:
         """End the open events of these streams: nobody looks any more."""
@@ -170,4 +171,4 @@ def rules_of(fleet: Fleet) -> detectors.Rules:
         least[names.index(name)] = value
     for name, side in settings.sides:
         sides[names.index(name)] = 1.0 if side == "above" else -1.0
-    return detectors.Rules(scored, settings.healthy, settings.settle, judges, least, sides)
+    return detectors.Rules(scored, settings.healthy, settings.settle, settings.tolerance, judges, least, sides)

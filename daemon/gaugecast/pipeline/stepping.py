@@ -65,7 +65,7 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     if part.look_ahead is not None and part.look_ahead.crossings is not None:
         part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)
     if part.anomalies is not None:
-        part.anomalies.tell(closed, part.table, part.writer.lineage, result)
+        part.totals.anomalies += part.anomalies.tell(closed, part.table, part.writer.lineage, result)
 
 
 def _as_modelled(part: FleetPipeline, closed: Closed) -> tuple[Closed, Int64 | int]:

@@ -12,7 +12,7 @@ from gaugecast.fleet import Fleet, Threshold
 from gaugecast.pipeline.crossings import Crossings
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
-from gaugecast.status import ThresholdStatus
+from gaugecast.watching import ThresholdStatus
 
 
 def crossings_of(part: FleetPipeline) -> Crossings | None:

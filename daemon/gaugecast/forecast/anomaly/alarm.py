@@ -31,8 +31,8 @@ def spec_of(features: int) -> list[Column]:
         Column("heat", "<i4"),  # steps at or above the limit, less those below
         Column("calm", "<i4"),  # steps in a row clearly below it
         Column("began", "<i8"),  # event time of the step that opened it, ns; names the event
-        Column("peak", "<f8"),  # highest score since then
-        Column("blame", "<f8", (len(DETECTORS), features)),  # what the scores above the limit were of, fading
+        Column("peak", "<f4"),  # highest score since then
+        Column("blame", "<f4", (len(DETECTORS), features)),  # what the scores above the limit were of, fading
         Column("told_severity", "i1"),
         Column("told_lead", "<i4"),  # place of the largest in `blame`
         Column("since_told", "<i4"),  # steps

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from gaugecast.forecast.anomaly import layout as at
-from gaugecast.forecast.anomaly.layout import Layout
+from gaugecast.forecast.anomaly.layout import Layout, pairs
 from gaugecast.forecast.anomaly.reference import fit
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
@@ -24,8 +24,8 @@ SHORTEST = 256
 LONGEST = 2**17
 #: Limits, by detector: at least so much; times the largest statistic of the stretch; and what that may be at most for
 #: the stretch to look like the one before.
-LEAST = np.array([0.5, 20.0, 2.5, 3.0, 3.0, 3.0, 3.0])
-MARGIN = np.array([2.0, 3.0, 1.3, 1.6, 1.6, 1.6, 1.6])
+LEAST = np.array([0.5, 20.0, 2.6, 3.3, 3.0, 3.0, 3.0])
+MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
 MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
 #: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
 TURNS = 8
@@ -52,13 +52,14 @@ def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, 
     counts = healthy & (state["stage"] != FROZEN)
     lags = state["lags"]
     rows = np.concatenate([np.ones((len(z), 1)), z, lags.reshape(len(z), -1)], axis=1) * counts[:, None]
-    state["moments"] += rows[:, :, None] * rows[:, None, :]
+    one, other = pairs(rows.shape[1])
+    state["moments"] += rows[:, one] * rows[:, other]
     runs = state["runs"].swapaxes(0, 1)
     runs[at.MOVED] += counts[:, None] & here & (z != lags[:, 0])
     runs[at.GONE] += counts[:, None] & ~here
     runs[at.LONGEST] = np.where(counts[:, None], np.maximum(runs[at.LONGEST], runs[at.RUN]), runs[at.LONGEST])
     tops = state["top"]
-    np.maximum(tops, found.swapaxes(0, 1) * counts[:, None, None], out=tops)
+    np.maximum(tops, (found.swapaxes(0, 1) * counts[:, None, None]).astype(np.float32), out=tops)
     state["counted"] += counts
 
 

@@ -12,6 +12,9 @@ from gaugecast.forecast.anomaly.statistics import Now, measure
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
 
+#: Scores are cut here: a sensor without noise that moves is strange beyond all numbers.
+_MOST = 1e6
+
 
 class Rules(NamedTuple):
     """What is configured of the detectors.
@@ -20,6 +23,7 @@ class Rules(NamedTuple):
         scored: Features that are judged; others, such as set-points, only explain (F,).
         healthy: Steps at a stream's beginning that are known to be healthy; 0 = it is found out.
         settle: Steps after a beginning or a change of set-point that are not judged.
+        tolerance: Limits are taken times this.
         judges: Detectors that are used (DETECTORS, F).
         least: Deviations below count for nothing, in the feature's unit (F,).
         sides: 1, −1 where only those upwards, downwards count, else 0 (F,).
@@ -28,6 +32,7 @@ class Rules(NamedTuple):
     scored: Bool
     healthy: int
     settle: int
+    tolerance: float
     judges: Bool
     least: Float64
     sides: Float64
@@ -54,7 +59,7 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
     full = (state["lagged"] >= layout.lags) & ~now.begins
     found, away, z = measure(state, now)
     settling = _settling(state, z, now, rules)
-    score = found.swapaxes(0, 1) / state["limit"]
+    score = found.swapaxes(0, 1) / (rules.tolerance * state["limit"])
     score *= rules.judges & ~settling[:, None, None]
     _gate(score, away, rules)
     sound = ~wrong & ~(score >= 1.0).any(axis=(1, 2))
@@ -64,7 +69,7 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
     rows = calibration.due(state)
     if len(rows):
         calibration.end_stretch(state, rows, layout, given=rules.healthy > 0)
-    state["score"] = score
+    state["score"] = np.minimum(score, _MOST).astype(np.float32)
     return away
 
 

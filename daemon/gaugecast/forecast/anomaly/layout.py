@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
+
+from gaugecast.records import Int64
 from gaugecast.streams.columns import Column
 
 #: Detectors in the order of their places; of equal scores the first is the reason.
@@ -64,19 +68,26 @@ class Layout:
             Column("origin", "<f8", (f,), float("nan")),  # the first value: all others are taken relative to it
             Column("lags", "<f8", (self.lags, f)),  # values before, relative to the origin; the newest first
             Column("lagged", "<i4"),  # how many of them follow one another without a gap
-            Column("moments", "<f8", (self.size, self.size)),  # Σ of products of (1, now, lags)
+            Column("moments", "<f8", (self.size * (self.size + 1) // 2,)),  # Σ of products of (1, now, lags), each once
             Column("weights", "<f8", (f, d)),  # of the reference: what it expects
             Column("precision", "<f8", (f, f)),  # inverse covariance of what it misses
             Column("mean", "<f8", (f,)),  # of the level
             Column("spread", "<f8", (f,)),  # of the level; 0 = too still to be judged
             Column("kinship", "<f8", (f, f)),  # inverse covariance of the levels
             Column("smooth", "<f8", (SMOOTH, f)),
-            Column("runs", "<i8", (RUNS, f)),
-            Column("top", "<f8", each),  # largest statistics of the stretch that is being looked at
-            Column("limit", "<f8", each, float("inf")),  # statistics divided by it are scores; inf = does not judge
+            Column("runs", "<i4", (RUNS, f)),
+            Column("top", "<f4", each),  # largest statistics of the stretch that is being looked at
+            Column("limit", "<f4", each, float("inf")),  # statistics divided by it are scores; inf = does not judge
             Column("counted", "<i8"),  # steps in the moments
             Column("mark", "<i8"),  # counted steps at which the stretch ends
             Column("stage", "i1"),  # see `calibration`
             Column("settling", "<i4"),  # steps still to come that are not judged
-            Column("score", "<f8", each),
+            Column("score", "<f4", each),
         ]
+
+
+@lru_cache
+def pairs(size: int) -> tuple[Int64, Int64]:
+    """Rows and columns of a symmetric matrix's upper triangle."""
+    one, other = np.triu_indices(size)
+    return one.astype(np.int64), other.astype(np.int64)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.anomaly.layout import Layout
+from gaugecast.forecast.anomaly.layout import Layout, pairs
 from gaugecast.records import Bool, Float64
 
 #: Added to a correlation's diagonal: two features that say the same make no singular matrix.
@@ -33,11 +33,12 @@ def fit(moments: Float64, moving: Bool, layout: Layout) -> Reference:
     """Fit N streams, each on its own.
 
     Args:
-        moments: Σ of products of (1, now, lags) (N, M, M).
+        moments: Σ of products of (1, now, lags), each once (N, M·(M + 1)/2).
         moving: Which features move often enough (N, F); the others take no part, and have a spread of 0.
         layout: Of the features.
     """
     f, lags = layout.features, layout.lags
+    moments = _squares(moments, layout.size)
     count = np.maximum(moments[:, 0, 0], 1.0)
     mean = moments[:, 0, :] / count[:, None]
     covariance = moments / count[:, None, None] - mean[:, :, None] * mean[:, None, :]
@@ -71,6 +72,13 @@ def left_out(precision: Float64, missed: Float64) -> Float64:
     own = np.diagonal(precision, axis1=1, axis2=2)
     fallen: Float64 = np.divide(pulled * pulled, own, out=np.zeros_like(pulled), where=own > 0.0)
     return fallen
+
+
+def _squares(moments: Float64, size: int) -> Float64:
+    one, other = pairs(size)
+    square = np.empty((len(moments), size, size))
+    square[:, one, other] = square[:, other, one] = moments
+    return square
 
 
 def _divided(covariance: Float64, size: Float64) -> Float64:
