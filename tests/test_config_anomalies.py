@@ -41,8 +41,8 @@ def test_an_empty_table_turns_it_on(tmp_path: Path) -> None:
 def test_durations_become_steps(tmp_path: Path) -> None:
     """And what is said of features stands by their names."""
     text = 'healthy = "10m"\nhold = "10s"\nsettle = 60\ntolerance = 1.5\nleast = {pressure = 0.5}\n'
-    text += 'direction = {pressure = "above"}'
-    wanted = AnomalySettings(300, 5, 30, 1.5, (("pressure", 0.5),), (("pressure", "above"),))
+    text += 'direction = {pressure = "above"}\nmode = "flow"\noff = [0]'
+    wanted = AnomalySettings(300, 5, 30, 1.5, "flow", (0.0,), (("pressure", 0.5),), (("pressure", "above"),))
     assert resolved(tmp_path, FILE + TABLE + text).anomaly == wanted
 
 
@@ -51,6 +51,8 @@ def test_durations_become_steps(tmp_path: Path) -> None:
     [
         ('healthy = "1m"', "50 to 1000000 periods expected, got 30"),
         ('hold = "soon"', "hold: expected a duration"),
+        ('mode = "pressure"', "a feature with role = \"input\" expected, flow; got 'pressure'"),
+        ("off = [0]", "`mode` expected beside it"),
         ("least = {flow = 1.0}", "forecast features expected, pressure; got 'flow'"),
         ("least = {pressure = -1.0}", "a finite number from 0 expected for 'pressure', got -1.0"),
         ('direction = {pressure = "up"}', "direction"),

@@ -203,3 +203,32 @@ def test_scale_and_shift_change_no_event() -> None:
     one, other = score_of(settings, lambda values: None), score_of(settings, in_other_units)
     assert [(each["event"], each["at"]) for each in one] == [(each["event"], each["at"]) for each in other]
     assert np.allclose([each["score"] for each in one], [each["score"] for each in other], rtol=1e-3)
+
+
+def with_state(values: Float64, states: Float64) -> list[Input]:
+    """Readings of both features and of the machine's state."""
+    return [reading(i, *values[i].tolist(), float(states[i])) for i in range(len(values))]
+
+
+def test_a_machine_that_is_off_is_not_judged() -> None:
+    """What changes with it is no anomaly, nor what follows for a while; an open event ends when it is switched off."""
+    settings = AnomalySettings(healthy=120, settle=20, mode="r", off=(0.0,))
+    fleet = fleet_of("pqr", inputs="r", anomaly=settings)
+    values, states = values_of(), np.ones(320)
+    states[BREAKS:MENDED] = 0.0
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7))) == []
+    on = np.ones(320)
+    on[BREAKS + 20 :] = 0.0
+    told = told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, on), 7)))
+    assert [one["event"] for one in told if one["event"] != "update"] == ["begin", "end"]
+    assert told[-1]["at"] - T0 / 1e9 == BREAKS + 20
+
+
+def test_a_set_point_that_changes_explains_a_move() -> None:
+    """Values that follow it are not judged for `settle`."""
+    settings = AnomalySettings(healthy=120, settle=60)
+    values, states = values_of(), np.ones(320)
+    fleet = fleet_of("pqr", inputs="r", anomaly=settings)
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7)))
+    states[BREAKS:MENDED] = 2.0
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7))) == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
+from rich.console import Console
 
 from gaugecast.cli.anomalies import anomaly_words, render_events
 from gaugecast.control import StreamsQuery
@@ -40,7 +42,10 @@ def test_an_open_event_is_in_status_series_and_rows() -> None:
     assert abs(sum(rows[0].anomaly.shares.values()) - 1.0) < 1e-9
     assert next(iter(rows[0].anomaly.shares)) == "p"
     assert anomaly_words(rows[0]).startswith("p ")
-    assert "p " in str(getattr(render_events(rows, 0.0), "columns", ""))
+    text = io.StringIO()
+    Console(file=text, width=200).print(render_events(rows[:1], rows[0].anomaly.began_s + 90))
+    assert "tanks" in text.getvalue()
+    assert anomaly_words(rows[0]) in text.getvalue()
 
 
 def test_a_fleet_that_does_not_look_has_nothing_to_tell() -> None:

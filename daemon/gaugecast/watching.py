@@ -19,6 +19,8 @@ class AnomalySettings:
         hold: Steps that an anomaly lasts before it is told of.
         settle: Steps after a beginning, or a change of a set-point, that are not judged.
         tolerance: All limits are taken times this.
+        mode: Feature that says in which state the machine is; empty = none does.
+        off: Its values while the machine is off: nothing is judged then, nor learned.
         least: By feature, deviations that count for nothing are smaller, in its unit.
         sides: By feature, `above` or `below`, where only deviations to that side count.
     """
@@ -27,6 +29,8 @@ class AnomalySettings:
     hold: int = 5
     settle: int = 60
     tolerance: float = 1.0
+    mode: str = ""
+    off: tuple[float, ...] = ()
     least: tuple[tuple[str, float], ...] = ()
     sides: tuple[tuple[str, str], ...] = ()
 

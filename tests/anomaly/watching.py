@@ -35,7 +35,15 @@ class Watch:
         self._layout, self._hold = Layout.of(features), hold
         zeros = np.zeros(features)
         self._rules = detectors.Rules(
-            np.ones(features, bool), healthy, settle, 1.0, np.ones((len(DETECTORS), features), bool), zeros, zeros
+            np.ones(features, bool),
+            healthy,
+            settle,
+            1.0,
+            np.ones((len(DETECTORS), features), bool),
+            -1,
+            (),
+            zeros,
+            zeros,
         )
         self.state: dict[str, Array] = dict(Columns(self._layout.spec(), streams))
         self.events: dict[str, Array] = dict(Columns(alarm.spec_of(features), streams))
@@ -52,11 +60,16 @@ class Watch:
 
     def _step(self, row: Float64) -> None:
         x = np.where(np.isnan(row), self._last, row)
-        now = Now(row, x, row - self._last, self._begins)
+        now = Now(row, x, row - self._last, self._begins, self._begins)
         detectors.step(self.state, now, self._rules, self._layout, wrong=self.events["open"])
         at = np.full(len(row), self.steps)
         judged = alarm.judge(
-            self.events, self.state["score"], settling=self.state["settling"] > 0, at=at, least=self._hold
+            self.events,
+            self.state["score"],
+            settling=self.state["settling"] > 0,
+            off=np.zeros(len(row), bool),
+            at=at,
+            least=self._hold,
         )
         for stream, event in zip(judged.row.tolist(), judged.event.tolist(), strict=True):
             if event == alarm.BEGIN:

@@ -41,9 +41,23 @@ def _settings(place: str, wanted: AnomalyTable, features: Sequence[Feature], per
         hold=max(1, _steps(place, "hold", wanted.hold, period_ns)) if wanted.hold is not None else 5,
         settle=_steps(place, "settle", wanted.settle, period_ns) if wanted.settle is not None else 60,
         tolerance=wanted.tolerance,
+        mode=_mode(place, wanted, features),
+        off=tuple(wanted.off),
         least=_of_features(place, "least", wanted.least, names),
         sides=_of_features(place, "direction", wanted.direction, names),
     )
+
+
+def _mode(place: str, wanted: AnomalyTable, features: Sequence[Feature]) -> str:
+    inputs = [feature.name for feature in features if feature.role == "input"]
+    if wanted.mode and wanted.mode not in inputs:
+        raise ConfigError(
+            f'{place} mode: a feature with role = "input" expected, {", ".join(inputs) or "of which there is none"}; '
+            f"got {wanted.mode!r}"
+        )
+    if wanted.off and not wanted.mode:
+        raise ConfigError(f"{place} off: `mode` expected beside it, the feature whose values these are")
+    return wanted.mode
 
 
 def _healthy(place: str, text: str | float | None, period_ns: int) -> int:

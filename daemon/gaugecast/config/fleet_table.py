@@ -80,6 +80,14 @@ class AnomalyTable(Table):
     tolerance: float = Field(
         default=1.0, gt=0.0, description="limits are taken times this; more = fewer events (`gaugecast evaluate`)"
     )
+    mode: str = Field(
+        default="",
+        description="an `input` feature that says the machine's state; after a change nothing is judged for `settle`",
+        examples=['"running"'],
+    )
+    off: list[float] = Field(
+        default=[], description="values of `mode` with which the machine is off: nothing is judged, nor learned"
+    )
     least: dict[str, float] = Field(
         default={}, description="by feature, in its unit: smaller deviations count for nothing"
     )

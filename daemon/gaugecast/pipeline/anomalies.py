@@ -64,13 +64,17 @@ class Anomalies:
         slots = steps.slots
         state = {name: array[slots] for name, array in self.columns}
         events = {name: array[slots] for name, array in self.events}
-        now = Now(steps.values, x, error, steps.fresh | (steps.gap > 0))
-        away = detectors.step(state, now, self._rules, self._layout, wrong=events["open"])
-        settling = state["settling"] > 0
-        judged = alarm.judge(events, state["score"], settling=settling, at=steps.at, least=self._settings.hold)
+        now = Now(steps.values, x, error, steps.fresh, steps.fresh | (steps.gap > 0))
+        away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=events["open"])
+        off = detectors.off_of(x, self._rules)
+        judged = alarm.judge(
+            events, state["score"], settling=off | (state["settling"] > 0), off=off, at=steps.at,
+            least=self._settings.hold,
+        )  # fmt: skip
         for columns, rows in ((self.columns, state), (self.events, events)):
             for name, row in rows.items():
-                columns[name][slots] = row
+                if fitted or name not in at.FITTED:
+                    columns[name][slots] = row
         self._judged = judged, away
         return self.scores(slots)
 
@@ -166,9 +170,12 @@ def rules_of(fleet: Fleet) -> detectors.Rules:
     if fleet.hold_ns:  # a sensor that reports on change stands still, and is absent, in between
         judges[[at.STUCK, at.DROPOUT]] = False
     names = [feature.name for feature in fleet.features]
+    mode = names.index(settings.mode) if settings.mode else -1
     least, sides = np.zeros((2, count))
     for name, value in settings.least:
         least[names.index(name)] = value
     for name, side in settings.sides:
         sides[names.index(name)] = 1.0 if side == "above" else -1.0
-    return detectors.Rules(scored, settings.healthy, settings.settle, settings.tolerance, judges, least, sides)
+    return detectors.Rules(
+        scored, settings.healthy, settings.settle, settings.tolerance, judges, mode, settings.off, least, sides
+    )

@@ -46,13 +46,14 @@ class Judged(NamedTuple):
     event: Int64
 
 
-def judge(state: dict[str, Array], score: Float64, *, settling: Bool, at: Int64, least: int) -> Judged:
+def judge(state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool, at: Int64, least: int) -> Judged:
     """Take in the scores, in place, and say what is to be told.
 
     Args:
         state: The columns of `spec_of` of N streams.
         score: By detector and feature (N, DETECTORS, F).
         settling: What is not judged now (N,): it neither is strange nor brings an event to its end.
+        off: Whose machine is off (N,): its event ends.
         at: Event time now, ns (N,).
         least: Steps that an anomaly lasts before it is told of.
     """
@@ -63,7 +64,7 @@ def judge(state: dict[str, Array], score: Float64, *, settling: Bool, at: Int64,
     calm = np.where(highest >= SHUTS, 0, np.minimum(state["calm"] + 1, 2**30))
     state["calm"] = np.where(settling, state["calm"], calm)
     begins = ~state["open"] & (state["heat"] >= least)
-    ends = state["open"] & (state["calm"] >= 2 * least)
+    ends = state["open"] & (off | (state["calm"] >= 2 * least))
     goes_on = state["open"] | begins
     excess = np.where(score >= 1.0, np.minimum(score, 100.0), 0.0)
     quiet = ~goes_on & (state["heat"] == 0)
@@ -77,7 +78,7 @@ def judge(state: dict[str, Array], score: Float64, *, settling: Bool, at: Int64,
     again = state["open"] & ~ends & other & (state["since_told"] >= _PACE * least)
     told = begins | ends | again
     state["open"] = goes_on & ~ends
-    state["heat"] = np.where(ends, 0, state["heat"])
+    state["heat"] = np.where(ends | off, 0, state["heat"])
     state["told_severity"] = np.where(told, severity, state["told_severity"])
     state["told_lead"] = np.where(told, lead, state["told_lead"])
     state["since_told"] = np.where(told, 0, state["since_told"]).astype(np.int32)

@@ -34,12 +34,14 @@ TURNS = 8
 MOVES, MOVES_MOSTLY = 0.05, 0.3
 
 
-def begin(state: dict[str, Array], stretch: int) -> None:
-    """Of streams that have no stretch yet."""
-    state["mark"] = np.where(state["mark"] == 0, stretch, state["mark"])
+def begin(state: dict[str, Array], stretch: int) -> bool:
+    """Of streams that have no stretch yet; whether there are any."""
+    new = state["mark"] == 0
+    state["mark"] = np.where(new, stretch, state["mark"])
+    return bool(np.count_nonzero(new))
 
 
-def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool) -> None:
+def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: bool) -> None:
     """Count a step towards the stretch, in place.
 
     Args:
@@ -48,8 +50,13 @@ def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, 
         found: Statistics (DETECTORS, N, F).
         here: What was measured (N, F).
         healthy: Whether the step counts: nothing is wrong, and its lags follow one another (N,).
+        given: The stretch ends after so many steps, those that do not count among them.
     """
     counts = healthy & (state["stage"] != FROZEN)
+    if given:
+        state["counted"] += state["stage"] != FROZEN
+    if not np.count_nonzero(counts):
+        return
     lags = state["lags"]
     rows = np.concatenate([np.ones((len(z), 1)), z, lags.reshape(len(z), -1)], axis=1) * counts[:, None]
     one, other = pairs(rows.shape[1])
@@ -60,7 +67,8 @@ def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, 
     runs[at.LONGEST] = np.where(counts[:, None], np.maximum(runs[at.LONGEST], runs[at.RUN]), runs[at.LONGEST])
     tops = state["top"]
     np.maximum(tops, (found.swapaxes(0, 1) * counts[:, None, None]).astype(np.float32), out=tops)
-    state["counted"] += counts
+    if not given:
+        state["counted"] += counts
 
 
 def due(state: dict[str, Array]) -> Int64:
@@ -78,7 +86,7 @@ def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: 
         given: The stretches are known to be healthy; there is no third.
     """
     counted, runs = state["counted"][rows], state["runs"][rows]
-    share = runs[:, at.MOVED] / np.maximum(counted[:, None] - runs[:, at.GONE], 1)
+    share = runs[:, at.MOVED] / np.maximum(state["moments"][rows, :1] - runs[:, at.GONE], 1.0)
     moving = share >= MOVES
     fitted = fit(state["moments"][rows], moving, layout)
     tried = state["stage"][rows] == TRIED

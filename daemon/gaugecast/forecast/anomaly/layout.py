@@ -14,6 +14,9 @@ from gaugecast.streams.columns import Column
 DETECTORS = ("dropout", "stuck", "level", "relation", "surprise", "reference", "calm")
 DROPOUT, STUCK, LEVEL, RELATION, SURPRISE, REFERENCE, CALM = range(len(DETECTORS))
 
+#: Columns that change where a stretch ends, and nowhere else.
+FITTED = ("weights", "precision", "mean", "spread", "kinship", "limit", "stage", "mark")
+
 #: Detectors that expect a value, so that it can be said by how much another came.
 EXPECTING = (LEVEL, RELATION, SURPRISE, REFERENCE)
 
@@ -78,7 +81,7 @@ class Layout:
             Column("runs", "<i4", (RUNS, f)),
             Column("top", "<f4", each),  # largest statistics of the stretch that is being looked at
             Column("limit", "<f4", each, float("inf")),  # statistics divided by it are scores; inf = does not judge
-            Column("counted", "<i8"),  # steps in the moments
+            Column("counted", "<i8"),  # steps of the stretches so far
             Column("mark", "<i8"),  # counted steps at which the stretch ends
             Column("stage", "i1"),  # see `calibration`
             Column("settling", "<i4"),  # steps still to come that are not judged

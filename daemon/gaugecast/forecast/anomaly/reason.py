@@ -52,7 +52,7 @@ def sentence(seen: Sequence[Seen], names: Sequence[str], for_s: float) -> str:
         for_s: Since when the anomaly lasts, seconds.
     """
     if not seen:
-        return "as usual again"
+        return "nobody looks any more"
     lead = seen[0]
     words = _clause(lead)
     if for_s > 0.0 and lead.detector != "stuck":

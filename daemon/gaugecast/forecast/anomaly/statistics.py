@@ -29,13 +29,15 @@ class Now(NamedTuple):
         values: Measured (N, F), NaN = absent.
         x: The same as fed to the models (N, F).
         error: Measured less what had been forecast (N, F), NaN = nothing to compare.
-        begins: The step follows none, or a gap (N,).
+        begins: The step follows none, or a gap that was too long to bridge (N,).
+        parted: It does not follow the one before tick by tick (N,).
     """
 
     values: Float64
     x: Float64
     error: Float64
     begins: Bool
+    parted: Bool
 
 
 class Measured(NamedTuple):
@@ -62,10 +64,10 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
     here = ~np.isnan(now.values)
     state["origin"] = np.where(np.isnan(state["origin"]), now.x, state["origin"])
     z = np.nan_to_num(np.maximum(np.minimum(now.x - state["origin"], _HUGE), -_HUGE))
-    state["lagged"] = np.where(now.begins, 0, state["lagged"])
+    state["lagged"] = np.where(now.parted, 0, state["lagged"])
     smooth = state["smooth"].swapaxes(0, 1)  # (SMOOTH, N, F)
     out, away = np.zeros((2, len(at.DETECTORS), *z.shape))
-    _stillness(state, z, here, out)
+    _stillness(state, z, here & ~now.begins[:, None], out)
     smooth[at.ABSENT] += ABSENT_RATE * (~here - smooth[at.ABSENT])
     out[at.DROPOUT] = smooth[at.ABSENT]
     out[at.SURPRISE] = _surprise(smooth, now.error)
@@ -77,9 +79,8 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
 
 def _stillness(state: dict[str, Array], z: Float64, here: Bool, out: Float64) -> None:
     runs = state["runs"].swapaxes(0, 1)
-    known = state["lagged"][:, None] > 0
-    moved = here & known & (z != state["lags"][:, 0])
-    runs[at.RUN] = np.where(moved | ~known, 0, runs[at.RUN] + (here & known))
+    moved = z != state["lags"][:, 0]
+    runs[at.RUN] = np.where(here, np.where(moved, 0, runs[at.RUN] + 1), runs[at.RUN])
     out[at.STUCK] = runs[at.RUN]
 
 

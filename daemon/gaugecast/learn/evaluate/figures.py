@@ -105,10 +105,10 @@ def _alarms(score: Float64, hold: int) -> Bool:
     columns = Columns(alarm.spec_of(1), 1)
     state = {name: array.copy() for name, array in columns}
     told = np.zeros(len(score), bool)
-    at = np.zeros(1, np.int64)
+    at, never = np.zeros(1, np.int64), np.zeros(1, bool)
     for t, value in enumerate(score.tolist()):
         settling = np.array([value != value])
-        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, at=at, least=hold)
+        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, at=at, least=hold)
         told[t] = state["open"][0]
     return told
 
