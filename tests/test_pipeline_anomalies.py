@@ -11,7 +11,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
-from gaugecast.pipeline import Pipeline, state
+from gaugecast.pipeline import Pipeline, past, state
 from gaugecast.records import Float64, Input, Order, Output
 from gaugecast.streams.snapshot import Slice
 from gaugecast.watching import AnomalySettings
@@ -171,6 +171,18 @@ def test_a_fleet_without_anomalies_keeps_the_bytes_of_its_configuration() -> Non
     settings = AnomalySettings(least=(("p", 0.5),), sides=(("p", "above"),))
     fleet = replace(FLEET, anomaly=settings)
     assert Fleet.from_json(fleet.to_json()) == fleet
+
+
+def test_history_calibrates_and_tells_nothing() -> None:
+    """What was wrong at its end begins when the stream speaks."""
+    pipeline = new_pipeline(model=False)
+    at = T0 + np.arange(BREAKS + 20) * 10**9
+    rows = past.pack(at, values_of()[: BREAKS + 20])
+    order = Order(events.HistoryLoaded(("p", "q")), "tanks", "a", state=rows)
+    assert not list(pipeline.advance([order.stamped(T0)]).outputs)
+    told = told_of(outputs_of(feed(pipeline, saw(BREAKS + 20))))
+    assert told[0]["event"] == "begin"
+    assert told[0]["began"] - T0 / 1e9 >= BREAKS + 20
 
 
 def score_of(settings: AnomalySettings, change: Callable[[Float64], None]) -> list[dict[str, Any]]:
