@@ -6,12 +6,22 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-VENV := .venv
-WHEEL_VENV := build/wheel-venv
+# PYTHON=/path/to/python3.12 has virtual environments of its own, named by its version, beside those of the default.
+ifneq ($(origin PYTHON),undefined)
+SUFFIX := -$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+VENV := .venv$(SUFFIX)
+WHEEL_VENV := build/wheel-venv$(SUFFIX)
+DIST := build/dist$(SUFFIX)
 PY := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Those that we run on, as far as they are here: by name, or by pyenv.
+VERSIONS := 3.11 3.12 3.13
+find_python = $(shell python$(1) -c 'import sys; print(sys.executable)' 2>/dev/null || \
+	{ command -v pyenv >/dev/null && PYENV_VERSION=$$(pyenv latest $(1)) pyenv which python$(1); } 2>/dev/null)
+PYTHONS ?= $(foreach version,$(VERSIONS),$(call find_python,$(version)))
 LINTED := daemon simulators tests deploy docs
 SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
 # program:package, as Debian has them
@@ -26,7 +36,7 @@ SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-long check fmt bench chaos accuracy release wheel programs
+.PHONY: help demo test test-long quick matrix check fmt bench chaos accuracy release wheel programs
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,13 +47,24 @@ demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; AR
 RUN_TESTS = GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
 	$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
 
-test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv programs  ## check, build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
-	@$(MAKE) --no-print-directory --jobs 2 check wheel
+test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv  ## check, build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
+	@$(MAKE) --no-print-directory --jobs 3 programs check wheel
 	$(RUN_TESTS) -m 'not long' --cov --cov-report= $(TESTS)
 	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
 
 test-long: $(WHEEL_VENV)/.stamp-wheel programs  ## what takes longer: more mutants, trainings, packages, installations
 	$(RUN_TESTS) -m long $(TESTS)
+
+# Without TensorFlow, and without machines and daemons of their own: minutes.
+QUICK = -m 'not long and not keras' $(addprefix --ignore=tests/,e2e deploy chaos week test_packaging.py test_demo_process.py)
+
+quick: $(VENV)/.stamp-quick programs  ## the tests that need neither TensorFlow nor a daemon; PYTHON=/path/to/python3.12 for another
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile $(QUICK) $(TESTS)
+
+matrix:  ## the quick tests on each Python from 3.11 to 3.13 that is found here; PYTHONS="/path/to/python3.12 …" for others
+	@found="$(PYTHONS)"; test -n "$$found" || { echo "expected a Python to test with, found none" >&2; exit 1; }; \
+	for python in $$found; do echo "== $$($$python --version), $$python"; $(MAKE) quick PYTHON=$$python || failed="$${failed:-} $$python"; \
+	done; test -z "$${failed:-}" || { echo "failed on:$$failed" >&2; exit 1; }
 
 check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
 	$(PY) -m ruff check $(LINTED)
@@ -100,6 +121,12 @@ $(VENV)/.stamp-tools: $(VENV)/.stamp-demo
 	@$(PY) $(PIP) install --group dev
 	@touch $@
 
+# The optional libraries, too, but for TensorFlow.
+$(VENV)/.stamp-quick: $(VENV)/.stamp-tools
+	@$(PY) $(PIP) install $$($(PY) -c 'import tomllib; \
+		extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; print(*sum(extras.values(), []))')
+	@touch $@
+
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
 	@$(PY) $(PIP) install --editable '.[demo,plots,parquet,tune]'
@@ -116,8 +143,8 @@ $(WHEEL_VENV)/.stamp-venv:
 
 $(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
 	@echo "building the wheel …"
-	@rm -rf build/dist
-	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir build/dist .
-	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps build/dist/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls build/dist/gaugecast-*.whl)[demo,plots,parquet,tune]" --group dev
+	@rm -rf $(DIST)
+	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .
+	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps $(DIST)/gaugecast-*.whl
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[demo,plots,parquet,tune]" --group dev
 	@touch $@

@@ -21,6 +21,9 @@ rm -f "$OUT"/gaugecast*  "$OUT/SHA256SUMS"
 WHEEL=$(ls "$OUT"/gaugecast-*.whl)
 VERSION=$(basename "$WHEEL" | cut -d- -f2)
 
+PAGES=$(mktemp -d)
+export PAGES
+sh "$HERE/debian/pages.sh" "$WHEEL" "$PAGES"
 for arch in $ARCHITECTURES; do
     sh "$HERE/debian/build.sh" "$WHEEL" "$OUT" "$arch" >/dev/null
     place=$(mktemp -d)
@@ -28,6 +31,7 @@ for arch in $ARCHITECTURES; do
     cp "$place/usr/share/doc/gaugecast/sbom.cdx.json" "$OUT/gaugecast_${VERSION}_$arch.cdx.json"
     rm -rf "$place"
 done
+rm -rf "$PAGES"
 
 app=$(mktemp -d)
 cp -r "$HERE/home-assistant/." "$app/"

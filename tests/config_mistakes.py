@@ -111,6 +111,20 @@ def _rows() -> Iterator[tuple[str, str, str, str, str]]:
     yield "Topics", tanks, 'output = "gaugecast/{fleet}/#/{stream}"', f"[{tanks}] output", "cannot be published to"
     yield "Topics", "mqtt", 'status_topic = "status/#"', "[mqtt] status_topic", "cannot be published to"
     yield "Topics", tanks, 'subscribe = ["#", "plant/{site}/{tank}"]', f"[{tanks}] subscribe", "capture the same names"
+    # -- shapes
+    flat = 'format = "flat"'
+    second = 'shape = [{format = "flat", output = "gaugecast/{fleet}/{stream}"}]'
+    yield "Formats", tanks, 'format = "csv"', f"[{tanks}] format", "'json', 'flat', 'number' or 'influx'"
+    yield "Formats", tanks, 'format = "number"\noutput = "n/{stream}/#"', f"[{tanks}] output", "cannot be published to"
+    misspelt = 'format = "number"\noutput = "n/{stream}/{feture}"'
+    yield "Formats", tanks, misspelt, f"[{tanks}] output", "{feature} and {horizon}"
+    several = 'format = "number"\nhorizon = 2'
+    yield "Formats", tanks, several, f"[{tanks}] output", "lacks {horizon}"
+    yield "Formats", tanks, 'output = "n/{stream}/{feature}"', f"[{tanks}] output", 'what only format = "number" may'
+    yield "Formats", tanks, second, f"[[{tanks}.shape]] no. 1 output", "begin each with a word of its own"
+    yield "Formats", tanks, 'shape = [{format = "flat"}]', f"[{tanks}] shape", "each a table"
+    yield "Formats", tanks, f'{flat}\nbatch = true\noutput = "f/{{stream}}"', f"[{tanks}] output", "may use {fleet}"
+    yield "Formats", tanks, 'format = "number"\nbatch = true', f"[{tanks}] output", "leave `batch` out"
     # -- the broker
     yield "Broker and ports", "mqtt", 'host = "mqtt://broker:1883"', "[mqtt] host", 'host = "broker" and port = 1883'
     yield "Broker and ports", "mqtt", 'host = "mqtts://broker"', "[mqtt] host", "and the table [mqtt.tls]"

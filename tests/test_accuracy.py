@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from accuracy import page
+from accuracy.gaps import AFTER, WAYS, _row, gap_lines, next_steps, ways_of
+from accuracy.horizons import _crossings, _named, thresholds_of
 from accuracy.places import keep_rows
 from accuracy.runs import ETT, load, split_of
 from accuracy.table import verdicts
+from gaugecast.learn.backtest.crossing_score import CrossingScore, crossing_row
 from gaugecast.learn.backtest.run import backtest
 from gaugecast.learn.backtest.split import Split
 from gaugecast_sim.replay import ReplayError, find_csv
+from support.pipelines import SECOND, fleet_of, model_for, reading
 
 
 def row_of(mse: float, *, name: str = "ETTh2", start: str = "cold", learning: str = "lockstep") -> dict[str, Any]:
@@ -67,6 +73,40 @@ def test_the_page_gets_its_tables_from_the_figures(tmp_path: Path, monkeypatch: 
     assert "| OT | 0.3079 |" in text
     assert text.startswith("# Accuracy")
     assert "frozen after warm-up |" not in text
+
+
+def test_thresholds_are_rows_of_their_own_and_have_their_figures(tmp_path: Path) -> None:
+    """Two a set, from what training rows know; neither replaces the other, and the tables have a line of each."""
+    fleet = fleet_of("pq", period_ns=3600 * SECOND)
+    marks = thresholds_of(fleet, [reading(i, 0.0, float(i)) for i in range(101)])
+    assert [(one.feature, one.side, one.value, one.within) for one in marks] == [
+        ("q", "above", 90.0, 24), ("q", "below", 10.0, 24),
+    ]  # fmt: skip
+    about = {"set": "ETTh2", "protocol": "adapt-z", "start": "cold", "learning": "lockstep"}
+    score = CrossingScore(marks[0], 9, 0.2, 0.1, 0.375, (), 3, 2, 7200.0, 0.5)
+    rows = [_named(about | crossing_row(replace(score, threshold=mark))) for mark in marks]
+    kept = keep_rows(rows, tmp_path / "accuracy.json")
+    assert [row["brier"] for row in kept] == [0.1, 0.1]
+    lines = list(_crossings(kept, ("ETTh2", "adapt-z", "lockstep")))
+    assert lines[0] == ("q above 90.0", "9", "0.200", "0.1000", "0.38", "3", "2", "2 h", "0.50")
+    assert len(lines) == 2
+
+
+def test_ways_through_a_gap_differ_and_end_in_a_table() -> None:
+    """Begun anew it says the last value; rolled through, and stepped with the last value, something else each."""
+    fleet = fleet_of("p")
+    rows = [reading(i, 20 + np.sin(i / 3)) for i in range(60)]
+    model, gone = model_for(fleet, warmup_steps=3), {"": set(), "3": {40, 41, 42}}
+    said = {way: next_steps(one, model, rows, gone=gone) for way, one in ways_of(fleet).items()}
+    assert said["reset"]["3"][43, 0] == 20 + np.sin(43 / 3)
+    assert len({float(by_stream["3"][43, 0]) for by_stream in said.values()}) == 3
+    assert np.isnan(said["hold"]["3"][40:43]).all()
+    assert np.array_equal(said["bridge"][""][:40], said["bridge"]["3"][:40])
+    errors = [_row("ETTh2", way, 3, after, np.array([[0.5]])) for way in WAYS for after in AFTER]
+    lines = gap_lines(errors)
+    assert lines[0] == "| ETTh2, 3 rows missing | 1 | 2 | 4 | 8 | 24 |"
+    assert lines[-1] == "| persistence | 0.2500 | 0.2500 | 0.2500 | 0.2500 | 0.2500 |"
+    assert len(lines) == 2 + len(WAYS)
 
 
 def test_only_the_papers_sets_have_the_papers_split() -> None:

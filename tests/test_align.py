@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gaugecast.align.ticks import follow_phase, phase_at, tick_of, ticks_along
 from gaugecast.records import Verdict
-from support.pipelines import feed, fleet_of, messages_of, outputs_of, pipeline_of, reading, verdicts_of
+from gaugecast.testing import feed, fleet_of, messages_of, outputs_of, pipeline_of, reading, verdicts_of
 
 STEPPED, HELD, LATE, DUPLICATE = (int(v) for v in (Verdict.STEPPED, Verdict.HELD, Verdict.LATE, Verdict.DUPLICATE))
 NAN = float("nan")

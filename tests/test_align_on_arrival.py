@@ -10,7 +10,7 @@ import pytest
 
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Verdict
-from support.pipelines import SECOND, T0, fleet_of, pipeline_of
+from gaugecast.testing import SECOND, T0, fleet_of, pipeline_of
 
 STEPPED, SAME_PERIOD = int(Verdict.STEPPED), int(Verdict.SAME_PERIOD)
 

@@ -23,10 +23,12 @@ GROUND = (
     "counts",
     "lessons",
     "watching",
+    "scores",
     "status",
     "faults",
     "files",
     "fleet",
+    "shapes",
     "topics",
     "config",
     "events",
@@ -35,17 +37,18 @@ GROUND = (
     "history",
     "model",
 )
-MIDDLE = ("streams", "engine", "align", "forecast", "payloads", "pipeline")
+MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
-WIRING = ("loop", "service", "demo", "cli", "__main__")
+WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn`, which runs in a process of its own.
 BESIDE = {
-    "status": {"counts", "lessons", "watching"},
+    "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
-    "fleet": {"watching"},
-    "config": {"errors", "files", "fleet", "topics", "watching"},
+    "fleet": {"shapes", "watching"},
+    "shapes": {"topics"},
+    "config": {"errors", "files", "fleet", "shapes", "topics", "watching"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
     "batch": {"events", "records"},
@@ -53,9 +56,11 @@ BESIDE = {
     "model": {"errors", "files", "records", "fleet"},
     "align": {"streams"},
     "forecast": {"engine", "streams"},
-    "pipeline": {"align", "forecast", "streams", "engine"},
+    "outputs": {"forecast"},
+    "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "service": {"loop"},
+    "testing": {"loop", "service"},
     "cli": {"service", "demo"},
     "__main__": {"cli"},
 }

@@ -14,7 +14,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.records import FIRST_NS, Input, Order
-from support.pipelines import SECOND, T0, feed, fleet_of, pipeline_of, reading
+from gaugecast.testing import SECOND, T0, feed, fleet_of, pipeline_of, reading
 
 NAN = float("nan")
 JOINED = fleet_of("pq", feature_capture="feature", grace_ns=2 * SECOND)

@@ -215,7 +215,7 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
     with run_mosquitto(tmp_path) as broker, RawClient(broker) as sensor:
         settings = settings_of(tmp_path, broker.port, protocol)
         fleets = resolve_fleets(settings)
-        sensor.publish([("gaugecast/status-gaugecast", b"online")], retain=True)
+        sensor.publish([("gaugecast-notices/status/gaugecast", b"online")], retain=True)
         with publishing(lambda n: publish_tanks(sensor, n)):
             survey = check_online(settings, fleets, 1.5)
         text = shown(render_survey(survey, 1.5))
@@ -223,7 +223,8 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
         assert set(survey.fleets["tanks"].streams) == {"a", "b"}
         assert survey.refused[("tanks", "not_json")] >= 1
         assert "mosquitto" in survey.broker["$SYS/broker/version"]
-        assert re.search(r"tanks +2 +a, b +pressure +\d", text)
+        assert re.search(r"tanks +2 +pressure +\d", text)
+        assert "streams of tanks, for example: a, b" in text
         assert "plant/c  tanks c" in text
         assert "period = '1s', but readings come every 500 ms" in text
         assert status_of(broker) == b"online"
@@ -265,7 +266,7 @@ def publish_tanks(sensor: RawClient, number: int) -> None:
 
 def status_of(broker: Mosquitto) -> bytes:
     """The retained status that a newcomer sees."""
-    with RawClient(broker, subscribe="gaugecast/status-gaugecast") as client:
+    with RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as client:
         return client.wait_heard(1)[0].payload
 
 

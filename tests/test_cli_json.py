@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from gaugecast.cli.discover import accepted, found_to_json
 from gaugecast.cli.figures import keep_figures
 from gaugecast.cli.tune import trial_to_json
 from gaugecast.learn.tune.search import Tried
+from gaugecast.payloads.discovery import Came, propose
+from support.payloads import NOW_NS
+from test_discover import heard_of
 
 
 def test_figures_go_into_a_file_or_to_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,3 +35,15 @@ def test_a_trial_is_told_without_its_course() -> None:
     told = trial_to_json(tried)
     assert told.keys() == {f for f in Tried.__slots__ if f not in ("forecast", "observed")}
     assert (told["number"], told["params"], told["validation"]) == (3, {"units": "16"}, math.inf)
+
+
+def test_what_was_discovered_is_told_to_scripts() -> None:
+    """As it would be written; with the topics that it reads, and those that it does not."""
+    heard = heard_of("plant/a/tele", "plant/b/tele", level=1.5) | {"noise/x": [Came(NOW_NS, b"hello")]}
+    stanzas, left_out = accepted(propose(heard), heard)
+    told = json.loads(json.dumps(found_to_json(stanzas, left_out, heard)))
+    (fleet,) = told["fleets"]
+    assert (told["messages"], told["topics"]) == (7, 3)
+    assert (fleet["topics"], fleet["features"], fleet["every"]) == (["plant/a/tele", "plant/b/tele"], ["level"], "10s")
+    assert tomllib.loads(fleet["toml"])["fleet"].keys() == {fleet["name"]}
+    assert [one["topic"] for one in told["left_out"]] == ["noise/x"]

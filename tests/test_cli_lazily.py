@@ -15,9 +15,9 @@ from test_help import ALL
 
 #: What only a daemon, a configuration or a computation needs.
 HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorflow", "gaugecast.pipeline"}
-#: They print no table: files, a sentence, lines of their own, a configuration, or what is JSON already.
+#: They print no table: files, a sentence, lines of their own, or what is JSON already.
 WITHOUT_TABLE = {
-    *((word,) for word in ("discover", "run", "init", "demo", "export", "predict", "restore", "learn")),
+    *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),

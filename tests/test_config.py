@@ -220,6 +220,8 @@ def _reading(topics: str) -> str:
         ({"more": '[mqtt.publish]\nclient_id = "{client_id}"'}, "a broker lets each id connect once"),
         ({"keys": 'output = "gaugecast/{stream}"', "more": '[mqtt]\nstatus_topic="gaugecast/a/b"'}, "the status topic"),
         ({"more": '[mqtt]\nstatus_topic = "plant/a/b/telemetry"'}, "our own status topic"),
+        ({"keys": 'format="flat"', "more": "[fleet.tanks.features.pressure_residual]"}, "_residual' to two numbers"),
+        ({"keys": 'format="number"', "more": "[fleet.tanks.features.p2]"}, "lacks {feature}, and format"),
         ({"feature": "valid = [5, 5]"}, "valid: expected [min, max] with min < max, got [5, 5]"),
         ({"feature": "valid = [nan, 5]"}, "valid: expected [min, max]"),
         ({"feature": 'role = "input"'}, 'at least one needs role = "forecast"'),
@@ -251,7 +253,7 @@ def _reading(topics: str) -> str:
                 "keys": 'output = "f/{stream}"',
                 "more": '[fleet.b]\nsubscribe=["x/{y}/{z}"]\nperiod=1\noutput="f/{stream}"\n[fleet.b.features.z]',
             },
-            "nobody could tell the fleets apart",
+            "nobody could tell them apart",
         ),
     ],
 )  # fmt: skip
@@ -341,7 +343,10 @@ def test_what_is_no_duration_is_refused(text: Any) -> None:
 def test_each_daemon_has_a_status_topic_of_its_own() -> None:
     """By its client id, also seen from the connection that publishes; the one of before only where all is as it was."""
     one, other = Mqtt(client_id="a"), Mqtt(client_id="b")
-    assert (one.own_status_topic, other.own_status_topic) == ("gaugecast/status-a", "gaugecast/status-b")
-    assert one.old_status_topic == "gaugecast/status"
+    assert (one.own_status_topic, other.own_status_topic) == (
+        "gaugecast-notices/status/a",
+        "gaugecast-notices/status/b",
+    )
+    assert one.old_status_topic == "gaugecast/status-a"
     assert Mqtt(status_topic="x").old_status_topic == Mqtt(publish=Publish(username="out")).old_status_topic == ""
     assert Mqtt(status_topic="x").own_status_topic == "x"

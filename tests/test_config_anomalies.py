@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaugecast.config import load_settings, resolve_fleets
-from gaugecast.config.anomalies import anomaly_outputs
+from gaugecast.config.anomalies import anomaly_suffixes
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.watching import AnomalySettings
@@ -35,7 +35,7 @@ def test_an_empty_table_turns_it_on(tmp_path: Path) -> None:
     assert resolved(tmp_path, FILE + TABLE).anomaly == AnomalySettings()
     assert resolved(tmp_path, FILE).anomaly is None
     off = resolved(tmp_path, FILE + TABLE + "enabled = false")
-    assert (off.anomaly, anomaly_outputs(off)) == (None, [])
+    assert (off.anomaly, anomaly_suffixes(off)) == (None, [])
 
 
 def test_durations_become_steps(tmp_path: Path) -> None:
@@ -75,6 +75,6 @@ def test_more_features_than_the_reference_takes_are_refused(tmp_path: Path) -> N
 
 def test_readers_of_anomalies_as_readings_are_refused(tmp_path: Path) -> None:
     """Our own output would come back."""
-    loop = '[fleet.other]\nsubscribe = ["gaugecast/tanks/{tank}/anomaly"]\nperiod = "1s"\n[fleet.other.features.p]\n'
+    loop = '[fleet.other]\nsubscribe = ["gaugecast-notices/tanks/{tank}/anomaly"]\nperiod = "1s"\n[fleet.other.features.p]\n'
     with pytest.raises(ConfigError, match="would come back as readings"):
         resolved(tmp_path, FILE + TABLE + loop)

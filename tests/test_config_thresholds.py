@@ -72,7 +72,7 @@ def test_one_topic_has_one_threshold(tmp_path: Path) -> None:
 
 def test_a_crossing_may_not_come_back_as_a_reading(tmp_path: Path) -> None:
     """Though forecasts themselves would not."""
-    text = FILE.replace('["plant/{tank}"]', '["gaugecast/tanks/{tank}/crossing/pressure/above/+"]')
+    text = FILE.replace('["plant/{tank}"]', '["gaugecast-notices/tanks/{tank}/crossing/pressure/above/+"]')
     text = text.replace('horizons = ["1s", "1m"]', 'horizons = ["1s", "1m"]\noutput = "gaugecast/tanks/{stream}"')
     resolved(tmp_path, text)
     with pytest.raises(ConfigError, match="forecasts would come back as readings"):

@@ -7,12 +7,14 @@ import os
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from gaugecast.cli.discover import accepted, render_found
+from gaugecast.cli.discover import accepted, render_found, storage_table
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.payloads import Decoder
@@ -163,6 +165,20 @@ def test_a_rhythm_is_a_period_with_its_jitter_or_reports_on_change() -> None:
     assert str(rhythm_of_distances([])) == "?"
 
 
+@pytest.mark.parametrize("spread", [0.0, 0.2, 0.4])
+def test_a_timer_is_no_sensor_that_reports_on_change(spread: float) -> None:
+    """However much it jitters, and with a reading or two left out."""
+    at = np.arange(60) + np.random.default_rng(1).uniform(-spread, spread, 60)
+    assert not rhythm_of_distances((np.diff(np.delete(at, [7, 30])) * 60).tolist()).irregular
+
+
+def test_readings_that_come_by_twos_are_no_reports_on_change() -> None:
+    """Two gateways that hear the same sensor; and a few distances say nothing."""
+    assert not rhythm_of_distances([3, 57] * 20).irregular
+    assert not rhythm_of_distances([3, 57] * 4).irregular
+    assert not rhythm_of_distances([60, 900, 40, 3000, 100]).irregular
+
+
 def test_devices_that_share_a_topic_are_told_apart() -> None:
     """By the field that decides which others there are, and by the ids that come again."""
     came = []
@@ -188,3 +204,16 @@ def test_the_table_fits_eighty_columns() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("no number, but a text") == 1
     assert "\x07" not in text
+
+
+def test_a_user_that_is_not_root_gets_a_state_directory_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the file; else `run` would be the first command that fails. Root keeps the system's."""
+    usual = tmp_path / "var" / "lib" / "gaugecast"
+    assert storage_table(usual) == []
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path and real(path, mode))  # as for others
+    (table,) = storage_table(usual)
+    assert tomllib.loads(table) == {"storage": {"directory": "gaugecast-state"}}
+    assert str(usual) in table

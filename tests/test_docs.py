@@ -150,7 +150,19 @@ def test_targets_of_make_that_pages_name_exist_and_help_explains_each() -> None:
     }
 
     assert named <= explained
-    assert explained == {"help", "demo", "test", "check", "fmt", "bench", "chaos", "accuracy", "release"}
+    assert explained == {
+        "help",
+        "demo",
+        "test",
+        "quick",
+        "matrix",
+        "check",
+        "fmt",
+        "bench",
+        "chaos",
+        "accuracy",
+        "release",
+    }
 
 
 # -- what goes out
@@ -182,8 +194,9 @@ def test_quality_flags_and_reject_reasons_are_all_explained() -> None:
 def test_topics_that_are_published_are_named() -> None:
     """The default output and the status topic, as the schema has them."""
     topics = {FleetTable.model_fields["output"].default, Mqtt.model_fields["status_topic"].default}
-    told = set(re.findall(r"`(gaugecast/[^`]*)`", page("messages.md")))
-    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast/+"}
+    told = set(re.findall(r"`(gaugecast(?:-notices)?/[^`]*)`", page("messages.md")))
+    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast-notices/status/+"}
+    told -= {"gaugecast-notices/tanks/plant/a/crossing/pressure/above/8.2"}
     topics.add(Mqtt().old_status_topic)
 
     assert told == topics

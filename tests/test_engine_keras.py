@@ -11,7 +11,7 @@ from gaugecast.engine import engine_for
 from gaugecast.model import Layer, Model
 from gaugecast.model.layers import STATE_PARTS
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 
 pytestmark = pytest.mark.keras
 STEPS = 10_000
@@ -105,10 +105,7 @@ def run_keras(model: Model, x: Float32) -> Float32:
 
 @pytest.mark.parametrize(
     "case",
-    [
-        case if number % 9 == 1 else pytest.param(case, marks=pytest.mark.long)
-        for number, case in enumerate(sorted(CASES))
-    ],
+    [case if case == "64 units" else pytest.param(case, marks=pytest.mark.long) for case in sorted(CASES)],
 )
 def test_ten_thousand_steps_equal_stateful_keras_layers(case: str) -> None:
     """Every one of 10,000 outputs, state carried all the way, lies within 1e-5 of Keras."""

@@ -12,8 +12,8 @@ from gaugecast.engine.activations import ACTIVATIONS
 from gaugecast.model import Model
 from gaugecast.model.layers import Activation
 from gaugecast.records import Float64
+from gaugecast.testing import random_model
 from support.engine_probe import draw_rows
-from support.models import random_model
 
 ORACLE: dict[str, Callable[[Float64], Float64]] = {
     "tanh": np.tanh,

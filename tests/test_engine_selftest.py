@@ -15,7 +15,7 @@ from gaugecast.engine import NumpyEngine
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import Defect, ExitCode
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.plain_products import needs_kernel, run_mutant
 
 

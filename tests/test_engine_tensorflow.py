@@ -14,8 +14,8 @@ import pytest
 from gaugecast.engine import Engine, engine_for, runtime
 from gaugecast.errors import ModelError
 from gaugecast.model import Layer
+from gaugecast.testing import random_model
 from support.engine_probe import ARCHITECTURES, FURTHER, draw_rows, same_bits
-from support.models import random_model
 
 pytestmark = pytest.mark.keras
 GRU = "gru"

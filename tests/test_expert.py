@@ -12,7 +12,7 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline.fits import check_fits, check_meaning
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     feed,
     fleet_of,

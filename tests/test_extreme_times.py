@@ -15,8 +15,8 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import FIRST_NS, LAST_NS, Kind, Verdict
+from gaugecast.testing import model_for, pipeline_of
 from support.payloads import NOW_NS, make_fleet, make_message
-from support.pipelines import model_for, pipeline_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 SECOND, YEAR = 10**9, 365 * 86_400 * 10**9

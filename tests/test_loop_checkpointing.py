@@ -15,8 +15,8 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.records import Order
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import Chunk
+from gaugecast.testing import T0, feed, fleet_of, pipeline_of, reading
 from support.checkpoints import add_replay
-from support.pipelines import T0, feed, fleet_of, pipeline_of, reading
 from support.writers import threaded_writer
 
 

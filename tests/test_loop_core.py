@@ -18,13 +18,14 @@ from gaugecast.loop.protocol import DataLoop
 from gaugecast.model import Model
 from gaugecast.payloads import Decoder
 from gaugecast.records import Input, Kind, Message, Order
+from gaugecast.testing import Clock
 from simulation.broker import Broker
 from simulation.fleets import ALL, JOINED, LIMITS, SECOND, SEQUENCED, T0, TANKS, Weights, model_of
 from simulation.journal import Journal
 from simulation.life import Life
 from simulation.orders import remembered
 from simulation.place import empty_place
-from simulation.points import Clock, Points
+from simulation.points import Points
 
 LEVELS = Fleet("levels", ("level/{tank}",), "{tank}", (Feature("level", path=("v",)),), SECOND, time_path=("t",))
 

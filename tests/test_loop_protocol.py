@@ -14,12 +14,13 @@ from gaugecast.errors import StorageError
 from gaugecast.loop.lag import SILENT_S
 from gaugecast.payloads import Decoder
 from gaugecast.records import Kind, Message, Verdict
+from gaugecast.testing import Clock
 from simulation.broker import Broker, Sent
 from simulation.fleets import ALL, LIMITS, SECOND, T0, Weights
 from simulation.journal import Journal
 from simulation.life import Life
 from simulation.place import empty_place
-from simulation.points import Clock, Points
+from simulation.points import Points
 
 
 class Steady(Random):

@@ -21,8 +21,8 @@ from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Commit, Input, Order
 from gaugecast.storage import checkpoints
 from gaugecast.streams.snapshot import Slice
+from gaugecast.testing import T0, fleet_of, installed, model_for, pipeline_of, reading
 from ledger_rows import alter_crcs
-from support.pipelines import T0, fleet_of, installed, model_for, pipeline_of, reading
 from support.state_bytes import differences
 from support.writers import inline_writer
 

@@ -10,7 +10,7 @@ import pytest
 
 from gaugecast.loop.replay_cost import READ_BACK_S, REPLAY_BATCH, Replay, ReplayCost
 from gaugecast.records import Input
-from support.pipelines import reading, timer
+from gaugecast.testing import reading, timer
 
 TURN_S, INPUT_S = 400e-6, 30e-6
 

@@ -13,7 +13,7 @@ from gaugecast.forecast.expert import SCORES
 from gaugecast.model import Model, seal_model
 from gaugecast.pipeline import Pipeline, memories, state
 from gaugecast.records import Input, Order
-from support.pipelines import T0, feed, fleet_of, installed, model_for, pipeline_of, reading
+from gaugecast.testing import T0, feed, fleet_of, installed, model_for, pipeline_of, reading
 
 FLEET = fleet_of(bridge=3)
 STREAMS = ("a", "b", "c")

@@ -15,8 +15,8 @@ from gaugecast.forecast.message import Forecast
 from gaugecast.pipeline import state
 from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
+from gaugecast.testing import T0, feed, fleet_of, messages_of, model_for, pipeline_of, reading, timer
 from gaugecast.watching import AnomalySettings
-from support.pipelines import T0, feed, fleet_of, messages_of, model_for, pipeline_of, reading, timer
 from support.schemas import PLACES, schema_text
 
 SCHEMA = json.loads(PLACES[Forecast].read_text())

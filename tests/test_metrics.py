@@ -24,7 +24,9 @@ from gaugecast.metrics.histograms import Histogram
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
+    AnomalyStatus,
     BrokerStatus,
+    ExpertStatus,
     FeatureStatus,
     FleetCounts,
     FleetStatus,
@@ -34,8 +36,8 @@ from gaugecast.status import (
     Status,
     StorageStatus,
     StreamCounts,
+    ThresholdStatus,
 )
-from gaugecast.watching import AnomalyStatus, ThresholdStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -77,6 +79,7 @@ def full_status(fleets: int = 1) -> Status:
     """A status in which everything is known."""
     figures: dict[str, Any] = {"unit": "bar", "absolute_error": 0.01, "skill": 0.6, "shadow_skill": 0.7}
     figures["coverage"] = {"1m": {"0.8": 0.79}}
+    figures["experts"] = {"1m": {"linear": ExpertStatus(weight=0.7, skill=0.4)}}
     fleet = FleetStatus(
         counts=FleetCounts(held=4),
         streams=StreamCounts(active=9, parked=2, stale=1),
@@ -150,11 +153,15 @@ def test_rounds_and_their_messages_are_counted() -> None:
 def test_what_happens_to_streams_has_a_counter_each() -> None:
     """Gaps, bridges and resets are told apart."""
     counts = FleetCounts(
-        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5, reanchored=6, broken_states=7
-    )
+        gaps=1, bridged_steps=2, partial_steps=3, fallback_steps=4, resets=5,
+        reanchored=6, broken_states=7, unchanged_steps=8,
+    )  # fmt: skip
     metrics = metrics_of(tanks=FleetStatus(counts=counts))
-    names = ("gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states")
-    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7]
+    names = (
+        "gaps", "bridged_ticks", "partial_steps", "fallback_steps", "resets", "reanchored", "broken_states",
+        "unchanged_steps",
+    )  # fmt: skip
+    assert [sample(metrics, f"{name}_total", fleet="tanks") for name in names] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_counters_begin_at_zero() -> None:

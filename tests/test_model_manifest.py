@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gaugecast.errors import ModelError
 from gaugecast.model import Layer, Manifest, Recipe
 from gaugecast.model.manifest import MAX_MANIFEST_BYTES, decode_manifest, encode_manifest
-from support.models import random_model
+from gaugecast.testing import random_model
 
 MANIFEST = random_model(units=(5, 3), layer_norm=True).manifest
 

@@ -24,7 +24,7 @@ import gaugecast.model.weights as weights_module
 from gaugecast.errors import ExitCode, ModelError
 from gaugecast.model import Layer, Manifest, Model, Recipe, load_model, save_model, seal_model
 from gaugecast.model.weights import version_of
-from support.models import random_model
+from gaugecast.testing import random_model
 
 MODEL = random_model(units=(5, 3), layer_norm=True, learned_initial=True)
 PACKED = weights_module.pack_weights(MODEL.weights)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,3 +142,22 @@ def test_keys_are_those_of_the_table_that_says_it() -> None:
 def test_a_certificate_without_names_has_none() -> None:
     """Old ones have a common name only, which no client looks at."""
     assert names_of({"subject": ((("commonName", "x"),),)}) == ()
+
+
+def test_what_is_trusted_does_not_hang_on_the_python(
+    secure: Mosquitto, files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 3.13 on a context refuses certificates as mosquitto's manual makes them, unless it is told not to."""
+    make = ssl.create_default_context
+
+    def strict(**words: Any) -> ssl.SSLContext:
+        context = make(**words)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    link = Link(Mqtt(host="localhost", port=secure.port, tls=Tls(ca=files.ca)), [("a", 1)])
+    try:
+        wait_until(lambda: link.poll(1, 0.01) or link.connected, what=lambda: f"trust; {link.subscriber.last_error}")
+    finally:
+        link.close(0.1)

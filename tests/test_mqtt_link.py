@@ -289,8 +289,8 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     flags = [packet[packet.index(b"MQTT") + 5] for packet in (hears, speaks)]
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
     assert [flag & 4 for flag in flags] == [0, 4]  # will
-    assert b"gaugecast/status" not in hears
-    assert b"gaugecast/status-me" in speaks
+    assert b"status" not in hears
+    assert b"gaugecast-notices/status/me" in speaks
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 
@@ -371,7 +371,27 @@ def test_nothing_is_retained_at_a_broker_that_does_not(other: ScriptedBroker, ma
     link.sender.publish(1, "out", b"body", 0, True)
     said = other.listen(turn(link), lambda said: b"body" in said)
     assert said[said.index(b"\x00\x03out") - 2] == 0x30
-    assert said[said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+    assert said[said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
+
+
+def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(
+    other: ScriptedBroker, make_link: Callable[..., Link]
+) -> None:
+    """MQTT 3.1.1 has no word for it: said while it lasts, tried at the third attempt, and kept to from then on."""
+    link = make_link(protocol="3.1.1")
+    kept = []
+    for attempt in range(1, 6):
+        other.accept(turn(link), b"\x20\x02\x00\x00" if attempt in (3, 4) else b"")
+        kept.append(bool(other.said[other.said.index(b"MQTT") + 5] & 0x20))
+        if attempt in (3, 4):
+            other.listen(turn(link), lambda said: b'"online"' in said)
+            assert link.sender.unkept is not None
+            assert other.said[other.said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+        other.hang_up()
+        while link.sender.last_error is None or (attempt in (1, 2) and "no retained" not in link.sender.last_error):
+            link.poll(0, 0.002)
+    assert kept == [True, True, False, False, False]
+    assert link.sender.unkept is None, "nobody knows while there is no connection"
 
 
 def test_a_broker_that_does_not_answer_connect_5_is_perhaps_an_old_one(

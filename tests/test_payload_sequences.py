@@ -16,8 +16,8 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.payloads import Decoder
 from gaugecast.payloads.sequences import MOST_NAME, SequenceNames
 from gaugecast.records import FIRST_NS, LAST_NS, Message
+from gaugecast.testing import pipeline_of
 from support.payloads import make_fleet
-from support.pipelines import pipeline_of
 
 SHIFTS = (6 * 60, 14 * 60, 22 * 60)
 

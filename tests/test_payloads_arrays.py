@@ -110,7 +110,7 @@ def payloads(draw: st.DrawFn) -> bytes:
     return body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 19)) == 0 else body
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     payload=payloads(), name=st.sampled_from(sorted(FLEETS)), topic=st.sampled_from(TOPICS),
     qos=st.sampled_from([0, 1]), retain=st.just(False) | st.booleans(), dup=st.booleans(),
@@ -187,7 +187,7 @@ def test_equal_untimed_readings_of_one_array_are_not_copies() -> None:
     assert [one.delivery for one in first] == [one.delivery for one in again]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     batch=st.lists(st.tuples(payloads() | SINGLE, st.sampled_from(MIXED_TOPICS), st.booleans()), max_size=8),
     most=st.integers(1, 12),

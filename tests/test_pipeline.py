@@ -9,7 +9,7 @@ from gaugecast import events
 from gaugecast.errors import Defect
 from gaugecast.pipeline import Outcome
 from gaugecast.records import Kind, Order, Verdict
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     T0,
     feed,

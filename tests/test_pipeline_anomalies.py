@@ -14,8 +14,8 @@ from gaugecast.fleet import Fleet
 from gaugecast.pipeline import Pipeline, past, state
 from gaugecast.records import Float64, Input, Order, Output
 from gaugecast.streams.snapshot import Slice
+from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
 from gaugecast.watching import AnomalySettings
-from support.pipelines import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
 from support.state_bytes import differences
 
 FLEET = fleet_of("pq", anomaly=AnomalySettings(healthy=120, settle=10))

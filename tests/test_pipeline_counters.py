@@ -10,7 +10,7 @@ import pytest
 
 from gaugecast.align.rates import Counted, rates_of
 from gaugecast.fleet import Feature, Fleet
-from support.pipelines import SECOND, bodies_of, feed, fleet_of, messages_of, model_for, pipeline_of, reading, timer
+from gaugecast.testing import SECOND, bodies_of, feed, fleet_of, messages_of, model_for, pipeline_of, reading, timer
 from support.state_bytes import differences
 
 HOUR_NS = 3600 * SECOND

@@ -13,7 +13,7 @@ from gaugecast.fleet import Fleet, Threshold
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Order, Output
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
+from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
 from support.state_bytes import differences
 
 HIGH = Threshold("p", True, 32.0, 12)
@@ -134,3 +134,20 @@ def test_a_fleet_without_thresholds_keeps_the_bytes_of_its_configuration() -> No
     """And one with them comes back from its event."""
     assert "thresholds" not in replace(FLEET, thresholds=()).to_json()
     assert Fleet.from_json(FLEET.to_json()) == FLEET
+
+
+def test_crossings_go_to_the_topics_that_are_configured_for_them_now() -> None:
+    """What is open elsewhere ends there, and goes on where the fleet says it by now; also after a reading or two."""
+    moved = replace(FLEET, notices="told/{fleet}/{stream}")
+    pipeline = new_pipeline()
+    before = outputs_of(feed(pipeline, saw(400)))
+    assert notices(before)
+    opened = [one["event"] for one in notices(before)].count("begin") > [one["event"] for one in notices(before)].count(
+        "end"
+    )
+    change = outputs_of([pipeline.advance([Order.configuring(moved).stamped(T0)])])
+    after = outputs_of(feed(pipeline, saw(200, begin=400)))
+
+    assert [one["event"] for one in notices(change)] == (["end"] if opened else [])
+    assert notices(after) == []
+    assert {one["event"] for one in notices(after, "told/tanks/a/crossing/p/above/32")} >= {"begin", "end"}

@@ -14,7 +14,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Order, Verdict
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     T0,
     bodies_of,

@@ -18,7 +18,7 @@ from gaugecast.forecast import body
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import (
+from gaugecast.testing import (
     T0,
     bodies_of,
     feed,

@@ -11,7 +11,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats, observe, scale, to_forecast
 from gaugecast.model import Layer, Model
 from gaugecast.records import Float64, Input
-from support.pipelines import SECOND, T0, feed, fleet_of, messages_of, model_for, outputs_of, pipeline_of, reading
+from gaugecast.testing import SECOND, T0, feed, fleet_of, messages_of, model_for, outputs_of, pipeline_of, reading
 from test_engine_keras import build_keras
 
 pytestmark = pytest.mark.keras

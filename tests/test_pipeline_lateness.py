@@ -10,7 +10,7 @@ import pytest
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline.stragglers import places_for
 from gaugecast.records import Input, Order, Verdict
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     T0,
     bodies_of,

@@ -9,7 +9,7 @@ from gaugecast.pipeline import Pipeline, state
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Order
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
+from gaugecast.testing import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
 
 PARKING = fleet_of("p", park_after_ns=10 * SECOND)
 

@@ -10,7 +10,7 @@ import pytest
 
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input, Verdict
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     T0,
     feed,

@@ -10,7 +10,7 @@ import pytest
 from gaugecast import events
 from gaugecast.pipeline.intake import DELIVERIES
 from gaugecast.records import Order, Verdict
-from support.pipelines import (
+from gaugecast.testing import (
     SECOND,
     T0,
     feed,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from gaugecast.cli.main import app
+from gaugecast.cli.place import fleet_called
 from gaugecast.config.find import find_config, salvage
-from gaugecast.errors import ConfigError, ExitCode
+from gaugecast.errors import ConfigError, ExitCode, WrongUse
+from gaugecast.testing import fleet_of
 from test_status import STATUS, daemon
 
 FLEET = '[fleet.a]\nsubscribe = ["a/{b}"]\nperiod = 1\n[fleet.a.features.c]\n'
@@ -98,3 +101,13 @@ def test_the_version_is_asked_as_everywhere() -> None:
 def test_help_has_its_short_name_everywhere(words: list[str]) -> None:
     """On the program, commands, groups and their commands."""
     assert CliRunner().invoke(app, words).output.startswith("Usage: ")
+
+
+def test_the_only_fleet_need_not_be_named() -> None:
+    """One that is not there is a word on the command line that is wrong, and the others are told."""
+    tanks = fleet_of("p")
+    pumps = replace(tanks, name="pumps")
+    assert fleet_called([tanks], None) is fleet_called([tanks, pumps], "tanks") is tanks
+    for known, name in (([tanks], "ships"), ([tanks, pumps], None)):
+        with pytest.raises(WrongUse, match=f"--to: expected one of tanks.*, got {name or 'none'}"):
+            fleet_called(known, name, option="--to")

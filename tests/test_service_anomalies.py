@@ -13,7 +13,7 @@ from gaugecast.control import StreamsQuery
 from gaugecast.pipeline import Pipeline
 from gaugecast.service import anomalies
 from gaugecast.service.reports import stream_columns, stream_rows
-from support.pipelines import feed
+from gaugecast.testing import feed
 from test_pipeline_anomalies import BREAKS, FLEET, new_pipeline, saw
 
 

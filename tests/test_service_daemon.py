@@ -32,15 +32,15 @@ from gaugecast.control import (
     StreamsQuery,
     call,
 )
-from gaugecast.errors import CommandRefused, ConfigError, StorageError, WrongUse
+from gaugecast.errors import CommandRefused, StorageError, WrongUse
 from gaugecast.history import FileColumns, read_inputs
 from gaugecast.ledger import Ledger
 from gaugecast.records import Commit, Order, Output, Verdict
 from gaugecast.service.daemon import Daemon
-from gaugecast.service.replaying import fleet_called, replay_inputs, replay_ledger
+from gaugecast.service.replaying import replay_inputs, replay_ledger
 from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.mosquitto import Heard, Mosquitto, RawClient, run_mosquitto, wait_until
 
 CONFIG = """
@@ -287,9 +287,7 @@ def test_a_file_of_readings_is_forecast_by_the_model_in_force(tmp_path: Path, br
     """`replay --csv`: not by the one that was imported last; through a pipeline of its own."""
     with running(tmp_path, broker) as one:
         settings = one.daemon.settings
-    fleet = fleet_called(resolve_fleets(settings), None)
-    with pytest.raises(ConfigError, match="one of tanks expected, got ships"):
-        fleet_called((fleet,), "ships")
+    (fleet,) = resolve_fleets(settings)
     file = tmp_path / "past.csv"
     file.write_text("time,level\n" + "".join(f"{T0 + i},{3 + i % 4}\n" for i in range(12)))
     store, versions = ModelStore(one.state), []

@@ -25,8 +25,8 @@ from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.reporter import Reporter
 from gaugecast.status import FleetCounts, Status
 from gaugecast.storage import checkpoints
+from gaugecast.testing import fleet_of, pipeline_of, reading
 from ledger_rows import T0, micro_batch
-from support.pipelines import fleet_of, pipeline_of, reading
 from test_metrics import sample
 
 FLEET = fleet_of("pq")
@@ -51,7 +51,9 @@ class Scene:
         self.subscriber = SimpleNamespace(
             connected=True, last_error=None, deaf=None, lowered=None, counters=SubscriberCounters(reconnects_total=2)
         )
-        self.sender = SimpleNamespace(connected=True, last_error=None, counters=SenderCounters(reconnects_total=1))
+        self.sender = SimpleNamespace(
+            connected=True, last_error=None, unkept=None, counters=SenderCounters(reconnects_total=1)
+        )
         self.link = SimpleNamespace(subscriber=self.subscriber, sender=self.sender)
         self.loop = SimpleNamespace(
             degraded=set(), holding=False, not_ours=Counter(), received=Counter(), broker_dropped_total=7

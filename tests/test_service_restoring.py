@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from gaugecast import events
+from gaugecast import events, testing
 from gaugecast.cli.main import app
 from gaugecast.config.schema import Loop, Storage
 from gaugecast.errors import AlreadyRunning, StorageError, WrongUse
@@ -22,15 +22,14 @@ from gaugecast.service.replaying import replay_ledger
 from gaugecast.service.restoring import restore
 from gaugecast.storage.backup import backup
 from gaugecast.storage.lock import StateLock
-from support import pipelines
-from support.pipelines import T0, fleet_of
+from gaugecast.testing import T0, fleet_of
 
 TANKS = fleet_of("p")
 
 
 def reading(tick: int) -> Input:
     """Of one stream, a second apart."""
-    return pipelines.reading(tick, 1.0 + tick)
+    return testing.reading(tick, 1.0 + tick)
 
 
 class Daemon:

@@ -13,7 +13,7 @@ from gaugecast.errors import AddressTaken, StorageError
 from gaugecast.metrics.exporter import Metrics
 from gaugecast.service.daemon import Daemon
 from gaugecast.status import Status
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.seeding import seed_state
 
 

@@ -138,6 +138,17 @@ def test_what_degrades_is_told_with_its_reason_where_there_is_one(lines: io.Stri
     assert "checkpoints: gone" in fault
 
 
+def test_a_broker_that_retains_nothing_is_told_once(lines: io.StringIO) -> None:
+    """It is no trouble of forecasts; who looks at the status topic must know."""
+    diary = TransitionLog()
+    unkept = msgspec.structs.replace(WELL.publishing, unkept="nothing is kept")
+    for _ in range(2):
+        diary.look(msgspec.structs.replace(WELL, publishing=unkept))
+    *_, told = events(lines)
+    assert "nothing is retained" in told
+    assert "nothing is kept" in told
+
+
 def test_a_failed_checkpoint_says_why(lines: io.StringIO) -> None:
     """The runbook sends people to the journal for it."""
     diary = TransitionLog()

@@ -94,7 +94,7 @@ def test_gas_law_binds_pressure_to_level_and_temperature() -> None:
     np.testing.assert_allclose(np.array(amounts), np.tile(amounts[0], (30, 1)), rtol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(gaps=st.lists(st.integers(0, 10**15), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_any_silence_is_survived(gaps: list[int], seed: int) -> None:
     """However long nobody asked, the next values are finite and physical, and the work is bounded."""

@@ -44,6 +44,6 @@ def test_a_sensor_that_reports_on_change_is_told_and_not_given_a_period() -> Non
             message = make_message({"temp": 20, "t": NOW_NS // 10**9 - 86_400 + 60 * minute}, "a/b")
             survey.add(decoder.decode([message], NOW_NS), [message], NOW_NS)
         said.append("\n".join(survey.warnings(10)))
-    assert 'irregular: 60 s to 90 min between readings; if the sensor reports on change, set hold = "3h"' in said[0]
+    assert 'irregular: 1 to 90 min between readings; if the sensor reports on change, set hold = "3h"' in said[0]
     assert all("readings come every" not in each for each in said)
     assert "irregular" not in said[1]

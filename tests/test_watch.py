@@ -79,6 +79,17 @@ def test_the_dot_says_whether_to_trust_the_stream(quality: list[str], dot: str) 
     assert line_with(screen(render_streams(answer(tank(quality=quality)), Trails())), "hall/tank-1")[0] == dot
 
 
+@pytest.mark.parametrize("width", [80, 84, 88, 120])
+def test_where_there_are_intervals_the_band_stands_beside_what_is_next(width: int) -> None:
+    """Half the width of the narrowest one; at 80 columns in place of the trend. Where there is none yet a dash."""
+    rows = [tank(lower=1.50, upper=1.58), tank(number=2)]
+    text = screen(render_streams(answer(*rows, total=2), Trails(), width=width), width)
+    assert all(len(line) <= width for line in text.splitlines())
+    assert line_with(text, "hall/tank-1").split()[7:10] == ["1.548", "±0.0400", "62"]
+    assert line_with(text, "hall/tank-2").split()[7:10] == ["1.548", "–", "62"]
+    assert ("trend" in text) == (width >= 88)
+
+
 def test_what_is_not_known_is_a_dash() -> None:
     """A stream that has just begun has nothing expected, no residual and no skill."""
     row = tank(predicted=None, skill=None, forecast=None)

@@ -20,6 +20,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
         not_ours: What came on the fleet's topics and names none of its features, or says that there is no value.
         same_period: Of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
+        unchanged_steps: Steps in which silence counted as the same value (`hold`).
         anomalies: Events that have begun.
     """
 
@@ -38,6 +39,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     bridged_steps: int = 0
     partial_steps: int = 0
     fallback_steps: int = 0
+    unchanged_steps: int = 0
     resets: int = 0
     reanchored: int = 0
     broken_states: int = 0

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from gaugecast.shapes import Shape
 from gaugecast.watching import AnomalySettings
+from gaugecast.watching import Threshold as Threshold
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
@@ -78,33 +80,6 @@ NO_FLOOR_NS = -4_417_977_600 * 10**9
 FLOOR_NS = 946_684_800 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A value whose crossing is foretold.
-
-    Attributes:
-        feature: Name of a forecast feature.
-        above: Crossed upwards, else downwards.
-        value: In the feature's unit.
-        within: Ticks ahead, as far as it is foretold.
-    """
-
-    feature: str
-    above: bool
-    value: float
-    within: int
-
-    @property
-    def side(self) -> str:
-        """`above` or `below`: where the value lies that counts as beyond."""
-        return "above" if self.above else "below"
-
-    @property
-    def suffix(self) -> str:
-        """What stands behind the topic of a stream's forecasts in that of this crossing."""
-        return f"/crossing/{self.feature}/{self.side}/{self.value:.9g}"
-
-
 def forecast_places(features: Sequence[Feature]) -> tuple[int, ...]:
     """Positions of the features that are forecast, rising."""
     return tuple(i for i, f in enumerate(features) if f.role == "forecast")
@@ -130,13 +105,10 @@ class Fleet:
         horizon: H ≥ 1; forecasts for 1…H ticks ahead. 1 where `horizons` are listed.
         horizons: Instead: ticks ahead that are forecast, rising from 1, by experts and with intervals.
         intervals: Levels of those, rising; empty = none.
-        stale_after_ns: Silence after which a stream is stale (arrival time).
-        park_after_ns: Silence after which a stream is parked (arrival time).
+        stale_after_ns, park_after_ns: Silence after which a stream is stale, and parked (arrival time).
         ignore: Topic filters of what is not the fleet's, although `subscribe` matches it.
-        where: What a reading must have to be the fleet's: a field's path or a capture, `{name}`, and globs, of which
-            one must match and none that begins with `!` may.
-        name_path, value_path: Where each of the records in `records_path` has the name of its one feature, and the
-            value; `None` = a record is a reading.
+        where: A field's path or a capture, `{name}`, and globs, of which one must match and none with `!` may.
+        name_path, value_path: Where a record has the name of its one feature, and the value; `None` = it is a reading.
         columns, separator: Of a CSV line; an empty column is skipped.
         time_format: `strptime` format of times in text; empty = as `time_unit` says.
         time_offset_ns: Added to every event time.
@@ -144,13 +116,15 @@ class Fleet:
         on_arrival: Whether a reading without event time takes the tick of its arrival; else each is a tick of its own.
         hold_ns: For so long silence means that a value is what it was; 0 = nothing is known then.
         lateness_ns: For so long a reading behind a gap waits for those that belong into it; 0 = it does not wait.
-        tolerant: Whether readings are taken as sensors really send them: a tick that is taken gives way to the next, a
-            stamp far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that
-            never comes is not waited for. False: as configurations of old meant it.
+        tolerant: Readings are taken as sensors really send them: a tick that is taken gives way to the next, a stamp
+            far ahead of its stream is refused, a sequence that falls to about 0 begins anew, and a feature that never
+            comes is not waited for. False: as configurations of old meant it.
         begins_path: Where a reading names its sequence, such as a batch; another one resets the state.
-        begins_at: Or minutes of the local day at which a sequence begins, such as a shift.
+        begins_at: Or minutes of the local day at which one begins, such as a shift.
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
+        shapes: How forecasts are said, where that is not JSON at `output` alone; the first of them is at `output`.
+        notices: Where crossings are told, before what names each; empty = at `output`, as ledgers of old mean it.
         anomaly: How anomalies are looked for; `None` = they are not.
     """
 
@@ -196,7 +170,14 @@ class Fleet:
     begins_at: tuple[int, ...] = ()
     thresholds: tuple[Threshold, ...] = ()
     rebirth: bool = False
+    shapes: tuple[Shape, ...] = ()
+    notices: str = ""
     anomaly: AnomalySettings | None = None
+
+    @property
+    def all_shapes(self) -> tuple[Shape, ...]:
+        """How forecasts are said."""
+        return self.shapes or (Shape("json", self.output, qos=self.output_qos, retain=self.retain),)
 
     @property
     def has_sequences(self) -> bool:
@@ -248,10 +229,7 @@ class Fleet:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:
-        """Canonical JSON, the payload of the fleet's configuration event.
-
-        Keys that came later are left out where they say nothing: a fleet that does not use them keeps its digest.
-        """
+        """Canonical JSON for its event. Later keys that say nothing are left out: who uses none keeps the digest."""
         raw = _without_defaults(asdict(self), self, _LATER_FLEET_KEYS)
         raw["features"] = [_without_defaults(asdict(each), each, _LATER_FEATURE_KEYS) for each in self.features]
         raw["time_floor_ns"] = self.time_floor_ns
@@ -268,6 +246,7 @@ class Fleet:
         raw["thresholds"] = tuple(Threshold(**each) for each in raw.get("thresholds", ()))
         if "anomaly" in raw:
             raw["anomaly"] = AnomalySettings(**{key: _frozen(value) for key, value in raw["anomaly"].items()})
+        raw["shapes"] = tuple(Shape(**each) for each in raw.get("shapes", ()))
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 
 

@@ -54,6 +54,7 @@ class Kind(enum.IntEnum):
     TIMER = 1
     EVENT = 2
     REJECT = 3
+    CUT = 4  # a batch of forecasts ends, where a fleet says them by the batch
 
 
 class Verdict(enum.IntEnum):
@@ -104,7 +105,7 @@ class Input(NamedTuple):
             (`ClockStepped`) says by how much.
         values: `F` little-endian float64, one a feature in the fleet's order, NaN = absent; empty if not a reading.
         key: Event time or sequence number that tells one reading from the next; meaningless if `delivery`.
-            Of a timer whether we were listening.
+            Of a timer whether we were listening; of a cut the ledger's number of the first input of its batch.
         delivery: 64-bit hash of packet id, topic and payload where a payload has neither time nor sequence
             and came at QoS 1; else 0.
         dup: The message carried the DUP flag.
@@ -144,6 +145,11 @@ class Input(NamedTuple):
         """It is now so late; `listening`: what the sensors had to say until now has been heard."""
         return cls(Kind.TIMER, "", "", received_at_ns, received_at_ns, b"", int(listening), 0, False)
 
+    @classmethod
+    def cut(cls, received_at_ns: int, *, first_seq: int) -> Input:
+        """Here a batch ends that began with this input: it bears on what stands in one message."""
+        return cls(Kind.CUT, "", "", received_at_ns, received_at_ns, b"", first_seq, 0, False)
+
     @property
     def listening(self) -> bool:
         """Of a timer: whether silence is the sensors' and not ours; those of older ledgers do not say so."""
@@ -175,12 +181,14 @@ class Order(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One row of the ledger's `outputs`: one forecast message, made by the input at `index` of its batch.
+    """One row of the ledger's `outputs`: one message, made by the input at `cause` of its batch.
 
     Attributes:
         cause: Position in the batch of the input that made it. The ledger turns it into `seq`.
-        step: The stream's step number; (stream, step) names this message for ever.
-        forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units; H as in `Fleet.ahead`.
+        stream: Empty of a message that has a batch's forecasts of all streams.
+        step: The stream's step number; (stream, step, topic) names this message for ever. Of a batch its first input.
+        forecast: `H·F` little-endian float64 (horizon-major), in the sensors' units; H as in `Fleet.ahead`. Of several
+            messages of one step the first has it.
         topic: Where to publish.
         body: The exact bytes to publish.
         retain: Publish with the RETAIN flag.

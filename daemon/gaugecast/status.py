@@ -16,7 +16,10 @@ from gaugecast.lessons import LearnerStatus as LearnerStatus
 from gaugecast.lessons import LearningStatus as LearningStatus
 from gaugecast.lessons import Shadow as Shadow
 from gaugecast.lessons import tell
-from gaugecast.watching import AnomalyStatus, ThresholdStatus
+from gaugecast.scores import AnomalyStatus as AnomalyStatus
+from gaugecast.scores import ExpertStatus as ExpertStatus
+from gaugecast.scores import FeatureStatus as FeatureStatus
+from gaugecast.scores import ThresholdStatus as ThresholdStatus
 
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
@@ -30,7 +33,6 @@ DEGRADED_REASONS = (
     "quarantine",  # redelivered messages are taken one a commit after an unclean exit
     "qos",  # a subscription was granted at QoS 0 where 1 was asked: what we are away for is lost
 )
-
 
 #: What it does: the closed set that labels `gaugecast_doing`.
 VERBS = ("starting", "recovering", "holding", "deaf", "mute", "forecasting")
@@ -87,7 +89,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
     """The connection that publishes, and forecasts on their way out.
 
     Attributes:
-        mute: Why the broker does not take them.
+        mute, unkept: Why the broker does not take them; why nothing of it is there for those who come later.
         unconfirmed: Durable forecasts that the broker has not confirmed.
         refused_total: Those that it refused, or that expired, in this process.
         refused_rows: Those that wait to be offered again.
@@ -95,6 +97,7 @@ class PublishingStatus(Side, frozen=True, kw_only=True):
     """
 
     mute: str | None = None
+    unkept: str | None = None
     unconfirmed: int = 0
     refused_total: int = 0
     refused_rows: int | None = None
@@ -136,23 +139,6 @@ class StreamCounts(msgspec.Struct, frozen=True, kw_only=True):
     active: int = 0
     parked: int = 0
     stale: int = 0
-
-
-class FeatureStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How well one feature is forecast, over all streams of the fleet, discounted.
-
-    Attributes:
-        absolute_error: Mean absolute residual, in `unit`.
-        skill: Over persistence: 1 is perfect, 0 no better.
-        shadow_skill: The same of the model in shadow.
-        coverage: By horizon and level, the share of intervals that held what they promised, of those that are due.
-    """
-
-    unit: str = ""
-    absolute_error: float | None = None
-    skill: float | None = None
-    shadow_skill: float | None = None
-    coverage: dict[str, dict[str, float]] = {}
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,36 @@
-"""What is configured of looking for anomalies, which is part of a fleet; and what is said of what is watched for."""
+"""What a fleet is watched for, as it is configured: crossings of thresholds, and anomalies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A value whose crossing is foretold.
+
+    Attributes:
+        feature: Name of a forecast feature.
+        above: Crossed upwards, else downwards.
+        value: In the feature's unit.
+        within: Ticks ahead, as far as it is foretold.
+    """
+
+    feature: str
+    above: bool
+    value: float
+    within: int
+
+    @property
+    def side(self) -> str:
+        """`above` or `below`: where the value lies that counts as beyond."""
+        return "above" if self.above else "below"
+
+    @property
+    def suffix(self) -> str:
+        """What stands behind the topic of a stream's forecasts in that of this crossing."""
+        return f"/crossing/{self.feature}/{self.side}/{self.value:.9g}"
+
 
 #: Features that anomalies are looked for in at most: the reference takes all of a stream together.
 MOST_TOGETHER = 16
@@ -38,32 +64,3 @@ class AnomalySettings:
     def suffix(self) -> str:
         """What stands behind the topic of a stream's forecasts in that of its anomalies."""
         return "/anomaly"
-
-
-class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A threshold of a fleet.
-
-    Attributes:
-        side: `above` or `below`.
-        within: How far it looks, a duration.
-        open: Streams of which a crossing is told now.
-    """
-
-    feature: str
-    side: str
-    value: float
-    within: str
-    open: int = 0
-
-
-class AnomalyStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Anomalies of a fleet's streams.
-
-    Attributes:
-        warning, critical: Streams of which an event is open, by severity.
-        judged: Streams whose detectors have seen enough to judge.
-    """
-
-    warning: int = 0
-    critical: int = 0
-    judged: int = 0

@@ -5,7 +5,8 @@
 #
 # What is in it: a virtual environment in /opt/gaugecast/current, the units, user and file modes, /usr/bin/gaugecast, man
 # pages, completion for bash, zsh and fish, documentation, a list of all packages in it, and
-# /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold.
+# /etc/gaugecast/gaugecast.toml, which dpkg keeps as you changed it. pip's own settings hold. PAGES=DIRECTORY takes man
+# pages and completion from there, where pages.sh has put them.
 # Debian's directory modes and a fixed time make the same wheels into the same package.
 set -eu
 umask 022
@@ -67,9 +68,11 @@ ln -s /usr/share/doc/gaugecast "$VENV/share/doc/gaugecast"  # where the units sa
 mkdir -p "$ROOT/usr/bin"
 ln -s /opt/gaugecast/current/bin/gaugecast "$ROOT/usr/bin/gaugecast"
 # Man pages and completion, which the package itself tells: for that once more, as this machine can run it.
-"$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile --target "$HERE_NOW" -r "$HERE/../requirements-edge.txt"
-"$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile --target "$HERE_NOW" --no-deps "$WHEEL"
-PYTHONPATH=$HERE_NOW PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m gaugecast.cli.manual "$ROOT/usr/share" >/dev/null
+if [ -z "${PAGES:-}" ]; then
+    PAGES=$HERE_NOW/pages
+    sh "$HERE/pages.sh" "$WHEEL" "$PAGES"
+fi
+cp -r "$PAGES/." "$ROOT/usr/share/"
 
 # -- what dpkg is told
 mkdir -p "$ROOT/DEBIAN"

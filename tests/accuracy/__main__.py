@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from accuracy.gaps import PROTOCOL as GAPS
+from accuracy.gaps import run_gaps, show_gaps
 from accuracy.horizons import PROTOCOLS, horizon_verdicts, run_alone, run_protocols, show_protocols
 from accuracy.places import PLACE, find_set, keep_rows
 from accuracy.published import BOUNDS
@@ -20,7 +22,7 @@ from accuracy.table import show_commands, show_set, verdicts
 
 SETS = ("ETTh1", "ETTh2")
 #: The long ones first, so that the processors are done at about the same time.
-ALL_RUNS = {"protocols": run_protocols, **RUNS, "alone": run_alone}
+ALL_RUNS = {"protocols": run_protocols, **RUNS, "alone": run_alone, "gaps": run_gaps}
 
 
 def main() -> int:
@@ -40,8 +42,9 @@ def main() -> int:
             console.print(f"{name}: {run} done after {time.monotonic() - begun:.0f} s", highlight=False)
     for path in paths:
         own = [row for row in kept if row["set"] == path.stem]
-        show_set(console, path.stem, [row for row in own if row["protocol"] not in PROTOCOLS])
+        show_set(console, path.stem, [row for row in own if row["protocol"] not in (*PROTOCOLS, GAPS)])
         show_protocols(console, path.stem, own)
+        show_gaps(console, path.stem, own)
     show_commands(console, paths)
     console.print(f"written: {asked.out}")
     found = [v for path in paths if path.stem in BOUNDS for v in verdicts(path.stem, kept)]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from accuracy.runs import Rows
+from gaugecast.fleet import Fleet, Threshold
 from gaugecast.history import fleet_of_file, read_inputs
 from gaugecast.learn.backtest.horizon_run import backtest_protocols, horizon_rows
 from gaugecast.learn.backtest.run import without_waiting
+from gaugecast.records import Input
 
 PROTOCOLS = ("adapt-z", "fsnet")
 HORIZONS = (1, 24, 48)
 LEVEL = 0.9
+#: Rows that thresholds are chosen by: those that both protocols train on.
+TRAIN_ROWS = 2880
+#: What rows of thresholds are called.
+CROSSING = "crossing"
 #: How rows without the network are told apart: nobody trains beside the loop.
 ALONE = "loop"
 
@@ -62,9 +70,27 @@ def _rows(path: Path, seed: int, *, network: bool) -> Rows:
     fleet = without_waiting(fleet_of_file(path))
     batches = list(read_inputs(path, fleet))
     made = backtest_protocols(
-        fleet, batches, protocols=PROTOCOLS, horizons=HORIZONS, levels=(LEVEL,), network=network, seed=seed
-    )
-    return [row for one in made for row in horizon_rows(one, path.stem)]
+        fleet, batches, protocols=PROTOCOLS, horizons=HORIZONS, levels=(LEVEL,), network=network, seed=seed,
+        thresholds=thresholds_of(fleet, [one for batch in batches for one in batch][:TRAIN_ROWS]),
+    )  # fmt: skip
+    return [_named(row) for one in made for row in horizon_rows(one, path.stem)]
+
+
+def thresholds_of(fleet: Fleet, train: Sequence[Input]) -> list[Threshold]:
+    """Where the last variable lies a tenth of the time, above and below, as its training rows know; a day ahead."""
+    name = fleet.forecast_features[-1].name
+    values = np.array([np.frombuffer(one.values, "<f8")[fleet.forecast_places[-1]] for one in train])
+    low, high = (float(np.quantile(values, share)) for share in (0.1, 0.9))
+    within = max(1, round(86_400e9 / fleet.period_ns))
+    return [Threshold(name, True, high, within), Threshold(name, False, low, within)]
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """Rows are told apart by their model: each threshold is one."""
+    if row["model"] != CROSSING:
+        return row
+    side = "above" if "above" in row else "below"
+    return row | {"model": f"{CROSSING} {side}"}
 
 
 def mean_squares(rows: Rows, key: tuple[str, str, str], model: str) -> dict[int, dict[str, Any]]:
@@ -108,6 +134,12 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
             table.add_row("published, best", *(f"{mse:.4f}" for mse in bound.published), style="dim")
         console.print(table)
         console.print(_intervals(mean_squares(rows, key, "mix")))
+        crossings = list(_crossings(rows, key))
+        if crossings:
+            table = Table("crossings within a day", *CROSSING_HEAD)
+            for cells in crossings:
+                table.add_row(*cells)
+            console.print(table)
 
 
 def _intervals(mix: dict[int, dict[str, Any]]) -> Table:
@@ -117,6 +149,23 @@ def _intervals(mix: dict[int, dict[str, Any]]) -> Table:
         figures = (f"{row['width']:.3f}", f"{row['winkler']:.3f}", f"{row['pinball']:.4f}")
         table.add_row(f"{h} ahead", f"{row['coverage']:.2%}", worst, *figures)
     return table
+
+
+CROSSING_HEAD = ("cases", "rate", "Brier", "skill", "crossings", "foretold", "lead", "false/week")
+
+
+def _crossings(rows: Rows, key: tuple[str, str, str]) -> Iterator[tuple[str, ...]]:
+    """A line a threshold."""
+    for row in rows:
+        if (row["set"], row["protocol"], row["learning"]) == key and row["model"].startswith(CROSSING):
+            side = "above" if "above" in row else "below"
+            skill = "–" if row["brier_skill"] is None else f"{row['brier_skill']:.2f}"
+            lead = "–" if row["lead_s"] is None else f"{row['lead_s'] / 3600:.0f} h"
+            yield (
+                f"{row['feature']} {side} {row[side]:.1f}", f"{row['count']:,}", f"{row['rate']:.3f}",
+                f"{row['brier']:.4f}", skill, str(row["crossings"]), str(row["foretold"]), lead,
+                f"{row['false_alarms']:.2f}",
+            )  # fmt: skip
 
 
 def horizon_lines(rows: Rows) -> list[str]:
@@ -143,5 +192,9 @@ def horizon_lines(rows: Rows) -> list[str]:
             worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
             figures = f"{row['width']:.3f} | {row['winkler']:.3f} | {row['pinball']:.4f}"
             lines.append(f"| {h} | {row['coverage']:.2%} | {worst} | {figures} |")
+        crossings = [f"| {' | '.join(cells)} |" for cells in _crossings(rows, key)]
+        if crossings:
+            head = [f"| crossings within a day | {' | '.join(CROSSING_HEAD)} |", "|---|" + "---|" * len(CROSSING_HEAD)]
+            lines += ["", *head, *crossings]
         lines.append("")
     return lines[:-1]

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accuracy.gaps import gap_lines
 from accuracy.horizons import horizon_lines
 from accuracy.places import PLACE
 from accuracy.published import PUBLISHED
@@ -30,6 +31,7 @@ def main() -> int:
     found: Found = {(r["set"], r["model"], r["start"], r["learning"]): r for r in rows if r["horizon"] == 1}
     page = PAGE.read_text()
     parts = {"figures": _figures(found), "variables": _variables(found), "horizons": horizon_lines(rows)}
+    parts["gaps"] = gap_lines(rows)
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"
         block = "\n".join([begin, "", *lines, "", end])

@@ -115,6 +115,7 @@ def test_a_ledger_is_history_too(history: Path, ran: DaemonProcess, tmp_path: Pa
     }
 
 
+@pytest.mark.keras
 def test_a_file_needs_no_configuration(history: Path, tmp_path: Path) -> None:
     """Its columns and its times make the fleet; the network learns from nothing."""
     out = tmp_path / "figures.json"

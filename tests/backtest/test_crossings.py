@@ -16,7 +16,7 @@ from gaugecast.fleet import Fleet, Threshold
 from gaugecast.learn.backtest.crossing_run import Foretold
 from gaugecast.learn.backtest.crossing_score import crossing_scores
 from gaugecast.learn.score.course import Course
-from support.pipelines import SECOND, fleet_of
+from gaugecast.testing import SECOND, fleet_of
 
 MARK = Threshold("p", True, 5.0, 10)
 

@@ -113,6 +113,23 @@ def test_horizons_without_a_protocol_are_only_those_that_are_listed(history: Pat
     assert {row["horizon"] for row in json.loads(kept.read_text())} == {1, 24}
 
 
+def test_a_report_is_one_page_with_pictures_by_horizon(history: Path, tmp_path: Path) -> None:
+    """Error, coverage with width, and the band over what came; all within the file, by duration."""
+    pytest.importorskip("matplotlib")
+    words = ["--protocol", "adapt-z", "--horizons", "1h,6h", "--no-network", "--plots", str(tmp_path / "report")]
+    words += ["--threshold", "flow>24@6h"]
+    shown = CliRunner().invoke(app, ["backtest", str(history), *words], catch_exceptions=False).stdout
+    assert "report.html" in shown.replace("\n", "")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "errors.png", "intervals.png", "bands.png", "report.html",
+    }  # fmt: skip
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64") == 3
+    assert "<td>6h</td>" in page
+    assert "flow above 24" in page
+    assert "http" not in page.replace("<!doctype html>", "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

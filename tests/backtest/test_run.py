@@ -55,7 +55,7 @@ def course_of_learning() -> tuple[Fleet, Float64, Float64]:
     return fleet, values, learned(fleet, readings(fleet, values, gap_at=60))
 
 
-@pytest.mark.parametrize("t", [70, 149])
+@pytest.mark.parametrize("t", [70, pytest.param(149, marks=pytest.mark.long)])
 def test_what_comes_later_bears_on_nothing_said_before(t: int) -> None:
     """All rows after t are replaced by noise: forecasts up to t keep every bit, while weights learn all the way."""
     fleet, values, before = course_of_learning()

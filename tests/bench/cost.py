@@ -13,7 +13,7 @@ from bench.scale import Scale
 from gaugecast.config.schema import Loop
 from gaugecast.payloads import Decoder
 from gaugecast.records import Message
-from support.pipelines import SECOND, T0, fleet_of, model_for, pipeline_of
+from gaugecast.testing import SECOND, T0, fleet_of, model_for, pipeline_of
 
 LETTERS = "abcdefghijklmnop"
 

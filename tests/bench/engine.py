@@ -11,7 +11,7 @@ import numpy as np
 from bench.results import Result
 from bench.scale import Scale
 from gaugecast.engine import NumpyEngine
-from support.models import random_model
+from gaugecast.testing import random_model
 
 UNITS, FEATURES = 64, 2
 ROWS = (1, 32, 1024)

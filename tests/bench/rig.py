@@ -23,7 +23,7 @@ from gaugecast.ledger.store import Ledger
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Commit, Order
 from gaugecast.storage.models import ModelStore
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.mosquitto import Mosquitto, free_port, run_mosquitto, wait_until
 
 #: What all contestants get: queues that hold a burst, and a window that does not throttle.

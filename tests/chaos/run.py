@@ -10,10 +10,10 @@ from chaos.reference import run_reference
 from chaos.scenario import BROKER_CONF, FLEET, UNITS, Scenario, config_text
 from chaos.stage import Stage
 from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.testing import random_model
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.sink import Sink
 from support.daemon import DaemonProcess
-from support.models import random_model
 from support.mosquitto import run_mosquitto
 from support.seeding import seed_state
 

@@ -116,7 +116,7 @@ def test_a_broker_that_is_down_at_the_start_is_a_state(serve: Serve, reach: Reac
 def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serve: Serve, reach: Reach) -> None:
     """The retained status topic is true whatever happens."""
     broker = serve()
-    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast/status-gaugecast") as client:
+    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as client:
         link = reach(broker, [("in/#", 1)], via=relay.port)
         client.wait_heard(1)
         relay.cut()
@@ -130,15 +130,15 @@ def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serv
         b'{"status": "online"}',
         b'{"status": "offline"}',
     ]
-    with RawClient(broker, subscribe="gaugecast/status-gaugecast") as late:
+    with RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as late:
         assert late.wait_heard(1)[0].retain
     assert broker.count("Received DISCONNECT from gaugecast-out") == 1
 
 
 def test_the_status_is_said_where_it_was_before_too(serve: Serve, reach: Reach) -> None:
-    """The topic that all daemons shared is true after a crash, too, by the will of the other connection."""
+    """The topic among the forecasts is true after a crash, too, by the will of the other connection."""
     broker = serve()
-    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast/status") as client:
+    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast/status-gaugecast") as client:
         link = reach(broker, [("in/#", 1)], via=relay.port)
         client.wait_heard(1)
         relay.cut()

@@ -20,8 +20,7 @@ from gaugecast.model import Recipe
 from gaugecast.pipeline import Pipeline, memories, state
 from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
-from support.pipeline_probe import FLEETS, differing_streams
-from support.pipelines import (
+from gaugecast.testing import (
     T0,
     bodies_of,
     feed,
@@ -35,6 +34,7 @@ from support.pipelines import (
     timer,
     verdicts_of,
 )
+from support.pipeline_probe import FLEETS, differing_streams
 from support.plain_products import needs_kernel, run_mutant
 from support.state_bytes import differences
 
@@ -258,7 +258,10 @@ def test_forecasts_keep_their_bytes_in_every_crowd(name: str) -> None:
     assert list(differing_streams(*FLEETS[name])) == []
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+#: NumPy's wheels have one kernel for Haswell and Zen: the one of a processor that is common is tried every day.
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(name, marks=pytest.mark.long) if name == "Zen" else name for name in KERNELS]
+)
 def test_forecasts_keep_their_bytes_on_every_blas_kernel(kernel: str) -> None:
     """The same under each kernel that this processor can run, in a process of its own."""
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:

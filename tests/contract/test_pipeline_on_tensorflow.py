@@ -9,7 +9,7 @@ from gaugecast.model import Layer
 from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import bodies_of, feed, fleet_of, model_for, outputs_of, pipeline_of, reading
+from gaugecast.testing import bodies_of, feed, fleet_of, model_for, outputs_of, pipeline_of, reading
 from support.state_bytes import differences
 
 pytestmark = pytest.mark.keras

@@ -9,7 +9,7 @@ import pytest
 
 from gaugecast.fleet import Threshold
 from gaugecast.forecast.crossings.message import Crossing, CrossingWriter
-from support.pipelines import SECOND, T0, fleet_of
+from gaugecast.testing import SECOND, T0, fleet_of
 from support.schemas import PLACES
 
 SCHEMA = json.loads(PLACES[Crossing].read_text())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.machine import ROOT, run_machine, why_not
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto, wait_until
 from support.wheels import package_wheel, wheelhouse
 
@@ -99,3 +102,53 @@ def test_three_commands_lead_to_live_forecasts_in_under_five_minutes(
             f"run to the first forecasts {forecasting - configured:.1f} s"
         )
     assert forecasting - began < FIVE_MINUTES
+
+
+def readme_s_commands() -> list[str]:
+    """What the README has a newcomer type, from the way without pipx on, each as it stands there."""
+    text = (ROOT / "README.md").read_text().partition("## Point it at your broker")[2].partition("\n## ")[0]
+    lines = [line.strip().partition("  #")[0].rstrip() for line in text.splitlines() if line.startswith("    ")]
+    (venv,) = (line for line in lines if line.startswith("python3 -m venv"))
+    return [venv, *(line for line in lines if line.startswith("gaugecast "))]
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
+def test_the_readme_s_four_commands_lead_a_user_of_a_fresh_debian_to_forecasts(
+    site: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not root, in an empty home: none of the four fails, and an independent client hears forecasts in five minutes.
+
+    In place of `pip install .`, which would fetch TensorFlow, the slim requirements come from a folder.
+    """
+    install, discover, check, run = readme_s_commands()
+    assert install.endswith("&& ~/gaugecast/bin/pip install .")
+    slim = "~/gaugecast/bin/pip install --no-index --find-links /run/shared/wheels"
+    wanted = f"{slim} -r /run/shared/requirements-edge.txt && {slim} --no-deps /run/shared/*.whl"
+    with run_machine(tmp_path / "m") as machine, RawClient(site, subscribe="gaugecast/#") as client:
+        shutil.copytree(wheelhouse(), machine.shared / "wheels")
+        shutil.copy(ROOT / "deploy" / "requirements-edge.txt", machine.shared)
+        shutil.copy(package_wheel(tmp_path), machine.shared)
+        machine.run("useradd --create-home newcomer")
+
+        def type_in(command: str) -> None:
+            words = command.replace("HOST", f"127.0.0.1:{site.port}")  # minimal as it is, it has no /etc/hosts
+            words = words.replace("gaugecast ", "~/gaugecast/bin/gaugecast ", 1)
+            said = machine.run(f"su - newcomer -c {shlex.quote(words)}", check=False, deadline_s=200)
+            assert said.returncode == 0, f"{command}: {said.stdout}{said.stderr}"
+
+        began = time.monotonic()
+        machine.run(f"su - newcomer -c {shlex.quote(install.replace('~/gaugecast/bin/pip install .', wanted))}")
+        type_in(discover)
+        type_in(check)
+        type_in(f"{run} > log 2>&1 & echo $! > pid")
+        wait_until(
+            lambda: len({m.topic for m in client.heard if m.payload and m.topic.count("/") > 1}) == 4,
+            what=f"forecasts of all four; {machine.run('tail -n 20 /home/newcomer/log').stdout}",
+            deadline_s=60,
+        )
+        took_s = time.monotonic() - began
+        type_in("gaugecast status")
+        machine.run("kill $(cat /home/newcomer/pid)")
+    with capsys.disabled():
+        print(f"\nthe README's commands, as a user that is not root: forecasts after {took_s:.0f} s")
+    assert took_s < FIVE_MINUTES

@@ -38,7 +38,7 @@ EMPTY |= {f"What is expected, by horizon/{letter}" for letter in "ABC"}
 EMPTY |= {f"How honest intervals are/{letter}" for letter in "AB"}
 EMPTY |= {"Most surprising now/A", "How strange it is/A"}  # nothing is judged so early
 EMPTY |= {"Anomalies/A", "Streams with an anomaly/A"}
-EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A"}
+EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A", "Share of each expert/A"}
 
 
 def panels_of(page: dict[str, Any]) -> list[dict[str, Any]]:
@@ -184,3 +184,13 @@ def test_provisioning_names_what_is_there() -> None:
     (provider,) = yaml.safe_load((PLACE / "provisioning/dashboards/gaugecast.yml").read_text())["providers"]
     assert (source["type"], source["url"]) == ("prometheus", "${PROMETHEUS_URL}")
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards/gaugecast"
+
+
+def test_what_people_lose_sleep_over_has_a_panel() -> None:
+    """Learning and how good it is in shadow, late readings, who is silent by name, restarts, the age of the backup."""
+    titles = {panel["title"] for page in PAGES.values() for panel in panels_of(page)}
+    assert {
+        "Learning progress", "Skill in shadow", "Late readings", "How late", "Silent streams", "Newest backup"
+    } <= titles  # fmt: skip
+    asked = [expr for page in PAGES.values() for _, expr in queries_of(page)]
+    assert any("changes(process_start_time_seconds" in expr for expr in asked), "expected a panel of restarts"

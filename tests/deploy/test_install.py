@@ -85,18 +85,22 @@ class Site:
         """A property of the unit."""
         return self.machine.property("gaugecast", name)
 
+    def steps(self, client: RawClient) -> list[int]:
+        """Of the forecasts that it has heard; `check --online` tries with an empty message whether one may publish."""
+        return [int(json.loads(m.payload)["step"]) for m in client.heard if m.payload]
+
     def exchange(self, client: RawClient) -> int:
         """Send one reading, and wait for its forecast; its step number."""
         wait_until(lambda: "broker" not in self.unit("StatusText"), what="connected and subscribed", deadline_s=30)
-        before = max((json.loads(m.payload)["step"] for m in client.heard), default=-1)
+        before = max(self.steps(client), default=-1)
         self.at += 1
         client.publish([("tanks/a", json.dumps({"t": self.at, "pressure": 2.0}).encode())])
         wait_until(
-            lambda: max((json.loads(m.payload)["step"] for m in client.heard), default=-1) > before,
+            lambda: max(self.steps(client), default=-1) > before,
             what=f"a forecast; {self.machine.run('systemctl status gaugecast --no-pager', check=False).stdout}",
             deadline_s=30,
         )
-        return max(int(json.loads(m.payload)["step"]) for m in client.heard)
+        return max(self.steps(client))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +136,10 @@ def test_1_installed_and_configured_it_forecasts(site: Site, client: RawClient) 
     site.machine.run("printf secret > /etc/gaugecast/mqtt-password")
     site.configure(CONFIG.format(port=site.broker.port, secret=PASSWORD))
     asked = "CREDENTIALS_DIRECTORY=/etc/gaugecast gaugecast check --online --seconds 1"
-    site.machine.run(f"{asked} -c /etc/gaugecast/gaugecast.toml")
+    checked = site.machine.run(f"{asked} -c /etc/gaugecast/gaugecast.toml", check=False)
+    assert checked.returncode == 1, "expected a no: nobody has sent a reading yet"
+    assert "gaugecast.toml is right" in checked.stdout
+    assert "nothing to forecast was heard on tanks/{tank}" in checked.stdout
     started = site.machine.run("systemctl enable --now gaugecast", check=False)
     assert started.returncode == 0, site.machine.run("journalctl -u gaugecast --no-pager -n 20").stdout
     assert site.exchange(client) == 1

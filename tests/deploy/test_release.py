@@ -38,7 +38,7 @@ def script(path: Path) -> ModuleType:
 
 def check_sbom(document: dict[str, Any], *, without: tuple[str, ...] = ("tensorflow",)) -> None:
     """Complete: us, all that the slim install asks for, and edges between what is there."""
-    wanted = re.findall(r"^([a-z-]+)", (DEPLOY / "requirements-edge.txt").read_text(), re.MULTILINE)
+    wanted = re.findall(r"^([a-z0-9-]+)", (DEPLOY / "requirements-edge.txt").read_text(), re.MULTILINE)
     names = {one["name"] for one in document["components"]}
     assert document["bomFormat"] == "CycloneDX"
     assert document["metadata"]["component"]["name"] == "gaugecast"

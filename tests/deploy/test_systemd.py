@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from gaugecast.cli.init import write_template
+from gaugecast.config import load_settings
 from support.daemon import DaemonProcess
 from support.mosquitto import free_port, wait_until
 from support.service_manager import ServiceManager, listen
@@ -156,3 +158,15 @@ def test_a_bad_configuration_ends_with_the_code_that_is_not_restarted(tmp_path: 
     assert daemon.wait_exit() == 78
     assert "hots" in daemon.log_text()
     assert "READY=1" not in manager.lines()
+
+
+def test_the_installer_s_configuration_learns_in_the_unit_where_it_installs_a_learner(tmp_path: Path) -> None:
+    """Its edit finds the line that `init` writes; without a learner the file says nothing of it."""
+    script = (UNITS.parent / "install.sh").read_text()
+    edit = re.search(r"""if \[ "\$LEARNER" = yes \]; then sed -i '([^']+)' "\$CONF/gaugecast.toml"; fi""", script)
+    assert edit is not None
+    file = tmp_path / "gaugecast.toml"
+    write_template(file)
+    assert load_settings(file, {}).learning.mode == "auto"
+    subprocess.run(["sed", "-i", edit[1], str(file)], check=True)
+    assert load_settings(file, {}).learning.mode == "unit"

@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.testing import random_model
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
 from support.daemon import DaemonProcess, run_command
-from support.models import random_model
 from support.mosquitto import Mosquitto, RawClient, wait_until
 from support.seeding import seed_state
 
@@ -188,7 +188,7 @@ class Announcements(RawClient):
     """Hears the daemon's status topic, and nothing else."""
 
     def __init__(self, broker: Mosquitto) -> None:
-        super().__init__(broker, subscribe="gaugecast/status-gaugecast")
+        super().__init__(broker, subscribe="gaugecast-notices/status/gaugecast")
 
     def newest(self) -> str | None:
         """What it says now."""

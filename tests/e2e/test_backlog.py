@@ -10,7 +10,7 @@ from e2e.scenes import Listener, check_books, check_tanks, send_tanks, tanks_con
 from support.daemon import DaemonProcess
 from support.mosquitto import Mosquitto, wait_until
 
-BACKLOG = 14_000
+BACKLOG = 7_000
 #: `batch_readings` as shipped.
 BATCH = 2000
 

@@ -26,7 +26,8 @@ from support.mosquitto import Mosquitto, RawClient, run_mosquitto, wait_until
 ROOMY = "max_queued_messages 1000000\nmax_inflight_messages 1000\n"
 OPEN_ACL = "topic readwrite #\ntopic read $SYS/#\n"
 #: The daemon may say everything but its forecasts.
-SHUT_ACL = "topic read #\ntopic write plant/#\ntopic write gaugecast/status\ntopic write gaugecast/status-gaugecast\n"
+SHUT_ACL = "topic read #\ntopic write plant/#\ntopic write gaugecast/status-gaugecast\n"
+SHUT_ACL += "topic write gaugecast-notices/#\n"
 
 
 def test_a_broker_that_restarts_costs_nothing(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from gaugecast.events import FleetConfigured, ShadowWarmed
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.status import FleetCounts, FleetStatus, Status
 from gaugecast.storage.models import ModelStore
+from gaugecast.testing import random_model
 from support.daemon import OUTCOMES, DaemonProcess, run_command
-from support.models import random_model
 from support.mosquitto import Mosquitto, RawClient, wait_until
 
 TANKS = 300

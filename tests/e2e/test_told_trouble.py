@@ -27,6 +27,7 @@ RULES = {
             "acls": [
                 {"acltype": "publishClientSend", "topic": "$CONTROL/#", "allow": True},
                 {"acltype": "subscribePattern", "topic": "gaugecast/#", "allow": True},
+                {"acltype": "subscribePattern", "topic": "gaugecast-notices/#", "allow": True},
             ],
         }
     ],
@@ -71,7 +72,9 @@ class Served:
     def announced(self) -> str | None:
         """The newest message on the status topic."""
         self.broker.turn()
-        said = [message.payload for message in self.broker.heard if message.topic == "gaugecast/status"]
+        said = [
+            message.payload for message in self.broker.heard if message.topic == "gaugecast-notices/status/gaugecast"
+        ]
         return said[-1].decode() if said else None
 
     def wait(self, verb: str) -> None:

@@ -10,7 +10,7 @@ from gaugecast.forecast.scaling import InputLayout, build_inputs, initial_stats,
 from gaugecast.learn.fit.clock_shift import shift_clock
 from gaugecast.model import Recipe
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 
 HOUR_NS = 3600 * 10**9
 NOW_NS = 1_767_225_600 * 10**9 + 7 * HOUR_NS

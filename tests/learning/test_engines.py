@@ -21,10 +21,10 @@ from gaugecast.loop.model_roles import ModelRoles
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.storage.models import ModelStore
+from gaugecast.testing import random_model
 from learning.stage import model_events
 from learning.worlds import configured, event
 from support.daemon import DaemonProcess
-from support.models import random_model
 from support.mosquitto import Mosquitto, wait_until
 
 #: Takes TensorFlow's place until the test says go; then it is broken, or steps aside for the real one.

@@ -16,9 +16,9 @@ from gaugecast.learn.online.follower import Follower
 from gaugecast.ledger import copying
 from gaugecast.model import Layer, Model
 from gaugecast.pipeline import Pipeline
+from gaugecast.testing import random_model
 from learning.site import Site
 from learning.worlds import FLEET, configured, event, small_model
-from support.models import random_model
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("plain_updates")]
 

@@ -16,8 +16,8 @@ from gaugecast.model import Layer, Model
 from gaugecast.model import weights as weights_file
 from gaugecast.pipeline import fits
 from gaugecast.storage.models import ModelStore
+from gaugecast.testing import random_model
 from learning.worlds import FLEET, small_model
-from support.models import random_model
 
 _NOBODY = 65534
 

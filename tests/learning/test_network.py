@@ -8,7 +8,7 @@ import pytest
 from gaugecast.engine import NumpyEngine
 from gaugecast.errors import ModelError
 from gaugecast.model import Layer
-from support.models import random_model
+from gaugecast.testing import random_model
 
 pytestmark = pytest.mark.keras
 

@@ -12,7 +12,7 @@ from gaugecast.engine import NumpyEngine
 from gaugecast.learn import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 
 pytestmark = pytest.mark.keras
 

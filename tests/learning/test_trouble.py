@@ -22,9 +22,9 @@ from gaugecast.model import Model, pack_weights, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.service import learning
 from gaugecast.storage.models import ModelStore
+from gaugecast.testing import random_model
 from learning.stage import model_events
 from support.daemon import DaemonProcess, run_command
-from support.models import random_model
 from support.mosquitto import Mosquitto, RawClient, wait_until
 from support.seeding import seed_state
 

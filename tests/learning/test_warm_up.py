@@ -12,7 +12,7 @@ from gaugecast.learn import Lesson, warm_up
 from gaugecast.learn.backtest.windowed import warm_windows
 from gaugecast.learn.fit.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from gaugecast.model import Model
-from support.models import random_model
+from gaugecast.testing import random_model
 
 pytestmark = pytest.mark.keras
 

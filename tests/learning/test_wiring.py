@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from gaugecast.cli.learn import learn_command
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.errors import ConfigError, Defect
 from gaugecast.learn.online.process import LearnerProcess
 from gaugecast.service import learning
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
-from support.models import random_model
+from gaugecast.testing import random_model
 from support.mosquitto import wait_until
 from support.seeding import seed_state
 
@@ -129,3 +130,12 @@ def test_where_it_dies_it_says_what_and_where_in_one_line(settings: Settings, mo
     ) as told:
         learning.learn(settings)
     assert "\n" not in str(told.value)
+
+
+def test_the_command_ends_at_once_when_it_has_stopped(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow takes seconds to be taken down, for which a daemon that stops would wait."""
+    ended: list[int] = []
+    monkeypatch.setattr(learning, "learn", lambda _settings, parent: ended.append(-1))
+    monkeypatch.setattr(os, "_exit", ended.append)
+    learn_command(Path(settings.source))
+    assert ended == [-1, 0]

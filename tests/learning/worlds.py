@@ -13,7 +13,7 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.model import Model, seal_model
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Order
-from support.models import random_model
+from gaugecast.testing import random_model
 
 SECOND = 10**9
 START_NS = 1_767_225_600 * SECOND

@@ -10,7 +10,7 @@ from gaugecast.errors import ModelError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.model import Model, Recipe
-from support.models import random_model
+from gaugecast.testing import random_model
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
@@ -63,7 +63,8 @@ SEQUENCED = Fleet(
     (Feature("v", path=("v",)),),
     SECOND,
     sequence_path=("n",),
-    horizon=1,
+    horizons=(1, 3),
+    intervals=(0.8,),
     park_after_ns=15 * SECOND,
 )
 BARE = Fleet(

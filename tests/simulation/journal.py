@@ -13,8 +13,9 @@ from gaugecast.ledger.rows import Committed
 from gaugecast.ledger.store import Ledger
 from gaugecast.payloads import Decoder
 from gaugecast.records import Commit, Input, Kind, Message, Verdict
+from gaugecast.testing import Clock
 from simulation.fleets import ALL, SECOND, T0
-from simulation.points import Clock, Violation
+from simulation.points import Violation
 
 _PARK_AFTER_NS = {fleet.name: fleet.park_after_ns for fleet in ALL}
 

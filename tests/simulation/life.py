@@ -20,11 +20,12 @@ from gaugecast.pipeline.pipeline import ModelLoader
 from gaugecast.records import Input, Message
 from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
+from gaugecast.testing import Clock
 from simulation.broker import Broker
 from simulation.fleets import LIMITS, LINEAGE, Weights, shipped
 from simulation.journal import Journal, JournaledLedger
 from simulation.link import SimLink
-from simulation.points import Clock, Points, Violation
+from simulation.points import Points, Violation
 
 #: Of a story in which streams are refused for want of room.
 CRAMPED = LIMITS.model_copy(update={"max_streams": 7})

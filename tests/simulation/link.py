@@ -8,8 +8,9 @@ from random import Random
 
 from gaugecast.mqtt.facts import Connect, SenderCounters, SubscriberCounters
 from gaugecast.records import Message
+from gaugecast.testing import Clock
 from simulation.broker import WINDOW, Broker, Delivery, PubAck, Published, Wire
-from simulation.points import Clock, Points, Violation
+from simulation.points import Points, Violation
 
 
 class SimSubscriber:
@@ -100,7 +101,7 @@ class SimSubscriber:
 class SimSender:
     """The side that speaks."""
 
-    last_error = None
+    last_error = unkept = None
 
     def __init__(self, broker: Broker, points: Points, rng: Random) -> None:
         self.counters = SenderCounters()
@@ -210,5 +211,5 @@ class SimLink:
         self._points("poll:after")
         return taken
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """As `Link.close`."""

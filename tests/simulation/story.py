@@ -11,6 +11,7 @@ from gaugecast.ledger import LedgerReader, copying
 from gaugecast.loop.clock import STEP_NS
 from gaugecast.payloads import Decoder
 from gaugecast.storage.backup import backup
+from gaugecast.testing import Clock
 from simulation.broker import WINDOW, Broker
 from simulation.connections import TROUBLES
 from simulation.ending import check_end
@@ -18,7 +19,7 @@ from simulation.fleets import LIMITS, SECOND, T0, Weights, fleets_of
 from simulation.journal import Journal
 from simulation.life import CRAMPED, Life
 from simulation.orders import bring_a_newcomer, forget_fleet, obey, reload_fleets
-from simulation.points import ALL_POINTS, Clock, Crash, Points, Violation
+from simulation.points import ALL_POINTS, Crash, Points, Violation
 from simulation.sensors import Sensors
 
 _HOUR_S, _YEAR_S = 3600.0, 31_536_000.0

@@ -14,7 +14,7 @@ from gaugecast.engine import Engine, NumpyEngine
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.model import Layer, Model
 from gaugecast.records import Float32
-from support.models import random_model
+from gaugecast.testing import random_model
 
 BATCHES = (1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 64, 100, 128, 129, 255, 256, 257)
 

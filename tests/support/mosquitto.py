@@ -209,6 +209,7 @@ class RawClient:
         if broker.certificates is not None:
             files = broker.certificates
             context = ssl.create_default_context(cafile=str(files.ca))
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as in `mqtt.credentials`
             context.load_cert_chain(files.client, files.client_key)
             self._client.tls_set_context(context)
         self._client.on_connect = self._on_connect

@@ -13,7 +13,7 @@ import numpy as np
 from gaugecast.engine.selftest import fingerprint
 from gaugecast.fleet import Fleet
 from gaugecast.records import Input
-from support.pipelines import bodies_of, feed, fleet_of, model_for, pipeline_of, reading
+from gaugecast.testing import bodies_of, feed, fleet_of, model_for, pipeline_of, reading
 
 #: One tick a size: all streams speak, in batches of this many.
 SIZES = (2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 64, 100, 128, 129, 255, 256, 257)

@@ -18,7 +18,7 @@ from gaugecast.learn.keras_models.file import save_keras, to_keras
 from gaugecast.learn.keras_models.importing import import_keras
 from gaugecast.model import Layer, Manifest, Model, Recipe
 from gaugecast.records import Float32, Float64
-from support.models import draw_weights
+from gaugecast.testing.models import draw_weights
 from train.series import fleet_of
 
 pytestmark = pytest.mark.keras

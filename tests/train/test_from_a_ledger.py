@@ -22,7 +22,7 @@ from gaugecast.learn.history.sources import record
 from gaugecast.ledger import Ledger
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Commit, Input, Kind, Order, Verdict
-from support.pipelines import SECOND, T0, fleet_of, reading, timer
+from gaugecast.testing import SECOND, T0, fleet_of, reading, timer
 
 TICKS = 300
 GAP = range(120, 170)  # of the second stream: long enough to be parked

@@ -13,7 +13,7 @@ from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.model import Layer, Manifest, Model, Recipe, seal_model
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Float64, Input, Order
-from support.models import draw_weights
+from gaugecast.testing.models import draw_weights
 from train.series import fleet_of
 
 FORMS: dict[str, dict[str, Any]] = {

@@ -20,7 +20,7 @@ from gaugecast.learn.fit.fitting import Fit
 from gaugecast.learn.history.recording import Recording
 from gaugecast.learn.train.job import provenance_of
 from gaugecast.learn.train.task import Task
-from support.models import random_model
+from gaugecast.testing import random_model
 from train.series import fleet_of
 
 #: A value for each key that is not its default.

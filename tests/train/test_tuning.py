@@ -57,6 +57,7 @@ def test_units_16_32_and_64_on_a_sine(tmp_path: Path) -> None:
     assert manifest.provenance["trial"] == best.number
 
 
+@pytest.mark.long
 def test_a_search_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     """Trials of an earlier run count, and are not done again."""
     path, out = sine_file(tmp_path, 80), tmp_path / "out"

@@ -8,7 +8,7 @@ import pytest
 
 from gaugecast.learn.fit.fitting import Epoch, Fit
 from gaugecast.learn.train.verdict import verdict
-from support.models import random_model
+from gaugecast.testing import random_model
 
 
 def fit_of(train: list[float], validation: list[float] | None = None, **ended: object) -> Fit:

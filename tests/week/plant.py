@@ -31,8 +31,7 @@ from gaugecast.storage.checkpoint_writer import InlineCheckpointWriter
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.models import ModelStore
-from simulation.points import Clock
-from week.broker import PlantBroker, PlantLink
+from gaugecast.testing import Clock, MemoryBroker, MemoryLink
 from week.series import Series
 
 SENSORS = ("boiler", "mixer", "tank")
@@ -94,7 +93,7 @@ class Plant:
     def __init__(self, directory: Path, series: Series, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.kept = 0, 0
         self.speaking = list(SENSORS)
-        self.clock, self.broker, self.disk, self.rng = Clock(T0_S * 10**9), PlantBroker(), Disk(), Random(7)
+        self.clock, self.broker, self.disk, self.rng = Clock(T0_S * 10**9), MemoryBroker(), Disk(), Random(7)
         self.core: Core | None = None
         self._series, self._backups = series, directory / "backups"
         self._path = directory / "gaugecast.toml"
@@ -143,7 +142,7 @@ class Plant:
         self._notes = CrashNote(self.state)
         return Ports(
             ledger=ledger,
-            dial=lambda _wanted, _forget, resumed: PlantLink(self.broker, self.clock, resumed=resumed),
+            dial=lambda _wanted, _forget, resumed: MemoryLink(self.broker, self.clock, resumed=resumed),
             writer=writer,
             store=ModelStore(self.state),
             notes=self._notes,

@@ -16,8 +16,10 @@ from rich.table import Table
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.backtest_horizons import backtest_horizons_command
 from gaugecast.cli.figures import figure_grid, keep_figures, show_skill, wide_console
+from gaugecast.cli.place import fleet_called
 from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
+from gaugecast.config.duration import ahead_text
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.history import FileColumns, read_inputs
@@ -117,7 +119,7 @@ def backtest_command(
             console, source, batches, name=name, protocol=protocol,
             split=Split(train_rows, validation_rows, test_rows, standardise),
             horizons=horizons, levels=levels, thresholds=threshold or (), network=network, units=_units(units),
-            seed=seed, json_file=json_file,
+            seed=seed, json_file=json_file, plots=plots,
         )  # fmt: skip
         return
     kind = _learning(learning, taught=warm_up or model is not None)
@@ -191,7 +193,6 @@ def _history(
 
 def _configured(config: Path, name: str | None) -> Fleet:
     from gaugecast.config import load_settings, resolve_fleets
-    from gaugecast.service.replaying import fleet_called
 
     return fleet_called(resolve_fleets(load_settings(config, os.environ)), name)
 
@@ -201,7 +202,6 @@ def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> Histor
     from gaugecast.events import FleetConfigured
     from gaugecast.ledger.reader import LedgerReader
     from gaugecast.pipeline.solo import concerns
-    from gaugecast.service.replaying import fleet_called
 
     configured: dict[str, Fleet] = {}
     taken: list[Sequence[Input]] = []
@@ -254,11 +254,14 @@ def _by_horizon(report: Report) -> Table:
 
     last = report.fleet.horizon
     shown = sorted({1, *(max(1, round(last * share / (_MOST_HORIZONS - 1))) for share in range(1, _MOST_HORIZONS))})
-    table = figure_grid("MSE, steps ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
+    table = figure_grid("MSE, ahead", *(f"{f.model}\n{f.start}".strip() for f in report.forecasters))
     for h in shown:
-        table.add_row(str(h), *(show(made.scores[h - 1].overall.mse) for made in report.forecasters))
+        table.add_row(
+            ahead_text(h, report.fleet.period_ns),
+            *(show(made.scores[h - 1].overall.mse) for made in report.forecasters),
+        )
     means = (sum(score.overall.mse for score in made.scores) / last for made in report.forecasters)
-    table.add_row(f"mean 1…{last}", *(show(mean) for mean in means))
+    table.add_row(f"mean to {ahead_text(last, report.fleet.period_ns)}", *(show(mean) for mean in means))
     return table
 
 

@@ -37,6 +37,7 @@ def backtest_horizons_command(
     units: tuple[int, ...],
     seed: int,
     json_file: Path | None,
+    plots: Path | None = None,
 ) -> None:
     """Score persistence, the linear expert, the network and their mixture at these horizons, and print it.
 
@@ -68,6 +69,17 @@ def backtest_horizons_command(
     _show(console, made, name)
     if json_file is not None:
         keep_figures(horizon_rows(made, name), json_file, console.print)
+    if plots is not None:
+        console.print(f"report: {_draw(made, name, plots)}")
+
+
+def _draw(made: HorizonReport, name: str, directory: Path) -> Path:
+    from gaugecast.learn.backtest.horizon_drawing import draw_horizon_plots
+    from gaugecast.learn.backtest.horizon_page import write_horizon_page
+
+    page = directory / "report.html"
+    write_horizon_page(made, draw_horizon_plots(made, directory), page, name=name)
+    return page
 
 
 def horizons_of(text: str, period_ns: int) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from gaugecast.cli.check_online import check_online, time_to_listen
 from gaugecast.cli.check_screen import ListeningPlan, plan_to_json, render_plan, render_survey, survey_to_json
 from gaugecast.cli.check_state import check_state
 from gaugecast.cli.learned import find_put_away
-from gaugecast.cli.place import ConfigFile
+from gaugecast.cli.place import ConfigFile, is_ours, nearest_of
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.find import find_config
@@ -47,12 +46,11 @@ def check_command(
     console.print(render_plan(plan))
     survey, told = None, None
     if online:
-        begun, longest = time.monotonic(), seconds or time_to_listen(plan.fleets)
+        longest = seconds or time_to_listen(plan.fleets)
         console.print(f"\nlistening, {longest:.0f} s at most …", style="dim")
         survey = check_online(plan.settings, plan.fleets, longest, early=seconds is None)
-        elapsed_s = max(time.monotonic() - begun, 0.1)
-        console.print(render_survey(survey, elapsed_s))
-        told = survey_to_json(survey, elapsed_s)
+        console.print(render_survey(survey, survey.listened_s))
+        told = survey_to_json(survey, survey.listened_s)
     if as_json:
         typer.echo(json.dumps({**plan_to_json(plan), "survey": told}, ensure_ascii=False))
     if survey is not None and not survey.would_forecast:
@@ -77,12 +75,12 @@ def _check_directory(path: Path, directory: Path) -> list[str]:
     """Note a state directory that this user could neither write nor make; the daemon's user may be another."""
     if str(directory).startswith("$"):
         return []
-    nearest = next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+    nearest = nearest_of(directory)
     if nearest.exists() and not nearest.is_dir():
         raise ConfigError(f"{path}: [storage] directory: expected a directory, {nearest} is a file; name another")
-    if os.access(nearest, os.W_OK | os.X_OK):
+    if is_ours(directory):
         return []
-    return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must"]
+    return [f"[storage] directory: {nearest} cannot be written by this user; the daemon's must, or name another"]
 
 
 def _check_files(path: Path, mqtt: Mqtt) -> list[str]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gaugecast.cli.listening import POLL_S, listen, visitor_of
 from gaugecast.cli.survey import Survey
 from gaugecast.config import Settings
+from gaugecast.config.saying import spans_of
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import Unreachable
 from gaugecast.fleet import Fleet
 from gaugecast.mqtt import Link
 from gaugecast.payloads import Decoder
-from gaugecast.topics import Pattern, output_topic
+from gaugecast.shapes import Shape
+from gaugecast.topics import Pattern
 from gaugecast.topics.system import SYS_DROPPED, SYS_VERSION
 
 #: So long without being told otherwise, at least and at most, s: two periods of the slowest fleet.
@@ -72,6 +74,7 @@ def check_online(
             taken = [message for message in readings if not message.retain or survey.takes_retained(message.topic)]
             survey.add(decoder.decode(taken, now_ns), taken, now_ns)
             survey.note_broker([message for message in messages if message.topic.startswith("$SYS/")])
+        survey.listened_s = max(monotonic() - begun, 0.1)
         heard = link.subscriber
         fault = heard.last_error
         survey.deaf = heard.deaf if heard.connected else fault
@@ -87,12 +90,13 @@ def check_online(
 
 
 class _Trial:
-    """Whether forecasts could go out: one empty message a fleet, not retained, to where its forecasts go."""
+    """Whether forecasts could go out: one empty message a fleet and shape, not retained, to where they go."""
 
     def __init__(self, link: Link, fleets: Sequence[Fleet]) -> None:
         self._sender = link.sender
-        self._topics = [output_topic(fleet.output, fleet.name, _TRIAL) for fleet in fleets]
-        self._qos = [fleet.output_qos for fleet in fleets]
+        shapes = [(fleet, shape) for fleet in fleets for shape in fleet.all_shapes]
+        self._topics = [next(_topics(fleet, shape)) for fleet, shape in shapes]
+        self._qos = [shape.qos for _, shape in shapes]
         self._open: dict[int, str] = {}
         self._refused: list[str] = []
         self._begun = False
@@ -121,6 +125,11 @@ class _Trial:
             why = self._sender.last_error or "no confirmation came"
             return f"forecasts could not be published to {', '.join(map(repr, self._open.values()))}: {why}"
         return None
+
+
+def _topics(fleet: Fleet, shape: Shape) -> Iterator[str]:
+    names = [feature.name for feature in fleet.forecast_features]
+    return shape.topics(fleet.name, _TRIAL, features=names, spans=spans_of(fleet))
 
 
 def _look_around(mqtt: Mqtt, survey: Survey) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.check_state import state_text
+from gaugecast.cli.figures import add_names, show_name
 from gaugecast.cli.quarantine import render_refused
 from gaugecast.cli.survey import Survey, show_period
 from gaugecast.config import Settings
@@ -52,7 +54,7 @@ def render_plan(plan: ListeningPlan) -> RenderableType:
             ("", f"stream {fleet.stream}, a step every {duration_text(fleet.period_ns)}"),
             ("", "features " + ", ".join(_feature_text(fleet))),
             ("", state_text(fleet, plan.settings.loop)),
-            ("", f"forecasts {_horizon_text(fleet)} to {fleet.output.replace('{fleet}', fleet.name)}"),
+            *(("", line) for line in _output_texts(fleet)),
         ]
     rows += [("note", note) for note in plan.notes]
     rows += [("warning", warning) for warning in plan.warnings]
@@ -80,6 +82,15 @@ def _feature_text(fleet: Fleet) -> list[str]:
     ]
 
 
+def _output_texts(fleet: Fleet) -> Iterator[str]:
+    """Where forecasts go, the formats that are not JSON named."""
+    for number, shape in enumerate(fleet.all_shapes):
+        topic = shape.topic.replace("{fleet}", fleet.name)
+        kind = [shape.format] * (shape.format != "json") + ["by the batch"] * shape.batch
+        as_what = f" as {' '.join(kind)}" if kind else ""
+        yield f"{'and' if number else f'forecasts {_horizon_text(fleet)}'}{as_what} to {topic}"
+
+
 def _horizon_text(fleet: Fleet) -> str:
     if fleet.horizons:
         return "the next " + ", ".join(duration_text(h * fleet.period_ns) for h in fleet.horizons)
@@ -92,16 +103,23 @@ def render_survey(survey: Survey, elapsed_s: float) -> RenderableType:
         Text(f"\n{survey.messages_total} messages in {elapsed_s:.0f} s ({survey.messages_total / elapsed_s:.1f}/s)")
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("fleet", "streams", "for example", "feature", "readings", "every", "configured"):
-        table.add_column(title, no_wrap=title != "for example", justify="right" if title == "readings" else "left")
+    add_names(table, "fleet", list(survey.fleets))
+    features = [feature.name for seen in survey.fleets.values() for feature in seen.fleet.features]
+    table.add_column("streams", overflow="fold")
+    add_names(table, "feature", features)
+    table.add_column("readings", justify="right")
+    for title in ("every", "configured"):
+        table.add_column(title)
     for name, seen in survey.fleets.items():
-        examples = ", ".join(sorted(seen.streams)[:MOST_EXAMPLE_STREAMS])
         names = "\n".join(feature.name for feature in seen.fleet.features)
         readings = "\n".join(str(seen.readings[feature.name]) for feature in seen.fleet.features)
         period = "?" if seen.period_ns is None else show_period(seen.period_ns)
-        row = (name, str(len(seen.streams)), examples, names, readings, period, show_period(seen.fleet.period_ns))
+        row = (name, str(len(seen.streams)), names, readings, period, show_period(seen.fleet.period_ns))
         table.add_row(*(Text(cell) for cell in row))
     parts.append(table)
+    for name, seen in survey.fleets.items():
+        if examples := sorted(seen.streams)[:MOST_EXAMPLE_STREAMS]:
+            parts.append(Text(f"streams of {name}, for example: {', '.join(map(show_name, examples))}", style="dim"))
     if survey.refused:
         refusals = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for title in ("refused", "reason", "for example"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections import Counter, defaultdict
@@ -17,11 +18,11 @@ from rich.text import Text
 from gaugecast.cli.cases import cases_beside, first_cases, write_new
 from gaugecast.cli.figures import show_name
 from gaugecast.cli.listening import listen
-from gaugecast.cli.place import ConfigFile
+from gaugecast.cli.place import ConfigFile, is_ours
 from gaugecast.config import Settings, resolve_fleets
 from gaugecast.config.find import find_config
 from gaugecast.config.load import load_broker
-from gaugecast.config.schema import Mqtt
+from gaugecast.config.schema import Mqtt, Storage
 from gaugecast.config.toml_text import toml_value
 from gaugecast.errors import ConfigError, WrongUse
 from gaugecast.payloads import Decoder
@@ -33,6 +34,8 @@ _MOST_LEFT_OUT = 20
 #: Of so many readings at most one may be refused, but for those that have no number just now.
 _REFUSED = 10
 _NO_NUMBER_NOW = "not_finite"
+#: Beside the file that is written.
+_STATE = "gaugecast-state"
 _LOCALTIME = Path("/etc/localtime")
 
 
@@ -47,6 +50,7 @@ def discover_command(
     write: Annotated[
         Path | None, typer.Option(help="Write the configuration here, and the first cases of `gaugecast test` beside.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: what was found, as one JSON object.")] = False,
 ) -> None:
     """Listen to a broker and propose a configuration that reads what comes.
 
@@ -64,15 +68,17 @@ def discover_command(
     mqtt = _broker(config, broker)
     heard = listen(mqtt, topics, seconds, retained=retained)
     stanzas, left_out = accepted(propose(heard, own_zone()), heard)
-    console = Console()
-    console.print(render_found(stanzas, left_out, messages=sum(map(len, heard.values())), topics=len(heard)))
-    if write is None:
-        typer.echo("\n" + joined(stanzas))
-    elif stanzas:
-        write_new(write, f"{_mqtt_table(mqtt)}\n{joined(stanzas)}")
+    if as_json:
+        typer.echo(json.dumps(found_to_json(stanzas, left_out, heard)))
+    else:
+        Console().print(render_found(stanzas, left_out, messages=sum(map(len, heard.values())), topics=len(heard)))
+        if write is None:
+            typer.echo("\n" + joined(stanzas))
+    if write is not None and stanzas:
+        write_new(write, "\n".join([_mqtt_table(mqtt), *storage_table(Storage().directory), joined(stanzas)]))
         cases = first_cases(stanzas, heard)
         write_new(cases_beside(write), cases)
-        typer.echo(f"\nWrote {write} and {cases_beside(write)}. Next: gaugecast check --online -c {write}")
+        typer.echo(f"\nWrote {write} and {cases_beside(write)}. Next: gaugecast check --online -c {write}", err=as_json)
     if not stanzas:
         raise typer.Exit(1)
 
@@ -112,6 +118,13 @@ def _mqtt_table(mqtt: Mqtt) -> str:
     if mqtt.tls is not None:
         lines += ["[mqtt.tls]", *_key_lines({key: getattr(mqtt.tls, key) for key in mqtt.tls.model_fields_set})]
     return "\n".join(lines) + "\n"
+
+
+def storage_table(usual: Path) -> list[str]:
+    """Where the state goes, if that cannot be where it usually is: only root makes /var/lib/gaugecast."""
+    if is_ours(usual):
+        return []
+    return [f"# {usual} cannot be written by this user.\n[storage]\ndirectory = {toml_value(_STATE)}\n"]
 
 
 def _key_lines(values: dict[str, Any]) -> list[str]:
@@ -177,6 +190,25 @@ def render_found(stanzas: Sequence[Stanza], left_out: Sequence[tuple[str, str]],
     if not stanzas:
         parts[2] = Text("nothing was heard that could be forecast", "yellow")
     return Group(*parts, *_left_out(left_out))
+
+
+def found_to_json(stanzas: Sequence[Stanza], left_out: Sequence[tuple[str, str]], heard: Heard) -> dict[str, Any]:
+    """The same for scripts; `toml` is the fleet as it is written into a file."""
+    return {
+        "messages": sum(map(len, heard.values())),
+        "topics": len(heard),
+        "fleets": [
+            {
+                "name": one.name,
+                "topics": sorted(set(one.topics)),
+                "every": one.every,
+                "features": list(one.features),
+                "toml": one.text,
+            }
+            for one in stanzas
+        ],
+        "left_out": [{"topic": topic, "why": why} for topic, why in left_out],
+    }
 
 
 def _left_out(left_out: Sequence[tuple[str, str]]) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # NumPy and all that forecasts; whoever only asks a daemon ne
 
 #: Columns that every terminal has.
 LEAST_WIDTH = 80
+_LONGEST_NAME = 24
 NOTHING = "–"  # not known
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -138,3 +140,9 @@ def figure_grid(first: str, *heads: str, title: str | None = None) -> Table:
     for head in heads:
         grid.add_column(head, justify="right", no_wrap=True, overflow="fold")
     return grid
+
+
+def add_names(table: Table, title: str, names: Sequence[str], *, most: int = _LONGEST_NAME, style: str = "") -> None:
+    """A column of names, folded where they are longer than `most`; whatever else can be folded is, before they are."""
+    width = max((cell_len(show_name(name)) for name in (title, *names)), default=0)
+    table.add_column(title, width=min(width, most), overflow="fold", style=style)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gaugecast.cli.figures import show_count, show_name
 from gaugecast.control import CrossingRow, StreamRow
-from gaugecast.status import FleetStatus
+from gaugecast.status import ExpertStatus, FleetStatus
 
 #: Crossings that have room at the foot of a screen.
 MOST_SHOWN = 4
@@ -45,6 +45,21 @@ def coverage_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
                 if level in by_level
             )
             yield f"{show_name(name)} {show_name(feature)}: intervals of {float(level):.0%} held {shares}"
+
+
+def expert_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
+    """`tanks pressure in 1m: stacked 61% (+0.41), linear 22% (+0.30), …`; a line a horizon: shares and skills."""
+    for feature, score in fleet.features.items():
+        for horizon, experts in score.experts.items():
+            ordered = sorted(experts.items(), key=lambda one: -one[1].weight)
+            shares = ", ".join(_expert(expert, one) for expert, one in ordered)
+            yield f"{show_name(name)} {show_name(feature)} in {horizon}: {shares}"
+
+
+def _expert(name: str, one: ExpertStatus) -> str:
+    """Persistence has no skill over itself."""
+    own = "" if one.skill is None or name == "persistence" else f" ({one.skill:+.2f})"
+    return f"{name} {one.weight:.0%}{own}"
 
 
 def _spans(*seconds: float) -> tuple[str, ...]:

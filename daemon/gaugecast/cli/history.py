@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gaugecast.cli.figures import show_count
-from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.cli.place import ConfigFile, fleet_called, read_settings
 from gaugecast.config import Settings, resolve_fleets
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable, WrongUse
@@ -56,7 +56,7 @@ def load_command(
     from gaugecast.service.past_sources import Wanted, read_past
 
     settings = read_settings(config)
-    chosen = _fleet(resolve_fleets(settings), fleet)
+    chosen = fleet_called(resolve_fleets(settings), fleet)
     if unit not in ("s", "ms", "us", "ns"):
         raise WrongUse(f"--unit: expected s, ms, us or ns, got {unit!r}")
     columns = FileColumns(time_column, time_format=time_format, timezone=timezone)
@@ -72,13 +72,6 @@ def load_command(
         how = _load(settings, chosen, chunks, origin, lambda done: bar.update(task, advance=done))
     streams = len({chunk.stream for chunk in chunks})
     typer.echo(f"loaded {show_count(rows, 'row')} of {show_count(streams, 'stream')} into fleet {chosen.name}, {how}")
-
-
-def _fleet(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
-    for fleet in fleets:
-        if fleet.name == name or (name is None and len(fleets) == 1):
-            return fleet
-    raise WrongUse(f"--fleet: expected one of {', '.join(fleet.name for fleet in fleets)}, got {name or 'none'}")
 
 
 def _load(settings: Settings, fleet: Fleet, chunks: Sequence[Chunk], origin: str, done: Callable[[int], object]) -> str:

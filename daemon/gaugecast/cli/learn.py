@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -27,3 +29,5 @@ def learn_command(
     from gaugecast.service.learning import learn  # imports TensorFlow only when it first learns
 
     learn(settings, parent=parent)
+    sys.stderr.flush()
+    os._exit(0)  # all that was learned is in files; TensorFlow's own end takes seconds, and the daemon waits for it

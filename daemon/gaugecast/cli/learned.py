@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from gaugecast.cli.foretold import expert_lines
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, ModelsQuery, StatusQuery, call
 from gaugecast.errors import GaugecastError, ModelError
@@ -43,3 +44,7 @@ def tell_learning(settings: Settings) -> Iterator[str]:
     yield f"skill, a model's own: {skill_means(told.skill_half_life)}"
     yield f"learning {told.learning}"
     yield from (f"  {name}: {fleet.lesson}" for name, fleet, _ in told.at_work() if fleet.lesson)
+    experts = [line for name, fleet, _ in told.at_work() for line in expert_lines(name, fleet)]
+    if experts:
+        yield "experts: share of what is published, and skill of their own"
+        yield from (f"  {line}" for line in experts)

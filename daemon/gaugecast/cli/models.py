@@ -10,18 +10,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import show_skill
 from gaugecast.cli.learned import tell_learning
-from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.cli.models_list import render_models, rows_of
+from gaugecast.cli.place import ConfigFile, fleet_called, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
-from gaugecast.errors import ConfigError, ModelError, Unreachable, WrongUse
+from gaugecast.errors import ModelError, Unreachable, WrongUse
 from gaugecast.fleet import Fleet
-from gaugecast.model import Layer, Model, load_model, seal_model
+from gaugecast.model import Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.service.sweep import Roles, remove
@@ -48,46 +47,24 @@ def list_models(
     """Weights on disk, newest last, and what role they have in the running daemon."""
     settings = read_settings(config)
     store, roles = ModelStore(settings.storage.directory), _roles(settings)
-    table, rows = Table("fleet", "version", "role", "skill", "made by", "units"), []
-    for fleet in resolve_fleets(settings):
-        versions = store.versions(fleet.name)
-        shown = versions if everything else [v for v in versions[:-_NEWEST] if (fleet.name, v) in roles]
-        for version in [*shown, *([] if everything else versions[-_NEWEST:])]:
-            role, gained = roles.get((fleet.name, version), ("", None))
-            made_by, units = _origin(store, fleet, version)
-            table.add_row(fleet.name, version, role, show_skill(gained) if role else "", made_by, units)
-            named = {"fleet": fleet.name, "version": version, "role": role or None, "skill": gained}
-            rows.append({**named, "made_by": made_by, "units": units})
-        if len(versions) > _NEWEST and not everything:
-            table.caption = f"the newest {_NEWEST} and those with a role; --all shows all"
+    fleets, newest = resolve_fleets(settings), None if everything else _NEWEST
+    rows = [row for fleet in fleets for row in rows_of(store, fleet, roles, newest=newest)]
     if as_json:
         typer.echo(json.dumps(rows))
     else:
-        console = Console(soft_wrap=True)
-        console.print(table if rows else "no weights are stored")
+        console = Console()
+        console.print(render_models(rows))
+        if len(rows) < sum(len(store.versions(fleet.name)) for fleet in fleets):
+            console.print(Text(f"the newest {_NEWEST} and those with a role; --all shows all", style="dim"))
         for line in tell_learning(settings):
             console.print(Text(line))
-
-
-def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
-    """Who made it, and the units of its layers."""
-    try:
-        manifest = store.manifest(fleet.name, version)
-    except ModelError:
-        return "damaged", ""
-    made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
-    return str(made_by), " + ".join(map(_units, manifest.layers))
-
-
-def _units(layer: Layer) -> str:
-    return str(layer.units) if layer.cell == "lstm" else f"{layer.units} {layer.cell}"
 
 
 @models_app.command("show")
 def show_model(version: Version, config: ConfigFile = None, fleet: FleetName = None) -> None:
     """The manifest of one version: shape, recipe, provenance."""
     settings = read_settings(config)
-    name = _fleet_name(settings, fleet)
+    name = _fleet_of(settings, fleet).name
     manifest = ModelStore(settings.storage.directory).manifest(name, version)
     Console().print_json(encode_manifest(manifest).decode())
 
@@ -103,7 +80,7 @@ def import_model(
 ) -> None:
     """Check a model against its fleet and store it; `models shadow` then tries it."""
     settings = read_settings(config)
-    wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, fleet))
+    wanted = _fleet_of(settings, fleet)
     if source.suffix == ".keras":
         from gaugecast.learn.keras_models.importing import import_keras  # TensorFlow, offline, in Keras's safe mode
 
@@ -129,8 +106,8 @@ def copy_model(
     moves in units of each stream's own scale.
     """
     settings = read_settings(config)
-    store, name = ModelStore(settings.storage.directory), _fleet_name(settings, fleet)
-    wanted = next(f for f in resolve_fleets(settings) if f.name == _fleet_name(settings, to))
+    store, name = ModelStore(settings.storage.directory), _fleet_of(settings, fleet).name
+    wanted = _fleet_of(settings, to, option="--to")
     if wanted.name == name:
         raise WrongUse(f"--to: expected another fleet than {name}, whose weights these are")
     found = store.load(name, version)
@@ -180,11 +157,11 @@ def shadow_model(
     from the first step on. How they did on those does not count.
     """
     settings = read_settings(config)
-    name = _fleet_name(settings, fleet)
+    chosen = _fleet_of(settings, fleet)
     _ask(settings, ModelsQuery())  # without a daemon there is nothing to warm for
     if warm_inputs:
-        _warm(settings, next(f for f in resolve_fleets(settings) if f.name == name), version, warm_inputs)
-    request = HandOver(fleet=name, version=version, role="shadow", reason="asked")
+        _warm(settings, chosen, version, warm_inputs)
+    request = HandOver(fleet=chosen.name, version=version, role="shadow", reason="asked")
     with Console().status("the daemon gets ready for it, and forecasts meanwhile"):
         _ask(settings, request, timeout_s=_LOADING_S)
     typer.echo(f"{version} runs in shadow; it is promoted when it has proven itself (gaugecast models list)")
@@ -213,7 +190,7 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
 def promote_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Put the model in shadow in force now, warm as it is."""
     settings = read_settings(config)
-    _ask(settings, Promote(fleet=_fleet_name(settings, fleet)))
+    _ask(settings, Promote(fleet=_fleet_of(settings, fleet).name))
     typer.echo("promoted")
 
 
@@ -221,7 +198,7 @@ def promote_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
 def roll_back_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Put the last good weights in force again; persistence where there are none."""
     settings = read_settings(config)
-    _ask(settings, RollBack(fleet=_fleet_name(settings, fleet)), timeout_s=_LOADING_S)
+    _ask(settings, RollBack(fleet=_fleet_of(settings, fleet).name), timeout_s=_LOADING_S)
     typer.echo("rolled back")
 
 
@@ -229,7 +206,7 @@ def roll_back_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
 def remove_model(version: Version, config: ConfigFile = None, fleet: FleetName = None) -> None:
     """Delete weights that nothing needs; refused while a role, a checkpoint or a kept event names them."""
     settings = read_settings(config)
-    name, directory = _fleet_name(settings, fleet), settings.storage.directory
+    name, directory = _fleet_of(settings, fleet).name, settings.storage.directory
     try:
         roles = Roles.of_answer(_ask(settings, ModelsQuery()))
     except Unreachable:
@@ -242,13 +219,8 @@ def _ask(settings: Settings, request: Request, *, timeout_s: float = 5.0) -> dic
     return call(settings.storage.directory / SOCKET_NAME, request, timeout_s)
 
 
-def _fleet_name(settings: Settings, wanted: str | None) -> str:
-    names = list(settings.fleet)
-    if wanted is None and len(names) == 1:
-        return names[0]
-    if wanted not in names:
-        raise ConfigError(f"--fleet: one of {', '.join(names)} expected, got {wanted or 'none'}")
-    return str(wanted)
+def _fleet_of(settings: Settings, name: str | None, *, option: str = "--fleet") -> Fleet:
+    return fleet_called(resolve_fleets(settings), name, option=option)
 
 
 def _roles(settings: Settings) -> dict[tuple[str, str], tuple[str, float | None]]:

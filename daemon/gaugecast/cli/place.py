@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +14,10 @@ from gaugecast.config.find import PLACES, find_config, salvage
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Http, Settings
 from gaugecast.control import SOCKET_NAME
-from gaugecast.errors import ConfigError
+from gaugecast.errors import ConfigError, WrongUse
+
+if TYPE_CHECKING:
+    from gaugecast.fleet import Fleet
 
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file. [default: {PLACES}]")
@@ -35,6 +39,16 @@ def read_settings(config: Path | None) -> Settings:
         ConfigError: There is none, or it is wrong.
     """
     return load_settings(find_config(config, os.environ), os.environ)
+
+
+def nearest_of(directory: Path) -> Path:
+    """The directory, or the nearest one above it that is there."""
+    return next(place for place in (directory, *directory.absolute().parents) if os.path.lexists(place))
+
+
+def is_ours(directory: Path) -> bool:
+    """Whether this user can write it, or make it."""
+    return os.access(nearest_of(directory), os.W_OK | os.X_OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +84,19 @@ def find_daemon(config: Path | None) -> DaemonPlace:
         except OSError:
             raise exc from None
     return DaemonPlace(settings.storage.directory, settings.http)
+
+
+def fleet_called(fleets: Sequence[Fleet], name: str | None, *, option: str = "--fleet") -> Fleet:
+    """The fleet of that name, or the only one where none is named.
+
+    Args:
+        option: What the name was given by.
+
+    Raises:
+        WrongUse: There is no such fleet, or there are several and none was named.
+    """
+    found = [fleet for fleet in fleets if name in (None, fleet.name)]
+    if len(found) != 1:
+        known = ", ".join(fleet.name for fleet in fleets)
+        raise WrongUse(f"{option}: expected one of {known}, got {name or 'none'}")
+    return found[0]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from gaugecast.cli.place import fleet_called
 from gaugecast.cli.sources import FleetOption, StreamOption, TimeOption, fleet_of_model
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.errors import ConfigError
@@ -73,7 +74,7 @@ def predict_command(
 def _weights_and_fleet(
     file: Path, columns: FileColumns, model: Path | None, config: Path | None, name: str | None
 ) -> tuple[Model, Fleet]:
-    from gaugecast.service.replaying import fleet_called, model_in_force
+    from gaugecast.service.replaying import model_in_force
 
     weights = None if model is None else load_model(model)
     if config is None:

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gaugecast.cli.figures import show_skill
-from gaugecast.cli.place import ConfigFile, read_settings
+from gaugecast.cli.place import ConfigFile, fleet_called, read_settings
 from gaugecast.config import resolve_fleets
 from gaugecast.config.schema import Settings
 
@@ -73,7 +73,7 @@ def _replay_file(
     settings: Settings, path: Path, name: str | None, time_column: str | None, each: object, *, as_json: bool
 ) -> None:
     from gaugecast.history import FileColumns, read_inputs
-    from gaugecast.service.replaying import fleet_called, replay_inputs
+    from gaugecast.service.replaying import replay_inputs
     from gaugecast.service.reports import scores_of
 
     fleet = fleet_called(resolve_fleets(settings), name)

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from gaugecast.cli.options import parse_options
+from gaugecast.cli.place import fleet_called
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.explain import explain
 from gaugecast.config.table import Table
@@ -116,15 +117,7 @@ def _read_file(config: Path, name: str, fleet: str | None) -> tuple[dict[str, An
     if "fleet" not in raw:
         return dict(raw.get(name, {})), None
     settings = load_settings(config, os.environ)
-    return getattr(settings, name).model_dump(exclude_unset=True), _fleet_called(resolve_fleets(settings), fleet)
-
-
-def _fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
-    for fleet in fleets:
-        if name == fleet.name or (name is None and len(fleets) == 1):
-            return fleet
-    known = ", ".join(fleet.name for fleet in fleets)
-    raise ConfigError(f"--fleet: expected one of {known}, got {name or 'none'}")
+    return getattr(settings, name).model_dump(exclude_unset=True), fleet_called(resolve_fleets(settings), fleet)
 
 
 def fleet_of_model(file: Path, columns: FileColumns, name: str | None, model: Model | None) -> Fleet:

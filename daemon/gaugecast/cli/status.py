@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gaugecast.cli.figures import (
     NOTHING,
+    add_names,
     show_age,
     show_bytes,
     show_count,
@@ -23,7 +24,7 @@ from gaugecast.cli.figures import (
     show_skill,
     show_value,
 )
-from gaugecast.cli.foretold import coverage_lines, threshold_lines
+from gaugecast.cli.foretold import coverage_lines, expert_lines, threshold_lines
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call
@@ -117,6 +118,7 @@ def render_status(answer: Status) -> RenderableType:
             _fleet_table(fleets),
             Text(f"skill, of what was published: {skill_means(answer.skill_half_life)}", style="dim"),
         ]
+        parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in expert_lines(name, fleet)]
         parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in coverage_lines(name, fleet)]
         parts += [Text(line) for name, fleet, _ in fleets for line in threshold_lines(name, fleet)]
     return Group(*parts)
@@ -136,7 +138,8 @@ def render_headline(answer: Status) -> Text:
 
 def _facts(answer: Status) -> Iterator[tuple[str, Text]]:
     yield "broker", _broker(answer)
-    if not answer.publishing.connected or answer.publishing.address != answer.broker.address:
+    well = answer.publishing.connected and answer.publishing.unkept is None
+    if not well or answer.publishing.address != answer.broker.address:
         yield "publishing", _publishing(answer.publishing)
     yield "readings", _readings(answer)
     yield "forecasts", _forecasts(answer)
@@ -186,6 +189,7 @@ def _publishing(publishing: PublishingStatus) -> Text:
         (publishing.address or NOTHING, ""),
         ("connected", "green") if publishing.connected else ("not connected", "red"),
         (show_count(publishing.reconnects_total, "reconnect"), ""),
+        None if publishing.unkept is None else (show_name(publishing.unkept), "yellow"),
     )
 
 
@@ -241,12 +245,16 @@ def _join(*parts: tuple[str, str] | None) -> Text:
 
 def _fleet_table(fleets: Iterable[tuple[str, FleetStatus, StreamCounts]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("fleet", "streams", "model", "feature"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    told = list(fleets)
+    add_names(table, "fleet", [name for name, _, _ in told], style="bold")
+    for title in ("streams", "model"):
+        table.add_column(title, overflow="fold")
+    features = [feature for _, fleet, _ in told for feature in fleet.features]
+    add_names(table, "feature", features)
     table.add_column("skill", justify="right", no_wrap=True)
     table.add_column("|residual|", justify="right", no_wrap=True)
-    for name, fleet, streams in fleets:
-        own = (Text(name, style="bold"), _streams(streams), Text(fleet.model or "persistence"))
+    for name, fleet, streams in told:
+        own = (Text(name), _streams(streams), Text(fleet.model or "persistence"))
         for feature, score in fleet.features.items():
             error = show_value(score.absolute_error, score.absolute_error)
             table.add_row(*own, feature, show_skill(score.skill), f"{error} {score.unit}".rstrip())

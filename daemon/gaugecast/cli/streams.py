@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import NOTHING, show_age, show_count, show_name, show_skill, show_value
+from gaugecast.cli.figures import NOTHING, add_names, show_age, show_count, show_name, show_skill, show_value
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.plot import plot_lines
 from gaugecast.cli.watch import ask_streams
@@ -27,6 +27,8 @@ streams_app = typer.Typer(no_args_is_help=True, help="List, show, rename, reset 
 
 FleetName = Annotated[str | None, typer.Option("--fleet", help="Which fleet; not needed where one has such a stream.")]
 _MOST = 200
+#: Columns that the figures beside a name take, and that a name has at least.
+_FIGURES, _LEAST_NAME = 46, 14
 
 
 @streams_app.command("list")
@@ -47,37 +49,44 @@ def list_streams(
     if as_json:
         typer.echo(msgspec.json.encode(answer.rows).decode())
         return
-    Console().print(render_list(answer.rows, time.time()))
+    console = Console()
+    console.print(render_list(answer.rows, time.time(), width=console.width))
     shown = len({(row.fleet, row.stream) for row in answer.rows})
     if shown < answer.total:
         typer.echo(f"{shown} of {show_count(answer.total, 'stream')}; go on with --skip {skip + shown}")
 
 
-def render_list(rows: Sequence[StreamRow], now_s: float) -> RenderableType:
-    """A line a stream; pure."""
+def render_list(rows: Sequence[StreamRow], now_s: float, *, width: int) -> RenderableType:
+    """A line a stream, under its fleet where there are several; pure."""
     if not rows:
         return Text("no such stream is active")
+    by_fleet: dict[str, dict[str, list[StreamRow]]] = {}
+    for row in rows:
+        by_fleet.setdefault(row.fleet, {}).setdefault(row.stream, []).append(row)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("fleet", "stream"):
-        table.add_column(title, overflow="fold")
+    indent = "  " if len(by_fleet) > 1 else ""
+    names = [*by_fleet, *(indent + stream for own in by_fleet.values() for stream in own)]
+    add_names(table, "stream", names, most=max(_LEAST_NAME, width - _FIGURES), style="bold")
     for title in ("steps", "last reading", "skill"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("quality", no_wrap=True)
-    by_stream: dict[tuple[str, str], list[StreamRow]] = {}
-    for row in rows:
-        by_stream.setdefault((row.fleet, row.stream), []).append(row)
-    for (fleet, stream), own in by_stream.items():
-        skills = [row.skill for row in own if row.skill is not None]
-        age = NOTHING if own[0].at_s is None else f"{show_age(now_s - own[0].at_s)} ago"
-        table.add_row(
-            Text(show_name(fleet), style="dim"),
-            Text(show_name(stream), style="bold"),
-            f"{own[0].step:,}",
-            age,
-            show_skill(sum(skills) / len(skills) if skills else None),
-            Text(", ".join(own[0].quality) or "sure", style="yellow" if own[0].quality else "green"),
-        )
+    table.add_column("quality")
+    for fleet, streams in by_fleet.items():
+        if indent:
+            table.add_row(Text(show_name(fleet), style="not bold dim"))
+        for stream, own in streams.items():
+            table.add_row(Text(indent + show_name(stream)), *_figures(own, now_s))
     return table
+
+
+def _figures(own: Sequence[StreamRow], now_s: float) -> list[RenderableType]:
+    """Of one stream, from the rows of its features."""
+    first, skills = own[0], [row.skill for row in own if row.skill is not None]
+    return [
+        f"{first.step:,}",
+        NOTHING if first.at_s is None else f"{show_age(now_s - first.at_s)} ago",
+        show_skill(sum(skills) / len(skills) if skills else None),
+        Text(", ".join(first.quality) or "sure", style="yellow" if first.quality else "green"),
+    ]
 
 
 @streams_app.command("show")

@@ -8,15 +8,14 @@ import statistics
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gaugecast.align.habits import Habit, habit_of
 from gaugecast.cli.figures import show_passed_over
 from gaugecast.config.duration import duration_text
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.payloads import Decoded
-from gaugecast.payloads.discovery import Came, fields_of
+from gaugecast.payloads.discovery import Came, Rhythm, fields_of, rhythm_of_distances
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.records import Input, Kind, Message, Order, Refused
@@ -95,13 +94,14 @@ class Survey:
     Attributes:
         deaf, mute: Why nothing could be heard, or said; `None` = it could.
         around: Topics of others, where a fleet heard nothing.
+        listened_s: How long was listened to the fleets' topics.
     """
 
     def __init__(self, fleets: Sequence[Fleet], limits: Loop) -> None:
         self.fleets = {fleet.name: FleetSurvey(fleet) for fleet in fleets}
         self._patterns = [(fleet.name, Pattern.parse(text)) for fleet in fleets for text in fleet.subscribe]
         self._pipeline = Pipeline(limits, lambda _fleet, _version: None)
-        self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet in fleets])
+        self._pipeline.advance([Order.configuring(replace(fleet, shapes=())).stamped(0) for fleet in fleets])
         self.refused: Counter[tuple[str, str]] = Counter()  # by fleet and reason
         self.not_ours: Counter[str] = Counter()  # by fleet
         self.examples: dict[tuple[str, str], Refused] = {}
@@ -111,6 +111,7 @@ class Survey:
         self.mute: str | None = None
         self.around: list[str] = []
         self.messages_total = 0
+        self.listened_s = 0.1
 
     @property
     def is_whole(self) -> bool:
@@ -199,9 +200,9 @@ def _fleet_warnings(seen: FleetSurvey, elapsed_s: float, around: Sequence[str]) 
             found.append(
                 f"{place} feature {feature.name!r} never came; is its `path` right?{_meant(seen, feature.name)}"
             )
-    period_ns, habit = seen.period_ns, habit_of(seen.distances_ns)
-    if habit is not None and habit.irregular:
-        found += _on_change(place, fleet, habit)
+    period_ns, rhythm = seen.period_ns, rhythm_of_distances(each / 1e9 for each in seen.distances_ns)
+    if rhythm.irregular:
+        found += _on_change(place, fleet, rhythm)
     elif period_ns is None:
         found.append(f"{place} no stream spoke twice in {elapsed_s:.0f} s, so its period could not be checked")
     elif abs(period_ns - fleet.period_ns) > PERIOD_TOLERANCE * fleet.period_ns:
@@ -247,13 +248,12 @@ def _listed(names: Sequence[str], before: str) -> str:
     return f"{before}{', '.join(shown)}{more}" if shown else ""
 
 
-def _on_change(place: str, fleet: Fleet, habit: Habit) -> list[str]:
+def _on_change(place: str, fleet: Fleet, rhythm: Rhythm) -> list[str]:
     """Of a sensor that reports on change a period says nothing; of one that is held already there is nothing to say."""
-    if fleet.hold_ns >= habit.longest_ns:
+    if fleet.hold_ns >= rhythm.longest_s * 1e9:
         return []
-    apart = f"{show_distance(habit.shortest_ns)} to {show_distance(habit.longest_ns)} between readings"
     return [
-        f'{place} irregular: {apart}; if the sensor reports on change, set hold = "{duration_text(habit.hold_ns)}": '
+        f'{place} irregular: {rhythm.apart}; if the sensor reports on change, set hold = "{rhythm.hold_text}": '
         "then silence means the same value"
     ]
 
@@ -272,15 +272,6 @@ def _broker_warnings(broker: Mapping[str, str], rate: float, fleets: Mapping[str
             f"max_queued_messages to {math.ceil(rate * RESTART_S * 2 / 1000) * 1000} or more ({RESTART_S:.0f} s, twice)"
         )
     return found
-
-
-def show_distance(span_ns: int) -> str:
-    """A span of time for people, in seconds, minutes or hours."""
-    seconds = span_ns / 1e9
-    for unit, size in (("h", 7200), ("min", 120)):
-        if seconds >= size:
-            return f"{seconds / (3600 if unit == 'h' else 60):.2g} {unit}"
-    return show_period(span_ns)
 
 
 def show_period(period_ns: int) -> str:

@@ -27,6 +27,7 @@ from gaugecast.cli.sources import (
     TimeOption,
     read_task,
 )
+from gaugecast.config.duration import ahead_text
 from gaugecast.config.training import Train
 from gaugecast.errors import ExitCode
 
@@ -124,19 +125,21 @@ def _train(
         history, options or {}, config=config, fleet=fleet, features=features, time_column=time_column,
         stream_column=stream_column, scratch=scratch, begin=begin,
     )  # fmt: skip
-    task = replace(task, plot_states=plot_states)
+    from gaugecast.learn.train.begin import Checkpoint
     from gaugecast.learn.train.job import run_training
     from gaugecast.learn.train.run_directory import check_free, figures_of, write_run
 
-    if out is not None:
-        check_free(out)
+    # of a fleet that no configuration knows, the name is the first file's
+    directory = out or Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    check_free(directory)
+    checkpoint = Checkpoint(directory.with_name(directory.name + ".unfinished"))
+    task = replace(task, plot_states=plot_states, checkpoint=checkpoint)
     terminal = Terminal(wide_console(stderr=as_json))
     with terminal.bar, curves_to(tensorboard) as note:
         terminal.on_epoch = note
         trained = run_training(task, terminal)
-    directory = out or Path("runs") / f"{trained.fleet.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    check_free(directory)
     written = write_run(trained, task.train, directory)
+    checkpoint.drop()
     if as_json:
         version, interrupted = trained.model.manifest.version, trained.fit.interrupted
         told = {"fleet": trained.fleet.name, "version": version, "directory": str(directory), "report": str(written)}
@@ -157,12 +160,15 @@ def curves_to(directory: Path | None) -> Iterator[Callable[[Epoch], None]]:
 
     tf, _ = load_tensorflow()
     writer = tf.summary.create_file_writer(str(directory))
+    scalars = tf.compat.v1.SummaryMetadata(
+        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1
+    )
 
     def note(epoch: Epoch) -> None:
         with writer.as_default(step=epoch.number):
             for name, value in (("train", epoch.train), ("validation", epoch.validation), ("rate", epoch.rate)):
-                if value is not None:
-                    tf.summary.scalar(name, value)
+                if value is not None:  # `tf.summary.scalar` asks for the package tensorboard
+                    tf.summary.write(name, float(value), metadata=scalars)
 
     yield note
     writer.close()
@@ -171,12 +177,13 @@ def curves_to(directory: Path | None) -> Iterator[Callable[[Epoch], None]]:
 def _show(console: Console, trained: Trained, written: Path) -> None:
     from gaugecast.learn.pages.html import FIGURE_HEAD, figure_cells
 
-    grid = figure_grid("part", "steps\nahead", *(head.replace(" / ", " /\n") for head in FIGURE_HEAD), title=_TITLE)
+    grid = figure_grid("part", "ahead", *(head.replace(" / ", " /\n") for head in FIGURE_HEAD), title=_TITLE)
     for part, judged in trained.judged.items():
         shown = {1, trained.fleet.horizon} if len(judged.horizons) > 6 else {h.horizon for h in judged.horizons}
         for one in judged.horizons:
             if one.horizon in shown:
-                grid.add_row(part, str(one.horizon), *figure_cells(one.overall))
+                span = ahead_text(one.horizon, trained.fleet.period_ns, timed=trained.timed)
+                grid.add_row(part, span, *figure_cells(one.overall))
     console.print(grid)
     console.print(escape(trained.verdict))
     if trained.fit.interrupted:

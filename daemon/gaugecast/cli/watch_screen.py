@@ -40,24 +40,32 @@ MARKS = {
 }
 _FRAME_LINES = 4  # rates, column titles and two blank lines; head and foot take what they need
 _WHOLE_WIDTH = 80  # with less, unit, forecast and trend are left out
+_BAND_WIDTH = 7
 
 Key = tuple[str, str, str]
 
 
 class _Widths(NamedTuple):
-    """Columns that grow with the terminal; at 80, all ten fill it; at 60 those without a trend do."""
+    """Columns that grow with the terminal; at 80, all ten fill it; at 60 those without a trend do. A band stands in
+    place of the trend where there is no room for both.
+    """
 
     stream: int
     feature: int
-    trend: int  # 0: neither unit nor forecast nor trend
+    whole: bool  # else neither unit nor forecast nor what follows
+    band: bool
+    trend: int  # 0: none
 
     @classmethod
-    def within(cls, width: int) -> _Widths:
+    def within(cls, width: int, *, banded: bool) -> _Widths:
         if width < _WHOLE_WIDTH:
-            return cls(max(8, 12 - max(0, 60 - width)), 11, 0)
-        spare = width - _WHOLE_WIDTH
+            return cls(max(8, 12 - max(0, 60 - width)), 11, False, False, 0)
+        if banded and width < _WHOLE_WIDTH + _BAND_WIDTH + 1:
+            return cls(12 + (width - _WHOLE_WIDTH) // 2, 10, True, True, 0)
+        spare = width - _WHOLE_WIDTH - banded * (_BAND_WIDTH + 1)
         stream, feature = min(32, 12 + spare // 3), min(20, 11 + spare // 6)
-        return cls(stream, feature, min(TRAIL_LENGTH + 1, 6 + spare - (stream - 12) - (feature - 11)))
+        trend = min(TRAIL_LENGTH + 1, 6 + spare - (stream - 12) - (feature - 11))
+        return cls(stream, feature, True, banded, trend)
 
 
 class Trails:
@@ -117,7 +125,8 @@ def render_streams(
     """
     head = _head(answer, gone)
     rows = rows_within(answer, width=width, height=height, gone=gone, keys=keys)
-    table = _table(rows, trails, _Widths.within(width))
+    banded = any(row.lower is not None and row.upper is not None for row in rows)
+    table = _table(rows, trails, _Widths.within(width, banded=banded))
     rates = Text() if gone else _rates(answer.status)
     return Group(head, rates, "", table, "", _foot(answer, rows, keys))
 
@@ -179,9 +188,11 @@ def _table(rows: Sequence[StreamRow], trails: Trails, widths: _Widths) -> Table:
     table.add_column("feature", no_wrap=True, overflow="ellipsis", max_width=widths.feature, min_width=7)
     for name in ("observed", "expected", "residual"):
         table.add_column(name, justify="right", no_wrap=True, width=8)
-    if widths.trend:
+    if widths.whole:
         table.add_column("", no_wrap=True, max_width=4, style="dim")
         table.add_column("next", justify="right", no_wrap=True, width=8)
+    if widths.band:
+        table.add_column("band", justify="right", no_wrap=True, width=_BAND_WIDTH, style="cyan")
     table.add_column("skill", justify="right", no_wrap=True, width=5)
     if widths.trend:
         table.add_column("trend", no_wrap=True, width=widths.trend)
@@ -191,7 +202,7 @@ def _table(rows: Sequence[StreamRow], trails: Trails, widths: _Widths) -> Table:
             table.add_row(Text(), Text(show_name(fleet), style="underline"))
         before = ""
         for row in group:
-            table.add_row(*_cells(row, trails, first=before != row.stream, trend=widths.trend))
+            table.add_row(*_cells(row, trails, widths, first=before != row.stream))
             before = row.stream
     return table
 
@@ -201,7 +212,7 @@ def mark_of(quality: Sequence[str]) -> tuple[str, str]:
     return MARKS[next((flag for flag in MARKS if flag in quality), "")]
 
 
-def _cells(row: StreamRow, trails: Trails, *, first: bool, trend: int) -> list[Text]:
+def _cells(row: StreamRow, trails: Trails, widths: _Widths, *, first: bool) -> list[Text]:
     mark, colour = mark_of(row.quality)
     alarm = "bold red" if trails.is_surprising(row) else "default"
     cells = [
@@ -212,15 +223,19 @@ def _cells(row: StreamRow, trails: Trails, *, first: bool, trend: int) -> list[T
         Text(show_value(row.predicted, row.observed)),
         Text(show_value(row.residual, _tenth(row.observed), signed=True), style=alarm),
     ]
-    if not trend:
-        return [*cells, show_skill(row.skill)]
-    return [
-        *cells,
-        Text(show_name(row.unit)),
-        Text(show_value(row.forecast, row.observed), style="cyan"),
-        show_skill(row.skill),
-        _trend(trails.observed(row), row.forecast, trend),
-    ]
+    if widths.whole:
+        cells += [Text(show_name(row.unit)), Text(show_value(row.forecast, row.observed), style="cyan")]
+    if widths.band:
+        cells.append(Text(_band(row)))
+    cells.append(show_skill(row.skill))
+    return [*cells, _trend(trails.observed(row), row.forecast, widths.trend)] if widths.trend else cells
+
+
+def _band(row: StreamRow) -> str:
+    """Half the width of the narrowest interval around what is next."""
+    if row.lower is None or row.upper is None:
+        return NOTHING
+    return f"±{show_value((row.upper - row.lower) / 2, _tenth(row.observed))}"
 
 
 def _tenth(value: float | None) -> float | None:

@@ -28,7 +28,7 @@ def anomaly_of(fleet: str, table: FleetTable, features: Sequence[Feature], perio
     if len(features) > MOST_TOGETHER:
         raise ConfigError(f"{place}: at most {MOST_TOGETHER} features expected, got {len(features)}")
     settings = _settings(place, wanted, features, period_ns)
-    fault = topic_fault(output_topic(table.output, fleet, "x") + settings.suffix)
+    fault = topic_fault(output_topic(table.notices, fleet, "x") + settings.suffix)
     if fault:
         raise ConfigError(f"{place}: no topic to publish to: {fault}")
     return settings
@@ -87,6 +87,6 @@ def _of_features(place: str, key: str, given: Mapping[str, Any], names: Sequence
     return tuple(sorted(given.items()))
 
 
-def anomaly_outputs(fleet: Fleet) -> list[str]:
-    """Output templates of a fleet's anomalies."""
-    return [] if fleet.anomaly is None else [fleet.output + fleet.anomaly.suffix]
+def anomaly_suffixes(fleet: Fleet) -> list[str]:
+    """What stands behind a fleet's `notices` in the topics of its anomalies."""
+    return [] if fleet.anomaly is None else [fleet.anomaly.suffix]

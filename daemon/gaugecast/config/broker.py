@@ -90,7 +90,7 @@ class Mqtt(Table):
     )
     reconnect_max_s: float = Field(default=30.0, ge=0.1, le=3600, description="longest wait before a new connection, s")
     status_topic: str = Field(
-        default="gaugecast/status-{client_id}",
+        default="gaugecast-notices/status/{client_id}",
         min_length=1,
         description="retained `online`, or `offline` by the last will; `{client_id}` is that of [mqtt]",
     )
@@ -109,12 +109,13 @@ class Mqtt(Table):
 
     @property
     def old_status_topic(self) -> str:
-        """Where daemons of 0.1.0 said it, all of them in one place; empty where nothing is to be said there.
+        """Where it was said before, among the forecasts; empty where nothing is to be said there.
 
         Goes with 0.3. Its last will is that of the connection that subscribes, so that must be the same account.
         """
         said = self.publish.host is None and self.publish.port is None and self.publish.username is None
-        return "gaugecast/status" if said and self.status_topic == Mqtt.model_fields["status_topic"].default else ""
+        default = Mqtt.model_fields["status_topic"].default
+        return f"gaugecast/status-{self.client_id}" if said and self.status_topic == default else ""
 
     @property
     def publishing(self) -> Mqtt:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
-from gaugecast.config.anomalies import anomaly_outputs
+from gaugecast.config.anomalies import anomaly_suffixes
+from gaugecast.config.saying import glob_of
 from gaugecast.config.schema import Mqtt
-from gaugecast.config.thresholds import crossing_outputs
+from gaugecast.config.thresholds import crossing_suffixes
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.topics import (
-    Capture,
     Glob,
     Pattern,
     Template,
@@ -19,7 +20,6 @@ from gaugecast.topics import (
     filters_overlap,
     output_globs,
     output_meets_filter,
-    output_topic,
     outputs_meet,
     topic_fault,
 )
@@ -60,19 +60,17 @@ def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
     fault = topic_fault(status_topic)
     if fault:
         raise ConfigError(f"[mqtt] status_topic: {status_topic[:80]!r} cannot be published to: {fault}")
-    outputs = [(fleet, glob) for fleet in fleets for glob in _output_globs(fleet)]
-    for fleet, output in outputs:
+    outputs = [output for fleet in fleets for output in _outputs_of(fleet)]
+    for output in outputs:
         for reader in fleets:
-            _check_loop(fleet, output, reader)
-        if outputs_meet(output, tuple(status_topic)):
+            _check_loop(output, reader)
+        if outputs_meet(output.glob, tuple(status_topic)):
+            raise ConfigError(f"{output.place}: {output.text!r} can be {status_topic!r}, the status topic")
+    for one, other in combinations(outputs, 2):
+        if not (one.fleet is other.fleet and one.told == other.told) and outputs_meet(one.glob, other.glob):
             raise ConfigError(
-                f"[fleet.{fleet.name}] output: {fleet.output!r} can be {status_topic!r}, the status topic"
-            )
-    for (fleet, output), (other, second) in combinations(outputs, 2):
-        if fleet is not other and outputs_meet(output, second):
-            raise ConfigError(
-                f"[fleet.{other.name}] output: {other.output!r} and {fleet.output!r} of [fleet.{fleet.name}] can be "
-                "the same topic, so nobody could tell the fleets apart; put {fleet} into both"
+                f"{other.place}: {other.text!r} and {one.text!r} of {one.place} can be the same topic, so nobody could "
+                "tell them apart; put {fleet} into both, behind words of their own"
             )
     for fleet in fleets:
         for text in fleet.subscribe:
@@ -82,48 +80,31 @@ def check_outputs(fleets: Sequence[Fleet], status_topic: str) -> None:
                 )
 
 
-def _check_loop(fleet: Fleet, output: Glob, reader: Fleet) -> None:
+class _Output(NamedTuple):
+    """Topics that a fleet publishes to: whose, whether of what is told beside forecasts, the key, its text."""
+
+    fleet: Fleet
+    told: bool
+    place: str
+    text: str
+    glob: Glob
+
+
+def _check_loop(output: _Output, reader: Fleet) -> None:
     for text in reader.subscribe:
-        if output_meets_filter(output, Pattern.parse(text).filter):
+        if output_meets_filter(output.glob, Pattern.parse(text).filter):
             raise ConfigError(
-                f"[fleet.{fleet.name}] output: {fleet.output!r} can be a topic that {text!r} of "
+                f"{output.place}: {output.text!r} can be a topic that {text!r} of "
                 f"[fleet.{reader.name}] subscribes, so forecasts would come back as readings; publish elsewhere"
             )
 
 
-def _output_globs(fleet: Fleet) -> list[Glob]:
-    """Where forecasts go, crossings, and anomalies."""
-    behind = [*crossing_outputs(fleet), *anomaly_outputs(fleet)]
-    return [_output_glob(fleet), *(_glob_behind(fleet, output) for output in behind)]
-
-
-def _glob_behind(fleet: Fleet, output: str) -> Glob:
-    stem, stream = Template.parse(fleet.output), Template.parse(fleet.stream)
-    return (*output_globs(stem, fleet.name, stream), *output.removeprefix(fleet.output))
-
-
-def _output_glob(fleet: Fleet) -> Glob:
-    try:
-        template = Template.parse(fleet.output)
-    except ConfigError as exc:
-        raise ConfigError(f"[fleet.{fleet.name}] output: {exc}") from exc
-    for part in template.parts:
-        if isinstance(part, tuple) or (isinstance(part, Capture) and part.name not in ("fleet", "stream")):
-            raise ConfigError(
-                f"[fleet.{fleet.name}] output: {fleet.output!r} may use {{fleet}} and {{stream}} (the stream's id), "
-                "nothing else"
-            )
-    stream = Template.parse(fleet.stream)
-    if Capture("stream") not in template.parts and any(not isinstance(part, str) for part in stream.parts):
-        raise ConfigError(
-            f"[fleet.{fleet.name}] output: {fleet.output!r} lacks {{stream}}, so all streams would share one topic"
-        )
-    fault = topic_fault(output_topic(fleet.output, fleet.name, _literal(stream) or "x"))
-    if fault:
-        raise ConfigError(f"[fleet.{fleet.name}] output: {fleet.output[:80]!r} cannot be published to: {fault}")
-    return output_globs(template, fleet.name, stream)
-
-
-def _literal(stream: Template) -> str:
-    """What all ids of a fleet have in them; empty where nothing is."""
-    return "".join(part if isinstance(part, str) else "" for part in stream.parts)
+def _outputs_of(fleet: Fleet) -> Iterator[_Output]:
+    """Where forecasts go, crossings and anomalies."""
+    place, stream = f"[fleet.{fleet.name}]", Template.parse(fleet.stream)
+    for shape in fleet.all_shapes:
+        yield _Output(fleet, False, f"{place} output", shape.topic, glob_of(shape, fleet))
+    if fleet.thresholds or fleet.anomaly is not None:
+        stem = output_globs(Template.parse(fleet.notices), fleet.name, stream)
+        for suffix in (*crossing_suffixes(fleet), *anomaly_suffixes(fleet)):
+            yield _Output(fleet, True, f"{place} notices", fleet.notices, (*stem, *suffix))

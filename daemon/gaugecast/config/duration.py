@@ -42,6 +42,11 @@ def duration_text(duration_ns: int) -> str:
     return f"{duration_ns / 1e6:g}ms"
 
 
+def ahead_text(steps: int, period_ns: int, *, timed: bool = True) -> str:
+    """How far ahead so many steps are: a duration; of rows without times the number of steps."""
+    return duration_text(steps * period_ns) if timed else str(steps)
+
+
 def _plain(text: str | float) -> str:
     """Digits without an exponent, so that 1e-3 is a duration, too."""
     return text.strip() if isinstance(text, str) else format(Decimal(repr(text)), "f")

@@ -96,6 +96,16 @@ class AnomalyTable(Table):
     )
 
 
+class ShapeTable(Table):
+    """One more way of saying what is forecast, beside the first."""
+
+    output: str = Field(min_length=1, description="topic", examples=['"flat/{fleet}/{stream}"'])
+    format: Literal["json", "flat", "number", "influx"] = Field(default="json", description="as that of the fleet")
+    batch: bool = Field(default=False, description="as that of the fleet")
+    qos: Literal[0, 1] | None = Field(default=None, description="0 or 1; default: `output_qos`")
+    retain: bool | None = Field(default=None, description="default: as that of the fleet")
+
+
 class FleetTable(Table):
     """Streams of one kind: the same features, one period, one model."""
 
@@ -219,6 +229,26 @@ class FleetTable(Table):
     )
     output: str = Field(
         default="gaugecast/{fleet}/{stream}", min_length=1, description="topic of the forecasts; `{stream}` may be deep"
+    )
+    format: Literal["json", "flat", "number", "influx"] = Field(
+        default="json",
+        description="`json`: all that there is to say; `flat`: numbers alone, at the top level; `number`: one a topic, "
+        "with `{feature}` and `{horizon}` in `output`; `influx`: line protocol",
+    )
+    batch: bool = Field(
+        default=False, description="one message for all that is forecast at once; `output` is then without `{stream}`"
+    )
+    shape: list[ShapeTable] = Field(
+        default=[],
+        max_length=8,
+        description="more ways of saying it, beside the first, each a table `[[fleet.NAME.shape]]` of `output`, "
+        "`format`, `batch`, `qos` and `retain`",
+        examples=['[{format = "flat", output = "flat/{fleet}/{stream}"}]'],
+    )
+    notices: str = Field(
+        default="gaugecast-notices/{fleet}/{stream}",
+        min_length=1,
+        description="with `threshold` or `anomaly`: topics of crossings and anomalies, before what names each",
     )
     output_qos: Literal[0, 1] = Field(default=1, description="0, or 1: at least once")
     input_qos: Literal[0, 1] = Field(default=1, description="0, or 1: nothing is lost while we are away")

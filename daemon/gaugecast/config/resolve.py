@@ -11,6 +11,7 @@ from typing import TypeVar
 from gaugecast.config import decoding, timing
 from gaugecast.config.anomalies import anomaly_of
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
+from gaugecast.config.saying import check_shapes, output_of, shapes_of
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.config.thresholds import thresholds_of
 from gaugecast.errors import ConfigError
@@ -36,6 +37,7 @@ def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
         fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
         check_client_ids(settings.mqtt)
         check_inputs(fleets)
+        check_shapes(fleets)
         check_outputs(fleets, settings.mqtt.own_status_topic)
     except ConfigError as exc:
         raise ConfigError(f"{settings.source}: {exc}") from exc
@@ -65,6 +67,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     if period_ns < 1_000_000:
         raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
     _check_reach(name, table, period_ns)
+    anomaly = anomaly_of(name, table, features, period_ns)
     return Fleet(
         name=name,
         subscribe=(*topics.of_fleet, *topics.of_features),
@@ -82,14 +85,16 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         horizon=table.horizon,
         horizons=_horizons(name, table, period_ns),
         intervals=_intervals(name, table),
-        anomaly=anomaly_of(name, table, features, period_ns),
+        anomaly=anomaly,
         thresholds=thresholds_of(name, table, features, period_ns),
         rows=table.rows or _default_rows(features),
-        output=table.output,
+        output=output_of(table),
         output_qos=table.output_qos,
         input_qos=table.input_qos,
         retain=table.retain,
         accept_retained=table.accept_retained,
+        shapes=shapes_of(table),
+        notices=table.notices if table.threshold or anomaly else "",
         **timing.keys_of(name, table, period_ns),
         **decoding.keys_of(name, table, captures),
     )

@@ -28,7 +28,7 @@ def thresholds_of(fleet: str, table: FleetTable, features: Sequence[Feature], pe
             raise ConfigError(f"{place}: the same as no. {found.index(one) + 1}; remove one")
         if any(other.suffix == one.suffix for other in found):
             raise ConfigError(f"{place}: the same value as another, with another `within`; one topic has room for one")
-        fault = topic_fault(output_topic(table.output, fleet, "x") + one.suffix)
+        fault = topic_fault(output_topic(table.notices, fleet, "x") + one.suffix)
         if fault:
             raise ConfigError(f"{place} feature: {one.feature!r} gives no topic to publish to: {fault}")
         found.append(one)
@@ -56,6 +56,6 @@ def _threshold(place: str, table: ThresholdTable, features: Sequence[Feature], p
     return Threshold(table.feature, table.above is not None, value, within)
 
 
-def crossing_outputs(fleet: Fleet) -> list[str]:
-    """Output templates of a fleet's crossings."""
-    return [fleet.output + threshold.suffix for threshold in fleet.thresholds]
+def crossing_suffixes(fleet: Fleet) -> list[str]:
+    """What stands behind a fleet's `notices` in the topics of its crossings."""
+    return [threshold.suffix for threshold in fleet.thresholds]

@@ -7,27 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from msgspec import UNSET
 
 from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import FIRST_SCHEMA, QUALITY, SCHEMA, Age, Forecast, Horizon
+from gaugecast.forecast.templates import HOLE, by_column, encode, filled, pieces_of, quoted, round_digits, texts_of
 from gaugecast.records import Float64
 from gaugecast.topics import output_topic
 
 WARMING, BRIDGED, PARTIAL, FALLBACK, STALE, UNCHANGED = (1 << i for i in range(len(QUALITY)))
 
-_DIGITS = 9
+_FLAGS = tuple(encode([name for i, name in enumerate(QUALITY) if bits >> i & 1]) for bits in range(1 << len(QUALITY)))
 _SCORE_DIGITS, _MOST_SCORE = 3, 1e6
-_HOLE: Any = "\0"  # in a template; no name has one
-_encoder = msgspec.json.Encoder()
-_FLAGS = tuple(
-    _encoder.encode([name for i, name in enumerate(QUALITY) if bits >> i & 1]) for bits in range(1 << len(QUALITY))
-)
 
 
 class AheadTexts(NamedTuple):
@@ -35,15 +30,6 @@ class AheadTexts(NamedTuple):
 
     horizons: Sequence[bytes]
     experts: Sequence[bytes]
-
-
-def round_digits(values: Float64, digits: int = _DIGITS) -> Float64:
-    """Round to so many significant decimal digits: shorter to send, and finer than any sensor."""
-    size = np.abs(values)
-    size = np.where((size > 1e-200) & (size < 1e200), size, 1.0)
-    factor = 10.0 ** (digits - 1 - np.floor(np.log10(size)))
-    out: Float64 = np.where(np.abs(values) < 1e200, np.rint(values * factor) / factor, values)
-    return out
 
 
 class BodyWriter:
@@ -58,8 +44,8 @@ class BodyWriter:
         self.fleet, self._names = fleet, [feature.name for feature in fleet.forecast_features]
         self.schema, self._first = schema, schema == FIRST_SCHEMA
         template = _first_template(fleet, lineage) if self._first else _template(fleet, lineage)
-        self._between = _encoder.encode(template).split(_encoder.encode(_HOLE))
-        self._topic = output_topic(fleet.output, fleet.name, _HOLE).split(_HOLE)
+        self._between = pieces_of(template)
+        self._topic = output_topic(fleet.output, fleet.name, HOLE).split(HOLE)
 
     def topics(self, streams: Iterable[str]) -> list[str]:
         """Where each stream's forecasts go."""
@@ -94,13 +80,13 @@ class BodyWriter:
         """
         width, count = len(self._names), len(streams)
         rounded = round_digits(np.concatenate([forecast.reshape(count, -1), predicted, observed - predicted], axis=1))
-        texts = _by_column(_numbers(np.concatenate([rounded, observed], axis=1).T.ravel().tolist()), count)
+        texts = by_column(texts_of(np.concatenate([rounded, observed], axis=1).T.ravel().tolist()), count)
         by_horizon = [list(islice(texts, width)) for _ in range(forecast.shape[1])]
         said, residual, seen = (list(islice(texts, width)) for _ in range(3))
-        models = _encoder.encode(model), b"null"
+        models = encode(model), b"null"
         columns = [
-            _strings(streams),
-            _numbers(steps),
+            quoted(streams),
+            texts_of(steps),
             self._seconds(at_ns, 0),
             self._seconds(at_ns, 1),
             *by_horizon[0],
@@ -112,8 +98,7 @@ class BodyWriter:
             [_FLAGS[flags] for flags in quality],
             *([] if self._first else _of_state(at_ns, age, ahead)),
         ]
-        pieces = chain.from_iterable(zip(map(repeat, self._between), columns, strict=False))
-        return list(map(b"".join, zip(*pieces, repeat(self._between[-1]), strict=False)))
+        return filled(self._between, columns)
 
     def _horizons(
         self, at_ns: Sequence[int], by_horizon: Sequence[list[list[bytes]]], ahead: AheadTexts | None
@@ -131,72 +116,58 @@ class BodyWriter:
     def _seconds(self, at_ns: Sequence[int], ticks: int) -> list[bytes]:
         """Unix seconds of instants some ticks later, correctly rounded to a double."""
         shift = ticks * self.fleet.period_ns
-        return _numbers([(at + shift) / 1_000_000_000 for at in at_ns])
+        return texts_of([(at + shift) / 1_000_000_000 for at in at_ns])
 
 
 def _template(fleet: Fleet, lineage: str) -> Forecast:
     """A message with holes."""
-    named = dict.fromkeys((feature.name for feature in fleet.forecast_features), _HOLE)
+    named = dict.fromkeys((feature.name for feature in fleet.forecast_features), HOLE)
     spans = [duration_text(h * fleet.period_ns) for h in range(1, fleet.horizon + 1)] if fleet.horizon > 1 else []
-    horizons = [Horizon(span=span, instant=_HOLE, forecast=named) for span in spans]
+    horizons = [Horizon(span=span, instant=HOLE, forecast=named) for span in spans]
     return Forecast(
-        schema=SCHEMA, fleet=fleet.name, stream=_HOLE, lineage=lineage or UNSET, step=_HOLE, at=_HOLE, instant=_HOLE,
-        forecast=named, horizons=_HOLE if fleet.horizons else horizons, observed=named, predicted=named,
-        residual=named, model=_HOLE, quality=_HOLE, steps_since_reset=_HOLE, bridged=_HOLE, state_age=_HOLE,
-        experts=_HOLE if fleet.horizons else UNSET,
+        schema=SCHEMA, fleet=fleet.name, stream=HOLE, lineage=lineage or UNSET, step=HOLE, at=HOLE, instant=HOLE,
+        forecast=named, horizons=HOLE if fleet.horizons else horizons, observed=named, predicted=named,
+        residual=named, model=HOLE, quality=HOLE, steps_since_reset=HOLE, bridged=HOLE, state_age=HOLE,
+        experts=HOLE if fleet.horizons else UNSET,
     )  # fmt: skip
 
 
 def _first_template(fleet: Fleet, lineage: str) -> dict[str, object]:
     """The same as versions before schema 2 wrote it, for what lies in their ledgers."""
-    named = dict.fromkeys((feature.name for feature in fleet.forecast_features), _HOLE)
+    named = dict.fromkeys((feature.name for feature in fleet.forecast_features), HOLE)
     return {
         "fleet": fleet.name,
-        "stream": _HOLE,
+        "stream": HOLE,
         **({"lineage": lineage} if lineage else {}),
-        "step": _HOLE,
-        "at": _HOLE,
-        "for": _HOLE,
+        "step": HOLE,
+        "at": HOLE,
+        "for": HOLE,
         "forecast": named,
-        "horizons": [{"for": _HOLE, **named} for _ in range(1, fleet.horizon)],
+        "horizons": [{"for": HOLE, **named} for _ in range(1, fleet.horizon)],
         "observed": named,
         "predicted": named,
         "residual": named,
-        "model": _HOLE,
-        "quality": _HOLE,
+        "model": HOLE,
+        "quality": HOLE,
     }
 
 
 def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Iterator[Sequence[bytes]]:
     """The columns behind `quality`."""
-    yield _numbers(age.steps.tolist())
-    yield _numbers(age.bridged.tolist())
-    yield _numbers([(at - began) / 1_000_000_000 for at, began in zip(at_ns, age.began.tolist(), strict=True)])
+    yield texts_of(age.steps.tolist())
+    yield texts_of(age.bridged.tolist())
+    yield texts_of([(at - began) / 1_000_000_000 for at, began in zip(at_ns, age.began.tolist(), strict=True)])
     if ahead is not None:
         yield ahead.experts
-
-
-def _numbers(numbers: Sequence[float]) -> list[bytes]:
-    """The text of each; `null` for NaN."""
-    return _encoder.encode(numbers)[1:-1].split(b",")
-
-
-def _strings(texts: Sequence[str]) -> list[bytes]:
-    """Each in quotes. A line break in a text is escaped, so lines part them."""
-    return _encoder.encode_lines(texts).split(b"\n")[:-1]
-
-
-def _by_column(texts: list[bytes], count: int) -> Iterator[list[bytes]]:
-    return (texts[at : at + count] for at in range(0, len(texts), count))
 
 
 def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
     """What N messages end with that say scores (N, G), null where a stream's are not known (NaN)."""
     rounded = np.round(np.minimum(scores, _MOST_SCORE), _SCORE_DIGITS)
-    highest = _numbers(rounded.max(axis=1).tolist())
-    heads = [b"," + _encoder.encode(name) + b":" for name in names]
+    highest = texts_of(rounded.max(axis=1).tolist())
+    heads = [b"," + encode(name) + b":" for name in names]
     heads[0] = heads[0][1:]
-    by_feature = _by_column(_numbers(rounded.T.ravel().tolist()), len(scores))
+    by_feature = by_column(texts_of(rounded.T.ravel().tolist()), len(scores))
     pieces = chain.from_iterable((repeat(head), texts) for head, texts in zip(heads, by_feature, strict=True))
     said = map(b"".join, zip(*pieces, strict=False))
     return [
@@ -209,4 +180,4 @@ def totals_tails(names: Sequence[str], totals: Float64) -> Iterator[bytes]:
     """What N messages end with that say counters' totals (N, C), null where one was absent."""
     for row in totals.tolist():
         said = {name: None if total != total else total for name, total in zip(names, row, strict=True)}
-        yield b',"totals":' + _encoder.encode(said) + b"}"
+        yield b',"totals":' + encode(said) + b"}"

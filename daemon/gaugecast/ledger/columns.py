@@ -8,11 +8,11 @@ each against the one before it. Whatever goes in comes out to the bit.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from gaugecast.ledger.blobs import Blobs
 from gaugecast.records import Float64, Int64
@@ -70,7 +70,7 @@ def encode_floats(column: Float64) -> bytes:
             continue
         ints = _exact_ints(present, scale)
         if ints is not None:
-            mask = zlib.compress(np.packbits(absent).tobytes(), _LEVEL) if absent.any() else b""
+            mask = isal_zlib.compress(np.packbits(absent).tobytes(), _LEVEL) if absent.any() else b""
             return struct.pack("<BI", decimals, len(mask)) + mask + (encode_ints(ints) if len(ints) else b"")
     unsigned = bits.view(np.uint64)
     changes = unsigned.copy()
@@ -98,7 +98,7 @@ def decode_floats(stored: bytes, count: int) -> Float64:
         return floats
     absent = np.zeros(count, np.bool_)
     if length:
-        packed = np.frombuffer(zlib.decompress(stored[5 : 5 + length]), np.uint8)
+        packed = np.frombuffer(isal_zlib.decompress(stored[5 : 5 + length]), np.uint8)
         absent = np.unpackbits(packed, count=count).astype(np.bool_)
     column = np.full(count, _NAN, np.int64).view(np.float64)
     present = count - int(absent.sum())
@@ -112,7 +112,7 @@ def encode_blobs(column: Blobs) -> bytes:
     parts = [encode_ints(column.lengths)]
     kinds = _float_lengths(column.lengths)
     if kinds is None:
-        return join([*parts, zlib.compress(column.raw.tobytes(), _LEVEL)])
+        return join([*parts, isal_zlib.compress(column.raw.tobytes(), _LEVEL)])
     for length in kinds:
         whole = column if len(kinds) == 1 else column.take(np.flatnonzero(column.lengths == length))
         table = whole.table() if length else np.empty((0, 0))
@@ -126,7 +126,7 @@ def decode_blobs(stored: bytes, count: int) -> Blobs:
     lengths = decode_ints(first, count)
     kinds = _float_lengths(lengths)
     if kinds is None:
-        return Blobs(lengths, np.frombuffer(zlib.decompress(parts[0]), np.uint8))
+        return Blobs(lengths, np.frombuffer(isal_zlib.decompress(parts[0]), np.uint8))
     raw, rest = np.empty(int(lengths.sum()), np.uint8), iter(parts)
     places = np.repeat(lengths, lengths)  # of which length is the string that each byte is of
     for length in kinds:
@@ -185,12 +185,12 @@ def _unzigzag(column: _UInt64) -> Int64:
 def _planes(column: _UInt64) -> bytes:
     width = max(1, (int(column.max()).bit_length() + 7) // 8)
     planes = column.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8).T[:width]
-    return bytes((width,)) + zlib.compress(np.ascontiguousarray(planes).tobytes(), _LEVEL)
+    return bytes((width,)) + isal_zlib.compress(np.ascontiguousarray(planes).tobytes(), _LEVEL)
 
 
 def _from_planes(stored: bytes, count: int) -> _UInt64:
     width = stored[0]
-    planes = np.frombuffer(zlib.decompress(stored[1:]), np.uint8).reshape(width, count)
+    planes = np.frombuffer(isal_zlib.decompress(stored[1:]), np.uint8).reshape(width, count)
     if width <= _FEW_PLANES:
         found: _UInt64 = planes[0].astype(np.uint64)
         for k in range(1, width):

@@ -3,20 +3,22 @@
 A part is a CRC-32, a byte that says how the rest is stored, and the columns one after another. A column of numbers is
 a byte and then one number where all are equal, nothing where it repeats an earlier column, else all of them. Little
 endian. `struct` and `join` rather than NumPy: most commits have few rows, and then each call of NumPy's costs as much
-as a row.
+as a row. ISA-L's deflate rather than zlib's: the same format, a quarter of the time, and a tenth where a part is short.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from isal import isal_zlib
+
+_NOT_DEFLATE = cast(type[Exception], isal_zlib.error)  # its stubs take the class for one of its exceptions
 _RAW, _DEFLATED = b"\0", b"\1"
 ONE, ALL, LIKE = 0, 1, 2
-#: Parts shorter than this are kept as they are: to begin a compression costs 14 µs. A lone forecast's body is longer:
-#: that saves two fifths of a page, of the two that a commit of one reading writes.
+#: Parts shorter than this are kept as they are: to compress costs 8 µs. A lone forecast's body is longer: that saves
+#: two fifths of a page, of the two that a commit of one reading writes.
 _COMPRESSED_FROM = 256
 _WIDTH = {"B": 1, "I": 4, "q": 8, "Q": 8}
 #: A part's numbers where it has one row, which is what most commits of a slow plant are: a third of their packing.
@@ -156,15 +158,14 @@ def close_part(raw: bytes, *, compress: bool = True) -> bytes:
     if not compress or len(raw) < _COMPRESSED_FROM:
         stored = _RAW + raw
     else:
-        deflate = zlib.compressobj(1, zlib.DEFLATED, -15)
-        stored = b"".join((_DEFLATED, deflate.compress(raw), deflate.flush()))
-    return zlib.crc32(stored).to_bytes(4, "little") + stored
+        stored = _DEFLATED + isal_zlib.compress(raw, 1, -15)
+    return isal_zlib.crc32(stored).to_bytes(4, "little") + stored
 
 
 def check_part(part: bytes) -> memoryview:
     """What stands behind the checksum, still as it is stored. Raises `DamagedPart` where that is another."""
     stored = memoryview(part)[4:]
-    if not stored or zlib.crc32(stored) != int.from_bytes(part[:4], "little"):
+    if not stored or isal_zlib.crc32(stored) != int.from_bytes(part[:4], "little"):
         raise DamagedPart(f"checksum {part[:4].hex()} expected of {len(stored)} bytes that have another")
     return stored
 
@@ -175,8 +176,8 @@ def open_part(part: bytes) -> bytes:
     if stored[0] != _DEFLATED[0]:
         return bytes(stored[1:])
     try:
-        return zlib.decompress(stored[1:], -15)
-    except zlib.error as exc:
+        return isal_zlib.decompress(stored[1:], -15)
+    except _NOT_DEFLATE as exc:
         raise DamagedPart(str(exc)) from exc
 
 

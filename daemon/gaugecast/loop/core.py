@@ -235,7 +235,7 @@ class Core:
             self.checkpointer.take_whole(self.ledger.last_seq, self._monotonic())
             self.writer.wait(timeout_s=_WRITER_S)
         self.writer.close()
-        self.link.close()
+        self.link.close(0.0)  # `drain` has waited for as long as anybody waits
         if whole:
             self.ledger.end_run()
         self.ledger.close()

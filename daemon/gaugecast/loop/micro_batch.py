@@ -39,9 +39,13 @@ class BatchBound:
         self.readings = min(most, _FIRST)
         self._most, self._largest = most, 0
 
-    def note(self, outputs: Outputs) -> None:
-        """Learn from what a batch made how large a forecast may be."""
-        self._largest = max(self._largest, max(map(len, outputs.body), default=0))
+    def note(self, outputs: Outputs, readings: int) -> None:
+        """Learn from what a batch made how large a forecast may be; one message may have those of all its readings."""
+        sizes = (
+            len(body) if stream else len(body) // max(1, readings)
+            for body, stream in zip(outputs.body, outputs.stream, strict=True)
+        )
+        self._largest = max(self._largest, max(sizes, default=0))
         if self._largest:
             self.readings = max(1, min(self._most, OUTPUT_BYTES // self._largest))
 

@@ -21,6 +21,7 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
 from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
+from gaugecast.loop.cutting import end_of_batch
 from gaugecast.loop.hearing import Hearing
 from gaugecast.loop.lag import LagBound
 from gaugecast.loop.micro_batch import BatchBound, MicroBatch, RoundFacts
@@ -146,6 +147,7 @@ class DataLoop:
         listening = self._hearing.listening(self._link.subscriber)
         if not self._backlog and self._pipeline.due(now_ns, listening=listening):
             inputs.append(Input.timer(now_ns, listening=listening))
+        inputs.extend(end_of_batch(inputs, self._pipeline, now_ns, first_seq=self._ledger.last_seq + 1))
         names = [(o.fleet, o.stream) for o in (*orders, *unparked) if isinstance(o.event, events.ENDS_OF_PARKING)]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
         return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
@@ -206,7 +208,7 @@ class DataLoop:
     def _advance(self, batch: MicroBatch, facts: RoundFacts) -> None:
         with self._guard.blaming():
             batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
-        self._bound.note(batch.outcome.outputs)
+        self._bound.note(batch.outcome.outputs, len(batch.inputs))
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
 

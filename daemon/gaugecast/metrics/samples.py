@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from gaugecast.lessons import LEARNING_MODES
-from gaugecast.status import DEGRADED_REASONS, VERBS, FleetStatus, Status, StreamCounts
+from gaugecast.status import DEGRADED_REASONS, VERBS, ExpertStatus, FleetStatus, Status, StreamCounts
 
 Sample = tuple[tuple[str, ...], float]
+
+#: Series of experts at most, a metric: fleets with many features list many horizons, too.
+MOST_EXPERTS = 2000
+_LAST = "persistence"  # its skill is 0 by definition
 
 
 def lesson(fleet: FleetStatus, _streams: StreamCounts) -> float | None:
@@ -47,6 +52,27 @@ def _intervals(status: Status) -> Iterator[Sample]:
             for horizon, by_level in score.coverage.items():
                 for level, share in by_level.items():
                     yield (name, feature, horizon, level), share
+
+
+def expert_weights(status: Status) -> Iterator[Sample]:
+    """Share that each expert has in what is published."""
+    return ((labels, one.weight) for labels, one in _experts(status))
+
+
+def expert_skills(status: Status) -> Iterator[Sample]:
+    """What each alone gains over persistence."""
+    return ((labels, one.skill) for labels, one in _experts(status) if one.skill is not None and labels[-1] != _LAST)
+
+
+def _experts(status: Status) -> Iterator[tuple[tuple[str, ...], ExpertStatus]]:
+    found = (
+        ((name, feature, horizon, expert), one)
+        for name, fleet, _ in status.at_work()
+        for feature, score in fleet.features.items()
+        for horizon, by_expert in score.experts.items()
+        for expert, one in by_expert.items()
+    )
+    return islice(found, MOST_EXPERTS)
 
 
 def crossings(status: Status) -> Iterator[Sample]:

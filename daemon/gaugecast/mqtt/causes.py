@@ -26,6 +26,8 @@ _ACCOUNT = {True: frozenset({0x86, 0x87, 0x8C}), False: frozenset({4, 5})}
 #: Of a broker that knows no MQTT 5: in its words, and in those of 3.1.1.
 _OLD_PROTOCOL = frozenset({0x84, 1})
 _CLIENT_ID = {True: 0x85, False: 2}
+#: MQTT 3.1.1 has no word for it: such a broker hangs up.
+_WILL = "perhaps the broker takes no retained last will: each third attempt is made without one"
 
 
 class Unanswered(ConnectionError):
@@ -75,9 +77,12 @@ def _mend(failure: Exception, settings: Mqtt, role: Role, *, connected: bool) ->
     if isinstance(failure, Unanswered) and settings.protocol == "5":
         return old
     hung_up = isinstance(failure, ClosedByBroker | ConnectionResetError | BrokenPipeError | MalformedPacket)
+    v5, will = settings.protocol == "5", _WILL if settings.protocol == "3.1.1" and role.will_topic else ""
     if settings.tls is None and connected and hung_up:
         tls = f"{port} takes no plain MQTT; if it speaks TLS, add {tls_place}"
-        return f"{tls}; {old}" if settings.protocol == "5" else tls
+        return f"{tls}; {old}" if v5 else f"{tls}; {will}" if will else tls
+    if connected and hung_up and will:
+        return will
     if settings.tls is not None and not connected and (hung_up or isinstance(failure, ssl.SSLError)):
         return f"{port} does not speak TLS; take the broker's TLS port (8883 by custom), or remove {tls_place}"
     if isinstance(failure, ConnectionRefusedError):

@@ -42,6 +42,9 @@ def make_tls_context(tls: Tls | None, place: str = "mqtt") -> ssl.SSLContext | N
         context = ssl.create_default_context(cafile=None if tls.ca is None else regular(tls.ca))
     except OSError as exc:  # ssl.SSLError is one
         raise ConfigError(f"[{place}.tls] ca: expected CA certificates in PEM, {tls.ca}: {_short(exc)}") from exc
+    # From Python 3.13 on, certificates that lack extensions of RFC 5280 are refused by default, such as plants make by
+    # mosquitto's own manual. What is trusted must not hang on the Python.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.certificate is not None:
         _load_certificate(context, tls.certificate, tls.key, place)
     elif tls.key is not None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gaugecast.config.schema import Mqtt
 from gaugecast.errors import ConfigError, SessionTaken
-from gaugecast.mqtt.causes import explain_failure
+from gaugecast.mqtt.causes import Unanswered, explain_failure
 from gaugecast.mqtt.connection import Connection, ConnectionEnded
 from gaugecast.mqtt.facts import Connect, LineCounters, SessionEnd
 from gaugecast.mqtt.redial import Redial
@@ -68,6 +68,7 @@ class Line:
         self._counters, self._waiter, self._clock = counters, waiter, clock
         self._redial = Redial(settings, role, flap_limit=flap_limit, clock=clock)
         self._ended: SessionEnd | None = None
+        self._hang_ups = 0  # in a row, at CONNECT
 
     def turn(self, *, reading: bool) -> None:
         """Do what can be done without waiting: dial, or write, and read if `reading`.
@@ -126,13 +127,19 @@ class Line:
 
     def _connection_on(self, sock: socket.socket) -> Connection:
         password = self._redial.password
-        return Connection(
-            sock, self._settings, role=self._role, password=password, epoch=self.epoch + 1, clock=self._clock
-        )
+        role = self._role if self._kept else self._role.unkept()
+        return Connection(sock, self._settings, role=role, password=password, epoch=self.epoch + 1, clock=self._clock)
+
+    @property
+    def _kept(self) -> bool:
+        """Whether a last will is to be retained: MQTT 3.1.1 has no word against it, so such a broker hangs up."""
+        return self._settings.protocol == "5" or self._hang_ups % 3 != 2
 
     def _begin(self, connection: Connection) -> None:
         accepted = connection.accepted
         assert accepted is not None
+        if self._kept:
+            self._hang_ups = 0
         self._counters.reconnects_total += self.epoch > 0
         self.epoch, self.connected, self.fault = connection.epoch, True, None
         self._side.begun(connection, Connect(self.epoch, accepted.session_present, self._ended))
@@ -145,6 +152,8 @@ class Line:
         if connection.accepted is None:
             if isinstance(failure, ConnectionEnded):
                 self._role = self._role.without(failure.code)
+            elif not isinstance(failure, Unanswered):
+                self._hang_ups += 1
             self._redial.note_failure()
             self._note_failed_dial(failure, connected=True)
             return

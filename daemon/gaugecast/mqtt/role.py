@@ -33,8 +33,12 @@ class Role:
     def without(self, code: int) -> Role:
         """The same, asking for less where the broker refused a CONNECT with this code."""
         if code == RETAIN_NOT_SUPPORTED:
-            return replace(self, will_retain=False)
+            return self.unkept()
         return replace(self, will_qos=0) if code == QOS_NOT_SUPPORTED else self
+
+    def unkept(self) -> Role:
+        """The same with a last will that nobody who comes later sees."""
+        return replace(self, will_retain=False)
 
     def saying(self, mqtt: Mqtt) -> Role:
         """The same with the topics that the configuration gives it; a guest, with no `status_topic`, says none."""

@@ -13,6 +13,8 @@ from gaugecast.mqtt.role import PUBLISHING
 from gaugecast.mqtt.session import OFFLINE, ONLINE
 from gaugecast.mqtt.waiting import Waiter
 
+UNKEPT = "the broker keeps no retained message: who comes later sees neither our status nor that we are gone"
+
 
 class Sender:
     """What we publish. Owned by the loop's thread.
@@ -100,6 +102,12 @@ class Sender:
             self.line.connection.push_command(topic, body)
 
     # What the link calls.
+
+    @property
+    def unkept(self) -> str | None:
+        """What is not there for those who come later, where the broker retains nothing; `None` = it does."""
+        accepted = None if self.line.connection is None else self.line.connection.accepted
+        return UNKEPT if accepted is not None and not accepted.limits.retain else None
 
     @property
     def unconfirmed(self) -> int:

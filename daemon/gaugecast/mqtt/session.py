@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paho.mqtt import MQTTException
@@ -206,6 +206,8 @@ class Session:
         self, _client: Client, _userdata: Any, flags: ConnectFlags, _reason: ReasonCode, properties: Properties | None
     ) -> None:
         limits = _read_limits(properties)
+        if not self._role.will_retain:  # it took us only so: it would hang up on what is to be kept, too
+            limits = replace(limits, retain=False)
         self._retains = limits.retain
         self.events.append(Accepted(flags.session_present, limits))
 

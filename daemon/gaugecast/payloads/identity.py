@@ -8,10 +8,11 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from gaugecast.config.saying import id_fault
 from gaugecast.errors import DecodeError
 from gaugecast.fleet import Fleet
 from gaugecast.records import Message
-from gaugecast.topics import FieldPath, Template, output_topic, stream_fault
+from gaugecast.topics import FieldPath, Template
 
 _PERCENT = re.compile(r"%(?=2[B35])")
 MOST_KNOWN = 131_072  # ids from payload fields that are remembered, some 30 MB
@@ -54,7 +55,7 @@ def stream_id(
     if not all(texts) or not all(captures[name] for name in template.captures):
         raise DecodeError("bad_stream", f"{template.text}: each part needs at least one character")
     stream = template.render(captures, texts)
-    fault = stream_fault(stream, output_topic(fleet.output, fleet.name, stream))
+    fault = id_fault(fleet, stream)
     if fault:
         raise DecodeError("bad_stream", fault)
     return stream

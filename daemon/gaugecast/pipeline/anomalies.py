@@ -102,7 +102,7 @@ class Anomalies:
         """End the open events of these streams: nobody looks any more."""
         for slot in slots.tolist():
             if self.events["open"][slot]:
-                self.events["open"][slot] = False
+                self.events["open"][slot], self.events["heat"][slot] = False, 0
                 self._say(slot, alarm.END, [], table=table, lineage=lineage, cause=cause, result=result)
 
     def _seen(self, slot: int, values: Float64, away: Float64) -> list[Seen]:
@@ -136,7 +136,7 @@ class Anomalies:
             event=alarm.EVENTS[event], severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
             score=float(self.columns["score"][slot].max()), peak=peak, seen=seen,
         )  # fmt: skip
-        topic = output_topic(fleet.output, fleet.name, stream) + self._settings.suffix
+        topic = output_topic(fleet.notices or fleet.output, fleet.name, stream) + self._settings.suffix
         said = [(body, not ends), (b"", True)] if ends else [(body, True)]
         for text, retain in said:
             result.notices.append(Output(cause, fleet.name, stream, step, b"", topic, text, retain, fleet.output_qos))

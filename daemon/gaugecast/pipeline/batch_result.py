@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 from gaugecast.batch import Outputs
-from gaugecast.forecast.body import BodyWriter
 from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.message import Age
+from gaugecast.pipeline.shaping import Cut, Voice
 from gaugecast.records import Bool, Float64, Int64, Output, Parked, Refused
 
 
@@ -92,7 +92,7 @@ class Said(NamedTuple):
         scores: (N, G) how strange the steps were, NaN = not judged, of a fleet that looks for anomalies.
     """
 
-    writer: BodyWriter
+    writer: Voice
     model: str | None
     streams: list[str]
     cause: Int64
@@ -115,7 +115,7 @@ class Outcome:
     Attributes:
         verdicts: One `Verdict` an input.
         outputs: In the order of the inputs that made them; `said` before the batch is whole, and `notices`,
-            which stand behind the forecasts of the same input.
+            which stand behind the forecasts of the same input; `cuts` are the ends of batches.
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
@@ -124,6 +124,7 @@ class Outcome:
     verdicts: list[int]
     outputs: Outputs = field(default_factory=Outputs)
     said: list[Said] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
     notices: list[Output] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)

@@ -45,6 +45,10 @@ class Crossings:
         """What is remembered of each stream, by table."""
         return {EXTREMES: self._extremes.columns, CROSSINGS: self.columns}
 
+    def speak_for(self, fleet: Fleet) -> None:
+        """The same thresholds go on under another configuration of the fleet."""
+        self._fleet = fleet
+
     def step(self, steps: Steps, values: Float64, *, x: Float64, last: Float64, path: Float64 | None) -> None:
         """Learn, and judge what is to be told; `tell` then tells it.
 
@@ -116,5 +120,5 @@ class Crossings:
             event=alarm.EVENTS[event], observed=observed, crossed=bool(state["crossed"][slot, k]),
             likely=float(state["likely"][slot, k]), by=by, instants=state["instants"][slot, k].tolist(),
         )  # fmt: skip
-        topic = output_topic(fleet.output, fleet.name, stream) + mark.suffix
+        topic = output_topic(fleet.notices or fleet.output, fleet.name, stream) + mark.suffix
         return Output(cause, fleet.name, stream, step, b"", topic, body, True, fleet.output_qos)

@@ -40,10 +40,11 @@ class FleetPipeline:
         holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
         decay: By how much scores fade, a step.
         traced: Whether what is fed to the models is kept.
+        mute: Nothing is said, and no further looked than the next step.
     """
 
-    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False) -> None:
-        self.fleet = fleet
+    def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, mute: bool = False) -> None:
+        self.fleet, self.mute = fleet, mute
         self.totals = Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
@@ -57,7 +58,7 @@ class FleetPipeline:
         self.room: Waiting | None = None
         self.beginnings: Beginnings | None = None
         self._begin_aside()
-        self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages)
+        self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages, mute=mute)
         self.set_half_life(skill_half_life)
         self.traced = trace
 

@@ -9,25 +9,31 @@ import numpy as np
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, BodyWriter, score_tails, totals_tails
+from gaugecast.forecast.body import FALLBACK, STALE, WARMING, score_tails, totals_tails
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
 from gaugecast.forecast.horizons.rows import PERSISTENCE
 from gaugecast.forecast.message import FIRST_SCHEMA, SCHEMA, Age
+from gaugecast.outputs.told import Told
 from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
-from gaugecast.records import Float64, Int64, Output
+from gaugecast.pipeline.shaping import Batches, Voice, shaped
+from gaugecast.records import Float64, Int64
 from gaugecast.streams.table import StreamTable
 
 
 class ForecastWriter:
-    """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread."""
+    """Publishes for one fleet; writes the table's `published` and `step`. Owned by the loop's thread.
+
+    Where it is `mute` it does no more than that, and looks no further than the next step.
+    """
 
     def __init__(
-        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA
-    ) -> None:
-        self.fleet = fleet
+        self, fleet: Fleet, table: StreamTable, totals: Totals, *, ages: Ages, lineage: str = "", schema: int = SCHEMA,
+        mute: bool = False,
+    ) -> None:  # fmt: skip
+        self.fleet, self.mute = fleet, mute
         self.forecast = np.array(fleet.forecast_places, np.int64)
         self._table = table
         self._totals = totals
@@ -37,7 +43,7 @@ class ForecastWriter:
     def write_as(self, lineage: str, schema: int) -> None:
         """From here on messages have this lineage and shape; what is said already, and not yet written, has not."""
         self.lineage, self.schema = lineage, schema
-        self._writer = BodyWriter(self.fleet, lineage, schema=schema)
+        self._writer = Voice(self.fleet, lineage, schema=schema)
 
     def publish(
         self,
@@ -65,7 +71,7 @@ class ForecastWriter:
             scores: How strange the values are (N, G), NaN = not judged; `None` = nobody looks.
             result: Takes the outputs.
         """
-        slots, horizon = closed.slots, self.fleet.horizon
+        slots, horizon = closed.slots, 1 if self.mute else self.fleet.horizon
         quality = quality | steps.fresh * WARMING
         forecast = np.repeat(x[:, None, self.forecast], horizon, axis=1)
         ready = np.zeros(len(slots), bool) if expert is None else expert.ready(slots, x)
@@ -108,6 +114,8 @@ class ForecastWriter:
         table["quality"][slots] = quality
         step = table["step"][slots] + 1
         table["step"][slots] = step
+        if self.mute:
+            return
         streams = [names[slot] or "" for slot in slots.tolist()]
         observed = closed.values[:, self.forecast]
         self._totals.forecasts += len(slots)
@@ -116,17 +124,20 @@ class ForecastWriter:
         result.said.append(Said(self._writer, model, streams, *numbers, age, closed.totals, ahead, scores))
 
 
-def write_outputs(said: Sequence[Said], notices: Sequence[Output]) -> Outputs:
-    """What was said in a batch, as messages in the order of the inputs that made them; notices behind forecasts."""
+def write_outputs(result: Outcome, batches: Batches) -> None:
+    """Make messages of what was said, in the order of the inputs that made them; notices behind forecasts."""
     outputs = Outputs()
-    for _, alike in groupby(said, key=lambda one: (id(one.writer), one.model)):
-        outputs.extend(_written(list(alike)))
-    outputs.extend(notices)
+    for _, alike in groupby(result.said, key=lambda one: (id(one.writer), one.model)):
+        outputs.extend(_written(list(alike), batches))
+    if batches:
+        outputs.extend(batches.end(result.cuts))
+    outputs.extend(result.notices)
     places = sorted(range(len(outputs)), key=outputs.cause.__getitem__)
-    return outputs if places == list(range(len(outputs))) else outputs.reordered(places)
+    result.outputs = outputs if places == list(range(len(outputs))) else outputs.reordered(places)
+    result.said, result.notices, result.cuts = [], [], []
 
 
-def _written(said: Sequence[Said]) -> Outputs:
+def _written(said: Sequence[Said], batches: Batches) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
@@ -134,27 +145,40 @@ def _written(said: Sequence[Said]) -> Outputs:
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
-    ahead = AheadWriter(fleet).texts([(one.ahead, one.at) for one in said]) if fleet.horizons else None
-    bodies = writer.bodies(
-        streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
-        model=model, quality=quality.tolist(), ahead=ahead,
-        age=Age(*(np.concatenate(column) for column in zip(*(one.age for one in said), strict=True))),
-    )  # fmt: skip
-    if any(feature.counter for feature in fleet.features):
-        bodies = [body[:-1] + tail for body, tail in zip(bodies, _totals(said), strict=True)]
-    if fleet.anomaly is not None and writer.schema != FIRST_SCHEMA:
-        bodies = [body[:-1] + tail for body, tail in zip(bodies, _scores(said), strict=True)]
-    return Outputs(
-        cause.tolist(),
-        [fleet.name] * count,
-        streams,
-        steps,
-        [packed[place : place + size] for place in range(0, len(packed), size)],
-        writer.topics(streams),
-        bodies,
-        [fleet.retain] * count,
-        [fleet.output_qos] * count,
-    )
+    forecasts = [packed[place : place + size] for place in range(0, len(packed), size)]
+
+    def bodies() -> list[bytes]:
+        ahead = AheadWriter(fleet).texts([(one.ahead, one.at) for one in said]) if fleet.horizons else None
+        made = writer.bodies(
+            streams, steps, at.tolist(), forecast=forecast[:, : fleet.horizon], observed=observed, predicted=predicted,
+            model=model, quality=quality.tolist(), ahead=ahead,
+            age=Age(*(np.concatenate(column) for column in zip(*(one.age for one in said), strict=True))),
+        )  # fmt: skip
+        if any(feature.counter for feature in fleet.features):
+            made = [body[:-1] + tail for body, tail in zip(made, _totals(said), strict=True)]
+        if fleet.anomaly is not None and writer.schema != FIRST_SCHEMA:
+            made = [body[:-1] + tail for body, tail in zip(made, _scores(said), strict=True)]
+        return made
+
+    causes = cause.tolist()
+    if writer.shapes:
+        told = Told(streams, steps, at.tolist(), forecast, observed, predicted, *_bounds(said), bodies)
+        return shaped(writer, told, causes=causes, forecasts=forecasts, batches=batches)
+    flags = [fleet.retain] * count, [fleet.output_qos] * count
+    return Outputs(causes, [fleet.name] * count, streams, steps, forecasts, writer.topics(streams), bodies(), *flags)
+
+
+def _bounds(said: Sequence[Said]) -> tuple[Float64 | None, Float64 | None]:
+    """Bounds of the intervals (N, H, G, L), where the fleet has any; those of silence are not known."""
+    fleet = said[0].writer.fleet
+    if not fleet.intervals:
+        return None, None
+    shape = len(fleet.ahead), len(fleet.forecast_places), len(fleet.intervals)
+    pairs = [
+        (np.full((len(one.streams), *shape), np.nan),) * 2 if one.ahead is None else (one.ahead.lower, one.ahead.upper)
+        for one in said
+    ]
+    return np.concatenate([lower for lower, _ in pairs]), np.concatenate([upper for _, upper in pairs])
 
 
 def _totals(said: Sequence[Said]) -> Iterator[bytes]:

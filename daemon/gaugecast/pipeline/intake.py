@@ -63,9 +63,10 @@ def places_of(kinds: Sequence[Kind], wanted: Kind, begin: int, end: int) -> list
 
 
 def points_of(rows: Inputs) -> list[int]:
-    """Where timers and events stand, which part the readings; rising."""
+    """Where timers, events and cuts stand, which part the readings; rising."""
     kinds, end = rows.kind, len(rows)
-    return sorted(places_of(kinds, Kind.TIMER, 0, end) + places_of(kinds, Kind.EVENT, 0, end))
+    points = [place for kind in (Kind.TIMER, Kind.EVENT, Kind.CUT) for place in places_of(kinds, kind, 0, end)]
+    return sorted(points)
 
 
 def places_by_fleet(rows: Inputs, begin: int, end: int) -> dict[str, Sequence[int]]:

@@ -11,6 +11,7 @@ from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead, HorizonExperts
+from gaugecast.forecast.horizons.standing import Standing
 from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES, Crossings
 from gaugecast.records import Float64, Int64
 from gaugecast.streams.columns import Columns
@@ -48,6 +49,8 @@ class LookAhead:
         self.crossings: Crossings | None = None
         if before is not None and meaning_of_ahead(before.fleet) == meaning_of_ahead(fleet):
             self.crossings = before.crossings
+            if self.crossings is not None:
+                self.crossings.speak_for(fleet)
         elif fleet.thresholds:
             self.crossings = Crossings(fleet, capacity)
         horizons = self._experts.layout.horizons
@@ -96,6 +99,10 @@ class LookAhead:
             }
             for by_level in self._experts.coverage(slots)
         ]
+
+    def standing(self, slots: Int64) -> list[Standing]:
+        """By forecast feature, how the experts stand over these streams."""
+        return self._experts.standing(slots)
 
     def _path(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64 | None:
         """The network's own forecasts of the next ticks (N, depth, G), NaN of streams where it has none."""

@@ -26,6 +26,7 @@ from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
 from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
+from gaugecast.pipeline.shaping import Batches, Cut
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.pipeline.succession import succeed
 from gaugecast.records import Input, Int64, Kind, Refused, Verdict
@@ -42,29 +43,29 @@ class Pipeline:
         limits: `max_streams`, `new_streams_per_s`, `skill_half_life`, until an event (`LimitsSet`) says otherwise.
         models: Loads the weights that events name.
         trace: Keep what is fed to the models, for the learner.
+        mute: Say nothing, and look no further than the next step: for whoever wants steps and states alone.
 
     Attributes:
         retired: By name, what fleets had counted that left while this process ran. No checkpoint has it.
         lineage: Named in each message; empty until an event says one.
-        schema: Of messages; for a ledger set back to the first until an event says more.
+        schema: Of messages; of an old ledger the first, until an event says more.
         steps: Numbers after which streams go on that come back.
         clock_ahead_ns: How far the machine's clock was set forward and may be taken back; for the next process.
     """
 
-    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False) -> None:
+    def __init__(self, limits: Loop, models: ModelLoader, *, trace: bool = False, mute: bool = False) -> None:
         self.limits = events.limits_of(limits)
         self.limits_told = False  # by an event, so that a replay has them too
         self.parts: dict[str, FleetPipeline] = {}
         self.retired: dict[str, Totals] = {}
         self.rejects: Counter[tuple[str, str]] = Counter()
         self.deliveries = Deliveries()
-        self.steps = StepMemory()
-        self.clock_ahead_ns = 0
+        self.steps, self.clock_ahead_ns = StepMemory(), 0
         self.lineage, self.schema = "", SCHEMA
         self.snapshot: Snapshot | None = None
         self.births = Births(limits.new_streams_per_s)
         self.load_model = models
-        self._trace = trace
+        self._trace, self._mute, self._batches = trace, mute, Batches()
         self._due_ns: int | None = None  # nothing is due before; may be early, never late
 
     # -- asked by the loop
@@ -98,10 +99,9 @@ class Pipeline:
         """Whether a timer input at `now_ns` would have an effect; `listening` as `Input.timer` has it."""
         if self._due_ns is not None and now_ns < self._due_ns:
             return False
-        parts = self.parts.values()
-        due = [waiting.next_due_ns(part, listening=listening) for part in parts]
+        due = [waiting.next_due_ns(part, listening=listening) for part in self.parts.values()]
         earliest = min((d for d in due if d is not None), default=None)
-        self._due_ns = waiting.look_again_ns(parts, now_ns, earliest, listening=listening)
+        self._due_ns = waiting.look_again_ns(self.parts.values(), now_ns, earliest, listening=listening)
         return earliest is not None and now_ns >= earliest
 
     # -- the verb
@@ -117,10 +117,12 @@ class Pipeline:
                 begin = i + 1
                 if rows.kind[i] == Kind.TIMER:
                     self._take_timer(rows[i], i, result)
+                elif rows.kind[i] == Kind.CUT:
+                    result.cuts.append(Cut(i, rows.key[i], self.lineage))
                 else:
                     self._take_event(rows[i], i, result)
             self._take_readings(rows, begin, len(rows), result)
-            result.outputs, result.said, result.notices = write_outputs(result.said, result.notices), [], []
+            write_outputs(result, self._batches)
         self.rejects.update((refused.fleet, refused.reason) for refused in result.refused)
         return result
 
@@ -181,8 +183,7 @@ class Pipeline:
         """Why no stream may come into being now; empty if one may."""
         if self.streams >= self.limits.max_streams:
             return "too_many_streams"
-        may = self.births.allow(one.received_at_ns, self.limits.new_streams_per_s)
-        return "" if may else "stream_rate"
+        return "" if self.births.allow(one.received_at_ns, self.limits.new_streams_per_s) else "stream_rate"
 
     def _touch(self, fleet: str, slots: Int64) -> None:
         """Rows are about to change: a snapshot in the making must have them as they are."""
@@ -283,7 +284,7 @@ class Pipeline:
 
     def new_part(self, fleet: Fleet) -> FleetPipeline:
         """An empty part under this pipeline's limits."""
-        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace)
+        part = FleetPipeline(fleet, self.limits.skill_half_life, trace=self._trace, mute=self._mute)
         part.write_as(self.lineage, self.schema)
         return part
 

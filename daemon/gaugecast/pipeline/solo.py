@@ -28,13 +28,17 @@ class SoloPipeline:
         parts: The fleets as they are configured now, and a model that fits each; `None` = the last value is repeated.
         limits: As the loop has them.
         trace: Keep what is fed to the models, for whoever learns.
+        mute: Say nothing, and look no further than the next step.
     """
 
-    def __init__(self, parts: Sequence[tuple[Fleet, Model | None]], limits: Loop, *, trace: bool = False) -> None:
+    def __init__(
+        self, parts: Sequence[tuple[Fleet, Model | None]], limits: Loop, *, trace: bool = False, mute: bool = False
+    ) -> None:
+        parts = [(replace(fleet, shapes=()), model) for fleet, model in parts]  # batches have no ends here
         self.fleets = {fleet.name: fleet for fleet, _ in parts}
         self._models: dict[str, Model] = {}
         alone = limits.model_copy(update={"new_streams_per_s": _NO_LIMIT})
-        self._pipeline = Pipeline(alone, lambda fleet, _version: self._models[fleet], trace=trace)
+        self._pipeline = Pipeline(alone, lambda fleet, _version: self._models[fleet], trace=trace, mute=mute)
         self._pipeline.advance([Order.configuring(fleet).stamped(0) for fleet, _ in parts])
         self._changes = 0
         for fleet, model in parts:

@@ -49,8 +49,9 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     table["x"][slots] = x
     table["seen"][slots] = ~absent
     quality = quality | bridged * BRIDGED | partial * PARTIAL
-    ahead = None if part.look_ahead is None else part.look_ahead.step(steps, x, part.in_force)
-    scores = None if part.anomalies is None else part.anomalies.step(steps, x, predicted)
+    look = None if part.mute else part.look_ahead
+    ahead = None if look is None else look.step(steps, x, part.in_force)
+    scores = None if part.anomalies is None or part.mute else part.anomalies.step(steps, x, predicted)
     part.writer.publish(
         closed,
         steps,
@@ -62,9 +63,9 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
         scores=scores,
         result=result,
     )
-    if part.look_ahead is not None and part.look_ahead.crossings is not None:
-        part.look_ahead.crossings.tell(closed, part.table, part.writer.lineage, result)
-    if part.anomalies is not None:
+    if look is not None and look.crossings is not None:
+        look.crossings.tell(closed, part.table, part.writer.lineage, result)
+    if scores is not None and part.anomalies is not None:
         part.totals.anomalies += part.anomalies.tell(closed, part.table, part.writer.lineage, result)
 
 

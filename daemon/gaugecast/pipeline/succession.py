@@ -9,6 +9,7 @@ from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
+    from gaugecast.fleet import Fleet
     from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -22,15 +23,23 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        if old.fleet.thresholds != part.fleet.thresholds:
+        if _told_at(old.fleet) != _told_at(part.fleet):
             old.end_crossings(cause, result)
-        if old.fleet.anomaly is not None and part.fleet.anomaly is None:
+        if part.fleet.anomaly is None or _told_at(old.fleet)[1:] != _told_at(part.fleet)[1:]:
             anomalies.end_all(old, cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
-    lineage, schema = part.writer.lineage, part.writer.schema
-    part.writer = ForecastWriter(part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema)
+    old_writer = part.writer
+    lineage, schema, mute = old_writer.lineage, old_writer.schema, old_writer.mute
+    part.writer = ForecastWriter(
+        part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema, mute=mute
+    )
+
+
+def _told_at(fleet: Fleet) -> tuple[object, ...]:
+    """Of which thresholds crossings are told, and where: what is open elsewhere must not stay so for ever."""
+    return fleet.thresholds, fleet.notices or fleet.output
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:

@@ -11,7 +11,7 @@ from gaugecast.forecast.anomaly.message import name_of
 from gaugecast.forecast.anomaly.reason import shares
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
-from gaugecast.watching import AnomalyStatus
+from gaugecast.status import AnomalyStatus
 
 
 def status_of(part: FleetPipeline) -> AnomalyStatus | None:

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import msgspec
 
 from gaugecast import events
+from gaugecast.config.saying import id_fault
 from gaugecast.control import (
     Command,
     Forget,
@@ -34,7 +35,6 @@ from gaugecast.records import Order
 from gaugecast.service import loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.status import Status
-from gaugecast.topics import output_topic, topic_fault
 
 Answer = msgspec.Struct | dict[str, Any] | None
 
@@ -154,7 +154,7 @@ class Commands:
             raise ModelError(
                 f"fleet {fleet} has a stream {to!r} already; `streams forget` it first, or choose another id"
             )
-        fault = topic_fault(output_topic(self._core.roles.part(fleet).fleet.output, fleet, to))
+        fault = id_fault(self._core.roles.part(fleet).fleet, to)
         if fault:
             raise ModelError(f"the forecasts of {to!r} could not be published: {fault}")
         renamed = Order(events.StreamRenamed(to), fleet, stream)

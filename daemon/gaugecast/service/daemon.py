@@ -166,7 +166,8 @@ class Daemon:
             self._control = Control(self._directory / SOCKET_NAME)
         except OSError as exc:
             raise StorageError(
-                f"[storage] directory: expected one that we may make and write, {str(self._directory)!r} says: {exc}"
+                f"[storage] directory: expected one that we may make and write, {str(self._directory)!r} says: {exc}; "
+                "name another, or run as the user that it belongs to"
             ) from exc
         held.callback(self._control.close)
 
@@ -269,13 +270,18 @@ class Daemon:
     # -- the end
 
     def shutdown(self) -> None:
-        """Drain, note, checkpoint, close: a restart then replays nothing."""
+        """Drain, note, checkpoint, close: a restart then replays nothing.
+
+        Whoever ends by himself is asked first, so that all that is waited for together takes three seconds at most.
+        """
         self._notifier.stopping("draining")
-        for one in self._beside:
-            one.close()
         if self._child is not None:
             self._child.ask_to_end()
+        for one in self._beside:
+            one.ask_to_end()
         self.core.drain(patience_s=_DRAIN_S)
+        for one in self._beside:
+            one.close()
         self.core.close()
         if self._child is not None:
             self._child.close()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from gaugecast.config.duration import duration_text
 from gaugecast.control import CrossingRow
 from gaugecast.fleet import Fleet, Threshold
+from gaugecast.forecast.horizons.rows import EXPERTS, LINEAR, PERSISTENCE
 from gaugecast.pipeline.crossings import Crossings
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
-from gaugecast.watching import ThresholdStatus
+from gaugecast.status import ExpertStatus, ThresholdStatus
 
 
 def crossings_of(part: FleetPipeline) -> Crossings | None:
@@ -52,11 +54,37 @@ def ahead_of(part: FleetPipeline, slots: Int64) -> tuple[list[str], Float64 | No
     """Listed horizons, what was said last of each (N, G, H), and the narrowest intervals; `None` without horizons."""
     if part.look_ahead is None:
         return [], None, None, None
-    spans = [duration_text(h * part.fleet.period_ns) for h in part.fleet.horizons]
+    spans = _spans(part.fleet)
     said, bounds = part.look_ahead.bands(slots)
     if not part.fleet.intervals:
         return spans, said, None, None
     return spans, said, bounds[..., 0, 0], bounds[..., 0, 1]
+
+
+def experts_of(part: FleetPipeline, slots: Int64) -> list[dict[str, dict[str, ExpertStatus]]]:
+    """By forecast feature and horizon, how the experts stand over these streams; all four where a network is there."""
+    if part.look_ahead is None:
+        return [{} for _ in part.fleet.forecast_places]
+    names = EXPERTS if part.in_force is not None else (EXPERTS[PERSISTENCE], EXPERTS[LINEAR])
+    return [
+        {
+            span: _experts_at(shares, skills, names)
+            for span, shares, skills in zip(_spans(part.fleet), one.shares.T, one.skills.T, strict=True)
+            if shares[0] == shares[0]
+        }
+        for one in part.look_ahead.standing(slots)
+    ]
+
+
+def _experts_at(shares: Float64, skills: Float64, names: Sequence[str]) -> dict[str, ExpertStatus]:
+    """What is the share of one that is not there is that of the linear one, which speaks in its place."""
+    own = shares.tolist()
+    own[LINEAR] += sum(own[len(names) :])
+    return {name: ExpertStatus(weight=own[k], skill=_known(float(skills[k]))) for k, name in enumerate(names)}
+
+
+def _spans(fleet: Fleet) -> list[str]:
+    return [duration_text(h * fleet.period_ns) for h in fleet.horizons]
 
 
 def crossing_rows(part: FleetPipeline, slot: int, feature: str) -> list[CrossingRow]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gaugecast import events
 from gaugecast.config import Settings, resolve_fleets
+from gaugecast.config.saying import id_fault
 from gaugecast.control import LoadHistory
 from gaugecast.engine.selftest import check_batch_independence
 from gaugecast.errors import Defect, ModelError
@@ -30,7 +31,6 @@ from gaugecast.service.learning_mode import decide, settled
 from gaugecast.service.world import real_ports
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
-from gaugecast.topics import output_topic, stream_fault
 
 #: Rows of a chunk, and bytes: as text they must fit into one request to the daemon.
 MOST_ROWS, MOST_BYTES = 500, 40_000
@@ -86,7 +86,7 @@ def order_of(core: Core, fleet: str, chunk: Chunk, origin: str) -> Order:
         ModelError: There is no such fleet, the stream has steps of its own, or these are no rows of it.
     """
     part, stream = core.roles.part(fleet), chunk.stream
-    fault = stream_fault(stream, output_topic(part.fleet.output, fleet, stream))
+    fault = id_fault(part.fleet, stream)
     if fault:
         raise ModelError(f"stream {stream!r}: {fault}")
     known = stream in part.table.slots
@@ -180,6 +180,7 @@ class _NoLink:
     last_error: str | None = "no broker is asked"
     deaf: str | None = None
     lowered: str | None = None
+    unkept: str | None = None
     counters = _Counts()
 
     @property
@@ -196,7 +197,7 @@ class _NoLink:
         """Nothing came."""
         return []
 
-    def close(self) -> None:
+    def close(self, drain_s: float = 0.0) -> None:
         """Nothing is open."""
 
     def room(self, qos: int = 1) -> int:  # noqa: ARG002

@@ -11,6 +11,8 @@ from gaugecast.logs import get
 
 #: One step a second: a megabyte or two are read, and a ledger of 4 GB has been looked through within the hour.
 EVERY_S = 1.0
+#: A step takes some milliseconds; on a disk that is busy for others, longer than anybody waits at a stop.
+_END_S = 0.5
 
 log = get("gaugecast")
 
@@ -29,9 +31,13 @@ class Patroller:
         self._thread = threading.Thread(target=self._run, name="patrol", daemon=True)
         self._thread.start()
 
-    def close(self, *, timeout_s: float = 5.0) -> None:
-        """Let it walk no more, and close its connection."""
+    def ask_to_end(self) -> None:
+        """Let it walk no more; it closes its connection after the step that it is in."""
         self._ended.set()
+
+    def close(self, *, timeout_s: float = _END_S) -> None:
+        """Wait a little for its end; a step on a slow disk may go on, and ends with the process."""
+        self.ask_to_end()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:

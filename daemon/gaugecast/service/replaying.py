@@ -9,7 +9,7 @@ from pathlib import Path
 from gaugecast import events
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.engine.selftest import fingerprint
-from gaugecast.errors import ConfigError, StorageError
+from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert
 from gaugecast.forecast.message import SCHEMA
@@ -166,16 +166,3 @@ def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None =
         if fleet in (None, name) and slot is not None and part.in_force is not None:
             return part.in_force, slot
     return None
-
-
-def fleet_called(fleets: tuple[Fleet, ...], name: str | None) -> Fleet:
-    """The fleet of that name, or the only one.
-
-    Raises:
-        ConfigError: There is no such fleet, or there are several and none was named.
-    """
-    names = ", ".join(f.name for f in fleets)
-    found = [f for f in fleets if name in (None, f.name)]
-    if len(found) != 1:
-        raise ConfigError(f"--fleet: one of {names} expected, got {name or 'none'}")
-    return found[0]

@@ -146,6 +146,7 @@ class Reporter:
             error=side.last_error,
             reconnects_total=side.counters.reconnects_total,
             mute=publisher.mute,
+            unkept=side.unkept,
             unconfirmed=publisher.lag,
             refused_total=publisher.refused_total,
             refused_rows=self._ask("refused outputs", lambda: int(self._core.ledger.refused_count)),

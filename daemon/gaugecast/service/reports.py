@@ -42,12 +42,18 @@ def scores_of(part: FleetPipeline) -> dict[str, FeatureStatus]:
         mean = absolute / scored
     features = part.fleet.forecast_features
     held = part.look_ahead.coverage(live) if part.look_ahead is not None else [{} for _ in features]
-    rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), held, strict=True)
+    experts = foretold.experts_of(part, live)
+    rows = zip(features, mean.tolist(), skill(error, last).tolist(), shadow.tolist(), held, experts, strict=True)
     return {
         f.name: FeatureStatus(
-            unit=f.unit, absolute_error=known(m), skill=known(s), shadow_skill=known(other), coverage=coverage
+            unit=f.unit,
+            absolute_error=known(m),
+            skill=known(s),
+            shadow_skill=known(other),
+            coverage=coverage,
+            experts=by_horizon,
         )
-        for f, m, s, other, coverage in rows
+        for f, m, s, other, coverage, by_horizon in rows
     }
 
 

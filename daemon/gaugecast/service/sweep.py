@@ -191,9 +191,13 @@ class Sweeper:
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
+    def ask_to_end(self) -> None:
         """Let it sweep no more."""
         self._ended.set()
+
+    def close(self) -> None:
+        """A sweep that is under way ends with the process: whatever it deletes, nothing names."""
+        self.ask_to_end()
 
     def _run(self) -> None:
         wait_s = FIRST_S

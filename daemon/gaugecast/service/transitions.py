@@ -56,6 +56,8 @@ class TransitionLog:
         publishing, was = status.publishing, before.publishing
         if publishing.connected and (publishing.reconnects_total > was.reconnects_total or not was.connected):
             log.info("connected for publishing", broker=publishing.address, reconnects=publishing.reconnects_total)
+        if publishing.unkept is not None and publishing.unkept != was.unkept:
+            log.warning("nothing is retained", broker=publishing.address, why=publishing.unkept)
         self._mute = _tell(self._mute, publishing, refusal=publishing.mute, what=" for publishing")
 
 

@@ -40,7 +40,7 @@ def warm(
     Raises:
         StorageError: There is no ledger.
     """
-    solo = SoloPipeline([(fleet, model)], limits)
+    solo = SoloPipeline([(fleet, model)], limits, mute=True)
     with LedgerReader(directory) as ledger:
         last = ledger.last_seq
         first = seq = begins_after(ledger.events(), solo.fleets, first_seq=ledger.first_seq, upto_seq=last, most=most)

@@ -143,12 +143,13 @@ QUALITY = Row(
         ),
         Panel(
             "What forecasts were made of",
-            "Steps a second that were answered by persistence, lacked a feature, or were rolled through a gap.",
+            "Steps a second: by persistence, without a feature, rolled through a gap, or with a value that was held.",
             (
                 Query(f"sum(rate(gaugecast_forecasts_total{{{FLEET}}}[$__rate_interval]))", "all"),
                 Query(f"sum(rate(gaugecast_fallback_steps_total{{{FLEET}}}[$__rate_interval]))", "persistence"),
                 Query(f"sum(rate(gaugecast_partial_steps_total{{{FLEET}}}[$__rate_interval]))", "partial"),
                 Query(f"sum(rate(gaugecast_bridged_ticks_total{{{FLEET}}}[$__rate_interval]))", "bridged"),
+                Query(f"sum(rate(gaugecast_unchanged_steps_total{{{FLEET}}}[$__rate_interval]))", "unchanged"),
             ),
             unit="cps",
         ),

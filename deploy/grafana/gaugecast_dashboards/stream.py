@@ -206,8 +206,15 @@ AHEAD = Row(
             "Streams with a crossing foretold",
             "Of the whole fleet, those beyond included.",
             (Query(f"gaugecast_crossings_open{{{OF_FLEET}}}", "{{side}} {{value}}"),),
-            width=24,
             unit="none",
+        ),
+        Panel(
+            "Share of each expert",
+            "In what is published of the whole fleet; `persistence` is the last value again.",
+            (Query(f"gaugecast_expert_weight_ratio{{{OF_FLEET}}}", "{{expert}} at {{horizon}}"),),
+            unit="percentunit",
+            lowest=0,
+            highest=1,
         ),
     ),
 )

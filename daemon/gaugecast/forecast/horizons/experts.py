@@ -14,6 +14,7 @@ import numpy as np
 from gaugecast.forecast.horizons import audit, intervals, mixture
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
+from gaugecast.forecast.horizons.standing import Standing, standing
 from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Column, Columns
@@ -134,6 +135,11 @@ class HorizonExperts:
         """Share of intervals that held over these streams (G, L, H); NaN where too few came due."""
         covered = self.columns["covered"][slots]
         return np.stack([audit.observed(covered[:, g]) for g in range(self._features)])
+
+    def standing(self, slots: Int64) -> list[Standing]:
+        """By feature, how the experts stand over these streams."""
+        mix = self.columns["mix"][slots]
+        return [standing(mix[:, g], self.layout.waiting) for g in range(self._features)]
 
     def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:
         forecast = x[:, None, :] + self._by_stream(said.move)

@@ -32,8 +32,10 @@ _LEFT, _RIGHT = np.triu_indices(_E)
 _CROSS, _GRAM = _E + 1, 2 * _E + 1
 _SEEN, _LOSS, _LOSS_LAST, _OPEN = range(_GRAM + len(_LEFT), _GRAM + len(_LEFT) + 4)
 _SQUARE = np.array([_GRAM + k for k in (0, 1, 2, 1, 3, 4, 2, 4, 5)])  # of the triangle
-#: Floats a row and horizon: weights, moments, and the gate's.
-SIZE = _OPEN + 1
+_CAME = _OPEN + 1  # mean square of what came, as long remembered as the moments
+SEEN = _SEEN
+#: Floats a row and horizon: weights, moments, the gate's, and what came.
+SIZE = _CAME + 1
 #: The state before anything has come due (SIZE,): equal weights, the gate shut.
 BEGIN = np.concatenate([np.full(_E + 1, 1.0 / (_E + 1)), np.zeros(SIZE - _E - 1)])
 _MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
@@ -60,6 +62,7 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     cross, gram = state[:, _CROSS:_GRAM], state[:, _GRAM:_SEEN]
     cross += rate * (said * came[:, None] - cross)
     gram += rate * (said[:, _LEFT] * said[:, _RIGHT] - gram)
+    state[:, _CAME] += rate[:, 0] * (came * came - state[:, _CAME])
     state[:, _SEEN] += due
     _descend(state, due)
 
@@ -129,3 +132,31 @@ def _descend(state: Float64, due: Bool) -> None:
 def _total(shares: Float64) -> Float64:
     """Sum over the experts (R, 1, H), in their order."""
     return (shares[:, 0] + shares[:, 1] + shares[:, 2] + shares[:, 3])[:, None]
+
+
+def proof(overlap: Int64) -> Float64:
+    """Due errors (H,) until an expert can be judged; `overlap` as of `learn`."""
+    return PROVEN * _longer(overlap)
+
+
+def published(state: Float64) -> Float64:
+    """Shares of the experts (E, R, H) in what is published of rows that have proof, persistence first.
+
+    Args:
+        state: (SIZE, R, H).
+    """
+    shares: Float64 = state[: _E + 1] * state[_OPEN]
+    shares[0] += np.where(state[_SEEN] > 0.0, 1.0 - state[_OPEN], 0.0)
+    return shares
+
+
+def losses(state: Float64) -> tuple[Float64, Float64]:
+    """Mean squared error of each expert alone (E, R, H), and that of persistence (R, H).
+
+    Args:
+        state: (SIZE, R, H).
+    """
+    came = state[_CAME]
+    squares = state[_SQUARE].reshape(_E, _E, *came.shape)[range(_E), range(_E)]
+    lost = np.concatenate([came[None], came - 2.0 * state[_CROSS:_GRAM] + squares])
+    return np.maximum(lost, 0.0), came

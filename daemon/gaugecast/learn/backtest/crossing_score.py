@@ -133,7 +133,8 @@ def crossing_row(one: CrossingScore) -> dict[str, Any]:
     deciles = [decile._asdict() if decile.cases else {"cases": 0} for decile in one.reliability]
     return {
         "model": "crossing", "feature": one.threshold.feature, one.threshold.side: one.threshold.value,
-        "within": one.threshold.within, "count": one.count, "rate": one.rate, "brier": one.brier,
+        "within": one.threshold.within, "horizon": one.threshold.within, "count": one.count, "rate": one.rate,
+        "brier": one.brier,
         "brier_skill": one.skill, "reliability": deciles, "crossings": one.crossings, "foretold": one.foretold,
         "lead_s": one.lead_s, "false_alarms": one.false_alarms,
     }  # fmt: skip

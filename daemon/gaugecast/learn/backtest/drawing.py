@@ -71,7 +71,7 @@ def _draw_horizons(plt: Any, report: Report) -> Any:
     lines = {
         label(made): ([one.overall.mse for one in made.scores], _COLOURS.get(made.model)) for made in report.forecasters
     }
-    figure = drawing.draw_horizons(plt, {"mean square error": lines})
+    figure = drawing.draw_horizons(plt, {"mean square error": lines}, period_ns=report.fleet.period_ns)
     figure.axes[0].set_ylim(bottom=0.0)
     return figure
 

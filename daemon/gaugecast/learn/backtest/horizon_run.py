@@ -27,6 +27,8 @@ from gaugecast.records import Float64, Input, Kind
 CLOSED_LOOP_STEPS = 48
 #: Of a protocol every horizon is forecast up to the longest one, for papers print means; so many at most.
 MOST_DENSE = 96
+#: Horizons beside the listed ones whose intervals are scored for the picture.
+MOST_DRAWN = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +40,8 @@ class HorizonReport:
         protocol: Its name, or empty.
         listed: Horizons that were asked for, in ticks.
         scores: By model, at each horizon that was forecast.
-        intervals: Of the mixture, by horizon that was asked for; one a level.
+        told: What was said at each step, by stream.
+        intervals: Of the mixture, by horizon; those that were asked for are among them; one a level.
         leads: Share of steps at which each expert led, by horizon that was asked for.
         crossings: Of each threshold.
     """
@@ -47,6 +50,7 @@ class HorizonReport:
     protocol: str
     listed: tuple[int, ...]
     scores: Mapping[str, Sequence[Score]]
+    told: Sequence[Told]
     intervals: Mapping[int, Sequence[IntervalScore]]
     leads: Mapping[int, Sequence[float]]
     crossings: Sequence[CrossingScore] = ()
@@ -114,6 +118,7 @@ def backtest_protocols(
     protocols: Sequence[str],
     horizons: Sequence[int],
     levels: Sequence[float] = (0.9,),
+    thresholds: Sequence[Threshold] = (),
     network: bool = True,
     seed: int = 0,
     progress: Callable[[str, int], None] = lambda _what, _done: None,
@@ -129,7 +134,15 @@ def backtest_protocols(
     )  # fmt: skip
     steps = max(len(course.tick) for course in report.courses)
     scored = [report_on(report.fleet, report.courses, split_by(name, steps)) for name in protocols]
-    return [_scored(one, name, listed, told, own) for one, name in zip(scored, protocols, strict=True)]
+    made = [_scored(one, name, listed, told, own) for one, name in zip(scored, protocols, strict=True)]
+    if not thresholds:
+        return made
+    marked = replace(fleet, horizons=listed, thresholds=tuple(thresholds))
+    foretold = foretell(marked, report.courses, own, progress=lambda done: progress("crossings", done))
+    return [
+        replace(one, crossings=crossing_scores(marked, report.courses, foretold, rows=one.report.scored))
+        for one in made
+    ]
 
 
 def _dense(listed: tuple[int, ...]) -> tuple[int, ...]:
@@ -198,13 +211,13 @@ def _scored(
     scores = {
         name: [_score(report, made, place, h) for place, h in enumerate(horizons)] for name, made in models.items()
     }
-    places = {h: horizons.index(h) for h in listed}
     intervals = {
         h: interval_scores(report.courses, told, place=at, deviation=report.deviation, rows=report.scored)
-        for h, at in places.items()
+        for at, h in enumerate(horizons)
+        if h in listed or h % -(-len(horizons) // MOST_DRAWN) == 0
     }
-    leads = {h: np.mean([one.leads[at] for one in told], axis=0).tolist() for h, at in places.items()}
-    return HorizonReport(report, protocol, listed, scores, intervals, leads)
+    leads = {h: np.mean([one.leads[horizons.index(h)] for one in told], axis=0).tolist() for h in listed}
+    return HorizonReport(report, protocol, listed, scores, told, intervals, leads)
 
 
 def _score(report: Report, made: list[Float64], place: int, horizon: int) -> Score:
@@ -228,7 +241,12 @@ def horizon_rows(made: HorizonReport, name: str) -> list[dict[str, Any]]:
                 "horizon_mean": mean, "horizon_mean_mae": mean_absolute, "count": by_horizon[h].count,
             }  # fmt: skip
             rows += [row | _interval_row(one) for one in made.intervals[h]] if model == "mix" else [row]
-    about = {"set": name, "protocol": made.protocol or protocol_of(made.report), "start": "cold"}
+    about = {
+        "set": name,
+        "protocol": made.protocol or protocol_of(made.report),
+        "start": "cold",
+        "learning": "lockstep",
+    }
     return rows + [about | crossing_row(one) for one in made.crossings]
 
 

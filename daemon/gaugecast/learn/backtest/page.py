@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from gaugecast.config.duration import ahead_text
 from gaugecast.learn.backtest.drawing import SHOWN_STEPS, label
 from gaugecast.learn.backtest.run import Report
 from gaugecast.learn.backtest.score_rows import protocol_of
@@ -50,8 +51,9 @@ def _overall(report: Report) -> str:
 
 def _by_horizon(report: Report) -> str:
     by_step = zip(*(made.scores for made in report.forecasters), strict=True)
-    rows = [(str(scores[0].horizon), *(parts.show(s.overall.mse) for s in scores)) for scores in by_step]
-    return parts.table(("MSE, steps ahead", *map(label, report.forecasters)), rows)
+    spans = (ahead_text(made.horizon, report.fleet.period_ns) for made in report.forecasters[0].scores)
+    rows = [(span, *(parts.show(s.overall.mse) for s in scores)) for span, scores in zip(spans, by_step, strict=True)]
+    return parts.table(("MSE, ahead", *map(label, report.forecasters)), rows)
 
 
 def _by_feature(report: Report) -> str:

@@ -81,6 +81,7 @@ def fit(
     moments: Sequence[Array] = (),
     on_batch: Callable[[int], None] | None = None,
     on_epoch: Callable[[Epoch], bool | None] | None = None,
+    on_best: Callable[[Fit], None] = lambda _: None,
 ) -> Fit:
     """Train until the epochs are over or nothing improves; the best weights are those of the model given back.
 
@@ -95,6 +96,7 @@ def fit(
         moments: The optimiser's state to begin with, as of `Fit`.
         on_batch: Called after each update with 1.
         on_epoch: Called after each epoch; a true answer ends training.
+        on_best: Called with what there is so far, whenever an epoch was the best.
     """
     compiled = len(learned) * train.epochs > COMPILE_ABOVE
     descent = Descent(network, train, compiled=compiled, tail=tail)
@@ -124,6 +126,7 @@ def fit(
             if epoch.judged < best * (1.0 - LEAST_GAIN) or result.best == 0:
                 result.model, result.moments = network.to_model(), descent.moments
                 best, result.best = epoch.judged, number
+                on_best(result)
             pace.note(epoch.judged)
             if on_epoch is not None and on_epoch(epoch):
                 return result

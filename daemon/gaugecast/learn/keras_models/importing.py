@@ -27,6 +27,7 @@ from gaugecast.learn.fit.backend import load_tensorflow
 from gaugecast.learn.keras_models.config import read_layers, refusal
 from gaugecast.learn.keras_models.plan import Plan, sort_layers
 from gaugecast.learn.keras_models.weights import take_weights
+from gaugecast.learn.score.warmth import steps_to_forget
 from gaugecast.model import Manifest, Model, Recipe, seal_model
 from gaugecast.records import Float32, Float64
 
@@ -86,6 +87,9 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
         raise refusal(path, [str(exc)]) from exc
     if plan.normalization is not None:
         _to_scaled_outputs(path, weights, fleet, (centre, spread))
+    if not plan.look_back:
+        steps = steps_to_forget(Model(manifest, weights), least=STATEFUL_WARMUP)
+        manifest = replace(manifest, warmup_steps=steps)
     return seal_model(manifest, weights)
 
 

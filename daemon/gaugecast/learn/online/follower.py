@@ -186,7 +186,7 @@ class Follower:
         return True
 
     def _new_pipeline(self) -> Pipeline:
-        return Pipeline(self._settings.loop, self._load, trace=True)
+        return Pipeline(self._settings.loop, self._load, trace=True, mute=True)
 
     def _load(self, fleet: str, version: str) -> Model:
         if self._private is not None and self._private[0] == version:

@@ -35,7 +35,7 @@ class HistoryBootstrap:
         self.learners = dict(learners)
         self._upto, self._reader = upto_seq, reader
         parts = [(learner.fleet, learner.model) for learner in learners.values()]
-        self._solo = SoloPipeline(parts, settings.loop, trace=True)
+        self._solo = SoloPipeline(parts, settings.loop, trace=True, mute=True)
         self._seq = begins_after(
             reader.events(),
             self._solo.fleets,

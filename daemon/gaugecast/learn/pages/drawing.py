@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gaugecast.config.duration import ahead_text
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.score.course import Course
@@ -131,19 +132,26 @@ def _draw_paths(
         steps = np.arange(horizon + 1)
         at = (course.at[t] + fleet.period_ns * steps).astype("datetime64[ns]") if timed else course.tick[t] + steps
         path = np.concatenate([[course.observed[t, g]], forecasts[t]])
-        label = f"{horizon} steps ahead" if number == 0 else None
+        span = ahead_text(horizon, fleet.period_ns) if timed else f"{horizon} steps"
+        label = f"{span} ahead" if number == 0 else None
         panel.plot(at, path, color=SECOND, linewidth=1, label=label)
 
 
-def draw_horizons(plt: Any, panels: Mapping[str, Mapping[str, tuple[Sequence[float], str | None]]]) -> Any:
-    """Figures by horizon, a panel by its title, in each a line (with its colour) by its name."""
+def draw_horizons(
+    plt: Any, panels: Mapping[str, Mapping[str, tuple[Sequence[float], str | None]]], *, period_ns: int | None
+) -> Any:
+    """Figures by horizon, a panel by its title, in each a line (with its colour) by its name; without a period in
+    steps.
+    """
     figure, axes = plt.subplots(1, len(panels), figsize=(9, 3.4), squeeze=False)
     for (title, lines), panel in zip(panels.items(), axes[0], strict=True):
         for name, (values, colour) in lines.items():
             panel.plot(range(1, len(values) + 1), values, color=colour, marker=".", linewidth=1.2, label=name)
         panel.set_title(title)
-        panel.set_xlabel("steps ahead")
+        panel.set_xlabel("steps ahead" if period_ns is None else "ahead")
         panel.xaxis.get_major_locator().set_params(integer=True)
+        if period_ns is not None:
+            panel.xaxis.set_major_formatter(lambda steps, _place: ahead_text(max(0, round(steps)), period_ns))
     name_lines(figure, axes[0, 0])
     return figure
 

@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gaugecast.config.duration import ahead_text
 from gaugecast.learn.score.figures import Figures
 from gaugecast.learn.score.judging import JudgedPart
 
@@ -131,7 +132,8 @@ def feature_table(judged: JudgedPart, units: dict[str, str]) -> str:
     return table(("next step", *FIGURE_HEAD), [*rows, overall], last_is_sum=True)
 
 
-def horizon_table(judged: JudgedPart) -> str:
-    """Figures by horizon, means over the features in deviations of the training part."""
-    rows = [[str(h.horizon), *figure_cells(h.overall)] for h in judged.horizons]
-    return table(("steps ahead", *FIGURE_HEAD), rows)
+def horizon_table(judged: JudgedPart, period_ns: int | None) -> str:
+    """Figures by horizon, means over the features in deviations of the training part; without a period in steps."""
+    timed = period_ns is not None
+    rows = [[ahead_text(h.horizon, period_ns or 1, timed=timed), *figure_cells(h.overall)] for h in judged.horizons]
+    return table(("ahead" if timed else "steps ahead", *FIGURE_HEAD), rows)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import shutil
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.learn.fit.descent import Array
-from gaugecast.model import Manifest, Model, load_model
+from gaugecast.learn.fit.fitting import Fit
+from gaugecast.model import Manifest, Model, load_model, save_model, seal_model
 
 SETTINGS_NAME = "settings.json"
 MOMENTS_NAME = "optimizer.npz"
+#: So often the best weights so far are kept on disk, at most, while a training runs.
+CHECKPOINT_S = 30.0
 #: What must be the same for weights to be gone on with.
 _SHAPE = ("features", "rows", "layers", "head", "look_back", "decoder", "decode_steps")
 
@@ -57,6 +63,49 @@ def settings_of_run(directory: Path) -> dict[str, Any]:
 def save_moments(moments: list[Array], directory: Path) -> None:
     """Keep what the optimiser remembered."""
     np.savez(directory / MOMENTS_NAME, **{f"m{i}": array for i, array in enumerate(moments)})  # type: ignore[arg-type]
+
+
+def save_settings(train: Train, directory: Path) -> None:
+    """Keep the settings."""
+    (directory / SETTINGS_NAME).write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The best of a training so far, on disk: as much of a run as `--from` asks for.
+
+    Attributes:
+        directory: Where it lies; made when there is something to keep, each time anew in the place of the old.
+        every_s: Seconds between two, at least.
+    """
+
+    directory: Path
+    every_s: float = CHECKPOINT_S
+    _kept_at_s: float = field(default_factory=time.monotonic)
+
+    def keep(self, train: Train, fitted: Fit) -> None:
+        """Write it, if it is time. Whenever the process dies, one of the two is whole."""
+        if time.monotonic() - self._kept_at_s < self.every_s:
+            return
+        fresh = self._fresh
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        model = fitted.model
+        save_model(seal_model(model.manifest, dict(model.weights)), fresh)
+        save_moments(fitted.moments, fresh)
+        save_settings(train, fresh)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        fresh.rename(self.directory)
+        self._kept_at_s = time.monotonic()
+
+    def drop(self) -> None:
+        """The run itself is written."""
+        for place in (self.directory, self._fresh):
+            shutil.rmtree(place, ignore_errors=True)
+
+    @property
+    def _fresh(self) -> Path:
+        return self.directory.with_name(self.directory.name + ".new")
 
 
 def check_goes_on(begun: Begun, manifest: Manifest) -> None:

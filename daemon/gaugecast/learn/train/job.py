@@ -87,7 +87,7 @@ def _run(task: Task, listener: Listener, directory: Path, began: float) -> Train
     more = explain_array(train, recording, manifest, fleet)
     for line in more:
         listener.say(line)
-    fitted = _fit(train, fleet, recording, manifest, listener, begun=begun)
+    fitted = _fit(task, fleet, recording, manifest, listener, begun=begun)
     judged = _judge(train, fleet, recording, fitted.model, listener)
     model = _warmed(train, fleet, recording, fitted.model)
     provenance = provenance_of(task, recording, fitted, judged)
@@ -116,8 +116,9 @@ def _warmed(train: Train, fleet: Fleet, recording: Recording, model: Model) -> M
 
 
 def _fit(
-    train: Train, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener, *, begun: Begun | None
+    task: Task, fleet: Fleet, recording: Recording, manifest: Manifest, listener: Listener, *, begun: Begun | None
 ) -> Fit:
+    train, checkpoint = task.train, task.checkpoint
     prepared = Prepared(recording, fleet, manifest)
     listener.begin("preparing", recording.total_rows)
     prepared.build(listener.advance)
@@ -141,6 +142,7 @@ def _fit(
     return fit(
         network, train, learned, held_out, tail=tail, moments=() if begun is None else begun.moments,
         on_batch=count, on_epoch=listener.epoch,
+        on_best=lambda best: None if checkpoint is None else checkpoint.keep(train, best),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from gaugecast.forecast.scaling import InputLayout
 from gaugecast.learn.keras_models.file import describe, save_keras
 from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
-from gaugecast.learn.train.begin import SETTINGS_NAME, save_moments
+from gaugecast.learn.train.begin import save_moments, save_settings
 from gaugecast.learn.train.explain import input_names, layer_table
 from gaugecast.learn.train.task import Trained
 from gaugecast.model import save_model
@@ -46,7 +46,7 @@ def write_run(trained: Trained, train: Train, directory: Path) -> Path:
     _write_scaling(trained, directory)
     _write_figures(trained, directory)
     _write_curves(trained, directory)
-    (directory / SETTINGS_NAME).write_text(json.dumps(train.model_dump(), indent=2) + "\n")
+    save_settings(train, directory)
     save_moments(trained.fit.moments, directory)
     pictures = _draw(plt, trained, directory)
     path = directory / REPORT_NAME
@@ -114,7 +114,9 @@ def _draw(plt: object, trained: Trained, directory: Path) -> dict[str, Path]:
                 p: ([math.nan if f.skill is None else f.skill for f in o], colours[p]) for p, o in each.items()
             },
         }
-        drawn["horizons"] = drawing.save(plt, drawing.draw_horizons(plt, panels), directory / "horizons.png")
+        period_ns = trained.fleet.period_ns if trained.timed else None
+        figure = drawing.draw_horizons(plt, panels, period_ns=period_ns)
+        drawn["horizons"] = drawing.save(plt, figure, directory / "horizons.png")
     return drawn
 
 
@@ -140,7 +142,7 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
         parts += [
             report.heading("By horizon"),
             report.picture(pictures["horizons"], "error by horizon"),
-            report.horizon_table(trained.judged[shown]),
+            report.horizon_table(trained.judged[shown], trained.fleet.period_ns if trained.timed else None),
         ]
     if "states" in pictures:
         words = "Left the hidden states over the last rows, right what each unit goes with: the deeper, the closer."

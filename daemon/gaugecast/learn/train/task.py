@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from gaugecast.config.training import Train
-from gaugecast.fleet import Fleet
+from gaugecast.fleet import Fleet, fleet_name_of
 from gaugecast.history import NO_TIME, FileColumns
 from gaugecast.learn.fit.fitting import Epoch, Fit
 from gaugecast.learn.score.judging import JudgedPart
 from gaugecast.learn.score.states import States
+from gaugecast.learn.train.begin import Checkpoint
 from gaugecast.learn.train.verdict import judged_part, verdict
 from gaugecast.model import Model
 
@@ -58,6 +59,7 @@ class Task:
         columns: Which columns mean what.
         scratch: Where the arrays lie meanwhile; `None` = a temporary directory.
         plot_states: Whether hidden states are kept for a picture.
+        checkpoint: Where the best so far is kept while it runs; `None` = nowhere.
         begin: The run directory whose weights, and optimiser, are gone on with; `None` = new weights.
     """
 
@@ -68,6 +70,12 @@ class Task:
     scratch: Path | None = None
     begin: Path | None = None
     plot_states: bool = False
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def name(self) -> str:
+        """The fleet's, or that which the first file gives it."""
+        return fleet_name_of(self.sources[0].stem) if self.fleet is None else self.fleet.name
 
     @property
     def timed(self) -> bool:

@@ -13,10 +13,13 @@ _STEPS_S = (
     3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400,
 )  # fmt: skip
 _NEAR = 0.15  # a share of the period
-#: Fewer distances tell nothing of how even they are.
-_FEW = 4
-#: Of distances sorted by size that nine tenths on is so many times that one tenth on: no timer makes these.
-_UNEVEN = 3.0
+#: Fewer distances tell nothing of how even they are; nor does less than half as many that lie apart.
+_FEW = 8
+#: Shorter distances than this share of the long ones are of readings that come together, such as by two gateways.
+_TOGETHER = 0.1
+#: Of distances sorted by size that nine tenths on is so many times that one tenth on: a timer with much jitter stays
+#: below, a sensor that reports on change is above.
+_UNEVEN = 4.0
 #: A hold is so much longer than the longest silence that was seen.
 _SPARE = 1.5
 #: Ticks that a hold spans at most.
@@ -30,7 +33,7 @@ class Rhythm(NamedTuple):
     Attributes:
         period_s: To be configured; `None` = nothing came twice.
         jitter: Half the width of nine tenths of the distances, as a share of the period.
-        shortest_s, longest_s: Distances seen; of those that are irregular all but the extremes.
+        shortest_s, longest_s: Distances seen.
         irregular: No period, but reports on change.
     """
 
@@ -46,13 +49,21 @@ class Rhythm(NamedTuple):
         wanted = self.longest_s * _SPARE
         return next((step for step in _STEPS_S if step >= wanted), math.ceil(wanted / 86_400) * 86_400.0)
 
+    @property
+    def hold_text(self) -> str:
+        """The same as the configuration takes it."""
+        return text_of(self.hold_s)
+
+    @property
+    def apart(self) -> str:
+        """`1 to 90 min between readings`."""
+        return f"{_span(self.shortest_s, self.longest_s)} between readings"
+
     def __str__(self) -> str:
         if self.period_s is None:
             return "?"
         if self.irregular:
-            return (
-                f'irregular: {_span(self.shortest_s, self.longest_s)} between readings; hold = "{text_of(self.hold_s)}"'
-            )
+            return f'irregular: {self.apart}; hold = "{self.hold_text}"'
         return text_of(self.period_s) + (f" ± {self.jitter:.0%}" if self.jitter >= 0.01 else "")
 
 
@@ -72,12 +83,19 @@ def rhythm_of_distances(between_s: Iterable[float]) -> Rhythm:
     distances = sorted(between_s)
     if not distances:
         return Rhythm()
-    median, low, high = (_at(distances, share) for share in (0.5, 0.1, 0.9))
-    if len(distances) >= _FEW and high > _UNEVEN * low:
-        period_s = _at_most(max(_at(distances, 0.25), high * _SPARE / _MOST_HELD))
+    if _is_uneven(distances):
+        period_s = _at_most(max(_at(distances, 0.25), _at(distances, 0.9) * _SPARE / _MOST_HELD))
         return Rhythm(period_s, 0.0, distances[0], distances[-1], irregular=True)
+    median = _at(distances, 0.5)
     jitter = (_at(distances, 0.95) - _at(distances, 0.05)) / 2 / median if len(distances) >= _FEW else 0.0
     return Rhythm(_nice(median), jitter, distances[0], distances[-1])
+
+
+def _is_uneven(ordered: Sequence[float]) -> bool:
+    """Whether a sensor that reports on change makes such distances, and no timer."""
+    high = _at(ordered, 0.9)
+    apart = [each for each in ordered if each >= _TOGETHER * high]
+    return len(ordered) >= _FEW and len(apart) >= _FEW / 2 and high >= _UNEVEN * _at(apart, 0.1)
 
 
 def text_of(seconds: float) -> str:

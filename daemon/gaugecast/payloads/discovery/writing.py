@@ -185,7 +185,7 @@ def _period(fleet: Proposed) -> Iterator[str]:
     period = toml_value(text_of(period_of(rhythm)))
     yield f"period = {period}" + ("" if rhythm.period_s is not None else "  # nothing came twice: a guess")
     if rhythm.irregular:
-        yield f'hold = "{text_of(rhythm.hold_s)}"'
+        yield f'hold = "{rhythm.hold_text}"'
 
 
 def _feature(fleet_name: str, feature: str, quantity: Quantity, fleet: Proposed) -> Iterator[str]:

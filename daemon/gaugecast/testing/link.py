@@ -1,86 +1,39 @@
-"""A broker that keeps a session, and may be away; and one process's two connections to it."""
+"""One process's two connections to a broker in memory: what `mqtt.Link` is to a real one."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from gaugecast.mqtt.facts import Connect, SenderCounters, SubscriberCounters
 from gaugecast.records import Message
-from simulation.points import Clock
+from gaugecast.testing.broker import MemoryBroker, Published
+from gaugecast.testing.clock import Clock
 
+#: Messages that may be under way unconfirmed.
 _WINDOW = 20
 _ADDRESS_SAYS = "Connection refused"
 
 
-class PlantBroker:
-    """Lives on while daemons come and go.
-
-    Attributes:
-        up: Whether anybody can connect; while it is not, what sensors publish is gone.
-        published: Forecasts that it has taken.
-    """
-
-    def __init__(self) -> None:
-        self.up = True
-        self.published = 0
-        self._session = False
-        self._mid = 0
-        self._queue: deque[tuple[str, bytes]] = deque()
-        self._in_flight: dict[int, tuple[str, bytes]] = {}
-
-    def take(self, topic: str, payload: bytes) -> bool:
-        """A sensor publishes; whether it is kept for the daemon."""
-        kept = self.up and self._session
-        if kept:
-            self._queue.append((topic, payload))
-        return kept
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits for the daemon."""
-        return not self._queue and not self._in_flight
-
-    def resume(self) -> bool:
-        """The daemon connects; whether its session was there. What it has not acked comes again."""
-        present, self._session = self._session, True
-        self._queue.extendleft(reversed(self._in_flight.values()))
-        self._in_flight.clear()
-        return present
-
-    def deliver(self, most: int, epoch: int) -> list[Message]:
-        """What waits, to be acked."""
-        taken = []
-        for _ in range(min(most, len(self._queue))):
-            topic, payload = self._queue.popleft()
-            self._mid = self._mid % 65535 + 1
-            self._in_flight[self._mid] = (topic, payload)
-            taken.append(Message(topic, payload, 1, False, False, self._mid, epoch))
-        return taken
-
-    def forget(self, mid: int) -> None:
-        """It was acked."""
-        self._in_flight.pop(mid, None)
-
-
-class PlantSubscriber:
+class MemorySubscriber:
     """The connection that hears; as `mqtt.Subscriber`."""
 
-    deaf = lowered = None
+    deaf: str | None = None
+    lowered: str | None = None
 
-    def __init__(self, broker: PlantBroker, *, resumed: bool) -> None:
+    def __init__(self, broker: MemoryBroker, *, resumed: bool) -> None:
         self.counters, self.epoch, self.connected = SubscriberCounters(), 0, False
         self.last_error: str | None = None
-        self._broker, self._resumed = broker, resumed
+        self._broker, self._resumed, self._cuts = broker, resumed, broker.cuts
         self._connects: list[Connect] = []
 
     def turn(self) -> None:
         """Notice that the broker is away, or there again."""
+        self.connected = self.connected and self._cuts == self._broker.cuts
         if not self._broker.up:
             self.connected, self.last_error = False, _ADDRESS_SAYS
         elif not self.connected:
             present = self._broker.resume()
-            self.connected, self.epoch = True, self.epoch + 1
+            self.connected, self.epoch, self._cuts = True, self.epoch + 1, self._broker.cuts
             self.counters.reconnects_total += self.epoch > 1
             self.counters.session_lost_total += not present and (self._resumed or self.epoch > 1)
             self._connects.append(Connect(self.epoch, present))
@@ -105,30 +58,38 @@ class PlantSubscriber:
         """All that sensors say is for us."""
 
 
-class PlantSender:
+class MemorySender:
     """The connection that speaks; as `mqtt.Sender`. What is handed over in one turn is confirmed in the next."""
 
-    def __init__(self, broker: PlantBroker) -> None:
+    unkept: str | None = None
+
+    def __init__(self, broker: MemoryBroker) -> None:
         self.counters, self.epoch, self.connected = SenderCounters(), 0, False
         self.last_error: str | None = None
-        self._broker = broker
+        self._broker, self._cuts = broker, broker.cuts
         self._connects: list[Connect] = []
         self._handed: list[int] = []
         self._confirmed: list[int] = []
 
     def turn(self) -> None:
         """Notice that the broker is away, or there again; hear what it has confirmed."""
+        if not self._broker.up or self._cuts != self._broker.cuts:
+            self.connected, self._handed = False, []
         if not self._broker.up:
-            self.connected, self.last_error, self._handed = False, _ADDRESS_SAYS, []
+            self.last_error = _ADDRESS_SAYS
         elif not self.connected:
-            self.connected, self.epoch = True, self.epoch + 1
+            self.connected, self.epoch, self._cuts = True, self.epoch + 1, self._broker.cuts
             self.counters.reconnects_total += self.epoch > 1
             self._connects.append(Connect(self.epoch, session_present=False))
-        self._broker.published += len(self._handed)
         self._confirmed += self._handed
         self._handed = []
 
-    def room(self, qos: int = 1) -> int:
+    @property
+    def unconfirmed(self) -> int:
+        """Messages that were handed over in this turn."""
+        return len(self._handed)
+
+    def room(self, qos: int = 1) -> int:  # noqa: ARG002
         """Of the window."""
         return _WINDOW - len(self._handed) if self.connected else 0
 
@@ -142,6 +103,8 @@ class PlantSender:
         """Some."""
         if self.connected:
             self._handed += positions
+            for topic, body in zip(topics, bodies, strict=True):
+                self._broker.hear(Published(topic, body, qos, retain))
 
     def take_confirmed(self) -> list[int]:
         """Since the last call."""
@@ -158,20 +121,22 @@ class PlantSender:
         return taken
 
     def announce(self, text: str) -> None:
-        """Nobody listens."""
+        """On the status topic."""
+        self._broker.announced = text
 
     def ask(self, topic: str, body: bytes) -> None:
-        """Nobody answers."""
+        """At QoS 0, unconfirmed."""
+        self._broker.hear(Published(topic, body, 0, False))
 
 
-class PlantLink:
-    """One process's link; as `mqtt.Link`. Waiting is time that passes."""
+class MemoryLink:
+    """Both connections of one process; as `mqtt.Link`. Waiting is time that passes on the clock."""
 
-    def __init__(self, broker: PlantBroker, clock: Clock, *, resumed: bool) -> None:
-        self.subscriber, self.sender = PlantSubscriber(broker, resumed=resumed), PlantSender(broker)
+    def __init__(self, broker: MemoryBroker, clock: Clock, *, resumed: bool) -> None:
+        self.subscriber, self.sender = MemorySubscriber(broker, resumed=resumed), MemorySender(broker)
         self._clock = clock
 
-    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:
+    def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:  # noqa: ARG002
         """What has come."""
         self.subscriber.turn()
         self.sender.turn()
@@ -179,5 +144,5 @@ class PlantLink:
         self._clock.advance(0.001 if taken else max(wait_s, 0.001))
         return taken
 
-    def close(self) -> None:
-        """Both connections."""
+    def close(self, drain_s: float = 2.0) -> None:
+        """Both connections; what was handed over has arrived, so nothing is waited for."""

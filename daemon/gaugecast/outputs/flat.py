@@ -1,0 +1,46 @@
+"""Numbers alone, at the top level: what Grafana's MQTT source and Telegraf read as it is.
+
+What is not known is left out, for a column of numbers has no null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from gaugecast.fleet import Fleet
+from gaugecast.outputs.naming import Naming
+from gaugecast.outputs.told import Texts, Told, headed, integers_of, seconds_of
+
+_encode = msgspec.json.Encoder().encode
+
+
+class FlatWriter:
+    """Writes for one fleet.
+
+    Args:
+        named: Whether each message says its stream, since no topic does.
+    """
+
+    def __init__(self, fleet: Fleet, *, named: bool = False) -> None:
+        self._naming, self._named = Naming(fleet), named
+
+    def bodies(self, told: Told) -> list[bytes]:
+        """One JSON object a step."""
+        texts, features = Texts(told), range(len(self._naming.features))
+        columns = [
+            headed(b'"stream":', [_encode(stream) + b"," for stream in told.streams]) if self._named else (),
+            headed(b'"time":', seconds_of(told.at_ns)),
+            headed(b',"step":', integers_of(told.steps)),
+            *(headed(b"," + _encode(name) + b":", column) for g in features for name, column in self._of(texts, g)),
+        ]
+        return [b"{" + b"".join(pieces) + b"}" for pieces in zip(*filter(None, columns), strict=True)]
+
+    def _of(self, texts: Texts, g: int) -> Iterator[tuple[str, Sequence[bytes]]]:
+        """In the order of `shapes.flat_names`."""
+        observed, residual = self._naming.now(texts, g)
+        yield observed
+        for h, span in enumerate(self._naming.spans):
+            yield from self._naming.ahead(texts, h, g, span=span if h else "")
+        yield residual

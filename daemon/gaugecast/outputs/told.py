@@ -1,0 +1,105 @@
+"""What is said of N steps of one fleet, in numbers: what every shape of message is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from gaugecast.forecast.body import round_digits
+from gaugecast.records import Float64
+
+_encode = msgspec.json.Encoder().encode
+_UNKNOWN = b"null"
+
+
+class Told(NamedTuple):
+    """N steps of one fleet.
+
+    Attributes:
+        streams, steps: Name each, within the lineage.
+        at_ns: Event times.
+        forecast: (N, H, G) in the sensors' units; H as in `Fleet.ahead`.
+        observed, predicted: (N, G), NaN = nothing.
+        lower, upper: Bounds by level (N, H, G, L), NaN = not known; `None` where the fleet has no intervals.
+        bodies: Makes the JSON messages, one a step.
+    """
+
+    streams: Sequence[str]
+    steps: Sequence[int]
+    at_ns: Sequence[int]
+    forecast: Float64
+    observed: Float64
+    predicted: Float64
+    lower: Float64 | None
+    upper: Float64 | None
+    bodies: Callable[[], list[bytes]]
+
+
+class Messages(NamedTuple):
+    """Messages by column: of which step each is, where it goes, what it says. Those of a step stand together."""
+
+    rows: list[int]
+    topics: list[str]
+    bodies: list[bytes]
+
+
+class Texts:
+    """The numbers of N steps as texts by column; empty where a number is not known.
+
+    All at once, since a call costs as much as a hundred numbers.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self.count, self._horizons, self._width = told.forecast.shape
+        forecast = np.moveaxis(told.forecast, 0, 2)  # (H, G, N)
+        parts = [forecast, (told.observed - told.predicted).T]
+        if told.lower is not None and told.upper is not None:
+            self._levels = told.lower.shape[3]
+            parts.append(np.moveaxis(np.stack([told.lower, told.upper], axis=4), 0, 4))  # (H, G, L, 2, N)
+        rounded = round_digits(np.concatenate([part.reshape(-1, self.count) for part in parts]))
+        self._columns = texts_of(np.concatenate([rounded, told.observed.T]))
+        self._bounds_from = self._horizons * self._width + self._width
+
+    def forecast(self, h: int, g: int) -> list[bytes]:
+        """Of feature `g` at horizon `h`."""
+        return self._columns[h * self._width + g]
+
+    def residual(self, g: int) -> list[bytes]:
+        """What came minus what had been forecast."""
+        return self._columns[self._horizons * self._width + g]
+
+    def bound(self, h: int, g: int, *, level: int, side: int) -> list[bytes]:
+        """Of an interval: side 0 is the lower, 1 the upper."""
+        place = ((h * self._width + g) * self._levels + level) * 2 + side
+        return self._columns[self._bounds_from + place]
+
+    def observed(self, g: int) -> list[bytes]:
+        """As it was measured."""
+        return self._columns[len(self._columns) - self._width + g]
+
+
+def texts_of(columns: Float64) -> list[list[bytes]]:
+    """The text of each number of (C, N), by column; empty for NaN and infinities."""
+    texts = _encode(columns.ravel().tolist())[1:-1].split(b",")
+    if _UNKNOWN in texts:
+        texts = [b"" if text == _UNKNOWN else text for text in texts]
+    count = columns.shape[1]
+    return [texts[first : first + count] for first in range(0, len(texts), count)]
+
+
+def integers_of(numbers: Sequence[int]) -> list[bytes]:
+    """The text of each."""
+    return _encode(numbers)[1:-1].split(b",")
+
+
+def seconds_of(instants_ns: Sequence[int]) -> list[bytes]:
+    """Unix seconds, correctly rounded to a double."""
+    return _encode([instant / 1_000_000_000 for instant in instants_ns])[1:-1].split(b",")
+
+
+def headed(head: bytes, texts: Sequence[bytes]) -> list[bytes]:
+    """Each with `head` before it; what is not known stays empty."""
+    return [head + text if text else b"" for text in texts]

@@ -1,0 +1,117 @@
+"""From what was said of steps to messages in the fleet's shapes; those of a batch wait for its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from gaugecast.batch import Outputs
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.body import BodyWriter
+from gaugecast.outputs.told import Messages, Told
+from gaugecast.outputs.writer import ShapeWriter
+from gaugecast.records import Output
+from gaugecast.shapes import Shape
+
+
+class Voice(BodyWriter):
+    """Writes one fleet's messages in all of its shapes.
+
+    Attributes:
+        shapes: Their writers; empty where JSON alone is said.
+    """
+
+    def __init__(self, fleet: Fleet, lineage: str = "", **settings: Any) -> None:
+        super().__init__(fleet, lineage, **settings)
+        self.shapes = [ShapeWriter(fleet, shape) for shape in fleet.shapes]
+
+
+class Cut(NamedTuple):
+    """The end of a batch: the input that says so, the number of the batch's first input, and the lineage by then."""
+
+    cause: int
+    first_seq: int
+    lineage: str
+
+
+class Batches:
+    """What waits for the end of its batch. Nothing does between two commits: each ends with a cut."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, int, Shape], list[tuple[int, bytes]]] = {}
+        self._writers: dict[tuple[str, int, Shape], ShapeWriter] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    def add(self, number: int, writer: ShapeWriter, causes: Sequence[int], parts: Sequence[bytes]) -> None:
+        """Let parts wait, made by the inputs at `causes`; `number` is the shape's place in the fleet."""
+        key = writer.fleet.name, number, writer.shape
+        self._writers[key] = writer
+        self._waiting.setdefault(key, []).extend(zip(causes, parts, strict=True))
+
+    def end(self, cuts: Sequence[Cut]) -> Iterator[Output]:
+        """The messages of the batches that end; what is left over belongs to the next inputs."""
+        for cut in cuts:
+            for key in sorted(self._waiting, key=lambda key: key[:2]):
+                yield from self._ended(key, cut)
+        for waiting in self._waiting.values():
+            waiting[:] = [(-1, part) for _, part in sorted(waiting, key=_cause)]
+
+    def _ended(self, key: tuple[str, int, Shape], cut: Cut) -> Iterator[Output]:
+        rows, writer = self._waiting.pop(key), self._writers[key]
+        later = [row for row in rows if row[0] > cut.cause]
+        if later:
+            self._waiting[key] = later
+            rows = [row for row in rows if row[0] < cut.cause]
+        parts = [part for _, part in sorted(rows, key=_cause) if part]
+        if parts:
+            fleet, shape = key[0], writer.shape
+            body = writer.batch(parts, lineage=cut.lineage, first_seq=cut.first_seq)
+            topic = next(shape.topics(fleet, "", features=(), spans=()))
+            yield Output(cut.cause, fleet, "", cut.first_seq, b"", topic, body, shape.retain, shape.qos)
+
+
+def _cause(row: tuple[int, bytes]) -> int:
+    return row[0]
+
+
+def shaped(voice: Voice, told: Told, *, causes: Sequence[int], forecasts: Sequence[bytes], batches: Batches) -> Outputs:
+    """Messages of steps, in all shapes but those of a batch.
+
+    Args:
+        voice: Of the fleet.
+        told: The steps (N).
+        causes: The inputs that made them.
+        forecasts: Their numbers, as the ledger keeps them with the first message of each.
+        batches: Takes what waits for the end of the batch.
+    """
+    outputs, kept = Outputs(), forecasts
+    for number, writer in enumerate(voice.shapes):
+        if writer.shape.batch:
+            batches.add(number, writer, causes, writer.parts(told))
+            continue
+        outputs.extend(_outputs(writer, told, writer.messages(told), causes=causes, forecasts=kept))
+        kept = ()
+    return outputs
+
+
+def _outputs(
+    writer: ShapeWriter, told: Told, messages: Messages, *, causes: Sequence[int], forecasts: Sequence[bytes]
+) -> Outputs:
+    rows, count = messages.rows, len(messages.rows)
+    kept = [b""] * count
+    if forecasts:
+        kept = [b"" if place and rows[place - 1] == row else forecasts[row] for place, row in enumerate(rows)]
+    return Outputs(
+        [causes[row] for row in rows],
+        [writer.fleet.name] * count,
+        [told.streams[row] for row in rows],
+        [told.steps[row] for row in rows],
+        kept,
+        messages.topics,
+        messages.bodies,
+        [writer.shape.retain] * count,
+        [writer.shape.qos] * count,
+    )

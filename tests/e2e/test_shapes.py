@@ -1,0 +1,96 @@
+"""Every shape of message through a broker, a kill in between, and a replay to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from e2e.scenes import send_tanks, tanks_config, tanks_plan
+from gaugecast.payloads.formats.influx import parse_influx
+from support.daemon import run_command, run_daemon
+from support.mosquitto import Heard, Mosquitto, RawClient, wait_until
+
+SHAPES = """
+output = "out/json/{stream}"
+horizon = 2
+[[fleet.tanks.shape]]
+format = "flat"
+output = "out/flat/{stream}"
+[[fleet.tanks.shape]]
+format = "number"
+output = "out/number/{stream}/{feature}/{horizon}"
+[[fleet.tanks.shape]]
+format = "influx"
+output = "out/influx/{stream}"
+[[fleet.tanks.shape]]
+format = "flat"
+batch = true
+output = "out/batch/{fleet}"
+[[fleet.tanks.shape]]
+format = "influx"
+batch = true
+output = "out/lines"
+"""
+STREAMS, ROUNDS = 4, 10
+
+
+def firsts(heard: list[Heard], prefix: str) -> Iterator[Heard]:
+    """Messages on topics that begin so, without copies: those are equal to the byte."""
+    found: dict[tuple[str, bytes], Heard] = {}
+    for one in heard:
+        if one.topic.startswith(prefix):
+            found.setdefault((one.topic, one.payload), one)
+    return iter(found.values())
+
+
+def rows_of(heard: list[Heard]) -> list[dict[str, Any]]:
+    """All that the batches of flat messages said, and that their names are unique."""
+    batches = [msgspec.json.decode(one.payload) for one in firsts(heard, "out/batch/tanks")]
+    names = [(one["fleet"], one["lineage"], one["batch"]) for one in batches]
+    assert len(set(names)) == len(names)
+    return [row for batch in batches for row in batch["forecasts"]]
+
+
+def lines_of(heard: list[Heard], prefix: str) -> set[bytes]:
+    """Lines on these topics."""
+    return {line for one in firsts(heard, prefix) for line in one.payload.splitlines()}
+
+
+def test_every_shape_comes_whole_and_is_replayed_to_the_byte(tmp_path: Path, broker: Mosquitto) -> None:
+    """The same numbers in each; `kill -9` cuts no batch in two, and splits none another way."""
+    count = STREAMS * ROUNDS
+    config = tanks_config(broker.port, fleet=SHAPES)
+    with RawClient(broker, subscribe="out/#") as listener, run_daemon(tmp_path / "d", config) as daemon:
+        send_tanks(broker, count // 2, streams=STREAMS)
+        daemon.wait_metric("gaugecast_readings_total", count // 2, outcome="stepped")
+        daemon.kill()
+        daemon.start()
+        send_tanks(broker, count // 2, first=count // 2, streams=STREAMS)
+        wait_until(lambda: len(rows_of(listener.heard)) == count, what=lambda: f"{len(rows_of(listener.heard))} rows")
+        wait_until(lambda: len(list(firsts(listener.heard, "out/number/"))) >= 4 * count - STREAMS * 2, what="numbers")
+        wait_until(lambda: daemon.metrics().total("gaugecast_unconfirmed_outputs") == 0, what="all confirmed")
+        heard = list(listener.heard)
+        assert daemon.stop() == 0
+        found = run_command("replay", "-c", str(daemon.config_path))
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "messages reproduced byte for byte" in found.stdout
+    full = [msgspec.json.decode(one.payload) for one in firsts(heard, "out/json/")]
+    assert sorted((one["stream"], one["step"]) for one in full) == [
+        (tanks_plan(STREAMS).stream_name(number), step + 1) for number in range(STREAMS) for step in range(ROUNDS)
+    ]
+    flat = {(one.topic.removeprefix("out/flat/"), row["step"]): row for one in firsts(heard, "out/flat/")
+            for row in [msgspec.json.decode(one.payload)]}  # fmt: skip
+    assert {
+        (row["stream"], row["step"]): {k: v for k, v in row.items() if k != "stream"} for row in rows_of(heard)
+    } == flat
+    for one in full:
+        row = flat[one["stream"], one["step"]]
+        assert (row["pressure"], row["pressure_forecast"]) == (one["observed"]["pressure"], one["forecast"]["pressure"])
+        numbers = [two.payload for two in firsts(heard, f"out/number/{one['stream']}/pressure/1s")]
+        assert msgspec.json.encode(one["forecast"]["pressure"]) in numbers
+    assert lines_of(heard, "out/lines") == lines_of(heard, "out/influx/")
+    stamps = {int(line["time"]) for text in lines_of(heard, "out/lines") for line in parse_influx(text.decode())}
+    assert len(stamps) == ROUNDS + 2
