@@ -75,6 +75,7 @@ def test_more_features_than_the_reference_takes_are_refused(tmp_path: Path) -> N
 
 def test_readers_of_anomalies_as_readings_are_refused(tmp_path: Path) -> None:
     """Our own output would come back."""
-    loop = '[fleet.other]\nsubscribe = ["gaugecast-notices/tanks/{tank}/anomaly"]\nperiod = "1s"\n[fleet.other.features.p]\n'
+    topic = "gaugecast-notices/tanks/{tank}/anomaly"
+    loop = f'[fleet.other]\nsubscribe = ["{topic}"]\nperiod = "1s"\n[fleet.other.features.p]\n'
     with pytest.raises(ConfigError, match="would come back as readings"):
         resolved(tmp_path, FILE + TABLE + loop)

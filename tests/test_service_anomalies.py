@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 
-from gaugecast.cli.anomalies import anomaly_words, render_events
+from gaugecast.cli.anomalies import render_events
+from gaugecast.cli.foretold import anomaly_words, foretold_lines
 from gaugecast.control import StreamsQuery
 from gaugecast.pipeline import Pipeline
 from gaugecast.service import anomalies
@@ -42,6 +43,7 @@ def test_an_open_event_is_in_status_series_and_rows() -> None:
     assert abs(sum(rows[0].anomaly.shares.values()) - 1.0) < 1e-9
     assert next(iter(rows[0].anomaly.shares)) == "p"
     assert anomaly_words(rows[0]).startswith("p ")
+    assert list(foretold_lines(rows)) == [f"a {anomaly_words(rows[0])}"]
     text = io.StringIO()
     Console(file=text, width=200).print(render_events(rows[:1], rows[0].anomaly.began_s + 90))
     assert "tanks" in text.getvalue()

@@ -37,7 +37,6 @@ EMPTY = {"Silent streams/A", "Learning progress/B", "Skill in shadow/A", "Skill 
 EMPTY |= {f"What is expected, by horizon/{letter}" for letter in "ABC"}
 EMPTY |= {f"How honest intervals are/{letter}" for letter in "AB"}
 EMPTY |= {"Most surprising now/A", "How strange it is/A"}  # nothing is judged so early
-EMPTY |= {"Anomalies/A", "Streams with an anomaly/A"}
 EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A", "Share of each expert/A"}
 
 

@@ -14,20 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.figures import show_age, show_name
+from gaugecast.cli.foretold import anomaly_words
 from gaugecast.cli.place import ConfigFile, find_daemon
 from gaugecast.cli.watch import ask_streams
 from gaugecast.control import StreamRow, StreamsQuery
 
 _PAGE = 500
-_WORDS = {
-    "dropout": "does not come",
-    "stuck": "stands still",
-    "level": "is beyond its usual level",
-    "relation": "does not go with the others",
-    "surprise": "is not as forecast",
-    "reference": "does not follow from the values before",
-    "calm": "fluctuates less than usual",
-}
 
 
 def events_command(
@@ -79,12 +71,3 @@ def render_events(rows: Sequence[StreamRow], now_s: float) -> RenderableType:
                 Text(one.severity, style="red" if one.severity == "critical" else "yellow"), Text(anomaly_words(row)),
             )  # fmt: skip
     return table
-
-
-def anomaly_words(row: StreamRow) -> str:
-    """`pressure is beyond its usual level (share 0.82), temperature stands still (share 0.18)`."""
-    one = row.anomaly
-    if one is None:
-        return ""
-    named = ((name, _WORDS.get(one.detectors.get(name, ""), "is strange"), share) for name, share in one.shares.items())
-    return ", ".join(f"{show_name(name)} {words} (share {share:.2f})" for name, words, share in list(named)[:3])

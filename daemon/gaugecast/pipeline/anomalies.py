@@ -16,7 +16,7 @@ from gaugecast.forecast.anomaly.statistics import Now
 from gaugecast.forecast.expert import Steps
 from gaugecast.pipeline.batch_result import Closed, Outcome
 from gaugecast.records import Float64, Int64, Output
-from gaugecast.streams.columns import Columns
+from gaugecast.streams.columns import Array, Columns
 from gaugecast.streams.table import StreamTable
 from gaugecast.topics import output_topic
 
@@ -76,13 +76,15 @@ class Anomalies:
                 if fitted or name not in at.FITTED:
                     columns[name][slots] = row
         self._judged = judged, away
-        return self.scores(slots)
+        return self._scores(state)
 
     def scores(self, slots: Int64) -> Float64:
         """Scores of streams' forecast features (N, G), NaN = not judged now."""
-        judged = np.isfinite(self.columns["limit"][slots][:, :, self._places]).any(axis=(1, 2))
-        judged &= self.columns["settling"][slots] == 0
-        highest = self.columns["score"][slots].max(axis=1)[:, self._places]
+        return self._scores({name: self.columns[name][slots] for name in ("limit", "settling", "score")})
+
+    def _scores(self, state: dict[str, Array]) -> Float64:
+        judged = (state["limit"][:, :, self._places] < np.inf).any(axis=(1, 2)) & (state["settling"] == 0)
+        highest = state["score"].max(axis=1)[:, self._places]
         scores: Float64 = np.where(judged[:, None], highest, np.nan)
         return scores
 

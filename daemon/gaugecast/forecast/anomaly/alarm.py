@@ -19,9 +19,11 @@ EVENTS = ("begin", "update", "end")
 #: Score below which an event comes to its end; and from which it is critical.
 SHUTS, CRITICAL = 0.8, 2.0
 SEVERITIES = ("warning", "critical")
-#: Steps between two updates, in minimum durations; and how much blame fades a step.
+#: Steps between two updates, in minimum durations.
 _PACE = 12
-_FADES = 0.98
+#: How much less each step counts towards the reason, and how little at least: what is wrong first spoils what is
+#: expected of the others, so that they look strange, too.
+_FADES, _FAINTEST = 0.9, 0.02
 
 
 def spec_of(features: int) -> list[Column]:
@@ -32,7 +34,8 @@ def spec_of(features: int) -> list[Column]:
         Column("calm", "<i4"),  # steps in a row clearly below it
         Column("began", "<i8"),  # event time of the step that opened it, ns; names the event
         Column("peak", "<f4"),  # highest score since then
-        Column("blame", "<f4", (len(DETECTORS), features)),  # what the scores above the limit were of, fading
+        Column("blame", "<f4", (len(DETECTORS), features)),  # what the scores above the limit were of
+        Column("weight", "<f4", (), 1.0),  # of the next step in it
         Column("told_severity", "i1"),
         Column("told_lead", "<i4"),  # place of the largest in `blame`
         Column("since_told", "<i4"),  # steps
@@ -68,7 +71,10 @@ def judge(state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool,
     goes_on = state["open"] | begins
     excess = np.where(score >= 1.0, np.minimum(score, 100.0), 0.0)
     quiet = ~goes_on & (state["heat"] == 0)
-    state["blame"] = np.where(quiet[:, None, None], 0.0, _FADES * state["blame"] + excess)
+    weight = state["weight"]
+    state["blame"] = np.where(quiet[:, None, None], 0.0, state["blame"] + weight[:, None, None] * excess)
+    fainter = np.maximum(_FADES * weight, _FAINTEST).astype(np.float32)
+    state["weight"] = np.where(quiet, np.float32(1.0), fainter)
     state["began"] = np.where(begins, at, state["began"])
     state["peak"] = np.where(begins, highest, np.where(goes_on, np.maximum(state["peak"], highest), state["peak"]))
     severity = (state["peak"] >= CRITICAL).astype(np.int8)
