@@ -16,7 +16,7 @@ from gaugecast.forecast.anomaly.reference import fit
 from gaugecast.records import Float64
 
 RNG = np.random.default_rng(5)
-STREAMS, BREAKS, LASTS = 12, 3000, 300
+STREAMS, BREAKS, LASTS = 10, 1800, 240
 PRESSURE, TEMPERATURE, LEVEL = range(3)
 
 
@@ -48,7 +48,7 @@ def stuck(values: Float64) -> None:
 
 
 def drift(values: Float64) -> None:
-    """The temperature's sensor drifts away, 10 K in 300 steps."""
+    """The temperature's sensor drifts away, 10 K in 240 steps."""
     values[:, :, TEMPERATURE] += np.linspace(0.0, 10.0, len(values))[:, None]
 
 
@@ -114,7 +114,7 @@ def test_faults_are_found_with_any_seed(fault: Callable[[Float64], None], capsys
 
 
 def test_healthy_tanks_are_left_alone() -> None:
-    """Twelve of them for two days of a minute a step, from the first reading on: hardly ever an event."""
+    """Ten of them for thirty hours of a minute a step, from the first reading on: hardly ever an event."""
     watch, _ = healthy(11, STREAMS)
     assert len(watch.told) <= 1, watch.told
 
@@ -159,7 +159,7 @@ def quiet_events(steps: int) -> list[Told]:
 
 def test_quiet_sensors_have_no_event() -> None:
     """Constant, of three values, counting, reporting on change."""
-    assert quiet_events(8000) == []
+    assert quiet_events(3000) == []
 
 
 @pytest.mark.long
