@@ -233,7 +233,7 @@ def _decoder_at_once(patch: Patch) -> None:
 
     def hasty(self: core.Core, setup: core.Setup, **more: Any) -> None:
         reconfigure(self, setup, **more)
-        self.loop.read_by(self._ports.new_decoder(setup.fleets, setup.loop))
+        self.loop.read_by(self._ports.new_decoder(setup.fleets, setup.loop), setup.fleets)
 
     patch(core.Core, "reconfigure", hasty)
 

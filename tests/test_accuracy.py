@@ -20,8 +20,8 @@ from accuracy.table import verdicts
 from gaugecast.learn.backtest.crossing_score import CrossingScore, crossing_row
 from gaugecast.learn.backtest.run import backtest
 from gaugecast.learn.backtest.split import Split
+from gaugecast.testing import SECOND, fleet_of, model_for, reading
 from gaugecast_sim.replay import ReplayError, find_csv
-from support.pipelines import SECOND, fleet_of, model_for, reading
 
 
 def row_of(mse: float, *, name: str = "ETTh2", start: str = "cold", learning: str = "lockstep") -> dict[str, Any]:

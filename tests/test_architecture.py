@@ -29,6 +29,7 @@ GROUND = (
     "files",
     "fleet",
     "shapes",
+    "threshold",
     "topics",
     "config",
     "events",
@@ -46,7 +47,7 @@ WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 BESIDE = {
     "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
-    "fleet": {"shapes", "watching"},
+    "fleet": {"shapes", "threshold", "watching"},
     "shapes": {"topics"},
     "config": {"errors", "files", "fleet", "shapes", "topics", "watching"},
     "events": {"errors", "config"},

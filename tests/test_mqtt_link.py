@@ -386,7 +386,7 @@ def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(
         if attempt in (3, 4):
             other.listen(turn(link), lambda said: b'"online"' in said)
             assert link.sender.unkept is not None
-            assert other.said[other.said.rindex(b"\x00\x1agaugecast/status-gaugecast") - 2] == 0x30
+            assert other.said[other.said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
         other.hang_up()
         while link.sender.last_error is None or (attempt in (1, 2) and "no retained" not in link.sender.last_error):
             link.poll(0, 0.002)

@@ -56,7 +56,11 @@ class Scene:
         )
         self.link = SimpleNamespace(subscriber=self.subscriber, sender=self.sender)
         self.loop = SimpleNamespace(
-            degraded=set(), holding=False, not_ours=Counter(), received=Counter(), broker_dropped_total=7
+            degraded=set(),
+            holding=False,
+            not_ours=Counter(),
+            received=Counter(),
+            asides=SimpleNamespace(dropped_total=7),
         )
         self.publisher = SimpleNamespace(lag=0, refused_total=0, mute=None, confirmed=0)
         self.writer = SimpleNamespace(

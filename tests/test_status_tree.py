@@ -7,6 +7,7 @@ import json
 import msgspec
 import pytest
 
+from gaugecast.outputs.messages import announcement
 from gaugecast.status import (
     BrokerStatus,
     FleetCounts,
@@ -16,7 +17,6 @@ from gaugecast.status import (
     Status,
     StorageStatus,
     StreamCounts,
-    announcement,
 )
 
 OUT = PublishingStatus(address="site:1883", connected=True)

@@ -99,6 +99,12 @@ class StreamForgotten(msgspec.Struct, tag_field="event", tag="forgotten", frozen
     parked: bool = False
 
 
+class Announced(msgspec.Struct, tag_field="event", tag="announced", frozen=True):
+    """Home Assistant has come: these streams are announced once more."""
+
+    streams: tuple[str, ...]
+
+
 class StreamRenamed(msgspec.Struct, tag_field="event", tag="renamed", frozen=True):
     """The stream goes on under the id `to`, with all that is remembered of it; no stream of that id is active."""
 
@@ -155,6 +161,7 @@ FleetEvent = (
     | StreamUnparked
     | StreamForgotten
     | StreamRenamed
+    | Announced
 )
 Event = FleetConfigured | FleetForgotten | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from gaugecast.shapes import Shape
+from gaugecast.shapes import Home, Shape
+from gaugecast.threshold import Threshold as Threshold
 from gaugecast.watching import AnomalySettings
-from gaugecast.watching import Threshold as Threshold
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
@@ -124,6 +124,7 @@ class Fleet:
         thresholds: Values whose crossing is foretold; only where `horizons` are listed.
         rebirth: Whether an edge node of Sparkplug B is asked for the births that name its aliases.
         shapes: How forecasts are said, where that is not JSON at `output` alone; the first of them is at `output`.
+        home: How streams are announced to Home Assistant; `None` = they are not.
         notices: Where crossings are told, before what names each; empty = at `output`, as ledgers of old mean it.
         anomaly: How anomalies are looked for; `None` = they are not.
     """
@@ -172,6 +173,7 @@ class Fleet:
     rebirth: bool = False
     shapes: tuple[Shape, ...] = ()
     notices: str = ""
+    home: Home | None = None
     anomaly: AnomalySettings | None = None
 
     @property
@@ -247,6 +249,7 @@ class Fleet:
         if "anomaly" in raw:
             raw["anomaly"] = AnomalySettings(**{key: _frozen(value) for key, value in raw["anomaly"].items()})
         raw["shapes"] = tuple(Shape(**each) for each in raw.get("shapes", ()))
+        raw["home"] = Home(**raw["home"]) if raw.get("home") else None
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from gaugecast.topics import output_topic
 
 Format = Literal["json", "flat", "number", "influx"]
+Side = Literal["low", "high"]
 
 #: Placeholders that stand for a number's feature and for how far ahead it lies.
 FEATURE, HORIZON = "{feature}", "{horizon}"
@@ -42,6 +43,24 @@ class Shape:
                 yield output_topic(number_topic(self.topic, feature, span), fleet, stream)
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """How streams are announced to Home Assistant.
+
+    Attributes:
+        prefix: Its discovery prefix.
+        availability: Topic of our status.
+    """
+
+    prefix: str
+    availability: str
+
+    @property
+    def birth_topic(self) -> str:
+        """Where it says that it has come."""
+        return f"{self.prefix}/status"
+
+
 def number_topic(template: str, feature: str, span: str) -> str:
     """The template of the topic of one number."""
     return template.replace(FEATURE, feature).replace(HORIZON, span)
@@ -52,7 +71,7 @@ def forecast_name(feature: str, span: str = "") -> str:
     return _joined(feature, "forecast", span)
 
 
-def bound_name(feature: str, side: Literal["low", "high"], *, level: str = "", span: str = "") -> str:
+def bound_name(feature: str, side: Side, *, level: str = "", span: str = "") -> str:
     """What it calls a bound; `level` is empty for the first of the fleet's intervals, else per cent, such as `95`."""
     return _joined(feature, side, level, span)
 

@@ -265,9 +265,3 @@ def _decide(status: Status) -> Doing:
     if publishing.mute is not None:
         return Doing("mute", publishing.mute)
     return Doing("forecasting")
-
-
-def announcement(status: Status) -> str:
-    """What the status topic says: `status` as at connect, for whoever reads only that; `input`: we still hear."""
-    said = {"status": "online", "input": not status.broker.away, "doing": status.doing.verb, "why": status.doing.why}
-    return msgspec.json.encode(said).decode()

@@ -137,8 +137,8 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
         crossings = list(_crossings(rows, key))
         if crossings:
             table = Table("crossings within a day", *CROSSING_HEAD)
-            for cells in crossings:
-                table.add_row(*cells)
+            for crossing in crossings:
+                table.add_row(*crossing)
             console.print(table)
 
 

@@ -14,20 +14,35 @@ from bench.meter import Meter
 from bench.results import Bound, Result
 from bench.rig import prepare, run_broker, run_daemon, workplace
 from bench.scale import Scale
-from bench.traffic import Allowance, Counter, start_ns
+from bench.traffic import Allowance, BatchCounter, Counter, start_ns
 from gaugecast_sim import wire
 
 GATEWAYS, SIZE = 20, 500
 WARM_ROUNDS = 10
+FLAT = 'format = "flat"'
 
 
 def measure(scale: Scale) -> list[Result]:
     """Readings confirmed a second in a closed loop: input at QoS 1, output at QoS 0."""
+    return [
+        *_measure(scale, "arrays", "", "", Counter, bound=30_000),
+        *_measure(scale, "arrays_batch", "batch = true", ", one JSON message a batch", BatchCounter, bound=50_000),
+        *_measure(
+            scale, "arrays_flat", f"batch = true\n{FLAT}", ", one flat message a batch", BatchCounter, bound=None
+        ),
+    ]
+
+
+def _measure(
+    scale: Scale, name: str, keys: str, how: str, counting: type[Counter], *, bound: float | None
+) -> list[Result]:
+    """One way of saying what is forecast; `keys` are those of the fleet."""
     with workplace() as place, run_broker(place / "broker") as broker:
-        config = prepare(place / "daemon", broker.port, qos=1, fleet='stream = "{stream}/{$.id}"')
+        fleet, output = f'stream = "{{stream}}/{{$.id}}"\n{keys}', "echo/all" if keys else "echo/{stream}"
+        config = prepare(place / "daemon", broker.port, qos=1, output=output, fleet=fleet)
         config.write_text(config.read_text().replace("output_qos = 1", "output_qos = 0"))
         with run_daemon(config) as daemon:
-            counter = Counter(broker.port, "echo/#", 0)
+            counter = counting(broker.port, "echo/#", 0)
             load = multiprocessing.get_context("fork").Process(target=_send, args=(broker.port, counter), daemon=True)
             load.start()
             assert counter.reached(GATEWAYS * SIZE * WARM_ROUNDS, 60), "the streams did not warm up within a minute"
@@ -37,11 +52,12 @@ def measure(scale: Scale) -> list[Result]:
             load.join()
             counter.close()
     cpu = f"{np.median([cpu_us for _, cpu_us in paces]):.1f} µs of processor time a reading"
-    note = f"{GATEWAYS} gateways, arrays of {SIZE}, in at QoS 1, out at QoS 0; {cpu}"
+    note = f"{GATEWAYS} gateways, arrays of {SIZE}, in at QoS 1, out at QoS 0{how}; {cpu}"
+    least, most = None if bound is None else Bound("≥", bound), None if keys else Bound("≤", 150)
     return [
-        Result("arrays_readings_per_s", "readings/s", [r for r, _ in paces], bound=Bound("≥", 30_000), note=note),
-        Result("arrays_rss_mb", "MB", [peak_mb], bound=Bound("≤", 150), note=f"peak; {GATEWAYS * SIZE:,} streams"),
-    ]  # fmt: skip
+        Result(f"{name}_readings_per_s", "readings/s", [r for r, _ in paces], bound=least, note=note),
+        Result(f"{name}_rss_mb", "MB", [peak_mb], bound=most, note=f"peak; {GATEWAYS * SIZE:,} streams"),
+    ]
 
 
 def _pace(counter: Counter, meter: Meter, seconds: float) -> tuple[float, float]:

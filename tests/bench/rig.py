@@ -52,7 +52,7 @@ max_streams = 200_000
 subscribe = ["load/{{stream}}"]
 time = "$.t"
 period = "1s"
-output = "echo/{{stream}}"
+output = "{output}"
 input_qos = {qos}
 output_qos = {qos}
 stale_after = "1d"
@@ -105,10 +105,13 @@ def run_broker(directory: Path, *, inflight: int = 1000) -> Iterator[Mosquitto]:
         yield broker
 
 
-def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, **tables: str) -> Path:
+def prepare(
+    directory: Path, broker_port: int, *, qos: int, units: int = 64, output: str = "echo/{stream}", **tables: str
+) -> Path:
     """Write a configuration, and a ledger in which an LSTM is in force.
 
     Args:
+        output: Topic of the forecasts.
         tables: Lines to add to a table: `loop="batch_ms = 0"`. Without any for `learning`, nothing learns.
     """
     directory.mkdir(parents=True)
@@ -116,7 +119,9 @@ def prepare(directory: Path, broker_port: int, *, qos: int, units: int = 64, **t
     tables.setdefault("learning", 'mode = "off"')
     lines = {name: tables.pop(name, "") for name in _TABLES}
     assert not tables, f"tables are {_TABLES}, got {tables}"
-    config.write_text(_CONFIG.format(broker=broker_port, directory=state, http_port=free_port(), qos=qos, **lines))
+    config.write_text(
+        _CONFIG.format(broker=broker_port, directory=state, http_port=free_port(), qos=qos, output=output, **lines)
+    )
     settings = load_settings(config, {})
     (fleet,) = resolve_fleets(settings)
     version = ModelStore(state).add(fleet.name, random_model(fleet.name, units=(units,), gain=0.1))

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
 from gaugecast_sim.load import LoadGenerator, LoadReport
 from gaugecast_sim.packets import LoadPlan
 from gaugecast_sim.sink import Sink
@@ -69,6 +72,21 @@ class Counter:
         """End it."""
         self._process.kill()
         self._process.join()
+
+
+class BatchCounter(Counter):
+    """The same of batches; `read()` is how many forecasts they have brought."""
+
+    def _run(self, port: int, topic: str, qos: int) -> None:
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.on_subscribe = lambda *_: self._ready.set()
+        client.on_message = self._add
+        client.connect("127.0.0.1", port)
+        client.subscribe(topic, qos)
+        client.loop_forever()
+
+    def _add(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self._count.value += message.payload.count(b'"step":')
 
 
 class Allowance:

@@ -94,3 +94,28 @@ def test_every_shape_comes_whole_and_is_replayed_to_the_byte(tmp_path: Path, bro
     assert lines_of(heard, "out/lines") == lines_of(heard, "out/influx/")
     stamps = {int(line["time"]) for text in lines_of(heard, "out/lines") for line in parse_influx(text.decode())}
     assert len(stamps) == ROUNDS + 2
+
+
+def test_home_assistant_is_told_of_every_stream_and_again_when_it_comes(tmp_path: Path, broker: Mosquitto) -> None:
+    """Retained; once after a kill; again on its birth; taken back with the stream; all of it in the replay."""
+    config = tanks_config(broker.port).replace("[learning]", "[homeassistant]\ndiscovery = true\n[learning]", 1)
+    with run_daemon(tmp_path / "d", config) as daemon, RawClient(broker, subscribe="homeassistant/device/#") as home:
+        send_tanks(broker, STREAMS, streams=STREAMS)
+        first = home.wait_heard(STREAMS)
+        daemon.kill()
+        daemon.start()
+        send_tanks(broker, STREAMS, first=STREAMS, streams=STREAMS)
+        daemon.wait_metric("gaugecast_readings_total", STREAMS, outcome="stepped")
+        home.publish([("homeassistant/status", b"online")])
+        wait_until(lambda: len(home.heard) >= 2 * STREAMS, what=lambda: f"{len(home.heard)} announcements")
+        again = {(one.topic, one.payload) for one in home.heard}
+        assert again == {(one.topic, one.payload) for one in first}
+        stream = tanks_plan(STREAMS).stream_name(0)
+        gone = run_command("streams", "forget", stream, "--fleet", "tanks", "-c", str(daemon.config_path))
+        assert gone.returncode == 0, gone.stdout + gone.stderr
+        wait_until(lambda: home.heard[-1].payload == b"", what="taken back")
+        with RawClient(broker, subscribe="homeassistant/device/#") as late:
+            assert all(one.retain for one in late.wait_heard(STREAMS - 1))
+        assert daemon.stop() == 0
+        found = run_command("replay", "-c", str(daemon.config_path))
+    assert found.returncode == 0, found.stdout + found.stderr

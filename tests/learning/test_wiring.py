@@ -53,7 +53,7 @@ class Learner:
         """As SIGTERM does."""
         assert self.stopping is not None
         self.stopping.ask()
-        self.thread.join(20)
+        self.thread.join(90)  # it may be importing TensorFlow, which on a busy machine takes long
         assert not self.thread.is_alive()
 
 

@@ -14,6 +14,7 @@ import gaugecast
 from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.forecast.message import Forecast
+from gaugecast.outputs.schemas import whole_schema
 
 _PACKAGE = Path(gaugecast.__file__).parent
 #: Where each type's schema lies.
@@ -26,12 +27,7 @@ PLACES: dict[type[msgspec.Struct], Path] = {
 
 def schema_text(kind: type[msgspec.Struct]) -> str:
     """As the file has it: the type itself on top, those within it under `$defs`."""
-    made = msgspec.json.schema(kind)
-    below = made["$defs"]
-    top = below.pop(kind.__name__)
-    top["description"] = " ".join(top["description"].split())
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, **({"$defs": below} if below else {})}
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(whole_schema(kind), indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

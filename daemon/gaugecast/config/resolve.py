@@ -11,6 +11,7 @@ from typing import TypeVar
 from gaugecast.config import decoding, timing
 from gaugecast.config.anomalies import anomaly_of
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
+from gaugecast.config.home import at_home
 from gaugecast.config.saying import check_shapes, output_of, shapes_of
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.config.thresholds import thresholds_of
@@ -34,7 +35,7 @@ def resolve_fleets(settings: Settings) -> tuple[Fleet, ...]:
         ConfigError: A key makes no sense beside the others; the message names file, fleet, key and mend.
     """
     try:
-        fleets = tuple(resolve_fleet(name, table) for name, table in settings.fleet.items())
+        fleets = tuple(at_home(resolve_fleet(name, table), settings) for name, table in settings.fleet.items())
         check_client_ids(settings.mqtt)
         check_inputs(fleets)
         check_shapes(fleets)

@@ -51,6 +51,13 @@ class Http(Table):
     _host = field_validator("host")(plain_host)
 
 
+class HomeAssistant(Table):
+    """What Home Assistant is told, so that it shows the streams by itself."""
+
+    discovery: bool = Field(default=False, description="announce each stream as a device, with its forecasts")
+    prefix: str = Field(default="homeassistant", min_length=1, description="as in Home Assistant's MQTT options")
+
+
 class Loop(Table):
     """The size of a micro-batch and the bounds of memory."""
 
@@ -109,6 +116,7 @@ class Settings(Table):
     mqtt: Mqtt = Mqtt()
     storage: Storage = Storage()
     http: Http = Http()
+    homeassistant: HomeAssistant = HomeAssistant()
     loop: Loop = Loop()
     learning: Learning = Learning()
     train: Train = Train()

@@ -187,8 +187,8 @@ class Core:
         return facts
 
     def look_after(self) -> None:
-        """Now and then, between two rounds: judge the models."""
-        for order in self.roles.judge():
+        """Now and then, between two rounds: judge the models, and announce streams to who has come to hear of them."""
+        for order in (*self.roles.judge(), *self.loop.asides.announcements(self.pipeline)):
             self.order(order)
 
     def order(self, order: Order) -> None:
@@ -249,7 +249,7 @@ class Core:
             return orders
         self.roles.make_room(configuration.fleets)
         orders = list(configuration.orders(self.pipeline, self._shipped, self.roles.former))
-        self.loop.read_by(configuration.decoder)
+        self.loop.read_by(configuration.decoder, configuration.fleets)
         wanted = configuration.subscriptions
         self.link.subscriber.resubscribe(wanted.filters, retained=wanted.retained)
         return orders

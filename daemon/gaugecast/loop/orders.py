@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gaugecast.config.schema import Loop
-from gaugecast.events import FleetRetired, ModelInstalled, limits_of
+from gaugecast.events import Announced, FleetRetired, ModelInstalled, limits_of
 from gaugecast.fleet import Fleet
+from gaugecast.loop.asides import birth_topics
 from gaugecast.loop.ports import Decodes
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
@@ -40,6 +41,7 @@ class TopicFilters(NamedTuple):
         for name, qos in ((Pattern.parse(text).filter, f.input_qos) for f in fleets for text in f.subscribe):
             ours[name] = max(qos, ours.get(name, 0))
         drops = [(SYS_DROPPED, 0)] if watch_drops else []
+        drops += [(topic, 0) for topic in birth_topics(fleets)]
         kept = [Pattern.parse(text).filter for f in fleets if f.accept_retained for text in f.subscribe]
         return cls((*ours.items(), *drops), tuple(dict.fromkeys(kept)))
 
@@ -130,4 +132,6 @@ class Orders:
                 break
             taken.append(one)
             self._line.popleft()
+            if isinstance(one.event, Announced):
+                break
         return None, taken

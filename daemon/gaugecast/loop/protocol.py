@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from gaugecast import events
 from gaugecast.batch import Inputs
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect, StorageBusy, StorageError, StorageFull
+from gaugecast.fleet import Fleet
+from gaugecast.loop.asides import Asides
 from gaugecast.loop.backlog import Backlog
 from gaugecast.loop.clock import ArrivalClock
 from gaugecast.loop.cutting import end_of_batch
@@ -31,7 +33,6 @@ from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
 from gaugecast.pipeline import Outcome, Pipeline
 from gaugecast.records import Commit, Input, Message, Order
-from gaugecast.topics.system import SYS_DROPPED
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,7 @@ class DataLoop:
 
     Attributes:
         degraded: Why the loop works with less than it should; of `status.DEGRADED_REASONS`.
-        broker_dropped_total: What the broker last said of messages that it dropped; `None` = nothing.
+        asides: What others say that is no reading.
         received, not_ours: Readings (or whole rejected messages) decoded in this process, by fleet; `""` = none known.
     """
 
@@ -81,7 +82,7 @@ class DataLoop:
         self.publisher = Publisher(link.sender, ledger)
         self.degraded: set[str] = set()
         self.received, self.not_ours = Counter[str](), Counter[str]()
-        self.broker_dropped_total: int | None = None
+        self.asides = Asides()
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
         self._orders, self._ordered = orders, ordered
@@ -94,9 +95,10 @@ class DataLoop:
         self._session_is_new = False  # and no event has said so yet
         self._settled_at_s = monotonic()
 
-    def read_by(self, decoder: Decodes) -> None:
-        """Decode by this from the next message on. Only from within `orders`."""
+    def read_by(self, decoder: Decodes, fleets: Iterable[Fleet]) -> None:
+        """Decode by this from the next message on, for these fleets. Only from within `orders`."""
         self._decoder = decoder
+        self.asides.listen_for(fleets)
 
     # -- one round
 
@@ -179,8 +181,7 @@ class DataLoop:
         messages = self._timed("poll", facts, lambda: self._link.poll(most, wait_s, self._linger_s()))
         if len(messages) >= most:
             self._hearing.interrupt()
-        if any(message.topic == SYS_DROPPED for message in messages):
-            messages = self._take_out_drops(messages)
+        messages = self.asides.take_out(messages)
         self._crowd = len(messages)
         self._backlog.add(messages, self._monotonic())
 
@@ -189,13 +190,6 @@ class DataLoop:
         fill_s = self._settings.batch_ms / 1e3 if self._crowd > 1 else 0.0
         rest_s = self._settings.commit_ms / 1e3 - (self._monotonic() - self._settled_at_s)
         return max(fill_s, rest_s)
-
-    def _take_out_drops(self, messages: list[Message]) -> list[Message]:
-        """Note what the broker says of messages that it dropped; it is no reading, and came at QoS 0."""
-        for message in messages:
-            if message.topic == SYS_DROPPED and message.payload.isdigit() and len(message.payload) < 20:
-                self.broker_dropped_total = int(message.payload)
-        return [message for message in messages if message.topic != SYS_DROPPED]
 
     def _most(self) -> int:
         """How many messages to take now: none while too many forecasts wait for a broker that confirms some."""

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import encode, quoted, texts_of
 from gaugecast.outputs.naming import Naming
-from gaugecast.outputs.told import Texts, Told, headed, integers_of, seconds_of
-
-_encode = msgspec.json.Encoder().encode
+from gaugecast.outputs.told import Texts, Told, joined, seconds_of
 
 
 class FlatWriter:
@@ -29,13 +26,13 @@ class FlatWriter:
     def bodies(self, told: Told) -> list[bytes]:
         """One JSON object a step."""
         texts, features = Texts(told), range(len(self._naming.features))
-        columns = [
-            headed(b'"stream":', [_encode(stream) + b"," for stream in told.streams]) if self._named else (),
-            headed(b'"time":', seconds_of(told.at_ns)),
-            headed(b',"step":', integers_of(told.steps)),
-            *(headed(b"," + _encode(name) + b":", column) for g in features for name, column in self._of(texts, g)),
-        ]
-        return [b"{" + b"".join(pieces) + b"}" for pieces in zip(*filter(None, columns), strict=True)]
+        columns: list[tuple[bytes, Sequence[bytes]]] = [(b'"time":', seconds_of(told.at_ns))]
+        if self._named:
+            columns = [(b'"stream":', quoted(told.streams)), (b',"time":', seconds_of(told.at_ns))]
+        columns.append((b',"step":', texts_of(told.steps)))
+        columns += ((b"," + encode(name) + b":", column) for g in features for name, column in self._of(texts, g))
+        first, *others = columns
+        return joined([(b"{" + first[0], first[1]), *others], end=b"}")
 
     def _of(self, texts: Texts, g: int) -> Iterator[tuple[str, Sequence[bytes]]]:
         """In the order of `shapes.flat_names`."""

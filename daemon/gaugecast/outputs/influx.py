@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import texts_of
 from gaugecast.outputs.naming import Naming
-from gaugecast.outputs.told import Texts, Told, headed, integers_of
+from gaugecast.outputs.told import Texts, Told, joined
 
 MEASUREMENT = "gaugecast"
 _SPECIAL = re.compile(r"([,= ])")
@@ -30,7 +31,7 @@ class InfluxWriter:
         texts, features = Texts(told), range(len(self._naming.features))
         heads = [self._head + escaped(stream).encode() for stream in told.streams]
         now = [(name, column) for g in features for name, column in self._naming.now(texts, g)]
-        steps = [b",step=" + step + b"i" for step in integers_of(told.steps)]
+        steps = [b",step=" + step + b"i" for step in texts_of(told.steps)]
         lines = [_lines(heads, b"", now, told.at_ns, steps)]
         for h, span in enumerate(self._naming.spans):
             ahead = [(n, column) for g in features for n, column in self._naming.ahead(texts, h, g, span="")]
@@ -50,9 +51,8 @@ def _lines(
     steps: Sequence[bytes],
 ) -> list[bytes]:  # fmt: skip
     """One line a step; empty where nothing is known."""
-    columns = [headed(b"," + escaped(name).encode() + b"=", texts) for name, texts in fields]
-    joined = map(b"".join, zip(*columns, strict=True))
+    known_fields = joined((b"," + escaped(name).encode() + b"=", texts) for name, texts in fields)
     return [
         b"".join((head, tags, b" ", known[1:], step, b" ", instant)) if known else b""
-        for head, known, step, instant in zip(heads, joined, steps, integers_of(instants_ns), strict=True)
+        for head, known, step, instant in zip(heads, known_fields, steps, texts_of(instants_ns), strict=True)
     ]

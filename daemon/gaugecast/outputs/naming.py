@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from gaugecast.config.saying import spans_of
 from gaugecast.fleet import Fleet
 from gaugecast.outputs.told import Texts
-from gaugecast.shapes import bound_name, forecast_name, level_names, residual_name
+from gaugecast.shapes import Side, bound_name, forecast_name, level_names, residual_name
 
-_SIDES: tuple[tuple[int, Literal["low", "high"]], ...] = ((0, "low"), (1, "high"))
+_SIDES: tuple[tuple[int, Side], ...] = ((0, "low"), (1, "high"))
 
 
 class Naming:

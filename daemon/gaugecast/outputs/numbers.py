@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from gaugecast.config.saying import spans_of
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import HOLE
 from gaugecast.outputs.told import Messages, Texts, Told
 from gaugecast.shapes import Shape, number_topic
 from gaugecast.topics import output_topic
-
-_HOLE = "\0"  # in a topic's template; no stream has one
 
 
 class NumberWriter:
@@ -17,7 +16,7 @@ class NumberWriter:
     def __init__(self, fleet: Fleet, shape: Shape) -> None:
         self._topics = [
             [
-                output_topic(number_topic(shape.topic, feature.name, span), fleet.name, _HOLE).split(_HOLE)
+                output_topic(number_topic(shape.topic, feature.name, span), fleet.name, HOLE).split(HOLE)
                 for feature in fleet.forecast_features
             ]
             for span in spans_of(fleet)

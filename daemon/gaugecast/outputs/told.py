@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
-from gaugecast.forecast.body import round_digits
+from gaugecast.forecast.templates import by_column, round_digits, texts_of
 from gaugecast.records import Float64
 
-_encode = msgspec.json.Encoder().encode
 _UNKNOWN = b"null"
 
 
@@ -60,7 +59,7 @@ class Texts:
             self._levels = told.lower.shape[3]
             parts.append(np.moveaxis(np.stack([told.lower, told.upper], axis=4), 0, 4))  # (H, G, L, 2, N)
         rounded = round_digits(np.concatenate([part.reshape(-1, self.count) for part in parts]))
-        self._columns = texts_of(np.concatenate([rounded, told.observed.T]))
+        self._columns = columns_of(np.concatenate([rounded, told.observed.T]))
         self._bounds_from = self._horizons * self._width + self._width
 
     def forecast(self, h: int, g: int) -> list[bytes]:
@@ -81,25 +80,25 @@ class Texts:
         return self._columns[len(self._columns) - self._width + g]
 
 
-def texts_of(columns: Float64) -> list[list[bytes]]:
+def columns_of(numbers: Float64) -> list[list[bytes]]:
     """The text of each number of (C, N), by column; empty for NaN and infinities."""
-    texts = _encode(columns.ravel().tolist())[1:-1].split(b",")
+    texts = texts_of(numbers.ravel().tolist())
     if _UNKNOWN in texts:
         texts = [b"" if text == _UNKNOWN else text for text in texts]
-    count = columns.shape[1]
-    return [texts[first : first + count] for first in range(0, len(texts), count)]
-
-
-def integers_of(numbers: Sequence[int]) -> list[bytes]:
-    """The text of each."""
-    return _encode(numbers)[1:-1].split(b",")
+    return list(by_column(texts, numbers.shape[1]))
 
 
 def seconds_of(instants_ns: Sequence[int]) -> list[bytes]:
     """Unix seconds, correctly rounded to a double."""
-    return _encode([instant / 1_000_000_000 for instant in instants_ns])[1:-1].split(b",")
+    return texts_of([instant / 1_000_000_000 for instant in instants_ns])
 
 
-def headed(head: bytes, texts: Sequence[bytes]) -> list[bytes]:
-    """Each with `head` before it; what is not known stays empty."""
-    return [head + text if text else b"" for text in texts]
+def joined(columns: Iterable[tuple[bytes, Sequence[bytes]]], *, end: bytes = b"") -> list[bytes]:
+    """Rows of columns' texts, each with its column's head before it; of what is not known, neither."""
+    pieces: list[Iterable[bytes]] = []
+    for head, texts in columns:
+        if b"" in texts:
+            pieces.append([head + text if text else b"" for text in texts])
+        else:
+            pieces += (repeat(head), texts)
+    return list(map(b"".join, zip(*pieces, repeat(end), strict=False)))

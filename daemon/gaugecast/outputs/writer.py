@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import msgspec
+from msgspec import UNSET
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.templates import HOLE, pieces_of
 from gaugecast.outputs.flat import FlatWriter
 from gaugecast.outputs.influx import InfluxWriter
+from gaugecast.outputs.messages import Batch
 from gaugecast.outputs.numbers import NumberWriter
 from gaugecast.outputs.told import Messages, Told
 from gaugecast.shapes import Shape
 from gaugecast.topics import output_topic
-
-_HOLE = "\0"  # in a topic's template; no stream has one
-_encode = msgspec.json.Encoder().encode
 
 
 class ShapeWriter:
@@ -23,7 +22,7 @@ class ShapeWriter:
 
     def __init__(self, fleet: Fleet, shape: Shape) -> None:
         self.fleet, self.shape = fleet, shape
-        self._topic = output_topic(shape.topic, fleet.name, _HOLE).split(_HOLE)
+        self._topic = output_topic(shape.topic, fleet.name, HOLE).split(HOLE)
         self._numbers = NumberWriter(fleet, shape) if shape.format == "number" else None
         self._bodies = _bodies_of(fleet, shape)
 
@@ -44,8 +43,8 @@ class ShapeWriter:
         """The message of a batch; `first_seq` is the ledger's number of its first input, which names it."""
         if self.shape.format == "influx":
             return b"\n".join(parts)
-        named = {"fleet": self.fleet.name, **({"lineage": lineage} if lineage else {}), "batch": first_seq}
-        return _encode(named)[:-1] + b',"forecasts":[' + b",".join(parts) + b"]}"
+        told = Batch(fleet=self.fleet.name, lineage=lineage or UNSET, batch=first_seq, forecasts=[HOLE])
+        return b",".join(parts).join(pieces_of(told))
 
 
 def _bodies_of(fleet: Fleet, shape: Shape) -> Callable[[Told], list[bytes]]:

@@ -16,6 +16,7 @@ from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.beginnings import Beginnings
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.holding import Holding
+from gaugecast.pipeline.home import HOME, Announcements
 from gaugecast.pipeline.look_ahead import LookAhead
 from gaugecast.pipeline.rates import Rates
 from gaugecast.pipeline.refusing import refuse
@@ -38,6 +39,7 @@ class FleetPipeline:
         look_ahead: What forecasts the listed horizons; `None` where none is listed.
         ages: Of the streams' states.
         holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
+        home: Which streams Home Assistant knows, or `None`.
         decay: By how much scores fade, a step.
         traced: Whether what is fed to the models is kept.
         mute: Nothing is said, and no further looked than the next step.
@@ -57,6 +59,7 @@ class FleetPipeline:
         self.rates: Rates | None = None
         self.room: Waiting | None = None
         self.beginnings: Beginnings | None = None
+        self.home: Announcements | None = None
         self._begin_aside()
         self.writer = ForecastWriter(fleet, self.table, self.totals, ages=self.ages, mute=mute)
         self.set_half_life(skill_half_life)
@@ -92,6 +95,7 @@ class FleetPipeline:
         self.rates = Rates(fleet, capacity) if any(feature.counter for feature in fleet.features) else None
         self.room = Waiting(fleet, capacity) if fleet.lateness_ns else None
         self.beginnings = Beginnings(capacity) if fleet.has_sequences else None
+        self.home = Announcements(fleet, capacity) if fleet.home is not None else None
         for columns in self._aside().values():
             self.table.attach(columns)
 
@@ -106,7 +110,7 @@ class FleetPipeline:
                 columns.take_rows_of(before[name])
 
     def _aside(self) -> dict[str, Columns]:
-        parts = {"hold": self.holding, "rates": self.rates, ROOM: self.room, "begins": self.beginnings}
+        parts = {"hold": self.holding, "rates": self.rates, ROOM: self.room, "begins": self.beginnings, HOME: self.home}
         return {"ages": self.ages.columns, **{name: part.columns for name, part in parts.items() if part is not None}}
 
     def tables(self) -> dict[str, Columns]:

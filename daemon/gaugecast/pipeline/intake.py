@@ -80,6 +80,13 @@ def places_by_fleet(rows: Inputs, begin: int, end: int) -> dict[str, Sequence[in
     return dict(found)
 
 
+def at_places(column: Sequence[Any], places: Sequence[int]) -> Sequence[Any]:
+    """What stands there; places one after another, which is what a batch of one fleet has, are cut out at once."""
+    if isinstance(places, range):
+        return column[places.start : places.stop]
+    return [column[place] for place in places]
+
+
 def gather(
     rows: Inputs, places: Sequence[int], slots: Sequence[int | None], again: Sequence[bool], fleet: Fleet
 ) -> Round:
@@ -95,7 +102,7 @@ def gather(
         slots = [slot for slot in slots if slot is not None]
     columns: list[Sequence[Any]] = [rows.at_ns, rows.received_at_ns, rows.key, rows.values, rows.dup, again]
     if len(places) < len(rows):
-        columns = [[column[place] for place in places] for column in columns]
+        columns = [at_places(column, places) for column in columns]
     at, received, key, values, dup, again = columns
     return Round(
         slots=np.array(slots, np.int64),

@@ -6,10 +6,11 @@ import hashlib
 
 import msgspec
 
-from gaugecast.events import StreamForgotten, StreamRenamed, StreamUnparked
+from gaugecast.events import Announced, StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
+from gaugecast.pipeline.batch_result import Outcome
 from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.look_ahead import HORIZONS, meaning_of_ahead
@@ -60,16 +61,25 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
 def follow(
     part: FleetPipeline,
     one: Input,
-    event: StreamForgotten | StreamRenamed | StreamUnparked,
+    event: StreamForgotten | StreamRenamed | StreamUnparked | Announced,
     memory: StepMemory,
+    *,
+    cause: int,
+    result: Outcome,
 ) -> None:
-    """Do what an event says of one stream: it goes, goes on under another id, or comes back."""
+    """Do what an event says of streams: one goes, goes on under another id, or comes back; or they are told again."""
+    if part.home is not None and isinstance(event, StreamForgotten | StreamRenamed):
+        part.home.take_back([one.stream], cause, result)
     match event:
         case StreamForgotten():
             forget(part, one.stream, memory)
             part.totals.unparked += event.parked
         case StreamRenamed():
             rename(part, one.stream, event.to, memory)
+            if part.home is not None:
+                part.home.say([event.to], cause, part.table, result)
+        case Announced() if part.home is not None:
+            part.home.say(event.streams, cause, part.table, result)
         case StreamUnparked() if one.stream not in part.table.slots:
             unpark(part, one.stream, one.values, memory)
 

@@ -20,12 +20,12 @@ from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import SCHEMA
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import arrivals, meaning, memories, parking, past, reordering, waiting
+from gaugecast.pipeline import arrivals, home, meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.forecast_writer import write_outputs
-from gaugecast.pipeline.intake import Deliveries, gather, places_by_fleet, places_of, points_of, rounds_of
+from gaugecast.pipeline.intake import Deliveries, at_places, gather, places_by_fleet, places_of, points_of, rounds_of
 from gaugecast.pipeline.shaping import Batches, Cut
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.pipeline.succession import succeed
@@ -152,7 +152,7 @@ class Pipeline:
             part = self.parts.get(name)
             if part is None:
                 raise Defect(f"a reading of a configured fleet expected, got one of {name!r}")
-            streams = rows.stream if len(places) == len(rows) else [rows.stream[place] for place in places]
+            streams = at_places(rows.stream, places)
             slots[name] = found = list(map(part.table.slots.get, streams))
             if None in found:
                 new += [(place, name, i) for i, place in enumerate(places) if found[i] is None]
@@ -231,7 +231,7 @@ class Pipeline:
     ) -> None:
         match event:
             case events.FleetRetired():
-                part.close_all(cause, result)
+                home.leave(part, cause, result)
                 if event.steps_kept:
                     parking.note_steps(part, part.table.live_slots(), self.steps)
                 self._retire(part)
@@ -246,9 +246,9 @@ class Pipeline:
             case events.HistoryLoaded():
                 room = self.streams < self.limits.max_streams
                 past.load(part, one, event, self.steps, lambda slots: self._touch(one.fleet, slots), result, room=room)
-            case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked():
+            case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked() | events.Announced():
                 self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
-                parking.follow(part, one, event, self.steps)
+                parking.follow(part, one, event, self.steps, cause=cause, result=result)
             case _:
                 assert_never(event)
 

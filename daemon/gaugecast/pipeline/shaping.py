@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import gt
 from typing import Any, NamedTuple
 
 from gaugecast.batch import Outputs
@@ -34,12 +35,35 @@ class Cut(NamedTuple):
     lineage: str
 
 
+class Waiting(NamedTuple):
+    """What a shape's next batch has so far: the inputs that made its parts, and these."""
+
+    writer: ShapeWriter
+    causes: list[int]
+    parts: list[bytes]
+
+    def in_order(self) -> list[bytes]:
+        """The parts in the order of their inputs; empty ones left out."""
+        parts = self.parts
+        if any(map(gt, self.causes, self.causes[1:])):
+            parts = [self.parts[place] for place in sorted(range(len(parts)), key=self.causes.__getitem__)]
+        return [part for part in parts if part] if b"" in parts else parts
+
+    def cut(self, end: int) -> tuple[Waiting, Waiting]:
+        """What came before an input, and what came behind it."""
+        before, behind = Waiting(self.writer, [], []), Waiting(self.writer, [], [])
+        for cause, part in zip(self.causes, self.parts, strict=True):
+            one = before if cause < end else behind
+            one.causes.append(cause)
+            one.parts.append(part)
+        return before, behind
+
+
 class Batches:
     """What waits for the end of its batch. Nothing does between two commits: each ends with a cut."""
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, int, Shape], list[tuple[int, bytes]]] = {}
-        self._writers: dict[tuple[str, int, Shape], ShapeWriter] = {}
+        self._waiting: dict[tuple[str, int, Shape], Waiting] = {}
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -47,9 +71,9 @@ class Batches:
 
     def add(self, number: int, writer: ShapeWriter, causes: Sequence[int], parts: Sequence[bytes]) -> None:
         """Let parts wait, made by the inputs at `causes`; `number` is the shape's place in the fleet."""
-        key = writer.fleet.name, number, writer.shape
-        self._writers[key] = writer
-        self._waiting.setdefault(key, []).extend(zip(causes, parts, strict=True))
+        waiting = self._waiting.setdefault((writer.fleet.name, number, writer.shape), Waiting(writer, [], []))
+        waiting.causes.extend(causes)
+        waiting.parts.extend(parts)
 
     def end(self, cuts: Sequence[Cut]) -> Iterator[Output]:
         """The messages of the batches that end; what is left over belongs to the next inputs."""
@@ -57,24 +81,19 @@ class Batches:
             for key in sorted(self._waiting, key=lambda key: key[:2]):
                 yield from self._ended(key, cut)
         for waiting in self._waiting.values():
-            waiting[:] = [(-1, part) for _, part in sorted(waiting, key=_cause)]
+            parts = waiting.in_order()
+            waiting.parts[:], waiting.causes[:] = parts, [-1] * len(parts)
 
     def _ended(self, key: tuple[str, int, Shape], cut: Cut) -> Iterator[Output]:
-        rows, writer = self._waiting.pop(key), self._writers[key]
-        later = [row for row in rows if row[0] > cut.cause]
-        if later:
-            self._waiting[key] = later
-            rows = [row for row in rows if row[0] < cut.cause]
-        parts = [part for _, part in sorted(rows, key=_cause) if part]
+        waiting = self._waiting.pop(key)
+        if max(waiting.causes, default=-1) > cut.cause:
+            waiting, self._waiting[key] = waiting.cut(cut.cause)
+        parts = waiting.in_order()
         if parts:
-            fleet, shape = key[0], writer.shape
-            body = writer.batch(parts, lineage=cut.lineage, first_seq=cut.first_seq)
-            topic = next(shape.topics(fleet, "", features=(), spans=()))
-            yield Output(cut.cause, fleet, "", cut.first_seq, b"", topic, body, shape.retain, shape.qos)
-
-
-def _cause(row: tuple[int, bytes]) -> int:
-    return row[0]
+            shape = waiting.writer.shape
+            body = waiting.writer.batch(parts, lineage=cut.lineage, first_seq=cut.first_seq)
+            topic = next(shape.topics(key[0], "", features=(), spans=()))
+            yield Output(cut.cause, key[0], "", cut.first_seq, b"", topic, body, shape.retain, shape.qos)
 
 
 def shaped(voice: Voice, told: Told, *, causes: Sequence[int], forecasts: Sequence[bytes], batches: Batches) -> Outputs:

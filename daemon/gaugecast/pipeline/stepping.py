@@ -63,6 +63,8 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
         scores=scores,
         result=result,
     )
+    if part.home is not None and not part.mute:
+        part.home.note(slots, closed.cause, table, result)
     if look is not None and look.crossings is not None:
         look.crossings.tell(closed, part.table, part.writer.lineage, result)
     if scores is not None and part.anomalies is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.forecast_writer import ForecastWriter
+from gaugecast.pipeline.home import succeed_at_home
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         _take_over(part, old)
     else:
         _take_over_names(part, old)
+    succeed_at_home(part, old, cause, result)
     old_writer = part.writer
     lineage, schema, mute = old_writer.lineage, old_writer.schema, old_writer.mute
     part.writer = ForecastWriter(

@@ -26,6 +26,7 @@ from gaugecast.metrics.exporter import Metrics
 from gaugecast.metrics.facts import StreamColumns
 from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
+from gaugecast.outputs.messages import announcement
 from gaugecast.service import reports
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_child import learner_child
@@ -37,7 +38,7 @@ from gaugecast.service.reporter import Reporter
 from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
 from gaugecast.service.world import real_ports
-from gaugecast.status import FleetStatus, Status, announcement
+from gaugecast.status import FleetStatus, Status
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
 from gaugecast.web import Health, Web, readiness_of

@@ -135,7 +135,7 @@ class Reporter:
             lowered=side.lowered,
             reconnects_total=side.counters.reconnects_total,
             session_lost_total=side.counters.session_lost_total,
-            dropped_total=self._core.loop.broker_dropped_total,
+            dropped_total=self._core.loop.asides.dropped_total,
         )
 
     def _publishing(self) -> PublishingStatus:
