@@ -46,8 +46,7 @@ class FleetPipeline:
     """
 
     def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, mute: bool = False) -> None:
-        self.fleet, self.mute = fleet, mute
-        self.totals = Totals()
+        self.fleet, self.mute, self.totals = fleet, mute, Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
