@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gaugecast.fleet import Fleet
+from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.home import succeed_at_home
 from gaugecast.pipeline.look_ahead import meaning_of_ahead
@@ -26,6 +27,8 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     if goes_on(old.fleet, part.fleet):
         if _told_at(old.fleet) != _told_at(part.fleet):
             old.end_crossings(cause, result)
+        if part.fleet.anomaly is None or _told_at(old.fleet)[1:] != _told_at(part.fleet)[1:]:
+            anomalies.end_all(old, cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
@@ -47,6 +50,7 @@ def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
     for expert in part.experts.values():
         expert.fleet = part.fleet
     part.look_from(old.look_ahead)
+    anomalies.watch(part, old.anomalies)
     part.take_aside_from(old)
 
 
