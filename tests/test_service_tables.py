@@ -9,7 +9,7 @@ from gaugecast.fleet import Threshold
 from gaugecast.pipeline import Pipeline
 from gaugecast.service.reports import stream_rows
 from gaugecast.service.tables import table_of
-from support.pipelines import feed, fleet_of, pipeline_of, reading
+from gaugecast.testing import feed, fleet_of, pipeline_of, reading
 
 
 def pipeline(**keys: object) -> Pipeline:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gaugecast.console.series import Curve, Made, Readings, curve_of, gaps_before, thinned
 from gaugecast.fleet import Feature
 from gaugecast.records import Verdict
-from support.pipelines import fleet_of
+from gaugecast.testing import fleet_of
 
 S = 10**9
 
