@@ -1,8 +1,7 @@
-"""What is said beyond the next step, in words: crossings and how honest intervals were."""
+"""What is said beyond the next step, in words: anomalies, crossings and how honest intervals were."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from gaugecast.cli.figures import show_count, show_name
@@ -12,21 +11,39 @@ from gaugecast.status import ExpertStatus, FleetStatus
 #: Crossings that have room at the foot of a screen.
 MOST_SHOWN = 4
 
+#: What a detector finds, in words.
+_WORDS = {
+    "dropout": "does not come",
+    "stuck": "stands still",
+    "level": "is beyond its usual level",
+    "relation": "does not go with the others",
+    "surprise": "is not as forecast",
+    "reference": "does not follow from the values before",
+    "calm": "fluctuates less than usual",
+}
+
 
 def crossing_words(row: StreamRow, one: CrossingRow) -> str:
     """`crosses 8.2 bar in 14 min (11 … 22), P = 0.83`."""
-    value = f"{one.value:g} {show_name(row.unit)}".rstrip()
-    if one.crossed:
-        return f"is {one.side} {value}"
-    if one.median_s is None or one.probability is None:
-        return f"may cross {value}"
-    early, median, late = _spans(one.early_s or 0.0, one.median_s, one.late_s or one.median_s)
-    direction = "rises above" if one.side == "above" else "falls below"
-    return f"{direction} {value} in {median} ({early} … {late}), P = {one.probability:.2f}"
+    return show_name(one.words(row.unit))
+
+
+def anomaly_words(row: StreamRow) -> str:
+    """`pressure is beyond its usual level (share 0.82), temperature stands still (share 0.18)`."""
+    one = row.anomaly
+    if one is None:
+        return ""
+    named = ((name, _WORDS.get(one.detectors.get(name, ""), "is strange"), share) for name, share in one.shares.items())
+    return ", ".join(f"{show_name(name)} {words} (share {share:.2f})" for name, words, share in list(named)[:3])
 
 
 def foretold_lines(rows: Sequence[StreamRow]) -> Iterator[str]:
-    """A line for each crossing that is told of now; of many the first few."""
+    """A line for each anomaly and each crossing that is told of now; of many the first few."""
+    strange = list({(row.fleet, row.stream): row for row in rows if row.anomaly is not None}.values())
+    for row in strange[:MOST_SHOWN]:
+        yield f"{show_name(row.stream)} {anomaly_words(row)}"
+    if len(strange) > MOST_SHOWN:
+        yield f"and {len(strange) - MOST_SHOWN} anomalies more"
     told = [(row, one) for row in rows for one in row.crossings if one.open]
     for row, one in told[:MOST_SHOWN]:
         yield f"{show_name(row.stream)} {show_name(row.feature)} {crossing_words(row, one)}"
@@ -60,15 +77,6 @@ def _expert(name: str, one: ExpertStatus) -> str:
     """Persistence has no skill over itself."""
     own = "" if one.skill is None or name == "persistence" else f" ({one.skill:+.2f})"
     return f"{name} {one.weight:.0%}{own}"
-
-
-def _spans(*seconds: float) -> tuple[str, ...]:
-    """In one unit, which the second alone names."""
-    scale, unit = next(
-        ((size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")) if seconds[1] >= 2 * size), (1, "s")
-    )
-    texts = [f"{math.floor(one / scale + 0.5):d}" for one in seconds]
-    return texts[0], f"{texts[1]} {unit}", texts[2]
 
 
 def threshold_lines(name: str, fleet: FleetStatus) -> Iterator[str]:

@@ -28,6 +28,7 @@ TROUBLES: tuple[tuple[Kind, int, float, str], ...] = (
     (Kind.DUPLICATE, 2, 1.0, ""),
     (Kind.LATE, 2, 1.3, ""),
     (Kind.BAD_BYTES, 1, 0.0, ""),
+    (Kind.STUCK, 60, 0.0, "temperature"),  # an anomaly, with its end
 )
 
 #: The same troubles, as the screen says them.
@@ -38,6 +39,7 @@ PLAIN_WORDS = {
     Kind.DUPLICATE: "sends everything twice",
     Kind.LATE: "is late",
     Kind.BAD_BYTES: "sends garbage",
+    Kind.STUCK: "has a temperature that stands still",
 }
 
 CONFIG = """\
@@ -55,6 +57,10 @@ directory = "state"
 
 [http]
 port = {http_port}
+
+[console]
+enabled = {console}
+port = {console_port}
 
 [learning]
 mode = "off"  # its model comes with the package
@@ -74,6 +80,10 @@ valid = [0, 10]
 unit = "°C"
 valid = [-40, 150]
 
+[fleet.demo-tanks.anomaly]
+healthy = "30s"
+settle = "5s"
+
 [[fleet.demo-tanks.threshold]]
 feature = "pressure"
 above = 2.9
@@ -88,8 +98,9 @@ horizons = ["500ms", "2s", "5s"]
 
 
 def render_config(
-    file: Path, *, host: str, port: int, protocol: str, client_id: str = "gaugecast-demo", http_port: int = 0
-) -> str:
+    file: Path, *, host: str, port: int, protocol: str, client_id: str = "gaugecast-demo", http_port: int = 0,
+    console_port: int | None = None,
+) -> str:  # fmt: skip
     """The daemon's configuration, to be written to `file`; its state goes beside it."""
     head = CONFIG.format(
         file=file,
@@ -98,6 +109,8 @@ def render_config(
         protocol=json.dumps(protocol),
         client_id=json.dumps(client_id),
         http_port=http_port,
+        console=json.dumps(console_port is not None),
+        console_port=console_port or 0,
     )
     return head + FLEET_CONFIG
 

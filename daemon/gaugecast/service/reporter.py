@@ -20,8 +20,8 @@ from gaugecast.errors import GaugecastError
 from gaugecast.loop.core import Core
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.service import foretold, reports
-from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service import anomalies, foretold, reports
+from gaugecast.service.children import Child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import START_UNIT
 from gaugecast.status import (
@@ -67,7 +67,7 @@ class Reporter:
         *,
         settings: Settings,
         monitor: LearnerMonitor,
-        child: LearnerChild | None,
+        child: Child | None,
         learning: LearningStatus | None = None,
         metrics_url: str,
         clock: Callable[[], float] = time.monotonic,
@@ -250,6 +250,7 @@ class Reporter:
             features=reports.scores_of(part),
             learner=learner,
             crossings=foretold.threshold_statuses(part),
+            anomalies=anomalies.status_of(part),
             rollbacks_total=standing.rollbacks_total,
             never_came=reports.never_came(part),
         )

@@ -17,7 +17,7 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
-from gaugecast.service import foretold
+from gaugecast.service import anomalies, foretold
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 
@@ -120,6 +120,7 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
         marks=foretold.marks_of(part.fleet),
         likely=likely,
         median_s=median_s,
+        score=anomalies.scores_of(part, slots),
     )
 
 
@@ -133,18 +134,29 @@ def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow
         (part, stream, slot)
         for name, part in pipeline.parts.items()
         if query.fleet in (None, name)
-        for stream, slot in sorted(part.table.slots.items())
+        for stream, slot in _slots_of(part, query)
         if query.match == "*" or fnmatch.fnmatch(stream, query.match)
     ]
     shown = found[query.offset : query.offset + query.limit]
-    return [row for part, stream, slot in shown for row in _rows_of(part, stream, slot)], len(found)
+    return [row for part, stream, slot in shown for row in _rows_of(part, stream, slot, query.ahead)], len(found)
 
 
-def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
+def _slots_of(part: FleetPipeline, query: StreamsQuery) -> list[tuple[str, int]]:
+    """The streams that may be meant, by name."""
+    slots = part.table.slots
+    if query.stream is None:
+        return sorted(slots.items())
+    return [(query.stream, slots[query.stream])] if query.stream in slots else []
+
+
+def _rows_of(part: FleetPipeline, stream: str, slot: int, ahead: bool) -> list[StreamRow]:
     table = part.table
     quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
     skills = _stream_skill(part, [slot])[0]
     bands = foretold.bands_of(part, slot)
+    paths = foretold.ahead_rows(part, slot) if ahead else [[] for _ in bands]
+    scores = anomalies.scores_of(part, np.array([slot], np.int64))
+    anomaly = anomalies.anomaly_row(part, slot)
     rows = []
     for g, i in enumerate(part.fleet.forecast_places):
         feature = part.fleet.features[i]
@@ -165,6 +177,9 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
                 lower=bands[g][0],
                 upper=bands[g][1],
                 crossings=foretold.crossing_rows(part, slot, feature.name),
+                ahead=paths[g],
+                score=None if scores is None else known(float(scores[0, g])),
+                anomaly=anomaly,
             )
         )
     return rows

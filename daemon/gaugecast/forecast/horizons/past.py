@@ -63,7 +63,7 @@ def remember(past: Past, values: Float64, tick: Int64, gap: Int64, layout: Horiz
 
 def _forget(past: Past, missing: Int64, before: Int64, ring: Ring) -> None:
     """Blocks in a gap are unknown."""
-    for k in range(1, min(int(missing.max(initial=0)), ring.length) + 1):
+    for k in range(1, min(int(np.max(missing, initial=0)), ring.length) + 1):
         rows = np.flatnonzero(missing >= k)
         past.points[past.rows[rows], ring.offset + (before[rows] + k) % ring.length] = np.nan
 
