@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gaugecast.fleet import Fleet
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.home import succeed_at_home
+from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
-    from gaugecast.fleet import Fleet
     from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -37,8 +38,8 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
 
 
 def _told_at(fleet: Fleet) -> tuple[object, ...]:
-    """Of which thresholds crossings are told, and where: what is open elsewhere must not stay so for ever."""
-    return fleet.thresholds, fleet.notices or fleet.output
+    """Where crossings are told, and of what is learned for them: what is open otherwise must not stay so for ever."""
+    return (fleet.notices or fleet.output, *meaning_of_ahead(fleet))
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:

@@ -28,6 +28,7 @@ from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.outputs.messages import announcement
 from gaugecast.service import reports
+from gaugecast.service.allocator import keep_freed_memory
 from gaugecast.service.children import console_child, learner_child
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_monitor import LearnerMonitor
@@ -60,6 +61,7 @@ def run(settings: Settings) -> None:
     Raises:
         GaugecastError: With the exit code that the process ends with.
     """
+    keep_freed_memory()
     daemon = Daemon(settings)
     daemon.watch_signals()
     with ExitStack() as held:
