@@ -22,6 +22,7 @@ GROUND = (
     "errors",
     "counts",
     "lessons",
+    "watching",
     "scores",
     "status",
     "faults",
@@ -46,9 +47,9 @@ WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 BESIDE = {
     "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
-    "fleet": {"shapes", "threshold"},
+    "fleet": {"shapes", "threshold", "watching"},
     "shapes": {"topics"},
-    "config": {"errors", "files", "fleet", "shapes", "topics"},
+    "config": {"errors", "files", "fleet", "shapes", "topics", "watching"},
     "events": {"errors", "config"},
     "records": {"fleet", "events"},
     "batch": {"events", "records"},
@@ -70,9 +71,9 @@ BESIDE = {
 #: The rooms of the learner, from the ground up; above the first four each stands apart but where named here.
 LEARN_ROOMS = (
     "history", "fit", "score", "pages",
-    "keras_models", "online", "backtest", "train", "tune", "autoencoder",
+    "keras_models", "online", "backtest", "train", "tune", "autoencoder", "evaluate",
 )  # fmt: skip
-LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}}
+LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}, "evaluate": {"autoencoder"}}
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = (

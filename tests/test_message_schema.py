@@ -16,11 +16,13 @@ from gaugecast.pipeline import state
 from gaugecast.records import Input, Order
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import T0, feed, fleet_of, messages_of, model_for, pipeline_of, reading, timer
+from gaugecast.watching import AnomalySettings
 from support.schemas import PLACES, schema_text
 
 SCHEMA = json.loads(PLACES[Forecast].read_text())
 KEYS = list(SCHEMA["properties"])
 LISTED = {"horizons": (1, 3), "intervals": (0.8,)}
+WATCHED = {"anomaly": AnomalySettings(healthy=50, settle=5), "stale_after_ns": 10**9}
 SILENT = {"stale_after_ns": 10**9}
 
 
@@ -30,7 +32,7 @@ def test_the_schema_is_that_of_the_type(kind: type[msgspec.Struct]) -> None:
     assert PLACES[kind].read_text() == schema_text(kind)
 
 
-@pytest.mark.parametrize("settings", [{}, {"horizon": 4}, LISTED, SILENT, {**LISTED, **SILENT}])
+@pytest.mark.parametrize("settings", [{}, {"horizon": 4}, LISTED, SILENT, {**LISTED, **SILENT}, WATCHED])
 def test_every_message_is_valid_and_its_keys_stand_in_the_order_of_the_schema(settings: dict[str, Any]) -> None:
     """Also that of a silent stream, and one before which nothing was known."""
     fleet = fleet_of("pq", **settings)
@@ -45,7 +47,7 @@ def test_every_message_is_valid_and_its_keys_stand_in_the_order_of_the_schema(se
 
 
 def test_the_schema_is_open_to_what_comes_later() -> None:
-    """Keys that it does not know, and a score, which nothing fills in yet."""
+    """Keys that it does not know, and a score that nobody made."""
     (message,) = messages_of(feed(pipeline_of(fleet_of("p")), [reading(0, 1.0)]))
     jsonschema.validate({**message, "score": None, "unheard": {"of": 1}}, SCHEMA)
     assert "score" in KEYS

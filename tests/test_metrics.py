@@ -24,6 +24,7 @@ from gaugecast.metrics.histograms import Histogram
 from gaugecast.records import REJECT_REASONS
 from gaugecast.status import (
     DEGRADED_REASONS,
+    AnomalyStatus,
     BrokerStatus,
     ExpertStatus,
     FeatureStatus,
@@ -85,6 +86,7 @@ def full_status(fleets: int = 1) -> Status:
         model="m1",
         features={"pressure": FeatureStatus(**figures)},
         shadow=Shadow(version="m2", steps=3, promote_after=30, eta_s=9.0),
+        anomalies=AnomalyStatus(warning=1, critical=2, judged=9),
         crossings=[ThresholdStatus(feature="pressure", side="above", value=8.2, within="1h", open=2)],
         learner=LearnerStatus(
             updates_total=5, failures_total=1, drift_total=2, handovers_total=3, rate=1e-3, lag_s=2.5
@@ -115,6 +117,7 @@ def full_metrics() -> Metrics:
     flagged = replace(
         columns(3), spans=("1m",), ahead=ahead, lower=ahead, upper=ahead, level="0.8",
         marks=(("pressure", "above", "8.2"),), likely=np.ones((3, 1)), median_s=np.ones((3, 1)),
+        score=np.ones((3, 2)),
     )  # fmt: skip
     flagged.quality[1] = 0b01001  # type: ignore[index]
     metrics = Metrics(columns=lambda: [flagged], fingerprint="abc")

@@ -96,7 +96,8 @@ def test_ten_thousand_streams_have_all_their_series() -> None:
 def test_streamed_names_are_one_family_each() -> None:
     """Text format 0.0.4 wants all lines of a metric in one group: HELP and TYPE come once, also with two fleets."""
     text = Metrics(columns=lambda: [columns(2, "a"), columns(2, "b")]).render().decode()
-    absent = {"quality", "ahead", "lower", "upper", "crossing_probability", "crossing_seconds"}  # of these fleets
+    absent = {"quality", "ahead", "lower", "upper", "crossing_probability", "crossing_seconds"}
+    absent |= {"anomaly_score"}  # of these fleets
     for definition in STREAMED:
         wanted = definition.name.removeprefix("gaugecast_stream_") not in absent
         assert text.count(f"# TYPE {definition.name} ") == wanted
@@ -108,6 +109,7 @@ def test_what_is_ahead_and_crossings_have_series_of_their_own() -> None:
     tanks = replace(
         columns(1), spans=("1s", "1m"), ahead=ahead, lower=ahead - 1, upper=ahead + 1, level="0.8",
         marks=(("pressure", "above", "8.2"),), likely=np.array([[0.25]]), median_s=np.array([[90.0]]),
+        score=np.array([[0.5, np.nan]]),
     )  # fmt: skip
     metrics = Metrics(columns=lambda: [tanks])
     own = {"fleet": "tanks", "stream": "hall/tank-0", "feature": "pressure"}
@@ -116,4 +118,6 @@ def test_what_is_ahead_and_crossings_have_series_of_their_own() -> None:
     assert sample(metrics, "stream_lower", **own, horizon="1s", level="0.8") == 0.0
     assert sample(metrics, "stream_ahead", **(own | {"feature": "temperature"}), horizon="1m") is None
     assert sample(metrics, "stream_crossing_probability", **own, side="above", value="8.2") == 0.25
+    assert sample(metrics, "stream_anomaly_score", **own) == 0.5
+    assert sample(metrics, "stream_anomaly_score", **(own | {"feature": "temperature"})) is None
     assert sample(metrics, "stream_crossing_seconds", **own, side="above", value="8.2") == 90.0

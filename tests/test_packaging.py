@@ -68,6 +68,7 @@ def test_the_wheel_carries_code_schema_model_and_licence_and_nothing_else(wheel:
     assert len(names) == len(set(names))
     assert {
         "gaugecast/forecast/forecast.schema.json",
+        "gaugecast/forecast/anomaly/anomaly.schema.json",
         "gaugecast/forecast/crossings/crossing.schema.json",
         "gaugecast/shipped/demo-tanks/model.json",
         "gaugecast/shipped/demo-tanks/weights.npz",

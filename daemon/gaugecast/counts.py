@@ -21,6 +21,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
         same_period: Of a period that has had its step.
         bridged_steps, fallback_steps: Ticks rolled through in closed loop; steps answered by persistence.
         unchanged_steps: Steps in which silence counted as the same value (`hold`).
+        anomalies: Events that have begun.
     """
 
     received: int = 0
@@ -42,6 +43,7 @@ class FleetCounts(msgspec.Struct, frozen=True, kw_only=True):
     resets: int = 0
     reanchored: int = 0
     broken_states: int = 0
+    anomalies: int = 0
 
     @property
     def rejected(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gaugecast.shapes import Home, Shape
 from gaugecast.threshold import Threshold as Threshold
+from gaugecast.watching import AnomalySettings
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 #: What `is_fleet_name` asks for, in words.
@@ -125,6 +126,7 @@ class Fleet:
         shapes: How forecasts are said, where that is not JSON at `output` alone; the first of them is at `output`.
         home: How streams are announced to Home Assistant; `None` = they are not.
         notices: Where crossings are told, before what names each; empty = at `output`, as ledgers of old mean it.
+        anomaly: How anomalies are looked for; `None` = they are not.
     """
 
     name: str
@@ -172,6 +174,7 @@ class Fleet:
     shapes: tuple[Shape, ...] = ()
     notices: str = ""
     home: Home | None = None
+    anomaly: AnomalySettings | None = None
 
     @property
     def all_shapes(self) -> tuple[Shape, ...]:
@@ -243,6 +246,8 @@ class Fleet:
         raw.setdefault("time_floor_ns", FLOOR_NS)
         features = json.loads(text)["features"]
         raw["thresholds"] = tuple(Threshold(**each) for each in raw.get("thresholds", ()))
+        if "anomaly" in raw:
+            raw["anomaly"] = AnomalySettings(**{key: _frozen(value) for key, value in raw["anomaly"].items()})
         raw["shapes"] = tuple(Shape(**each) for each in raw.get("shapes", ()))
         raw["home"] = Home(**raw["home"]) if raw.get("home") else None
         return cls(**raw, features=tuple(Feature(**{k: _frozen(v) for k, v in each.items()}) for each in features))

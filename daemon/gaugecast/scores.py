@@ -50,3 +50,16 @@ class ThresholdStatus(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     within: str
     open: int = 0
+
+
+class AnomalyStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Anomalies of a fleet's streams.
+
+    Attributes:
+        warning, critical: Streams of which an event is open, by severity.
+        judged: Streams whose detectors have seen enough to judge.
+    """
+
+    warning: int = 0
+    critical: int = 0
+    judged: int = 0

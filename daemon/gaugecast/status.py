@@ -16,6 +16,7 @@ from gaugecast.lessons import LearnerStatus as LearnerStatus
 from gaugecast.lessons import LearningStatus as LearningStatus
 from gaugecast.lessons import Shadow as Shadow
 from gaugecast.lessons import tell
+from gaugecast.scores import AnomalyStatus as AnomalyStatus
 from gaugecast.scores import ExpertStatus as ExpertStatus
 from gaugecast.scores import FeatureStatus as FeatureStatus
 from gaugecast.scores import ThresholdStatus as ThresholdStatus
@@ -147,6 +148,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
         streams: null where the fleet is not at work.
         model: Version of the weights in force; null = persistence.
         rollbacks_total: How often weights in force were taken back.
+        anomalies: null where nobody looks for them.
         never_came: Features that no stream has brought so far, often as they have spoken.
     """
 
@@ -158,6 +160,7 @@ class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
     learner: LearnerStatus | None = None
     rollbacks_total: int = 0
     crossings: list[ThresholdStatus] = []
+    anomalies: AnomalyStatus | None = None
     never_came: list[str] = []
 
     @property

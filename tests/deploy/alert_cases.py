@@ -12,6 +12,7 @@ from gaugecast.status import VERBS
 TARGET = 'job="gaugecast",instance="edge:9464"'
 FLEET = f'{TARGET},fleet="tanks"'
 INTERVAL = f'{FLEET},feature="pressure",horizon="1m",level="0.8"'
+SEVERITY = f'{FLEET},severity="critical"'
 THRESHOLD = f'{FLEET},feature="pressure",side="above",value="8.2"'
 MINUTES = 480
 
@@ -66,6 +67,7 @@ HEALTHY: dict[str, str] = {
     f"gaugecast_interval_coverage_ratio{{{INTERVAL}}}": constant(0.79),
     f"gaugecast_interval_nominal_ratio{{{INTERVAL}}}": constant(0.8),
     f"gaugecast_crossings_open{{{THRESHOLD}}}": constant(0),
+    f"gaugecast_anomalies_open{{{SEVERITY}}}": constant(0),
     f'gaugecast_model_in_force{{{FLEET},version="v1"}}': constant(1),
     f'gaugecast_degraded{{{TARGET},reason="storage_full"}}': constant(0),
     f'gaugecast_degraded{{{TARGET},reason="damaged"}}': constant(0),
@@ -142,6 +144,7 @@ CASES: dict[str, Case] = {
     "GaugecastSkillGone": Case(_named("gaugecast_skill", "0.6x80 0x300", f'{FLEET},feature="pressure"'), 150, 130),
     "GaugecastIntervalsOff": Case(_named("gaugecast_interval_coverage_ratio", "0.5x470", INTERVAL), 365, 350),
     "GaugecastCrossing": Case(_named("gaugecast_crossings_open", "0x10 2x100", THRESHOLD), 12, 9),
+    "GaugecastAnomaly": Case(_named("gaugecast_anomalies_open", "0x10 2x100", SEVERITY), 12, 9),
     "GaugecastModelRolledBack": Case(_named("gaugecast_rollbacks_total", "0x10 1x100", FLEET), 12, 9),
     "GaugecastBackupOld": Case(_named("gaugecast_backup_age_seconds", "600000+60x400"), 200, 90),
     "GaugecastLearnerMissing": Case(

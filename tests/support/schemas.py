@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 import gaugecast
+from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.forecast.message import Forecast
 from gaugecast.outputs.schemas import whole_schema
@@ -19,6 +20,7 @@ _PACKAGE = Path(gaugecast.__file__).parent
 #: Where each type's schema lies.
 PLACES: dict[type[msgspec.Struct], Path] = {
     Forecast: _PACKAGE / "forecast" / "forecast.schema.json",
+    Anomaly: _PACKAGE / "forecast" / "anomaly" / "anomaly.schema.json",
     Crossing: _PACKAGE / "forecast" / "crossings" / "crossing.schema.json",
 }
 

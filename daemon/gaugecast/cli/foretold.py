@@ -1,4 +1,4 @@
-"""What is said beyond the next step, in words: crossings and how honest intervals were."""
+"""What is said beyond the next step, in words: anomalies, crossings and how honest intervals were."""
 
 from __future__ import annotations
 
@@ -11,14 +11,39 @@ from gaugecast.status import ExpertStatus, FleetStatus
 #: Crossings that have room at the foot of a screen.
 MOST_SHOWN = 4
 
+#: What a detector finds, in words.
+_WORDS = {
+    "dropout": "does not come",
+    "stuck": "stands still",
+    "level": "is beyond its usual level",
+    "relation": "does not go with the others",
+    "surprise": "is not as forecast",
+    "reference": "does not follow from the values before",
+    "calm": "fluctuates less than usual",
+}
+
 
 def crossing_words(row: StreamRow, one: CrossingRow) -> str:
     """`crosses 8.2 bar in 14 min (11 … 22), P = 0.83`."""
     return show_name(one.words(row.unit))
 
 
+def anomaly_words(row: StreamRow) -> str:
+    """`pressure is beyond its usual level (share 0.82), temperature stands still (share 0.18)`."""
+    one = row.anomaly
+    if one is None:
+        return ""
+    named = ((name, _WORDS.get(one.detectors.get(name, ""), "is strange"), share) for name, share in one.shares.items())
+    return ", ".join(f"{show_name(name)} {words} (share {share:.2f})" for name, words, share in list(named)[:3])
+
+
 def foretold_lines(rows: Sequence[StreamRow]) -> Iterator[str]:
-    """A line for each crossing that is told of now; of many the first few."""
+    """A line for each anomaly and each crossing that is told of now; of many the first few."""
+    strange = list({(row.fleet, row.stream): row for row in rows if row.anomaly is not None}.values())
+    for row in strange[:MOST_SHOWN]:
+        yield f"{show_name(row.stream)} {anomaly_words(row)}"
+    if len(strange) > MOST_SHOWN:
+        yield f"and {len(strange) - MOST_SHOWN} anomalies more"
     told = [(row, one) for row in rows for one in row.crossings if one.open]
     for row, one in told[:MOST_SHOWN]:
         yield f"{show_name(row.stream)} {show_name(row.feature)} {crossing_words(row, one)}"

@@ -27,6 +27,7 @@ COMMANDS = {
     "console": Place("gaugecast.cli.console:console_command", "Serve the page that shows what the daemon does."),
     "mcp": Place("gaugecast.cli.mcp:mcp_command", "Answer an assistant: what the console knows, as tools."),
     "streams": Place("gaugecast.cli.streams:streams_app", "List, show, rename, reset and forget streams."),
+    "events": Place("gaugecast.cli.anomalies:events_command", "List what is wrong with which streams now, and why."),
     "fleet": Place("gaugecast.cli.fleet:fleet_app", "Forget what is left of a fleet."),
     "export": Place("gaugecast.cli.export:export_command", "Write what was observed and forecast as CSV or Parquet."),
     "quarantine": Place("gaugecast.cli.quarantine:quarantine_command", "List readings that were refused, and why."),
@@ -42,6 +43,7 @@ COMMANDS = {
     "train": Place("gaugecast.cli.train:train_command", "Train a model by hand on recorded history."),
     "tune": Place("gaugecast.cli.tune:tune_command", "Search for settings by many trainings."),
     "autoencoder": Place("gaugecast.cli.autoencoder:autoencoder_command", "Fit detectors of what is unusual."),
+    "evaluate": Place("gaugecast.cli.evaluate:evaluate_command", "Score anomalies on labelled files."),
     "version": Place("gaugecast.cli.main:version_command", "Print the version."),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from gaugecast.config.anomalies import anomaly_suffixes
 from gaugecast.config.saying import glob_of
 from gaugecast.config.schema import Mqtt
 from gaugecast.config.thresholds import crossing_suffixes
@@ -99,11 +100,11 @@ def _check_loop(output: _Output, reader: Fleet) -> None:
 
 
 def _outputs_of(fleet: Fleet) -> Iterator[_Output]:
-    """Where forecasts go, and crossings."""
+    """Where forecasts go, crossings and anomalies."""
     place, stream = f"[fleet.{fleet.name}]", Template.parse(fleet.stream)
     for shape in fleet.all_shapes:
         yield _Output(fleet, False, f"{place} output", shape.topic, glob_of(shape, fleet))
-    if fleet.thresholds:
+    if fleet.thresholds or fleet.anomaly is not None:
         stem = output_globs(Template.parse(fleet.notices), fleet.name, stream)
-        for suffix in crossing_suffixes(fleet):
+        for suffix in (*crossing_suffixes(fleet), *anomaly_suffixes(fleet)):
             yield _Output(fleet, True, f"{place} notices", fleet.notices, (*stem, *suffix))

@@ -58,6 +58,44 @@ class ThresholdTable(Table):
     within: str | float = Field(description="how far it is foretold, a duration", examples=['"1h"'])
 
 
+class AnomalyTable(Table):
+    """Anomalies: a score in each forecast, and events with a reason. The table, even an empty one, turns it on."""
+
+    enabled: bool = Field(default=True, description="`false`: nobody looks, whatever else stands here")
+    healthy: str | float | None = Field(
+        default=None,
+        description="so long from its first reading a stream is known to be healthy, a duration; default: found out",
+        examples=['"1d"'],
+    )
+    hold: str | float | None = Field(
+        default=None,
+        description="how long something is strange before it is told, a duration; default: 5 periods",
+        examples=['"30s"'],
+    )
+    settle: str | float | None = Field(
+        default=None,
+        description="so long after a gap, or a change of an `input` feature, nothing is judged; default: 60 periods",
+        examples=['"2m"'],
+    )
+    tolerance: float = Field(
+        default=1.0, gt=0.0, description="limits are taken times this; more = fewer events (`gaugecast evaluate`)"
+    )
+    mode: str = Field(
+        default="",
+        description="an `input` feature that says the machine's state; after a change nothing is judged for `settle`",
+        examples=['"running"'],
+    )
+    off: list[float] = Field(
+        default=[], description="values of `mode` with which the machine is off: nothing is judged, nor learned"
+    )
+    least: dict[str, float] = Field(
+        default={}, description="by feature, in its unit: smaller deviations count for nothing"
+    )
+    direction: dict[str, Literal["above", "below"]] = Field(
+        default={}, description="by feature: only deviations `above`, or `below`, what is expected count"
+    )
+
+
 class ShapeTable(Table):
     """One more way of saying what is forecast, beside the first."""
 
@@ -183,6 +221,7 @@ class FleetTable(Table):
         "`feature`, `above` or `below`, and `within`",
         examples=['[{feature = "pressure", above = 8.2, within = "1h"}]'],
     )
+    anomaly: AnomalyTable | None = Field(default=None, description="anomalies, a table `[fleet.NAME.anomaly]`")
     rows: Literal["per_feature", "joint"] | None = Field(
         default=None,
         description="one LSTM row a feature or one for all; default: per_feature up to 8 forecast features",
@@ -209,7 +248,7 @@ class FleetTable(Table):
     notices: str = Field(
         default="gaugecast-notices/{fleet}/{stream}",
         min_length=1,
-        description="with `threshold`: topics of the crossings, before what names each",
+        description="with `threshold` or `anomaly`: topics of crossings and anomalies, before what names each",
     )
     output_qos: Literal[0, 1] = Field(default=1, description="0, or 1: at least once")
     input_qos: Literal[0, 1] = Field(default=1, description="0, or 1: nothing is lost while we are away")

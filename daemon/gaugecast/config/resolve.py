@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gaugecast.config import decoding, timing
+from gaugecast.config.anomalies import anomaly_of
 from gaugecast.config.crosscheck import check_client_ids, check_inputs, check_outputs
 from gaugecast.config.home import at_home
 from gaugecast.config.saying import check_shapes, output_of, shapes_of
@@ -67,6 +68,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
     if period_ns < 1_000_000:
         raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
     _check_reach(name, table, period_ns)
+    anomaly = anomaly_of(name, table, features, period_ns)
     return Fleet(
         name=name,
         subscribe=(*topics.of_fleet, *topics.of_features),
@@ -84,6 +86,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         horizon=table.horizon,
         horizons=_horizons(name, table, period_ns),
         intervals=_intervals(name, table),
+        anomaly=anomaly,
         thresholds=thresholds_of(name, table, features, period_ns),
         rows=table.rows or _default_rows(features),
         output=output_of(table),
@@ -92,7 +95,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         retain=table.retain,
         accept_retained=table.accept_retained,
         shapes=shapes_of(table),
-        notices=table.notices if table.threshold else "",
+        notices=table.notices if table.threshold or anomaly else "",
         **timing.keys_of(name, table, period_ns),
         **decoding.keys_of(name, table, captures),
     )

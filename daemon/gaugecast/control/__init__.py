@@ -6,6 +6,7 @@ formats of both.
 
 from gaugecast.control.answers import (
     AheadRow,
+    AnomalyRow,
     CrossingRow,
     FeatureColumns,
     FleetColumns,
@@ -37,6 +38,7 @@ from gaugecast.control.server import SOCKET_NAME, Command, Control
 __all__ = [
     "SOCKET_NAME",
     "AheadRow",
+    "AnomalyRow",
     "Command",
     "Control",
     "CrossingRow",

@@ -9,6 +9,27 @@ import msgspec
 from gaugecast.status import Status
 
 
+class AnomalyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a stream now.
+
+    Attributes:
+        id: Names the anomaly, as its messages do.
+        began_s: Event time at which it began, Unix seconds.
+        score, peak: Now, and the highest; 1.0 is the limit.
+        severity: `warning` or `critical`.
+        shares: By feature, of what is strange, the largest first.
+        detectors: By the same features, what finds each strange.
+    """
+
+    id: str
+    began_s: float
+    score: float
+    peak: float
+    severity: str
+    shares: dict[str, float] = {}
+    detectors: dict[str, str] = {}
+
+
 class CrossingRow(msgspec.Struct, frozen=True, kw_only=True):
     """What is foretold of a threshold; times count from the row's `at_s`.
 
@@ -89,6 +110,8 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         lower, upper: Narrowest interval around `forecast`; null without intervals, and while too little is known.
         crossings: Of the thresholds of this feature, the likeliest first.
         ahead: Where it was asked for: what is expected at each horizon, the nearest first.
+        score: How strange the value was, 1.0 is the limit; null while it is not judged.
+        anomaly: Of the stream, while an event is open.
     """
 
     fleet: str
@@ -106,6 +129,8 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     upper: float | None = None
     crossings: list[CrossingRow] = []
     ahead: list[AheadRow] = []
+    score: float | None = None
+    anomaly: AnomalyRow | None = None
 
     @property
     def residual(self) -> float | None:

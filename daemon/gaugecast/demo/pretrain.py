@@ -51,7 +51,7 @@ def demo_manifest() -> Manifest:
 
 def run_tanks(model: Model, *, seed: int, tanks: int, steps: int) -> tuple[FleetPipeline, Recorder]:
     """Drive simulated readings through a pipeline in which `model` is in force; the fleet there, and what it fed."""
-    fleet, limits = replace(demo_fleet(), horizons=(), intervals=(), thresholds=()), Loop()
+    fleet, limits = replace(demo_fleet(), horizons=(), intervals=(), thresholds=(), anomaly=None), Loop()
     solo, decoder = SoloPipeline([(fleet, model)], limits, trace=True), Decoder([fleet], limits)
     part, recorder = solo.part(fleet.name), Recorder(fleet, keep_traces=True)
     for number, messages in enumerate(_polls(seed, tanks, steps), 1):

@@ -28,6 +28,7 @@ TROUBLES: tuple[tuple[Kind, int, float, str], ...] = (
     (Kind.DUPLICATE, 2, 1.0, ""),
     (Kind.LATE, 2, 1.3, ""),
     (Kind.BAD_BYTES, 1, 0.0, ""),
+    (Kind.STUCK, 60, 0.0, "temperature"),  # an anomaly, with its end
 )
 
 #: The same troubles, as the screen says them.
@@ -38,6 +39,7 @@ PLAIN_WORDS = {
     Kind.DUPLICATE: "sends everything twice",
     Kind.LATE: "is late",
     Kind.BAD_BYTES: "sends garbage",
+    Kind.STUCK: "has a temperature that stands still",
 }
 
 CONFIG = """\
@@ -77,6 +79,10 @@ valid = [0, 10]
 [fleet.demo-tanks.features.temperature]
 unit = "°C"
 valid = [-40, 150]
+
+[fleet.demo-tanks.anomaly]
+healthy = "30s"
+settle = "5s"
 
 [[fleet.demo-tanks.threshold]]
 feature = "pressure"

@@ -6,7 +6,7 @@ What they say is typed in `forecast.message`; their JSON Schema is `forecast.sch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from gaugecast.topics import output_topic
 WARMING, BRIDGED, PARTIAL, FALLBACK, STALE, UNCHANGED = (1 << i for i in range(len(QUALITY)))
 
 _FLAGS = tuple(encode([name for i, name in enumerate(QUALITY) if bits >> i & 1]) for bits in range(1 << len(QUALITY)))
+_SCORE_DIGITS, _MOST_SCORE = 3, 1e6
 
 
 class AheadTexts(NamedTuple):
@@ -41,7 +42,7 @@ class BodyWriter:
 
     def __init__(self, fleet: Fleet, lineage: str = "", *, schema: int = SCHEMA) -> None:
         self.fleet, self._names = fleet, [feature.name for feature in fleet.forecast_features]
-        self._first = schema == FIRST_SCHEMA
+        self.schema, self._first = schema, schema == FIRST_SCHEMA
         template = _first_template(fleet, lineage) if self._first else _template(fleet, lineage)
         self._between = pieces_of(template)
         self._topic = output_topic(fleet.output, fleet.name, HOLE).split(HOLE)
@@ -158,6 +159,21 @@ def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Itera
     yield texts_of([(at - began) / 1_000_000_000 for at, began in zip(at_ns, age.began.tolist(), strict=True)])
     if ahead is not None:
         yield ahead.experts
+
+
+def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
+    """What N messages end with that say scores (N, G), null where a stream's are not known (NaN)."""
+    rounded = np.round(np.minimum(scores, _MOST_SCORE), _SCORE_DIGITS)
+    highest = texts_of(rounded.max(axis=1).tolist())
+    heads = [b"," + encode(name) + b":" for name in names]
+    heads[0] = heads[0][1:]
+    by_feature = by_column(texts_of(rounded.T.ravel().tolist()), len(scores))
+    pieces = chain.from_iterable((repeat(head), texts) for head, texts in zip(heads, by_feature, strict=True))
+    said = map(b"".join, zip(*pieces, strict=False))
+    return [
+        b',"score":null}' if top == b"null" else b',"score":{"value":%b,"features":{%b}}}' % (top, one)
+        for top, one in zip(highest, said, strict=True)
+    ]
 
 
 def totals_tails(names: Sequence[str], totals: Float64) -> Iterator[bytes]:

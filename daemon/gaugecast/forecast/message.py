@@ -5,7 +5,7 @@ Its version is `SCHEMA`. What comes later adds keys behind those that there are,
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -57,6 +57,13 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, rename={"span": "in", "
         dict[str, Lead] | UnsetType,
         Meta(description="Where the fleet lists `horizons`: by feature the expert with the largest share."),
     ] = UNSET
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """How strange a reading was."""
+
+    value: Annotated[float, Meta(description="The largest of `features`. 1.0 is the limit.", ge=0.0)]
+    features: Annotated[dict[str, float], Meta(description="By forecast feature; 1.0 is the limit.", min_length=1)]
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename={"instant": "for"}):
@@ -148,6 +155,9 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename={"instant": "fo
         Meta(description="Where the fleet has counters, what each stood at when `at` was measured."),
     ] = UNSET
     score: Annotated[
-        Any,
-        Meta(description="Room for how unusual the reading was; absent or null where nothing judges that."),
+        Score | UnsetType | None,
+        Meta(
+            description="Where the fleet looks for anomalies: how strange the reading was. Null while too little is "
+            "known to judge, for some time after a gap or a change of a set-point, and with `stale`."
+        ),
     ] = UNSET

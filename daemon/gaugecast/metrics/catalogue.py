@@ -163,6 +163,7 @@ COUNTED = (
              of=_counted(lambda c: c.unchanged_steps)),
     _counter("reanchored", "Streams whose phase was set anew after they had been late for long", "fleet",
              of=_counted(lambda c: c.reanchored)),
+    _counter("anomalies", "Anomalies that have begun", "fleet", of=_counted(lambda c: c.anomalies)),
     _counter("broken_states", "States found non-finite, and reset", "fleet", of=_counted(lambda c: c.broken_states)),
     _histogram("batch_messages", "Messages in a batch"),
     _histogram("stage_seconds", "Seconds that a round with a batch spends in each stage of the loop", "stage"),
@@ -228,6 +229,7 @@ STATED = (
            "expert", of=samples.expert_skills),
     _gauge("crossings_open", "Streams of which a crossing of the threshold is foretold, or that are beyond it", "fleet",
            "feature", "side", "value", of=samples.crossings),
+    _gauge("anomalies_open", "Streams of which an anomaly is told", "fleet", "severity", of=samples.anomalies),
     _gauge("learning", "1 for who learns: a `child`, a `unit`, nobody since `off` or `impossible`", "mode",
            of=samples.learning),
     _gauge("learner_heard", "1 once a learner has spoken to this process", of=_one(lambda s: s.learning.heard)),
@@ -267,6 +269,7 @@ STREAMED = (
     _gauge("stream_ahead", "Value expected at a listed horizon", "fleet", "stream", "feature", "horizon"),
     _gauge("stream_lower", "Lower bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
     _gauge("stream_upper", "Upper bound of its narrowest interval", "fleet", "stream", "feature", "horizon", "level"),
+    _gauge("stream_anomaly_score", "How strange the last value was; 1 is the limit", "fleet", "stream", "feature"),
     _gauge(
         "stream_crossing_probability",
         "That the threshold is crossed within its reach",

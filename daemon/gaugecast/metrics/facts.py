@@ -50,6 +50,7 @@ class StreamColumns:
         spans: H listed horizons; `ahead` (n, F, H) what is expected then, `lower` and `upper` its interval of `level`.
         marks: Feature, side and value of K thresholds, as labels have them.
         likely: (n, K) probability of a crossing within its reach, and `median_s` until when; or `None`.
+        score: (n, F) how strange the last values were, 1.0 is the limit, or `None`.
     """
 
     fleet: str
@@ -69,3 +70,4 @@ class StreamColumns:
     marks: Sequence[tuple[str, str, str]] = ()
     likely: Float64 | None = None
     median_s: Float64 | None = None
+    score: Float64 | None = None

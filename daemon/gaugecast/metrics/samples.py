@@ -82,6 +82,14 @@ def crossings(status: Status) -> Iterator[Sample]:
             yield (name, one.feature, one.side, f"{one.value:g}"), float(one.open)
 
 
+def anomalies(status: Status) -> Iterator[Sample]:
+    """Streams of which an anomaly is told now, by severity."""
+    for name, fleet, _ in status.at_work():
+        if fleet.anomalies is not None:
+            yield (name, "warning"), float(fleet.anomalies.warning)
+            yield (name, "critical"), float(fleet.anomalies.critical)
+
+
 def doing(status: Status) -> Iterator[Sample]:
     """1 for what it does."""
     for verb in VERBS:

@@ -60,6 +60,7 @@ class StreamSeries:
                 "predicted": columns.predicted,
                 "residual": columns.observed - columns.predicted,
                 "skill": columns.skill,
+                "anomaly_score": columns.score,
             }
             for name, table in tables.items():
                 if table is not None:

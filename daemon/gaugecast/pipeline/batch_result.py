@@ -22,6 +22,7 @@ class Totals:
         late_ns: Sum over all late readings of how far each came behind the newest of its stream, by event time
             (`gates.lateness`, which bounds one reading's share); over `late`, the mean.
         unchanged_steps: Those in which a feature counts as what it was (`hold`).
+        anomalies: Events that have begun.
     """
 
     stepped: int = 0
@@ -42,6 +43,7 @@ class Totals:
     late_ns: int = 0
     same_period: int = 0
     unchanged_steps: int = 0
+    anomalies: int = 0
 
     def add(self, other: Totals) -> None:
         """Count what another counted, too."""
@@ -87,6 +89,7 @@ class Said(NamedTuple):
         age: Of the streams' states.
         totals: (N, C) of the counters, of a fleet that has any.
         ahead: What is said beyond, of a fleet that lists horizons.
+        scores: (N, G) how strange the steps were, NaN = not judged, of a fleet that looks for anomalies.
     """
 
     writer: Voice
@@ -102,6 +105,7 @@ class Said(NamedTuple):
     age: Age
     totals: Float64 | None
     ahead: Ahead | None
+    scores: Float64 | None
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import decay_of
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import reordering, stepping
+from gaugecast.pipeline import anomalies, reordering, stepping
 from gaugecast.pipeline.ages import Ages
+from gaugecast.pipeline.anomalies import Anomalies
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
 from gaugecast.pipeline.beginnings import Beginnings
 from gaugecast.pipeline.forecast_writer import ForecastWriter
@@ -34,6 +35,7 @@ class FleetPipeline:
     Attributes:
         in_force: The model whose forecasts are published; `None` = the last value is repeated.
         shadow: A model that is stepped beside it and only scored.
+        anomalies: What looks for them, or `None`.
         look_ahead: What forecasts the listed horizons; `None` where none is listed.
         ages: Of the streams' states.
         holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
@@ -44,13 +46,14 @@ class FleetPipeline:
     """
 
     def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, mute: bool = False) -> None:
-        self.fleet, self.mute = fleet, mute
-        self.totals = Totals()
+        self.fleet, self.mute, self.totals = fleet, mute, Totals()
         self.in_force: Expert | None = None
         self.shadow: Expert | None = None
         self.table = StreamTable(len(fleet.features), len(fleet.forecast_places))
         self.look_ahead: LookAhead | None = None
         self.look_from(None)
+        self.anomalies: Anomalies | None = None
+        anomalies.watch(self, None)
         self.holding: Holding | None = None
         self.rates: Rates | None = None
         self.room: Waiting | None = None
@@ -113,7 +116,8 @@ class FleetPipeline:
         """All columns of the fleet's streams, by table."""
         ahead = {} if self.look_ahead is None else self.look_ahead.tables()
         experts = {role: expert.columns for role, expert in self.experts.items()}
-        return {"streams": self.table.columns, **experts, **ahead, **self._aside()}
+        watched = {} if self.anomalies is None else self.anomalies.tables()
+        return {"streams": self.table.columns, **experts, **ahead, **watched, **self._aside()}
 
     # -- experts
 
@@ -279,6 +283,7 @@ class FleetPipeline:
         if len(slots):
             self.close(slots, np.full(len(slots), cause), result)
         self.end_crossings(cause, result)
+        anomalies.end_all(self, cause, result)
 
     def end_crossings(self, cause: int, result: Outcome, *, slots: Int64 | None = None) -> None:
         """End what is told of thresholds that are no more, or of streams (default: all) that leave or are called

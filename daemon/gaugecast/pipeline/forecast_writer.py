@@ -9,12 +9,12 @@ import numpy as np
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, totals_tails
+from gaugecast.forecast.body import FALLBACK, STALE, WARMING, score_tails, totals_tails
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
 from gaugecast.forecast.horizons.rows import PERSISTENCE
-from gaugecast.forecast.message import SCHEMA, Age
+from gaugecast.forecast.message import FIRST_SCHEMA, SCHEMA, Age
 from gaugecast.outputs.told import Told
 from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.batch_result import Closed, Outcome, Said, Totals
@@ -55,6 +55,7 @@ class ForecastWriter:
         predicted: Float64,
         quality: Int64,
         ahead: Ahead | None,
+        scores: Float64 | None,
         result: Outcome,
     ) -> None:
         """One message a step: the expert's forecast where it is ready, else persistence (`fallback`).
@@ -67,6 +68,7 @@ class ForecastWriter:
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
             quality: Flags known so far (N,).
             ahead: What is said at the listed horizons, the next step among them; that is what is published then.
+            scores: How strange the values are (N, G), NaN = not judged; `None` = nobody looks.
             result: Takes the outputs.
         """
         slots, horizon = closed.slots, 1 if self.mute else self.fleet.horizon
@@ -87,7 +89,10 @@ class ForecastWriter:
         self._table["predicted"][slots] = predicted
         self._totals.fallback_steps += len(slots) - count
         version = None if expert is None else expert.version
-        self._say(closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result, ahead=ahead)
+        self._say(
+            closed, version, forecast=forecast, predicted=predicted, quality=quality, result=result, ahead=ahead,
+            scores=scores,
+        )  # fmt: skip
 
     def mark_stale(self, slots: Int64, cause: int, result: Outcome) -> None:
         """Tell the consumers once that streams have fallen silent: the last forecast again, marked `stale`."""
@@ -103,7 +108,7 @@ class ForecastWriter:
 
     def _say(
         self, closed: Closed, model: str | None, *, forecast: Float64, predicted: Float64, quality: Int64,
-        result: Outcome, ahead: Ahead | None = None,
+        result: Outcome, ahead: Ahead | None = None, scores: Float64 | None = None,
     ) -> None:  # fmt: skip
         table, names, slots = self._table, self._table.names, closed.slots
         table["quality"][slots] = quality
@@ -116,7 +121,7 @@ class ForecastWriter:
         self._totals.forecasts += len(slots)
         numbers = (closed.cause, step, closed.at, forecast, observed, predicted, quality)
         age = self._ages.of(slots)
-        result.said.append(Said(self._writer, model, streams, *numbers, age, closed.totals, ahead))
+        result.said.append(Said(self._writer, model, streams, *numbers, age, closed.totals, ahead, scores))
 
 
 def write_outputs(result: Outcome, batches: Batches) -> None:
@@ -136,7 +141,7 @@ def _written(said: Sequence[Said], batches: Batches) -> Outputs:
     """Messages of one fleet and model; rounds are put together first, since a call costs as much as ten messages."""
     writer, model, fleet = said[0].writer, said[0].model, said[0].writer.fleet
     streams = [stream for one in said for stream in one.streams]
-    columns = zip(*(one[3:-3] for one in said), strict=True)
+    columns = zip(*(one[3:-4] for one in said), strict=True)
     cause, step, at, forecast, observed, predicted, quality = (np.concatenate(column) for column in columns)
     steps, count, size = step.tolist(), len(streams), forecast[0].nbytes
     packed = np.ascontiguousarray(forecast, "<f8").tobytes()
@@ -151,6 +156,8 @@ def _written(said: Sequence[Said], batches: Batches) -> Outputs:
         )  # fmt: skip
         if any(feature.counter for feature in fleet.features):
             made = [body[:-1] + tail for body, tail in zip(made, _totals(said), strict=True)]
+        if fleet.anomaly is not None and writer.schema != FIRST_SCHEMA:
+            made = [body[:-1] + tail for body, tail in zip(made, _scores(said), strict=True)]
         return made
 
     causes = cause.tolist()
@@ -179,3 +186,10 @@ def _totals(said: Sequence[Said]) -> Iterator[bytes]:
     names = [feature.name for feature in said[0].writer.fleet.features if feature.counter]
     for one in said:
         yield from [b"}"] * len(one.streams) if one.totals is None else totals_tails(names, one.totals)
+
+
+def _scores(said: Sequence[Said]) -> Iterator[bytes]:
+    """What the messages of a fleet that looks for anomalies say of them; those of silence say nothing."""
+    names = [feature.name for feature in said[0].writer.fleet.forecast_features]
+    for one in said:
+        yield from [b',"score":null}'] * len(one.streams) if one.scores is None else score_tails(names, one.scores)

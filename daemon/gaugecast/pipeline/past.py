@@ -97,6 +97,8 @@ def load(
         part.look_ahead.crossings.forget_told(np.array([slot], np.int64))
     if part.holding is not None:
         part.holding.forget(np.array([slot], np.int64))  # its silence means nothing before it speaks
+    if part.anomalies is not None:
+        part.anomalies.events.clear(slot)  # what is open was told to nobody
     table["received"][slot], table["step"][slot] = _SILENT, said
     for name in _NO_LATENESS:
         table[name][slot] = 0

@@ -51,13 +51,24 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     quality = quality | bridged * BRIDGED | partial * PARTIAL
     look = None if part.mute else part.look_ahead
     ahead = None if look is None else look.step(steps, x, part.in_force)
+    scores = None if part.anomalies is None or part.mute else part.anomalies.step(steps, x, predicted)
     part.writer.publish(
-        closed, steps, part.in_force, x=x, predicted=predicted, quality=quality, ahead=ahead, result=result
+        closed,
+        steps,
+        part.in_force,
+        x=x,
+        predicted=predicted,
+        quality=quality,
+        ahead=ahead,
+        scores=scores,
+        result=result,
     )
     if part.home is not None and not part.mute:
         part.home.note(slots, closed.cause, table, result)
     if look is not None and look.crossings is not None:
         look.crossings.tell(closed, part.table, part.writer.lineage, result)
+    if scores is not None and part.anomalies is not None:
+        part.totals.anomalies += part.anomalies.tell(closed, part.table, part.writer.lineage, result)
 
 
 def _as_modelled(part: FleetPipeline, closed: Closed) -> tuple[Closed, Int64 | int]:

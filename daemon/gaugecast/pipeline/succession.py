@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugecast.fleet import Fleet
+from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.home import succeed_at_home
 from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
+    from gaugecast.fleet import Fleet
     from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -24,8 +25,11 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        if _told_at(old.fleet) != _told_at(part.fleet):
+        moved = _notices_of(old.fleet) != _notices_of(part.fleet)  # what is open there must not stay so for ever
+        if moved or meaning_of_ahead(old.fleet) != meaning_of_ahead(part.fleet):
             old.end_crossings(cause, result)
+        if moved or part.fleet.anomaly is None:
+            anomalies.end_all(old, cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
@@ -37,9 +41,9 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     )
 
 
-def _told_at(fleet: Fleet) -> tuple[object, ...]:
-    """Where crossings are told, and of what is learned for them: what is open otherwise must not stay so for ever."""
-    return (fleet.notices or fleet.output, *meaning_of_ahead(fleet))
+def _notices_of(fleet: Fleet) -> str:
+    """Where crossings and anomalies are told."""
+    return fleet.notices or fleet.output
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
@@ -47,6 +51,7 @@ def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
     for expert in part.experts.values():
         expert.fleet = part.fleet
     part.look_from(old.look_ahead)
+    anomalies.watch(part, old.anomalies)
     part.take_aside_from(old)
 
 

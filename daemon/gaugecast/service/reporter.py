@@ -20,7 +20,7 @@ from gaugecast.errors import GaugecastError
 from gaugecast.loop.core import Core
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.service import foretold, reports
+from gaugecast.service import anomalies, foretold, reports
 from gaugecast.service.children import Child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import START_UNIT
@@ -250,6 +250,7 @@ class Reporter:
             features=reports.scores_of(part),
             learner=learner,
             crossings=foretold.threshold_statuses(part),
+            anomalies=anomalies.status_of(part),
             rollbacks_total=standing.rollbacks_total,
             never_came=reports.never_came(part),
         )

@@ -17,7 +17,7 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
-from gaugecast.service import foretold
+from gaugecast.service import anomalies, foretold
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 
@@ -120,6 +120,7 @@ def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
         marks=foretold.marks_of(part.fleet),
         likely=likely,
         median_s=median_s,
+        score=anomalies.scores_of(part, slots),
     )
 
 
@@ -154,6 +155,8 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int, ahead: bool) -> list[S
     skills = _stream_skill(part, [slot])[0]
     bands = foretold.bands_of(part, slot)
     paths = foretold.ahead_rows(part, slot) if ahead else [[] for _ in bands]
+    scores = anomalies.scores_of(part, np.array([slot], np.int64))
+    anomaly = anomalies.anomaly_row(part, slot)
     rows = []
     for g, i in enumerate(part.fleet.forecast_places):
         feature = part.fleet.features[i]
@@ -175,6 +178,8 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int, ahead: bool) -> list[S
                 upper=bands[g][1],
                 crossings=foretold.crossing_rows(part, slot, feature.name),
                 ahead=paths[g],
+                score=None if scores is None else known(float(scores[0, g])),
+                anomaly=anomaly,
             )
         )
     return rows

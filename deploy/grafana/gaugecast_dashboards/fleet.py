@@ -126,6 +126,22 @@ QUALITY = Row(
             steps=SKILL_STEPS,
         ),
         Panel(
+            "Most surprising now",
+            "The ten strangest features, of streams with series of their own; 1 is the limit.",
+            (Query(f"topk(10, gaugecast_stream_anomaly_score{{{FLEET}}})"),),
+            kind="table",
+            width=12,
+            unit="none",
+            decimals=2,
+            instant=True,
+        ),
+        Panel(
+            "Anomalies",
+            "Streams of which one is told, by severity.",
+            (Query(f"gaugecast_anomalies_open{{{FLEET}}}", "{{fleet}} {{severity}}"),),
+            unit="none",
+        ),
+        Panel(
             "What forecasts were made of",
             "Steps a second: by persistence, without a feature, rolled through a gap, or with a value that was held.",
             (

@@ -189,6 +189,20 @@ AHEAD = Row(
             unit="percentunit",
         ),
         Panel(
+            "How strange it is",
+            "Where the fleet looks for anomalies: the score of this feature. 1 is the limit.",
+            (Query(f"gaugecast_stream_anomaly_score{{{FEATURE}}}", "score"),),
+            unit="none",
+            lowest=0,
+            steps=((None, "transparent"), (1.0, BAD)),
+        ),
+        Panel(
+            "Streams with an anomaly",
+            "Of the whole fleet, by severity.",
+            (Query(f"gaugecast_anomalies_open{{{OF_FLEET}}}", "{{severity}}"),),
+            unit="none",
+        ),
+        Panel(
             "Streams with a crossing foretold",
             "Of the whole fleet, those beyond included.",
             (Query(f"gaugecast_crossings_open{{{OF_FLEET}}}", "{{side}} {{value}}"),),

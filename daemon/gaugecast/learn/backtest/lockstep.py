@@ -48,7 +48,7 @@ class Lockstep:
         compiled: bool = True,
     ) -> None:
         self.fleet = fleet = replace(
-            fleet, horizons=(), intervals=(), thresholds=()
+            fleet, horizons=(), intervals=(), thresholds=(), anomaly=None
         )  # those are told by `ahead`, on top of this
         self.model = model or initial_model(manifest_for(fleet, units=units), seed=seed)
         self._learn_after = learn_after

@@ -1,0 +1,93 @@
+"""`gaugecast evaluate`: how right the anomalies would have been on labelled files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from gaugecast.cli.figures import NOTHING, figure_grid, keep_figures
+from gaugecast.cli.sources import FeaturesOption, TimeOption
+from gaugecast.cli.train import Terminal
+from gaugecast.watching import AnomalySettings
+
+if TYPE_CHECKING:
+    from gaugecast.learn.evaluate.figures import AlarmFigures
+
+
+def evaluate_command(
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files of the same columns, each a stream.")],
+    label: Annotated[str, typer.Option(help="Column that is 1 where something was wrong.")] = "",
+    ignore: Annotated[str, typer.Option(help="Columns that are not fed, comma between.")] = "",
+    features: FeaturesOption = "",
+    time_column: TimeOption = "",
+    healthy: Annotated[
+        int, typer.Option(min=0, help="First rows of each file that are known to be healthy; 0 = that is found out.")
+    ] = 0,
+    hold: Annotated[int, typer.Option(min=1, help="Steps that something is strange before it is told.")] = 5,
+    false_alarms: Annotated[
+        float | None, typer.Option(min=0.0, help="Say which tolerance gives at most so many, a stream and week.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here, too; `-` = here.")] = None,
+) -> None:
+    """Let files go through the pipeline as live streams, and hold what would have been told against their labels.
+
+    Rows behind the healthy ones are judged: F1, false alarms as a share of usual rows, labelled rows that were missed.
+
+    SKAB's protocol:
+
+        gaugecast evaluate SKAB/valve1/*.csv --label anomaly --ignore changepoint --healthy 400
+
+    Of a file of your own:
+
+        gaugecast evaluate plant.csv --label fault --false-alarms 1
+    """
+    from gaugecast.history import FileColumns
+    from gaugecast.learn.evaluate.figures import at_most, figures_of, together
+    from gaugecast.learn.evaluate.run import watch_files
+
+    columns = FileColumns(time_column, "", _names(features))
+    terminal = Terminal(Console(soft_wrap=True))
+    settings = AnomalySettings(healthy=healthy, hold=hold)
+    _, watched = watch_files(files, columns, settings, label=label, ignore=_names(ignore))
+    parts = [figures_of(one, healthy) for one in watched]
+    total = together(parts)
+    _show(terminal, [*parts, total] if len(parts) > 1 else parts)
+    if false_alarms is not None:
+        found = at_most(watched, healthy, hold=hold, a_week=false_alarms)
+        terminal.say(_sentence(found, false_alarms))
+    if json_file is not None:
+        keep_figures([one.as_row() for one in (*parts, total)], json_file, terminal.say)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _show(terminal: Terminal, parts: list[AlarmFigures]) -> None:
+    grid = figure_grid("file", "F1", "false alarms", "missed", "events", "false a week", "ROC-AUC", "PR-AUC")
+    for one in parts:
+        a_week = one.false_events / one.weeks if one.weeks > 0.0 else None
+        grid.add_row(
+            one.name, _figure(one.f1), _share(one.false_share), _share(one.missed_share), f"{one.events:,}",
+            NOTHING if a_week is None else f"{a_week:.3g}", _figure(one.roc_auc), _figure(one.pr_auc),
+        )  # fmt: skip
+    terminal.console.print(grid)
+
+
+def _sentence(found: tuple[float, AlarmFigures] | None, a_week: float) -> str:
+    if found is None:
+        return f"no tolerance gives at most {a_week:g} false alarms a stream and week"
+    tolerance, figures = found
+    missed = "" if figures.missed_share is None else f", and {figures.missed_share:.0%} of the labelled rows missed"
+    return f"tolerance = {tolerance:g}: {figures.false_events} false alarms in {figures.weeks:.3g} weeks{missed}"
+
+
+def _figure(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1%}"

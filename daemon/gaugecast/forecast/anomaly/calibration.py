@@ -1,0 +1,113 @@
+"""Where limits come from: stretches of a stream that are known, or found, to be healthy.
+
+A reference is fitted to one stretch and tried on the next, which is as long. What is given as healthy is split in two
+halves and believed. Else a detector begins to judge when the second stretch looks to it like the first; if not, both
+are one stretch, and the next is twice as long: a plant's cycles are met before they count as strange. It goes on so
+while nothing is wrong; steps of an event are left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gaugecast.forecast.anomaly import layout as at
+from gaugecast.forecast.anomaly.layout import Layout, pairs
+from gaugecast.forecast.anomaly.reference import fit
+from gaugecast.records import Bool, Float64, Int64
+from gaugecast.streams.columns import Array
+
+#: Stages: the first stretch; a reference is tried; frozen for good.
+FIRST, TRIED, FROZEN = range(3)
+#: Steps of the first stretch where none is given.
+SHORTEST = 256
+#: A stretch is at most so long: then the reference is frozen.
+LONGEST = 2**17
+#: Limits, by detector: at least so much; times the largest statistic of the stretch; and what that may be at most for
+#: the stretch to look like the one before.
+LEAST = np.array([0.5, 20.0, 2.6, 3.3, 3.0, 3.0, 3.0])
+MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
+MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
+#: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
+TURNS = 8
+#: A feature that moves in fewer of its steps is judged by its absence alone; in fewer than the second, not for standing
+#: still.
+MOVES, MOVES_MOSTLY = 0.05, 0.3
+
+
+def begin(state: dict[str, Array], stretch: int) -> bool:
+    """Of streams that have no stretch yet; whether there are any."""
+    new = state["mark"] == 0
+    state["mark"] = np.where(new, stretch, state["mark"])
+    return bool(np.count_nonzero(new))
+
+
+def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: bool) -> None:
+    """Count a step towards the stretch, in place.
+
+    Args:
+        state: Columns of N streams, copies.
+        z: Values relative to the origin (N, F).
+        found: Statistics (DETECTORS, N, F).
+        here: What was measured (N, F).
+        healthy: Whether the step counts: nothing is wrong, and its lags follow one another (N,).
+        given: The stretch ends after so many steps, those that do not count among them.
+    """
+    counts = healthy & (state["stage"] != FROZEN)
+    if given:
+        state["counted"] += state["stage"] != FROZEN
+    if not np.count_nonzero(counts):
+        return
+    lags = state["lags"]
+    rows = np.concatenate([np.ones((len(z), 1)), z, lags.reshape(len(z), -1)], axis=1) * counts[:, None]
+    one, other = pairs(rows.shape[1])
+    state["moments"] += rows[:, one] * rows[:, other]
+    runs = state["runs"].swapaxes(0, 1)
+    runs[at.MOVED] += counts[:, None] & here & (z != lags[:, 0])
+    runs[at.GONE] += counts[:, None] & ~here
+    runs[at.LONGEST] = np.where(counts[:, None], np.maximum(runs[at.LONGEST], runs[at.RUN]), runs[at.LONGEST])
+    tops = state["top"]
+    np.maximum(tops, (found.swapaxes(0, 1) * counts[:, None, None]).astype(np.float32), out=tops)
+    if not given:
+        state["counted"] += counts
+
+
+def due(state: dict[str, Array]) -> Int64:
+    """Rows whose stretch ends now."""
+    return np.flatnonzero((state["stage"] != FROZEN) & (state["counted"] >= state["mark"]))
+
+
+def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: bool) -> None:
+    """Fit the reference anew, and set limits by what the stretch has shown; in place.
+
+    Args:
+        state: Columns of N streams, copies.
+        rows: Whose stretch ends.
+        layout: Of the features.
+        given: The stretches are known to be healthy; there is no third.
+    """
+    counted, runs = state["counted"][rows], state["runs"][rows]
+    share = runs[:, at.MOVED] / np.maximum(state["moments"][rows, :1] - runs[:, at.GONE], 1.0)
+    moving = share >= MOVES
+    fitted = fit(state["moments"][rows], moving, layout)
+    tried = state["stage"][rows] == TRIED
+    _set_limits(state, rows[tried], moving[tried], share[tried], given=given)
+    for name, column in fitted._asdict().items():
+        state[name][rows] = column
+    state["top"][rows] = 0.0
+    state["runs"][rows[:, None], [at.SIDE, at.TURNS, at.SIDE_OF_OTHERS, at.TURNS_OF_OTHERS]] = 0
+    state["stage"][rows] = np.where(tried & (given | (2 * counted > LONGEST)), FROZEN, TRIED)
+    state["mark"][rows] = 2 * counted
+
+
+def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: bool) -> None:
+    tops = state["top"][rows]
+    judges = np.repeat((moving & (state["spread"][rows] > 0.0))[:, None], len(at.DETECTORS), axis=1)
+    judges &= tops <= MOST_TRIED[:, None]
+    judges[:, at.LEVEL] &= state["runs"][rows, at.TURNS] >= TURNS
+    judges[:, at.REFERENCE] &= (state["runs"][rows, at.TURNS] >= TURNS) | given
+    judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
+    judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
+    judges[:, at.STUCK] = share >= MOVES_MOSTLY
+    tops[:, at.STUCK] = state["runs"][rows, at.LONGEST]
+    limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops)
+    state["limit"][rows] = np.where(judges, limit, np.inf)

@@ -1,0 +1,138 @@
+"""What each detector looks at: statistics of a step, larger = stranger, in units that have no scale of the sensor's."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gaugecast.forecast.anomaly import layout as at
+from gaugecast.forecast.anomaly.reference import expected, left_out
+from gaugecast.records import Bool, Float64, Int64
+from gaugecast.streams.columns import Array
+
+#: Rates of the running means: of squares, of the level, of what shows that noise has vanished, of absence.
+FAST, LEVEL_RATE, SLOW, ABSENT_RATE = 1 / 8, 1 / 16, 1 / 64, 1 / 16
+#: Squares in their scales count as this at most: one outlier is no event, and is soon forgotten.
+MOST = 64.0
+_ERROR_RATE = 1 / 1000  # of the mean square of forecast errors
+_ERROR_START = 2.0
+_ERROR_CLIP = 16.0  # an error's square counts as so many mean squares at most: an outlier widens nothing for hours
+_HUGE = 1e150
+_CLEARLY = 0.1  # in spreads: so far from a mean a level is on one side of it
+
+
+class Now(NamedTuple):
+    """N steps of different streams, as detectors see them.
+
+    Attributes:
+        values: Measured (N, F), NaN = absent.
+        x: The same as fed to the models (N, F).
+        error: Measured less what had been forecast (N, F), NaN = nothing to compare.
+        begins: The step follows none, or a gap that was too long to bridge (N,).
+        parted: It does not follow the one before tick by tick (N,).
+    """
+
+    values: Float64
+    x: Float64
+    error: Float64
+    begins: Bool
+    parted: Bool
+
+
+class Measured(NamedTuple):
+    """What a step says.
+
+    Attributes:
+        found: Statistics (DETECTORS, N, F).
+        away: By how much each detector that expects a value finds another, in the feature's unit (DETECTORS, N, F).
+        z: Values relative to their origin (N, F).
+    """
+
+    found: Float64
+    away: Float64
+    z: Float64
+
+
+def measure(state: dict[str, Array], now: Now) -> Measured:
+    """Take in a step, in place, and say what it says.
+
+    Args:
+        state: Columns of these streams, copies.
+        now: The step.
+    """
+    here = ~np.isnan(now.values)
+    state["origin"] = np.where(np.isnan(state["origin"]), now.x, state["origin"])
+    z = np.nan_to_num(np.maximum(np.minimum(now.x - state["origin"], _HUGE), -_HUGE))
+    state["lagged"] = np.where(now.parted, 0, state["lagged"])
+    smooth = state["smooth"].swapaxes(0, 1)  # (SMOOTH, N, F)
+    out, away = np.zeros((2, len(at.DETECTORS), *z.shape))
+    _stillness(state, z, here & ~now.begins[:, None], out)
+    smooth[at.ABSENT] += ABSENT_RATE * (~here - smooth[at.ABSENT])
+    out[at.DROPOUT] = smooth[at.ABSENT]
+    out[at.SURPRISE] = _surprise(smooth, now.error)
+    away[at.SURPRISE] = np.nan_to_num(now.error)
+    _by_reference(state, smooth, z, here, out=out, away=away)
+    _of_level(state, smooth, z, now.begins, out=out, away=away)
+    return Measured(out, away, z)
+
+
+def _stillness(state: dict[str, Array], z: Float64, here: Bool, out: Float64) -> None:
+    runs = state["runs"].swapaxes(0, 1)
+    moved = z != state["lags"][:, 0]
+    runs[at.RUN] = np.where(here, np.where(moved, 0, runs[at.RUN] + 1), runs[at.RUN])
+    out[at.STUCK] = runs[at.RUN]
+
+
+def _surprise(smooth: Float64, error: Float64) -> Float64:
+    known = ~np.isnan(error)
+    square = np.where(known, np.minimum(np.abs(error), _HUGE) ** 2, 0.0)
+    usual, count = smooth[at.ERROR], smooth[at.ERRORS]
+    ratio = np.divide(square, usual, out=np.zeros_like(square), where=usual > 0.0)
+    smooth[at.SURPRISED] += FAST * known * (np.minimum(ratio, MOST) - smooth[at.SURPRISED])
+    rate = np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE) * known
+    usual += rate * (np.where(usual > 0.0, np.minimum(square, _ERROR_CLIP * usual), square) - usual)
+    count += known
+    surprise: Float64 = np.sqrt(smooth[at.SURPRISED])
+    return surprise
+
+
+def _by_reference(
+    state: dict[str, Array], smooth: Float64, z: Float64, here: Bool, *, out: Float64, away: Float64
+) -> None:
+    full = state["lagged"] >= state["lags"].shape[1]
+    said = expected(state["weights"], state["lags"])
+    seen = here & full[:, None]
+    missed = np.where(seen, z - said, 0.0)
+    square = np.minimum(left_out(state["precision"], missed), MOST)
+    own = np.minimum(missed * missed * np.diagonal(state["precision"], axis1=1, axis2=2), MOST)
+    smooth[at.UNEXPECTED] += FAST * seen * (square - smooth[at.UNEXPECTED])
+    smooth[at.QUIETLY] += SLOW * seen * (own - smooth[at.QUIETLY])
+    away[at.REFERENCE] = missed
+    out[at.REFERENCE] = np.sqrt(smooth[at.UNEXPECTED])
+    quiet = np.sqrt(smooth[at.QUIETLY])
+    out[at.CALM] = np.divide(1.0, quiet, out=np.zeros_like(quiet), where=quiet > 0.0)
+
+
+def _of_level(
+    state: dict[str, Array], smooth: Float64, z: Float64, begins: Bool, *, out: Float64, away: Float64
+) -> None:
+    level = smooth[at.AT]
+    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * (z - level)
+    spread = state["spread"]
+    off = np.where(spread > 0.0, level - state["mean"], 0.0)
+    own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
+    pulled = (state["kinship"] * off[:, None, :]).sum(axis=2)
+    kin = np.sqrt(np.diagonal(state["kinship"], axis1=1, axis2=2))
+    given = np.divide(pulled, kin, out=np.zeros_like(off), where=kin > 0.0)
+    away[at.LEVEL], away[at.RELATION] = off, np.divide(given, kin, out=np.zeros_like(off), where=kin > 0.0)
+    out[at.LEVEL], out[at.RELATION] = np.abs(own), np.abs(given)
+    runs = state["runs"].swapaxes(0, 1)
+    _turns(runs[at.SIDE], runs[at.TURNS], own)
+    _turns(runs[at.SIDE_OF_OTHERS], runs[at.TURNS_OF_OTHERS], given)
+
+
+def _turns(side: Int64, turns: Int64, away: Float64) -> None:
+    now = np.where(np.abs(away) >= _CLEARLY, np.where(away > 0.0, 1, -1), side)
+    turns += (now != side) & (side != 0)
+    side[:] = now

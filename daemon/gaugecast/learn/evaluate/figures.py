@@ -1,0 +1,126 @@
+"""How right alarms were: F1, false alarms, misses; and the areas under the curves of the raw score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gaugecast.forecast.anomaly import alarm
+from gaugecast.learn.evaluate.run import Watched
+from gaugecast.records import Bool, Float64
+from gaugecast.streams.columns import Columns
+
+_WEEK_NS = 7 * 86_400 * 10**9
+#: Tolerances that are tried for a number of false alarms.
+TOLERANCES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmFigures:
+    """Rows and events of one file, or of several together.
+
+    Attributes:
+        hits, false, missed, quiet: Rows with an alarm and a label, with an alarm alone, a label alone, with neither.
+        events: How many began; `false_events` of them at rows without a label around.
+        weeks: Of rows that are judged and bear no label.
+        roc_auc, pr_auc: Of the raw score; `None` where all rows are alike, or of several files.
+    """
+
+    name: str
+    hits: int
+    false: int
+    missed: int
+    quiet: int
+    events: int
+    false_events: int
+    weeks: float
+    roc_auc: float | None = None
+    pr_auc: float | None = None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall of rows; `None` without any to find or found."""
+        found = 2 * self.hits + self.false + self.missed
+        return 2 * self.hits / found if found else None
+
+    @property
+    def false_share(self) -> float | None:
+        """Share of usual rows with an alarm."""
+        return self.false / (self.false + self.quiet) if self.false + self.quiet else None
+
+    @property
+    def missed_share(self) -> float | None:
+        """Share of labelled rows without."""
+        return self.missed / (self.missed + self.hits) if self.missed + self.hits else None
+
+    def as_row(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return {
+            "file": self.name, "f1": self.f1, "far": self.false_share, "mar": self.missed_share, "hits": self.hits,
+            "false": self.false, "missed": self.missed, "quiet": self.quiet, "events": self.events,
+            "false_events": self.false_events, "weeks": self.weeks, "roc_auc": self.roc_auc, "pr_auc": self.pr_auc,
+        }  # fmt: skip
+
+
+def figures_of(one: Watched, skip: int, alarms: Bool | None = None) -> AlarmFigures:
+    """Of one file's rows behind the first `skip`; `alarms` (T,) in place of what was told."""
+    judged = slice(skip, None)
+    said = (one.open if alarms is None else alarms)[judged]
+    wrong = np.zeros(len(said), bool) if one.labels is None else one.labels[judged]
+    begins = np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))
+    ends = [next((t for t in range(begin, len(said)) if not said[t]), len(said)) for begin in begins.tolist()]
+    false = sum(not wrong[begin:end].any() for begin, end in zip(begins.tolist(), ends, strict=True))
+    span = np.diff(one.at[judged], append=one.at[-1])
+    score = np.nan_to_num(one.score[judged])
+    return AlarmFigures(
+        one.name, int((said & wrong).sum()), int((said & ~wrong).sum()), int((~said & wrong).sum()),
+        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS, *_areas(score, wrong),
+    )  # fmt: skip
+
+
+def together(parts: Sequence[AlarmFigures]) -> AlarmFigures:
+    """Over the rows of all files."""
+    names = ("hits", "false", "missed", "quiet", "events", "false_events", "weeks")
+    return AlarmFigures("all", **{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) -> tuple[float, AlarmFigures] | None:
+    """The least tolerance with at most so many false alarms a stream and week, and its figures; `None`: there is none.
+
+    What the detectors learn is taken as it was.
+    """
+    for tolerance in TOLERANCES:
+        parts = [figures_of(one, skip, _alarms(one.score / tolerance, hold)) for one in watched]
+        total = together(parts)
+        if total.weeks > 0.0 and total.false_events / total.weeks <= a_week:
+            return tolerance, total
+    return None
+
+
+def _alarms(score: Float64, hold: int) -> Bool:
+    """Rows at which an event is open, by these scores."""
+    columns = Columns(alarm.spec_of(1), 1)
+    state = {name: array.copy() for name, array in columns}
+    told = np.zeros(len(score), bool)
+    at, never = np.zeros(1, np.int64), np.zeros(1, bool)
+    for t, value in enumerate(score.tolist()):
+        settling = np.array([value != value])
+        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, at=at, least=hold)
+        told[t] = state["open"][0]
+    return told
+
+
+def _areas(score: Float64, wrong: Bool) -> tuple[float | None, float | None]:
+    """Areas under the ROC curve (Mann and Whitney; ties count half), and under precision over recall (average)."""
+    count = int(wrong.sum())
+    if not 0 < count < len(wrong):
+        return None, None
+    values, place, many = np.unique(score, return_inverse=True, return_counts=True)
+    above = np.cumsum(many) - (many - 1) / 2.0
+    roc = (above[place][wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count))
+    hits = np.bincount(place, weights=wrong, minlength=len(values))[::-1]
+    found, said = np.cumsum(hits), np.cumsum(many[::-1])
+    return float(roc), float((hits * found / said).sum() / count)

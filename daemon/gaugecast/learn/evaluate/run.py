@@ -1,0 +1,100 @@
+"""Files as streams of one fleet, step by step through `advance`: scores and events as the daemon has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gaugecast.config.schema import Loop
+from gaugecast.errors import ConfigError
+from gaugecast.fleet import Fleet
+from gaugecast.history import FileColumns, fleet_of_file
+from gaugecast.learn.autoencoder.rows import FileRows, read_rows
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Bool, Float64, Input, Int64, Order
+from gaugecast.watching import AnomalySettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """What would have been told of one file.
+
+    Attributes:
+        at: Event times of its rows, ns (T,).
+        score: Highest score at each row (T,), NaN = not judged.
+        open: Whether an event was open (T,).
+        began: Rows at which one began.
+        labels: Whether something was wrong at each row (T,), or `None`.
+    """
+
+    name: str
+    at: Int64
+    score: Float64
+    open: Bool
+    began: Int64
+    labels: Bool | None
+
+
+def watch_files(
+    files: Sequence[Path], columns: FileColumns, settings: AnomalySettings, *, label: str = "",
+    ignore: Collection[str] = (),
+) -> tuple[Fleet, list[Watched]]:  # fmt: skip
+    """Step all files together, each a stream; the fleet they make, and what would have been told.
+
+    Args:
+        files: CSV or Parquet.
+        columns: Which of their columns mean what.
+        settings: How anomalies are looked for.
+        label: Column that is 1 where something was wrong; empty = none.
+        ignore: Columns that are not fed.
+
+    Raises:
+        ConfigError: A file cannot be read, or has other features than the first.
+    """
+    rows = [read_rows(file, columns, ignore=ignore, label=label) for file in files]
+    for one in rows:
+        if one.features != rows[0].features:
+            raise ConfigError(
+                f"{one.name}: the columns of {rows[0].name} expected, {', '.join(rows[0].features)}; "
+                f"got {', '.join(one.features)}"
+            )
+    found = fleet_of_file(files[0], columns)
+    features = tuple(feature for feature in found.features if feature.name in rows[0].features)
+    fleet = replace(found, features=features, anomaly=settings)
+    return fleet, _watch(fleet, rows)
+
+
+def _no_model(_fleet: str, _version: str) -> None:
+    """Files are forecast by persistence."""
+
+
+def _watch(fleet: Fleet, rows: Sequence[FileRows]) -> list[Watched]:
+    pipeline = Pipeline(Loop(new_streams_per_s=1e6), _no_model)
+    received = max(int(one.at[-1]) for one in rows)
+    pipeline.advance([Order.configuring(fleet).stamped(received)])
+    part = pipeline.parts[fleet.name]
+    watching = part.anomalies
+    assert watching is not None
+    names = [f"{place}/{one.name}" for place, one in enumerate(rows)]  # files of several folders may be called alike
+    packed = [np.ascontiguousarray(one.values, "<f8") for one in rows]
+    score = [np.full(len(one.at), np.nan) for one in rows]
+    is_open = [np.zeros(len(one.at), bool) for one in rows]
+    began: list[list[int]] = [[] for _ in rows]
+    for t in range(max(len(one.at) for one in rows)):
+        live = [k for k, one in enumerate(rows) if t < len(one.at)]
+        pipeline.advance(
+            [Input.reading(fleet.name, names[k], int(rows[k].at[t]), received, packed[k][t].tobytes()) for k in live]
+        )
+        slots = np.array([part.table.slots[names[k]] for k in live], np.int64)
+        scores, events = watching.scores(slots).max(axis=1), watching.events["open"][slots]
+        for place, k in enumerate(live):
+            score[k][t], is_open[k][t] = scores[place], events[place]
+            if events[place] and not (t and is_open[k][t - 1]):
+                began[k].append(t)
+    return [
+        Watched(one.name, one.at, score[k], is_open[k], np.array(began[k], np.int64), one.labels)
+        for k, one in enumerate(rows)
+    ]

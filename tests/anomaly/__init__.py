@@ -1,0 +1,1 @@
+"""Detectors of anomalies, apart from the pipeline."""

@@ -1,0 +1,246 @@
+"""Anomalies as part of the pipeline: messages, state, checkpoint, replay, change of configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from gaugecast import events
+from gaugecast.fleet import Fleet
+from gaugecast.pipeline import Pipeline, past, state
+from gaugecast.records import Float64, Input, Order, Output
+from gaugecast.streams.snapshot import Slice
+from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
+from gaugecast.watching import AnomalySettings
+from support.state_bytes import differences
+
+FLEET = fleet_of("pq", anomaly=AnomalySettings(healthy=120, settle=10))
+TOPIC = "gaugecast/tanks/a/anomaly"
+BREAKS, MENDED = 200, 240
+
+
+def values_of(count: int = 320, seed: int = 1) -> Float64:
+    """Two noisy waves about 10 and 50; from BREAKS to MENDED the first lies 6 higher."""
+    rng = np.random.default_rng(seed)
+    turn = np.arange(count) / 3
+    p = 10.0 + np.sin(turn) + 0.2 * rng.normal(size=count)
+    q = 50.0 + 2.0 * np.cos(turn) + 0.3 * rng.normal(size=count)
+    p[BREAKS:MENDED] += 6.0
+    return np.stack([p, q], axis=1)
+
+
+def saw(begin: int = 0, end: int = 320, *, stream: str = "a", seed: int = 1) -> list[Input]:
+    """Readings of these ticks."""
+    values = values_of(seed=seed)
+    return [reading(i, *values[i].tolist(), stream=stream) for i in range(begin, end)]
+
+
+def new_pipeline(fleet: Fleet = FLEET, *, model: bool = True) -> Pipeline:
+    """With a model in force, or without."""
+    return pipeline_of(fleet, models=[model_for(fleet)] if model else [], max_streams=5)
+
+
+def told_of(outputs: Sequence[Output], topic: str = TOPIC) -> list[dict[str, Any]]:
+    """Decoded messages of one topic, without those that clear it."""
+    return [msgspec.json.decode(one.body) for one in outputs if one.topic == topic and one.body]
+
+
+def keys(outputs: Sequence[Output]) -> list[tuple[str, int, str, bytes, bool]]:
+    """What names and makes each output."""
+    return [(one.stream, one.step, one.topic, one.body, one.retain) for one in outputs]
+
+
+def test_an_anomaly_is_told_once_with_its_reason_and_its_end() -> None:
+    """It begins within a few steps, names the right feature, and is over when the value is as usual again."""
+    outputs = outputs_of(feed(new_pipeline(model=False), saw(), 7))
+    told = told_of(outputs)
+    assert [one["event"] for one in told if one["event"] != "update"] == ["begin", "end"]
+    begin, end = told[0], told[-1]
+    assert BREAKS <= begin["at"] - T0 / 1e9 < BREAKS + 10
+    assert MENDED <= end["at"] - T0 / 1e9 < MENDED + 60
+    assert begin["id"] == end["id"]
+    assert next(iter(begin["features"])) == "p"
+    assert begin["reason"].startswith("p ")
+    assert begin["score"] >= 1.0
+
+
+def test_shares_add_up_to_one() -> None:
+    """Of each message, over all features that have one."""
+    told = [one for one in told_of(outputs_of(feed(new_pipeline(), saw(), 7))) if one["features"]]
+    assert told
+    for one in told:
+        assert abs(sum(each["share"] for each in one["features"].values()) - 1.0) < 1e-9
+
+
+def test_what_is_open_is_retained_and_cleared_at_its_end() -> None:
+    """Behind the forecast of the same step; the message of the end goes by, then an empty one clears the topic."""
+    outputs = outputs_of(feed(new_pipeline(), saw(), 7))
+    ours = [one for one in outputs if one.topic == TOPIC]
+    assert ours[0].retain
+    assert (ours[-2].retain, ours[-1].retain, ours[-1].body) == (False, True, b"")
+    first = next(k for k, one in enumerate(outputs) if one.topic == TOPIC)
+    forecast = next(one for one in reversed(outputs[:first]) if one.topic == "gaugecast/tanks/a")
+    assert (outputs[first].step, outputs[first].cause) == (forecast.step, forecast.cause)
+
+
+def test_how_inputs_are_cut_into_batches_changes_no_anomaly() -> None:
+    """Outputs in the same order, with the same bytes, and the same state."""
+    inputs = sorted([*saw(), *saw(stream="b", seed=2), *saw(stream="c", seed=3)], key=lambda one: one.at_ns)
+    whole, pieces = new_pipeline(), new_pipeline()
+    assert keys(outputs_of(feed(pieces, inputs, 7))) == keys(outputs_of(feed(whole, inputs, len(inputs))))
+    assert differences(pieces, whole) == []
+
+
+def test_a_stream_alone_is_told_what_it_is_told_in_company() -> None:
+    """Byte for byte."""
+    inputs = sorted([*saw(), *saw(stream="b", seed=2)], key=lambda one: one.at_ns)
+    crowd = [one for one in keys(outputs_of(feed(new_pipeline(), inputs, 11))) if one[0] == "a"]
+    assert keys(outputs_of(feed(new_pipeline(), saw()))) == crowd
+
+
+def test_a_checkpoint_leads_to_the_same_anomalies() -> None:
+    """Taken while an event is open: nothing is told a second time."""
+    pipeline = new_pipeline()
+    feed(pipeline, saw(0, BREAKS + 20))
+    header, slices = state.begin_snapshot(pipeline)
+    while pipeline.snapshot is not None:
+        slices += list(state.take_slices(pipeline, 3000))
+    restored = pipeline_of(models=[model_for(FLEET)], max_streams=5)
+    state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
+    rest = saw(BREAKS + 20)
+    told = outputs_of(feed(restored, rest))
+    assert keys(told) == keys(outputs_of(feed(pipeline, rest)))
+    assert "begin" not in [one["event"] for one in told_of(told)]
+    assert differences(restored, pipeline) == []
+
+
+def test_a_parked_stream_goes_on_with_its_anomaly() -> None:
+    """What it had learned comes back with it."""
+    fleet = replace(FLEET, park_after_ns=60_000_000_000)
+    kept, parked = new_pipeline(fleet), new_pipeline(fleet)
+    for each in (kept, parked):
+        feed(each, saw(0, BREAKS + 20))
+    (aside,) = parked.advance([timer(400)]).parked
+    back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
+    assert keys(outputs_of(feed(parked, [back, *saw(BREAKS + 20)]))) == keys(outputs_of(feed(kept, saw(BREAKS + 20))))
+
+
+def test_a_gap_opens_no_second_event() -> None:
+    """Whoever falls silent in the middle of an anomaly, and comes back with it, has the same one."""
+    inputs = [*saw(0, BREAKS + 12), *saw(BREAKS + 30)]
+    told = told_of(outputs_of(feed(new_pipeline(), inputs)))
+    assert len({one["id"] for one in told}) == 1
+
+
+def test_nobody_looks_any_more_ends_the_event() -> None:
+    """What a broker retains of it is cleared."""
+    pipeline = new_pipeline(model=False)
+    told = told_of(outputs_of(feed(pipeline, saw(0, BREAKS + 20))))
+    assert told[-1]["event"] != "end"
+    outputs = list(pipeline.advance([Order.configuring(replace(FLEET, anomaly=None)).stamped(T0)]).outputs)
+    (ended,) = told_of(outputs)
+    assert (ended["event"], ended["id"]) == ("end", told[-1]["id"])
+    assert (outputs[-1].body, outputs[-1].retain) == (b"", True)
+
+
+def test_other_settings_go_on_with_what_was_learned() -> None:
+    """The reference is not calibrated anew, and an open event stays open."""
+    pipeline = new_pipeline(model=False)
+    feed(pipeline, saw(0, BREAKS + 20))
+    settings = AnomalySettings(healthy=120, hold=3)
+    assert not list(pipeline.advance([Order.configuring(replace(FLEET, anomaly=settings)).stamped(T0)]).outputs)
+    assert [one["event"] for one in told_of(outputs_of(feed(pipeline, saw(BREAKS + 20))))][-1] == "end"
+
+
+def test_looking_for_anomalies_changes_no_forecast() -> None:
+    """Not by a bit."""
+    with_it, without = new_pipeline(), new_pipeline(replace(FLEET, anomaly=None))
+    forecasts = [
+        [one.forecast for one in outputs_of(feed(each, saw(), 9)) if one.forecast] for each in (with_it, without)
+    ]
+    assert forecasts[0] == forecasts[1]
+
+
+def test_a_fleet_without_anomalies_keeps_the_bytes_of_its_configuration() -> None:
+    """And one with them comes back from its event."""
+    assert "anomaly" not in replace(FLEET, anomaly=None).to_json()
+    settings = AnomalySettings(least=(("p", 0.5),), sides=(("p", "above"),))
+    fleet = replace(FLEET, anomaly=settings)
+    assert Fleet.from_json(fleet.to_json()) == fleet
+
+
+def test_history_calibrates_and_tells_nothing() -> None:
+    """What was wrong at its end begins when the stream speaks."""
+    pipeline = new_pipeline(model=False)
+    at = T0 + np.arange(BREAKS + 20) * 10**9
+    rows = past.pack(at, values_of()[: BREAKS + 20])
+    order = Order(events.HistoryLoaded(("p", "q")), "tanks", "a", state=rows)
+    assert not list(pipeline.advance([order.stamped(T0)]).outputs)
+    told = told_of(outputs_of(feed(pipeline, saw(BREAKS + 20))))
+    assert told[0]["event"] == "begin"
+    assert told[0]["began"] - T0 / 1e9 >= BREAKS + 20
+
+
+def score_of(settings: AnomalySettings, change: Callable[[Float64], None]) -> list[dict[str, Any]]:
+    """What is told where values are changed before they are sent."""
+    values = values_of()
+    change(values)
+    inputs = [reading(i, *values[i].tolist()) for i in range(len(values))]
+    return told_of(outputs_of(feed(new_pipeline(replace(FLEET, anomaly=settings), model=False), inputs, 9)))
+
+
+def test_deviations_that_nobody_cares_for_are_not_told() -> None:
+    """Too small, or to the side that does no harm."""
+    anyway = AnomalySettings(healthy=120, settle=10)
+    assert score_of(anyway, lambda values: None)
+    small = replace(anyway, least=(("p", 8.0), ("q", 8.0)))
+    assert score_of(small, lambda values: None) == []
+    below = replace(anyway, sides=(("p", "below"), ("q", "below")))
+    begins = [one for one in score_of(below, lambda values: None) if one["event"] == "begin"]
+    assert all(one["began"] - T0 / 1e9 > BREAKS + 20 for one in begins)
+
+
+def test_scale_and_shift_change_no_event() -> None:
+    """The same is told at the same steps, whatever the unit."""
+
+    def in_other_units(values: Float64) -> None:
+        values *= 1024.0
+        values += 4096.0
+
+    settings = AnomalySettings(healthy=120, settle=10)
+    one, other = score_of(settings, lambda values: None), score_of(settings, in_other_units)
+    assert [(each["event"], each["at"]) for each in one] == [(each["event"], each["at"]) for each in other]
+    assert np.allclose([each["score"] for each in one], [each["score"] for each in other], rtol=1e-3)
+
+
+def with_state(values: Float64, states: Float64) -> list[Input]:
+    """Readings of both features and of the machine's state."""
+    return [reading(i, *values[i].tolist(), float(states[i])) for i in range(len(values))]
+
+
+def test_a_machine_that_is_off_is_not_judged() -> None:
+    """What changes with it is no anomaly, nor what follows for a while; an open event ends when it is switched off."""
+    settings = AnomalySettings(healthy=120, settle=20, mode="r", off=(0.0,))
+    fleet = fleet_of("pqr", inputs="r", anomaly=settings)
+    values, states = values_of(), np.ones(320)
+    states[BREAKS:MENDED] = 0.0
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7))) == []
+    on = np.ones(320)
+    on[BREAKS + 20 :] = 0.0
+    told = told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, on), 7)))
+    assert [one["event"] for one in told if one["event"] != "update"] == ["begin", "end"]
+    assert told[-1]["at"] - T0 / 1e9 == BREAKS + 20
+
+
+def test_a_set_point_that_changes_explains_a_move() -> None:
+    """Values that follow it are not judged for `settle`."""
+    settings = AnomalySettings(healthy=120, settle=60)
+    values, states = values_of(), np.ones(320)
+    fleet = fleet_of("pqr", inputs="r", anomaly=settings)
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7)))
+    states[BREAKS:MENDED] = 2.0
+    assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7))) == []

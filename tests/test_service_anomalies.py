@@ -1,0 +1,61 @@
+"""What status, metrics, `watch` and `events` read of anomalies."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from rich.console import Console
+
+from gaugecast.cli.anomalies import render_events
+from gaugecast.cli.foretold import anomaly_words, foretold_lines
+from gaugecast.control import StreamsQuery
+from gaugecast.pipeline import Pipeline
+from gaugecast.service import anomalies
+from gaugecast.service.reports import stream_columns, stream_rows
+from gaugecast.testing import feed
+from test_pipeline_anomalies import BREAKS, FLEET, new_pipeline, saw
+
+
+def broken(**settings: object) -> Pipeline:
+    """A pipeline whose only stream has an open event."""
+    pipeline = new_pipeline(replace(FLEET, **settings), model=False)  # type: ignore[arg-type]
+    feed(pipeline, saw(0, BREAKS + 20), 9)
+    return pipeline
+
+
+def test_an_open_event_is_in_status_series_and_rows() -> None:
+    """Of the same stream, with the same shares."""
+    pipeline = broken()
+    part = pipeline.parts["tanks"]
+    told = anomalies.status_of(part)
+    assert told is not None
+    assert (told.warning + told.critical, told.judged) == (1, 1)
+    assert part.totals.anomalies == 1
+    columns = stream_columns(part, 10)
+    assert columns.score is not None
+    assert columns.score[0, 0] >= 1.0
+    rows, total = stream_rows(pipeline, StreamsQuery())
+    assert total == 1
+    assert rows[0].anomaly is not None
+    assert rows[0].anomaly == rows[1].anomaly
+    assert abs(sum(rows[0].anomaly.shares.values()) - 1.0) < 1e-9
+    assert next(iter(rows[0].anomaly.shares)) == "p"
+    assert anomaly_words(rows[0]).startswith("p ")
+    assert list(foretold_lines(rows)) == [f"a {anomaly_words(rows[0])}"]
+    text = io.StringIO()
+    Console(file=text, width=200).print(render_events(rows[:1], rows[0].anomaly.began_s + 90))
+    assert "tanks" in text.getvalue()
+    assert anomaly_words(rows[0]) in text.getvalue()
+
+
+def test_a_fleet_that_does_not_look_has_nothing_to_tell() -> None:
+    """Neither status nor scores."""
+    pipeline = broken(anomaly=None)
+    part = pipeline.parts["tanks"]
+    assert anomalies.status_of(part) is None
+    assert anomalies.scores_of(part, np.array([0])) is None
+    rows, _ = stream_rows(pipeline, StreamsQuery())
+    assert (rows[0].anomaly, rows[0].score, anomaly_words(rows[0])) == (None, None, "")
+    assert str(render_events([], 0.0)) == "nothing is wrong"
