@@ -69,7 +69,14 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
     score *= rules.judges & ~settling[:, None, None]
     _gate(score, away, rules)
     sound = ~wrong & ~off & ~(score >= 1.0).any(axis=(1, 2))
-    calibration.take_in(state, z, found, here=~np.isnan(now.values), healthy=full & sound, given=rules.healthy > 0)
+    calibration.take_in(
+        state,
+        z,
+        found,
+        here=~np.isnan(now.values),
+        healthy=full & sound & ~calibration.wild(state, z),
+        given=rules.healthy > 0,
+    )
     state["lags"] = np.concatenate([z[:, None], state["lags"][:, :-1]], axis=1)
     state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
     rows = calibration.due(state)

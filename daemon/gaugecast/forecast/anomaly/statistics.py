@@ -14,11 +14,12 @@ from gaugecast.streams.columns import Array
 #: Rates of the running means: of squares, of the level, of what shows that noise has vanished, of absence.
 FAST, LEVEL_RATE, SLOW, ABSENT_RATE = 1 / 8, 1 / 16, 1 / 64, 1 / 16
 #: Squares in their scales count as this at most: one outlier is no event, and is soon forgotten.
-MOST = 64.0
+MOST = 32.0
 _ERROR_RATE = 1 / 1000  # of the mean square of forecast errors
 _ERROR_START = 2.0
 _ERROR_CLIP = 16.0  # an error's square counts as so many mean squares at most: an outlier widens nothing for hours
 _HUGE = 1e150
+_LEVEL_CLIP = 6.0  # in spreads: farther a value does not pull its level, so that one outlier is no shift
 _CLEARLY = 0.1  # in spreads: so far from a mean a level is on one side of it
 
 
@@ -118,8 +119,10 @@ def _of_level(
     state: dict[str, Array], smooth: Float64, z: Float64, begins: Bool, *, out: Float64, away: Float64
 ) -> None:
     level = smooth[at.AT]
-    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * (z - level)
     spread = state["spread"]
+    most = np.where((spread > 0.0) & ~begins[:, None], _LEVEL_CLIP * spread, np.inf)
+    move = np.maximum(np.minimum(z - level, most), -most)
+    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * move
     off = np.where(spread > 0.0, level - state["mean"], 0.0)
     own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
     pulled = (state["kinship"] * off[:, None, :]).sum(axis=2)
