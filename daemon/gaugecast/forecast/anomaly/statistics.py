@@ -14,7 +14,7 @@ from gaugecast.streams.columns import Array
 #: Rates of the running means: of squares, of the level, of what shows that noise has vanished, of absence.
 FAST, LEVEL_RATE, SLOW, ABSENT_RATE = 1 / 8, 1 / 16, 1 / 64, 1 / 16
 #: Squares in their scales count as this at most: one outlier is no event, and is soon forgotten.
-MOST = 32.0
+MOST = 36.0
 _ERROR_RATE = 1 / 1000  # of the mean square of forecast errors
 _ERROR_START = 2.0
 _ERROR_CLIP = 16.0  # an error's square counts as so many mean squares at most: an outlier widens nothing for hours
