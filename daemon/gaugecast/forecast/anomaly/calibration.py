@@ -29,7 +29,6 @@ MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
 MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
 #: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
 TURNS = 8
-_WILD = 8.0  # spreads from the mean
 #: A feature that moves in fewer of its steps is judged by its absence alone; in fewer than the second, not for standing
 #: still.
 MOVES, MOVES_MOSTLY = 0.05, 0.3
@@ -40,13 +39,6 @@ def begin(state: dict[str, Array], stretch: int) -> bool:
     new = state["mark"] == 0
     state["mark"] = np.where(new, stretch, state["mark"])
     return bool(np.count_nonzero(new))
-
-
-def wild(state: dict[str, Array], z: Float64) -> Bool:
-    """Where values now, or among the lags, lie so far out that they teach nothing (N,)."""
-    far = np.where(state["spread"] > 0.0, _WILD * state["spread"], np.inf)
-    out = (np.abs(z - state["mean"]) > far).any(axis=1)
-    return np.asarray(out | (np.abs(state["lags"] - state["mean"][:, None]) > far[:, None]).any(axis=(1, 2)))
 
 
 def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: bool) -> None:
