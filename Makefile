@@ -25,7 +25,8 @@ PYTHONS ?= $(foreach version,$(VERSIONS),$(call find_python,$(version)))
 LINTED := daemon simulators tests deploy docs
 SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
 # program:package, as Debian has them
-TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap
+TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap \
+	chromium-headless-shell:chromium-headless-shell
 
 ARGS ?=
 TESTS ?= tests
@@ -129,7 +130,7 @@ $(VENV)/.stamp-quick: $(VENV)/.stamp-tools
 
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
-	@$(PY) $(PIP) install --editable '.[demo,plots,parquet,tune]'
+	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune]'
 	@touch $@
 
 # The peers of the benchmarks, beside all else.
@@ -146,5 +147,5 @@ $(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
 	@rm -rf $(DIST)
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps $(DIST)/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[demo,plots,parquet,tune]" --group dev
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune]" --group dev
 	@touch $@

@@ -90,7 +90,7 @@ drop_other_versions() {
 }
 
 copy_files() {
-    install -m 644 "$HERE/systemd/gaugecast.service" "$HERE/systemd/gaugecast-learner.service" "$UNITS/"
+    install -m 644 "$HERE"/systemd/*.service "$UNITS/"
     install -D -m 644 "$HERE/systemd/gaugecast.sysusers" "$SYSUSERS"
     install -D -m 644 "$HERE/systemd/gaugecast.tmpfiles" "$TMPFILES"
     systemd-sysusers "$SYSUSERS"
@@ -191,7 +191,7 @@ do_remove() {
             case $answer in [yY]*) PURGE=yes ;; esac
         fi
     fi
-    for unit in gaugecast-learner gaugecast; do
+    for unit in gaugecast-console gaugecast-learner gaugecast; do
         if active $unit; then systemctl stop $unit; fi
         systemctl disable --quiet $unit 2>/dev/null || true
         rm -rf "$UNITS/$unit.service" "$UNITS/$unit.service.d"

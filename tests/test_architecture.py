@@ -39,11 +39,11 @@ GROUND = (
     "model",
 )
 MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
-EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn")
+EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn", "console")
 WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
-#: `learn`, which runs in a process of its own.
+#: `learn` and `console`, which run in processes of their own.
 BESIDE = {
     "status": {"counts", "lessons", "scores"},
     "topics": {"errors"},
@@ -60,7 +60,9 @@ BESIDE = {
     "outputs": {"forecast"},
     "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
+    "console": {"control", "ledger", "logs", "storage"},
     "service": {"loop"},
+    "demo": {"service"},
     "testing": {"loop", "service"},
     "cli": {"service", "demo"},
     "__main__": {"cli"},
@@ -74,7 +76,10 @@ LEARN_ROOMS = (
 LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"train"}, "evaluate": {"autoencoder"}}
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
-BESIDE_THE_DAEMON = ("ledger.reader", "storage.checkpoints", "logs", "control.client", "control.requests")
+BESIDE_THE_DAEMON = (
+    "ledger.reader", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
+    "control.requests", "control.answers",
+)  # fmt: skip
 
 #: The only parts that may import each of these, and do.
 OWNERS = {
@@ -85,7 +90,10 @@ OWNERS = {
     "keras": {"learn"},
     "matplotlib": {"learn"},
     "structlog": {"logs"},
-    "pydantic": {"config", "cli", "learn"},
+    "starlette": {"console"},
+    "uvicorn": {"console"},
+    "mcp": {"console"},
+    "pydantic": {"config", "cli", "learn", "console"},
     "pydantic_settings": {"config"},
     "typer": {"cli"},
     "gaugecast_sim": {"demo", "cli"},
@@ -220,10 +228,11 @@ def test_no_part_may_import_what_it_does_not(part: str) -> None:
     assert BESIDE[part] - parts_imported_by(part).keys() == set()
 
 
-def test_beside_the_daemon_other_edges_are_read_from_or_asked() -> None:
-    """The learner neither writes the ledger nor a checkpoint."""
-    found = parts_imported_by("learn")
-    names = {name for other in set(EDGES) & found.keys() - {"learn"} for name in found[other]}
+@pytest.mark.parametrize("part", ["learn", "console"])
+def test_beside_the_daemon_other_edges_are_read_from_or_asked(part: str) -> None:
+    """Neither learner nor console writes the ledger or a checkpoint."""
+    found = parts_imported_by(part)
+    names = {name for other in set(EDGES) & found.keys() - {part} for name in found[other]}
     assert [name for name in sorted(names) if not name.startswith(BESIDE_THE_DAEMON)] == []
 
 
@@ -309,7 +318,8 @@ def test_the_daemon_never_imports_tensorflow() -> None:
     """Half a gigabyte and four seconds that `gaugecast run` does not have; nor what else only learning needs."""
     program = (
         "import sys; import gaugecast.service.daemon; "
-        "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'gaugecast_sim'}; "
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'gaugecast_sim'}"
+        " | {'starlette', 'uvicorn'}; "
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     roots = os.pathsep.join(path for path in sys.path if path.endswith(("daemon", "simulators")))

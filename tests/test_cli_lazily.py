@@ -17,6 +17,7 @@ from test_help import ALL
 HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorflow", "gaugecast.pipeline"}
 #: They print no table: files, a sentence, lines of their own, or what is JSON already.
 WITHOUT_TABLE = {
+    ("console",), ("mcp",),
     *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),

@@ -134,7 +134,7 @@ def test_the_environment_overrides_any_key_of_the_file_and_adds_new_ones() -> No
         ("GAUGECAST_FLEET__TANKS__PEROD", "x", "[fleet.tanks] has no key 'perod'; did you mean GAUGECAST_FLEET__TANKS"),
         ("GAUGECAST_MQTT", "x", "mqtt, which is a table"),
         ("GAUGECAST_MQTT__PORT__X", "x", "which has no part 'X'"),
-        ("GAUGECAST_ZZZ", "x", "it has mqtt, storage, http, homeassistant, loop, learning, train, tune, autoencoder"),
+        ("GAUGECAST_ZZZ", "x", "it has mqtt, storage, http, console, homeassistant, loop, learning, train, tune"),
         ("GAUGECAST_MQTT__PASSWORD", "hunter2", "password_file"),
         ("GAUGECAST_MQTT__PORT", "x", "expected a whole number, got 'x'"),
         ("GAUGECAST_HTTP__PORT", "70000", "expected a number, 0 to 65535, got 70000"),

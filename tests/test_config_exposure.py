@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from gaugecast.cli.status import render_status
-from gaugecast.config.exposure import is_this_machine, warn_of_exposure
+from gaugecast.config.addresses import is_this_machine
+from gaugecast.config.exposure import warn_of_exposure
 from gaugecast.config.schema import Settings
 from test_status import STATUS, screen
 

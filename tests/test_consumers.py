@@ -22,9 +22,9 @@ import yaml
 from gaugecast.fleet import Feature, Fleet, Threshold
 from gaugecast.records import Input
 from gaugecast.shapes import Shape
+from gaugecast.testing import T0, feed, fleet_of, outputs_of, pipeline_of, reading
 from outputs.test_homeassistant import SENSOR, UNITS
 from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto, wait_until
-from support.pipelines import T0, feed, fleet_of, outputs_of, pipeline_of, reading
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "consumers.md").read_text()
 MOST_LINES = 20

@@ -167,18 +167,23 @@ def an_answer() -> StreamsAnswer:
     return StreamsAnswer(rows=rows, total=TANKS, status=status)
 
 
+PLACE = "http://127.0.0.1:65535/"
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (132, 40)])
 def test_the_screen_fits_its_terminal_with_all_tanks_on_it(width: int, height: int, tmp_path: Path) -> None:
-    """At 80 × 24 and wider no line is cut or wrapped, every tank is there, and so is the last trouble."""
+    """At 80 × 24 and wider no line is cut or wrapped, every tank is there, the console, and the last trouble."""
     trouble = Injected(Kind.GAP, "plant/demo/tank-03/telemetry", 10**9, b"")
     with (tmp_path / "screen").open("w") as sink:
         console = Console(width=width, height=height, record=True, file=sink)
         console.print(
-            render_screen(an_answer(), Trails(), [trouble], now_ns=3 * 10**9, width=width, height=height), end=""
+            render_screen(an_answer(), Trails(), [trouble], now_ns=3 * 10**9, width=width, height=height, place=PLACE),
+            end="",
         )
     lines = console.export_text().rstrip("\n").split("\n")
 
     assert len(lines) <= height
+    assert any(PLACE in line for line in lines)
     assert max(map(len, lines)) <= width
     assert all(any(name in line for line in lines) for name in tank_names(TANKS))
     assert any("tank-03 falls silent (2 s ago)" in line for line in lines)

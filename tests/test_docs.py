@@ -22,6 +22,8 @@ from gaugecast.config.reference import BEGIN as SETTINGS_MARK
 from gaugecast.config.reference import render_reference
 from gaugecast.config.schema import FeatureTable, FleetTable, Mqtt, Settings
 from gaugecast.config.walk import table_of
+from gaugecast.console.reference import BEGIN as API_MARK
+from gaugecast.console.reference import render_api
 from gaugecast.errors import ExitCode
 from gaugecast.forecast import message
 from gaugecast.metrics.catalogue import CATALOGUE
@@ -100,6 +102,11 @@ def test_the_example_configuration_is_one() -> None:
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
     """Every command and option, and no other; after a change: python -m gaugecast.cli.reference docs/commands.md."""
     assert page("commands.md").partition(COMMANDS_MARK)[2] == render_commands()
+
+
+def test_the_page_of_the_api_is_what_the_types_say() -> None:
+    """Every question and field; after a change: python -m gaugecast.console.reference docs/api.md."""
+    assert page("api.md").partition(API_MARK)[2] == render_api()
 
 
 def test_the_terminal_shows_the_brackets_that_the_page_shows() -> None:
@@ -255,7 +262,7 @@ def test_every_dependency_says_why_it_is_here() -> None:
         *(one for extra in project["project"]["optional-dependencies"].values() for one in extra),
         *(one for group in project["dependency-groups"].values() for one in group),
     ]
-    names = sorted(re.split(r"[<>=!\[;]", one)[0].strip() for one in declared)
+    names = sorted({re.split(r"[<>=!\[;]", one)[0].strip() for one in declared})  # the demo's are others', too
     table = section((ROOT / "CONTRIBUTING.md").read_text(), "Dependencies")
     rows = re.findall(r"^\| ([^|]+) \| ", table, re.MULTILINE)[1:]
     told = sorted(re.sub(r" \(.*\)", "", name) for row in rows for name in row.split(", "))

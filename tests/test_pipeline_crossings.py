@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from gaugecast import events
 from gaugecast.fleet import Fleet, Threshold
-from gaugecast.pipeline import Pipeline, state
+from gaugecast.pipeline import Pipeline, past, state
 from gaugecast.records import Input, Order, Output
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
@@ -42,6 +43,15 @@ def notices(outputs: list[Output], topic: str = TOPIC) -> list[dict[str, Any]]:
 def keys(outputs: list[Output]) -> list[tuple[str, int, str, bytes]]:
     """What names and makes each output."""
     return [(one.stream, one.step, one.topic, one.body) for one in outputs]
+
+
+def probabilities(pipeline: Pipeline) -> list[float]:
+    """Of the one stream's thresholds."""
+    ahead = pipeline.parts["tanks"].look_ahead
+    assert ahead is not None
+    assert ahead.crossings is not None
+    found: list[float] = ahead.crossings.columns["likely"][0].tolist()
+    return found
 
 
 def test_a_crossing_is_told_before_it_happens_and_ends_after_it() -> None:
@@ -103,7 +113,11 @@ def test_a_parked_stream_goes_on_with_its_crossings() -> None:
     (aside,) = parked.advance([timer(400)]).parked
     back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
     later = saw(60, begin=300)
-    assert keys(outputs_of(feed(parked, [back, *later]))) == keys(outputs_of(feed(kept, later)))
+    outputs = [outputs_of(feed(one, rows)) for one, rows in ((parked, [back, *later]), (kept, later))]
+    forecasts = [[one.body for one in made if one.forecast] for made in outputs]
+    assert forecasts[0] == forecasts[1]
+    likely = [probabilities(one) for one in (parked, kept)]
+    assert likely[0] == likely[1]
 
 
 def test_a_threshold_that_is_no_more_ends_its_event() -> None:
@@ -115,6 +129,56 @@ def test_a_threshold_that_is_no_more_ends_its_event() -> None:
     (ended,) = notices(list(pipeline.advance([Order.configuring(fewer).stamped(T0)]).outputs))
     assert (ended["event"], ended["began"]) == ("end", told[-1]["began"])
     assert notices(outputs_of(feed(pipeline, saw(40, begin=311)))) == []
+
+
+@pytest.mark.parametrize("way", ["parked", "forgotten", "renamed", "another topic", "other horizons"])
+def test_whoever_leaves_has_its_open_crossing_ended(way: str) -> None:
+    """By an output of the input that takes it away; what a broker retains under the old topic says so, byte for byte
+    again however the inputs are cut into batches."""
+    fleet = replace(FLEET, park_after_ns=60_000_000_000)
+    leaving: dict[str, Input] = {
+        "parked": timer(400),
+        "forgotten": Order(events.StreamForgotten(), "tanks", "a").stamped(T0),
+        "renamed": Order(events.StreamRenamed("c"), "tanks", "a").stamped(T0),
+        "another topic": Order.configuring(replace(fleet, output="other/{fleet}/{stream}")).stamped(T0),
+        "other horizons": Order.configuring(replace(fleet, horizons=(1, 3, 12, 13))).stamped(T0),
+    }
+    inputs = [*saw(311), leaving[way]]
+    pipeline, whole = new_pipeline(fleet, model=False), new_pipeline(fleet, model=False)
+    told = notices(outputs_of(feed(pipeline, inputs[:-1])))
+    last = outputs_of([pipeline.advance(inputs[-1:])])
+    (ended,) = notices(last)
+
+    assert told[-1]["event"] != "end"
+    assert (ended["event"], ended["began"], ended["step"]) == ("end", told[-1]["began"], 311)
+    assert {one.cause for one in last} == {0}
+    again = [body for *_, topic, body in keys(outputs_of(feed(whole, inputs, len(inputs)))) if topic == TOPIC]
+    assert again[-1] == next(one.body for one in last if one.topic == TOPIC)
+    assert len(again) == len(told) + 1
+
+
+def test_a_stream_that_comes_back_begins_its_crossing_anew() -> None:
+    """What ended when it was parked is told again when it is likely again."""
+    fleet = replace(FLEET, park_after_ns=60_000_000_000)
+    pipeline = new_pipeline(fleet, model=False)
+    feed(pipeline, saw(311))
+    (aside,) = pipeline.advance([timer(400)]).parked
+    back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
+    told = notices(outputs_of(feed(pipeline, [back, *saw(40, begin=311)])))
+    assert told[0]["event"] == "begin"
+    assert told[0]["began"] >= T0 / 1e9 + 311
+
+
+def test_history_that_is_loaded_tells_nobody_and_leaves_nothing_open() -> None:
+    """The first that is told of a stream with a past is a begin."""
+    pipeline = new_pipeline(model=False)
+    rows = saw(311)
+    at = np.array([one.at_ns for one in rows])
+    values = np.array([np.frombuffer(one.values, "<f8") for one in rows])
+    loaded = Order(events.HistoryLoaded(("p", "q")), "tanks", "a", state=past.pack(at, values)).stamped(T0)
+    assert outputs_of([pipeline.advance([loaded])]) == []
+    told = notices(outputs_of(feed(pipeline, saw(40, begin=311))))
+    assert told[0]["event"] == "begin"
 
 
 def test_other_thresholds_leave_what_the_horizons_have_learned() -> None:

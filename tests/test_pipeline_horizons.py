@@ -111,6 +111,49 @@ def test_a_parked_stream_comes_back_as_it_was() -> None:
     assert messages_of(feed(other, [back, *later]))[0]["horizons"][0]["intervals"] == {"p": None, "q": None}
 
 
+def checkpoint_of(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
+    """All of its state."""
+    header, slices = state.begin_snapshot(pipeline)
+    slices += state.take_slices(pipeline, 1 << 30)
+    return header, [Slice(name, start, rows.copy()) for name, start, rows in slices]
+
+
+def test_streams_of_a_checkpoint_without_horizons_go_on_and_experts_begin_beside_them() -> None:
+    """As the version before left it: the network's state, steps and scores stay; horizons warm up from nothing."""
+    plain = replace(FLEET, horizons=(), intervals=())
+    before = new_pipeline(plain)
+    feed(before, series(100))
+    restored = pipeline_of(models=[MODEL], max_streams=5)
+    state.restore(restored, *checkpoint_of(before))
+    restored.advance([Order.configuring(FLEET).stamped(T0)])
+    ours, theirs = (messages_of(feed(one, series(40, begin=100))) for one in (restored, before))
+    assert [m["step"] for m in ours] == list(range(101, 141))
+    assert [m["experts"]["network"] for m in ours] == [m["forecast"] for m in theirs]
+    assert ours[0]["horizons"][0]["intervals"] == {"p": None, "q": None}
+    assert ours[-1]["horizons"][0]["intervals"]["p"] is not None
+
+
+@pytest.mark.parametrize("change", ["shape", "name", "absent"])
+def test_experts_that_another_version_laid_out_otherwise_begin_anew_and_streams_go_on(change: str) -> None:
+    """What was learned of horizons is of no use then; nothing else is lost for it."""
+    before = new_pipeline()
+    feed(before, series(100))
+    header, slices = checkpoint_of(before)
+    other = [
+        Slice(name.replace("mix", "blend"), start, rows)
+        if change == "name" or not name.endswith("horizons/mix")
+        else Slice(name, start, rows[:, :, :-1])
+        for name, start, rows in slices
+        if change != "absent" or not name.endswith("horizons/mix")
+    ]
+    restored = pipeline_of(models=[MODEL], max_streams=5)
+    state.restore(restored, header, other)
+    (message,) = messages_of(feed(restored, series(1, begin=100)))
+    assert (message["step"], message["steps_since_reset"]) == (101, 101)
+    assert message["horizons"][0]["intervals"] == {"p": None, "q": None}
+    assert np.isfinite(message["forecast"]["p"])
+
+
 def test_a_message_says_what_is_ahead() -> None:
     """By span: when, how much, how sure, who leads; and what each expert says of the next step."""
     message = messages_of(feed(new_pipeline(), series(400)))[-1]

@@ -10,7 +10,7 @@ import pytest
 
 from gaugecast.loop.core import Core
 from gaugecast.mqtt.link import FINISH_S
-from gaugecast.service import learner_child, patrolling
+from gaugecast.service import children, patrolling
 from gaugecast.service.daemon import Daemon
 
 #: The promise, seconds.
@@ -31,7 +31,7 @@ class Slow:
     def ask_child(self) -> None:
         """A learner that compiles hears nothing, and is killed `_STOP_S` after it was asked."""
         self.told.append("asked")
-        self._ends_at_s = self._ends_at_s or self.now_s + learner_child._STOP_S
+        self._ends_at_s = self._ends_at_s or self.now_s + children._STOP_S
 
     def close_child(self) -> None:
         self.ask_child()
@@ -45,6 +45,7 @@ class Slow:
         parts: dict[str, Any] = {
             "_notifier": SimpleNamespace(stopping=lambda _: None),
             "_child": SimpleNamespace(ask_to_end=self.ask_child, close=self.close_child),
+            "_console": None,
             "_beside": (patrol,),
             # The broker neither confirms nor hangs up: each side of the link is waited for till one instant.
             "core": SimpleNamespace(drain=drained, close=lambda: self.wait(FINISH_S)),

@@ -97,3 +97,4 @@ def test_the_command_scores_thresholds(tmp_path: Path) -> None:
     assert row["brier_skill"] > 0.3
     assert row["foretold"] >= 8
     assert "flow > 50" in shown
+    assert "cases" in shown, "nothing is cut at 80 columns"

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from chaos.scenario import said_of
 from gaugecast_sim.sink import Received, Sink
 
 
 class _Name(msgspec.Struct):
     stream: str
     step: int
+    event: str = ""  # of a crossing
 
 
 _decode_name = msgspec.json.Decoder(_Name).decode
@@ -42,7 +44,7 @@ class Seen:
     def add(self, message: Received) -> None:
         """Take one message."""
         name = _decode_name(message.payload)
-        steps = self.bodies.setdefault(name.stream, {})
+        steps = self.bodies.setdefault(said_of(name.stream, crossing=name.event != ""), {})
         content = hash(message.payload)
         first = steps.get(name.step)
         if first is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from chaos.collector import Seen
 from chaos.reference import Reference
-from chaos.scenario import FLEET
+from chaos.scenario import FLEET, said_of
 from gaugecast.config.schema import Loop
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.pipeline import Pipeline
@@ -115,8 +115,9 @@ def _judge_inputs(findings: Findings, ledger: LedgerReader, reference: Reference
 def _judge_outputs(findings: Findings, ledger: LedgerReader, reference: Reference) -> None:
     off = 0
     for row in ledger.outputs(0, ledger.last_seq):
-        body = reference.bodies.get(row.stream, {}).get(row.step)
-        forecast = reference.forecasts.get(row.stream, {}).get(row.step)
+        what = said_of(row.stream, crossing=row.kind != 0)
+        body = reference.bodies.get(what, {}).get(row.step)
+        forecast = reference.forecasts.get(what, {}).get(row.step)
         off += body is None or body[1] != row.body_crc or forecast != hash(row.forecast)
     findings.differing += findings.note(off, "rows of the ledger's outputs")
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from chaos.scenario import FLEET
+from chaos.scenario import FLEET, said_of
 from gaugecast.config.schema import Loop
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
@@ -44,9 +44,10 @@ def run_reference(plan: LoadPlan, sent: int, beginning: Sequence[Input], model: 
         for one in batch:
             reference.keys.setdefault(one.stream, set()).add(one.at_ns)
         for output in pipeline.advance(batch).outputs:
-            bodies = reference.bodies.setdefault(output.stream, {})
+            what = said_of(output.stream, crossing=not output.forecast)
+            bodies = reference.bodies.setdefault(what, {})
             bodies[output.step] = (hash(output.body), crc32(output.body))
-            reference.forecasts.setdefault(output.stream, {})[output.step] = hash(output.forecast)
+            reference.forecasts.setdefault(what, {})[output.step] = hash(output.forecast)
     return reference
 
 

@@ -40,6 +40,11 @@ UNITS = (16,)
 FLEET = "chaos"
 
 
+def said_of(stream: str, *, crossing: bool) -> str:
+    """What counts steps of its own: a stream's forecasts, and what is told of its crossing."""
+    return f"{stream} crossing" if crossing else stream
+
+
 class Life(NamedTuple):
     """How one process ends.
 
@@ -99,11 +104,15 @@ mode = "off"
 subscribe = ["plant/load/{{stream}}/telemetry"]
 time = "$.t"
 period = "1s"
-horizon = 2
+horizons = ["1s", "3s"]
 stale_after = "1d"
 
 [fleet.{FLEET}.features.pressure]
 unit = "bar"
 [fleet.{FLEET}.features.temperature]
 unit = "°C"
+[[fleet.{FLEET}.threshold]]
+feature = "pressure"
+above = 70
+within = "3s"
 """

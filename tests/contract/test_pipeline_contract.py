@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import random
 import subprocess
@@ -34,7 +35,7 @@ from gaugecast.testing import (
     timer,
     verdicts_of,
 )
-from support.pipeline_probe import FLEETS, differing_streams
+from support.pipeline_probe import FLEETS, LONG_FLEETS, differing_streams, readings_of
 from support.plain_products import needs_kernel, run_mutant
 from support.state_bytes import differences
 
@@ -258,18 +259,41 @@ def test_forecasts_keep_their_bytes_in_every_crowd(name: str) -> None:
     assert list(differing_streams(*FLEETS[name])) == []
 
 
+def test_what_is_told_beyond_the_next_step_is_told_in_the_probe() -> None:
+    """Intervals and crossings come of errors that are due: the crowd's messages have both."""
+    fleet, _ = FLEETS["2 features, 7 units, listed horizons"]
+    pipeline = pipeline_of(fleet)
+    outputs = outputs_of(feed(pipeline, [one for tick in range(51) for one in readings_of(fleet, tick)], 257))
+    said = [json.loads(one.body) for one in outputs]
+    assert any(one["horizons"][2]["intervals"]["a"] for one in said if "horizons" in one)
+    assert any(one["event"] == "begin" for one in said if "event" in one)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", sorted(LONG_FLEETS))
+def test_forecasts_of_many_features_keep_their_bytes_in_every_crowd(name: str) -> None:
+    """The same with listed horizons, intervals and thresholds, of one, three and seven features."""
+    assert list(differing_streams(*LONG_FLEETS[name])) == []
+
+
 #: NumPy's wheels have one kernel for Haswell and Zen: the one of a processor that is common is tried every day.
 @pytest.mark.parametrize(
-    "kernel", [pytest.param(name, marks=pytest.mark.long) if name == "Zen" else name for name in KERNELS]
+    "kernel",
+    [
+        *(name for name in KERNELS if name != "Zen"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("Zen", *(f"{name} --long" for name in KERNELS))),
+    ],
 )
 def test_forecasts_keep_their_bytes_on_every_blas_kernel(kernel: str) -> None:
     """The same under each kernel that this processor can run, in a process of its own."""
+    kernel, *more = kernel.split()
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
         if kernel == "SkylakeX" and "avx512f" not in cpuinfo.read():
             pytest.skip("the processor has no AVX-512")
     roots = [path for path in sys.path if path.endswith(("daemon", "tests"))]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(roots), "OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": kernel}
-    command = [sys.executable, "-W", "error", "-m", "support.pipeline_probe"]
+    command = [sys.executable, "-W", "error", "-m", "support.pipeline_probe", *more]
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -13,7 +13,7 @@ ONE = np.array([1])
 
 def learned(said: Float64, true: Float64, *, seed: int = 1) -> Float64:
     """State of one row and horizon to which these were said, and that happened as often as `true` says."""
-    state = calibration.BEGIN[None, None].copy()
+    state = calibration.BEGIN[:, None, None].copy()
     happened = np.random.default_rng(seed).random(len(said)) < true
     for p, y in zip(said.tolist(), happened.tolist(), strict=True):
         calibration.learn(state, np.array([[p]]), np.array([[y]]), due=np.array([[True]]), overlap=ONE)
@@ -37,7 +37,7 @@ def test_what_is_said_becomes_what_happens(offset: float, slope: float) -> None:
 
 def test_at_first_what_is_said_is_believed() -> None:
     """And for ever what is certain, and what is not known."""
-    state = np.repeat(calibration.BEGIN[None, None], 4, axis=1)
+    state = np.repeat(calibration.BEGIN[:, None, None], 4, axis=2)
     told = calibration.corrected(state, np.array([[0.3, 0.0, 1.0, np.nan]]))[0]
     assert told[:3] == pytest.approx([0.3, 0.0, 1.0])
     assert np.isnan(told[3])

@@ -10,10 +10,10 @@ from gaugecast.forecast.crossings import spread
 
 def learned(errors: np.ndarray, *, due: np.ndarray | None = None) -> np.ndarray:
     """State of one row and horizon after these errors."""
-    state = np.zeros((1, 1, spread.SIZE))
+    state = np.zeros((spread.SIZE, 1, 1))
     for k, error in enumerate(errors.tolist()):
         there = np.array([[True if due is None else bool(due[k])]])
-        spread.take(state, np.array([[error]]), state[:, :, 1], due=there, overlap=np.array([1]))
+        spread.take(state, np.array([[error]]), state[1].copy(), due=there, overlap=np.array([1]))
     return state
 
 

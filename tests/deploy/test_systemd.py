@@ -43,7 +43,7 @@ def unit(name: str) -> configparser.RawConfigParser:
 
 
 @needs_systemd
-@pytest.mark.parametrize(("name", "most"), [("gaugecast", 1.3), ("gaugecast-learner", 1.3)])
+@pytest.mark.parametrize(("name", "most"), [("gaugecast", 1.3), ("gaugecast-learner", 1.3), ("gaugecast-console", 1.3)])
 def test_the_exposure_stays_below_its_bound(name: str, most: float, capsys: pytest.CaptureFixture[str]) -> None:
     """systemd's own figure: 0 is walled in, 10 is free; redis ships 1.2, mosquitto 9.6."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={int(most * 10)}"]
@@ -57,7 +57,7 @@ def test_the_exposure_stays_below_its_bound(name: str, most: float, capsys: pyte
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["gaugecast", "gaugecast-learner"])
+@pytest.mark.parametrize("name", ["gaugecast", "gaugecast-learner", "gaugecast-console"])
 def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
     """`systemd-analyze verify`; only keys of newer versions, which older ones pass over, may be unknown to it."""
     text = (UNITS / f"{name}.service").read_text()
@@ -76,7 +76,7 @@ def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
 
 def test_it_is_restarted_for_ever_but_on_a_bad_configuration() -> None:
     """No start limit; 78 is final; the back-off begins at a second and ends at thirty."""
-    for name in ("gaugecast", "gaugecast-learner"):
+    for name in ("gaugecast", "gaugecast-learner", "gaugecast-console"):
         service = unit(name)["Service"]
         assert (service["Restart"], service["RestartPreventExitStatus"]) == ("always", "78")
         assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
@@ -92,6 +92,15 @@ def test_the_daemon_may_not_write_code_and_the_learner_must() -> None:
     assert daemon["MemoryDenyWriteExecute"] == "yes"
     assert "MemoryDenyWriteExecute" not in learner
     assert learner["PrivateNetwork"] == "yes"
+
+
+def test_the_console_may_write_nothing_and_speaks_with_this_machine() -> None:
+    """The state directory is there to be read; whoever else may look is let in by a drop-in."""
+    service = unit("gaugecast-console")["Service"]
+    assert "StateDirectory" not in service
+    assert (service["ProtectSystem"], service["ReadOnlyPaths"]) == ("strict", "/var/lib/gaugecast")
+    assert (service["IPAddressDeny"], service["IPAddressAllow"]) == ("any", "localhost")
+    assert service["User"] == unit("gaugecast")["Service"]["User"]
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from gaugecast.mqtt import subscriptions
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Message
 from gaugecast.service import daemon, learner_monitor, learning, sweep, world
-from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service.children import Child
 from gaugecast.status import LearningStatus
 
 
@@ -99,11 +99,11 @@ def settable_clock() -> None:
 def _learner_is(*words: str, silent_s: float = 300.0) -> None:
     """Start this interpreter with `words` in the learner's place."""
 
-    def made(settings: Settings, learning: LearningStatus) -> LearnerChild | None:
+    def made(settings: Settings, learning: LearningStatus) -> Child | None:
         if learning.mode != "child":
             return None
         named = [word.replace("{source}", str(settings.source)).replace("{pid}", str(os.getpid())) for word in words]
-        return LearnerChild(Path(settings.source), silent_s=silent_s, command=(sys.executable, *named))
+        return Child(Path(settings.source), silent_s=silent_s, command=(sys.executable, *named))
 
     daemon.learner_child = made  # type: ignore[attr-defined]
 

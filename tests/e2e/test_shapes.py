@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 
 from e2e.scenes import send_tanks, tanks_config, tanks_plan
@@ -59,6 +60,16 @@ def lines_of(heard: list[Heard], prefix: str) -> set[bytes]:
     return {line for one in firsts(heard, prefix) for line in one.payload.splitlines()}
 
 
+def check_schemas(heard: list[Heard], schemas: dict[str, Any]) -> None:
+    """Each message is what `gaugecast schema` says of its topic."""
+    names = {"json": "json", "flat": "flat", "number": "number", "influx": "influx", "batch": "flat.batch",
+             "lines": "influx.batch"}  # fmt: skip
+    for one in heard:
+        name = names[one.topic.split("/")[1]]
+        said = one.payload.decode() if "influx" in name else msgspec.json.decode(one.payload)
+        jsonschema.validate(said, schemas[f"tanks.{name}"])
+
+
 def test_every_shape_comes_whole_and_is_replayed_to_the_byte(tmp_path: Path, broker: Mosquitto) -> None:
     """The same numbers in each; `kill -9` cuts no batch in two, and splits none another way."""
     count = STREAMS * ROUNDS
@@ -75,6 +86,8 @@ def test_every_shape_comes_whole_and_is_replayed_to_the_byte(tmp_path: Path, bro
         heard = list(listener.heard)
         assert daemon.stop() == 0
         found = run_command("replay", "-c", str(daemon.config_path))
+        schemas = msgspec.json.decode(run_command("schema", "-c", str(daemon.config_path)).stdout)
+    check_schemas(heard, schemas)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "messages reproduced byte for byte" in found.stdout
     full = [msgspec.json.decode(one.payload) for one in firsts(heard, "out/json/")]

@@ -12,8 +12,8 @@ from horizons.drive import HOUR_NS, drive, walks
 
 def test_the_share_that_held_is_told_once_enough_are_due() -> None:
     """Of three of four; those that were not told, or are not due, do not count."""
-    state = np.zeros((1, 2, 1))
-    reach = np.array([[[[-1.0, 1.0]]]])
+    state = np.zeros((2, 1, 1))
+    reach = np.array([[-1.0, 1.0]])[:, :, None, None]
     for k in range(120):
         error = np.array([[2.0 if k % 4 == 0 else 0.5]])
         audit.note(state, error, reach, due=np.array([[True]]), overlap=np.array([1]))

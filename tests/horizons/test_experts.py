@@ -51,6 +51,19 @@ def test_rows_do_not_depend_on_their_batch(features: int) -> None:
         last = x
 
 
+def test_the_next_step_alone_does_not_depend_on_its_batch() -> None:
+    """One row and one horizon, of which NumPy would add up in another order, and hundreds."""
+    crowd, alone = (HorizonExperts(10**9, 1, (1,), capacity=300) for _ in range(2))
+    series = walks(60, 257, 1)
+    last, gap = np.full((257, 1), np.nan), np.zeros(257, np.int64)
+    own = series[:, :, None] + 0.3 * walks(60, 257, 1, seed=1)[:, :, None]
+    for t in range(60):
+        said = step(crowd, np.arange(257), series[t], last, gap, own[t])
+        for slot in (0, 100, 256):
+            assert parts(step(alone, np.array([slot]), series[t], last, gap, own[t]), 0) == parts(said, slot), t
+        last = series[t]
+
+
 def step(experts: HorizonExperts, slots: Int64, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
     """One step of some streams."""
     filled = np.where(np.isnan(x), last, x)
@@ -77,9 +90,9 @@ def test_a_horizon_learns_as_soon_as_its_target_is_there(place: int) -> None:
     experts = new_experts(1)
     series = walks(300, 1, 1)
     drive(experts, series[:250])
-    before = experts.columns["theta"][0, 0, place].copy()
+    before = experts.columns["theta"][0, 0, :, place].copy()
     drive(experts, series[: 250 + int(experts.layout.stride[place])], first=250)
-    assert (experts.columns["theta"][0, 0, place] != before).any()
+    assert (experts.columns["theta"][0, 0, :, place] != before).any()
 
 
 def test_a_random_walk_is_left_to_persistence() -> None:
@@ -142,15 +155,15 @@ def test_a_gap_is_not_learned_from() -> None:
     experts = HorizonExperts(MINUTE_NS, 1, (1, 200), seasons=False)
     series = walks(900, 1, 1)
     drive(experts, series[:450])
-    before = experts.columns["theta"][0, 0, 1].copy()
+    before = experts.columns["theta"][0, 0, :, 1].copy()
     values, last = series[450], series[449]
     gap: Int64 = np.array([1000])
     own = np.full((1, 2, 1), np.nan)
     experts.step(np.array([0]), values, x=values, last=last, gap=gap, own=own)
     drive(experts, series[: 451 + 190], first=451)
-    assert (experts.columns["theta"][0, 0, 1] == before).all()
+    assert (experts.columns["theta"][0, 0, :, 1] == before).all()
     drive(experts, series, first=641)
-    assert (experts.columns["theta"][0, 0, 1] != before).any()
+    assert (experts.columns["theta"][0, 0, :, 1] != before).any()
 
 
 def test_a_row_goes_on_from_its_bytes() -> None:

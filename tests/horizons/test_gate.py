@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from gaugecast.forecast.horizons.experts import HorizonExperts
 from gaugecast.records import Float64
 from gaugecast_sim.tanks import Plant
-from horizons.drive import MINUTE_NS, drive, errors_of
+from horizons.drive import HOUR_NS, MINUTE_NS, drive, errors_of
 
 SECOND_NS = 10**9
 #: Squared error over that of the last value: over all, over any 2,000 next steps, over any 100·h steps beyond.
@@ -41,12 +43,23 @@ def tanks(steps: int, streams: int, seed: int) -> Float64:
     return np.array([plant.step((1_700_000_000 + t) * SECOND_NS).pressure for t in range(steps)])
 
 
-SERIES: dict[str, Callable[[int, int, int], Float64]] = {"walk": walk, "noise": noise, "step": step, "tanks": tanks}
+def constant(steps: int, streams: int, seed: int) -> Float64:
+    """Nothing moves."""
+    return np.full((steps, streams), 7.3 + seed)
 
 
-def hold_gate(series: Float64, horizons: tuple[int, ...]) -> None:
+SERIES: dict[str, Callable[[int, int, int], Float64]] = {
+    "walk": walk,
+    "noise": noise,
+    "step": step,
+    "tanks": tanks,
+    "constant": constant,
+}
+
+
+def hold_gate(series: Float64, horizons: tuple[int, ...], *, period_ns: int = MINUTE_NS) -> None:
     """Pool the streams: each bound is one of the whole fleet's error."""
-    experts = HorizonExperts(MINUTE_NS, 1, horizons, capacity=series.shape[1])
+    experts = HorizonExperts(period_ns, 1, horizons, capacity=series.shape[1])
     said = drive(experts, series[:, :, None])
     for place, h in enumerate(experts.layout.horizons.tolist()):
         error, last = (
@@ -56,7 +69,7 @@ def hold_gate(series: Float64, horizons: tuple[int, ...]) -> None:
         window, most = (2000, WINDOW) if h == 1 else (100 * h, WINDOW_BEYOND)
         if len(error) > window:
             ours, theirs = (np.convolve(one, np.ones(window), "valid") for one in (error, last))
-            assert (ours / theirs).max() <= most, h
+            assert (ours <= most * theirs + 1e-9 * theirs.max()).all(), h  # sums of a window are rounded
 
 
 @pytest.mark.parametrize("kind", list(SERIES))
@@ -71,3 +84,23 @@ def test_what_is_published_is_never_much_worse_than_the_last_value(kind: str) ->
 def test_the_gate_holds_for_many_seeds(kind: str, seed: int) -> None:
     """An hour of minutes ahead, too."""
     hold_gate(SERIES[kind](6000, 3, seed), (1, 12, 60))
+
+
+def series_file(name: str) -> Path:
+    """A public series; skips the test where it is not at hand, and fails it where it ought to be."""
+    found = os.environ.get("GAUGECAST_DATA")
+    folder = Path(found) if found else Path(__file__).resolve().parents[3] / "shared" / "data"
+    path = folder / "ETT" / f"{name}.csv"
+    if not path.is_file():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"{path} expected: docs/accuracy.md says where to get it"
+        )
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["ETTh1", "ETTh2"])
+def test_the_gate_holds_on_public_series(name: str) -> None:
+    """Next hour and next day of each variable, in its own deviations, without a network."""
+    series = np.loadtxt(series_file(name), delimiter=",", skiprows=1, usecols=range(1, 8))
+    hold_gate(series / series.std(axis=0), (1, 6, 24), period_ns=HOUR_NS)

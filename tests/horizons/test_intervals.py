@@ -14,12 +14,18 @@ ONE = np.array([1])
 
 def tracked(errors: Float64, levels: Float64 = LEVELS) -> tuple[Float64, Float64]:
     """Bounds (T, L, 2) as they stood before each error of one row came due, and the state after all."""
-    state = intervals.begin(levels)[None, :, None].copy()
+    state = intervals.begin(levels)[:, None, None].copy()
     told = []
     for error in errors:
-        told.append(intervals.bounds(state, len(levels))[0, 0])
+        told.append(intervals.bounds(state, state[1], len(levels))[:, :, 0, 0])
         intervals.track(
-            state, np.array([[error]]), state[:, 1].copy(), due=np.ones((1, 1), bool), levels=levels, overlap=ONE
+            state,
+            np.array([[error]]),
+            state[1].copy(),
+            shape=np.ones((1, 1)),
+            due=np.ones((1, 1), bool),
+            levels=levels,
+            overlap=ONE,
         )
     return np.array(told), state
 
@@ -86,12 +92,14 @@ def test_levels_never_cross_and_intervals_are_never_empty() -> None:
 
 def test_a_row_without_a_due_error_stays_as_it_is() -> None:
     """Beside one that has one."""
-    state = np.repeat(tracked(errors_called("normal", 100))[1], 2, axis=0)
+    state = np.repeat(tracked(errors_called("normal", 100))[1], 2, axis=1)
     after = state.copy()
     due = np.array([[True], [False]])
-    intervals.track(after, np.array([[5.0], [np.nan]]), state[:, 1].copy(), due=due, levels=LEVELS, overlap=ONE)
-    assert (after[1] == state[1]).all()
-    assert (after[0] != state[0]).any()
+    intervals.track(
+        after, np.array([[5.0], [np.nan]]), state[1].copy(), shape=np.ones((1, 1)), due=due, levels=LEVELS, overlap=ONE
+    )
+    assert (after[:, 1] == state[:, 1]).all()
+    assert (after[:, 0] != state[:, 0]).any()
 
 
 def test_first_quantiles_are_those_of_a_normal_error() -> None:

@@ -13,12 +13,12 @@ NOBODY = np.zeros((1, 1), bool)  # no network is there
 
 def mixed(moves: Float64, came: Float64) -> tuple[Float64, Float64]:
     """What is published of one row at each step (T,), and the last weights (E,); moves (T, E), targets (T,)."""
-    state = mixture.BEGIN[None, :, None].copy()
+    state = mixture.BEGIN[:, None, None].copy()
     told = []
     for move, target in zip(moves, came, strict=True):
-        told.append(float((mixture.weights(state, NOBODY, ONE)[0, :, 0] * move).sum()))
-        mixture.learn(state, move[None, None], np.array([[target]]), np.ones((1, 1), bool), ONE)
-    return np.array(told), mixture.weights(state, NOBODY, ONE)[0, :, 0]
+        told.append(float((mixture.weights(state, NOBODY, ONE)[:, 0, 0] * move).sum()))
+        mixture.learn(state, move[:, None, None], np.array([[target]]), np.ones((1, 1), bool), ONE)
+    return np.array(told), mixture.weights(state, NOBODY, ONE)[:, 0, 0]
 
 
 def test_two_experts_with_errors_of_their_own_are_blended() -> None:
@@ -78,22 +78,22 @@ def test_nothing_that_came_leaves_it_unfit_to_go_on() -> None:
 def test_a_row_without_a_due_error_stays_as_it_is() -> None:
     """To the bit, also at the moment at which the next error would open the gate: who travels along must not bear."""
     rng = np.random.default_rng(6)
-    state = np.repeat(mixture.BEGIN[None, :, None], 2, axis=0)
+    state = np.repeat(mixture.BEGIN[:, None, None], 2, axis=1)
     for _ in range(60):
         before, came = state.copy(), rng.normal(size=(2, 1))
-        moves = np.stack([0 * came, 0.9 * came, 0.9 * came, 0.9 * came], axis=2)
-        mixture.learn(state, moves * [[[1.0]], [[0.0]]], came * [[1.0], [0.0]], np.array([[True], [False]]), ONE)
-        assert state[1].tobytes() == before[1].tobytes()
+        moves = np.stack([0 * came, 0.9 * came, 0.9 * came, 0.9 * came], axis=0)
+        mixture.learn(state, moves * [[1.0], [0.0]], came * [[1.0], [0.0]], np.array([[True], [False]]), ONE)
+        assert state[:, 1].tobytes() == before[:, 1].tobytes()
         mixture.learn(state, moves, came, np.ones((2, 1), bool), ONE)
     assert mixture.weights(state, np.zeros((2, 1), bool), ONE)[0, 0, 0] < 1.0
 
 
 def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
     """It has proven itself elsewhere; from then on the gate decides, and where no network is, persistence begins."""
-    state = mixture.BEGIN[None, :, None].copy()
+    state = mixture.BEGIN[:, None, None].copy()
     there = np.ones((1, 1), bool)
-    assert mixture.weights(state, there, ONE)[0, :, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
-    assert mixture.weights(state, NOBODY, ONE)[0, :, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert mixture.weights(state, there, ONE)[:, 0, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert mixture.weights(state, NOBODY, ONE)[:, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
     for _ in range(mixture.PROVEN):
-        mixture.learn(state, np.array([[[0.0, 1.0, 1.0, 1.0]]]), -np.ones((1, 1)), there, ONE)
-    assert mixture.weights(state, there, ONE)[0, :, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+        mixture.learn(state, np.array([0.0, 1.0, 1.0, 1.0])[:, None, None], -np.ones((1, 1)), there, ONE)
+    assert mixture.weights(state, there, ONE)[:, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0]

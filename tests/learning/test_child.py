@@ -12,7 +12,7 @@ import pytest
 
 from gaugecast import logs
 from gaugecast.control import LearnerReport
-from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service.children import Child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from support.mosquitto import wait_until
 
@@ -27,20 +27,20 @@ DEAF = (
 FACTS = LearnerReport(fleet="tanks", updates_total=5, failures_total=1, lag_s=0.5)
 
 
-def ended(child: LearnerChild) -> bool:
+def ended(child: Child) -> bool:
     """Whether its process has ended (and is still to be noticed)."""
     assert child._child is not None
     return child._child.poll() is not None
 
 
-def wait_end(child: LearnerChild) -> None:
+def wait_end(child: Child) -> None:
     """Until then."""
     wait_until(lambda: ended(child), what="the child's end")
 
 
 def test_a_child_that_ends_is_started_again_ever_more_slowly_and_counted() -> None:
     """1 s, 2 s, 4 s … of the loop's own clock."""
-    child, now_s = LearnerChild(Path(), command=BRIEF), 0.0
+    child, now_s = Child(Path(), command=BRIEF), 0.0
     waits: list[float] = []
     child.watch(now_s)
     for _ in range(8):
@@ -59,7 +59,7 @@ def test_a_child_that_ends_is_started_again_ever_more_slowly_and_counted() -> No
 
 def test_after_a_long_life_it_is_started_again_soon() -> None:
     """The wait is for what fails at once."""
-    child = LearnerChild(Path(), command=BRIEF)
+    child = Child(Path(), command=BRIEF)
     child.watch(0.0)
     for now_s in (0.0, 1.0, 3.0):
         wait_end(child)
@@ -74,7 +74,7 @@ def test_after_a_long_life_it_is_started_again_soon() -> None:
 
 def test_a_killed_child_is_a_failure_and_another_takes_its_place() -> None:
     """kill -9."""
-    child = LearnerChild(Path(), command=LASTING)
+    child = Child(Path(), command=LASTING)
     child.watch(0.0)
     first = child.pid
     assert first is not None
@@ -89,7 +89,7 @@ def test_a_killed_child_is_a_failure_and_another_takes_its_place() -> None:
 
 def test_a_child_that_hangs_is_killed_and_one_that_speaks_is_not() -> None:
     """Silence is counted from its start or its last word."""
-    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child = Child(Path(), command=LASTING, silent_s=300)
     child.watch(1000.0, heard_at_s=float("-inf"))
     child.watch(1299.0, heard_at_s=float("-inf"))
     assert not ended(child)
@@ -103,7 +103,7 @@ def test_a_child_that_hangs_is_killed_and_one_that_speaks_is_not() -> None:
 
 def test_a_child_that_hangs_before_its_first_word_is_killed_too() -> None:
     """Nothing was ever heard: that is longer ago than any number says."""
-    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child = Child(Path(), command=LASTING, silent_s=300)
     child.watch(1000.0, heard_at_s=float("-inf"))
     child.watch(1300.0, heard_at_s=float("-inf"))
     wait_end(child)
@@ -114,7 +114,7 @@ def test_a_child_that_hangs_before_its_first_word_is_killed_too() -> None:
 def test_one_that_is_slow_to_begin_is_given_longer_the_next_time() -> None:
     """Else a slow device would load TensorFlow for ever; once one has spoken, the ordinary time holds again."""
     never = float("-inf")
-    child = LearnerChild(Path(), command=LASTING, silent_s=300)
+    child = Child(Path(), command=LASTING, silent_s=300)
     child.watch(0.0, never)
     child.watch(300.0, never)
     wait_end(child)
@@ -131,7 +131,7 @@ def test_one_that_is_slow_to_begin_is_given_longer_the_next_time() -> None:
 
 def test_what_cannot_be_started_is_a_failure_not_an_end() -> None:
     """The loop goes on."""
-    child = LearnerChild(Path(), command=("/nonexistent/python",))
+    child = Child(Path(), command=("/nonexistent/python",))
     child.watch(0.0)
     assert child.failures_total == 1
     assert child.pid is None
@@ -142,8 +142,8 @@ def test_it_ends_when_it_is_closed_even_if_it_does_not_listen(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGTERM, then SIGKILL."""
-    monkeypatch.setattr("gaugecast.service.learner_child._STOP_S", 0.5)
-    child = LearnerChild(Path(), command=command)
+    monkeypatch.setattr("gaugecast.service.children._STOP_S", 0.5)
+    child = Child(Path(), command=command)
     child.watch(0.0)
     child.close()
     assert ended(child)
@@ -204,8 +204,8 @@ def test_a_learner_that_compiles_is_not_called_silent(capsys: pytest.CaptureFixt
 def test_it_is_asked_to_end_before_all_else_and_seen_to_after(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two waits side by side are one: the loop drains while the child ends, and the child's time runs meanwhile."""
     clock = [1000.0]
-    monkeypatch.setattr("gaugecast.service.learner_child.time.monotonic", lambda: clock[0])
-    child = LearnerChild(Path(), command=DEAF)
+    monkeypatch.setattr("gaugecast.service.children.time.monotonic", lambda: clock[0])
+    child = Child(Path(), command=DEAF)
     child.watch(0.0)
     child.ask_to_end()
     assert not ended(child)

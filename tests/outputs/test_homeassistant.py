@@ -27,7 +27,7 @@ from gaugecast.pipeline import Pipeline, state
 from gaugecast.records import Input, Message, Order, Output
 from gaugecast.shapes import Home, Shape
 from gaugecast.streams.snapshot import Slice
-from support.pipelines import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
+from gaugecast.testing import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
 
 #: Keys that may stand at the root of a device's discovery, those of `device` and of `origin`: needed, and allowed.
 ROOT = ({"device", "origin", "components"}, {"state_topic", "command_topic", "qos", "encoding", "availability",

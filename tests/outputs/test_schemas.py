@@ -18,8 +18,8 @@ from gaugecast.outputs.schemas import KINDS, schemas_of
 from gaugecast.records import Input
 from gaugecast.shapes import Shape
 from gaugecast.status import Status
+from gaugecast.testing import T0, feed, outputs_of, pipeline_of, timer
 from outputs.test_shapes import ALL, BATCHES, said_as, saw
-from support.pipelines import T0, feed, outputs_of, pipeline_of, timer
 
 FLEET = said_as(*ALL, *BATCHES, thresholds=(Threshold("p", True, 3.5, 60),), notices="told/{fleet}/{stream}",
                 stale_after_ns=5 * 10**9)  # fmt: skip

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
+from rich.table import Table
 
+from gaugecast.cli.figures import figure_grid
 from gaugecast.config.duration import duration_text, parse_duration_ns
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet, Threshold
@@ -45,9 +46,8 @@ def threshold_of(text: str, fleet: Fleet) -> Threshold:
 
 def crossings_table(crossings: Sequence[CrossingScore], period_ns: int) -> Table:
     """A row a threshold."""
-    table = Table(Column("crossings", no_wrap=True), "within")
-    for head in ("cases", "rate", "Brier", "skill", "happened", "foretold", "lead", "false/stream/week"):
-        table.add_column(head, justify="right")
+    heads = ("cases", "rate", "Brier", "skill", "hap-\npened", "fore-\ntold", "lead", "false a\nweek")
+    table = figure_grid("crossings", "within", *heads)
     for one in crossings:
         skill = "–" if one.skill is None else f"{one.skill:.2f}"
         lead = "–" if one.lead_s is None else duration_text(round(one.lead_s * 1e9))
@@ -59,14 +59,14 @@ def crossings_table(crossings: Sequence[CrossingScore], period_ns: int) -> Table
 
 
 def reliability_table(crossings: Sequence[CrossingScore]) -> Table:
-    """By tenth of probability what was foretold and what happened, with the number of cases."""
-    table = Table(Column("foretold → happened", no_wrap=True), *(f"{10 * k}–{10 * k + 10} %" for k in range(10)))
+    """By tenth of probability what was foretold and what happened, with the number of cases; a row a tenth."""
+    table = figure_grid("of a threshold", "told", "happened", "cases")
     for one in crossings:
-        cells = (
-            f"{part.foretold:.0%} → {part.happened:.0%}\n{part.cases:,}" if part.cases else "–"
-            for part in one.reliability
-        )
-        table.add_row(_name(one.threshold), *cells)
+        name = _name(one.threshold)
+        for part in one.reliability:
+            if part.cases:
+                table.add_row(name, f"{part.foretold:.0%}", f"{part.happened:.0%}", f"{part.cases:,}")
+                name = ""
     return table
 
 

@@ -44,6 +44,7 @@ def demo_command(
     """See it at work: simulated tanks, a broker, the daemon, and a live table of what is forecast and what comes.
 
     Nothing of it stays: its state is in a temporary directory. Now and then a tank fails; look how the forecast fares.
+    With the extra `console` the address of the page stands below the table.
     """
     from gaugecast.cli.demo_screen import render_summary  # simulators and broker are for this command only
     from gaugecast.demo.stage import BrokerChoice, Stage
@@ -152,6 +153,8 @@ def show_lines(console: Console, looks: Looks, trails: Trails) -> None:
         if not told and answer.status.metrics_url:
             told = True
             console.print(f"broker {looks.stage.broker}; metrics at {answer.status.metrics_url}", soft_wrap=True)
+            if looks.stage.console:
+                console.print(f"console at {looks.stage.console}", soft_wrap=True)
         if looks.after_s >= due_s:
             console.print(plain_line(answer, looks.after_s), soft_wrap=True, highlight=False)
             due_s += LINE_EVERY_S
@@ -168,4 +171,7 @@ def save_picture(file: Path, looks: Looks, trails: Trails) -> None:
 def _screen(looks: Looks, trails: Trails, *, width: int, height: int) -> RenderableType:
     from gaugecast.cli.demo_screen import render_screen
 
-    return render_screen(looks.answer, trails, looks.stage.injected, now_ns=time.time_ns(), width=width, height=height)
+    return render_screen(
+        looks.answer, trails, looks.stage.injected, now_ns=time.time_ns(), width=width, height=height,
+        place=looks.stage.console,
+    )  # fmt: skip

@@ -19,11 +19,17 @@ _ONE_FAULT_NS = 3 * 10**9  # no fault lasts longer
 
 
 def render_screen(
-    answer: StreamsAnswer, trails: Trails, troubles: Sequence[Injected], *, now_ns: int, width: int, height: int
-) -> RenderableType:
-    """The whole screen of a terminal; pure."""
+    answer: StreamsAnswer, trails: Trails, troubles: Sequence[Injected], *, now_ns: int, width: int, height: int,
+    place: str = "",
+) -> RenderableType:  # fmt: skip
+    """The whole screen of a terminal; pure.
+
+    Args:
+        place: Where the console is, if there is one.
+    """
     table = render_streams(answer, trails, width=width, height=height - _FOOT_LINES)
-    return Group(table, Text(), _last_trouble(troubles, now_ns, width))
+    where = Text("the same as a page: ", style="dim").append(place, style="bold cyan") if place else Text()
+    return Group(table, where, _last_trouble(troubles, now_ns, width))
 
 
 def _last_trouble(troubles: Sequence[Injected], now_ns: int, width: int) -> Text:

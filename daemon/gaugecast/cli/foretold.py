@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from gaugecast.cli.figures import show_count, show_name
@@ -26,14 +25,7 @@ _WORDS = {
 
 def crossing_words(row: StreamRow, one: CrossingRow) -> str:
     """`crosses 8.2 bar in 14 min (11 … 22), P = 0.83`."""
-    value = f"{one.value:g} {show_name(row.unit)}".rstrip()
-    if one.crossed:
-        return f"is {one.side} {value}"
-    if one.median_s is None or one.probability is None:
-        return f"may cross {value}"
-    early, median, late = _spans(one.early_s or 0.0, one.median_s, one.late_s or one.median_s)
-    direction = "rises above" if one.side == "above" else "falls below"
-    return f"{direction} {value} in {median} ({early} … {late}), P = {one.probability:.2f}"
+    return show_name(one.words(row.unit))
 
 
 def anomaly_words(row: StreamRow) -> str:
@@ -85,15 +77,6 @@ def _expert(name: str, one: ExpertStatus) -> str:
     """Persistence has no skill over itself."""
     own = "" if one.skill is None or name == "persistence" else f" ({one.skill:+.2f})"
     return f"{name} {one.weight:.0%}{own}"
-
-
-def _spans(*seconds: float) -> tuple[str, ...]:
-    """In one unit, which the second alone names."""
-    scale, unit = next(
-        ((size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")) if seconds[1] >= 2 * size), (1, "s")
-    )
-    texts = [f"{math.floor(one / scale + 0.5):d}" for one in seconds]
-    return texts[0], f"{texts[1]} {unit}", texts[2]
 
 
 def threshold_lines(name: str, fleet: FleetStatus) -> Iterator[str]:

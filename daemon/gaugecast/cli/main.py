@@ -24,6 +24,8 @@ COMMANDS = {
     "demo": Place("gaugecast.cli.demo:demo_command", "See it at work on simulated tanks; nothing of it stays."),
     "watch": Place("gaugecast.cli.watch:watch", "Watch the streams live: observed, expected, residual, skill."),
     "status": Place("gaugecast.cli.status:status", "Tell how the running daemon fares."),
+    "console": Place("gaugecast.cli.console:console_command", "Serve the page that shows what the daemon does."),
+    "mcp": Place("gaugecast.cli.mcp:mcp_command", "Answer an assistant: what the console knows, as tools."),
     "streams": Place("gaugecast.cli.streams:streams_app", "List, show, rename, reset and forget streams."),
     "events": Place("gaugecast.cli.anomalies:events_command", "List what is wrong with which streams now, and why."),
     "fleet": Place("gaugecast.cli.fleet:fleet_app", "Forget what is left of a fleet."),

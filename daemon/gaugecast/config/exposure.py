@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from gaugecast.config.addresses import is_this_machine
 from gaugecast.config.schema import Mqtt, Settings
 
 
 def warn_of_exposure(settings: Settings) -> list[str]:
     """One sentence for each secret that others can read, with the key and the mend; looks at the files' modes."""
     found = [*_exposed(settings.mqtt, "mqtt"), *_exposed(settings.mqtt.publishing, "mqtt.publish")]
+    token_file = settings.console.token_file
+    if token_file is not None and _readable_by_all(token_file):
+        mend = f"chmod o-rwx {token_file}"
+        found.append((str(token_file), f"[console] token_file: {token_file} can be read by every user; {mend}"))
     seen: dict[str, str] = {}
     for subject, text in found:  # what [mqtt.publish] takes over from [mqtt] is said once
         seen.setdefault(subject, text)
@@ -33,16 +37,6 @@ def _exposed(mqtt: Mqtt, place: str) -> Iterator[tuple[str, str]]:
             f"[{place}] password_file: the password goes to {mqtt.host}:{mqtt.port} over plain TCP, where whoever "
             f"listens on the way reads it; add [{place}.tls] and take the broker's TLS port",
         )
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether what goes to `host` stays on this machine, as far as its name tells."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _readable_by_all(file: Path) -> bool:

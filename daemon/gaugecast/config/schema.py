@@ -16,6 +16,7 @@ from gaugecast.config.broker import Mqtt as Mqtt
 from gaugecast.config.broker import Publish as Publish
 from gaugecast.config.broker import Tls as Tls
 from gaugecast.config.broker import plain_host
+from gaugecast.config.console import Console as Console
 from gaugecast.config.fleet_table import FeatureTable as FeatureTable
 from gaugecast.config.fleet_table import FleetTable as FleetTable
 from gaugecast.config.table import Table as Table
@@ -116,6 +117,7 @@ class Settings(Table):
     mqtt: Mqtt = Mqtt()
     storage: Storage = Storage()
     http: Http = Http()
+    console: Console = Console()
     homeassistant: HomeAssistant = HomeAssistant()
     loop: Loop = Loop()
     learning: Learning = Learning()

@@ -4,7 +4,18 @@
 formats of both.
 """
 
-from gaugecast.control.answers import AnomalyRow, CrossingRow, StreamRow, StreamsAnswer
+from gaugecast.control.answers import (
+    AheadRow,
+    AnomalyRow,
+    CrossingRow,
+    FeatureColumns,
+    FleetColumns,
+    IntervalRow,
+    MarkColumns,
+    StreamRow,
+    StreamsAnswer,
+    TableAnswer,
+)
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
     Forget,
@@ -20,20 +31,26 @@ from gaugecast.control.requests import (
     RollBack,
     StatusQuery,
     StreamsQuery,
+    TableQuery,
 )
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
 __all__ = [
     "SOCKET_NAME",
+    "AheadRow",
     "AnomalyRow",
     "Command",
     "Control",
     "CrossingRow",
+    "FeatureColumns",
+    "FleetColumns",
     "Forget",
     "ForgetFleet",
     "HandOver",
+    "IntervalRow",
     "LearnerReport",
     "LoadHistory",
+    "MarkColumns",
     "ModelsQuery",
     "Promote",
     "Rename",
@@ -44,5 +61,7 @@ __all__ = [
     "StreamRow",
     "StreamsAnswer",
     "StreamsQuery",
+    "TableAnswer",
+    "TableQuery",
     "call",
 ]

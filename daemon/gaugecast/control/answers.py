@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from gaugecast.status import Status
@@ -50,6 +52,50 @@ class CrossingRow(msgspec.Struct, frozen=True, kw_only=True):
     median_s: float | None = None
     late_s: float | None = None
 
+    def words(self, unit: str) -> str:
+        """`rises above 8.2 bar in 14 min (11 … 22), P = 0.83`."""
+        value = f"{self.value:g} {unit}".rstrip()
+        if self.crossed:
+            return f"is {self.side} {value}"
+        if self.median_s is None or self.probability is None:
+            return f"may cross {value}"
+        early, median, late = _spans(self.early_s or 0.0, self.median_s, self.late_s or self.median_s)
+        direction = "rises above" if self.side == "above" else "falls below"
+        return f"{direction} {value} in {median} ({early} … {late}), P = {self.probability:.2f}"
+
+
+def _spans(*seconds: float) -> tuple[str, ...]:
+    """In one unit, which the second alone names."""
+    scale, unit = next(
+        ((size, unit) for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")) if seconds[1] >= 2 * size), (1, "s")
+    )
+    texts = [f"{math.floor(one / scale + 0.5):d}" for one in seconds]
+    return texts[0], f"{texts[1]} {unit}", texts[2]
+
+
+class IntervalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An interval around a forecast.
+
+    Attributes:
+        level: Share of what comes that it is to hold, such as 0.8.
+    """
+
+    level: float
+    lower: float
+    upper: float
+
+
+class AheadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is expected at one horizon; times count from the row's `at_s`.
+
+    Attributes:
+        intervals: The narrowest first; none while too little is known.
+    """
+
+    in_s: float
+    forecast: float | None = None
+    intervals: list[IntervalRow] = []
+
 
 class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     """One feature of one stream, in the sensor's unit.
@@ -63,6 +109,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         quality: Flags of the last forecast: warming, bridged, partial, fallback, stale, unchanged.
         lower, upper: Narrowest interval around `forecast`; null without intervals, and while too little is known.
         crossings: Of the thresholds of this feature, the likeliest first.
+        ahead: Where it was asked for: what is expected at each horizon, the nearest first.
         score: How strange the value was, 1.0 is the limit; null while it is not judged.
         anomaly: Of the stream, while an event is open.
     """
@@ -81,6 +128,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     lower: float | None = None
     upper: float | None = None
     crossings: list[CrossingRow] = []
+    ahead: list[AheadRow] = []
     score: float | None = None
     anomaly: AnomalyRow | None = None
 
@@ -101,3 +149,62 @@ class StreamsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[StreamRow]
     total: int
     status: Status
+
+
+class FeatureColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature of a fleet's streams, a value a stream; null = not known. As of `StreamRow`."""
+
+    feature: str
+    unit: str
+    observed: list[float | None]
+    forecast: list[float | None]
+    predicted: list[float | None]
+    skill: list[float | None]
+
+
+class MarkColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """One threshold of a fleet, a value a stream; as of `CrossingRow`.
+
+    Attributes:
+        place: Which of the fleet's features it is of.
+    """
+
+    place: int
+    side: str
+    value: float
+    within: str
+    open: list[bool]
+    crossed: list[bool]
+    probability: list[float | None]
+    early_s: list[float | None]
+    median_s: list[float | None]
+    late_s: list[float | None]
+
+
+class FleetColumns(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a fleet's streams.
+
+    Attributes:
+        at_s: Event time of the last reading, Unix seconds.
+        quality: Bits, in the order of `StreamRow.quality`'s flags.
+    """
+
+    fleet: str
+    period_s: float
+    streams: list[str]
+    step: list[int]
+    at_s: list[float]
+    quality: list[int]
+    features: list[FeatureColumns]
+    marks: list[MarkColumns] = []
+
+
+class TableAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `requests.TableQuery`.
+
+    Attributes:
+        total: Streams of all fleets.
+    """
+
+    fleets: list[FleetColumns]
+    total: int

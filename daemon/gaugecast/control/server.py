@@ -81,6 +81,10 @@ class Control:
         self._epoll.register(self._listener, select.EPOLLIN)
         self._clients: dict[int, _Client] = {}
 
+    def fileno(self) -> int:
+        """A descriptor that can be read while somebody wants something."""
+        return self._epoll.fileno()
+
     def poll(self) -> list[Command]:
         """Take what has come and send what can be sent, without waiting; the commands to be answered, in order."""
         commands: list[Command] = []

@@ -19,6 +19,7 @@ from pathlib import Path
 from gaugecast.control import SOCKET_NAME
 from gaugecast.demo.tanks import PERIOD_S, TIME_SCALE, fault_schedule, render_config
 from gaugecast.errors import ConfigError, Unreachable
+from gaugecast.service.children import has_console
 from gaugecast_sim.broker import BrokerError, EmbeddedBroker
 from gaugecast_sim.faults import Injected, inject
 from gaugecast_sim.link import LinkError, PublishLink
@@ -50,12 +51,13 @@ class Stage:
         config: The daemon's configuration file, in a temporary directory that goes when the demo ends.
         socket: The daemon's control socket.
         broker: `host:port` and what it is.
+        console: Where the console is; empty where its extra is not installed.
         injected: Every message that was tampered with so far; the tanks' thread appends.
     """
 
     def __init__(self, choice: BrokerChoice, *, tanks: int, seed: int, http_port: int = 0) -> None:
         self.injected: list[Injected] = []
-        self.broker = ""
+        self.broker = self.console = ""
         self._choice, self._tanks, self._seed, self._http_port = choice, tanks, seed, http_port
         self._exits = ExitStack()
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -113,9 +115,7 @@ class Stage:
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if program is None:
             raise Unreachable("mosquitto expected for --mosquitto, found none; `apt-get install mosquitto`")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = _free_port()
         settings = self._directory / "mosquitto.conf"
         settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n")
         self._spawn("mosquitto", [program, "-c", str(settings)])
@@ -131,9 +131,17 @@ class Stage:
 
     def _start_daemon(self, host: str, port: int, protocol: str) -> None:
         client_id = f"gaugecast-demo-{os.getpid()}"
+        console_port = _free_port() if has_console() else None
+        self.console = "" if console_port is None else f"http://127.0.0.1:{console_port}/"
         self.config.write_text(
             render_config(
-                self.config, host=host, port=port, protocol=protocol, client_id=client_id, http_port=self._http_port
+                self.config,
+                host=host,
+                port=port,
+                protocol=protocol,
+                client_id=client_id,
+                http_port=self._http_port,
+                console_port=console_port,
             )
         )
         command = [sys.executable, "-m", "gaugecast", "run", "-c", str(self.config)]
@@ -192,6 +200,13 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(f"--broker: expected host:port, got {address!r}")
     return host.strip("[]"), int(port)
+
+
+def _free_port() -> int:
+    """Of this machine, as long as nobody takes it before we do."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end_with_parent() -> None:

@@ -58,6 +58,10 @@ directory = "state"
 [http]
 port = {http_port}
 
+[console]
+enabled = {console}
+port = {console_port}
+
 [learning]
 mode = "off"  # its model comes with the package
 
@@ -94,8 +98,9 @@ horizons = ["500ms", "2s", "5s"]
 
 
 def render_config(
-    file: Path, *, host: str, port: int, protocol: str, client_id: str = "gaugecast-demo", http_port: int = 0
-) -> str:
+    file: Path, *, host: str, port: int, protocol: str, client_id: str = "gaugecast-demo", http_port: int = 0,
+    console_port: int | None = None,
+) -> str:  # fmt: skip
     """The daemon's configuration, to be written to `file`; its state goes beside it."""
     head = CONFIG.format(
         file=file,
@@ -104,6 +109,8 @@ def render_config(
         protocol=json.dumps(protocol),
         client_id=json.dumps(client_id),
         http_port=http_port,
+        console=json.dumps(console_port is not None),
+        console_port=console_port or 0,
     )
     return head + FLEET_CONFIG
 

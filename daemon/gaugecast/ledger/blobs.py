@@ -59,6 +59,6 @@ class Blobs(NamedTuple):
         if self.width > 0:
             return floats.reshape(len(self.lengths), -1)
         counts = self.lengths // 8
-        made = np.full((len(counts), int(counts.max(initial=0))), np.nan)
+        made = np.full((len(counts), int(np.max(counts, initial=0))), np.nan)
         made[np.arange(made.shape[1]) < counts[:, None]] = floats
         return made

@@ -183,7 +183,7 @@ def _unzigzag(column: _UInt64) -> Int64:
 
 
 def _planes(column: _UInt64) -> bytes:
-    width = max(1, (int(column.max()).bit_length() + 7) // 8)
+    width = max(1, (int(np.max(column)).bit_length() + 7) // 8)
     planes = column.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8).T[:width]
     return bytes((width,)) + isal_zlib.compress(np.ascontiguousarray(planes).tobytes(), _LEVEL)
 

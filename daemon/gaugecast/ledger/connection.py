@@ -49,12 +49,41 @@ def connect_wal(path: Path, *, busy_ms: int) -> sqlite3.Connection:
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; works while the daemon writes."""
+    _expect(path)
+    return _open(path, "mode=ro")
+
+
+def connect_still(path: Path) -> sqlite3.Connection:
+    """Open a file that nobody writes, where not even the files beside it that a WAL needs can be made.
+
+    A daemon that ended cleanly leaves no WAL; in a directory that we may not write, SQLite cannot open the ledger then.
+    What is read this way is wrong from the moment on at which somebody writes: as soon as there is a WAL, it is to be
+    closed (`has_wal`).
+    """
+    _expect(path)
+    return _open(path, "mode=ro&immutable=1")
+
+
+def has_wal(path: Path) -> bool:
+    """Whether somebody has the ledger open for writing, or ended without copying its WAL back."""
+    return path.with_name(path.name + "-wal").exists()
+
+
+def cannot_open(exc: sqlite3.Error) -> bool:
+    """Whether it is the files beside the ledger that cannot be made."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def _expect(path: Path) -> None:
     try:
         regular(path)
     except OSError as exc:
         found = "none" if isinstance(exc, FileNotFoundError) else exc.strerror
         raise StorageError(f"expected a ledger at {path}, found {found}") from exc
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gaugecast.ledger import schema
-from gaugecast.ledger.connection import connect_reader, translated
+from gaugecast.ledger.connection import cannot_open, connect_reader, connect_still, has_wal, translated
 from gaugecast.ledger.reads import LedgerReads
 
 
@@ -52,12 +52,16 @@ class LedgerReader(LedgerReads):
         return True
 
     def _look(self) -> None:
-        """A file that has become one of the present version is seen as such from now on."""
+        """A file that has become one of the present version is seen as such from now on; one that is written, too."""
+        if self._still and has_wal(self.path):
+            self._connection.close()
+            self._attach(_open(self.path))
         if self._old and schema.version_of(self._connection) == schema.VERSION:
             self._connection.close()
             self._attach(_open(self.path))
 
     def _attach(self, connection: sqlite3.Connection) -> None:
+        self._still = _is_still(connection)
         self._old = schema.version_of(connection) < schema.VERSION
         super()._attach(connection)
 
@@ -78,12 +82,25 @@ def _open(path: Path) -> sqlite3.Connection:
     with translated(path):
         connection = connect_reader(path)
         try:
+            schema.version_of(connection)
+        except sqlite3.Error as exc:
+            connection.close()
+            if not cannot_open(exc) or has_wal(path):
+                raise
+            connection = connect_still(path)
+        try:
             if schema.check_version(connection, path) < schema.VERSION:
                 schema.overlay(connection)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _is_still(connection: sqlite3.Connection) -> bool:
+    """Whether SQLite was told that nobody writes the file: it then sees no WAL."""
+    mode: str = connection.execute("PRAGMA main.journal_mode").fetchone()[0]
+    return mode != "wal"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

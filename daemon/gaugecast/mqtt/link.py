@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from gaugecast.config.schema import Mqtt
 from gaugecast.mqtt.sender import Sender
 from gaugecast.mqtt.subscriber import Subscriber
-from gaugecast.mqtt.waiting import Waiter
+from gaugecast.mqtt.waiting import Interest, Waiter
 from gaugecast.records import Message
 
 FINISH_S = 0.5  # at least so long for the last bytes to get through at the end
 LONGEST_WAIT_S = 0.5  # so that the keepalive is looked after in any wait
+CALLED_S = 0.02
 NAP_S, NAPS = 0.001, 50  # while a batch fills; waking for each packet would cost more than the packet
 
 
@@ -40,6 +41,7 @@ class Link:
         retained: Sequence[str] = (),
         resumed: bool = False,
         flap_limit: int = 20,
+        caller: int = -1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; the first `poll` dials.
@@ -51,12 +53,14 @@ class Link:
             resumed: An earlier process had a session: a broker that knows none at the first connect has lost it.
             flap_limit: Sessions of less than 3 s within 30 s, ended by the broker while nothing of ours was on its way,
                 that are taken for a fight over our client id.
+            caller: A descriptor of somebody else's; that it can be read ends a wait, at most each `CALLED_S`.
 
         Raises:
             ConfigError: password or certificate files cannot be read now; later this is a state.
         """
         self._clock = clock
         self._waiter = Waiter()
+        self._caller, self._called, self._called_at_s = caller, False, float("-inf")
         self.subscriber = Subscriber(
             settings, filters, forget=forget, retained=retained, resumed=resumed, flap_limit=flap_limit,
             waiter=self._waiter, clock=clock,
@@ -91,7 +95,7 @@ class Link:
         while not self._news and 0 < subscriber.waiting < most and (left := until - self._clock()) > 0:
             time.sleep(min(left, nap_s))
             self._turn(most)
-        subscriber.news = self.sender.news = False
+        subscriber.news = self.sender.news = self._called = False
         return subscriber.take(most)
 
     def close(self, drain_s: float = 2.0) -> None:
@@ -106,8 +110,8 @@ class Link:
 
     @property
     def _news(self) -> bool:
-        """Something that ends a wait: a connection, or room for publishes."""
-        return self.subscriber.news or self.sender.news
+        """Something that ends a wait: a connection, room for publishes, or a caller."""
+        return self.subscriber.news or self.sender.news or self._called
 
     def _turn(self, most: int) -> None:
         self.sender.turn()
@@ -116,7 +120,11 @@ class Link:
     def _wait(self, seconds: float, most: int) -> None:
         """Wait until a socket can be read or written, as wanted, or it is time to look after something."""
         heard, spoken = self.subscriber.line, self.sender.line
-        interests = heard.interest(reading=self.subscriber.wants(most)), spoken.interest(reading=True)
+        again_s = self._called_at_s + CALLED_S - self._clock()  # a caller whom nobody can hear must not make us spin
+        heeded = Interest(self._caller, read=True, told=True) if again_s <= 0 else Interest(-1, most_s=again_s)
+        interests = heard.interest(reading=self.subscriber.wants(most)), spoken.interest(reading=True), heeded
         ended = self._waiter.wait(min(seconds, LONGEST_WAIT_S), interests)
+        if self._caller in ended:
+            self._called, self._called_at_s = True, self._clock()
         heard.note_ended(ended)
         spoken.note_ended(ended)

@@ -18,12 +18,14 @@ class Interest(NamedTuple):
         descriptor: −1 where there is none.
         read, write: Wake when it can be read, or written.
         most_s: Wake then at the latest.
+        told: Say so when it can be read; of others only that their other side has ended.
     """
 
     descriptor: int
     read: bool = False
     write: bool = False
     most_s: float = math.inf
+    told: bool = False
 
 
 class Waiter:
@@ -34,7 +36,8 @@ class Waiter:
         self._watched: set[int] = set()
 
     def wait(self, seconds: float, interests: Sequence[Interest]) -> set[int]:
-        """Wait until one is ready or `seconds` are over; those whose other side was found to have ended.
+        """Wait until one is ready or `seconds` are over; those whose other side was found to have ended, or that are
+        to be told of.
 
         Only of those that are not read: without, an end would not be seen, or would make the wait a spin.
         """
@@ -45,7 +48,8 @@ class Waiter:
             self._watch(each)
         ready = self._epoll.poll(max(min([seconds, *(each.most_s for each in interests)]), 0.0))
         unread = {each.descriptor for each in wanted if not each.read}
-        return {descriptor for descriptor, events in ready if descriptor in unread and events & ENDED}
+        told = {each.descriptor for each in wanted if each.told}
+        return {fd for fd, events in ready if fd in told or (fd in unread and events & ENDED)}
 
     def forget(self, descriptor: int) -> None:
         """Stop watching, before the descriptor is closed: a copy in a forked child would keep it in the set."""

@@ -101,13 +101,17 @@ class Crossings:
             )  # fmt: skip
 
     def end_all(self, table: StreamTable, slots: Int64, cause: int, lineage: str, result: Outcome) -> None:
-        """End the open events of these streams: their thresholds are no more."""
+        """End the open events of these streams, in this order; what comes of them later begins another."""
         for slot in slots.tolist():
             for k in np.flatnonzero(self.columns["open"][slot]).tolist():
                 self.columns["open"][slot, k] = False
                 result.notices.append(
                     self._notice(slot, k, alarm.END, table=table, lineage=lineage, cause=cause, observed=np.nan, by={})
                 )
+
+    def forget_told(self, slots: Int64) -> None:
+        """What was judged of these streams has been told to nobody."""
+        self.columns["open"][slots] = False
 
     def _notice(
         self, slot: int, k: int, event: int, *, table: StreamTable, lineage: str, cause: int, observed: float,

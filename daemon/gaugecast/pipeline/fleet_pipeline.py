@@ -285,10 +285,12 @@ class FleetPipeline:
         self.end_crossings(cause, result)
         anomalies.end_all(self, cause, result)
 
-    def end_crossings(self, cause: int, result: Outcome) -> None:
-        """End what is told of thresholds that are no more."""
+    def end_crossings(self, cause: int, result: Outcome, *, slots: Int64 | None = None) -> None:
+        """End what is told of thresholds that are no more, or of streams (default: all) that leave or are called
+        otherwise: the broker retains what was said last.
+        """
         if self.look_ahead is not None and self.look_ahead.crossings is not None:
-            slots = self.by_name(self.table.live_slots())
+            slots = self.by_name(self.table.live_slots() if slots is None else slots)
             self.look_ahead.crossings.end_all(self.table, slots, cause, self.writer.lineage, result)
 
     def close(self, slots: Int64, index: Int64, result: Outcome) -> None:

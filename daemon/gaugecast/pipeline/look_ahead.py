@@ -23,6 +23,9 @@ CLOSED_LOOP_STEPS = 48
 #: Name of the table of what forecasts the listed horizons.
 HORIZONS = "horizons"
 
+#: The tables of what is learned beyond the next step.
+LEARNED_AHEAD = (HORIZONS, EXTREMES, CROSSINGS)
+
 
 class LookAhead:
     """Steps the horizon experts of one fleet, and its thresholds. Owned by the loop's thread.

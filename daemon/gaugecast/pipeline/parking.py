@@ -5,21 +5,28 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
+import numpy as np
 
 from gaugecast.events import Announced, StreamForgotten, StreamRenamed, StreamUnparked
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
 from gaugecast.pipeline.batch_result import Outcome
-from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.pipeline.look_ahead import HORIZONS, meaning_of_ahead
+from gaugecast.pipeline.look_ahead import LEARNED_AHEAD, meaning_of_ahead
 from gaugecast.pipeline.meaning import meaning_of
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Parked
 
 _STEP = "step"
 _MEANING_BYTES = 8
+
+
+def park_idle(part: FleetPipeline, slots: Int64, memory: StepMemory, *, cause: int, result: Outcome) -> None:
+    """Take streams out of their part, in the order of their names; what is told of their crossings ends with it."""
+    part.end_crossings(cause, result, slots=slots)
+    note_steps(part, slots, memory)
+    result.parked += [park(part, slot) for slot in part.by_name(slots).tolist()]
 
 
 def park(part: FleetPipeline, slot: int) -> Parked:
@@ -68,15 +75,20 @@ def follow(
     result: Outcome,
 ) -> None:
     """Do what an event says of streams: one goes, goes on under another id, or comes back; or they are told again."""
-    if part.home is not None and isinstance(event, StreamForgotten | StreamRenamed):
-        part.home.take_back([one.stream], cause, result)
+    slot = part.table.slots.get(one.stream)
+    leaving = np.array([] if slot is None else [slot], np.int64)
     match event:
         case StreamForgotten():
+            part.end_crossings(cause, result, slots=leaving)
+            if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
             forget(part, one.stream, memory)
             part.totals.unparked += event.parked
-        case StreamRenamed():
+        case StreamRenamed() if event.to not in part.table.slots:
+            part.end_crossings(cause, result, slots=leaving)
             rename(part, one.stream, event.to, memory)
             if part.home is not None:
+                part.home.take_back([one.stream], cause, result)
                 part.home.say([event.to], cause, part.table, result)
         case Announced() if part.home is not None:
             part.home.say(event.streams, cause, part.table, result)
@@ -113,7 +125,7 @@ def _meaning(part: FleetPipeline, table: str) -> bytes:
     """Bytes that differ where rows of the same layout mean something else."""
     expert = part.experts.get(table)
     meaning = meaning_of(part.fleet) if expert is None else shape_of(expert.model)
-    if table in (HORIZONS, EXTREMES, CROSSINGS):
+    if table in LEARNED_AHEAD:
         meaning = meaning, *meaning_of_ahead(part.fleet, table)
     return _digest(meaning)
 

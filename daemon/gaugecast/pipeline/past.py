@@ -93,6 +93,8 @@ def load(
         part.close(np.array([slot], np.int64), np.zeros(1, np.int64), unsaid)
     result.traces += unsaid.traces
     part.totals.become(before)
+    if part.look_ahead is not None and part.look_ahead.crossings is not None:
+        part.look_ahead.crossings.forget_told(np.array([slot], np.int64))
     if part.holding is not None:
         part.holding.forget(np.array([slot], np.int64))  # its silence means nothing before it speaks
     if part.anomalies is not None:

@@ -198,9 +198,7 @@ class Pipeline:
             for slots in due:
                 self._touch(name, slots)
             waiting.take_due(part, due, timer.received_at_ns, cause, result)
-            parking.note_steps(part, due.idle, self.steps)
-            for slot in part.by_name(due.idle).tolist():
-                result.parked.append(parking.park(part, slot))
+            parking.park_idle(part, due.idle, self.steps, cause=cause, result=result)
         self._due_ns = None
 
     def _take_event(self, one: Input, cause: int, result: Outcome) -> None:

@@ -6,7 +6,7 @@ Small things go into a header (JSON-able); columns go as slices, copied while th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from gaugecast.forecast.message import FIRST_SCHEMA
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
+from gaugecast.pipeline.look_ahead import LEARNED_AHEAD
 from gaugecast.pipeline.pipeline import Pipeline
 from gaugecast.streams.snapshot import Slice, Snapshot
 
@@ -90,8 +91,8 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.lineage, pipeline.schema = header.get("lineage", ""), header.get("schema", FIRST_SCHEMA)
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
-    for name, start, rows in slices:
-        _restore_slice(pipeline, name, start, rows)
+    filled = {name for name, start, rows in slices if _restore_slice(pipeline, name, start, rows)}
+    _begin_unfilled(pipeline, filled)
 
 
 def _part_header(part: FleetPipeline) -> dict[str, object]:
@@ -110,13 +111,27 @@ def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
     return part
 
 
-def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> None:
+def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool:
+    """Fill in rows of a column; False where another version laid out otherwise what it had learned of horizons."""
     fleet, _, rest = name.partition("/")
     part = pipeline.parts[fleet]
     if rest == _NAMES:
         part.table.restore_names(msgspec.json.decode(bytes(rows), type=list[str | None]))
-        return
+        return True
     table, _, column = rest.partition("/")
     columns = part.tables().get(table)
-    if columns is not None:  # else of a model whose weights are lost
-        columns[column][start : start + len(rows)] = rows
+    if columns is None:  # of a model whose weights are lost
+        return False
+    known = dict(columns)
+    if table in LEARNED_AHEAD and (column not in known or known[column].shape[1:] != rows.shape[1:]):
+        return False
+    columns[column][start : start + len(rows)] = rows
+    return True
+
+
+def _begin_unfilled(pipeline: Pipeline, filled: Container[str]) -> None:
+    """What is learned of horizons begins anew where a column of it was not filled, and the streams go on."""
+    for fleet, part in pipeline.parts.items():
+        for table, columns in part.tables().items():
+            if table in LEARNED_AHEAD and any(f"{fleet}/{table}/{column}" not in filled for column, _ in columns):
+                columns.clear(slice(None))

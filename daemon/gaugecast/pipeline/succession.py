@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.home import succeed_at_home
+from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        if _told_at(old.fleet) != _told_at(part.fleet):
+        moved = _notices_of(old.fleet) != _notices_of(part.fleet)  # what is open there must not stay so for ever
+        if moved or meaning_of_ahead(old.fleet) != meaning_of_ahead(part.fleet):
             old.end_crossings(cause, result)
-        if part.fleet.anomaly is None or _told_at(old.fleet)[1:] != _told_at(part.fleet)[1:]:
+        if moved or part.fleet.anomaly is None:
             anomalies.end_all(old, cause, result)
         _take_over(part, old)
     else:
@@ -39,9 +41,9 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     )
 
 
-def _told_at(fleet: Fleet) -> tuple[object, ...]:
-    """Of which thresholds crossings are told, and where: what is open elsewhere must not stay so for ever."""
-    return fleet.thresholds, fleet.notices or fleet.output
+def _notices_of(fleet: Fleet) -> str:
+    """Where crossings and anomalies are told."""
+    return fleet.notices or fleet.output
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:

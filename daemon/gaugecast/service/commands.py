@@ -26,6 +26,7 @@ from gaugecast.control import (
     StatusQuery,
     StreamsAnswer,
     StreamsQuery,
+    TableQuery,
 )
 from gaugecast.errors import ModelError
 from gaugecast.loop.core import Core
@@ -34,6 +35,7 @@ from gaugecast.loop.model_roles import measured
 from gaugecast.records import Order
 from gaugecast.service import loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.tables import table_of
 from gaugecast.status import Status
 
 Answer = msgspec.Struct | dict[str, Any] | None
@@ -89,6 +91,8 @@ class Commands:
             case StreamsQuery():
                 rows, total = reports.stream_rows(core.pipeline, request)
                 return StreamsAnswer(rows=rows, total=total, status=self._status())
+            case TableQuery():
+                return table_of(core.pipeline, request)
             case Reset():
                 core.roles.part(request.fleet)  # refuses a fleet that there is not
                 core.order(Order(events.StreamsReset(), request.fleet, request.stream))

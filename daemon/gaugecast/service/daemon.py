@@ -28,8 +28,9 @@ from gaugecast.mqtt import Link
 from gaugecast.notify import Notifier
 from gaugecast.outputs.messages import announcement
 from gaugecast.service import reports
+from gaugecast.service.allocator import keep_freed_memory
+from gaugecast.service.children import console_child, learner_child
 from gaugecast.service.commands import Commands
-from gaugecast.service.learner_child import learner_child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import decide, settled
 from gaugecast.service.patrolling import Patroller
@@ -60,6 +61,7 @@ def run(settings: Settings) -> None:
     Raises:
         GaugecastError: With the exit code that the process ends with.
     """
+    keep_freed_memory()
     daemon = Daemon(settings)
     daemon.watch_signals()
     with ExitStack() as held:
@@ -144,6 +146,7 @@ class Daemon:
         self._log_recovery()
         log.info("learning", what=str(self._learning))
         self._child = learner_child(self.settings, self._learning)
+        self._console = console_child(self.settings)
         self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
         self.reporter = Reporter(
             self.core,
@@ -198,7 +201,8 @@ class Daemon:
         storage, mqtt = self.settings.storage, self.settings.mqtt
 
         def dial(wanted: TopicFilters, forget: Sequence[str], resumed: bool) -> Link:
-            return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed)
+            caller = self._control.fileno()
+            return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed, caller=caller)
 
         self._ledger = Ledger.open(self._directory, storage)
         return real_ports(self._ledger, storage, notes, dial=dial, alive=self._note_alive)
@@ -248,6 +252,8 @@ class Daemon:
         self._monitor.look(now_s, runs=self._child is None or self._child.pid is not None)
         if self._child is not None:
             self._child.watch(now_s, self._monitor.heard_at_s)
+        if self._console is not None:
+            self._console.watch(now_s)
         self.status = status = self.reporter.look(now_s)
         self._metrics.set_status(status)
         self._transitions.look(status)
@@ -276,13 +282,14 @@ class Daemon:
         Whoever ends by himself is asked first, so that all that is waited for together takes three seconds at most.
         """
         self._notifier.stopping("draining")
-        if self._child is not None:
-            self._child.ask_to_end()
+        children = [child for child in (self._child, self._console) if child is not None]
+        for child in children:
+            child.ask_to_end()
         for one in self._beside:
             one.ask_to_end()
         self.core.drain(patience_s=_DRAIN_S)
         for one in self._beside:
             one.close()
         self.core.close()
-        if self._child is not None:
-            self._child.close()
+        for child in children:
+            child.close()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gaugecast.config.duration import duration_text
-from gaugecast.control import CrossingRow
+from gaugecast.control import AheadRow, CrossingRow, IntervalRow
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.forecast.horizons.rows import EXPERTS, LINEAR, PERSISTENCE
 from gaugecast.pipeline.crossings import Crossings
@@ -115,6 +115,32 @@ def bands_of(part: FleetPipeline, slot: int) -> list[tuple[float | None, float |
         return nothing
     _, bounds = part.look_ahead.bands(np.array([slot], np.int64))
     return [(_known(lower), _known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
+
+
+def ahead_rows(part: FleetPipeline, slot: int) -> list[list[AheadRow]]:
+    """What is expected of each feature at each horizon, with all intervals; of a fleet that lists none, the next."""
+    period_s, published = part.fleet.period_ns / 1e9, part.table["published"][slot].tolist()
+    if part.look_ahead is None:
+        return [[AheadRow(in_s=period_s, forecast=_known(value))] for value in published]
+    said, bounds = part.look_ahead.bands(np.array([slot], np.int64))
+    spans = [h * period_s for h in part.fleet.horizons]
+    levels = part.fleet.intervals
+    return [
+        [
+            AheadRow(in_s=span, forecast=_known(value), intervals=_intervals(levels, by_level))
+            for span, value, by_level in zip(spans, values, by_horizon, strict=True)
+        ]
+        for values, by_horizon in zip(said[0].tolist(), bounds[0].tolist(), strict=True)
+    ]
+
+
+def _intervals(levels: tuple[float, ...], bounds: list[list[float]]) -> list[IntervalRow]:
+    """Those that are known."""
+    return [
+        IntervalRow(level=level, lower=lower, upper=upper)
+        for level, (lower, upper) in zip(levels, bounds, strict=True)
+        if math.isfinite(lower) and math.isfinite(upper)
+    ]
 
 
 def _within(fleet: Fleet, mark: Threshold) -> str:

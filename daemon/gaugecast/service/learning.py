@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from gaugecast.logs import get
 from gaugecast.loop.recovery import restore_newest
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
+from gaugecast.service.children import end_with
 from gaugecast.service.learning_mode import INSTALL, has_tensorflow
 from gaugecast.service.warming import warm
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
@@ -37,7 +37,6 @@ _ASK_S = 10.0
 _END_S = 1.0
 #: Weights are not written where less would be left for the ledger.
 _RESERVE_BYTES = 128 << 20
-_PR_SET_PDEATHSIG = 1
 _T = TypeVar("_T")
 
 
@@ -70,7 +69,7 @@ def learn(settings: Settings, *, parent: int | None = None) -> None:
     directory = settings.storage.directory
     stopping = Stopping()
     _watch_signals(stopping)
-    if parent is not None and not _end_with(parent):
+    if parent is not None and not end_with(parent):
         return
     os.nice(_NICE)
     reader = _wait_for(lambda: _open_ledger(directory), stopping)
@@ -152,12 +151,6 @@ def _take_lock(directory: Path) -> StateLock | None:
         return StateLock(directory, LEARNER_FILE_NAME)
     except AlreadyRunning:
         return None
-
-
-def _end_with(parent: int) -> bool:
-    """Have the kernel end us with our parent, whatever we are doing then; False where it is gone already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    return os.getppid() == parent
 
 
 def _watch_signals(stopping: Stopping) -> None:

@@ -21,7 +21,7 @@ from gaugecast.loop.core import Core
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.service import anomalies, foretold, reports
-from gaugecast.service.learner_child import LearnerChild
+from gaugecast.service.children import Child
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import START_UNIT
 from gaugecast.status import (
@@ -67,7 +67,7 @@ class Reporter:
         *,
         settings: Settings,
         monitor: LearnerMonitor,
-        child: LearnerChild | None,
+        child: Child | None,
         learning: LearningStatus | None = None,
         metrics_url: str,
         clock: Callable[[], float] = time.monotonic,

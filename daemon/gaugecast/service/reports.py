@@ -134,18 +134,27 @@ def stream_rows(pipeline: Pipeline, query: StreamsQuery) -> tuple[list[StreamRow
         (part, stream, slot)
         for name, part in pipeline.parts.items()
         if query.fleet in (None, name)
-        for stream, slot in sorted(part.table.slots.items())
+        for stream, slot in _slots_of(part, query)
         if query.match == "*" or fnmatch.fnmatch(stream, query.match)
     ]
     shown = found[query.offset : query.offset + query.limit]
-    return [row for part, stream, slot in shown for row in _rows_of(part, stream, slot)], len(found)
+    return [row for part, stream, slot in shown for row in _rows_of(part, stream, slot, query.ahead)], len(found)
 
 
-def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
+def _slots_of(part: FleetPipeline, query: StreamsQuery) -> list[tuple[str, int]]:
+    """The streams that may be meant, by name."""
+    slots = part.table.slots
+    if query.stream is None:
+        return sorted(slots.items())
+    return [(query.stream, slots[query.stream])] if query.stream in slots else []
+
+
+def _rows_of(part: FleetPipeline, stream: str, slot: int, ahead: bool) -> list[StreamRow]:
     table = part.table
     quality = [flag for i, flag in enumerate(QUALITY) if int(table["quality"][slot]) >> i & 1]
     skills = _stream_skill(part, [slot])[0]
     bands = foretold.bands_of(part, slot)
+    paths = foretold.ahead_rows(part, slot) if ahead else [[] for _ in bands]
     scores = anomalies.scores_of(part, np.array([slot], np.int64))
     anomaly = anomalies.anomaly_row(part, slot)
     rows = []
@@ -168,6 +177,7 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int) -> list[StreamRow]:
                 lower=bands[g][0],
                 upper=bands[g][1],
                 crossings=foretold.crossing_rows(part, slot, feature.name),
+                ahead=paths[g],
                 score=None if scores is None else known(float(scores[0, g])),
                 anomaly=anomaly,
             )

@@ -79,4 +79,4 @@ class Snapshot:
         return rows
 
     def _forget(self, group: str, stop: int) -> None:
-        self._aside[group] = [entry for entry in self._aside[group] if entry[0].max() >= stop]
+        self._aside[group] = [entry for entry in self._aside[group] if np.max(entry[0]) >= stop]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gaugecast.forecast.horizons.statistic import spans_of
 from gaugecast.records import Bool, Float64, Int64
 
 #: Floats a row and horizon: offset, slope less one, and their covariance (three of a symmetric two by two).
@@ -25,15 +26,15 @@ def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: 
     """Take in what became of forecasts; in place.
 
     Args:
-        state: (R, H, SIZE).
+        state: (SIZE, R, H).
         said: Probabilities as they were before correction (R, H).
         happened: Whether it came true (R, H).
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    weight = due / np.sqrt(0.75 + 0.25 * overlap.astype(np.float64))
+    weight = due / np.sqrt(spans_of(overlap))
     odds = _odds(np.where(due, said, 0.5))
-    offset, slope, aa, ab, bb = (state[..., k] for k in range(SIZE))
+    offset, slope, aa, ab, bb = state
     mean = _probability(odds + offset + slope * odds)
     curved = weight * mean * (1.0 - mean)
     pa, pb = aa + ab * odds, ab + bb * odds  # covariance times (1, odds)
@@ -55,7 +56,7 @@ def learn(state: Float64, said: Float64, happened: Bool, *, due: Bool, overlap: 
 def corrected(state: Float64, said: Float64) -> Float64:
     """Probabilities (R, H) by what such ones have meant; NaN stays, and so does what is certain."""
     odds = _odds(said)
-    moved = _probability(odds + state[..., 0] + state[..., 1] * odds)
+    moved = _probability(odds + state[0] + state[1] * odds)
     kept: Float64 = np.where((said <= 0.0) | (said >= 1.0), said, moved)
     return kept
 

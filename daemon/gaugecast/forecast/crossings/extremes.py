@@ -12,7 +12,9 @@ import numpy as np
 
 from gaugecast.forecast.crossings import calibration, spread
 from gaugecast.forecast.horizons import direct
+from gaugecast.forecast.horizons.experts import gathered, scatter
 from gaugecast.forecast.horizons.layout import HorizonLayout
+from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
 from gaugecast.forecast.horizons.rows import MEAN
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
@@ -22,7 +24,8 @@ from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array, Column, Columns
 
 #: Columns that are too long to be copied for a step.
-_LONG = ("points", "base", "peak", "said")
+_LONG = ("points", "base", "peak", "said", "p")
+_CARRIED = ("ticks", "stats", "theta", "spread", "calibration")
 _CENTRE, _SIZE, _OWN, _LIKELY = range(4)  # what waits: the extreme as expected, how large errors were, the network's,
 # and how likely the threshold was to be crossed
 
@@ -51,13 +54,13 @@ class Extremes:
             Column("ticks", "<i8", (k,)),
             Column("stats", "<f8", (k, STATS)),
             Column("points", "<f8", (k, lay.points), np.nan),
-            Column("theta", "<f8", (k, lay.count, lay.size)),
+            Column("theta", "<f8", (k, lay.size, lay.count)),
             Column("p", "<f8", (k, lay.groups, lay.size, lay.size)),
             Column("base", "<f8", (k, lay.waits), np.nan),
             Column("peak", "<f8", (k, lay.waits), np.nan),
             Column("said", "<f8", (k, lay.waits, 4), np.nan),
-            Column("spread", "<f8", (k, lay.count, spread.SIZE)),
-            Column("calibration", "<f8", (k, lay.count, calibration.SIZE)),
+            Column("spread", "<f8", (k, spread.SIZE, lay.count)),
+            Column("calibration", "<f8", (k, calibration.SIZE, lay.count)),
         ]
 
     def step(
@@ -76,7 +79,7 @@ class Extremes:
         """
         places = (slots[:, None] * self._count + np.arange(self._count)).ravel()
         by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
-        state = {name: array[places] for name, array in by_row.items() if name not in _LONG}
+        state = {name: gathered(by_row[name], places) for name in _CARRIED}
         rows = _Rows(state, {name: by_row[name] for name in _LONG}, places, layout=self.layout)
         flat = own.reshape(len(places), -1)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
@@ -84,7 +87,7 @@ class Extremes:
             rows.take(values.ravel(), last.ravel(), gaps, self._recipe, level=levels)
             told = rows.say(x.ravel(), flat - x.reshape(-1, 1), needed=(level - x).reshape(-1, 1))
         for name, rows_of in rows.state.items():
-            by_row[name][places] = rows_of
+            scatter(by_row[name], places, rows_of)
         # Whoever has not gone so far within an hour has not within a minute.
         likely: Float64 = np.fmin.accumulate(told[:, ::-1], axis=1)[:, ::-1]
         return likely.reshape(len(slots), self._count, -1)
@@ -97,7 +100,7 @@ class _Rows:
         self, state: dict[str, Array], long: dict[str, Array], places: Int64, *, layout: HorizonLayout
     ) -> None:
         self.state = state
-        self._base, self._peak, self._said = long["base"], long["peak"], long["said"]
+        self._base, self._peak, self._said, self._p = long["base"], long["peak"], long["said"], long["p"]
         self._past = Past(long["points"], places)
         self._layout, self._rows = layout, places
         self._scale = np.zeros(len(places))
@@ -108,8 +111,8 @@ class _Rows:
         state, lay = self.state, self._layout
         new = state["ticks"] == 0
         if new.any():
-            state["p"][new] = direct.START * np.eye(lay.size)
-            state["calibration"][new] = calibration.BEGIN
+            self._p[self._rows[new]] = direct.START * np.eye(lay.size)
+            state["calibration"][:, new] = calibration.BEGIN[:, None, None]
         state["ticks"] += gap + 1
         state["stats"] = observe(state["stats"][:, None], last[:, None], values[:, None], gap == 0, recipe)[:, 0]
         self._scale = scale(state["stats"], recipe)
@@ -121,7 +124,7 @@ class _Rows:
         self._learn(level)
 
     def _learn(self, threshold: Float64) -> None:
-        state, lay, s = self.state, self._layout, self._scale
+        state, lay = self.state, self._layout
         origin, due, place = due_at(state["ticks"], lay)
         base = self._base[self._rows[:, None], place]
         came = self._peak[self._rows[:, None], place] - base
@@ -129,18 +132,15 @@ class _Rows:
         if not due.any():
             return
         came = np.where(due, came, 0.0)
-        said = self._said[self._rows[:, None], place]
-        told = due & np.isfinite(said[..., _CENTRE])
-        error = came - np.where(told, said[..., _CENTRE], 0.0)
-        spread.take(state["spread"], error, said[..., _SIZE], due=told, overlap=lay.waiting)
-        likely, beyond = said[..., _LIKELY], base + came >= threshold[:, None]
+        said = self._said[self._rows[:, None], place].transpose(2, 0, 1).copy()
+        told = due & np.isfinite(said[_CENTRE])
+        error = came - np.where(told, said[_CENTRE], 0.0)
+        spread.take(state["spread"], error, said[_SIZE], due=told, overlap=lay.waiting)
+        likely, beyond = said[_LIKELY], base + came >= threshold[:, None]
         known = due & np.isfinite(likely) & (base < threshold[:, None])  # from beyond there is nothing to cross
         calibration.learn(state["calibration"], likely, beyond, due=known, overlap=lay.waiting)
-        level, own = state["stats"][:, MEAN], said[..., _OWN]
-        phi = regressors(self._past, base, origin, level=level, s=s, own=own, layout=lay)
-        moving = due & (s > 0.0)[:, None]
-        target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
-        direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
+        lesson = Lesson(base, origin, came, said[_OWN], due, self._scale, state["stats"][:, MEAN], state["ticks"])
+        learn(state["theta"], self._p, self._past, lesson, lay)
 
     def say(self, x: Float64, own: Float64, *, needed: Float64) -> Float64:
         """How likely it goes farther than `needed` (R, 1) from values (R,); `own`: the network's (R, H), NaN = none."""
@@ -149,7 +149,8 @@ class _Rows:
         base = np.repeat(x[:, None], lay.count, axis=1)
         origin = np.repeat(state["ticks"][:, None], lay.count, axis=1)
         phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
-        linear, stacked = direct.both(state["theta"], state["p"], phi, lay)
+        column = self._p[:, :, :, -1][self._rows].transpose(2, 0, 1)
+        linear, stacked = direct.both(state["theta"], column, phi, lay)
         centre = np.where(there, stacked, linear) * s[:, None]
         likely = spread.exceeded(state["spread"], needed - centre)
         rows, horizons, place = turns_at(state["ticks"], lay)
@@ -157,7 +158,7 @@ class _Rows:
         self._base[at, place] = np.where(self._seen, x, np.nan)[rows]
         self._peak[at, place] = np.nan
         self._said[at, place, _CENTRE] = centre[rows, horizons]
-        self._said[at, place, _SIZE] = state["spread"][rows, horizons, 1]
+        self._said[at, place, _SIZE] = state["spread"][1][rows, horizons]
         self._said[at, place, _OWN] = own[rows, horizons]
         self._said[at, place, _LIKELY] = likely[rows, horizons]
         return calibration.corrected(state["calibration"], likely)

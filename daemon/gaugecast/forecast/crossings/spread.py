@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import rate_of, starting_rate
+from gaugecast.forecast.horizons.statistic import dot, rate_of, spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 BINS = 24
@@ -22,30 +22,30 @@ _END = 8.0  # scores beyond lie in the outermost bins
 _BEND = 2.5
 _EDGES = np.sinh(np.linspace(-_BEND, _BEND, BINS + 1)) * (_END / np.sinh(_BEND))
 _INNER = _EDGES[1:-1]
-_LEFT, _WIDTH = _EDGES[:-1], np.diff(_EDGES)
+_LEFT, _WIDTH = (each[:, None, None] for each in (_EDGES[:-1], np.diff(_EDGES)))
 
 
 def take(state: Float64, error: Float64, origin: Float64, *, due: Bool, overlap: Int64) -> None:
     """Take in due errors; in place.
 
     Args:
-        state: (R, H, SIZE).
+        state: (SIZE, R, H).
         error: What came, less what was said (R, H).
         origin: Mean size of errors when that was said (R, H).
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
-    seen, size, bins = state[..., 0], state[..., 1], state[..., 2:]
+    longer = spans_of(overlap)
+    seen, size, bins = state[0], state[1], state[2:]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)
     score = np.divide(error, origin, out=np.zeros_like(error), where=scored)
     limit = np.where(size > 0.0, _OUTLIER * size, np.inf)
     size += starting_rate(seen, SIZE_HALF_LIFE * longer) * due * (np.minimum(np.abs(error), limit) - size)
     rate = np.maximum(1.0 / (seen + 1.0), rate_of(HALF_LIFE * longer)) * scored
-    bins -= rate[..., None] * bins
+    bins -= rate * bins
     rows, horizons = np.nonzero(scored)
-    bins[rows, horizons, np.searchsorted(_INNER, score[rows, horizons], side="right")] += rate[rows, horizons]
+    bins[np.searchsorted(_INNER, score[rows, horizons], side="right"), rows, horizons] += rate[rows, horizons]
     seen += due
 
 
@@ -53,15 +53,15 @@ def exceeded(state: Float64, needed: Float64) -> Float64:
     """Probability that an error is larger than `needed` (R, H); NaN where too few are known.
 
     Args:
-        state: (R, H, SIZE).
+        state: (SIZE, R, H).
         needed: In the unit of the errors (R, H).
     """
-    seen, size, bins = state[..., 0], state[..., 1], state[..., 2:]
+    seen, size, bins = state[0], state[1], state[2:]
     score = np.divide(needed, size, out=np.where(needed > 0.0, _END, -_END), where=size > 0.0)
     score = np.maximum(np.minimum(score, _END), -_END)
-    below = np.maximum(np.minimum((score[..., None] - _LEFT) / _WIDTH, 1.0), 0.0)
-    total = bins.sum(axis=-1)
+    below = np.maximum(np.minimum((score - _LEFT) / _WIDTH, 1.0), 0.0)
+    total = dot(bins, np.ones(()))
     certain = np.where(needed >= 0.0, 1.0, 0.0)  # where nothing was ever missed
-    under = np.divide((bins * below).sum(axis=-1), total, out=certain, where=total > 0.0)
+    under = np.divide(dot(bins, below), total, out=certain, where=total > 0.0)
     out: Float64 = np.where(seen >= WARM, 1.0 - under, np.nan)
     return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import starting_rate
+from gaugecast.forecast.horizons.statistic import spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 HALF_LIFE = 500.0  # due intervals
@@ -15,18 +15,18 @@ def note(state: Float64, error: Float64, reach: Float64, *, due: Bool, overlap: 
     """Take in due intervals; in place.
 
     Args:
-        state: (R, 1 + L, H): intervals seen, then by level the share that held.
+        state: (1 + L, R, H): intervals seen, then by level the share that held.
         error: What came, less what was said (R, H).
-        reach: How far below and above that the intervals went (R, H, L, 2); NaN where none was told.
+        reach: How far below and above that the intervals went (L, 2, R, H); NaN where none was told.
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): overlapping spans say less each.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
-    told = due & np.isfinite(reach[..., 0, 0])
-    held = (error[..., None] >= reach[..., 0]) & (error[..., None] <= reach[..., 1])
-    seen, shares = state[:, 0], state[:, 1:]
+    longer = spans_of(overlap)
+    told = due & np.isfinite(reach[0, 0])
+    held = (error >= reach[:, 0]) & (error <= reach[:, 1])
+    seen, shares = state[0], state[1:]
     rate = starting_rate(seen, HALF_LIFE * longer) * told
-    shares += rate[:, None] * (held.swapaxes(1, 2) - shares)
+    shares += rate * (held - shares)
     seen += told
 
 
@@ -35,8 +35,8 @@ def observed(state: Float64) -> Float64:
 
     Rows count by what they have seen, up to a half-life; NaN where too few intervals came due.
     """
-    weight = np.minimum(state[:, :1], HALF_LIFE)
+    weight = np.minimum(state[0], HALF_LIFE)
     total = weight.sum(axis=0)
-    held = (weight * state[:, 1:]).sum(axis=0)
+    held = (weight * state[1:]).sum(axis=1)
     shares: Float64 = np.divide(held, total, out=np.full_like(held, np.nan), where=total >= LEAST)
     return shares

@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, intervals, mixture
+from gaugecast.forecast.horizons import audit, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
 from gaugecast.forecast.horizons.standing import Standing, standing
 from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
-from gaugecast.streams.columns import Column, Columns
+from gaugecast.streams.columns import Array, Column, Columns
 
-#: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache: a fifth faster.
-_CACHED_BYTES = 1 << 18
+#: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache.
+_CACHED_BYTES = 1 << 20
+#: Columns that are copied for a step.
+_CARRIED = ("ticks", "stats", "theta", "shock", "mix", "errors", "covered", "profile")
 
 
 class Ahead(NamedTuple):
@@ -75,18 +77,19 @@ class HorizonExperts:
         horizons, size = lay.count, lay.size
         errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
         covered = Column("covered", "<f8", (g, 1 + len(self.levels), horizons))
+        profile = [Column("profile", "<f8", (g, bins), 1.0) for bins in (season.bins_of(lay),) if bins]
         return [
             Column("ticks", "<i8", (g,)),
             Column("stats", "<f8", (g, STATS)),
             Column("points", "<f8", (g, lay.points), np.nan),
-            Column("theta", "<f8", (g, horizons, size)),
+            Column("theta", "<f8", (g, size, horizons)),
             Column("p", "<f8", (g, lay.groups, size, size)),
             Column("base", "<f8", (g, lay.waits), np.nan),
             Column("said", "<f4", (g, lay.waits, len(EXPERTS) + 1 + 2 * len(self.levels)), np.nan),
             Column("shock", "<i8", (g,)),  # tick of the last one; 0 = none yet
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             Column("ahead", "<f8", (g, horizons), np.nan),
-            *([errors, covered] if len(self.levels) else []),
+            *([errors, covered, *profile] if len(self.levels) else []),
         ]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
@@ -110,14 +113,14 @@ class HorizonExperts:
     def _step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
         places = (slots[:, None] * self._features + np.arange(self._features)).ravel()
         by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
-        state = {name: array[places] for name, array in by_row.items() if name not in LONG}
+        state = {name: gathered(by_row[name], places) for name in _CARRIED if name in by_row}
         rows = Rows(state, {name: by_row[name] for name in LONG}, places, layout=self.layout, levels=self.levels)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
             rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
             said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))
         ahead = self._in_units(x, said, rows)
         for name, rows_of in rows.state.items():
-            by_row[name][places] = rows_of
+            scatter(by_row[name], places, rows_of)
         self.columns["ahead"][slots] = ahead.forecast.swapaxes(1, 2)
         return ahead
 
@@ -126,14 +129,20 @@ class HorizonExperts:
         said = self.columns["ahead"][slots]
         if not len(self.levels):
             return said, np.empty((*said.shape, 0, 2))
-        errors = self.columns["errors"][slots].reshape(-1, intervals.SIZE + 2 * len(self.levels), self.layout.count)
-        reach = intervals.bounds(errors, len(self.levels))
-        reach[errors[:, 0] < intervals.WARM] = np.nan
-        return said, said[..., None, None] + reach.reshape(*said.shape, len(self.levels), 2)
+        lay, columns = self.layout, dict(self.columns)
+        errors = columns["errors"][slots].reshape(-1, *columns["errors"].shape[2:]).swapaxes(0, 1)
+        tick = columns["ticks"][slots].reshape(-1, 1) + lay.horizons
+        profile = season.NOTHING
+        if "profile" in columns:
+            profile = columns["profile"][slots].reshape(len(tick), season.bins_of(lay))
+        size = intervals.size_of(errors, season.shape_at(profile, tick, lay))
+        reach = intervals.bounds(errors, size, len(self.levels))
+        reach[:, :, errors[0] < intervals.WARM] = np.nan
+        return said, said[..., None, None] + reach.transpose(2, 3, 0, 1).reshape(*said.shape, len(self.levels), 2)
 
     def coverage(self, slots: Int64) -> Float64:
         """Share of intervals that held over these streams (G, L, H); NaN where too few came due."""
-        covered = self.columns["covered"][slots]
+        covered = self.columns["covered"][slots].swapaxes(0, 2)
         return np.stack([audit.observed(covered[:, g]) for g in range(self._features)])
 
     def standing(self, slots: Int64) -> list[Standing]:
@@ -148,10 +157,23 @@ class HorizonExperts:
         if not len(self.levels):
             empty = np.empty((*forecast.shape, 0))
             return Ahead(forecast, empty, empty, np.ones(forecast.shape, bool), leads, experts)
-        reach, warming = (self._by_stream(part) for part in rows.bounds)
-        told = np.where(warming[..., None, None], np.nan, forecast[..., None, None] + reach)
-        return Ahead(forecast, told[..., 0], told[..., 1], warming, leads, experts)
+        reach, warming = rows.bounds
+        reach[:, :, warming] = np.nan
+        lower, upper = (forecast[..., None] + self._by_stream(reach[:, side]) for side in range(2))
+        return Ahead(forecast, lower, upper, self._by_stream(warming), leads, experts)
 
     def _by_stream(self, rows: np.ndarray) -> np.ndarray:
-        """(R, H, …) as (N, H, G, …)."""
-        return rows.reshape(-1, self._features, *rows.shape[1:]).swapaxes(1, 2)
+        """(…, R, H) as (N, H, G, …)."""
+        whole = rows.reshape(*rows.shape[:-2], -1, self._features, rows.shape[-1])
+        return whole.transpose(whole.ndim - 3, whole.ndim - 1, whole.ndim - 2, *range(whole.ndim - 3))
+
+
+def gathered(column: Array, places: Int64) -> Array:
+    """Rows of a column, its own axes but the last in front of the rows: (R, K, H) as (K, R, H)."""
+    rows = column[places]
+    return np.ascontiguousarray(rows.swapaxes(0, 1)) if rows.ndim == 3 else rows
+
+
+def scatter(column: Array, places: Int64, rows: Array) -> None:
+    """The inverse of `gathered`."""
+    column[places] = rows.swapaxes(0, 1) if rows.ndim == 3 else rows

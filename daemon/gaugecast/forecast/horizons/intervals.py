@@ -2,15 +2,16 @@
 
 A quantile q at level p follows the scores of due errors, q += η (1{score > q} − (1 − p)), with a step η that is a share
 of the scores' decayed range (the P in conformal PID: Angelopoulos, Candès, Tibshirani 2023). Scores are errors over a
-short running mean of their size, so that an interval widens within a day where a stream gets restless, and the
-quantiles need only to learn a shape. Three floats a row, horizon and level, no window, never infinite.
+short running mean of their size, so that an interval widens within a day where a stream gets restless, and over what
+is usual at the time of day (`season`): the quantiles need only to learn a shape. Three floats a row, horizon and
+level, no window, never infinite.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import rate_of, starting_rate
+from gaugecast.forecast.horizons.statistic import rate_of, spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 GAIN = 0.05  # η over the range
@@ -33,43 +34,59 @@ def begin(levels: Float64) -> Float64:
     return np.concatenate([np.zeros(SIZE), np.stack([-z, z], axis=-1).ravel()])
 
 
-def track(state: Float64, error: Float64, origin: Float64, *, due: Bool, levels: Float64, overlap: Int64) -> None:
+def track(
+    state: Float64, error: Float64, origin: Float64, *, shape: Float64, due: Bool, levels: Float64, overlap: Int64
+) -> None:
     """Take in due errors; in place.
 
     Args:
-        state: (R, SIZE + 2L, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
+        state: (SIZE + 2L, R, H): errors seen, their mean size, decayed range of scores, then lower and upper by level.
         error: What came, less what was said (R, H).
-        origin: Mean size of errors when that was said (R, H): the score is what the interval then was told in.
+        origin: Size that errors were expected to have when that was said (R, H), see `size_of`: the score is what the
+            interval then was told in.
+        shape: Size of errors at this time of day, over their mean size; against (R, H).
         due: Which there are (R, H).
         levels: (L,) rising.
         overlap: How many forecasts of a horizon wait at a time (H,); a quantile that followed such errors
             fast would be wide when it is over.
     """
-    longer: Float64 = 0.75 + 0.25 * overlap.astype(np.float64)
-    seen, size, reach = state[:, 0], state[:, 1], state[:, 2]
+    longer = spans_of(overlap)
+    seen, size, reach = state[:SIZE]
     error = np.where(due, error, 0.0)
     scored = due & (origin > 0.0)
     score = np.divide(error, origin, out=np.zeros_like(error), where=scored)
     score = np.maximum(np.minimum(score, _MOST), -_MOST)
     limit = np.where(size > 0.0, _OUTLIER * size, np.inf)
-    size += starting_rate(seen, HALF_LIFE * longer) * due * (np.minimum(np.abs(error), limit) - size)
+    size += starting_rate(seen, HALF_LIFE * longer) * due * (np.minimum(np.abs(error) / shape, limit) - size)
     seen += due
     np.maximum((1.0 - rate_of(RANGE_HALF_LIFE) * scored) * reach, np.abs(score), out=reach)
     gain = GAIN * np.maximum(1.0 / longer, _EAGER / (seen + _EAGER))
     step = gain * reach * scored
     for k, tail in enumerate((0.5 * (1.0 - levels)).tolist()):
-        lower, upper = state[:, SIZE + 2 * k], state[:, SIZE + 2 * k + 1]
+        lower, upper = state[SIZE + 2 * k], state[SIZE + 2 * k + 1]
         lower -= step * ((score < lower) - tail)
         upper += step * ((score > upper) - tail)
 
 
-def bounds(state: Float64, levels: int) -> Float64:
-    """How far below and above the forecast the intervals reach (R, H, L, 2): lower ≤ 0 ≤ upper, wider by level."""
-    out = np.empty((len(state), state.shape[2], levels, 2))
-    lower, upper = np.zeros_like(state[:, 1]), np.zeros_like(state[:, 1])
+def size_of(state: Float64, shape: Float64) -> Float64:
+    """Size that errors are expected to have (R, H), by that of their time of day over their mean size."""
+    size: Float64 = state[1] * shape
+    return size
+
+
+def bounds(state: Float64, size: Float64, levels: int) -> Float64:
+    """How far below and above the forecast the intervals reach (L, 2, R, H): lower ≤ 0 ≤ upper, wider by level.
+
+    Args:
+        state: As of `track`.
+        size: Of `size_of` (R, H).
+        levels: L.
+    """
+    out = np.empty((levels, 2, *state.shape[1:]))
+    lower, upper = np.zeros_like(size), np.zeros_like(size)
     for k in range(levels):
-        np.minimum(lower, state[:, SIZE + 2 * k], out=lower)
-        np.maximum(upper, state[:, SIZE + 2 * k + 1], out=upper)
-        np.multiply(lower, state[:, 1], out=out[:, :, k, 0])
-        np.multiply(upper, state[:, 1], out=out[:, :, k, 1])
+        np.minimum(lower, state[SIZE + 2 * k], out=lower)
+        np.maximum(upper, state[SIZE + 2 * k + 1], out=upper)
+        np.multiply(lower, size, out=out[k, 0])
+        np.multiply(upper, size, out=out[k, 1])
     return out

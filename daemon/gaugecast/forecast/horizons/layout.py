@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from gaugecast.records import Bool, Int64
+from gaugecast.records import Bool, Float64, Int64
 
 MOVES = 6  # newest moves that a regressor holds
 WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
@@ -59,7 +59,8 @@ class HorizonLayout:
         waiting: How many of them wait at a time; `first` is where they begin among the row's W.
         block: Ticks in a point of the past that is looked at.
         group: Which inverse Hessian it learns with (Q of them): the next step alone, the others by block.
-        past: Offset and length of its ring, and where its wide means begin (H, 3); `season`: the seasonal ring.
+        past: Offset and length of its ring, and where its wide means begin (3, H); `season`: the seasonal ring.
+        root: Of the horizon: what moves over it grow with.
         rings: All of them.
         day: Ticks in a day, 0 where seasons are not looked at; `week` the same.
         seasonal: Whether the horizon looks at the season.
@@ -72,6 +73,7 @@ class HorizonLayout:
     block: Int64
     group: Int64
     past: Int64
+    root: Float64
     rings: tuple[Ring, ...]
     season: Ring | None
     day: int
@@ -99,7 +101,9 @@ class HorizonLayout:
         if not seasonal.any():
             day = week = 0
         by_block = {ring.block: ring for ring in rings}
-        past = np.array([(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64)
+        past = np.array(
+            [(by_block[b].offset, by_block[b].length, by_block[b].wide) for b in block.tolist()], np.int64
+        ).T
         kinds = {b: i for i, b in enumerate(sorted(set(block[1:].tolist())), 1)}
         group = np.array([0, *(kinds[b] for b in block[1:].tolist())], np.int64)
         first = np.concatenate([[0], np.cumsum(waiting)[:-1]])
@@ -108,7 +112,8 @@ class HorizonLayout:
             needed = (max(2 * day, week) + int(steps[-1])) // season_block + 3
             ring = Ring(season_block, _end(rings), needed, -1)
             rings = (*rings, ring)
-        return cls(steps, stride, waiting, first, block, group, past, rings, ring, day, week, seasonal)
+        root = np.sqrt(steps)
+        return cls(steps, stride, waiting, first, block, group, past, root, rings, ring, day, week, seasonal)
 
     @property
     def count(self) -> int:

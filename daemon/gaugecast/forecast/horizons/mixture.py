@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.forecast.horizons.statistic import starting_rate
+from gaugecast.forecast.horizons.statistic import spans_of, starting_rate
 from gaugecast.records import Bool, Float64, Int64
 
 HALF_LIFE = 500.0  # of the moments, in due errors
@@ -45,98 +45,94 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     """Take in targets that have come; in place.
 
     Args:
-        state: (R, SIZE, H).
-        moves: What the experts had said (R, H, E), persistence first; in whatever unit, as long as it is the row's.
+        state: (SIZE, R, H).
+        moves: What the experts had said (E, R, H), persistence first; in whatever unit, as long as it is the row's.
         came: The moves that came (R, H).
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
     """
-    longer = _longer(overlap)
-    said = np.ascontiguousarray(moves[:, :, 1:].swapaxes(1, 2))
-    np.minimum(np.maximum(said, -_MOST, out=said), _MOST, out=said)
+    longer = spans_of(overlap)
+    said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
-    products = state[:, 1 : _E + 1] * said
-    _gate(state, products[:, 0] + products[:, 1] + products[:, 2], came, due=due, longer=longer)
-    rate = (starting_rate(state[:, _SEEN], HALF_LIFE * longer) * due)[:, None]
-    cross, gram = state[:, _CROSS:_GRAM], state[:, _GRAM:_SEEN]
-    cross += rate * (said * came[:, None] - cross)
-    gram += rate * (said[:, _LEFT] * said[:, _RIGHT] - gram)
-    state[:, _CAME] += rate[:, 0] * (came * came - state[:, _CAME])
-    state[:, _SEEN] += due
+    products = state[1 : _E + 1] * said
+    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer)
+    rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
+    cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
+    cross += rate * (said * came - cross)
+    gram += rate * (said[_LEFT] * said[_RIGHT] - gram)
+    state[_CAME] += rate * (came * came - state[_CAME])
+    state[_SEEN] += due
     _descend(state, due)
 
 
 def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
-    """Shares of the experts (R, E, H), persistence first; all its own where the gate is shut.
+    """Shares of the experts (E, R, H), persistence first; all its own where the gate is shut.
 
     Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
 
     Args:
-        state: (R, SIZE, H).
+        state: (SIZE, R, H).
         there: Whether the network has said something (R, H).
         overlap: As of `learn`.
         calm: Where it is not (R, H), a shock came and nothing said since is due: the last value is all that is known.
     """
-    shares = state[:, : _E + 1] * state[:, _OPEN, None]
-    shares[:, 0] += 1.0 - state[:, _OPEN]
-    untried = there & (state[:, _SEEN] < PROVEN * _longer(overlap))
-    shares *= ~untried[:, None]
-    shares[:, _E] += untried
+    is_open = state[_OPEN]
+    shares: Float64 = state[: _E + 1] * is_open
+    shares[0] += 1.0 - is_open
+    if there.any():
+        untried = there & (state[_SEEN] < PROVEN * spans_of(overlap))
+        shares *= ~untried
+        shares[_E] += untried
     if calm is not None and not calm.all():
-        shares *= calm[:, None]
-        shares[:, 0] += ~calm
+        shares *= calm
+        shares[0] += ~calm
     return shares
 
 
 def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     """Whether errors of the next step (R,) are such that what was learned may mean nothing any more."""
-    known = due & (state[:, _SEEN, 0] >= PROVEN)
-    found: Bool = known & (error * error > SHOCK * state[:, _LOSS, 0])
+    known = due & (state[_SEEN, :, 0] >= PROVEN)
+    found: Bool = known & (error * error > SHOCK * state[_LOSS, :, 0])
     return found
-
-
-def _longer(overlap: Int64) -> Float64:
-    return np.asarray(0.75 + 0.25 * overlap.astype(np.float64))
 
 
 def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
     """Hold the mixture against persistence, whether it was published or not."""
-    rate = starting_rate(state[:, _SEEN], GATE_HALF_LIFE * longer) * due
-    loss, last = state[:, _LOSS], state[:, _LOSS_LAST]
+    seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
+    rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
     error = came - move
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
-    proven = (state[:, _SEEN] >= PROVEN * longer) & (loss < OPEN_BELOW * last)
-    opened = (loss < SHUT_ABOVE * last) & (proven | (state[:, _OPEN] > 0.0))
-    np.copyto(state[:, _OPEN], opened, where=due)
+    proven = (seen >= PROVEN * longer) & (loss < OPEN_BELOW * last)
+    opened = (loss < SHUT_ABOVE * last) & (proven | (is_open > 0.0))
+    np.copyto(is_open, opened, where=due)
 
 
 def _descend(state: Float64, due: Bool) -> None:
     """Weights a step down the squared error that they would have had."""
-    gram = state[:, _SQUARE].reshape(len(state), _E, _E, -1)
-    size = gram[:, 0, 0] + gram[:, 1, 1] + gram[:, 2, 2]
+    gram = state[_SQUARE].reshape(_E, _E, *due.shape)
+    size = gram[0, 0] + gram[1, 1] + gram[2, 2]
     step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))
-    shares = state[:, : _E + 1]
-    change = (RIDGE * RATE * (step > 0.0))[:, None] * (shares - 1.0 / (_E + 1))
-    slopes = gram * shares[:, None, 1:]
-    change[:, 1:] += step[:, None] * (slopes[:, :, 0] + slopes[:, :, 1] + slopes[:, :, 2] - state[:, _CROSS:_GRAM])
-    np.minimum(np.maximum(change, -2.0, out=change), 2.0, out=change)
-    moved = shares * np.exp(-change)
+    shares = state[: _E + 1]
+    change = RIDGE * RATE * (step > 0.0) * (shares - 1.0 / (_E + 1))
+    slopes = gram * shares[1:]
+    change[1:] += step * (slopes[:, 0] + slopes[:, 1] + slopes[:, 2] - state[_CROSS:_GRAM])
+    moved = shares * np.exp(-np.maximum(np.minimum(change, 2.0), -2.0))
     moved /= _total(moved)
     np.maximum(moved, LEAST, out=moved)
     moved /= _total(moved)
-    np.copyto(shares, moved, where=due[:, None])
+    np.copyto(shares, moved, where=due)
 
 
 def _total(shares: Float64) -> Float64:
-    """Sum over the experts (R, 1, H), in their order."""
-    return (shares[:, 0] + shares[:, 1] + shares[:, 2] + shares[:, 3])[:, None]
+    """Sum over the experts (R, H), in their order."""
+    return np.asarray(shares[0] + shares[1] + shares[2] + shares[3])
 
 
 def proof(overlap: Int64) -> Float64:
     """Due errors (H,) until an expert can be judged; `overlap` as of `learn`."""
-    return PROVEN * _longer(overlap)
+    return PROVEN * spans_of(overlap)
 
 
 def published(state: Float64) -> Float64:

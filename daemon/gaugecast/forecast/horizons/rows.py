@@ -7,8 +7,9 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, direct, intervals, mixture
+from gaugecast.forecast.horizons import audit, direct, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
+from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
 from gaugecast.forecast.message import Lead
@@ -22,7 +23,7 @@ EXPERTS: tuple[Lead, ...] = get_args(Lead)
 PERSISTENCE, LINEAR, STACKED, NETWORK = range(len(EXPERTS))
 
 #: Columns that are too long to be copied for a step.
-LONG = ("points", "base", "said")
+LONG = ("points", "base", "said", "p")
 
 MEAN = 4  # of the statistics of `scaling`: the running mean of the level
 _LARGEST = 1e38  # moves wait as float32
@@ -33,7 +34,7 @@ class Said(NamedTuple):
 
     Attributes:
         move: From the last value (R, H).
-        moves: Each expert's (R, H, E); NaN of a network that is not there.
+        moves: Each expert's (E, R, H); NaN of a network that is not there.
         leads: Who has the most weight (R, H).
     """
 
@@ -46,7 +47,7 @@ class Rows:
     """The rows of one step; works on copies that `state` holds by column, and in place on what is long.
 
     Args:
-        state: Columns of `HorizonExperts`, with R in front.
+        state: Columns of `HorizonExperts`, as `experts.gathered` gives them.
         long: The columns `LONG` with all rows there are in front.
         places: Which of those the R rows are.
         layout: Of the horizons.
@@ -57,10 +58,11 @@ class Rows:
         self, state: dict[str, Array], long: dict[str, Array], places: Int64, *, layout: HorizonLayout, levels: Float64
     ) -> None:
         self.state = state
-        self._base, self._said = long["base"], long["said"]
+        self._base, self._said, self._p = long["base"], long["said"], long["p"]
         self._past = Past(long["points"], places)
         self._layout = layout
         self._levels = levels
+        self._profile = state.get("profile", season.NOTHING)
         self._rows = places
         self._scale = np.zeros(len(places))
         self._seen = np.zeros(len(places), bool)
@@ -69,10 +71,10 @@ class Rows:
         """Give rows that were never stepped what zeros do not say."""
         state, new = self.state, self.state["ticks"] == 0
         if new.any():
-            state["p"][new] = direct.START * np.eye(self._layout.size)
-            state["mix"][new] = mixture.BEGIN[:, None]
+            self._p[self._rows[new]] = direct.START * np.eye(self._layout.size)
+            state["mix"][:, new] = mixture.BEGIN[:, None, None]
             if len(self._levels):
-                state["errors"][new] = intervals.begin(self._levels)[:, None]
+                state["errors"][:, new] = intervals.begin(self._levels)[:, None, None]
 
     def take(self, values: Float64, last: Float64, gap: Int64, recipe: Recipe) -> None:
         """Put values (R,), NaN = absent, into statistics and rings, and learn from those that were waited for."""
@@ -89,39 +91,40 @@ class Rows:
         self._learn(values)
 
     def _learn(self, values: Float64) -> None:
-        state, lay, s = self.state, self._layout, self._scale
-        origin, due, place = due_at(state["ticks"], lay)
+        state = self.state
+        origin, due, place = due_at(state["ticks"], self._layout)
         base = self._base[self._rows[:, None], place]
         came = values[:, None] - base
         due &= np.isfinite(came)
         if not due.any():
             return
-        waited = self._said[self._rows[:, None], place].astype(np.float64)
-        said, told = waited[:, :, : len(EXPERTS)], waited[:, :, len(EXPERTS) :]
+        waited = self._said[self._rows[:, None], place].transpose(2, 0, 1).astype(np.float64)
+        said, told = waited[: len(EXPERTS)], waited[len(EXPERTS) :]
         came = np.where(due, came, 0.0)
+        own = said[NETWORK].copy()
         self._judge(said, came, told, due)
-        own = said[:, :, NETWORK]
-        phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
-        moving = due & (s > 0.0)[:, None]
-        target = np.divide(came, s[:, None], out=np.zeros_like(came), where=moving)
-        direct.learn(state["theta"], state["p"], phi, target, moving, tick=state["ticks"], layout=lay)
+        lesson = Lesson(base, origin, came, own, due, self._scale, state["stats"][:, MEAN], state["ticks"])
+        learn(state["theta"], self._p, self._past, lesson, self._layout)
 
     def _judge(self, said: Float64, came: Float64, told: Float64, due: Bool) -> None:
         """Mixture and intervals learn of errors that were made, not of what would be said today."""
         state = self.state
-        published = said[:, :, PERSISTENCE]  # in whose place the published move waits: its own is always zero
-        said = np.where(np.isnan(said), said[:, :, LINEAR, None], said)  # in place of a network that was not there
-        said[~due] = 0.0
-        said[:, :, PERSISTENCE] = 0.0
-        shock = mixture.is_shock(state["mix"], came[:, 0] - np.where(due[:, 0], published[:, 0], 0.0), due[:, 0])
+        published = np.where(due, said[PERSISTENCE], 0.0)  # waits in its place: persistence's own is always zero
+        said = np.where(np.isnan(said), said[LINEAR], said)  # in place of a network that was not there
+        said = np.where(due, said, 0.0)
+        said[PERSISTENCE] = 0.0
+        known, error = np.isfinite(published), came - published
+        shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
         state["shock"] = np.where(shock, state["ticks"], state["shock"])
-        mixture.learn(state["mix"], said, came, due & np.isfinite(published), self._layout.waiting)
+        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting)
         if len(self._levels):
-            error = came - np.where(due, published, 0.0)
             due, overlap = due & np.isfinite(error), self._layout.waiting
-            reach = told[:, :, 1:].reshape(*error.shape, -1, 2)
-            audit.note(state["covered"], error, reach, due=due, overlap=overlap)
-            intervals.track(state["errors"], error, told[:, :, 0], due=due, levels=self._levels, overlap=overlap)
+            audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
+            tick, lay = state["ticks"], self._layout
+            shape = season.shape_at(self._profile, tick[:, None], lay)
+            proven = due & (state["errors"][0] >= intervals.WARM)
+            season.learn(self._profile, error, state["errors"][1], due=proven, tick=tick, layout=lay)
+            intervals.track(state["errors"], error, told[0], shape=shape, due=due, levels=self._levels, overlap=overlap)
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -131,45 +134,62 @@ class Rows:
         base = np.repeat(x[:, None], lay.count, axis=1)
         origin = np.repeat(state["ticks"][:, None], lay.count, axis=1)
         phi = regressors(self._past, base, origin, level=state["stats"][:, MEAN], s=s, own=own, layout=lay)
-        moves = np.zeros((*own.shape, len(EXPERTS)))
-        linear, stacked = direct.both(state["theta"], state["p"], phi, lay)
-        moves[:, :, LINEAR], moves[:, :, STACKED] = linear * s[:, None], stacked * s[:, None]
-        for k in (STACKED, NETWORK):
-            moves[:, :, k] = np.where(there, own if k == NETWORK else moves[:, :, k], moves[:, :, LINEAR])
+        column = self._p[:, :, :, -1][self._rows].transpose(2, 0, 1)
+        moves = np.zeros((len(EXPERTS), *own.shape))
+        linear, stacked = direct.both(state["theta"], column, phi, lay)
+        np.multiply(linear, s[:, None], out=moves[LINEAR])
+        moves[STACKED] = np.where(there, stacked * s[:, None], moves[LINEAR])
+        moves[NETWORK] = np.where(there, own, moves[LINEAR])
         since = state["ticks"] - state["shock"]
         calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
         weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
-        move = sum((weights[:, k] * moves[:, :, k] for k in range(1, len(EXPERTS))), np.zeros(own.shape))
+        move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
-        leads = np.where(there, weights.argmax(axis=1), np.where(weights[:, PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
-        moves[:, :, NETWORK] = np.where(there, moves[:, :, NETWORK], np.nan)
+        leads = np.where(there, weights.argmax(axis=0), np.where(weights[PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
+        moves[NETWORK] = np.where(there, own, np.nan)
         return Said(move, moves, leads)
 
     def _detach(self, alone: Bool) -> None:
         """Rows whose network has gone go on as if it had never been there."""
-        state, lay = self.state, self._layout
-        alone &= (state["theta"][:, :, -1] != 0.0).any(axis=1)
+        theta, lay = self.state["theta"], self._layout
+        alone &= theta[-1].any(axis=1)
         if alone.any():
-            theta, p = direct.detach(state["theta"][alone], state["p"][alone], lay)
-            state["theta"][alone], state["p"][alone] = theta, p
+            places = self._rows[alone]
+            theta[:, alone], self._p[places] = direct.detach(theta[:, alone], self._p[places], lay)
 
     def _wait(self, base: Float64, moves: Float64, move: Float64, there: Bool) -> None:
         """Keep what was said until its target comes, where a horizon's turn is now."""
         state, lay = self.state, self._layout
-        kept = np.maximum(np.minimum(moves, _LARGEST), -_LARGEST)
-        kept[:, :, PERSISTENCE] = np.maximum(np.minimum(move, _LARGEST), -_LARGEST)
-        kept[:, :, NETWORK] = np.where(there, kept[:, :, NETWORK], np.nan)
         rows, horizons, place = turns_at(state["ticks"], lay)
-        self._said[self._rows[rows], place, : len(EXPERTS)] = kept[rows, horizons]
+        at = self._rows[rows]
+
+        def now(of: Array) -> Array:
+            """Of (R, H) those whose turn it is, one behind the other."""
+            return of.reshape(-1) if len(rows) == of.size else of[rows, horizons]
+
+        self._base[at, place] = now(base)
+        kept = np.empty((self._said.shape[-1], len(rows)))
+        for k, one in enumerate((move, *moves[1:])):
+            kept[k] = now(one)
+        np.maximum(np.minimum(kept[: len(EXPERTS)], _LARGEST), -_LARGEST, out=kept[: len(EXPERTS)])
+        np.copyto(kept[NETWORK], np.nan, where=~now(there))
         if len(self._levels):
-            self._said[self._rows[rows], place, len(EXPERTS)] = state["errors"][rows, 1, horizons]
             reach, warming = self.bounds
-            told = np.where(warming[..., None, None], np.nan, reach)[rows, horizons]
-            self._said[self._rows[rows], place, len(EXPERTS) + 1 :] = told.reshape(len(rows), -1)
-        self._base[self._rows[rows], place] = base[rows, horizons]
+            kept[len(EXPERTS)] = now(self._size)
+            for k, side in enumerate(reach.reshape(-1, *warming.shape), len(EXPERTS) + 1):
+                kept[k] = now(side)
+            np.copyto(kept[len(EXPERTS) + 1 :], np.nan, where=now(warming))
+        self._said[at, place] = kept.T.astype(np.float32)
+
+    @cached_property
+    def _size(self) -> Float64:
+        """Size that errors are expected to have (R, H)."""
+        state, lay = self.state, self._layout
+        shape = season.shape_at(self._profile, state["ticks"][:, None] + lay.horizons, lay)
+        return intervals.size_of(state["errors"], shape)
 
     @cached_property
     def bounds(self) -> tuple[Float64, Bool]:
-        """Reach below and above the forecasts (R, H, L, 2), and whether too little is known of it (R, H)."""
+        """Reach below and above the forecasts (L, 2, R, H), and whether too little is known of it (R, H)."""
         errors = self.state["errors"]
-        return intervals.bounds(errors, len(self._levels)), errors[:, 0] < intervals.WARM
+        return intervals.bounds(errors, self._size, len(self._levels)), errors[0] < intervals.WARM

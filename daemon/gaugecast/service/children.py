@@ -1,8 +1,11 @@
-"""The learner as a child of the daemon: started, watched, started again, ended."""
+"""Processes beside the daemon that are its children, learner and console: started, watched, started again, ended."""
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,25 +24,32 @@ _LONG_S = 600.0
 _SILENT_S = 300.0
 #: On a slow device it is not: after one that never spoke the next is given twice as long, up to this.
 _SILENT_MAX_S = 3600.0
+_PR_SET_PDEATHSIG = 1
+NO_CONSOLE = "the console needs starlette and uvicorn: pip install 'gaugecast[console]'"
 #: After it was asked to end; the loop's own end goes on meanwhile. Killing it loses some lessons, nothing else.
 _STOP_S = 2.0
 
 
-class LearnerChild:
-    """`gaugecast learn` in a process of its own. Owned by the loop's thread; it ends with us, however we end.
+class Child:
+    """A command of ours in a process of its own. Owned by the loop's thread; it ends with us, however we end.
 
     Args:
         config: The daemon's configuration file.
+        word: The command, such as `learn`.
+        name: What the log calls it.
         silent_s: Silence after which it is killed.
-        command: Instead of `gaugecast learn`.
+        command: Instead of `gaugecast` and the word.
 
     Attributes:
         failures_total: How often it ended, or had to be ended, without being asked.
     """
 
-    def __init__(self, config: Path, *, silent_s: float = _SILENT_S, command: tuple[str, ...] = ()) -> None:
-        self.failures_total = 0
-        ours = (sys.executable, "-m", "gaugecast", "learn", "-c", str(config), "--parent", str(os.getpid()))
+    def __init__(
+        self, config: Path, *, word: str = "learn", name: str = "learner", silent_s: float = _SILENT_S,
+        command: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.failures_total, self._name = 0, name
+        ours = (sys.executable, "-m", "gaugecast", word, "-c", str(config), "--parent", str(os.getpid()))
         self._command = command or ours
         self._silent_s = self._patience_s = silent_s
         self._child: subprocess.Popen[bytes] | None = None
@@ -66,7 +76,7 @@ class LearnerChild:
         if has_spoken:
             self._patience_s = self._silent_s
         if self._child is not None and silent_s >= self._patience_s:
-            log.warning("learner hangs", pid=self._child.pid, silent_s=round(silent_s))
+            log.warning(f"{self._name} hangs", pid=self._child.pid, silent_s=round(silent_s))
             self._child.kill()
             if not has_spoken:
                 self._patience_s = min(2 * self._patience_s, _SILENT_MAX_S)
@@ -80,7 +90,7 @@ class LearnerChild:
         except OSError as exc:  # no memory, no processes: the loop goes on
             self._note_end(str(exc), now_s)
             return
-        log.info("learner started", pid=self._child.pid)
+        log.info(f"{self._name} started", pid=self._child.pid)
 
     def _note_end(self, how: int | str, now_s: float) -> None:
         if now_s - self._started_at_s >= _LONG_S:
@@ -88,7 +98,7 @@ class LearnerChild:
         self.failures_total += 1
         self._child = None
         self._start_at_s = now_s + self._backoff_s
-        log.warning("learner ended", how=how, again_in_s=self._backoff_s)
+        log.warning(f"{self._name} ended", how=how, again_in_s=self._backoff_s)
         self._backoff_s = min(2 * self._backoff_s, _BACKOFF_MAX_S)
 
     def ask_to_end(self) -> None:
@@ -111,6 +121,27 @@ class LearnerChild:
             self._child.wait()
 
 
-def learner_child(settings: Settings, learning: LearningStatus) -> LearnerChild | None:
+def learner_child(settings: Settings, learning: LearningStatus) -> Child | None:
     """The child that learns, where it is a child that does."""
-    return LearnerChild(Path(settings.source)) if learning.mode == "child" else None
+    return Child(Path(settings.source)) if learning.mode == "child" else None
+
+
+def has_console() -> bool:
+    """Whether the extra `console` is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("starlette", "uvicorn"))
+
+
+def console_child(settings: Settings) -> Child | None:
+    """The child that serves the console, where one is asked for and can be had."""
+    if not settings.console.enabled:
+        return None
+    if not has_console():
+        log.warning("no console", why=NO_CONSOLE)
+        return None
+    return Child(Path(settings.source), word="console", name="console")
+
+
+def end_with(parent: int, *, by: signal.Signals = signal.SIGKILL) -> bool:
+    """In a child: have the kernel end us with our parent, whatever we are doing; False where it is gone already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+    return os.getppid() == parent

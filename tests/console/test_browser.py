@@ -1,0 +1,195 @@
+"""The pages in a real Chromium: what is shown, what lives, what is said when something is away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from console.conftest import STEPS
+from console.serving import T0, Served, served
+from console.test_guard import TOKEN
+from gaugecast.console.views import World
+from support.daemon import DaemonProcess
+from support.mosquitto import RawClient
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
+VIEWS = {
+    "/": "Worst surprises", "/streams": "t2", "/stream?fleet=tanks&stream=t1&feature=level": "had been expected",
+    "/models": "No weights are stored", "/refused": "out_of_range", "/config": "name or address of the broker",
+}  # fmt: skip
+#: Browsers write a line for each answer that is no success, however well the page takes it.
+EXPECTED = "Failed to load resource"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's, headless."""
+    if CHROMIUM is None:
+        pytest.fail("chromium expected, found none: apt-get install chromium-headless-shell")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@contextmanager
+def page_of(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
+    """A page, of which every error and every request to another host is a failure."""
+    context = browser.new_context(**settings)  # type: ignore[arg-type]
+    page, wrong = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console", lambda said: wrong.append(said.text) if said.type == "error" and EXPECTED not in said.text else None
+    )
+    page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else wrong.append(asked.url))
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console: Served) -> None:
+    """By clicking through, on a screen and on a phone, without an error, and from no other host."""
+    size = {"light": (1280, 800), "dark": (390, 844)}[scheme]
+    settings = {"viewport": {"width": size[0], "height": size[1]}, "color_scheme": scheme}
+    with page_of(browser, console.url, **settings) as page:
+        for path, words in VIEWS.items():
+            page.goto(console.url + path)
+            expect(page.get_by_text(words).first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                f"{path} is wider than the screen"
+            )
+        page.goto(console.url)
+        page.get_by_role("link", name="Streams", exact=True).click()
+        page.locator("a.line").first.click()
+        expect(page.locator(".u-over").first).to_be_visible()
+        page.go_back()
+        expect(page.locator("a.line").first).to_be_visible()
+
+
+def test_a_new_reading_is_seen_at_once(
+    browser: Browser, console: Served, daemon: DaemonProcess, sensors: RawClient
+) -> None:
+    """Figures and chart follow the stream; nobody asks the page to."""
+    with page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=t0&feature=level")
+        expect(page.locator(".readout")).to_contain_text("readings")
+        for step, value in ((STEPS, 41.25), (STEPS + 1, 42.5)):
+            sensors.publish([("plant/t0", json.dumps({"t": T0 + step, "level": value, "flow": 1}).encode())])
+            expect(page.locator(".figure strong").first).to_have_text(f"{value:.2f} m")
+        assert daemon.running
+
+
+def test_the_past_is_looked_at_and_left_again(browser: Browser, console: Served) -> None:
+    """Keys go back and forth and closer; L is live."""
+    with page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=t1&feature=level")
+        live = page.get_by_role("button", name="Live")
+        expect(page.locator(".readout")).to_contain_text("The last")
+        page.keyboard.press("ArrowLeft")
+        expect(live).to_have_attribute("aria-pressed", "false")
+        expect(page.locator(".readout")).to_contain_text(" to ")
+        page.keyboard.press("l")
+        expect(live).to_have_attribute("aria-pressed", "true")
+
+
+def test_streams_are_searched_and_what_was_refused_is_tried(browser: Browser, console: Served) -> None:
+    """A word leaves the rows that have it; the button carries topic and payload to the tester."""
+    with page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/streams")
+        page.keyboard.press("/")
+        page.keyboard.type("t1 flow")
+        expect(page.locator("a.line")).to_have_count(1)
+        page.goto(f"{console.url}/refused?reason=not_json")
+        page.get_by_role("button", name="Try").first.click()
+        expect(page.locator(".verdict")).to_contain_text("Refused, not_json")
+
+
+def test_the_page_outlives_daemon_and_console(browser: Browser, daemon: DaemonProcess, sensors: RawClient) -> None:
+    """Each away is said, with what still holds; each back is noticed, and the stream lives on."""
+    with served(daemon.config_path, daemon.state) as console, page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=t0&feature=level")
+        banner, observed = page.locator(".banner"), page.locator(".figure strong").first
+        expect(observed).to_contain_text("m")
+        assert daemon.stop() == 0
+        expect(banner).to_contain_text("The daemon does not answer")
+        expect(page.locator(".u-over").first).to_be_visible()
+        daemon.start()
+        expect(banner).to_be_hidden()
+        sensors.publish([("plant/t0", json.dumps({"t": T0 + STEPS + 5, "level": 31.5, "flow": 1}).encode())])
+        expect(observed).to_have_text("31.50 m")
+        console.restart()
+        expect(banner).to_be_hidden()
+        sensors.publish([("plant/t0", json.dumps({"t": T0 + STEPS + 6, "level": 32.5, "flow": 1}).encode())])
+        expect(observed).to_have_text("32.50 m")
+
+
+@pytest.mark.long
+def test_nothing_to_show_is_said(
+    browser: Browser, daemon: DaemonProcess, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No daemon, no ledger: every view has a sentence where its content would be."""
+    empty = tmp_path_factory.mktemp("empty")
+    told = {
+        "/": "The daemon does not answer", "/streams": "Streams are not known now", "/models": "not known",
+        "/refused": "Not known now",
+        "/stream?fleet=tanks&stream=t1&feature=level": "The past is not known now", "/stream": "No stream is named",
+        "/config": "name or address of the broker",
+    }  # fmt: skip
+    with served(daemon.config_path, empty) as console, page_of(browser, console.url) as page:
+        for path, words in told.items():
+            page.goto(console.url + path)
+            expect(
+                page.locator("main").get_by_text(words).or_(page.locator(".banner", has_text=words)).first
+            ).to_be_visible()
+    with served(daemon.config_path, daemon.state) as console, page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=none&feature=level")
+        expect(page.get_by_text("Nothing was observed yet")).to_be_visible()
+
+
+def test_the_token_is_asked_for_refused_and_taken(browser: Browser, daemon: DaemonProcess) -> None:
+    """A wrong one is said to be wrong; the right one opens, and stays out of addresses and of scripts' reach."""
+    with served(daemon.config_path, daemon.state, TOKEN) as console, page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/streams")
+        expect(page).to_have_url(f"{console.url}/login")
+        page.get_by_label("Token").fill("wrong-wrong-wrong-wrong")
+        page.get_by_role("button", name="Look").click()
+        expect(page.get_by_text("This is not the token.")).to_be_visible()
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Look").click()
+        expect(page.get_by_text("Worst surprises")).to_be_visible()
+        assert TOKEN not in page.url
+        assert page.evaluate("document.cookie") == ""
+        assert page.context.cookies()[0]["sameSite"] == "Strict"
+
+
+@pytest.mark.long
+def test_ten_thousand_streams_are_a_screenful_of_rows(
+    browser: Browser, daemon: DaemonProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far one scrolls, at most a hundred rows are in the page, and the last is reached."""
+    from gaugecast.console.shapes import Cell
+
+    cells = [
+        Cell(fleet="tanks", stream=f"s{n:05}", feature="level", unit="m", step=1, at_s=time.time(), observed=float(n))
+        for n in range(10_000)
+    ]
+    monkeypatch.setattr(World, "cells", lambda _: cells)
+    with served(daemon.config_path, daemon.state) as console, page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/streams")
+        expect(page.locator("a.line").first).to_contain_text("s00000")
+        for share in (0.3, 0.7, 1.0):
+            page.evaluate(
+                "share => { const e = document.querySelector('.grid-scroll'); e.scrollTop = share * e.scrollHeight; }",
+                share,
+            )
+            expect(page.locator("a.line").nth(10)).to_be_attached()
+            assert page.locator(".line").count() <= 100
+        expect(page.locator("a.line").last).to_contain_text("s09999")
