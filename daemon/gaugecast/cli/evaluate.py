@@ -38,7 +38,8 @@ def evaluate_command(
 
     SKAB's protocol:
 
-        gaugecast evaluate SKAB/valve1/*.csv --label anomaly --ignore changepoint --healthy 400
+        gaugecast evaluate valve1/*.csv --label anomaly --healthy 400 \\
+            --ignore changepoint
 
     Of a file of your own:
 
