@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
@@ -118,15 +119,37 @@ def test_a_checkpoint_leads_to_the_same_anomalies() -> None:
     assert differences(restored, pipeline) == []
 
 
-def test_a_parked_stream_goes_on_with_its_anomaly() -> None:
-    """What it had learned comes back with it."""
+def test_a_parked_stream_goes_on_with_what_it_had_learned() -> None:
+    """Its scores are those of one that stayed; what was open ended when it was parked, and begins anew."""
     fleet = replace(FLEET, park_after_ns=60_000_000_000)
     kept, parked = new_pipeline(fleet), new_pipeline(fleet)
     for each in (kept, parked):
         feed(each, saw(0, BREAKS + 20))
     (aside,) = parked.advance([timer(400)]).parked
     back = Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)
-    assert keys(outputs_of(feed(parked, [back, *saw(BREAKS + 20)]))) == keys(outputs_of(feed(kept, saw(BREAKS + 20))))
+    later = [
+        outputs_of(feed(one, rows)) for one, rows in ((parked, [back, *saw(BREAKS + 20)]), (kept, saw(BREAKS + 20)))
+    ]
+    forecasts = [[one.body for one in made if one.forecast] for made in later]
+    assert forecasts[0] == forecasts[1]
+    assert [one["event"] for one in told_of(later[0])][:1] == ["begin"]
+
+
+@pytest.mark.parametrize("way", ["parked", "forgotten", "renamed"])
+def test_whoever_leaves_has_its_open_event_ended(way: str) -> None:
+    """By outputs of the input that takes it away, the last of which clears what the broker retains."""
+    leaving: dict[str, Input] = {
+        "parked": timer(400),
+        "forgotten": Order(events.StreamForgotten(), "tanks", "a").stamped(T0),
+        "renamed": Order(events.StreamRenamed("c"), "tanks", "a").stamped(T0),
+    }
+    pipeline = new_pipeline(replace(FLEET, park_after_ns=60_000_000_000), model=False)
+    told = told_of(outputs_of(feed(pipeline, saw(0, BREAKS + 20))))
+    assert told[-1]["event"] != "end"
+    outputs = [one for one in outputs_of([pipeline.advance([leaving[way]])]) if one.topic == TOPIC]
+    (ended,) = told_of(outputs)
+    assert (ended["event"], ended["id"]) == ("end", told[-1]["id"])
+    assert (outputs[-1].body, outputs[-1].retain) == (b"", True)
 
 
 def test_a_gap_opens_no_second_event() -> None:

@@ -154,10 +154,10 @@ def watch(part: FleetPipeline, before: Anomalies | None) -> None:
         part.table.attach(columns)
 
 
-def end_all(part: FleetPipeline, cause: int, result: Outcome) -> None:
-    """End what is told of anomalies of a fleet's streams: nobody looks for them any more."""
+def end_all(part: FleetPipeline, cause: int, result: Outcome, *, slots: Int64 | None = None) -> None:
+    """End what is told of anomalies of streams (default: all): they leave, or nobody looks for them any more."""
     if part.anomalies is not None:
-        slots = part.by_name(part.table.live_slots())
+        slots = part.by_name(part.table.live_slots() if slots is None else slots)
         part.anomalies.end_all(part.table, slots, cause, part.writer.lineage, result)
 
 

@@ -11,6 +11,7 @@ from gaugecast.events import Announced, StreamForgotten, StreamRenamed, StreamUn
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
+from gaugecast.pipeline import anomalies
 from gaugecast.pipeline.batch_result import Outcome
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.look_ahead import LEARNED_AHEAD, meaning_of_ahead
@@ -23,10 +24,16 @@ _MEANING_BYTES = 8
 
 
 def park_idle(part: FleetPipeline, slots: Int64, memory: StepMemory, *, cause: int, result: Outcome) -> None:
-    """Take streams out of their part, in the order of their names; what is told of their crossings ends with it."""
-    part.end_crossings(cause, result, slots=slots)
+    """Take streams out of their part, in the order of their names; what is told of them ends with it."""
+    end_notices(part, slots, cause, result)
     note_steps(part, slots, memory)
     result.parked += [park(part, slot) for slot in part.by_name(slots).tolist()]
+
+
+def end_notices(part: FleetPipeline, slots: Int64, cause: int, result: Outcome) -> None:
+    """End what is told of streams that leave, crossings and anomalies: the broker retains it."""
+    part.end_crossings(cause, result, slots=slots)
+    anomalies.end_all(part, cause, result, slots=slots)
 
 
 def park(part: FleetPipeline, slot: int) -> Parked:
@@ -79,13 +86,13 @@ def follow(
     leaving = np.array([] if slot is None else [slot], np.int64)
     match event:
         case StreamForgotten():
-            part.end_crossings(cause, result, slots=leaving)
+            end_notices(part, leaving, cause, result)
             if part.home is not None:
                 part.home.take_back([one.stream], cause, result)
             forget(part, one.stream, memory)
             part.totals.unparked += event.parked
         case StreamRenamed() if event.to not in part.table.slots:
-            part.end_crossings(cause, result, slots=leaving)
+            end_notices(part, leaving, cause, result)
             rename(part, one.stream, event.to, memory)
             if part.home is not None:
                 part.home.take_back([one.stream], cause, result)
