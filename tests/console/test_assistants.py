@@ -45,7 +45,7 @@ def test_an_assistant_finds_a_stream_and_what_was_expected_of_it(daemon: DaemonP
         async def tell(name: str, **arguments: Any) -> Any:
             answer = await client.call_tool(name, arguments)
             (content,) = answer.content
-            return answer.is_error, content.text  # type: ignore[union-attr]
+            return answer.is_error, content.text
 
         assert json.loads((await tell("status"))[1])["sentence"].startswith("forecasting")
         (row,) = json.loads((await tell("streams", search="t1 flow"))[1])["rows"]
