@@ -81,13 +81,20 @@ def residual_name(feature: str) -> str:
     return _joined(feature, "residual")
 
 
+def score_name(feature: str) -> str:
+    """What it calls how strange the value is."""
+    return _joined(feature, "score")
+
+
 def level_names(levels: Sequence[float]) -> list[str]:
     """How bounds of each level are told apart: those of the first by nothing."""
     return ["" if place == 0 else f"{level * 100:g}" for place, level in enumerate(levels)]
 
 
-def flat_names(features: Sequence[str], spans: Sequence[str], levels: Sequence[float]) -> Iterator[str]:
-    """All keys of a flat message, in order; `spans` begins with the next step."""
+def flat_names(
+    features: Sequence[str], spans: Sequence[str], levels: Sequence[float], *, scored: bool = False
+) -> Iterator[str]:
+    """All keys of a flat message, in order; `spans` begins with the next step; `scored`: anomalies are looked for."""
     yield from ("time", "step")
     for feature in features:
         yield feature
@@ -98,6 +105,8 @@ def flat_names(features: Sequence[str], spans: Sequence[str], levels: Sequence[f
                 yield bound_name(feature, "low", level=level, span=ahead)
                 yield bound_name(feature, "high", level=level, span=ahead)
         yield residual_name(feature)
+        if scored:
+            yield score_name(feature)
 
 
 def _joined(*words: str) -> str:

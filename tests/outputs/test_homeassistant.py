@@ -1,7 +1,7 @@
 """What Home Assistant is told, held against its documentation. It was not tried on Home Assistant itself.
 
 The tables are written from https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, …/sensor.mqtt/ and
-…/sensor/#device-class as they stood in autumn 2026.
+…/sensor/#device-class, …/binary_sensor.mqtt/; where a page could not be read in its newest form, from one before.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from gaugecast.records import Input, Message, Order, Output
 from gaugecast.shapes import Home, Shape
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
+from gaugecast.watching import AnomalySettings
 
 #: Keys that may stand at the root of a device's discovery, those of `device` and of `origin`: needed, and allowed.
 ROOT = ({"device", "origin", "components"}, {"state_topic", "command_topic", "qos", "encoding", "availability",
@@ -41,6 +42,11 @@ SENSOR = ({"platform", "unique_id"}, {"name", "state_topic", "value_template", "
           "state_class", "expire_after", "force_update", "icon", "entity_category", "enabled_by_default", "options",
           "suggested_display_precision", "json_attributes_topic", "json_attributes_template", "default_entity_id",
           "last_reset_value_template", "qos", "encoding"})  # fmt: skip
+#: Of one of the platform `binary_sensor`.
+BINARY_SENSOR = ({"platform", "unique_id", "state_topic"}, {"name", "value_template", "device_class", "payload_on",
+                 "payload_off", "off_delay", "expire_after", "force_update", "icon", "entity_category",
+                 "enabled_by_default", "json_attributes_topic", "json_attributes_template", "default_entity_id", "qos",
+                 "encoding"})  # fmt: skip
 #: Units that a device class of sensors takes, of the classes that we use, and whose `state_class` may be `measurement`.
 UNITS = {
     "temperature": {"°C", "°F", "K"},
@@ -145,6 +151,20 @@ def test_templates_show_what_the_messages_say(fleet: Fleet) -> None:
     assert float(last["pressure_low_1s"]) <= float(last["pressure_forecast_1s"]) <= float(last["pressure_high_1s"])
     assert last["pressure_low_15m"] == "None"  # nothing is due yet
     assert (silent["pressure"], silent["pressure_low_1s"]) == ("None", "None")
+
+
+def test_an_anomaly_is_a_problem_while_it_is_open() -> None:
+    """On with its begin and updates, off with its end and the empty message behind it."""
+    jinja2 = pytest.importorskip("jinja2")
+    told = msgspec.json.decode(DiscoveryWriter(at_home_of(anomaly=AnomalySettings())).body("a"))
+    part = told["components"]["anomaly"]
+    check_keys(part, BINARY_SENSOR)
+    assert (part["platform"], part["device_class"]) == ("binary_sensor", "problem")
+    assert part["state_topic"] == "told/tanks/a/anomaly"
+    template = jinja2.Template(part["value_template"], undefined=jinja2.StrictUndefined)
+    shown = [template.render(value="…", value_json={"event": event}) for event in ("begin", "update", "end")]
+    assert [*shown, template.render(value="")] == ["ON", "ON", "OFF", "OFF"]
+    assert "anomaly" not in msgspec.json.decode(DiscoveryWriter(FLEET).body("a"))["components"]
 
 
 # -- when

@@ -19,6 +19,7 @@ from gaugecast.records import Input
 from gaugecast.shapes import Shape
 from gaugecast.status import Status
 from gaugecast.testing import T0, feed, outputs_of, pipeline_of, timer
+from gaugecast.watching import AnomalySettings
 from outputs.test_shapes import ALL, BATCHES, said_as, saw
 
 FLEET = said_as(*ALL, *BATCHES, thresholds=(Threshold("p", True, 3.5, 60),), notices="told/{fleet}/{stream}",
@@ -90,6 +91,14 @@ def test_asyncapi_names_every_topic_with_its_message() -> None:
     for name, message in traffic():
         schema = {**made["components"]["schemas"][names[name]], "components": made["components"]}
         jsonschema.validate(message, schema, jsonschema.Draft7Validator)
+
+
+def test_asyncapi_names_the_topic_of_anomalies() -> None:
+    """With the shape of their messages, where they are looked for."""
+    made = document([said_as(anomaly=AnomalySettings())], broker="b:1", status_topic="s", version="1")
+    (channel,) = (one for one in made["channels"].values() if one["address"].endswith("/anomaly"))
+    assert set(channel["messages"]) == {"anomaly"}
+    assert "reason" in made["components"]["schemas"]["anomaly"]["properties"]
 
 
 def test_two_fleets_and_odd_names_make_names_that_are_allowed() -> None:

@@ -20,6 +20,7 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input, Output
 from gaugecast.shapes import Shape, flat_names
 from gaugecast.testing import SECOND, T0, feed, fleet_of, outputs_of, pipeline_of, reading, timer
+from gaugecast.watching import AnomalySettings
 
 JSON, FLAT = Shape("json", "j/{fleet}/{stream}"), Shape("flat", "f/{fleet}/{stream}", retain=True, qos=0)
 NUMBER = Shape("number", "n/{fleet}/{stream}/{feature}/{horizon}")
@@ -97,6 +98,20 @@ def test_flat_has_numbers_alone_under_names_that_are_known() -> None:
             assert flat.get(f"{feature}_forecast") == full["forecast"][feature]
             assert flat.get(f"{feature}_residual") == full["residual"][feature]
     assert set(decoded(by_topic(outputs, "f/"))[-1]) == set(names)
+
+
+def test_flat_and_line_protocol_have_the_scores_of_json() -> None:
+    """Where anomalies are looked for, once they are judged; a number alone has none."""
+    fleet = said_as(*ALL, anomaly=AnomalySettings(healthy=40, settle=5))
+    rows = [reading(i, math.sin(i / 3) + (i * 7919 % 13) / 50, math.cos(i / 3), stream="a") for i in range(90)]
+    outputs = outputs_of(feed(pipeline_of(fleet), rows))
+    for flat, full in zip(decoded(by_topic(outputs, "f/")), decoded(by_topic(outputs, "j/")), strict=True):
+        judged = full["score"] or {"features": {}}
+        assert {name: flat[f"{name}_score"] for name in "pq" if f"{name}_score" in flat} == judged["features"]
+    last = decoded(by_topic(outputs, "f/"))[-1]
+    names = flat_names(["p", "q"], ["1s", "1m"], [0.8, 0.95], scored=True)
+    assert list(last) == [name for name in names if name in last]
+    assert f"p_score={last['p_score']:g}" in by_topic(outputs, "i/")[-1].body.decode()
 
 
 def test_numbers_are_the_forecasts_one_a_topic() -> None:

@@ -154,7 +154,8 @@ def _check_topics(place: str, shape: Shape, fleet: Fleet) -> None:
 
 def _check_names(place: str, fleet: Fleet) -> None:
     names = [feature.name for feature in fleet.forecast_features]
-    twice = [name for name, count in Counter(flat_names(names, spans_of(fleet), fleet.intervals)).items() if count > 1]
+    said = flat_names(names, spans_of(fleet), fleet.intervals, scored=fleet.anomaly is not None)
+    twice = [name for name, count in Counter(said).items() if count > 1]
     if twice:
         raise ConfigError(
             f"{place}: the features {', '.join(names)} give the name {twice[0]!r} to two numbers; call one differently"

@@ -161,9 +161,15 @@ def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Itera
         yield ahead.experts
 
 
+def rounded_scores(scores: Float64) -> Float64:
+    """As they are said: (N, G), NaN where a stream's are not known."""
+    single: Float64 = scores.astype(np.float64)  # they are kept in single precision
+    return np.minimum(single, _MOST_SCORE).round(_SCORE_DIGITS)
+
+
 def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
     """What N messages end with that say scores (N, G), null where a stream's are not known (NaN)."""
-    rounded = np.round(np.minimum(scores, _MOST_SCORE), _SCORE_DIGITS)
+    rounded = rounded_scores(scores)
     highest = texts_of(rounded.max(axis=1).tolist())
     heads = [b"," + encode(name) + b":" for name in names]
     heads[0] = heads[0][1:]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.outputs.messages import Announcement
 from gaugecast.outputs.schemas import schema_of, schema_of_shape
@@ -44,9 +45,10 @@ def document(
                      shape.topic.replace("{fleet}", fleet.name), _shape_message(made, fleet, shape),
                      qos=shape.qos, retain=shape.retain)  # fmt: skip
         for mark in fleet.thresholds:
-            topic = (fleet.notices or fleet.output).replace("{fleet}", fleet.name) + mark.suffix
             told = made.typed(Crossing, "crossing", "When a value will be crossed.")
-            made.add(_id(fleet.name, mark.suffix), topic, told, qos=fleet.output_qos, retain=True)
+            made.notice(fleet, mark.suffix, told)
+        if fleet.anomaly is not None:
+            made.notice(fleet, fleet.anomaly.suffix, made.typed(Anomaly, "anomaly", "What is wrong with a stream."))
     made.add("status", status_topic, made.typed(Announcement, "status", "How the daemon is."), qos=0, retain=True)
     server = {"host": broker, "protocol": "secure-mqtt" if secure else "mqtt", "description": "Forecasts go here."}
     return {
@@ -83,6 +85,11 @@ class _Document:
             "messages": [{"$ref": f"#/channels/{name}/messages/{message}"}],
             "bindings": {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": "0.2.0"}},
         }
+
+    def notice(self, fleet: Fleet, suffix: str, message: str) -> None:
+        """The channel of what is told of a fleet's streams beside forecasts."""
+        topic = (fleet.notices or fleet.output).replace("{fleet}", fleet.name) + suffix
+        self.add(_id(fleet.name, suffix), topic, message, qos=fleet.output_qos, retain=True)
 
     def message(self, name: str, payload: Mapping[str, Any], *, content: str, summary: str) -> str:
         """A message and its schema; its name."""

@@ -36,8 +36,8 @@ class FlatWriter:
 
     def _of(self, texts: Texts, g: int) -> Iterator[tuple[str, Sequence[bytes]]]:
         """In the order of `shapes.flat_names`."""
-        observed, residual = self._naming.now(texts, g)
+        observed, *rest = self._naming.now(texts, g)
         yield observed
         for h, span in enumerate(self._naming.spans):
             yield from self._naming.ahead(texts, h, g, span=span if h else "")
-        yield residual
+        yield from rest

@@ -13,13 +13,14 @@ from typing import Any
 from gaugecast.config.home import read_by_home
 from gaugecast.config.saying import spans_of
 from gaugecast.errors import Defect
-from gaugecast.fleet import Feature, Fleet, Threshold
+from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.templates import encode
 from gaugecast.shapes import Side, bound_name, forecast_name, residual_name
 from gaugecast.topics import output_topic
 
 _Component = dict[str, Any]
 _SIDES: tuple[Side, ...] = ("low", "high")
+_IS_OPEN = "{{ 'ON' if value and value_json.event != 'end' else 'OFF' }}"
 _INSTANT = "{{ (value_json.median | as_datetime).isoformat() if value_json.median else None }}"
 
 #: Device classes of sensors by unit, where a unit leaves no doubt and a measurement is allowed.
@@ -58,7 +59,7 @@ class DiscoveryWriter:
         fleet, unique = self._fleet, device_id(self._fleet.name, stream)
         components = {
             name: {**part, "unique_id": f"{unique}_{name}"}
-            for name, part in [*self._sensors(), *self._crossings(stream)]
+            for name, part in [*self._sensors(), *self._crossings(stream), *self._anomaly(stream)]
         }
         return encode({
             "device": {"identifiers": [unique], "name": f"{fleet.name} {stream}", "manufacturer": "gaugecast",
@@ -113,8 +114,23 @@ class DiscoveryWriter:
                     "platform": "sensor",
                     "name": f"{mark.feature} {mark.side} {mark.value:.9g}",
                     "device_class": "timestamp",
-                    "state_topic": _crossing_topic(fleet, mark, stream),
+                    "state_topic": _notice_topic(fleet, mark.suffix, stream),
                     "value_template": _INSTANT,
+                },
+            )
+
+    def _anomaly(self, stream: str) -> Iterator[tuple[str, _Component]]:
+        fleet = self._fleet
+        if fleet.anomaly is not None:
+            topic = _notice_topic(fleet, fleet.anomaly.suffix, stream)
+            yield (
+                "anomaly",
+                {
+                    "platform": "binary_sensor",
+                    "name": "anomaly",
+                    "device_class": "problem",
+                    "state_topic": topic,
+                    "value_template": _IS_OPEN,
                 },
             )
 
@@ -125,8 +141,8 @@ def device_id(fleet: str, stream: str) -> str:
     return f"gaugecast_{_key(fleet)}_{_key(stream)[:48]}_{digest}"
 
 
-def _crossing_topic(fleet: Fleet, mark: Threshold, stream: str) -> str:
-    return output_topic(fleet.notices or fleet.output, fleet.name, stream) + mark.suffix
+def _notice_topic(fleet: Fleet, suffix: str, stream: str) -> str:
+    return output_topic(fleet.notices or fleet.output, fleet.name, stream) + suffix
 
 
 def _sensor(feature: Feature, name: str, template: str, *, difference: bool = False) -> _Component:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from gaugecast.config.saying import spans_of
 from gaugecast.fleet import Fleet
 from gaugecast.outputs.told import Texts
-from gaugecast.shapes import Side, bound_name, forecast_name, level_names, residual_name
+from gaugecast.shapes import Side, bound_name, forecast_name, level_names, residual_name, score_name
 
 _SIDES: tuple[tuple[int, Side], ...] = ((0, "low"), (1, "high"))
 
@@ -21,9 +21,11 @@ class Naming:
         self._levels = level_names(fleet.intervals)
 
     def now(self, texts: Texts, g: int) -> Iterator[tuple[str, Sequence[bytes]]]:
-        """What is said of the step itself: the value, and by how much it was missed."""
+        """What is said of the step itself: the value, by how much it was missed, and how strange that is."""
         yield self.features[g], texts.observed(g)
         yield residual_name(self.features[g]), texts.residual(g)
+        if texts.scored:
+            yield score_name(self.features[g]), texts.score(g)
 
     def ahead(self, texts: Texts, h: int, g: int, *, span: str) -> Iterator[tuple[str, Sequence[bytes]]]:
         """What is said of one horizon; `span` is part of the names."""

@@ -9,6 +9,7 @@ import msgspec
 
 from gaugecast.config.saying import spans_of
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.forecast.message import Forecast
 from gaugecast.outputs.messages import Announcement, Batch
@@ -16,7 +17,12 @@ from gaugecast.shapes import Shape, flat_names
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Messages whose shape does not depend on a fleet, by name.
-KINDS: Mapping[str, type[msgspec.Struct]] = {"forecast": Forecast, "crossing": Crossing, "status": Announcement}
+KINDS: Mapping[str, type[msgspec.Struct]] = {
+    "forecast": Forecast,
+    "crossing": Crossing,
+    "anomaly": Anomaly,
+    "status": Announcement,
+}
 _Schema = dict[str, Any]
 
 
@@ -38,7 +44,7 @@ def whole_schema(kind: Any) -> _Schema:
 def flat_schema(fleet: Fleet, *, named: bool = False) -> _Schema:
     """Of a fleet's flat messages; `named`: with the stream, as within a batch."""
     features = [feature.name for feature in fleet.forecast_features]
-    names = flat_names(features, spans_of(fleet), fleet.intervals)
+    names = flat_names(features, spans_of(fleet), fleet.intervals, scored=fleet.anomaly is not None)
     units = {feature.name: feature.unit for feature in fleet.forecast_features}
     numbers: dict[str, _Schema] = {name: {"type": "number"} for name in names}
     for name, unit in units.items():

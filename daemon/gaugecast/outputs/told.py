@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.forecast.body import rounded_scores
 from gaugecast.forecast.templates import by_column, round_digits, texts_of
 from gaugecast.records import Float64
 
@@ -23,6 +24,7 @@ class Told(NamedTuple):
         forecast: (N, H, G) in the sensors' units; H as in `Fleet.ahead`.
         observed, predicted: (N, G), NaN = nothing.
         lower, upper: Bounds by level (N, H, G, L), NaN = not known; `None` where the fleet has no intervals.
+        scores: How strange the values are (N, G), NaN = not judged; `None` where nobody looks.
         bodies: Makes the JSON messages, one a step.
     """
 
@@ -34,6 +36,7 @@ class Told(NamedTuple):
     predicted: Float64
     lower: Float64 | None
     upper: Float64 | None
+    scores: Float64 | None
     bodies: Callable[[], list[bytes]]
 
 
@@ -59,7 +62,9 @@ class Texts:
             self._levels = told.lower.shape[3]
             parts.append(np.moveaxis(np.stack([told.lower, told.upper], axis=4), 0, 4))  # (H, G, L, 2, N)
         rounded = round_digits(np.concatenate([part.reshape(-1, self.count) for part in parts]))
-        self._columns = columns_of(np.concatenate([rounded, told.observed.T]))
+        scores = [] if told.scores is None else [rounded_scores(told.scores).T]
+        self.scored = told.scores is not None
+        self._columns = columns_of(np.concatenate([rounded, *scores, told.observed.T]))
         self._bounds_from = self._horizons * self._width + self._width
 
     def forecast(self, h: int, g: int) -> list[bytes]:
@@ -74,6 +79,10 @@ class Texts:
         """Of an interval: side 0 is the lower, 1 the upper."""
         place = ((h * self._width + g) * self._levels + level) * 2 + side
         return self._columns[self._bounds_from + place]
+
+    def score(self, g: int) -> list[bytes]:
+        """How strange the value is; only where it is `scored`."""
+        return self._columns[len(self._columns) - 2 * self._width + g]
 
     def observed(self, g: int) -> list[bytes]:
         """As it was measured."""

@@ -162,7 +162,7 @@ def _written(said: Sequence[Said], batches: Batches) -> Outputs:
 
     causes = cause.tolist()
     if writer.shapes:
-        told = Told(streams, steps, at.tolist(), forecast, observed, predicted, *_bounds(said), bodies)
+        told = Told(streams, steps, at.tolist(), forecast, observed, predicted, *_bounds(said), _judged(said), bodies)
         return shaped(writer, told, causes=causes, forecasts=forecasts, batches=batches)
     flags = [fleet.retain] * count, [fleet.output_qos] * count
     return Outputs(causes, [fleet.name] * count, streams, steps, forecasts, writer.topics(streams), bodies(), *flags)
@@ -179,6 +179,17 @@ def _bounds(said: Sequence[Said]) -> tuple[Float64 | None, Float64 | None]:
         for one in said
     ]
     return np.concatenate([lower for lower, _ in pairs]), np.concatenate([upper for _, upper in pairs])
+
+
+def _judged(said: Sequence[Said]) -> Float64 | None:
+    """Scores (N, G), where the fleet has any; those of silence are not known."""
+    fleet = said[0].writer.fleet
+    if fleet.anomaly is None:
+        return None
+    width = len(fleet.forecast_places)
+    return np.concatenate(
+        [np.full((len(one.streams), width), np.nan) if one.scores is None else one.scores for one in said]
+    )
 
 
 def _totals(said: Sequence[Said]) -> Iterator[bytes]:
