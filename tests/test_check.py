@@ -215,7 +215,7 @@ def test_check_online_tells_what_a_real_broker_sends(tmp_path: Path, protocol: s
     with run_mosquitto(tmp_path) as broker, RawClient(broker) as sensor:
         settings = settings_of(tmp_path, broker.port, protocol)
         fleets = resolve_fleets(settings)
-        sensor.publish([("gaugecast-notices/status/gaugecast", b"online")], retain=True)
+        sensor.publish([("gaugecast-notices/daemon/gaugecast", b"online")], retain=True)
         with publishing(lambda n: publish_tanks(sensor, n)):
             survey = check_online(settings, fleets, 1.5)
         text = shown(render_survey(survey, 1.5))
@@ -266,7 +266,7 @@ def publish_tanks(sensor: RawClient, number: int) -> None:
 
 def status_of(broker: Mosquitto) -> bytes:
     """The retained status that a newcomer sees."""
-    with RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as client:
+    with RawClient(broker, subscribe="gaugecast-notices/daemon/gaugecast") as client:
         return client.wait_heard(1)[0].payload
 
 

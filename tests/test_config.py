@@ -344,8 +344,8 @@ def test_each_daemon_has_a_status_topic_of_its_own() -> None:
     """By its client id, also seen from the connection that publishes; the one of before only where all is as it was."""
     one, other = Mqtt(client_id="a"), Mqtt(client_id="b")
     assert (one.own_status_topic, other.own_status_topic) == (
-        "gaugecast-notices/status/a",
-        "gaugecast-notices/status/b",
+        "gaugecast-notices/daemon/a",
+        "gaugecast-notices/daemon/b",
     )
     assert one.old_status_topic == "gaugecast/status-a"
     assert Mqtt(status_topic="x").old_status_topic == Mqtt(publish=Publish(username="out")).old_status_topic == ""

@@ -28,7 +28,7 @@ from support.mosquitto import Mosquitto, RawClient, free_port, run_mosquitto, wa
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "consumers.md").read_text()
 MOST_LINES = 20
-STATUS = [("gaugecast-notices/status/gaugecast", b'{"status": "online"}'), ("gaugecast/status-gaugecast", b"{}")]
+STATUS = [("gaugecast-notices/daemon/gaugecast", b'{"status": "online"}'), ("gaugecast/status-gaugecast", b"{}")]
 
 
 def recipe(heading: str) -> str:

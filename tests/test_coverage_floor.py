@@ -25,9 +25,9 @@ def test_a_package_that_is_run_wholly_reaches_all_floors() -> None:
     assert below_the_floors(package(pipeline____init__=(0, 0), loop____init__=(0, 0))) == []
 
 
-@pytest.mark.parametrize(("run", "reached"), [(880, True), (879, False)])
+@pytest.mark.parametrize(("run", "reached"), [(860, True), (859, False)])
 def test_the_middle_is_judged_as_one(run: int, reached: bool) -> None:
-    """120 of 6,000 lines may be open, wherever they are; one more is too many."""
+    """140 of 7,000 lines may be open, wherever they are; one more is too many."""
     found = below_the_floors(package(engine__all=(1000, run)))
     assert (found == []) is reached
     assert all("pure middle" in line and "98%" in line for line in found)
@@ -43,7 +43,7 @@ def test_every_file_of_loop_and_service_is_judged_alone(run: int, reached: bool)
 
 def test_the_whole_has_a_floor_of_its_own() -> None:
     """A large edge that nobody runs is seen."""
-    (line,) = below_the_floors(package(cli__all=(2000, 900)))
+    (line,) = below_the_floors(package(cli__all=(2000, 800)))
     assert line.startswith("the whole: at least 90%")
 
 

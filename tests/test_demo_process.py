@@ -84,7 +84,7 @@ def test_asked_to_stop_the_demo_takes_its_children_with_it(number: signal.Signal
     """Ctrl-C, SIGTERM or a closed terminal: exit 0 and the summary; broker, daemon and temporary directory are gone."""
     with demo(tmp_path, "--tanks", "2") as child:
         first_forecasts(child)
-        assert len(processes_of(tmp_path)) == 3
+        wait_until(lambda: len(processes_of(tmp_path)) == 4, what="demo, broker, daemon and console", deadline_s=30)
         child.send_signal(number)
         said, _ = child.communicate(timeout=30)
 
@@ -117,7 +117,7 @@ def test_told_to_the_demo_uses_a_broker_that_runs(a_broker: Mosquitto, tmp_path:
     own.mkdir()
     with demo(own, "--tanks", "2", "--broker", f"127.0.0.1:{a_broker.port}") as child:
         first_forecasts(child)
-        assert len(processes_of(own)) == 2
+        wait_until(lambda: len(processes_of(own)) == 3, what="demo, daemon and console", deadline_s=30)
 
 
 @pytest.mark.long

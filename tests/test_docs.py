@@ -202,7 +202,7 @@ def test_topics_that_are_published_are_named() -> None:
     """The default output and the status topic, as the schema has them."""
     topics = {FleetTable.model_fields["output"].default, Mqtt.model_fields["status_topic"].default}
     told = set(re.findall(r"`(gaugecast(?:-notices)?/[^`]*)`", page("messages.md")))
-    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast-notices/status/+"}
+    told -= {"gaugecast/forecast/forecast.schema.json", "gaugecast-notices/daemon/+"}
     told -= {f"gaugecast-notices/tanks/plant/a/{what}" for what in ("crossing/pressure/above/8.2", "anomaly")}
     topics.add(Mqtt().old_status_topic)
 

@@ -75,7 +75,8 @@ def bench(streams: int = 20, **storage: Any) -> tuple[Pipeline, Writer, Checkpoi
     pipeline.advance([reading(0, 1.0, stream=f"s{i}") for i in range(streams)])
     writer = Writer()
     checkpointer = Checkpointer(pipeline, writer, Storage(directory=Path("/nowhere"), **storage), now_s=0.0)
-    checkpointer.slice_bytes = 2 * pipeline.parts["tanks"].table.columns.row_bytes
+    tables = pipeline.parts["tanks"].tables().values()
+    checkpointer.slice_bytes = 2 * sum(columns.row_bytes for columns in tables)
     return pipeline, writer, checkpointer
 
 

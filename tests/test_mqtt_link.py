@@ -290,7 +290,7 @@ def test_the_connection_that_publishes_begins_clean_and_has_the_will(
     assert [flag & 2 for flag in flags] == [0, 2]  # clean start
     assert [flag & 4 for flag in flags] == [0, 4]  # will
     assert b"status" not in hears
-    assert b"gaugecast-notices/status/me" in speaks
+    assert b"gaugecast-notices/daemon/me" in speaks
     assert b"me-out" in speaks
     assert b"\x11\x00\x09\x3a\x80" not in speaks
 
@@ -371,7 +371,7 @@ def test_nothing_is_retained_at_a_broker_that_does_not(other: ScriptedBroker, ma
     link.sender.publish(1, "out", b"body", 0, True)
     said = other.listen(turn(link), lambda said: b"body" in said)
     assert said[said.index(b"\x00\x03out") - 2] == 0x30
-    assert said[said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
+    assert said[said.rindex(b"\x00\x22gaugecast-notices/daemon/gaugecast") - 2] == 0x30
 
 
 def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(
@@ -386,7 +386,7 @@ def test_an_old_broker_that_hangs_up_on_a_retained_will_is_asked_without_one(
         if attempt in (3, 4):
             other.listen(turn(link), lambda said: b'"online"' in said)
             assert link.sender.unkept is not None
-            assert other.said[other.said.rindex(b"\x00\x22gaugecast-notices/status/gaugecast") - 2] == 0x30
+            assert other.said[other.said.rindex(b"\x00\x22gaugecast-notices/daemon/gaugecast") - 2] == 0x30
         other.hang_up()
         while link.sender.last_error is None or (attempt in (1, 2) and "no retained" not in link.sender.last_error):
             link.poll(0, 0.002)

@@ -131,7 +131,13 @@ def test_a_threshold_that_is_no_more_ends_its_event() -> None:
     assert notices(outputs_of(feed(pipeline, saw(40, begin=311)))) == []
 
 
-@pytest.mark.parametrize("way", ["parked", "forgotten", "renamed", "another topic", "other horizons"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        *("parked", "another topic"),
+        *(pytest.param(way, marks=pytest.mark.long) for way in ("forgotten", "renamed", "other horizons")),
+    ],
+)
 def test_whoever_leaves_has_its_open_crossing_ended(way: str) -> None:
     """By an output of the input that takes it away; what a broker retains under the old topic says so, byte for byte
     again however the inputs are cut into batches."""

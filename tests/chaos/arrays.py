@@ -28,7 +28,7 @@ READINGS = 2000
 _STREAMS = 3
 #: A life ends so long after it has begun to take messages, at most; every fourth may get on.
 _MOST_S, _LONG_S = 0.3, 6.0
-_SILENCE_S = 10.0
+_SILENCE_S = 30.0
 
 
 def run_arrays(
@@ -49,7 +49,7 @@ def run_arrays(
     """
     rng = random.Random(seed)
     with run_mosquitto(directory / "broker", conf=BROKER_CONF, log_all=False) as broker:
-        daemon = DaemonProcess(directory, config_text(broker.port), command=command)
+        daemon = DaemonProcess(directory, config_text(broker.port, ahead=False), command=command)
         killed, last = 0, 0
         try:
             daemon.start()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from chaos.scenario import said_of
+from chaos.scenario import is_crossing, said_of
 from gaugecast_sim.sink import Received, Sink
 
 
@@ -38,8 +38,8 @@ class Seen:
 
     @property
     def distinct(self) -> int:
-        """Different (stream, step) so far."""
-        return sum(map(len, self.bodies.values()))
+        """Different forecasts, by (stream, step), so far."""
+        return sum(len(steps) for what, steps in self.bodies.items() if not is_crossing(what))
 
     def add(self, message: Received) -> None:
         """Take one message."""

@@ -38,7 +38,8 @@ def run_chaos(
         beginning = seed_state(daemon.state, fleet, model)
         plan = scenario.load_plan()
         load = LoadGenerator("127.0.0.1", broker.port, plan, rate=scenario.rate)
-        sink = Sink("127.0.0.1", broker.port, ["gaugecast/+/+"], qos=1, record=True, client_id="judge", clean=False)
+        heard = ["gaugecast/+/+", f"gaugecast-notices/{FLEET}/#"]
+        sink = Sink("127.0.0.1", broker.port, heard, qos=1, record=True, client_id="judge", clean=False)
         with sink:
             stage = Stage(scenario, daemon, load=load, sink=sink, told=told)
             stage.play()

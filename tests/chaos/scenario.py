@@ -37,12 +37,18 @@ MUTANTS = (
 
 BROKER_CONF = "max_queued_messages 0\nmax_inflight_messages 1000\n"
 UNITS = (16,)
+_CROSSING = " crossing"
 FLEET = "chaos"
 
 
 def said_of(stream: str, *, crossing: bool) -> str:
     """What counts steps of its own: a stream's forecasts, and what is told of its crossing."""
-    return f"{stream} crossing" if crossing else stream
+    return f"{stream}{_CROSSING}" if crossing else stream
+
+
+def is_crossing(what: str) -> bool:
+    """Whether these are the steps of a stream's crossing, as `said_of` names them."""
+    return what.endswith(_CROSSING)
 
 
 class Life(NamedTuple):
@@ -89,8 +95,19 @@ class Scenario:
         return LoadPlan(self.streams, (int(time.time()) - 10 * 86_400) * 10**9, qos=1)
 
 
-def config_text(port: int) -> str:
-    """The daemon's configuration, without storage and http. Nothing in it makes results depend on arrival times."""
+_THRESHOLD = f"""[[fleet.{FLEET}.threshold]]
+feature = "pressure"
+above = 70
+within = "3s"
+"""
+
+
+def config_text(port: int, *, ahead: bool = True) -> str:
+    """The daemon's configuration, without storage and http. Nothing in it makes results depend on arrival times.
+
+    Args:
+        ahead: Whether further horizons and crossings are told; else a forecast a reading, and no more.
+    """
     return f"""
 [mqtt]
 port = {port}
@@ -104,15 +121,11 @@ mode = "off"
 subscribe = ["plant/load/{{stream}}/telemetry"]
 time = "$.t"
 period = "1s"
-horizons = ["1s", "3s"]
+{'horizons = ["1s", "3s"]' if ahead else ""}
 stale_after = "1d"
 
 [fleet.{FLEET}.features.pressure]
 unit = "bar"
 [fleet.{FLEET}.features.temperature]
 unit = "°C"
-[[fleet.{FLEET}.threshold]]
-feature = "pressure"
-above = 70
-within = "3s"
-"""
+{_THRESHOLD if ahead else ""}"""

@@ -36,7 +36,7 @@ def run_session_loss(
 ) -> Findings:
     """Play it once in an empty directory. What came before the broker's death may be lost, what came after may not."""
     with run_mosquitto(directory / "broker", conf=BROKER_CONF) as broker:
-        daemon = DaemonProcess(directory, config_text(broker.port), command=command)
+        daemon = DaemonProcess(directory, config_text(broker.port, ahead=False), command=command)
         plan = Scenario(1, seed=seed).load_plan()
         try:
             daemon.start()

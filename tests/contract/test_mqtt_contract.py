@@ -64,7 +64,7 @@ def test_the_window_is_never_exceeded(serve: Serve, reach: Reach) -> None:
 
 def test_a_refused_publish_is_told_on_mqtt_5(serve: Serve, reach: Reach, variant: tuple[MqttVersion, bool]) -> None:
     """MQTT 5 says "not authorized" in the PUBACK; 3.1.1 has no word for it, and it looks confirmed."""
-    status = "topic write gaugecast/status-gaugecast\ntopic write gaugecast-notices/status/gaugecast\n"
+    status = "topic write gaugecast/status-gaugecast\ntopic write gaugecast-notices/daemon/gaugecast\n"
     broker = serve(acl=f"topic read out/#\ntopic write out/allowed\n{status}")
     link = reach(broker, [], connect=False, publish_window=20)
     turn_until(link, lambda: link.connected)

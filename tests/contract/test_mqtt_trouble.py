@@ -116,7 +116,7 @@ def test_a_broker_that_is_down_at_the_start_is_a_state(serve: Serve, reach: Reac
 def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serve: Serve, reach: Reach) -> None:
     """The retained status topic is true whatever happens."""
     broker = serve()
-    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as client:
+    with Relay(broker.port) as relay, RawClient(broker, subscribe="gaugecast-notices/daemon/gaugecast") as client:
         link = reach(broker, [("in/#", 1)], via=relay.port)
         client.wait_heard(1)
         relay.cut()
@@ -130,7 +130,7 @@ def test_the_will_says_offline_after_a_crash_and_the_link_itself_at_the_end(serv
         b'{"status": "online"}',
         b'{"status": "offline"}',
     ]
-    with RawClient(broker, subscribe="gaugecast-notices/status/gaugecast") as late:
+    with RawClient(broker, subscribe="gaugecast-notices/daemon/gaugecast") as late:
         assert late.wait_heard(1)[0].retain
     assert broker.count("Received DISCONNECT from gaugecast-out") == 1
 

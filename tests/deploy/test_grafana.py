@@ -38,6 +38,7 @@ EMPTY |= {f"What is expected, by horizon/{letter}" for letter in "ABC"}
 EMPTY |= {f"How honest intervals are/{letter}" for letter in "AB"}
 EMPTY |= {"Most surprising now/A", "How strange it is/A"}  # nothing is judged so early
 EMPTY |= {"Crossings/A", "Time until a crossing/A", "Streams with a crossing foretold/A", "Share of each expert/A"}
+EMPTY |= {"Skill of each expert/A"}
 
 
 def panels_of(page: dict[str, Any]) -> list[dict[str, Any]]:

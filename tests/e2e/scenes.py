@@ -188,7 +188,7 @@ class Announcements(RawClient):
     """Hears the daemon's status topic, and nothing else."""
 
     def __init__(self, broker: Mosquitto) -> None:
-        super().__init__(broker, subscribe="gaugecast-notices/status/gaugecast")
+        super().__init__(broker, subscribe="gaugecast-notices/daemon/gaugecast")
 
     def newest(self) -> str | None:
         """What it says now."""

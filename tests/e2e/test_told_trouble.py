@@ -73,7 +73,7 @@ class Served:
         """The newest message on the status topic."""
         self.broker.turn()
         said = [
-            message.payload for message in self.broker.heard if message.topic == "gaugecast-notices/status/gaugecast"
+            message.payload for message in self.broker.heard if message.topic == "gaugecast-notices/daemon/gaugecast"
         ]
         return said[-1].decode() if said else None
 

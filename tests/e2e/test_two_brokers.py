@@ -73,7 +73,7 @@ def test_while_the_broker_to_publish_to_is_away_readings_are_taken(tmp_path: Pat
 
 def test_who_relies_on_forecasts_is_told_that_nothing_comes_in(site: Site) -> None:
     """The plant's broker is gone: at once by the word, after the keepalive by `input`; and all is well again after."""
-    with RawClient(site.other, subscribe="gaugecast-notices/status/gaugecast") as consumer:
+    with RawClient(site.other, subscribe="gaugecast-notices/daemon/gaugecast") as consumer:
 
         def said() -> dict[str, object]:
             return json.loads(consumer.heard[-1].payload) if consumer.heard else {}

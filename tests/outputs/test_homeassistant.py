@@ -62,7 +62,7 @@ UNITS = {
     "illuminance": {"lx"},
     "apparent_power": {"mVA", "VA", "kVA"},
 }
-HOME = Home("homeassistant", "gaugecast-notices/status/gaugecast")
+HOME = Home("homeassistant", "gaugecast-notices/daemon/gaugecast")
 HIGH = Threshold("pressure", True, 8.2, 60)
 
 

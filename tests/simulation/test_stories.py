@@ -13,8 +13,8 @@ from simulation.story import run
 from simulation.sweep import run_with_crashes_at
 
 STORIES = 140
-IN_ONE_TEST = 20
-EVERY_DAY = 20
+IN_ONE_TEST = 10
+EVERY_DAY = 10
 SWEEP_SEEDS = (1, 6)
 
 

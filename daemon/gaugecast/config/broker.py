@@ -90,7 +90,7 @@ class Mqtt(Table):
     )
     reconnect_max_s: float = Field(default=30.0, ge=0.1, le=3600, description="longest wait before a new connection, s")
     status_topic: str = Field(
-        default="gaugecast-notices/status/{client_id}",
+        default="gaugecast-notices/daemon/{client_id}",
         min_length=1,
         description="retained `online`, or `offline` by the last will; `{client_id}` is that of [mqtt]",
     )

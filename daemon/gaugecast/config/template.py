@@ -93,7 +93,7 @@ def _placeholder(field: FieldInfo) -> str:
 
 
 def _toml(value: Any) -> str:
-    return json.dumps(value if isinstance(value, (bool, int, float, list)) else str(value), ensure_ascii=False)
+    return json.dumps(value if isinstance(value, (bool, int, float, list, dict)) else str(value), ensure_ascii=False)
 
 
 def bounds_text(field: FieldInfo) -> str:

@@ -21,7 +21,8 @@ from gaugecast_dashboards.parts import (
 
 STREAM = 'job="gaugecast", instance=~"$instance", fleet="$fleet", stream="$stream"'
 FEATURE = f'{STREAM}, feature="$feature"'
-OF_FLEET = 'job="gaugecast", instance=~"$instance", fleet="$fleet", feature="$feature"'
+ANY_FEATURE = 'job="gaugecast", instance=~"$instance", fleet="$fleet"'
+OF_FLEET = f'{ANY_FEATURE}, feature="$feature"'
 
 VARIABLES = (
     INSTANCES,
@@ -199,7 +200,7 @@ AHEAD = Row(
         Panel(
             "Streams with an anomaly",
             "Of the whole fleet, by severity.",
-            (Query(f"gaugecast_anomalies_open{{{OF_FLEET}}}", "{{severity}}"),),
+            (Query(f"gaugecast_anomalies_open{{{ANY_FEATURE}}}", "{{severity}}"),),
             unit="none",
         ),
         Panel(
@@ -212,6 +213,12 @@ AHEAD = Row(
             "Share of each expert",
             "In what is published of the whole fleet; `persistence` is the last value again.",
             (Query(f"gaugecast_expert_weight_ratio{{{OF_FLEET}}}", "{{expert}} at {{horizon}}"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Skill of each expert",
+            "What it alone gains over the last value, of the whole fleet.",
+            (Query(f"gaugecast_expert_skill{{{OF_FLEET}}}", "{{expert}} at {{horizon}}"),),
             unit="percentunit",
             lowest=0,
             highest=1,
