@@ -14,7 +14,7 @@ from chaos.scenario import MUTANTS, Scenario
 from chaos.session import run_session_loss
 
 pytestmark = pytest.mark.timeout(900)
-KILLS = int(os.environ.get("KILLS") or 10)
+KILLS = int(os.environ.get("KILLS") or 6)
 
 
 def test_kills_under_load_lose_nothing_and_change_nothing(tmp_path: Path) -> None:
