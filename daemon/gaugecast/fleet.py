@@ -182,6 +182,11 @@ class Fleet:
         return self.shapes or (Shape("json", self.output, qos=self.output_qos, retain=self.retain),)
 
     @property
+    def notices_at(self) -> str:
+        """Template of where crossings and anomalies are told, before what names each."""
+        return self.notices or self.output
+
+    @property
     def has_sequences(self) -> bool:
         """Whether something other than a gap begins a stream anew."""
         return self.begins_path is not None or bool(self.begins_at)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.forecast import telling
 from gaugecast.forecast.anomaly import alarm, detectors
 from gaugecast.forecast.anomaly.layout import DETECTORS, Layout
 from gaugecast.forecast.anomaly.statistics import Now
@@ -72,7 +73,7 @@ class Watch:
             least=self._hold,
         )
         for stream, event in zip(judged.row.tolist(), judged.event.tolist(), strict=True):
-            if event == alarm.BEGIN:
+            if event == telling.BEGIN:
                 detector, feature = np.unravel_index(
                     self.events["blame"][stream].argmax(), self.events["blame"][stream].shape
                 )

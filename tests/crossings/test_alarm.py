@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gaugecast.forecast import telling
 from gaugecast.forecast.crossings import alarm
 from gaugecast.streams.columns import Columns
 
@@ -31,7 +32,7 @@ class Told:
             )  # fmt: skip
             for name, rows in state.items():
                 self.columns[name][:1] = rows
-            self.events += [(self.tick, alarm.EVENTS[k]) for k in judged.event.tolist()]
+            self.events += [(self.tick, telling.EVENTS[k]) for k in judged.event.tolist()]
         return [event for _, event in self.events[begun:]]
 
 

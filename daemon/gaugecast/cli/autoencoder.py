@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from gaugecast.cli.options import with_options
+from gaugecast.cli.options import split_names, with_options
 from gaugecast.cli.sources import FeaturesOption, TimeOption, read_table
 from gaugecast.cli.train import Terminal
 from gaugecast.config.autoencoding import Autoencoder
@@ -51,7 +51,7 @@ def _autoencoder(
 
     directory = out or Path("runs") / f"autoencoder-{time.strftime('%Y%m%d-%H%M%S')}"
     check_free(directory)
-    columns = FileColumns(time_column, "", tuple(name.strip() for name in features.split(",") if name.strip()))
+    columns = FileColumns(time_column, "", split_names(features))
     terminal = Terminal(Console(soft_wrap=True))
     with terminal.bar:
         terminal.begin("training", len(files) * settings.epochs)

@@ -16,6 +16,7 @@ from rich.table import Table
 from gaugecast.cli.backtest_alarms import backtest_alarms
 from gaugecast.cli.backtest_horizons import backtest_horizons_command
 from gaugecast.cli.figures import figure_grid, keep_figures, show_skill, wide_console
+from gaugecast.cli.options import split_names
 from gaugecast.cli.place import fleet_called
 from gaugecast.cli.sources import StreamOption, fleet_of_model
 from gaugecast.cli.train import Terminal
@@ -182,8 +183,7 @@ def _history(
         found, batches = _of_ledger(ledger, known, name)
     else:
         assert file is not None
-        wanted = tuple(part.strip() for part in (features or "").split(",") if part.strip())
-        columns = replace(columns, features=wanted)
+        columns = replace(columns, features=split_names(features or ""))
         found = known or fleet_of_model(file, columns, name, model)
         batches = list(read_inputs(file, found, columns))
     if model is not None:

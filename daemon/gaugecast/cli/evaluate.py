@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from gaugecast.cli.figures import NOTHING, figure_grid, keep_figures
+from gaugecast.cli.options import split_names
 from gaugecast.cli.sources import FeaturesOption, TimeOption
 from gaugecast.cli.train import Terminal
 from gaugecast.watching import AnomalySettings
@@ -49,10 +50,10 @@ def evaluate_command(
     from gaugecast.learn.evaluate.figures import at_most, figures_of, together
     from gaugecast.learn.evaluate.run import watch_files
 
-    columns = FileColumns(time_column, "", _names(features))
+    columns = FileColumns(time_column, "", split_names(features))
     terminal = Terminal(Console(soft_wrap=True))
     settings = AnomalySettings(healthy=healthy, hold=hold)
-    _, watched = watch_files(files, columns, settings, label=label, ignore=_names(ignore))
+    _, watched = watch_files(files, columns, settings, label=label, ignore=split_names(ignore))
     parts = [figures_of(one, healthy) for one in watched]
     total = together(parts)
     _show(terminal, [*parts, total] if len(parts) > 1 else parts)
@@ -61,10 +62,6 @@ def evaluate_command(
         terminal.say(_sentence(found, false_alarms))
     if json_file is not None:
         keep_figures([one.as_row() for one in (*parts, total)], json_file, terminal.say)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _show(terminal: Terminal, parts: list[AlarmFigures]) -> None:

@@ -10,9 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaugecast.cli.figures import add_names, show_name, show_skill
-from gaugecast.errors import ModelError
 from gaugecast.fleet import Fleet
-from gaugecast.model import Layer
 from gaugecast.storage.models import ModelStore
 
 #: What a running daemon has in which role, with what skill, by fleet and version.
@@ -33,24 +31,10 @@ def rows_of(store: ModelStore, fleet: Fleet, roles: RolesBy, *, newest: int | No
 
 def _row(store: ModelStore, fleet: Fleet, version: str, roles: RolesBy) -> dict[str, Any]:
     role, skill = roles.get((fleet.name, version), (None, None))
-    made_by, units = _origin(store, fleet, version)
+    made_by, units = store.origin(fleet.name, version)
     return {
         "fleet": fleet.name, "version": version, "role": role, "skill": skill, "made_by": made_by, "units": units
     }  # fmt: skip
-
-
-def _origin(store: ModelStore, fleet: Fleet, version: str) -> tuple[str, str]:
-    """Who made it, and the units of its layers."""
-    try:
-        manifest = store.manifest(fleet.name, version)
-    except ModelError:
-        return "damaged", ""
-    made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
-    return str(made_by), " + ".join(map(_units, manifest.layers))
-
-
-def _units(layer: Layer) -> str:
-    return str(layer.units) if layer.cell == "lstm" else f"{layer.units} {layer.cell}"
 
 
 def render_models(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

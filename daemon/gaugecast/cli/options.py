@@ -36,12 +36,17 @@ def with_options(table: type[BaseModel], command: Callable[..., None], *, panel:
     return run
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """What stands between commas, without blanks and what is empty."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def parse_options(table: type[BaseModel], options: dict[str, str | bool]) -> dict[str, Any]:
     """Raw options as the table takes them: lists are split at commas, the rest is left to the table."""
     parsed: dict[str, Any] = {}
     for key, value in options.items():
         if _is_list(table.model_fields[key]) and isinstance(value, str):
-            parsed[key] = [part.strip() for part in value.split(",") if part.strip()]
+            parsed[key] = list(split_names(value))
         else:
             parsed[key] = value
     return parsed

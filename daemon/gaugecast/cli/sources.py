@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from pydantic import ValidationError
 
-from gaugecast.cli.options import parse_options
+from gaugecast.cli.options import parse_options, split_names
 from gaugecast.cli.place import fleet_called
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.explain import explain
@@ -72,8 +72,8 @@ def read_task(
     settings, known = read_table(
         config, "train", Train, options, fleet, base=None if begin is None else settings_of_run(begin)
     )
-    names = tuple(name.strip() for name in features.split(",") if name.strip())
-    return Task(tuple(history), settings, known, FileColumns(time_column, stream_column, names), scratch, begin)
+    columns = FileColumns(time_column, stream_column, split_names(features))
+    return Task(tuple(history), settings, known, columns, scratch, begin)
 
 
 def read_table(

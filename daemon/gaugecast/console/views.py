@@ -217,15 +217,7 @@ def models(world: World, _: asked.Nothing) -> shapes.ModelsView:
 def _model(store: ModelStore, fleet: str, version: str, told: dict[str, Any]) -> shapes.ModelRow:
     role = next((name for name, one in told.get("roles", {}).items() if one["version"] == version), None)
     known = told["roles"][role] if role is not None else {}
-    made_by, layers = "damaged", ""
-    try:
-        manifest = store.manifest(fleet, version)
-        made_by = str(manifest.provenance.get("made_by", manifest.provenance.get("script", "")))
-        layers = " + ".join(
-            str(one.units) if one.cell == "lstm" else f"{one.units} {one.cell}" for one in manifest.layers
-        )
-    except ModelError:
-        pass
+    made_by, layers = store.origin(fleet, version)
     return shapes.ModelRow(
         fleet=fleet, version=version, role=role, skill=known.get("skill"), steps=known.get("steps"),
         good=told.get("good") == version, made_by=made_by, layers=layers,

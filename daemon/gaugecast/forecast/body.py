@@ -6,7 +6,7 @@ What they say is typed in `forecast.message`; their JSON Schema is `forecast.sch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice, repeat
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ WARMING, BRIDGED, PARTIAL, FALLBACK, STALE, UNCHANGED = (1 << i for i in range(l
 
 _FLAGS = tuple(encode([name for i, name in enumerate(QUALITY) if bits >> i & 1]) for bits in range(1 << len(QUALITY)))
 _SCORE_DIGITS, _MOST_SCORE = 3, 1e6
+#: What a message ends with that is not judged.
+NO_SCORE = b',"score":null}'
 
 
 class AheadTexts(NamedTuple):
@@ -171,15 +173,10 @@ def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
     """What N messages end with that say scores (N, G), null where a stream's are not known (NaN)."""
     rounded = rounded_scores(scores)
     highest = texts_of(rounded.max(axis=1).tolist())
-    heads = [b"," + encode(name) + b":" for name in names]
-    heads[0] = heads[0][1:]
     by_feature = by_column(texts_of(rounded.T.ravel().tolist()), len(scores))
-    pieces = chain.from_iterable((repeat(head), texts) for head, texts in zip(heads, by_feature, strict=True))
-    said = map(b"".join, zip(*pieces, strict=False))
-    return [
-        b',"score":null}' if top == b"null" else b',"score":{"value":%b,"features":{%b}}}' % (top, one)
-        for top, one in zip(highest, said, strict=True)
-    ]
+    between = pieces_of({"score": {"value": HOLE, "features": dict.fromkeys(names, HOLE)}})
+    said = filled(between, [highest, *by_feature])
+    return [NO_SCORE if top == b"null" else b"," + one[1:] for top, one in zip(highest, said, strict=True)]
 
 
 def totals_tails(names: Sequence[str], totals: Float64) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gaugecast.batch import Inputs
-from gaugecast.events import Event, FleetConfigured
+from gaugecast.events import FleetConfigured
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Input
@@ -21,12 +21,12 @@ def end_of_batch(inputs: Inputs, pipeline: Pipeline, now_ns: int, *, first_seq: 
         first_seq: What number the ledger will give the first of them.
     """
     batched = any(shape.batch for part in pipeline.parts.values() for shape in part.fleet.shapes)
-    if not len(inputs) or not (batched or any(map(_configures_batches, inputs.event))):
+    if not len(inputs) or not (batched or any(map(_configures_batches, filter(None, inputs.event)))):
         return ()
     return (Input.cut(now_ns, first_seq=first_seq),)
 
 
-def _configures_batches(event: Event | None) -> bool:
+def _configures_batches(event: object) -> bool:
     if not isinstance(event, FleetConfigured):
         return False
     return any(shape.batch for shape in Fleet.from_json(event.spec).shapes)

@@ -88,7 +88,7 @@ class _Document:
 
     def notice(self, fleet: Fleet, suffix: str, message: str) -> None:
         """The channel of what is told of a fleet's streams beside forecasts."""
-        topic = (fleet.notices or fleet.output).replace("{fleet}", fleet.name) + suffix
+        topic = fleet.notices_at.replace("{fleet}", fleet.name) + suffix
         self.add(_id(fleet.name, suffix), topic, message, qos=fleet.output_qos, retain=True)
 
     def message(self, name: str, payload: Mapping[str, Any], *, content: str, summary: str) -> str:

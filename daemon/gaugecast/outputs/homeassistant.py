@@ -142,7 +142,7 @@ def device_id(fleet: str, stream: str) -> str:
 
 
 def _notice_topic(fleet: Fleet, suffix: str, stream: str) -> str:
-    return output_topic(fleet.notices or fleet.output, fleet.name, stream) + suffix
+    return output_topic(fleet.notices_at, fleet.name, stream) + suffix
 
 
 def _sensor(feature: Feature, name: str, template: str, *, difference: bool = False) -> _Component:

@@ -11,9 +11,10 @@ from gaugecast.forecast.anomaly import alarm, detectors
 from gaugecast.forecast.anomaly import layout as at
 from gaugecast.forecast.anomaly.layout import Layout
 from gaugecast.forecast.anomaly.message import AnomalyWriter
-from gaugecast.forecast.anomaly.reason import Seen, shares
+from gaugecast.forecast.anomaly.reason import Seen, blamed
 from gaugecast.forecast.anomaly.statistics import Now
 from gaugecast.forecast.expert import Steps
+from gaugecast.forecast.telling import BEGIN, END, EVENTS
 from gaugecast.pipeline.batch_result import Closed, Outcome
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.columns import Array, Columns
@@ -98,31 +99,28 @@ class Anomalies:
             slot = int(closed.slots[row])
             seen = self._seen(slot, closed.values[row], away[:, row])
             self._say(slot, event, seen, table=table, lineage=lineage, cause=int(closed.cause[row]), result=result)
-        return int(np.count_nonzero(judged.event == alarm.BEGIN))
+        return int(np.count_nonzero(judged.event == BEGIN))
 
     def end_all(self, table: StreamTable, slots: Int64, cause: int, lineage: str, result: Outcome) -> None:
         """End the open events of these streams: nobody looks any more."""
         for slot in slots.tolist():
             if self.events["open"][slot]:
                 self.events["open"][slot], self.events["heat"][slot] = False, 0
-                self._say(slot, alarm.END, [], table=table, lineage=lineage, cause=cause, result=result)
+                self._say(slot, END, [], table=table, lineage=lineage, cause=cause, result=result)
 
     def _seen(self, slot: int, values: Float64, away: Float64) -> list[Seen]:
         """The features that have a share, the largest first."""
-        blame, score = self.events["blame"][slot], self.columns["score"][slot]
-        parts = shares(blame.sum(axis=0).tolist())
-        period_s = self._fleet.period_ns / 1e9
+        score, period_s = self.columns["score"][slot], self._fleet.period_ns / 1e9
         seen = []
-        for f in sorted(range(len(parts)), key=lambda f: (-parts[f], f)):
-            feature, detector = self._fleet.features[f], int(blame[:, f].argmax())
+        for f, detector, share in blamed(self.events["blame"][slot]):
+            feature = self._fleet.features[f]
             value = float(values[f]) if values[f] == values[f] else None
             expected = value - float(away[detector, f]) if value is not None and detector in at.EXPECTING else None
             still = float(self.columns["runs"][slot, at.RUN, f]) * period_s
-            if parts[f] > 0.0:
-                seen.append(
-                    Seen(feature.name, feature.unit, at.DETECTORS[detector], float(score[:, f].max()), parts[f],
-                         value, expected, still)
-                )  # fmt: skip
+            seen.append(
+                Seen(feature.name, feature.unit, at.DETECTORS[detector], float(score[:, f].max()), share, value,
+                     expected, still)
+            )  # fmt: skip
         return seen
 
     def _say(
@@ -131,14 +129,14 @@ class Anomalies:
         """One message; retained while the event is open, and behind the last an empty one that clears it."""
         fleet, events = self._fleet, self.events
         stream, step = table.names[slot] or "", int(table["step"][slot])
-        ends = event == alarm.END
+        ends = event == END
         peak = float(events["peak"][slot])
         body = AnomalyWriter(fleet, lineage).body(
             stream, step=step, at_ns=int(table["at"][slot]), began_ns=int(events["began"][slot]),
-            event=alarm.EVENTS[event], severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
+            event=EVENTS[event], severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
             score=float(self.columns["score"][slot].max()), peak=peak, seen=seen,
         )  # fmt: skip
-        topic = output_topic(fleet.notices or fleet.output, fleet.name, stream) + self._settings.suffix
+        topic = output_topic(fleet.notices_at, fleet.name, stream) + self._settings.suffix
         said = [(body, not ends), (b"", True)] if ends else [(body, True)]
         for text, retain in said:
             result.notices.append(Output(cause, fleet.name, stream, step, b"", topic, text, retain, fleet.output_qos))

@@ -10,6 +10,7 @@ from gaugecast.forecast.crossings.extremes import Extremes
 from gaugecast.forecast.crossings.instants import grid_of, instants
 from gaugecast.forecast.crossings.message import CrossingWriter
 from gaugecast.forecast.expert import Steps
+from gaugecast.forecast.telling import END, EVENTS
 from gaugecast.pipeline.batch_result import Closed, Outcome
 from gaugecast.records import Float64, Int64, Output
 from gaugecast.streams.columns import Columns
@@ -106,7 +107,7 @@ class Crossings:
             for k in np.flatnonzero(self.columns["open"][slot]).tolist():
                 self.columns["open"][slot, k] = False
                 result.notices.append(
-                    self._notice(slot, k, alarm.END, table=table, lineage=lineage, cause=cause, observed=np.nan, by={})
+                    self._notice(slot, k, END, table=table, lineage=lineage, cause=cause, observed=np.nan, by={})
                 )
 
     def forget_told(self, slots: Int64) -> None:
@@ -121,8 +122,8 @@ class Crossings:
         stream, step = table.names[slot] or "", int(table["step"][slot])
         body = CrossingWriter(fleet, lineage).body(
             mark, stream, step=step, at_ns=int(table["at"][slot]), began_ns=int(state["began"][slot, k]),
-            event=alarm.EVENTS[event], observed=observed, crossed=bool(state["crossed"][slot, k]),
+            event=EVENTS[event], observed=observed, crossed=bool(state["crossed"][slot, k]),
             likely=float(state["likely"][slot, k]), by=by, instants=state["instants"][slot, k].tolist(),
         )  # fmt: skip
-        topic = output_topic(fleet.notices or fleet.output, fleet.name, stream) + mark.suffix
+        topic = output_topic(fleet.notices_at, fleet.name, stream) + mark.suffix
         return Output(cause, fleet.name, stream, step, b"", topic, body, True, fleet.output_qos)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.body import FALLBACK, STALE, WARMING, score_tails, totals_tails
+from gaugecast.forecast.body import FALLBACK, NO_SCORE, STALE, WARMING, score_tails, totals_tails
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.horizons.message import AheadWriter
@@ -203,4 +203,4 @@ def _scores(said: Sequence[Said]) -> Iterator[bytes]:
     """What the messages of a fleet that looks for anomalies say of them; those of silence say nothing."""
     names = [feature.name for feature in said[0].writer.fleet.forecast_features]
     for one in said:
-        yield from [b',"score":null}'] * len(one.streams) if one.scores is None else score_tails(names, one.scores)
+        yield from [NO_SCORE] * len(one.streams) if one.scores is None else score_tails(names, one.scores)

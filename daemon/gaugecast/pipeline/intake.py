@@ -17,6 +17,7 @@ from gaugecast.records import Int64, Kind, Verdict
 #: So many deliveries without time and sequence are remembered: more than can be read and not acked (mosquitto 2.0
 #: sends a backlog at once, whatever our Receive Maximum; the link reads on up to 8,192).
 DELIVERIES = 16_384
+_POINTS = (Kind.TIMER, Kind.EVENT, Kind.CUT)
 
 
 class Deliveries:
@@ -64,9 +65,9 @@ def places_of(kinds: Sequence[Kind], wanted: Kind, begin: int, end: int) -> list
 
 def points_of(rows: Inputs) -> list[int]:
     """Where timers, events and cuts stand, which part the readings; rising."""
-    kinds, end = rows.kind, len(rows)
-    points = [place for kind in (Kind.TIMER, Kind.EVENT, Kind.CUT) for place in places_of(kinds, kind, 0, end)]
-    return sorted(points)
+    if rows.kind.count(Kind.READING) == len(rows):  # as nearly always
+        return []
+    return [place for place, kind in enumerate(rows.kind) if kind in _POINTS]
 
 
 def places_by_fleet(rows: Inputs, begin: int, end: int) -> dict[str, Sequence[int]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from operator import gt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gaugecast.batch import Outputs
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import BodyWriter
+from gaugecast.forecast.message import SCHEMA
 from gaugecast.outputs.told import Messages, Told
 from gaugecast.outputs.writer import ShapeWriter
 from gaugecast.records import Output
@@ -22,8 +23,8 @@ class Voice(BodyWriter):
         shapes: Their writers; empty where JSON alone is said.
     """
 
-    def __init__(self, fleet: Fleet, lineage: str = "", **settings: Any) -> None:
-        super().__init__(fleet, lineage, **settings)
+    def __init__(self, fleet: Fleet, lineage: str = "", *, schema: int = SCHEMA) -> None:
+        super().__init__(fleet, lineage, schema=schema)
         self.shapes = [ShapeWriter(fleet, shape) for shape in fleet.shapes]
 
 

@@ -11,7 +11,6 @@ from gaugecast.pipeline.look_ahead import meaning_of_ahead
 from gaugecast.pipeline.meaning import goes_on, keyed
 
 if TYPE_CHECKING:
-    from gaugecast.fleet import Fleet
     from gaugecast.pipeline.batch_result import Outcome
     from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 
@@ -25,7 +24,7 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     """
     part.totals = old.totals
     if goes_on(old.fleet, part.fleet):
-        moved = _notices_of(old.fleet) != _notices_of(part.fleet)  # what is open there must not stay so for ever
+        moved = old.fleet.notices_at != part.fleet.notices_at  # what is open there must not stay so for ever
         if moved or meaning_of_ahead(old.fleet) != meaning_of_ahead(part.fleet):
             old.end_crossings(cause, result)
         if moved or part.fleet.anomaly is None:
@@ -39,11 +38,6 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
     part.writer = ForecastWriter(
         part.fleet, part.table, part.totals, ages=part.ages, lineage=lineage, schema=schema, mute=mute
     )
-
-
-def _notices_of(fleet: Fleet) -> str:
-    """Where crossings and anomalies are told."""
-    return fleet.notices or fleet.output
 
 
 def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:

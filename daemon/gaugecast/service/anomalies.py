@@ -8,7 +8,7 @@ from gaugecast.control import AnomalyRow
 from gaugecast.forecast.anomaly import alarm
 from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.anomaly.message import name_of
-from gaugecast.forecast.anomaly.reason import shares
+from gaugecast.forecast.anomaly.reason import blamed
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
 from gaugecast.status import AnomalyStatus
@@ -38,17 +38,12 @@ def anomaly_row(part: FleetPipeline, slot: int) -> AnomalyRow | None:
     if part.anomalies is None or not part.anomalies.events["open"][slot]:
         return None
     events, stream = part.anomalies.events, part.table.names[slot] or ""
-    blame, peak, began = events["blame"][slot], float(events["peak"][slot]), int(events["began"][slot])
-    parts = shares(blame.sum(axis=0).tolist())
+    peak, began = float(events["peak"][slot]), int(events["began"][slot])
+    seen = [(part.fleet.features[f].name, DETECTORS[d], share) for f, d, share in blamed(events["blame"][slot])]
     return AnomalyRow(
         id=name_of(part.fleet.name, stream, began), began_s=began / 1e9, peak=peak,
         score=float(part.anomalies.columns["score"][slot].max()),
         severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
-        shares={part.fleet.features[f].name: parts[f] for f in _by_size(parts) if parts[f] > 0.0},
-        detectors={part.fleet.features[f].name: DETECTORS[int(blame[:, f].argmax())]
-                   for f in _by_size(parts) if parts[f] > 0.0},
+        shares={name: share for name, _, share in seen},
+        detectors={name: detector for name, detector, _ in seen},
     )  # fmt: skip
-
-
-def _by_size(parts: list[float]) -> list[int]:
-    return sorted(range(len(parts)), key=lambda f: (-parts[f], f))

@@ -87,6 +87,16 @@ class ModelStore:
         except OSError as exc:
             raise ModelError(f"weights {version} of fleet {fleet!r} expected, found nothing") from exc
 
+    def origin(self, fleet: str, version: str) -> tuple[str, str]:
+        """Who made weights, or `damaged`, and the units of their layers; for tables."""
+        try:
+            manifest = self.manifest(fleet, version)
+        except ModelError:
+            return "damaged", ""
+        made_by = manifest.provenance.get("made_by", manifest.provenance.get("script", ""))
+        units = (str(one.units) if one.cell == "lstm" else f"{one.units} {one.cell}" for one in manifest.layers)
+        return str(made_by), " + ".join(units)
+
     def add(self, fleet: str, model: Model) -> str:
         """Store weights durably, before any event may name them; their version.
 

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from gaugecast.forecast.anomaly.layout import DETECTORS
+from gaugecast.forecast.telling import BEGIN, END, UPDATE
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array, Column
 
-BEGIN, UPDATE, END = range(3)
-EVENTS = ("begin", "update", "end")
 #: Score below which an event comes to its end; and from which it is critical.
 SHUTS, CRITICAL = 0.8, 2.0
 SEVERITIES = ("warning", "critical")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gaugecast.records import Float64
+
 _SHARE_DIGITS = 2
 
 
@@ -29,6 +31,14 @@ class Seen(NamedTuple):
     still_s: float = 0.0
 
 
+class Blamed(NamedTuple):
+    """A feature's place, that of the detector that finds it strangest, and its share."""
+
+    feature: int
+    detector: int
+    share: float
+
+
 def shares(blame: Sequence[float]) -> list[float]:
     """Shares in hundredths that add up to 1: the rest of the rounding goes to the largest remainders."""
     total = sum(blame)
@@ -41,6 +51,14 @@ def shares(blame: Sequence[float]) -> list[float]:
     for i in by_rest[: whole - sum(floors)]:
         floors[i] += 1
     return [one / whole for one in floors]
+
+
+def blamed(blame: Float64) -> list[Blamed]:
+    """Who has a share in what is strange, the largest first; `blame` is (DETECTORS, F)."""
+    parts = shares(blame.sum(axis=0).tolist())
+    strangest = blame.argmax(axis=0).tolist()
+    by_size = sorted(range(len(parts)), key=lambda f: (-parts[f], f))
+    return [Blamed(f, strangest[f], parts[f]) for f in by_size if parts[f] > 0.0]
 
 
 def sentence(seen: Sequence[Seen], names: Sequence[str], for_s: float) -> str:

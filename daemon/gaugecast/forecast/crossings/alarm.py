@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.forecast.telling import BEGIN, END, UPDATE
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array, Column
 
@@ -17,9 +18,6 @@ OPENS, SHUTS = 0.5, 0.25  # probability within the reach
 MOVED = 0.1  # of the probability, and of the median in reaches: told again
 #: Ticks for which it must be unlikely, and between two updates, as a share of the reach; at least so many.
 _CALM, _LEAST_CALM = 60, 3
-
-BEGIN, UPDATE, END = range(3)
-EVENTS = ("begin", "update", "end")
 
 
 def spec_of(thresholds: int) -> list[Column]:
