@@ -62,13 +62,14 @@ class Watch:
     def _step(self, row: Float64) -> None:
         x = np.where(np.isnan(row), self._last, row)
         now = Now(row, x, row - self._last, self._begins, self._begins)
-        detectors.step(self.state, now, self._rules, self._layout, wrong=self.events["open"])
+        off = np.zeros(len(row), bool)
+        detectors.step(self.state, now, self._rules, self._layout, wrong=self.events["open"], off=off)
         at = np.full(len(row), self.steps)
         judged = alarm.judge(
             self.events,
             self.state["score"],
             settling=self.state["settling"] > 0,
-            off=np.zeros(len(row), bool),
+            off=off,
             at=at,
             least=self._hold,
         )

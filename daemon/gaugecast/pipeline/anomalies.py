@@ -66,8 +66,8 @@ class Anomalies:
         state = {name: array[slots] for name, array in self.columns}
         events = {name: array[slots] for name, array in self.events}
         now = Now(steps.values, x, error, steps.fresh, steps.fresh | (steps.gap > 0))
-        away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=events["open"])
         off = detectors.off_of(x, self._rules)
+        away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=events["open"], off=off)
         judged = alarm.judge(
             events, state["score"], settling=off | (state["settling"] > 0), off=off, at=steps.at,
             least=self._settings.hold,

@@ -47,7 +47,9 @@ class Rules(NamedTuple):
         return max(1, self.healthy // 2) if self.healthy else calibration.SHORTEST
 
 
-def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wrong: Bool) -> tuple[Float64, bool]:
+def step(
+    state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wrong: Bool, off: Bool
+) -> tuple[Float64, bool]:
     """Take in a step of N streams, in place, scores among it; 1.0 = as strange as a limit allows.
 
     Args:
@@ -56,6 +58,7 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
         rules: As configured.
         layout: Of the features.
         wrong: Of which an event is open (N,): nothing is learned from them.
+        off: Whose machines are off (N,), see `off_of`: neither are they judged, nor is anything learned.
 
     Returns by how much each detector that expects a value finds another (DETECTORS, N, F), and whether anything of
     `FITTED` has changed.
@@ -63,7 +66,6 @@ def step(state: dict[str, Array], now: Now, rules: Rules, layout: Layout, *, wro
     fitted = calibration.begin(state, rules.stretch)
     full = (state["lagged"] >= layout.lags) & ~now.parted
     found, away, z = measure(state, now)
-    off = off_of(now.x, rules)
     settling = _settling(state, z, now, rules, off) | off
     score = found.swapaxes(0, 1) / (rules.tolerance * state["limit"])
     score *= rules.judges & ~settling[:, None, None]
