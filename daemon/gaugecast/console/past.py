@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gaugecast.console.event_shapes import EventRow
+from gaugecast.console.happened import Happened
 from gaugecast.console.series import Made, Readings
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import FleetConfigured
@@ -34,6 +36,7 @@ class Past:
         self._lock = threading.Lock()
         self._fleets: dict[str, Fleet] = {}
         self._events_seq = 0
+        self.happened = Happened()
 
     @contextmanager
     def _reading(self) -> Iterator[LedgerReader]:
@@ -44,6 +47,7 @@ class Past:
                 self._renewed_at_s = time.monotonic()
                 if self._reader.renew():
                     self._fleets, self._events_seq = {}, 0
+                    self.happened.begin_anew()
             try:
                 yield self._reader
             except StorageError:
@@ -102,6 +106,16 @@ class Past:
                 pages.append(page)
                 count += len(page.readings)
         return *_joined(pages, most), more or count > most
+
+    def events(self) -> list[EventRow]:
+        """All that happened, as far as it is kept; only what is new is read."""
+        more = True
+        while more:
+            with self._reading() as reader:
+                told = reader.told(self.happened.after)
+                self.happened.take(told)
+                more = bool(told)
+        return self.happened.rows()
 
     def quarantined(self, most: int, reason: str | None) -> list[Quarantined]:
         """The newest refused messages."""

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.console import asked, shapes, table
+from gaugecast.console import asked, happened, shapes, table
 from gaugecast.console.asking import Asking
+from gaugecast.console.event_shapes import EventsParams, EventsView
+from gaugecast.console.forecasting import ForecastBody, Forecaster, Forecasting, ForecastView
+from gaugecast.console.looking_back import LookBack, Looking, ThenParams, ThenView
 from gaugecast.console.past import MOST_READINGS, Past
 from gaugecast.console.series import Curve, curve_of, gaps_before, thinned
 from gaugecast.console.told import Said, Told
@@ -34,11 +37,17 @@ class World:
         config: The daemon's configuration file.
         directory: Its state directory.
         socket: Its control socket.
+        look_back: Computes past steps again; `None` = nobody can.
+        forecaster: Forecasts a history; `None` = nobody can.
     """
 
-    def __init__(self, config: Path, directory: Path, socket: Path) -> None:
+    def __init__(
+        self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
+        forecaster: Forecaster | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
         self.asking, self.past, self.told = Asking(socket), Past(directory), Told()
+        self.looking, self.forecasting = Looking(look_back), Forecasting(forecaster)
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 
     def cells(self) -> list[shapes.Cell]:
@@ -88,6 +97,18 @@ def surprises(world: World, wanted: asked.MostParams) -> shapes.Rows:
     """The rows whose last reading was forecast worst, in usual residuals."""
     found = table.surprises(world.cells())
     return shapes.Rows(rows=found[: wanted.limit], total=len(found))
+
+
+def events(world: World, wanted: EventsParams) -> EventsView:
+    """Anomalies and crossings, open and past."""
+    known = world.past.events()
+    found = happened.chosen(known, wanted, world.past.fleets())
+    return EventsView(
+        rows=found[wanted.offset : wanted.offset + wanted.limit],
+        total=len(found),
+        open=happened.count(one for one in known if one.ended_s is None),
+        kept=happened.count(known),
+    )
 
 
 def sparks(world: World, wanted: asked.SparksParams) -> shapes.SparksView:
@@ -143,6 +164,26 @@ def series(world: World, wanted: asked.SeriesParams) -> shapes.SeriesView:
     curve = curve_of(readings, made, fleet, place=place, horizon=wanted.horizon)
     told = world.told.of(wanted.fleet, wanted.stream)
     return _shown(curve, told, fleet, wanted=wanted, place=place, more=more)
+
+
+def then(world: World, wanted: ThenParams) -> ThenView:
+    """What was forecast at an instant of the past; intervals of the steps before stand in `series` afterwards.
+
+    Raises:
+        WrongUse: There is no way back so far.
+    """
+    world.past.fleet(wanted.fleet)
+    again = world.looking.at(wanted)
+    for rows in again.steps:
+        world.told.note(rows)
+    rows = again.steps[-1] if again.steps else []
+    words = table.quality_words(rows[0].quality) if rows else ""
+    return ThenView(rows=rows, steps=len(again.steps), differing=again.differing, words=words)
+
+
+def forecast(world: World, body: ForecastBody) -> ForecastView:
+    """What would be forecast behind a history that is sent along."""
+    return world.forecasting.of(world.past.fleet(body.fleet), body)
 
 
 def _place(fleet: Fleet, feature: str) -> int:
