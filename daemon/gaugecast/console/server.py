@@ -73,10 +73,10 @@ class Server(uvicorn.Server):
     """As uvicorn has it, but for those who listen to events, which never end by themselves: they are told first."""
 
     def __init__(self, app: Starlette, tls: ConsoleTls | None = None) -> None:
-        files = {} if tls is None else {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", http="h11", ws="none",
-            timeout_graceful_shutdown=_GRACE_S, limit_concurrency=256, timeout_keep_alive=20, **files,
+            timeout_graceful_shutdown=_GRACE_S, limit_concurrency=256, timeout_keep_alive=20,
+            ssl_certfile=None if tls is None else tls.certificate, ssl_keyfile=None if tls is None else tls.key,
         )  # fmt: skip
         super().__init__(config)
         self._live: Live = app.state.live
