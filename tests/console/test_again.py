@@ -59,10 +59,12 @@ def test_what_is_too_far_from_a_checkpoint_is_not_computed(
     console: Served, monkeypatch: pytest.MonkeyPatch, daemon: DaemonProcess
 ) -> None:
     """With the command that does it all the same; where nobody can look back, that is said."""
-    monkeypatch.setattr(looking_back, "MOST_INPUTS", 10)
-    answer = console.get(f"/api/v1/then?fleet=tanks&stream=t1&at_s={T0 + 50}")
-    assert answer.status == 404
-    assert "gaugecast replay --at" in answer.json["error"]
+    for bound, what in (("MOST_OWN", "steps away"), ("MOST_INPUTS", "inputs away")):
+        monkeypatch.setattr(looking_back, bound, 10)
+        answer = console.get(f"/api/v1/then?fleet=tanks&stream=t1&at_s={T0 + 50}")
+        assert answer.status == 404
+        assert what in answer.json["error"]
+        assert "gaugecast replay --at" in answer.json["error"]
     with pytest.raises(WrongUse, match="cannot look back"):
         Looking(None).at(ThenParams(fleet="tanks", stream="t1", at_s=T0))
     assert LookingBack(daemon.state, Loop())("tanks", "none", T0 * 10**9, T0 * 10**9).steps == []

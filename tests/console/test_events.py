@@ -78,7 +78,7 @@ def test_a_crossing_says_what_became_of_it() -> None:
     assert open_.words == "p will rise above 9 within 1m, P = 0.80"
     assert (open_.foretold.median_s, open_.foretold.crossed_s) == (23.0, None)
     (true,) = events(crossing("begin", 20), crossing("update", 22, crossed=True), crossing("end", 30, likely=0.1))
-    assert true.words == "p was above 9, P = 0.60"
+    assert true.words == "p was above 9, foretold 2 s before, P = 0.60"
     assert (true.foretold.crossed_s, true.ended_s, true.foretold.median_s) == (22.0, 30.0, 24.0)
     (false,) = events(crossing("begin", 20), crossing("end", 80, likely=0.1))
     assert false.words == "p was expected to rise above 9 within 1m, and did not, P = 0.60"

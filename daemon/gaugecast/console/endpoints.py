@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gaugecast.console import acting, asked, trying, views
+from gaugecast.console import acting, asked, telling, trying, views
 from gaugecast.console import shapes as s
 from gaugecast.console.event_shapes import EventsParams, EventsView
 from gaugecast.console.forecasting import ForecastBody, ForecastView
@@ -71,12 +71,12 @@ ENDPOINTS = (
         views.series,
         "What was observed, and what had been expected of it.",
     ),
-    _get("/then", ThenParams, ThenView, views.then, "What was forecast at an instant of the past, computed again."),
+    _get("/then", ThenParams, ThenView, telling.then, "What was forecast at an instant of the past, computed again."),
     _get("/sparks", asked.SparksParams, s.SparksView, views.sparks, "The last values of some streams."),
     _get(
         "/crossings", asked.MostParams, s.Rows, views.crossings, "Crossings that are foretold now, the soonest first."
     ),
-    _get("/events", EventsParams, EventsView, views.events, "Anomalies and crossings, open and past, with reasons."),
+    _get("/events", EventsParams, EventsView, telling.events, "Anomalies and crossings, open and past, with reasons."),
     _get(
         "/surprises",
         asked.MostParams,
@@ -106,7 +106,7 @@ ENDPOINTS = (
         "A forecast of a history of at most 2,000 readings that is sent along; the daemon is not asked.",
         ForecastBody,
         ForecastView,
-        views.forecast,
+        telling.forecast,
         "POST",
     ),
     _change("/models/promote", asked.FleetBody, acting.promote, "The weights on trial forecast from now on."),

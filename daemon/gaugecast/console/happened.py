@@ -12,6 +12,7 @@ import msgspec
 from gaugecast.console.event_shapes import EventRow, EventsParams, ForetoldRow
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.anomaly.message import Anomaly
+from gaugecast.forecast.anomaly.reason import span
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.ledger.rows import Told
 
@@ -88,7 +89,8 @@ def _of_crossing(told: Crossing, name: str, before: EventRow | None) -> EventRow
     crossed_s = known.crossed_s if known is not None else None
     if crossed_s is None and told.crossed:
         crossed_s = told.at
-    likely = [p for p in (told.probability, None if known is None else known.probability) if p is not None]
+    told_now = None if told.crossed or ends else told.probability  # that of what has come is 1
+    likely = [p for p in (told_now, None if known is None else known.probability) if p is not None]
     last = known if ends and known is not None else None
     foretold = ForetoldRow(
         side="below" if told.above is None else "above", value=_value(told), within=told.within,
@@ -155,6 +157,8 @@ def worded(one: EventRow, fleet: Fleet | None) -> EventRow:
     turn = "rise" if told.side == "above" else "fall"
     if told.crossed_s is not None:
         words = f"{one.feature} {'was' if one.ended_s is not None else 'is'} {value}"
+        early_s = told.crossed_s - one.began_s
+        words += f", foretold {span(early_s)} before" if early_s > 0 else ", not foretold"
     elif one.ended_s is None:
         words = f"{one.feature} will {turn} {value} within {told.within}"
     else:

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.console import asked, happened, shapes, table
+from gaugecast.console import asked, shapes, table
 from gaugecast.console.asking import Asking
-from gaugecast.console.event_shapes import EventsParams, EventsView
-from gaugecast.console.forecasting import ForecastBody, Forecaster, Forecasting, ForecastView
-from gaugecast.console.looking_back import LookBack, Looking, ThenParams, ThenView
+from gaugecast.console.forecasting import Forecaster, Forecasting
+from gaugecast.console.looking_back import LookBack, Looking
 from gaugecast.console.past import MOST_READINGS, Past
-from gaugecast.console.series import Curve, curve_of, gaps_before, thinned
+from gaugecast.console.series import Curve, column_of, curve_of, gaps_before, thinned
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
@@ -99,18 +98,6 @@ def surprises(world: World, wanted: asked.MostParams) -> shapes.Rows:
     return shapes.Rows(rows=found[: wanted.limit], total=len(found))
 
 
-def events(world: World, wanted: EventsParams) -> EventsView:
-    """Anomalies and crossings, open and past."""
-    known = world.past.events()
-    found = happened.chosen(known, wanted, world.past.fleets())
-    return EventsView(
-        rows=found[wanted.offset : wanted.offset + wanted.limit],
-        total=len(found),
-        open=happened.count(one for one in known if one.ended_s is None),
-        kept=happened.count(known),
-    )
-
-
 def sparks(world: World, wanted: asked.SparksParams) -> shapes.SparksView:
     """The last values of some streams."""
     fleet = world.past.fleet(wanted.fleet)
@@ -160,30 +147,19 @@ def series(world: World, wanted: asked.SeriesParams) -> shapes.SeriesView:
         raise WrongUse(f"horizon: expected a place below {len(fleet.ahead)}, got {wanted.horizon}")
     from_ns, to_ns = (None if at_s is None else round(at_s * 1e9) for at_s in (wanted.from_s, wanted.to_s))
     most = MOST_READINGS if from_ns is not None else wanted.points
-    readings, made, more = world.past.history(wanted.fleet, wanted.stream, from_ns=from_ns, to_ns=to_ns, most=most)
+    column = column_of(fleet, place=place, horizon=wanted.horizon)
+    readings, made, more = world.past.history(
+        wanted.fleet, wanted.stream, from_ns=from_ns, to_ns=to_ns, most=most, only=(place, column)
+    )
+    readings, made = readings._replace(values=_first(readings.values)), made._replace(forecasts=_first(made.forecasts))
     curve = curve_of(readings, made, fleet, place=place, horizon=wanted.horizon)
     told = world.told.of(wanted.fleet, wanted.stream)
     return _shown(curve, told, fleet, wanted=wanted, place=place, more=more)
 
 
-def then(world: World, wanted: ThenParams) -> ThenView:
-    """What was forecast at an instant of the past; intervals of the steps before stand in `series` afterwards.
-
-    Raises:
-        WrongUse: There is no way back so far.
-    """
-    world.past.fleet(wanted.fleet)
-    again = world.looking.at(wanted)
-    for rows in again.steps:
-        world.told.note(rows)
-    rows = again.steps[-1] if again.steps else []
-    words = table.quality_words(rows[0].quality) if rows else ""
-    return ThenView(rows=rows, steps=len(again.steps), differing=again.differing, words=words)
-
-
-def forecast(world: World, body: ForecastBody) -> ForecastView:
-    """What would be forecast behind a history that is sent along."""
-    return world.forecasting.of(world.past.fleet(body.fleet), body)
+def _first(rows: Float64) -> Float64:
+    """The only column; NaN where a stretch is older than the feature."""
+    return rows[:, 0] if rows.shape[1] else np.full(len(rows), np.nan)
 
 
 def _place(fleet: Fleet, feature: str) -> int:

@@ -24,8 +24,13 @@ from gaugecast.service.reports import stream_rows
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
 
-#: Inputs of all streams between the checkpoint and the last step: seconds of reading.
-MOST_INPUTS = 300_000
+#: Inputs of all streams between the checkpoint and the last step: seconds of reading. Of these the stream's own: each
+#: is a step, of a millisecond or some.
+MOST_INPUTS, MOST_OWN = 300_000, 10_000
+
+
+#: Seq of the first input, and the stream's own inputs with their places behind it.
+_Batch = tuple[int, list[tuple[int, Inputs]]]
 
 
 class _Wanted(NamedTuple):
@@ -64,14 +69,31 @@ class LookingBack:
             if seq + 1 < ledger.first_seq:
                 raise WrongUse("no checkpoint of that time is kept any more, from which it could be computed again")
             if wanted.last - seq > MOST_INPUTS:
-                raise WrongUse(
-                    f"the last checkpoint before is {wanted.last - seq:,} inputs away, more than {MOST_INPUTS:,}; "
-                    f"`gaugecast replay --at {seq} --out FILE` computes all messages since then"
-                )
-            return _again(pipeline, ledger, seq, wanted=wanted, query=_query(fleet, stream))
+                raise _too_far(wanted.last - seq, MOST_INPUTS, "inputs", seq)
+            own = _bounded(_own(ledger, seq, wanted.last, _query(fleet, stream)), seq)
+            return _again(pipeline, own, wanted=wanted, query=_query(fleet, stream))
 
     def _new_pipeline(self) -> Pipeline:
         return Pipeline(self._limits, ModelStore(self._directory).load)
+
+
+def _bounded(batches: Iterator[_Batch], seq: int) -> list[_Batch]:
+    """All of them; they are counted before the first is stepped."""
+    found: list[_Batch] = []
+    count = 0
+    for batch in batches:
+        found.append(batch)
+        count += len(batch[1])
+        if count > MOST_OWN:
+            raise _too_far(count, MOST_OWN, "steps", seq)
+    return found
+
+
+def _too_far(count: int, most: int, what: str, seq: int) -> WrongUse:
+    return WrongUse(
+        f"the last checkpoint before is {count:,} {what} away, more than {most:,}; "
+        f"`gaugecast replay --at {seq} --out FILE` computes all messages since then"
+    )
 
 
 def _query(fleet: str, stream: str) -> StreamsQuery:
@@ -91,10 +113,10 @@ def _find(ledger: LedgerReader, fleet: str, stream: str, from_ns: int, to_ns: in
     return _Wanted(int(np.min(page.readings.seqs)), int(np.max(page.readings.seqs)), crcs)
 
 
-def _again(pipeline: Pipeline, ledger: LedgerReader, seq: int, *, wanted: _Wanted, query: StreamsQuery) -> Again:
+def _again(pipeline: Pipeline, own: list[_Batch], *, wanted: _Wanted, query: StreamsQuery) -> Again:
     steps: list[list[StreamRow]] = []
     differing = 0
-    for first, inputs in _own(ledger, seq, wanted.last, query):
+    for first, inputs in own:
         for begin, part in _cut(inputs, wanted.first - first):
             outcome = pipeline.advance(part)
             if begin < wanted.first - first:
@@ -106,10 +128,8 @@ def _again(pipeline: Pipeline, ledger: LedgerReader, seq: int, *, wanted: _Wante
     return Again(steps, differing)
 
 
-def _own(
-    ledger: LedgerReader, seq: int, last: int, query: StreamsQuery
-) -> Iterator[tuple[int, list[tuple[int, Inputs]]]]:
-    """Batches of what bears on the stream: seq of the batch's first input, and inputs with their places in it."""
+def _own(ledger: LedgerReader, seq: int, last: int, query: StreamsQuery) -> Iterator[_Batch]:
+    """Batches of what bears on the stream."""
     for batch in ledger.replay(seq, upto_seq=last):
         columns = zip(batch.inputs.kind, batch.inputs.fleet, batch.inputs.stream, strict=True)
         places = [i for i, row in enumerate(columns) if _bears(*row, query)]
