@@ -65,7 +65,7 @@ def coverage_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
 
 
 def expert_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
-    """`tanks pressure in 1m: stacked 61 % (skill 41 %), linear 22 % (skill 30 %), …`; a line a horizon: shares and skills."""
+    """`tanks pressure in 1m: stacked 61 % (skill 41 %), linear 22 % (skill 30 %), …`; a line a horizon."""
     for feature, score in fleet.features.items():
         for horizon, experts in score.experts.items():
             ordered = sorted(experts.items(), key=lambda one: -one[1].weight)
