@@ -109,7 +109,7 @@ def _of_crossing(told: Crossing, name: str, before: EventRow | None) -> EventRow
     crossed_s = known.crossed_s if known is not None else None
     if crossed_s is None and told.crossed:
         crossed_s = told.at
-    told_now = None if told.crossed or ends else told.probability  # that of what has come is 1
+    told_now = None if crossed_s is not None or ends else told.probability  # that of what has come is 1
     likely = [p for p in (told_now, None if known is None else known.probability) if p is not None]
     last = known if ends and known is not None else None
     foretold = ForetoldRow(
@@ -183,5 +183,6 @@ def worded(one: EventRow, fleet: Fleet | None) -> EventRow:
         words = f"{one.feature} will {turn} {value} within {told.within}"
     else:
         words = f"{one.feature} was expected to {turn} {value} within {told.within}, and did not"
-    likely = "" if told.probability is None else f", P = {told.probability:.2f}"
+    foretold = told.crossed_s is None or told.crossed_s > one.began_s
+    likely = f", P = {told.probability:.2f}" if foretold and told.probability is not None else ""
     return msgspec.structs.replace(one, words=words + likely)
