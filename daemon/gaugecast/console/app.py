@@ -20,6 +20,7 @@ from gaugecast.console.answers import answer, fault, status_of
 from gaugecast.console.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gaugecast.console.guard import COOKIE, Guard, Keys
 from gaugecast.console.live import Live
+from gaugecast.console.manual import is_within, manual_route, to_front
 from gaugecast.console.openapi import document
 from gaugecast.console.views import World
 from gaugecast.errors import GaugecastError
@@ -55,7 +56,7 @@ def make_app(world: World, keys: Keys) -> Starlette:
     static = Mount("/static", StaticFiles(directory=STATIC))
     middleware = [Middleware(Guard, keys=keys), Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)]
     app = Starlette(
-        routes=[*routes, static], middleware=middleware, exception_handlers={404: _missing, 405: _missing, 500: _broken}
+        routes=[*routes, static, manual_route()], middleware=middleware, exception_handlers={404: _missing, 405: _missing, 500: _broken}
     )
     app.state.live = live  # whoever ends the server lets its listeners go
     return app
@@ -141,6 +142,8 @@ async def _missing(request: Request, exc: Any) -> Response:
         return fault(
             exc.status_code, f"{request.method} {request.url.path}: no such question; see {PREFIX}/openapi.json"
         )
+    if is_within(request.url.path) and request.method == "GET":
+        return to_front(request)
     return (
         RedirectResponse("/", 303)
         if exc.status_code == 404 and request.method == "GET"

@@ -1,0 +1,63 @@
+"""What a forecast costs, by form and size: `python -m pictures.cost docs/concepts/words.md` writes the table there."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gaugecast.engine import Engine, engine_for
+from gaugecast.testing import random_model
+
+BEGIN = "<!-- written by `python -m pictures.cost docs/concepts/words.md` -->\n"
+END = "<!-- end of the table -->\n"
+UNITS = (16, 32, 64, 128)
+LOOK_BACKS = (1, 24, 96)  # 1: the state is carried on, and a forecast is one step
+TOGETHER = 256
+AT_LEAST_S = 0.15
+
+
+def table() -> str:
+    """µs a forecast, a row for each form, a column for each size."""
+    engines = {units: engine_for(random_model(units=(units,))) for units in UNITS}
+    lines = ["| a forecast of one feature, in µs | " + " | ".join(f"{u} units" for u in UNITS) + " |",
+             "|---|" + "---:|" * len(UNITS)]  # fmt: skip
+    for streams, words in ((1, "one stream alone"), (TOGETHER, f"one of {TOGETHER} streams together")):
+        for steps in LOOK_BACKS:
+            form = "state carried on" if steps == 1 else f"look-back {steps}"
+            found = [microseconds(engines[u], steps, streams) for u in UNITS]
+            lines.append(f"| {form}, {words} | " + " | ".join(f"{us:,.1f}" for us in found) + " |")
+    state = [4 * engines[u].state_size for u in UNITS]
+    lines.append("| memory of a stream's state, in bytes a feature | " + " | ".join(f"{one:,}" for one in state) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def microseconds(engine: Engine, steps: int, streams: int) -> float:
+    """Of one forecast: `steps` steps from some state, shared by `streams` rows; the least of five rounds."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((steps, streams, engine.input_size), np.float32)
+    state = engine.initial_state(streams)
+    return min(timed(lambda: engine.sequence(x, state)) for _ in range(5)) / streams * 1e6
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Seconds of one call, of so many that it can be measured."""
+    calls, began = 0, time.process_time()
+    while (spent := time.process_time() - began) < AT_LEAST_S / 5:
+        act()
+        calls += 1
+    return spent / calls
+
+
+def write(page: Path) -> None:
+    """Put the table between the marks."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}{table()}{END}{after}")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
