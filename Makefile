@@ -71,7 +71,7 @@ matrix:  ## the quick tests on each Python from 3.11 to 3.13 that is found here;
 	for python in $$found; do echo "== $$($$python --version), $$python"; $(MAKE) quick PYTHON=$$python || failed="$${failed:-} $$python"; \
 	done; test -z "$${failed:-}" || { echo "failed on:$$failed" >&2; exit 1; }
 
-check: $(VENV)/.stamp-tools $(SITE)  ## lint, formatting and types, and the documentation: ruff, mypy --strict, mkdocs --strict
+check: $(VENV)/.stamp-tools $(SITE)  ## lint, formatting and types, and the documentation: ruff, mypy --strict, zensical --strict
 	$(PY) -m ruff check $(LINTED)
 	$(PY) -m ruff format --check $(LINTED)
 	$(PY) -m mypy
@@ -79,7 +79,7 @@ check: $(VENV)/.stamp-tools $(SITE)  ## lint, formatting and types, and the docu
 docs: $(SITE)  ## the documentation as a site, with search, where the console serves it: links, anchors, navigation are checked
 
 $(SITE): $(VENV)/.stamp-tools $(PAGES)
-	$(VENV)/bin/mkdocs --quiet build --strict
+	$(PY) deploy/docs/build.py
 
 fmt: $(VENV)/.stamp-tools  ## put the code into its form: ruff format, and what ruff can mend
 	$(PY) -m ruff format $(LINTED)

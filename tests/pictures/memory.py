@@ -38,7 +38,8 @@ def gather() -> Fed:
     state = np.array([trace.state.reshape(-1, trace.state.shape[-1]) for trace in rows])
     value = np.array([trace.steps.values for trace in rows])
     scale = np.array([trace.scale for trace in rows])
-    move = (value[1:] - value[:-1]) / scale[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):  # the first steps know no scale; they are not looked at
+        move = (value[1:] - value[:-1]) / scale[:-1]
     return Fed(inputs[:-1], state[:-1], move.reshape(len(move), -1))
 
 

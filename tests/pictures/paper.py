@@ -36,3 +36,9 @@ def picture(place: Path, rows: int = 1, columns: int = 1, **layout: Any) -> Iter
 def blank(axes: Any) -> None:
     """Nothing but what is drawn."""
     axes.set_axis_off()
+
+
+def headroom(axes: Any) -> None:
+    """Room for a legend above the curves."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))

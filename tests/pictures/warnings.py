@@ -8,7 +8,7 @@ from typing import Any
 
 from gaugecast.demo.tanks import PERIOD_S
 from gaugecast_sim.faults import Fault, Kind
-from pictures.paper import BAD, DIM, EXPECTED, GOOD, OBSERVED, picture
+from pictures.paper import BAD, DIM, EXPECTED, GOOD, OBSERVED, headroom, picture
 from pictures.run import BEGIN_NS, Run, run_tanks
 
 TANKS, STEPS = 6, 1200
@@ -35,6 +35,7 @@ def draw_forecast(run: Run, place: Path) -> float:
         above.set_ylabel("pressure, bar")
         above.set_title("Each reading beside the forecast that had been made for it")
         above.legend(loc="upper left", ncols=2)
+        headroom(above)
         residual = values(told, "residual")
         below.bar(at, residual, width=0.35, color=[BAD if abs(r) > 0.03 else DIM for r in residual])
         below.set_ylabel("residual")
@@ -63,6 +64,7 @@ def draw_intervals(run: Run, place: Path) -> dict[str, float]:
         axes.set_title("At one instant: 0.5, 2 and 5 seconds ahead, with intervals")
         axes.set_ylabel("pressure, bar")
         axes.legend(loc="upper left", ncols=3)
+        headroom(axes)
         axes.set_xlabel("seconds")
     return {f"within_{level}": share_within(run, level) for level in ("0.8", "0.95")}
 
@@ -82,7 +84,7 @@ def draw_crossing(run: Run, place: Path) -> dict[str, float]:
         start = BEGIN_NS / 1e9
         axes.axvline(one["at"] - start, color=DIM, linewidth=0.8)
         axes.annotate(f"told here: {one['probability']:.0%} likely", (one["at"] - start, one["above"]),
-                      xytext=(-6, -34), textcoords="offset points", ha="right", color=DIM)  # fmt: skip
+                      xytext=(6, -60), textcoords="offset points", ha="left", color=DIM)  # fmt: skip
         axes.plot([one["early"] - start, one["late"] - start], [one["above"]] * 2, color=EXPECTED, linewidth=6,
                   alpha=0.35, solid_capstyle="butt", label="early to late")  # fmt: skip
         axes.plot(one["median"] - start, one["above"], "D", color=EXPECTED, markersize=5, label="median")
@@ -90,7 +92,8 @@ def draw_crossing(run: Run, place: Path) -> dict[str, float]:
         axes.set_title("When a threshold will be crossed, and when it was")
         axes.set_ylabel("pressure, bar")
         axes.set_xlabel("seconds")
-        axes.legend(loc="upper left", ncols=2)
+        axes.legend(loc="upper left", ncols=3)
+        headroom(axes)
     happened = [(o, t) for _, o, t in came if t is not None]
     inside = sum(o["early"] - PERIOD_S <= t <= o["late"] + PERIOD_S for o, t in happened)
     return {"foretold": len(came), "happened": len(happened), "within_early_late": inside}
@@ -143,7 +146,7 @@ def skill(run: Run) -> float:
     error = last = 0.0
     for told in run.forecasts.values():
         seen = values(told, "observed")
-        for before, now, residual in zip(seen[100:], seen[101:], values(told, "residual")[101:], strict=True):
+        for before, now, residual in zip(seen[100:-1], seen[101:], values(told, "residual")[101:], strict=True):
             if not math.isnan(residual + before + now):
                 error, last = error + residual**2, last + (now - before) ** 2
     return 1 - error / last

@@ -28,7 +28,7 @@ def render() -> str:
 
 def _section(severity: str) -> str:
     rules = [rule for rule in alerts() if rule["labels"]["severity"] == severity]
-    lines = [f"\n## {severity.capitalize()}\n"]
+    lines = [f"\n## {severity.capitalize()}"]
     for rule in rules:
         lines += ["", f"### `{rule['alert']}`", "", *_told(rule)]
     return "\n".join(lines) + "\n"
@@ -48,7 +48,8 @@ def _told(rule: dict[str, Any]) -> Iterator[str]:
 def words(text: str) -> str:
     """What Prometheus fills in, as people say it: `{{ $labels.fleet }}` is FLEET."""
     text = re.sub(r"\{\{ \$labels\.(\w+) [^}]*\}\}|\{\{ \$labels\.(\w+) \}\}", lambda m: (m[1] or m[2]).upper(), text)
-    return re.sub(r"\{\{[^}]*\$value[^}]*\}\}", "N", " ".join(text.split()))
+    text = re.sub(r"\{\{ \$value \| humanizePercentage \}\}", "N %", " ".join(text.split()))
+    return re.sub(r"\{\{[^}]*\$value[^}]*\}\}", "N", text)
 
 
 if __name__ == "__main__":
