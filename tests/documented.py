@@ -45,7 +45,6 @@ FATE = (
     # -- of an operator, against a daemon that runs
     Fate(r"gaugecast (status|streams|events|quarantine|export|replay|backup|test$|models list|version|schema)", "run"),
     Fate(r"gaugecast history load (tank-?7|hall)\.csv", "run"),
-    Fate(r"gaugecast check$", "run"),
     Fate(r"gaugecast history load", "test", "tests/e2e/test_history_load.py"),
     Fate(r"gaugecast fleet forget", "test", "tests/e2e/test_reloads.py"),
     Fate(r"gaugecast restore", "test", "tests/test_storage_backup.py"),
@@ -72,7 +71,11 @@ FATE = (
     Fate(r"(sudo )?sh deploy/install\.sh", "test", "tests/deploy/test_install.py"),
     Fate(r"sudo apt install", "test", "tests/deploy/test_deb.py"),
     Fate(r"cd deploy/compose|docker compose", "test", "tests/deploy/test_containers.py"),
-    Fate(r"(cp|install -d|systemctl edit) .*grafana", "not", "Grafana is not in Debian; its files are held by test_grafana"),
+    Fate(
+        r"(cp|install -d|systemctl edit) .*grafana",
+        "not",
+        "not in Debian; its files are held by test_grafana",
+    ),
     Fate(r"(sudo )?systemctl|journalctl", "test", "tests/deploy/test_systemd.py"),
     Fate(r"pip install 'gaugecast\[|/opt/gaugecast/current/bin/pip", "not", "a package registry is needed"),
     Fate(r"openssl rand|chmod 640", "not", "programs of the system; the token's file is held by test_guard"),

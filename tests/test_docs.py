@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -121,7 +122,7 @@ def test_the_terminal_shows_the_brackets_that_the_page_shows() -> None:
 
 def test_commands_that_pages_tell_people_to_type_exist() -> None:
     """Each `gaugecast WORD` and each option after it, in code anywhere in the pages, is a command's."""
-    known = {words.split()[1] for words in re.findall(r"^### `(gaugecast [^`]+)`", render_commands(), re.MULTILINE)}
+    known = {words.split()[1] for words in re.findall(r"^### `(gaugecast [^`]+)`", rendered(), re.MULTILINE)}
     wrong = []
     for place in PAGES:
         for line in code_lines(place.read_text()):
@@ -132,9 +133,16 @@ def test_commands_that_pages_tell_people_to_type_exist() -> None:
     assert wrong == []
 
 
+@functools.cache
+def rendered() -> str:
+    """The page of commands, made once."""
+    return render_commands()
+
+
+@functools.cache
 def commands_section(word: str) -> str:
     """What the page has under `gaugecast WORD` and its subcommands."""
-    parts = render_commands().split("\n### `gaugecast ")
+    parts = rendered().split("\n### `gaugecast ")
     return "".join(part for part in parts if part.startswith((word + " ", word + "`"))) + "`--help`"
 
 

@@ -22,7 +22,12 @@ COMMANDS = list(dict.fromkeys(commands()))
 STREAMS = ("hall/boiler", "hall/boiler-1", "hall/old-sensor", "north/tank-8")
 T0 = 1_767_225_600
 #: What stands for something of the reader's; the rest is typed as it stands.
-YOURS = {"/backup/": "backup/", "--at 120000": "--at 40", "/mnt/backups/": "backups/"}
+YOURS = {
+    "tank7.csv --stream north/tank-7": "tank7.csv --stream north/tank-9",
+    "/backup/": "backup/",
+    "--at 120000": "--at 40",
+    "/mnt/backups/": "backups/",
+}
 
 
 def test_what_becomes_of_every_command_is_known() -> None:

@@ -22,6 +22,8 @@ def figures_of(performance: str) -> dict[str, float]:
 
 def render(figures: Mapping[str, float]) -> str:
     """Memory by streams; processor and disk by readings a second."""
+    one_ms = figures["one_stream_us"] / 1000
+    qos1, qos0 = (figures[f"throughput_qos{qos}_vs_paho"] for qos in (1, 0))
     return f"""
 ## By streams
 
@@ -35,10 +37,9 @@ Two features and 64 units; {figures["rss_stream_kb"]:.3g} KB for each stream bey
 | readings/s | of one core | kept on the disk in a day | written to the disk in a day |
 |---:|---:|---:|---:|
 {"".join(_rate(figures, rate) for rate in RATES)}
-At QoS 1, the learner and the broker not counted. Those of 1,000/s and above come many at once. The fewer come together, the
-more each costs: one alone takes {figures["one_stream_us"] / 1000:.1f} ms. The most that was confirmed on that machine is
-{figures["throughput_qos1_vs_paho"]:,.0f} readings/s at QoS 1 and {figures["throughput_qos0_vs_paho"]:,.0f} at QoS 0, with load, broker and subscriber
-on the same two cores.
+At QoS 1, the learner and the broker not counted. Those of 1,000/s and above come many at once. The fewer come together,
+the more each costs: one alone takes {one_ms:.1f} ms. The most that was confirmed on that machine, with load, broker and
+subscriber on the same two cores, is {qos1:,.0f} readings/s at QoS 1 and {qos0:,.0f} at QoS 0.
 
 """
 
@@ -57,7 +58,7 @@ def _rate(figures: Mapping[str, float], rate: int) -> str:
 
 
 def _gb(size: float) -> str:
-    return f"{size:,.0f} GB" if size >= 10 else f"{size:.1f} GB" if size >= 1 else f"{1000 * size:.2g} MB"
+    return f"{size:,.0f} GB" if size >= 10 else f"{size:.1f} GB" if size >= 1 else f"{1000 * size:,.0f} MB"
 
 
 def filled(page: str, performance: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gaugecast.engine import engine_for
 from gaugecast.records import Float32, Float64
-from pictures.paper import DIM, EXPECTED, GOOD, picture
+from pictures.paper import DIM, EXPECTED, GOOD, headroom, picture
 from pictures.run import run_tanks, shipped_model
 
 TANKS, STEPS, FIRST = 24, 400, 128
@@ -47,7 +47,9 @@ def draw(folder: Path) -> dict[str, float]:
     """Skill by how far the network may look back; the figures of the page."""
     fed, engine = gather(), engine_for(shipped_model())
     by_look_back = {n: skill_of(fed, n) for n in LOOK_BACKS}
-    y, _ = engine.step(fed.inputs[FIRST:].reshape(-1, fed.inputs.shape[2]), fed.state[FIRST:].reshape(-1, fed.state.shape[2]))
+    y, _ = engine.step(
+        fed.inputs[FIRST:].reshape(-1, fed.inputs.shape[2]), fed.state[FIRST:].reshape(-1, fed.state.shape[2])
+    )
     carried = skill_from(y.reshape(fed.move[FIRST:].shape), fed.move[FIRST:])
     with picture(folder / "memory.svg", size=(7.4, 2.8)) as axes:
         at = range(len(LOOK_BACKS))
@@ -59,6 +61,7 @@ def draw(folder: Path) -> dict[str, float]:
         axes.set_ylabel("skill, %")
         axes.set_title("The same network, the same tanks: what it knows is what it has seen")
         axes.legend(loc="upper left")
+        headroom(axes)
     return {"carried": carried} | {f"look_back_{n}": by_look_back[n] for n in LOOK_BACKS}
 
 

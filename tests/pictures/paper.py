@@ -16,7 +16,8 @@ OBSERVED, EXPECTED, BAD, GOOD, INK, DIM = "#1d4ed8", "#d9640b", "#b42318", "#0f7
 STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "gaugecast", "font.family": "sans-serif", "font.size": 9,
     "axes.edgecolor": "#c9ced6", "axes.labelcolor": DIM, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.grid": True,
+    "axes.titlesize": 10, "axes.titleweight": "bold", "axes.titlelocation": "left",
+    "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#eceff3", "xtick.color": DIM, "ytick.color": DIM, "text.color": INK, "legend.frameon": False,
     "legend.fontsize": 8, "lines.linewidth": 1.4, "path.simplify_threshold": 0.5,
 }  # fmt: skip

@@ -58,7 +58,9 @@ def draw_intervals(run: Run, place: Path) -> dict[str, float]:
         for level, shade in (("0.95", 0.12), ("0.8", 0.22)):
             low = [bounds[level][0] if bounds else value for _, value, bounds in ahead]
             high = [bounds[level][1] if bounds else value for _, value, bounds in ahead]
-            axes.fill_between(at, low, high, color=EXPECTED, alpha=shade, linewidth=0, label=f"{float(level):.0%} of what comes")
+            axes.fill_between(
+                at, low, high, color=EXPECTED, alpha=shade, linewidth=0, label=f"{float(level):.0%} of what comes"
+            )
         axes.plot(at, [value for _, value, _ in ahead], "o--", color=EXPECTED, markersize=3, label="forecast")
         axes.axvline(at[0], color=DIM, linewidth=0.8)
         axes.set_title("At one instant: 0.5, 2 and 5 seconds ahead, with intervals")

@@ -56,7 +56,9 @@ def make_app(world: World, keys: Keys) -> Starlette:
     static = Mount("/static", StaticFiles(directory=STATIC))
     middleware = [Middleware(Guard, keys=keys), Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)]
     app = Starlette(
-        routes=[*routes, static, manual_route()], middleware=middleware, exception_handlers={404: _missing, 405: _missing, 500: _broken}
+        routes=[*routes, static, manual_route()],
+        middleware=middleware,
+        exception_handlers={404: _missing, 405: _missing, 500: _broken},
     )
     app.state.live = live  # whoever ends the server lets its listeners go
     return app
