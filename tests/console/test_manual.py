@@ -73,7 +73,7 @@ def test_a_reader_finds_a_page_by_its_words(browser: Browser, console: Served) -
         expect(page.get_by_role("heading", name="gaugecast", exact=False).first).to_be_visible()
         page.get_by_role("button", name="Search").first.click()
         page.keyboard.type("max_queued_messages")
-        found = page.get_by_role("link", name="What the broker must hold while we are away").first
+        found = page.get_by_role("option", name="What the broker must hold while we are away").first
         expect(found).to_be_visible()
         found.click()
         expect(page.locator("article")).to_contain_text("max_queued_messages")
