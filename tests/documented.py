@@ -55,6 +55,8 @@ FATE = (
     Fate(r"gaugecast console", "test", "tests/console/test_process.py"),
     Fate(r"gaugecast mcp", "test", "tests/console/test_assistants.py"),
     Fate(r"curl '?http://localhost:9465", "test", "tests/console/test_manual.py"),
+    Fate(r"curl .*streams/reset", "test", "tests/console/test_acting.py"),
+    Fate(r"curl .*api/v1/forecast", "test", "tests/console/test_again.py"),
     # -- of whoever trains
     Fate(r"(python -c .* > tank\.csv|gaugecast train tank\.csv)", "long"),
     Fate(r"gaugecast train sine\.csv", "test", "tests/train/test_training.py"),

@@ -76,7 +76,8 @@ def draw_crossing(run: Run, place: Path) -> dict[str, float]:
     begun = [(stream, one) for stream in run.crossings for one in run.crossings[stream]
              if one["event"] == "begin" and not one["crossed"] and one.get("median")]  # fmt: skip
     came = [(stream, one, reached(run, stream, one)) for stream, one in begun]
-    stream, one, at = max(((s, o, t) for s, o, t in came if t is not None), key=lambda row: row[2] - row[1]["at"])
+    within = [(s, o, t) for s, o, t in came if t is not None and o["early"] <= t <= o["late"]]
+    stream, one, at = max(within, key=lambda row: row[2] - row[1]["at"])
     told = run.forecasts[stream]
     first = next(i for i, said in enumerate(told) if said["at"] >= one["at"])
     shown = told[max(0, first - 40) : first + 22]
@@ -97,7 +98,7 @@ def draw_crossing(run: Run, place: Path) -> dict[str, float]:
         axes.legend(loc="upper left", ncols=3)
         headroom(axes)
     happened = [(o, t) for _, o, t in came if t is not None]
-    inside = sum(o["early"] - PERIOD_S <= t <= o["late"] + PERIOD_S for o, t in happened)
+    inside = sum(o["early"] <= t and t - PERIOD_S <= o["late"] for o, t in happened)  # between two readings
     return {"foretold": len(came), "happened": len(happened), "within_early_late": inside}
 
 
