@@ -257,7 +257,7 @@ class Story:
         """I3: what the ledger calls confirmed was heard, or is kept among the refused."""
         while self._confirmed_checked < self.journal.confirmed:
             kept = self.journal.outputs[self._confirmed_checked]
-            heard = (kept.fleet, kept.stream, kept.step) in self.broker.heard
+            heard = kept.name in self.broker.heard
             if not heard and not self.broker.was_denied(kept.fleet, kept.stream):
                 raise Violation(f"I3: position {kept.position} is called confirmed and was never heard")
             self._confirmed_checked += 1
@@ -267,8 +267,9 @@ class Story:
             if not sent.lost and not all(self.journal.has(sent.topic, sent.payload)):
                 raise Violation(f"I1: message {sent.serial} on {sent.topic} was not lost and is not durable")
         for kept in self.journal.outputs:
-            if self.broker.heard.get((kept.fleet, kept.stream, kept.step)) != kept.body:
-                raise Violation(f"I3: {kept.fleet}/{kept.stream} step {kept.step} was never heard")
+            if self.broker.heard.get(kept.name) != kept.body:
+                raise Violation(f"I3: {kept.name} was never heard")
+        self.journal.events.check_retained(self.broker.retained)
         check_end(self)
 
 

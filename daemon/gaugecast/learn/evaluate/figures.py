@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gaugecast.forecast.anomaly import alarm
+from gaugecast.learn.evaluate.ranges import vus_pr
 from gaugecast.learn.evaluate.run import Watched
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Columns
@@ -26,7 +27,7 @@ class AlarmFigures:
         hits, false, missed, quiet: Rows with an alarm and a label, with an alarm alone, a label alone, with neither.
         events: How many began; `false_events` of them at rows without a label around.
         weeks: Of rows that are judged and bear no label.
-        roc_auc, pr_auc: Of the raw score; `None` where all rows are alike, or of several files.
+        roc_auc, pr_auc, vus_pr: Of the raw score; of several files their mean; `None` where all rows are alike.
     """
 
     name: str
@@ -39,6 +40,7 @@ class AlarmFigures:
     weeks: float
     roc_auc: float | None = None
     pr_auc: float | None = None
+    vus_pr: float | None = None
 
     @property
     def f1(self) -> float | None:
@@ -62,6 +64,7 @@ class AlarmFigures:
             "file": self.name, "f1": self.f1, "far": self.false_share, "mar": self.missed_share, "hits": self.hits,
             "false": self.false, "missed": self.missed, "quiet": self.quiet, "events": self.events,
             "false_events": self.false_events, "weeks": self.weeks, "roc_auc": self.roc_auc, "pr_auc": self.pr_auc,
+            "vus_pr": self.vus_pr,
         }  # fmt: skip
 
 
@@ -78,13 +81,20 @@ def figures_of(one: Watched, skip: int, alarms: Bool | None = None) -> AlarmFigu
     return AlarmFigures(
         one.name, int((said & wrong).sum()), int((said & ~wrong).sum()), int((~said & wrong).sum()),
         int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS, *_areas(score, wrong),
+        vus_pr(score, wrong),
     )  # fmt: skip
 
 
 def together(parts: Sequence[AlarmFigures]) -> AlarmFigures:
     """Over the rows of all files."""
     names = ("hits", "false", "missed", "quiet", "events", "false_events", "weeks")
-    return AlarmFigures("all", **{name: sum(getattr(part, name) for part in parts) for name in names})
+    means = {name: _mean([getattr(part, name) for part in parts]) for name in ("roc_auc", "pr_auc", "vus_pr")}
+    return AlarmFigures("all", **{name: sum(getattr(part, name) for part in parts) for name in names}, **means)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) -> tuple[float, AlarmFigures] | None:
@@ -93,28 +103,29 @@ def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) 
     What the detectors learn is taken as it was.
     """
     for tolerance in TOLERANCES:
-        parts = [figures_of(one, skip, _alarms(one.score / tolerance, hold)) for one in watched]
+        parts = [figures_of(one, skip, alarms_of(one.score / tolerance, hold)) for one in watched]
         total = together(parts)
         if total.weeks > 0.0 and total.false_events / total.weeks <= a_week:
             return tolerance, total
     return None
 
 
-def _alarms(score: Float64, hold: int) -> Bool:
-    """Rows at which an event is open, by these scores."""
+def alarms_of(score: Float64, hold: int) -> Bool:
+    """Rows at which an event is open, by these scores (T,), NaN = not judged."""
     columns = Columns(alarm.spec_of(1), 1)
     state = {name: array.copy() for name, array in columns}
     told = np.zeros(len(score), bool)
     at, never = np.zeros(1, np.int64), np.zeros(1, bool)
     for t, value in enumerate(score.tolist()):
         settling = np.array([value != value])
-        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, at=at, least=hold)
+        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, silenced=never, at=at,
+                    least=hold)  # fmt: skip
         told[t] = state["open"][0]
     return told
 
 
 def _areas(score: Float64, wrong: Bool) -> tuple[float | None, float | None]:
-    """Areas under the ROC curve (Mann and Whitney; ties count half), and under precision over recall (average)."""
+    """Areas under the ROC curve (Mann and Whitney; ties count half), and under precision over recall (trapezoids)."""
     count = int(wrong.sum())
     if not 0 < count < len(wrong):
         return None, None
@@ -122,5 +133,5 @@ def _areas(score: Float64, wrong: Bool) -> tuple[float | None, float | None]:
     above = np.cumsum(many) - (many - 1) / 2.0
     roc = (above[place][wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count))
     hits = np.bincount(place, weights=wrong, minlength=len(values))[::-1]
-    found, said = np.cumsum(hits), np.cumsum(many[::-1])
-    return float(roc), float((hits * found / said).sum() / count)
+    precision = np.concatenate([[1.0], np.cumsum(hits) / np.cumsum(many[::-1])])
+    return float(roc), float((hits * (precision[1:] + precision[:-1])).sum() / (2 * count))
