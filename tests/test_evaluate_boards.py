@@ -16,7 +16,8 @@ from gaugecast.learn.evaluate.boards import change_point_score, labelled, nab_sc
 from gaugecast.learn.evaluate.ranges import vus_pr
 from gaugecast.learn.evaluate.run import Watched
 from gaugecast.records import Bool
-from test_evaluate import BREAKS, MENDED, labelled as written
+from test_evaluate import BREAKS, MENDED
+from test_evaluate import labelled as written
 
 SECOND = 10**9
 AT = np.arange(1000) * SECOND
@@ -64,7 +65,7 @@ def test_windows_are_read_by_folder_and_name(tmp_path: Path) -> None:
     (one,) = labelled([told([])], [[WINDOW]])
     assert one.labels is not None
     assert np.flatnonzero(one.labels).tolist() == list(range(400, 500))
-    with pytest.raises(ConfigError, match="the windows of real/b.csv"):
+    with pytest.raises(ConfigError, match="the windows of real/b"):
         read_windows(path, [Path("real/b.csv")])
     path.write_text("[]")
     with pytest.raises(ConfigError, match="expected windows by file"):

@@ -250,8 +250,8 @@ def test_a_score_in_the_unit_of_its_sensor_would_be_seen() -> None:
 def test_a_redelivery_opens_no_second_event() -> None:
     """Readings that come once more while an event is open, and after it, say nothing."""
     pipeline, told = new_pipeline(model=False), []
-    for end in (BREAKS + 20, 320):
-        told += told_of(outputs_of(feed(pipeline, saw(0, end), 9)))
+    for begin, end in ((0, BREAKS + 20), (BREAKS + 20, 320)):
+        told += told_of(outputs_of(feed(pipeline, saw(begin, end), 9)))
         assert not outputs_of(feed(pipeline, saw(end - 15, end), 9))
     assert [one["event"] for one in told if one["event"] != "update"] == ["begin", "end"]
 

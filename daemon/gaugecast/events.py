@@ -168,12 +168,16 @@ class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):
 
 #: Of streams that go, come back, go on under another name, or are told of otherwise.
 StreamEvent = (
-    StreamUnparked | StreamForgotten | StreamRenamed | Announced | AnomalyAcknowledged | AnomaliesRefitted | StreamSilenced
+    StreamUnparked
+    | StreamForgotten
+    | StreamRenamed
+    | Announced
+    | AnomalyAcknowledged
+    | AnomaliesRefitted
+    | StreamSilenced
 )
 #: Of one fleet that is at work; the others concern all, or bring a fleet about.
-FleetEvent = (
-    FleetRetired | ModelInstalled | ShadowPromoted | ShadowWarmed | HistoryLoaded | StreamsReset | StreamEvent
-)
+FleetEvent = FleetRetired | ModelInstalled | ShadowPromoted | ShadowWarmed | HistoryLoaded | StreamsReset | StreamEvent
 Event = FleetConfigured | FleetForgotten | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
 
 #: After these the ledger keeps no parked state of their stream.

@@ -57,7 +57,9 @@ def run_set(name: str) -> Rows:
     folder = data_folder()
     files = sorted(folder.glob(of.pattern), key=lambda path: (len(path.stem), path.stem))
     if not files:
-        raise FileNotFoundError(f"{folder / of.pattern}: files of the set {name} expected; docs/accuracy.md says whence")
+        raise FileNotFoundError(
+            f"{folder / of.pattern}: files of the set {name} expected; docs/accuracy.md says whence"
+        )
     settings = AnomalySettings(healthy=of.healthy)
     watched: list[Watched] = []
     for group in [[file] for file in files] if of.apart else [files]:
@@ -116,7 +118,10 @@ def anomaly_lines(rows: Rows) -> list[str]:
     found = {row["set"]: row for row in rows if row["protocol"] == PROTOCOL and row["model"] == "all"}
     if not found:
         return ["(Not run yet for this version.)"]
-    lines = ["| | F1 | false alarms, % | missed, % | NAB | ROC-AUC | PR-AUC | VUS-PR |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| | F1 | false alarms, % | missed, % | NAB | ROC-AUC | PR-AUC | VUS-PR |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for name in (name for name in SETS if name in found):
         row = found[name]
         shares = [f"{100 * row[key]:.1f}" if row[key] is not None else "–" for key in ("far", "mar")]

@@ -164,7 +164,12 @@ def test_an_anomaly_is_a_problem_while_it_is_open() -> None:
     template = jinja2.Template(part["value_template"], undefined=jinja2.StrictUndefined)
     shown = [
         template.render(value="…", value_json={"event": event, "severity": severity})
-        for event, severity in (("begin", "warning"), ("update", "critical"), ("update", "silenced"), ("end", "critical"))
+        for event, severity in (
+            ("begin", "warning"),
+            ("update", "critical"),
+            ("update", "silenced"),
+            ("end", "critical"),
+        )
     ]
     assert [*shown, template.render(value="")] == ["ON", "ON", "OFF", "OFF", "OFF"]
     assert "anomaly" not in msgspec.json.decode(DiscoveryWriter(FLEET).body("a"))["components"]

@@ -102,7 +102,9 @@ class Broker:
         self.heard: dict[Name, bytes] = {}
         self.retained: dict[str, bytes] | None = {}
         self._newest: dict[tuple[str, str], int] = {}
-        self._ended: dict[str, Name] = {}  # the last end that was heard on a topic: what clears it has no name of its own
+        self._ended: dict[
+            str, Name
+        ] = {}  # the last end that was heard on a topic: what clears it has no name of its own
         self.copies = 0
         self.copies_allowed = 0
 

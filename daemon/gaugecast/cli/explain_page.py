@@ -58,9 +58,7 @@ def draw_moments(plt: Any, moments: list[Moment]) -> Any:
     """A panel a feature: observed, expected and its interval, and where an anomaly is open; below all the scores."""
     names = list(moments[-1].features)[:_MOST_FEATURES]
     when = np.array([round(moment.at_s * 1e9) for moment in moments], "datetime64[ns]")
-    figure, axes = plt.subplots(
-        len(names) + 1, 1, figsize=(9, 2.5 + 1.5 * len(names)), sharex=True, squeeze=False
-    )
+    figure, axes = plt.subplots(len(names) + 1, 1, figsize=(9, 2.5 + 1.5 * len(names)), sharex=True, squeeze=False)
     is_open = np.array([bool(moment.open) for moment in moments])
     for name, panel in zip(names, axes[:, 0], strict=False):
         columns = {

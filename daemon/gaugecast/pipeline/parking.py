@@ -113,7 +113,9 @@ def follow(
         case AnomaliesRefitted():
             anomalies.find_out_anew(part, leaving if one.stream else part.table.live_slots(), cause, result)
         case AnomalyAcknowledged() | StreamSilenced() if slot is not None and part.anomalies is not None:
-            part.anomalies.obey(slot, one, event, table=part.table, lineage=part.writer.lineage, cause=cause, result=result)
+            part.anomalies.obey(
+                slot, one, event, table=part.table, lineage=part.writer.lineage, cause=cause, result=result
+            )
 
 
 def forget(part: FleetPipeline, stream: str, memory: StepMemory) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gaugecast import events
 from gaugecast.config.schema import Loop
 from gaugecast.engine.selftest import fingerprint
-from gaugecast.errors import ModelError, StorageError, WrongUse
+from gaugecast.errors import StorageError, WrongUse
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.reader import LedgerReader

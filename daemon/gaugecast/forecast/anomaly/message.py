@@ -90,12 +90,13 @@ class AnomalyWriter:
         peak: float, seen: list[Seen], number: int, acknowledged: bool = False, off: bool = False,
     ) -> bytes:  # fmt: skip
         """One message's bytes; `seen` are the features with a share, the largest first."""
+        names, for_s = [f.name for f in self.fleet.forecast_features], (at_ns - began_ns) / 1e9
         return msgspec.json.encode(
             Anomaly(
                 schema=SCHEMA, fleet=self.fleet.name, stream=stream, lineage=self._lineage, step=step, event=event,
                 id=name_of(self.fleet.name, stream, began_ns), number=number, began=began_ns / 1e9, at=at_ns / 1e9,
                 severity=severity, score=round(score, _DIGITS), peak=round(peak, _DIGITS),
-                reason="the machine is off" if off else sentence(seen, [f.name for f in self.fleet.forecast_features], (at_ns - began_ns) / 1e9),
+                reason="the machine is off" if off else sentence(seen, names, for_s),
                 features={
                     one.name: AnomalousFeature(
                         share=one.share, score=round(one.score, _DIGITS), detector=one.detector,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,16 +83,14 @@ def nab_score(watched: Sequence[Watched], windows: Sequence[Windows], *, hold: i
     """
     perfect = 2 * sum(map(len, windows))
 
-    def total(begins: Callable[[Watched], Int64]) -> float:
-        won = sum(_nab_of(one.at, begins(one), of) for one, of in zip(watched, windows, strict=True))
+    def total(begins: Sequence[Int64]) -> float:
+        won = sum(_nab_of(one.at, rows, of) for one, rows, of in zip(watched, begins, windows, strict=True))
         return 100.0 * won / perfect if perfect else math.nan
 
-    by_tolerance = {
-        tolerance: total(lambda one, by=tolerance: _begins(alarms_of(one.score / by, hold)))  # type: ignore[misc]
-        for tolerance in TOLERANCES
-    }
+    alarms = [alarms_of(one.score, hold) for one in watched]
+    by_tolerance = {tolerance: total([_begins(of[k]) for of in alarms]) for k, tolerance in enumerate(TOLERANCES)}
     best = max(by_tolerance, key=lambda tolerance: by_tolerance[tolerance])
-    return NabScore(total(lambda one: one.began), by_tolerance[best], best)
+    return NabScore(total([one.began for one in watched]), by_tolerance[best], best)
 
 
 def _begins(alarms: Bool) -> Int64:

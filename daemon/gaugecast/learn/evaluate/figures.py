@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,20 +68,28 @@ class AlarmFigures:
         }  # fmt: skip
 
 
-def figures_of(one: Watched, skip: int, alarms: Bool | None = None) -> AlarmFigures:
-    """Of one file's rows behind the first `skip`; `alarms` (T,) in place of what was told."""
+def figures_of(one: Watched, skip: int) -> AlarmFigures:
+    """Of one file's rows behind the first `skip`."""
+    wrong = np.zeros(len(one.at), bool) if one.labels is None else one.labels
+    score = np.nan_to_num(one.score[skip:])
+    roc_auc, pr_auc = _areas(score, wrong[skip:])
+    return replace(
+        _figures(one, skip, one.open), roc_auc=roc_auc, pr_auc=pr_auc, vus_pr=vus_pr(score, wrong[skip:])
+    )  # fmt: skip
+
+
+def _figures(one: Watched, skip: int, alarms: Bool) -> AlarmFigures:
+    """The same without areas, of these alarms (T,)."""
     judged = slice(skip, None)
-    said = (one.open if alarms is None else alarms)[judged]
+    said = alarms[judged]
     wrong = np.zeros(len(said), bool) if one.labels is None else one.labels[judged]
     begins = np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))
     ends = [next((t for t in range(begin, len(said)) if not said[t]), len(said)) for begin in begins.tolist()]
     false = sum(not wrong[begin:end].any() for begin, end in zip(begins.tolist(), ends, strict=True))
     span = np.diff(one.at[judged], append=one.at[-1])
-    score = np.nan_to_num(one.score[judged])
     return AlarmFigures(
         one.name, int((said & wrong).sum()), int((said & ~wrong).sum()), int((~said & wrong).sum()),
-        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS, *_areas(score, wrong),
-        vus_pr(score, wrong),
+        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS,
     )  # fmt: skip
 
 
@@ -102,25 +110,25 @@ def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) 
 
     What the detectors learn is taken as it was.
     """
-    for tolerance in TOLERANCES:
-        parts = [figures_of(one, skip, alarms_of(one.score / tolerance, hold)) for one in watched]
-        total = together(parts)
+    alarms = [alarms_of(one.score, hold) for one in watched]
+    for k, tolerance in enumerate(TOLERANCES):
+        total = together([_figures(one, skip, of[k]) for one, of in zip(watched, alarms, strict=True)])
         if total.weeks > 0.0 and total.false_events / total.weeks <= a_week:
             return tolerance, total
     return None
 
 
 def alarms_of(score: Float64, hold: int) -> Bool:
-    """Rows at which an event is open, by these scores (T,), NaN = not judged."""
-    columns = Columns(alarm.spec_of(1), 1)
-    state = {name: array.copy() for name, array in columns}
-    told = np.zeros(len(score), bool)
-    at, never = np.zeros(1, np.int64), np.zeros(1, bool)
-    for t, value in enumerate(score.tolist()):
-        settling = np.array([value != value])
-        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, silenced=never, at=at,
-                    least=hold)  # fmt: skip
-        told[t] = state["open"][0]
+    """Rows (K, T) at which an event is open under each of `TOLERANCES`, by raw scores (T,), NaN = not judged."""
+    count = len(TOLERANCES)
+    state = {name: array.copy() for name, array in Columns(alarm.spec_of(1), count)}
+    told = np.zeros((count, len(score)), bool)
+    at, never = np.zeros(count, np.int64), np.zeros(count, bool)
+    scaled = np.nan_to_num(score[:, None] / np.array(TOLERANCES))[:, :, None, None]
+    settling = np.repeat(np.isnan(score)[:, None], count, axis=1)
+    for t, row in enumerate(scaled):
+        alarm.judge(state, row, settling=settling[t], off=never, silenced=never, at=at, least=hold)
+        told[:, t] = state["open"]
     return told
 
 

@@ -48,7 +48,7 @@ def _range_area(told: Sequence[Int64], real: Int64) -> float:
     points: dict[float, float] = {}
     for predicted in told:
         points.setdefault(_covered(real, predicted), _covered(predicted, real))
-    points = {**{0.0: 1.0, 1.0: 0.0}, **points}
+    points = {0.0: 1.0, 1.0: 0.0, **points}
     recall = np.array(sorted(points))
     return float(np.trapezoid([points[r] for r in recall.tolist()], recall))
 
