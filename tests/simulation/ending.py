@@ -27,8 +27,8 @@ def check_end(story: Story) -> None:
     """
     _check_clock(story)
     _check_replay(story)
-    _check_alone(story)
     if story.limits is LIMITS:
+        _check_alone(story)
         _check_against_uninterrupted(story)
         _check_bare(story)
 

@@ -82,7 +82,7 @@ UNSAID = (
 )
 
 #: Who knows next to nothing of a stream, and bears little, has an event every few steps.
-WATCHING = AnomalySettings(healthy=4, hold=2, settle=1, tolerance=0.3)
+WATCHING = AnomalySettings(healthy=10, hold=2, settle=0, tolerance=0.3)
 _WATCHED = ("tanks", "sequenced")
 
 

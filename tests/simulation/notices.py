@@ -17,7 +17,7 @@ BEGIN, UPDATE, END, CLEARED = "begin", "update", "end", "cleared"
 
 def is_notice(topic: str) -> bool:
     """Whether what is published there is no forecast."""
-    return topic.startswith("gaugecast-notices/")
+    return topic.endswith("/anomaly")
 
 
 def name_said(topic: str, body: bytes) -> Name:
@@ -78,6 +78,6 @@ class Events:
         if retained is None:
             return
         kept = {topic: body for topic, body in retained.items() if body}
-        wanted = {f"gaugecast-notices/{fleet}/{stream}/anomaly": body for (fleet, stream), body in self.open.items()}
+        wanted = {f"gaugecast/{fleet}/{stream}/anomaly": body for (fleet, stream), body in self.open.items()}
         if kept != wanted:
             raise Violation(f"I10: retained on {sorted(kept)}, open on {sorted(wanted)}, or not the newest")
