@@ -96,8 +96,11 @@ def _figures(one: Watched, skip: int, alarms: Bool) -> AlarmFigures:
 def together(parts: Sequence[AlarmFigures]) -> AlarmFigures:
     """Over the rows of all files."""
     names = ("hits", "false", "missed", "quiet", "events", "false_events", "weeks")
-    means = {name: _mean([getattr(part, name) for part in parts]) for name in ("roc_auc", "pr_auc", "vus_pr")}
-    return AlarmFigures("all", **{name: sum(getattr(part, name) for part in parts) for name in names}, **means)
+    return AlarmFigures(
+        "all", **{name: sum(getattr(part, name) for part in parts) for name in names},
+        roc_auc=_mean([part.roc_auc for part in parts]), pr_auc=_mean([part.pr_auc for part in parts]),
+        vus_pr=_mean([part.vus_pr for part in parts]),
+    )  # fmt: skip
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
