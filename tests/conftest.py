@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # How long one example takes says nothing of the code: others use the processor, and coverage counts lines.
@@ -23,3 +25,13 @@ if os.environ.get("GAUGECAST_TEST_INSTALLED") != "1":
 DATA = ROOT.parent / "shared" / "data"
 if DATA.is_dir():
     os.environ.setdefault("GAUGECAST_DATA", str(DATA))
+
+#: They run long ways through code that the tests of its modules have run; counting lines takes half as long again.
+_UNCOUNTED = ("chaos", "contract", "simulation", "week")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Where no lines are counted."""
+    for item in items:
+        if item.path.parent.name in _UNCOUNTED:
+            item.add_marker(pytest.mark.no_cover)

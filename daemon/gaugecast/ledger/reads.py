@@ -9,11 +9,11 @@ from pathlib import Path
 
 from gaugecast.errors import StorageDamaged
 from gaugecast.events import Event
-from gaugecast.ledger import queries
+from gaugecast.ledger import queries, told
 from gaugecast.ledger.connection import translated
 from gaugecast.ledger.damage import Damaged, Damages
 from gaugecast.ledger.history import Wanted, history
-from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput, Told
 from gaugecast.ledger.view import View
 from gaugecast.records import FIRST_NS, LAST_NS
 
@@ -129,6 +129,11 @@ class LedgerReads:
         """The newest refused messages (of one reason of `records.REJECT_REASONS`), newest first."""
         with self._reading():
             return queries.quarantined(self._connection, most, reason=reason)
+
+    def told(self, after: int = 0, most: int = 2000) -> list[Told]:
+        """What was told of crossings and anomalies, of those behind number `after` the oldest, oldest first."""
+        with self._reading():
+            return told.after(self._connection, after, most)
 
     def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
         """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""
