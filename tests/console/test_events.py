@@ -38,7 +38,7 @@ def anomaly(event: str, at: int, *, stream: str = "a", began: int = 10, peak: fl
     why = [Seen("p", "bar", "level", peak, 1.0, 5.0, 3.0, 0.0)] if seen else []
     return AnomalyWriter(FLEET, "").body(
         stream, step=at, at_ns=at * S, began_ns=began * S, event=event, severity="critical" if peak >= 2 else "warning",
-        score=peak, peak=peak, seen=why,
+        score=peak, peak=peak, seen=why, number=1,
     )  # fmt: skip
 
 
