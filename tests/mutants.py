@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from anomaly.mutants import OF_ANOMALIES
 from gaugecast import events
 from gaugecast.align import gates
 from gaugecast.batch import Inputs, Outputs
@@ -352,4 +353,5 @@ MUTANTS: dict[str, Mutant] = {
     "hearing_not_in_ledger": Mutant("a replay does not know that we were listening", _hearing_not_in_ledger),
     "kills_blamed": Mutant("a message that kills find under way is poison", _kills_blamed, chaos=True, simulated=False),
     "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
+    **{name: Mutant(breaks, apply, simulated=simulated) for name, (breaks, apply, simulated) in OF_ANOMALIES.items()},
 }
