@@ -69,7 +69,7 @@ class Patrol:
                 if schema.check_version(connection, self._path) < schema.VERSION:
                     raise StorageError("its rows have no checksums yet")
                 connection.execute(f"PRAGMA cache_size = {_CACHE_PAGES}")
-                self._view = View(connection)
+                self._view = View(connection, legacy=schema.has_legacy(connection))
             except BaseException:
                 connection.close()
                 raise
