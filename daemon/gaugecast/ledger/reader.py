@@ -32,6 +32,8 @@ class LedgerReader(Reader):
         StorageError: no ledger, a damaged one, or one of another version; from the calls too.
     """
 
+    _connection: sqlite3.Connection
+
     def __init__(self, directory: Path) -> None:
         self.path = path = directory / schema.FILE_NAME
         self._file = _identity(path)  # before it is opened: what replaces it in between is seen by `renew`

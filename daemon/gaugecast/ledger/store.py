@@ -31,6 +31,8 @@ class Ledger(LedgerWriter):
         path: The file.
     """
 
+    _connection: sqlite3.Connection
+
     def __init__(
         self, directory: Path, storage: Storage, connection: sqlite3.Connection, *, segment_rows: int, faults: Faults
     ) -> None:

@@ -233,12 +233,11 @@ class Sweeper:
                 log.info("weights swept", versions=gone)
 
     def _sweep(self) -> int:
-        store, drop = ModelStore(self._directory), _nowhere_else
-        if self._rows is not None:
-            self._rows.bring_down()
-            drop = self._rows.drop
+        store, rows = ModelStore(self._directory), self._rows
+        if rows is not None:
+            rows.bring_down()
         with open_reader(self._directory) as ledger:
-            return sweep(self._directory, store, ledger, roles=self._roles, drop=drop)
+            return sweep(self._directory, store, ledger, roles=self._roles, drop=rows.drop if rows else _nowhere_else)
 
     def _roles(self) -> Roles:
         return Roles.of_answer(call(self._directory / SOCKET_NAME, ModelsQuery()))

@@ -19,6 +19,7 @@ from gaugecast.ledger import queries
 from gaugecast.ledger.reads import LedgerReads
 from gaugecast.ledger.rows import Committed, Pending, RefusedOutput
 from gaugecast.ledger.sealing import SEGMENT_ROWS
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.transaction import Heads
 from gaugecast.ledger.writing import LedgerWriter
 from gaugecast.records import Commit
@@ -266,5 +267,5 @@ def _went_through(session: PostgresConnection, doubt: _Doubt, place: Place) -> b
     return bool(status == "committed")
 
 
-def _count(connection: PostgresConnection, table: str) -> int:
+def _count(connection: Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gaugecast.cluster.postgres import fence
 from gaugecast.cluster.postgres.connection import PostgresConnection, translated
@@ -58,10 +59,10 @@ class ModelRows(ModelStore):
     def bring_down(self) -> None:
         """Make files of all weights that are not here."""
         for fleet, version in self._ask("SELECT DISTINCT fleet, version FROM weights", ()):
-            self._fetch(str(fleet), str(version))
+            self._fetch(fleet, version)
 
     def drop(self, fleet: str, version: str) -> None:
-        """Nothing here names these weights, and their files are gone; so do their rows, unless a checkpoint names them."""
+        """Nothing here names these weights; their rows go with their files, unless a checkpoint names them."""
         self._ask(_DROP, (fleet, version), writes=True)
 
     def _read(self, fleet: str, version: str) -> Model:
@@ -81,7 +82,7 @@ class ModelRows(ModelStore):
         if (place / MANIFEST_NAME).exists():
             return
         found = self._ask("SELECT file, content FROM weights WHERE fleet = ? AND version = ?", (fleet, version))
-        contents = dict(found)
+        contents: dict[str, bytes] = dict(found)
         if not contents.keys() >= {WEIGHTS_NAME, MANIFEST_NAME}:
             return  # the reader says what is missing
         try:
@@ -93,7 +94,7 @@ class ModelRows(ModelStore):
         except OSError as exc:
             raise ModelError(f"weights {version} of fleet {fleet!r} cannot be put into {place}: {exc}") from exc
 
-    def _ask(self, sql: str, parameters: tuple[object, ...], *, writes: bool = False) -> list[tuple[object, ...]]:
+    def _ask(self, sql: str, parameters: tuple[object, ...], *, writes: bool = False) -> list[tuple[Any, ...]]:
         """One question in a session of its own: weights are asked for seldom, by several threads."""
         with translated(self._place):
             connection = PostgresConnection(self._place, name="weights")
