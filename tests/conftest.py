@@ -31,7 +31,7 @@ DATA = ROOT.parent / "shared" / "data"
 if DATA.is_dir():
     os.environ.setdefault("GAUGECAST_DATA", str(DATA))
 
-#: They run long ways through code that the tests of its modules have run; to count lines there takes half as long again.
+#: They run long ways through code that the tests of its modules have run; counting lines takes half as long again.
 _UNCOUNTED = ("chaos", "contract", "simulation", "week")
 
 
