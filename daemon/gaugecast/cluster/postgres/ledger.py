@@ -122,7 +122,9 @@ class PostgresLedger(LedgerWriter):
             if self._through is None:
                 return super().commit(commit)
             # The rows are there. What the broker said since is not.
-            super().commit(replace(commit, inputs=(), verdicts=(), outputs=(), refused=(), parked=(), unparked=()))
+            super().commit(
+                replace(commit, inputs=(), verdicts=(), outputs=(), refused=(), parked=(), unparked=(), told=())
+            )
             done, self._through = self._through, None
             return done
         finally:
