@@ -121,9 +121,10 @@ class PostgresLedger(LedgerWriter):
             if self._through is None:
                 return super().commit(commit)
             # The rows are there. What the broker said since is not.
-            super().commit(
-                replace(commit, inputs=(), verdicts=(), outputs=(), refused=(), parked=(), unparked=(), told=())
+            rest = Commit(
+                confirmed=commit.confirmed, refused_outputs=commit.refused_outputs, redelivered=commit.redelivered
             )
+            super().commit(rest)
             done, self._through = self._through, None
             return done
         finally:
