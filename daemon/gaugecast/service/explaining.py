@@ -24,6 +24,7 @@ from gaugecast.records import Input, Kind, Order, Verdict
 from gaugecast.service.moments import Moment, Watcher
 from gaugecast.service.opening import open_models, open_reader
 from gaugecast.storage import checkpoints
+from gaugecast.storage.models import ModelStore
 
 _INSTEAD = "instead"
 #: What configures a fleet, or gives it a model.
