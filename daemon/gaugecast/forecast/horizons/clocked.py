@@ -34,7 +34,7 @@ _BOUND = 12.0  # deviations that targets and forecasts are cut at
 _OUTLIER = 8.0  # deviations that a value counts as, in mean and variance
 _BINS = 288  # parts of a day, in each of which it is one time
 _ANGLES = 2.0 * np.pi * np.arange(_BINS) / _BINS
-#: √2 cos and √2 sin of the time of day, and of twice that (TURNS, 2, bins): by table, no row's bits hang on its company.
+#: √2 cos and √2 sin of the time of day and of twice that (TURNS, 2, bins); a table: no row hangs on its company.
 _CLOCK = np.sqrt(2.0) * np.array([[np.cos(k * _ANGLES), np.sin(k * _ANGLES)] for k in range(1, TURNS + 1)])
 
 
