@@ -20,7 +20,8 @@ WITHOUT_TABLE = {
     ("console",), ("mcp",), ("schema",),
     *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
-    *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
+    *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"), ("fleet", "refit"),
+    ("events", "acknowledge"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),
 }  # fmt: skip
 

@@ -6,15 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from gaugecast.console.event_shapes import EventRow
+from gaugecast.console.happened import Happened
 from gaugecast.console.series import Made, Readings
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import FleetConfigured
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import HistoryPage, Quarantined
 from gaugecast.records import Float64, Int64
 
@@ -25,25 +29,33 @@ _RENEW_S = 1.0
 
 
 class Past:
-    """The ledger of a state directory. Any thread: one at a time reads, and no transaction outlasts a page."""
+    """The ledger of a state directory. Any thread: one at a time reads, and no transaction outlasts a page.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: The state directory.
+        open_reader: Opens the ledger of one, wherever it lies.
+    """
+
+    def __init__(self, directory: Path, open_reader: Callable[[Path], Reader] = LedgerReader) -> None:
         self.directory = directory
-        self._reader: LedgerReader | None = None
+        self._open = open_reader
+        self._reader: Reader | None = None
         self._renewed_at_s = 0.0
         self._lock = threading.Lock()
         self._fleets: dict[str, Fleet] = {}
         self._events_seq = 0
+        self.happened = Happened()
 
     @contextmanager
-    def _reading(self) -> Iterator[LedgerReader]:
+    def _reading(self) -> Iterator[Reader]:
         with self._lock:
             if self._reader is None:
-                self._reader = LedgerReader(self.directory)
+                self._reader = self._open(self.directory)
             elif time.monotonic() - self._renewed_at_s > _RENEW_S:
                 self._renewed_at_s = time.monotonic()
                 if self._reader.renew():
                     self._fleets, self._events_seq = {}, 0
+                    self.happened.begin_anew()
             try:
                 yield self._reader
             except StorageError:
@@ -89,9 +101,14 @@ class Past:
         return found
 
     def history(
-        self, fleet: str, stream: str, *, from_ns: int | None, to_ns: int | None, most: int
-    ) -> tuple[Readings, Made, bool]:
-        """Readings and forecasts, oldest first, the newest `most` of them, and whether there are older ones."""
+        self, fleet: str, stream: str, *, from_ns: int | None, to_ns: int | None, most: int,
+        only: tuple[int, int] | None = None,
+    ) -> tuple[Readings, Made, bool]:  # fmt: skip
+        """Readings and forecasts, oldest first, the newest `most` of them, and whether there are older ones.
+
+        Args:
+            only: Of the readings and of the forecasts this column alone: a long stretch with all is many megabytes.
+        """
         pages: list[HistoryPage] = []
         count, more = 0, False
         with self._reading() as reader:
@@ -99,9 +116,19 @@ class Past:
                 if count >= most:
                     more = True
                     break
-                pages.append(page)
+                pages.append(page if only is None else _narrow(page, *only))
                 count += len(page.readings)
         return *_joined(pages, most), more or count > most
+
+    def events(self) -> list[EventRow]:
+        """All that happened, as far as it is kept; only what is new is read."""
+        more = True
+        while more:
+            with self._reading() as reader:
+                told = reader.told(self.happened.after)
+                self.happened.take(told)
+                more = bool(told)
+        return self.happened.rows()
 
     def quarantined(self, most: int, reason: str | None) -> list[Quarantined]:
         """The newest refused messages."""
@@ -112,6 +139,15 @@ class Past:
         """What the ledger takes on the disk."""
         with self._reading() as reader:
             return reader.size_bytes
+
+
+def _narrow(page: HistoryPage, place: int, column: int) -> HistoryPage:
+    """One column of the readings and one of the forecasts; a row that has it not has NaN, or nothing."""
+    values, forecasts = page.readings.values, page.outputs.forecasts
+    return HistoryPage(
+        replace(page.readings, values=values[:, place : place + 1].copy()),
+        replace(page.outputs, forecasts=forecasts[:, column : column + 1].copy()),
+    )
 
 
 def _joined(pages: list[HistoryPage], most: int) -> tuple[Readings, Made]:
