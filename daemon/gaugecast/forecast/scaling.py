@@ -26,7 +26,6 @@ from gaugecast.records import Bool, Float32, Float64, Int64
 #: Statistics a feature: the columns below.
 STATS = 6
 _STEPS, _SQUARE, _LONG, _SEEN, _MEAN, _VARIANCE = range(STATS)
-SEEN = _SEEN  # and behind it mean and variance of the level
 # differences seen · their mean square · their long-run mean size · values seen · mean and variance of the level
 
 #: Larger values enter the arithmetic as this one: its square is finite, and so are sums of such squares.

@@ -13,9 +13,9 @@ import numpy as np
 
 from gaugecast.forecast.horizons import audit, clocked, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
-from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
+from gaugecast.forecast.horizons.rows import EXPERTS, LONG, SEEN, Rows, Said
 from gaugecast.forecast.horizons.standing import Standing, standing
-from gaugecast.forecast.scaling import SEEN, STATS, default_recipe
+from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array, Column, Columns
 

@@ -29,7 +29,7 @@ LEADS: tuple[Lead, ...] = get_args(Lead)
 #: Columns that are too long to be copied for a step.
 LONG = ("points", "base", "said", "p", "turning_p")
 
-MEAN = 4  # of the statistics of `scaling`: the running mean of the level
+SEEN, MEAN = 3, 4  # of the statistics of `scaling`: values seen, the running mean of the level (behind it its variance)
 _LARGEST = 1e38  # moves wait as float32
 
 
