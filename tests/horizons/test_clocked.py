@@ -11,6 +11,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.horizons import clocked
 from gaugecast.forecast.horizons.experts import HorizonExperts
 from gaugecast.forecast.horizons.layout import HorizonLayout
+from gaugecast.forecast.horizons.past import Past
 from gaugecast.forecast.horizons.rows import LEADS
 from gaugecast.records import Float64, Order
 from gaugecast.testing import T0, feed, fleet_of, messages_of, pipeline_of, reading
@@ -55,7 +56,7 @@ def test_before_anything_is_learned_the_long_run_mean_is_said() -> None:
     level = columns["level"].reshape(2, clocked.LEVEL)
     assert level[:, 1].tolist() == [4.5, 3.3]
     assert level[0, 2] == pytest.approx(np.arange(10.0).var())
-    past = clocked.Past(columns["points"].reshape(2, -1), np.arange(2))
+    past = Past(columns["points"].reshape(2, -1), np.arange(2))
     base, origin = np.array([[9.0], [3.3]]), np.full((2, 1), 10)
     theta = np.zeros((clocked.SIZE, 2, clocked.TURNS))
     made = clocked.moves(theta, past, base=base, origin=origin, level=level, layout=lay)
