@@ -2,11 +2,16 @@
 
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
 
 # How long one example takes says nothing of the code: others use the processor, and coverage counts lines.
 settings.register_profile("house", deadline=None)
@@ -35,3 +40,19 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name in _UNCOUNTED:
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL of this session's own; a schema for each who asks for one."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("psycopg")
+    from support.postgres import INITDB, running
+
+    if INITDB is None and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL's server is not installed")
+    with (
+        tempfile.TemporaryDirectory(prefix="gaugecast-postgres-", dir="/tmp") as directory,
+        running(Path(directory)) as server,
+    ):
+        yield server

@@ -40,7 +40,7 @@ GROUND = (
 )
 MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn", "console")
-WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
+WIRING = ("loop", "cluster", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn` and `console`, which run in processes of their own.
@@ -61,7 +61,8 @@ BESIDE = {
     "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "console": {"control", "ledger", "logs", "storage"},
-    "service": {"loop"},
+    "cluster": {"loop"},
+    "service": {"cluster", "loop"},
     "demo": {"service"},
     "testing": {"loop", "service"},
     "cli": {"service", "demo"},
@@ -77,7 +78,7 @@ LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"tra
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = (
-    "ledger.reader", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
+    "ledger.reader", "ledger.reads", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
     "control.requests", "control.answers",
 )  # fmt: skip
 
@@ -85,6 +86,7 @@ BESIDE_THE_DAEMON = (
 OWNERS = {
     "paho": {"mqtt"},
     "sqlite3": {"ledger"},
+    "psycopg": {"cluster"},
     "prometheus_client": {"metrics"},
     "tensorflow": {"engine", "learn"},
     "keras": {"learn"},
@@ -319,7 +321,7 @@ def test_the_daemon_never_imports_tensorflow() -> None:
     program = (
         "import sys; import gaugecast.service.daemon; "
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'gaugecast_sim'}"
-        " | {'starlette', 'uvicorn'}; "
+        " | {'starlette', 'uvicorn', 'psycopg', 'ray'}; "
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     roots = os.pathsep.join(path for path in sys.path if path.endswith(("daemon", "simulators")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from gaugecast.console.series import Curve, column_of, curve_of, gaps_before, th
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
+from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.lessons import skill_means
 from gaugecast.records import Float64, Int64
 from gaugecast.status import Status
@@ -36,16 +38,17 @@ class World:
         config: The daemon's configuration file.
         directory: Its state directory.
         socket: Its control socket.
+        open_reader: Opens its ledger, wherever that lies.
         look_back: Computes past steps again; `None` = nobody can.
         forecaster: Forecasts a history; `None` = nobody can.
     """
 
     def __init__(
         self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
-        forecaster: Forecaster | None = None,
+        forecaster: Forecaster | None = None, open_reader: Callable[[Path], Reader] = LedgerReader,
     ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
-        self.asking, self.past, self.told = Asking(socket), Past(directory), Told()
+        self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()
         self.looking, self.forecasting = Looking(look_back), Forecasting(forecaster)
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 

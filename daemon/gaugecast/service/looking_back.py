@@ -15,14 +15,14 @@ from gaugecast.console.looking_back import MOST_STEPS, Again
 from gaugecast.control import StreamsQuery
 from gaugecast.control.answers import StreamRow
 from gaugecast.errors import WrongUse
-from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.loop.recovery import restore_newest
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.batch_result import Outcome
 from gaugecast.records import LAST_NS, Kind
+from gaugecast.service.opening import open_models, open_reader
 from gaugecast.service.reports import stream_rows
 from gaugecast.storage import checkpoints
-from gaugecast.storage.models import ModelStore
 
 #: Inputs of all streams between the checkpoint and the last step: seconds of reading. Of these the stream's own: each
 #: is a step, of a millisecond or some.
@@ -59,7 +59,7 @@ class LookingBack:
             WrongUse: No checkpoint is kept from which that is not too far.
             StorageError: The ledger cannot be read.
         """
-        with LedgerReader(self._directory) as ledger:
+        with open_reader(self._directory) as ledger:
             wanted = _find(ledger, fleet, stream, from_ns, to_ns)
             if wanted is None:
                 return Again([], 0)
@@ -74,7 +74,7 @@ class LookingBack:
             return _again(pipeline, own, wanted=wanted, query=_query(fleet, stream))
 
     def _new_pipeline(self) -> Pipeline:
-        return Pipeline(self._limits, ModelStore(self._directory).load)
+        return Pipeline(self._limits, open_models(self._directory).load)
 
 
 def _bounded(batches: Iterator[_Batch], seq: int) -> list[_Batch]:
@@ -100,7 +100,7 @@ def _query(fleet: str, stream: str) -> StreamsQuery:
     return StreamsQuery(fleet=fleet, stream=stream, limit=1, ahead=True)
 
 
-def _find(ledger: LedgerReader, fleet: str, stream: str, from_ns: int, to_ns: int) -> _Wanted | None:
+def _find(ledger: Reader, fleet: str, stream: str, from_ns: int, to_ns: int) -> _Wanted | None:
     """By the stream's own history; a stretch without a reading ends with the last before it."""
     to_ns = min(to_ns, LAST_NS)
     page = next(ledger.history(fleet, stream, from_ns=from_ns, to_ns=to_ns + 1, most=MOST_STEPS), None)
@@ -128,7 +128,7 @@ def _again(pipeline: Pipeline, own: list[_Batch], *, wanted: _Wanted, query: Str
     return Again(steps, differing)
 
 
-def _own(ledger: LedgerReader, seq: int, last: int, query: StreamsQuery) -> Iterator[_Batch]:
+def _own(ledger: Reader, seq: int, last: int, query: StreamsQuery) -> Iterator[_Batch]:
     """Batches of what bears on the stream."""
     for batch in ledger.replay(seq, upto_seq=last):
         columns = zip(batch.inputs.kind, batch.inputs.fleet, batch.inputs.stream, strict=True)

@@ -9,6 +9,7 @@ from gaugecast.console.views import World
 from gaugecast.control import SOCKET_NAME
 from gaugecast.service.forecasting import Forecasts
 from gaugecast.service.looking_back import LookingBack
+from gaugecast.service.opening import open_reader
 
 
 def world_of(settings: Settings) -> World:
@@ -24,4 +25,5 @@ def world_at(config: Path, directory: Path, limits: Loop) -> World:
         directory / SOCKET_NAME,
         look_back=LookingBack(directory, limits),
         forecaster=Forecasts(directory, limits),
+        open_reader=open_reader,
     )
