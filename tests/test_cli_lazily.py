@@ -18,7 +18,7 @@ HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorf
 #: They print no table: files, a sentence, lines of their own, or what is JSON already.
 WITHOUT_TABLE = {
     ("console",), ("mcp",), ("schema",),
-    *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn")),
+    *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn", "split")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),

@@ -220,6 +220,11 @@ def stream_id(connection: sqlite3.Connection, fleet: str, stream: str) -> int | 
     return None if row is None else row[0]
 
 
+def stream_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(fleet, stream) of all streams that kept rows name, in order."""
+    return connection.execute("SELECT fleet, stream FROM streams WHERE stream <> '' ORDER BY fleet, stream").fetchall()
+
+
 def parked_count(connection: sqlite3.Connection) -> int:
     """How many streams are parked now."""
     count: int = connection.execute("SELECT count(*) FROM parked WHERE unparked_seq IS NULL").fetchone()[0]
