@@ -40,7 +40,7 @@ GROUND = (
 )
 MIDDLE = ("streams", "engine", "align", "forecast", "outputs", "payloads", "pipeline")
 EDGES = ("logs", "notify", "web", "mqtt", "ledger", "storage", "control", "metrics", "learn", "console")
-WIRING = ("loop", "service", "demo", "testing", "cli", "__main__")
+WIRING = ("loop", "cluster", "service", "demo", "testing", "cli", "__main__")
 
 #: Within a group: who may import whom, and does. Everything else stands apart: an edge imports no other edge, but for
 #: `learn` and `console`, which run in processes of their own.
@@ -61,6 +61,7 @@ BESIDE = {
     "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "console": {"control", "ledger", "logs", "storage"},
+    "cluster": {"loop"},
     "service": {"loop"},
     "demo": {"service"},
     "testing": {"loop", "service"},
