@@ -26,7 +26,7 @@ LINTED := daemon simulators tests deploy docs
 SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
 # program:package, as Debian has them
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap \
-	chromium-headless-shell:chromium-headless-shell
+	chromium-headless-shell:chromium-headless-shell initdb:postgresql
 
 ARGS ?=
 TESTS ?= tests
@@ -93,7 +93,7 @@ release: $(VENV)/.stamp-venv  ## all that a release consists of, in dist/: wheel
 wheel: $(WHEEL_VENV)/.stamp-wheel
 
 programs:
-	@missing=""; PATH="$$PATH:/usr/sbin:/usr/local/sbin"; for pair in $(TEST_PROGRAMS); do \
+	@missing=""; PATH="$$PATH:/usr/sbin:/usr/local/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; for pair in $(TEST_PROGRAMS); do \
 		command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; .ci/install-packages $$missing; fi
 
@@ -130,7 +130,7 @@ $(VENV)/.stamp-quick: $(VENV)/.stamp-tools
 
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
-	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune]'
+	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune,cluster]'
 	@touch $@
 
 # The peers of the benchmarks, beside all else.
@@ -147,5 +147,5 @@ $(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
 	@rm -rf $(DIST)
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps $(DIST)/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune]" --group dev
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune,cluster]" --group dev
 	@touch $@

@@ -2,9 +2,16 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
 
 # How long one example takes says nothing of the code: others use the processor, and coverage counts lines.
 settings.register_profile("house", deadline=None)
@@ -23,3 +30,29 @@ if os.environ.get("GAUGECAST_TEST_INSTALLED") != "1":
 DATA = ROOT.parent / "shared" / "data"
 if DATA.is_dir():
     os.environ.setdefault("GAUGECAST_DATA", str(DATA))
+
+#: They run long ways through code that the tests of its modules have run; counting lines takes half as long again.
+_UNCOUNTED = ("chaos", "contract", "simulation", "week")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Where no lines are counted."""
+    for item in items:
+        if item.path.parent.name in _UNCOUNTED:
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL of this session's own; a schema for each who asks for one."""
+    if not os.environ.get("CI"):
+        pytest.importorskip("psycopg")
+    from support.postgres import INITDB, running
+
+    if INITDB is None and not os.environ.get("CI"):
+        pytest.skip("PostgreSQL's server is not installed")
+    with (
+        tempfile.TemporaryDirectory(prefix="gaugecast-postgres-", dir="/tmp") as directory,
+        running(Path(directory)) as server,
+    ):
+        yield server

@@ -15,7 +15,7 @@ T0 = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
 
 _int64 = st.integers(-(1 << 63), (1 << 63) - 1)
-_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)  # no topic has one
 
 
 def reading(number: int, *, stream: str = "hall/boiler", at_ns: int | None = None) -> Input:

@@ -316,6 +316,12 @@ def _hearing_not_in_ledger(patch: Patch) -> None:
     patch(protocol.DataLoop, "_advance", heard)
 
 
+def _no_token_check(patch: Patch) -> None:
+    from gaugecast.cluster.postgres import fence  # psycopg, which the base install lacks
+
+    patch(fence, "check", lambda *_: None)
+
+
 def _kills_blamed(patch: Patch) -> None:
     patch(CrashNote, "blamed", property(lambda _: True))
 
@@ -351,5 +357,6 @@ MUTANTS: dict[str, Mutant] = {
     "unsaid_not_in_checkpoint": Mutant("a restart forgets what holds and what waits", _unsaid_not_in_checkpoint),
     "hearing_not_in_ledger": Mutant("a replay does not know that we were listening", _hearing_not_in_ledger),
     "kills_blamed": Mutant("a message that kills find under way is poison", _kills_blamed, chaos=True, simulated=False),
+    "no_token_check": Mutant("a process that was replaced goes on writing", _no_token_check, simulated=False),
     "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
 }

@@ -62,7 +62,7 @@ BESIDE = {
     "learn": {"ledger", "logs"},
     "console": {"control", "ledger", "logs", "storage"},
     "cluster": {"loop"},
-    "service": {"loop"},
+    "service": {"cluster", "loop"},
     "demo": {"service"},
     "testing": {"loop", "service"},
     "cli": {"service", "demo"},
@@ -78,7 +78,7 @@ LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"tra
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = (
-    "ledger.reader", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
+    "ledger.reader", "ledger.reads", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
     "control.requests", "control.answers",
 )  # fmt: skip
 
@@ -86,6 +86,7 @@ BESIDE_THE_DAEMON = (
 OWNERS = {
     "paho": {"mqtt"},
     "sqlite3": {"ledger"},
+    "psycopg": {"cluster"},
     "prometheus_client": {"metrics"},
     "tensorflow": {"engine", "learn"},
     "keras": {"learn"},
@@ -320,7 +321,7 @@ def test_the_daemon_never_imports_tensorflow() -> None:
     program = (
         "import sys; import gaugecast.service.daemon; "
         "heavy = {'tensorflow', 'keras', 'matplotlib', 'pandas', 'pyarrow', 'scipy', 'gaugecast_sim'}"
-        " | {'starlette', 'uvicorn'}; "
+        " | {'starlette', 'uvicorn', 'psycopg', 'ray'}; "
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     roots = os.pathsep.join(path for path in sys.path if path.endswith(("daemon", "simulators")))

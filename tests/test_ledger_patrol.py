@@ -15,7 +15,7 @@ from gaugecast.ledger.damage import Damages
 from gaugecast.ledger.patrol import Patrol
 from gaugecast.records import Commit
 from ledger_rows import micro_batch
-from test_ledger_segments import seal_all, segments
+from support.ledgers import seal_all, segments
 
 
 @pytest.fixture

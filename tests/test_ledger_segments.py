@@ -4,49 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from zlib import crc32
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import StorageError, StorageFull
 from gaugecast.ledger import Ledger, LedgerReader
-from gaugecast.ledger.reads import LedgerReads
-from gaugecast.records import Commit, Input, Kind, Output
-from ledger_rows import SECOND, T0, any_batch, forecast, micro_batch, reading
+from gaugecast.records import Commit
+from ledger_rows import SECOND, T0, forecast, micro_batch, reading
+from support.ledgers import seal_all, segments, told
 
 STREAMS = ("a", "b", "c")
 ROUNDS = 60
-
-
-def seal_all(ledger: Ledger, floor_seq: int = 0) -> int:
-    """Prune until nothing is left to do; how many calls it took."""
-    for steps in range(10_000):
-        if ledger.prune(floor_seq) == 0:
-            return steps
-    raise AssertionError("sealing never ends")
-
-
-def segments(ledger: Ledger) -> int:
-    """How many segments there are."""
-    found: int = ledger._connection.execute("SELECT count(*) FROM segments").fetchone()[0]
-    return found
-
-
-def told(ledger: LedgerReads) -> tuple[list[Input], list[int], list[object]]:
-    """Inputs, verdicts, and outputs without what is only kept while it is unconfirmed."""
-    batches = list(ledger.replay(0, most=7))
-    outputs: list[object] = list(ledger.outputs(0, ledger.last_seq))
-    return [x for b in batches for x in b.inputs], [v for b in batches for v in b.verdicts], outputs
 
 
 @pytest.fixture
@@ -59,51 +32,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         opened.commit(Commit(inputs, [0, 0, 2], outputs, confirmed=opened.last_position))
     yield opened
     opened.close()
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(batches=st.lists(any_batch(), min_size=1, max_size=5), rows=st.integers(1, 10), given_up=st.integers(0, 10))
-def test_sealing_changes_nothing_that_is_read(
-    tmp_path_factory: pytest.TempPathFactory,
-    batches: list[tuple[list[Input], list[int], list[Output]]],
-    rows: int,
-    given_up: int,
-) -> None:
-    """After each of its steps, for the writer, for a reader that is open, and for the next process."""
-    directory = tmp_path_factory.mktemp("ledger")
-    ledger = Ledger.open(directory, Storage(directory=directory), segment_rows=rows)
-    for batch in batches:
-        ledger.commit(Commit(*batch))
-    ledger.commit(Commit(confirmed=max(0, ledger.last_position - given_up)))
-    before, waiting = told(ledger), ledger.pending(0, 1000)
-    with LedgerReader(directory) as reader:
-        while ledger.prune(0):
-            assert told(reader) == told(ledger) == before
-            assert reader.pending(0, 1000) == ledger.pending(0, 1000) == waiting
-        ledger.close()
-        assert reader.first_seq == 1
-    ledger = Ledger.open(directory, Storage(directory=directory))
-    assert (told(ledger), ledger.pending(0, 1000)) == (before, waiting)
-    ledger.close()
-
-
-def test_sealed_batches_are_deleted_and_unconfirmed_ones_stay(ledger: Ledger) -> None:
-    """Only the newest commits are left in the table of batches; seqs and positions go on after a restart."""
-    seal_all(ledger)
-    left = ledger._connection.execute("SELECT min(first_seq), count(*) FROM batches").fetchone()
-    assert left[1] < 14
-    assert segments(ledger) == 4
-    path = ledger.path.parent
-    ledger.close()
-    with_all_sealed = Ledger.open(path, Storage(), segment_rows=1)
-    with_all_sealed.commit(Commit(confirmed=with_all_sealed.last_position))
-    seal_all(with_all_sealed)
-    assert with_all_sealed._connection.execute("SELECT count(*) FROM batches").fetchone() == (0,)
-    with_all_sealed.close()
-    again = Ledger.open(path, Storage())
-    assert (again.last_seq, again.last_position, again.confirmed) == (180, 180, 180)
-    assert again.commit(Commit(*micro_batch(999, 1)))[:] == (181, 181, 181, 181)
-    again.close()
 
 
 CRASH = """
@@ -170,65 +98,6 @@ def test_a_disk_that_is_full_while_it_seals_only_puts_it_off(tmp_path: Path) -> 
     assert segments(ledger) == 2
     assert told(ledger) == before
     ledger.close()
-
-
-@pytest.mark.parametrize("sealed", [False, True])
-@pytest.mark.parametrize("most", [1, 7, 1000])
-def test_a_streams_history_comes_newest_first(ledger: Ledger, sealed: bool, most: int) -> None:
-    """Page by page, its readings with their verdicts, and its forecasts beside them; nobody else's."""
-    if sealed:
-        seal_all(ledger)
-    pages = list(ledger.history("tanks", "b", most=most))
-    assert all(len(page.readings) <= most for page in pages)
-    seqs = [3 * number + 2 for number in reversed(range(ROUNDS))]
-    expected = numbered("b")
-    assert gathered(page.readings.seqs for page in pages) == seqs
-    assert gathered(page.readings.at_ns for page in pages) == [one.at_ns for one in expected]
-    assert gathered(page.readings.values for page in pages) == [list(struct.unpack("<2d", x.values)) for x in expected]
-    assert gathered(page.readings.verdicts for page in pages) == [0] * ROUNDS
-    assert gathered(page.outputs.seqs for page in pages) == gathered(page.outputs.positions for page in pages) == seqs
-    steps = [(seq - 2) // 3 for seq in seqs]
-    assert gathered(page.outputs.steps for page in pages) == steps
-    assert gathered(page.outputs.forecasts for page in pages) == [[float(step)] for step in steps]
-    crcs = [crc32(forecast(0, step, stream="b").body) for step in steps]
-    assert gathered(page.outputs.body_crcs for page in pages) == crcs
-    for page in pages:
-        assert page.outputs.seqs.tolist() == page.readings.seqs.tolist()
-    assert list(ledger.history("tanks", "never seen")) == []
-
-
-def gathered(columns: Iterable[Any]) -> list[Any]:
-    """A column of all pages."""
-    return [row for column in columns for row in column.tolist()]
-
-
-def numbered(stream: str) -> list[Input]:
-    """The readings of a stream, newest first."""
-    return [reading(number, stream=stream) for number in reversed(range(ROUNDS))]
-
-
-def test_a_history_has_the_instants_that_were_asked_for(ledger: Ledger) -> None:
-    """From (inclusive) to (exclusive), by event time, with the forecasts of these readings."""
-    seal_all(ledger)
-    (page,) = ledger.history("tanks", "c", from_ns=T0 + 10 * SECOND, to_ns=T0 + 13 * SECOND)
-    assert page.readings.at_ns.tolist() == [T0 + s * SECOND for s in (12, 11, 10)]
-    assert page.outputs.steps.tolist() == [12, 11, 10]
-    assert list(ledger.history("tanks", "c", from_ns=T0 - 9 * SECOND, to_ns=T0)) == []
-
-
-def test_a_history_has_readings_alone_and_all_outputs(tmp_path: Path) -> None:
-    """Rejects and events are none; what was said without a reading (a stream fell silent) stands in its place."""
-    with closing(Ledger.open(tmp_path, Storage(), segment_rows=2)) as ledger:
-        rejected = reading(1, stream="a")._replace(kind=Kind.REJECT, reason="bad_time")
-        ledger.commit(Commit([reading(0, stream="a"), rejected], [0, 4], [forecast(0, 0, stream="a")]))
-        ledger.commit(Commit([Input.timer(T0 + 5 * SECOND)], [5], [forecast(0, 1, stream="a")], confirmed=1))
-        for _ in range(2):
-            (page,) = ledger.history("tanks", "a")
-            assert page.readings.seqs.tolist() == [1]
-            assert (page.outputs.seqs.tolist(), page.outputs.steps.tolist()) == ([3, 1], [1, 0])
-            ledger.commit(Commit(confirmed=2))
-            seal_all(ledger)
-        assert segments(ledger) == 1
 
 
 def test_a_damaged_batch_is_told_by_its_seqs_and_counted(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from gaugecast import events
 from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
+from gaugecast.console.past import Past
 from gaugecast.control import (
     SOCKET_NAME,
     Forget,
@@ -32,16 +33,20 @@ from gaugecast.control import (
     StreamsQuery,
     call,
 )
-from gaugecast.errors import CommandRefused, StorageError, WrongUse
+from gaugecast.errors import CommandRefused, ConfigError, StorageError, WrongUse
 from gaugecast.history import FileColumns, read_inputs
 from gaugecast.ledger import Ledger
 from gaugecast.records import Commit, Order, Output, Verdict
 from gaugecast.service.daemon import Daemon
+from gaugecast.service.opening import open_ledger, open_reader
 from gaugecast.service.replaying import replay_inputs, replay_ledger
 from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
 from gaugecast.testing import random_model
 from support.mosquitto import Heard, Mosquitto, RawClient, run_mosquitto, wait_until
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
 
 CONFIG = """
 [mqtt]
@@ -305,3 +310,35 @@ def test_a_file_of_readings_is_forecast_by_the_model_in_force(tmp_path: Path, br
         assert len(made) == 12
         found.append("" if part.in_force is None else part.in_force.version)
     assert found == ["", versions[0], versions[1]]
+
+
+def test_a_ledger_in_postgresql_is_written_by_the_daemon_and_read_by_all_that_read_one(
+    tmp_path: Path, broker: Mosquitto, world: RawClient, postgres: Postgres
+) -> None:
+    """`[storage] postgres`, and nothing else is different; another machine reads it by its configuration alone."""
+    place = postgres.new_place()
+    keys = f'postgres = "{place.url}"\npostgres_schema = "{place.schema}"\n[http]'
+    with running(tmp_path, broker, CONFIG.replace("[http]", keys)) as one:
+        say(world, "plant/q", 0, 20, level=lambda i: 3.0 + i % 4)
+        said = settled(world, "tanks", 20)
+        wait_until(lambda: one.status.fleets["tanks"].counts.stepped == 20, what="twenty steps in the status")
+        assert one.status.storage.ledger_bytes
+        past = Past(one.state, open_reader)
+        readings, made, more = past.history("tanks", "q", from_ns=None, to_ns=None, most=100)
+        assert (len(readings.at_ns), len(made.seqs), more) == (20, 20, False)
+    assert not (one.state / "ledger.sqlite").exists()
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text(one.path.read_text().replace(str(one.state), str(tmp_path / "other")))
+    for config in (one.path, elsewhere):
+        told = CliRunner().invoke(app, ["replay", "-c", str(config), "--out", str(tmp_path / "bodies")])
+        assert (told.exit_code, "20 messages reproduced byte for byte" in told.output) == (0, True), told.output
+        bodies = [json.loads(line) for line in (tmp_path / "bodies").read_text().splitlines()]
+        assert [(b["step"], b["forecast"]) for b in bodies] == [(s["step"], s["forecast"]) for s in said]
+        rows = CliRunner().invoke(app, ["export", "-c", str(config), "-o", str(tmp_path / "rows.csv")])
+        assert (rows.exit_code, len((tmp_path / "rows.csv").read_text().splitlines())) == (0, 21)
+        assert CliRunner().invoke(app, ["quarantine", "-c", str(config)]).exit_code == 0
+    refused = CliRunner().invoke(app, ["backup", "-c", str(one.path), str(tmp_path / "backup")])
+    assert "pg_dump" in str(refused.exception)
+    one.write(CONFIG)
+    with pytest.raises(ConfigError, match=f"its ledger is in PostgreSQL, schema {place.schema}"):
+        open_ledger(load_settings(one.path, {}).storage)

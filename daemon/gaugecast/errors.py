@@ -6,7 +6,7 @@ import enum
 
 
 class ExitCode(enum.IntEnum):
-    """How a gaugecast process ends; systemd restarts all but `CONFIG`."""
+    """How a gaugecast process ends; systemd restarts all but `FENCED` and `CONFIG`."""
 
     ASKED = 0
     NO = 1
@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     UNAVAILABLE = 69
     DEFECT = 70
     STORAGE = 74
+    FENCED = 76
     CONFIG = 78
     INTERRUPTED = 130
 
@@ -30,6 +31,7 @@ _MEANINGS = {
     ExitCode.UNAVAILABLE: "of commands: no daemon answers, or it refuses; a broker cannot be reached",
     ExitCode.DEFECT: "a defect, or another client took one of our client ids, or another process our HTTP port",
     ExitCode.STORAGE: "storage failed, or the state directory cannot be written",
+    ExitCode.FENCED: "another process has taken over this ledger, which is in PostgreSQL",
     ExitCode.CONFIG: "bad configuration, or the state directory is in use",
     ExitCode.INTERRUPTED: "of `train` and `tune`: ended by Ctrl-C; what was learned so far is kept",
 }
@@ -70,7 +72,13 @@ class StorageFull(StorageError):
 
 
 class StorageBusy(StorageError):
-    """Another process holds the ledger's lock. The caller keeps the same rows and commits them again."""
+    """Another process holds the lock, or a database is away. The caller keeps the same rows, to commit them again."""
+
+
+class Fenced(StorageError):
+    """Another process has taken the next token of this ledger: nothing of ours may be written any more."""
+
+    exit_code = ExitCode.FENCED
 
 
 class StorageDamaged(StorageError):

@@ -24,7 +24,7 @@ from gaugecast.scores import ThresholdStatus as ThresholdStatus
 #: Why the daemon works with less than it should: the closed set that labels `gaugecast_degraded`.
 DEGRADED_REASONS = (
     "storage_full",  # commits wait for space
-    "storage_busy",  # another process holds the ledger
+    "storage_busy",  # another process holds the ledger, or its database does not answer
     "storage_fault",  # the state directory cannot be looked at
     "damaged",  # rows or pages of the ledger are not those that were written
     "lag",  # too many unconfirmed outputs: reading waits while the broker confirms some

@@ -16,13 +16,12 @@ from bench.history import History
 from bench.results import Bound, Result
 from bench.rig import prepare, run_broker, run_daemon, workplace
 from bench.scale import Scale
-from gaugecast.config.schema import Storage
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME
 
 #: Small enough to be full within a minute, large enough for some segments.
 KEEP_GB, KEEP_RATE, KEEP_STREAMS = 0.04, 5000.0, 1000
-HOLD_S, WARM_S = 60.0, 10.0
+HOLD_S, WARM_S = 45.0, 10.0
 WRITTEN = {
     "disk_written_b_1000": (1000, 1000.0, "", 1500.0),
     "disk_written_b_20": (20, 20.0, "", 12_000.0),
@@ -45,21 +44,17 @@ def measure(scale: Scale) -> list[Result]:
         history = History(place / "history", readings=scale.count(10_000_000))
         maker = multiprocessing.get_context("fork").Process(target=history.make, daemon=True)
         maker.start()
-        writers = [_writer(stack, place, name) for name in WRITTEN if _known(WRITTEN[name][2])]
+        writers = [_writer(stack, place, name) for name in WRITTEN]
         written = _measure_written(writers, scale)
         kept = _measure_kept(place / "keep", scale)
         maker.join()
         return [*kept, *written, *history.measure(scale.rounds)]
 
 
-def _known(setting: str) -> bool:
-    return not setting or setting.split()[0] in Storage.model_fields
-
-
 def _writer(stack: ExitStack, place: Path, name: str) -> Writer:
-    streams, rate, storage, bound = WRITTEN[name]
+    streams, rate, loop, bound = WRITTEN[name]
     broker = stack.enter_context(run_broker(place / name / "broker"))
-    config = prepare(place / name / "daemon", broker.port, qos=1, storage=storage)
+    config = prepare(place / name / "daemon", broker.port, qos=1, loop=loop)
     daemon = stack.enter_context(run_daemon(config))
     lane = Lane(broker.port, daemon.child.pid, streams=streams, qos=1)
     stack.callback(lane.close)

@@ -200,12 +200,12 @@ def _configured(config: Path, name: str | None) -> Fleet:
 def _of_ledger(directory: Path, known: Fleet | None, name: str | None) -> History:
     """A ledger's readings, and its newest configuration of the fleet unless a file gave one."""
     from gaugecast.events import FleetConfigured
-    from gaugecast.ledger.reader import LedgerReader
     from gaugecast.pipeline.solo import concerns
+    from gaugecast.service.opening import open_reader
 
     configured: dict[str, Fleet] = {}
     taken: list[Sequence[Input]] = []
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         for batch in ledger.replay(0):
             taken.append(batch.inputs)
             for one in batch.inputs:

@@ -35,5 +35,6 @@ def console_command(
     if parent is not None and not end_with(parent, by=signal.SIGTERM):
         return
     from gaugecast.console.server import serve  # starlette and uvicorn, which the base install lacks
+    from gaugecast.service.opening import open_reader
 
-    serve(settings, settings.storage.directory / SOCKET_NAME)
+    serve(settings, settings.storage.directory / SOCKET_NAME, open_reader=open_reader)

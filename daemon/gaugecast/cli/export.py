@@ -52,6 +52,7 @@ def export_command(
     """
     settings = read_settings(config)
     low, high = (None if text is None else _instant_s(text) for text in (since, until))
+    from gaugecast.service.opening import look_up
     from gaugecast.service.replaying import replay_ledger  # NumPy and all: not for --help
 
     with _sink(out) as write, Progress(console=Console(stderr=True), transient=True) as bar:
@@ -64,7 +65,7 @@ def export_command(
                         write(row)
 
         replay_ledger(
-            settings.storage.directory,
+            look_up(settings.storage),
             settings.loop,
             each=each,
             progress=lambda done, of: bar.update(task, completed=done, total=of),

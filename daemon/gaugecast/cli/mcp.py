@@ -24,6 +24,7 @@ def mcp_command(config: ConfigFile = None) -> None:
         raise ConfigError("the Model Context Protocol needs its SDK: pip install 'gaugecast[mcp]'")
     from gaugecast.console.assistants import serve_tools  # the SDK, which the base install lacks
     from gaugecast.console.views import World
+    from gaugecast.service.opening import open_reader
 
     directory = settings.storage.directory
-    serve_tools(World(Path(settings.source), directory, directory / SOCKET_NAME))
+    serve_tools(World(Path(settings.source), directory, directory / SOCKET_NAME, open_reader=open_reader))

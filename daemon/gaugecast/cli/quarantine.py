@@ -16,9 +16,9 @@ from rich.text import Text
 from gaugecast.cli.figures import show_bytes_of, show_name
 from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.errors import ConfigError
-from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.rows import Quarantined
 from gaugecast.records import REJECT_REASONS, Refused
+from gaugecast.service.opening import look_up, open_reader
 
 _SHOWN = 100  # characters of a payload on the screen; --json has all that was kept
 
@@ -39,7 +39,7 @@ def quarantine_command(
     if reason is not None and reason not in REJECT_REASONS:
         raise ConfigError(f"--reason: one of {', '.join(REJECT_REASONS)} expected, got {reason!r}")
     settings = read_settings(config)
-    with LedgerReader(settings.storage.directory) as ledger:
+    with open_reader(look_up(settings.storage)) as ledger:
         rows = ledger.quarantined(most, reason=reason)
     if as_json:
         for row in rows:

@@ -45,13 +45,14 @@ def _line(sink: object, body: bytes) -> None:
 
 
 def _replay_ledger(settings: Settings, at: int | None, each: object, *, as_json: bool) -> None:
+    from gaugecast.service.opening import look_up
     from gaugecast.service.replaying import replay_ledger
 
     console = Console(stderr=as_json)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("replaying", total=None)
         report = replay_ledger(
-            settings.storage.directory,
+            look_up(settings.storage),
             settings.loop,
             at=at,
             each=lambda output: each(output.body),  # type: ignore[operator]

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from gaugecast.control import StreamRow
-from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import HistoryPage, PastForecasts
+from gaugecast.service.opening import open_reader
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ def read_past(directory: Path, rows: Sequence[StreamRow], steps: int) -> list[Pa
         StorageError: The ledger cannot be read.
     """
     fleet, stream = rows[0].fleet, rows[0].stream
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         places = _places(ledger, fleet, [row.feature for row in rows])
         page = next(ledger.history(fleet, stream, most=steps), None)
     if page is None:
@@ -40,7 +41,7 @@ def read_past(directory: Path, rows: Sequence[StreamRow], steps: int) -> list[Pa
     ]
 
 
-def _places(ledger: LedgerReader, fleet: str, features: Sequence[str]) -> list[int]:
+def _places(ledger: Reader, fleet: str, features: Sequence[str]) -> list[int]:
     """Where each feature stands in a reading, as the fleet is configured last."""
     from gaugecast.events import FleetConfigured
     from gaugecast.fleet import Fleet

@@ -17,6 +17,7 @@ from gaugecast.config.broker import Publish as Publish
 from gaugecast.config.broker import Tls as Tls
 from gaugecast.config.broker import plain_host
 from gaugecast.config.console import Console as Console
+from gaugecast.config.database import plain_database
 from gaugecast.config.fleet_table import FeatureTable as FeatureTable
 from gaugecast.config.fleet_table import FleetTable as FleetTable
 from gaugecast.config.table import Table as Table
@@ -38,6 +39,16 @@ class Storage(Table):
         default=5.0, gt=0, description="longest pause of the loop for one slice of state, ms"
     )
     quarantine_rows: int = Field(default=10_000, ge=0, description="refused messages that are kept to be looked at")
+    postgres: str = Field(
+        default="",
+        description="a PostgreSQL database that holds the ledger instead of the directory; its password in PGPASSFILE",
+        examples=['"postgresql://gaugecast@db.example/gaugecast"'],
+    )
+    postgres_schema: str = Field(
+        default="gaugecast", pattern=r"^[a-z_][a-z0-9_]{0,55}$", description="of that database; one daemon each"
+    )
+
+    _postgres = field_validator("postgres")(plain_database)
 
 
 class Http(Table):

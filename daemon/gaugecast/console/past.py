@@ -15,6 +15,7 @@ from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import FleetConfigured
 from gaugecast.fleet import Fleet
 from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import HistoryPage, Quarantined
 from gaugecast.records import Float64, Int64
 
@@ -25,21 +26,27 @@ _RENEW_S = 1.0
 
 
 class Past:
-    """The ledger of a state directory. Any thread: one at a time reads, and no transaction outlasts a page."""
+    """The ledger of a state directory. Any thread: one at a time reads, and no transaction outlasts a page.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: The state directory.
+        open_reader: Opens the ledger of one, wherever it lies.
+    """
+
+    def __init__(self, directory: Path, open_reader: Callable[[Path], Reader] = LedgerReader) -> None:
         self.directory = directory
-        self._reader: LedgerReader | None = None
+        self._open = open_reader
+        self._reader: Reader | None = None
         self._renewed_at_s = 0.0
         self._lock = threading.Lock()
         self._fleets: dict[str, Fleet] = {}
         self._events_seq = 0
 
     @contextmanager
-    def _reading(self) -> Iterator[LedgerReader]:
+    def _reading(self) -> Iterator[Reader]:
         with self._lock:
             if self._reader is None:
-                self._reader = LedgerReader(self.directory)
+                self._reader = self._open(self.directory)
             elif time.monotonic() - self._renewed_at_s > _RENEW_S:
                 self._renewed_at_s = time.monotonic()
                 if self._reader.renew():

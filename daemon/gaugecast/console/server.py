@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +17,8 @@ from gaugecast.console.guard import Keys, read_token
 from gaugecast.console.live import Live
 from gaugecast.console.views import World
 from gaugecast.errors import AddressTaken
+from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.logs import get
 
 log = get("gaugecast.console")
@@ -24,12 +27,13 @@ log = get("gaugecast.console")
 _GRACE_S = 1
 
 
-def serve(settings: Settings, control: Path) -> None:
+def serve(settings: Settings, control: Path, *, open_reader: Callable[[Path], Reader] = LedgerReader) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         settings: Of the daemon.
         control: Its control socket.
+        open_reader: Opens its ledger, wherever that lies.
 
     Raises:
         ConfigError: The token cannot be read.
@@ -38,7 +42,7 @@ def serve(settings: Settings, control: Path) -> None:
     console = settings.console
     keys = Keys(None if console.token_file is None else read_token(console.token_file))
     listener = _listen(console.host, console.port)
-    world = World(Path(settings.source), settings.storage.directory, control)
+    world = World(Path(settings.source), settings.storage.directory, control, open_reader=open_reader)
     app = make_app(world, keys)
     log.info("console", url=url_of(console.host, listener.getsockname()[1]), pid=os.getpid())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

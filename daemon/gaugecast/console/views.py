@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from gaugecast.console.series import Curve, curve_of, gaps_before, thinned
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
+from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.lessons import skill_means
 from gaugecast.records import Float64, Int64
 from gaugecast.status import Status
@@ -34,11 +36,14 @@ class World:
         config: The daemon's configuration file.
         directory: Its state directory.
         socket: Its control socket.
+        open_reader: Opens its ledger, wherever that lies.
     """
 
-    def __init__(self, config: Path, directory: Path, socket: Path) -> None:
+    def __init__(
+        self, config: Path, directory: Path, socket: Path, *, open_reader: Callable[[Path], Reader] = LedgerReader
+    ) -> None:
         self.config, self.directory = config, directory
-        self.asking, self.past, self.told = Asking(socket), Past(directory), Told()
+        self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 
     def cells(self) -> list[shapes.Cell]:

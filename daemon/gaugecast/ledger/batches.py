@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from gaugecast.ledger.packing import (
     unpack_outputs,
 )
 from gaugecast.ledger.rows import Pending, StoredOutput
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.view import Ends, View
 
 
@@ -41,7 +41,7 @@ PENDING_BYTES = 4 << 20
 _PLACE = "SELECT first_seq, inputs, first_position, outputs, written_bytes FROM batches"
 
 
-def at_seq(connection: sqlite3.Connection, seq: int, *, sealed_seq: int) -> Place | None:
+def at_seq(connection: Connection, seq: int, *, sealed_seq: int) -> Place | None:
     """The newest batch that begins at `seq` or before."""
     row = connection.execute(
         f"{_PLACE} WHERE first_seq <= ? AND first_seq > ? ORDER BY first_seq DESC LIMIT 1", (seq, sealed_seq)
@@ -49,13 +49,13 @@ def at_seq(connection: sqlite3.Connection, seq: int, *, sealed_seq: int) -> Plac
     return None if row is None else Place(*row)
 
 
-def oldest(connection: sqlite3.Connection, *, sealed_seq: int) -> Place | None:
+def oldest(connection: Connection, *, sealed_seq: int) -> Place | None:
     """The oldest batch that is not sealed."""
     row = connection.execute(f"{_PLACE} WHERE first_seq > ? ORDER BY first_seq LIMIT 1", (sealed_seq,)).fetchone()
     return None if row is None else Place(*row)
 
 
-def at_position(connection: sqlite3.Connection, position: int, *, sealed_seq: int) -> Place | None:
+def at_position(connection: Connection, position: int, *, sealed_seq: int) -> Place | None:
     """The newest batch whose outputs begin at `position` or before; found by halving, which spares an index."""
     low, high = oldest(connection, sealed_seq=sealed_seq), at_seq(connection, 1 << 62, sealed_seq=sealed_seq)
     if low is None or high is None or low.first_position > position:
@@ -71,13 +71,21 @@ def at_position(connection: sqlite3.Connection, position: int, *, sealed_seq: in
     return at_seq(connection, least, sealed_seq=sealed_seq)
 
 
+def _from(view: View, seq: int, ends: Ends) -> Place | None:
+    """The batch with `seq`, or the next one that is not sealed."""
+    found = at_seq(view.connection, seq, sealed_seq=ends.sealed_seq)
+    return found or oldest(view.connection, sealed_seq=ends.sealed_seq)
+
+
 def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[int, InputColumns]]:
     """First seq and inputs of the batches from the one with `seq` on, of about `most` inputs."""
-    place = at_seq(view.connection, seq, sealed_seq=ends.sealed_seq)
+    place = _from(view, seq, ends)
+    if place is None:
+        return []
     found, count = [], 0
     rows = view.connection.execute(
-        "SELECT first_seq, inputs, input_part FROM batches WHERE first_seq >= ? ORDER BY first_seq",
-        (max(seq, ends.sealed_seq + 1) if place is None else place.first_seq,),
+        "SELECT first_seq, inputs, input_part FROM batches WHERE first_seq >= ? AND first_seq < ? ORDER BY first_seq",
+        (place.first_seq, place.first_seq + most),
     )
     for first, inputs, part in rows:
         with telling(first, inputs):
@@ -91,11 +99,13 @@ def input_pages(view: View, seq: int, ends: Ends, *, most: int) -> list[tuple[in
 
 def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int) -> tuple[int, list[StoredOutput]]:
     """About `most` outputs after `after_seq`, and up to which seq they reach."""
-    place = at_seq(view.connection, after_seq + 1, sealed_seq=ends.sealed_seq)
+    place = _from(view, after_seq + 1, ends)
+    if place is None:
+        return upto_seq, []
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
-        " WHERE first_seq >= ? AND first_seq <= ? AND first_seq > ? ORDER BY first_seq",
-        (after_seq + 1 if place is None else place.first_seq, upto_seq, ends.sealed_seq),
+        " WHERE first_seq >= ? AND first_seq <= ? AND first_position <= ? ORDER BY first_seq",
+        (place.first_seq, upto_seq, place.last_position + most),
     )
     aside = _aside(view.connection)
     found: list[StoredOutput] = []
@@ -110,9 +120,9 @@ def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends, *, most: int)
             made = _stored_outputs(view, columns, first, position, kept, confirmed=ends.confirmed, aside=aside)
             found += (row for row in made if after_seq < row.seq <= upto_seq)
         if len(found) >= most:
-            rows.close()
-            return min(last, upto_seq), found
-    return upto_seq, found
+            break
+    rows.close()
+    return (min(last, upto_seq) if last > after_seq else upto_seq), found
 
 
 def _stored_outputs(
@@ -134,12 +144,14 @@ def pending(view: View, after: int, ends: Ends, *, most: int, aside: bool = Fals
     Fewer where their bodies are large: the batch that brings them to `PENDING_BYTES` is the last.
     """
     place = at_position(view.connection, after + 1, sealed_seq=ends.sealed_seq)
+    left_out = frozenset() if aside else _aside(view.connection)
     rows = view.connection.execute(
         "SELECT first_seq, inputs, first_position, outputs, output_part, body_part FROM batches"
-        " WHERE first_seq >= ? AND outputs > 0 AND first_position + outputs > ? ORDER BY first_seq",
-        (ends.sealed_seq + 1 if place is None else place.first_seq, after + 1),
-    )
-    left_out = frozenset() if aside else _aside(view.connection)
+        " WHERE first_seq >= ? AND outputs > 0 AND first_position + outputs > ? AND first_position <= ?"
+        " ORDER BY first_seq",
+        (ends.sealed_seq + 1 if place is None else place.first_seq, after + 1,
+         after + most + len(left_out)),
+    )  # fmt: skip
     found: list[Pending] = []
     size = 0
     for first, inputs, position, count, part, body_part in rows:
@@ -167,7 +179,7 @@ def _take_pending(
             found.append(Pending(position, *known[stream_ids[i]], texts[i], retains[i] == 1, qos[i], topics[i]))
 
 
-def _aside(connection: sqlite3.Connection) -> frozenset[int]:
+def _aside(connection: Connection) -> frozenset[int]:
     return frozenset(row[0] for row in connection.execute("SELECT position FROM aside"))
 
 

@@ -41,7 +41,7 @@ def verify(directory: Path) -> tuple[int, int]:
         try:
             if schema.check_version(reader, path) < schema.VERSION:
                 schema.overlay(reader)
-            view = View(reader)
+            view = View(reader, legacy=schema.has_legacy(reader))
             verdict = reader.execute("PRAGMA main.quick_check(1)").fetchone()[0]
             ends = queries.first_seq(view), view.ends().last_seq
         finally:

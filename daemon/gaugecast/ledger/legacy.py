@@ -6,11 +6,11 @@ a thousand inputs, at the border of two commits: all outputs of inputs ≥ first
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from gaugecast.ledger.packing import InputColumns, OutputColumns
 from gaugecast.ledger.rows import Pending, StoredOutput
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.view import Ends, View
 from gaugecast.records import Kind
 
@@ -64,7 +64,7 @@ def outputs(view: View, after_seq: int, upto_seq: int, ends: Ends) -> list[Store
     ]
 
 
-def _positions(connection: sqlite3.Connection, after_seq: int, upto_seq: int) -> tuple[int, int]:
+def _positions(connection: Connection, after_seq: int, upto_seq: int) -> tuple[int, int]:
     """Bounds (exclusive, inclusive) of the positions of these inputs' outputs."""
     low = connection.execute(
         "SELECT first_position FROM marks WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1", (after_seq + 1,)
@@ -75,7 +75,7 @@ def _positions(connection: sqlite3.Connection, after_seq: int, upto_seq: int) ->
     return (0 if low is None else low[0] - 1), ((1 << 62) if high is None else high[0] - 1)
 
 
-def output_columns(connection: sqlite3.Connection, after: int, upto: int, *, first_seq: int) -> OutputColumns | None:
+def output_columns(connection: Connection, after: int, upto: int, *, first_seq: int) -> OutputColumns | None:
     """Outputs with `after` < position ≤ `upto` by column; causes are counted from `first_seq`."""
     rows = connection.execute(
         "SELECT 0, seq - ?, stream_id, step, forecast, body_crc FROM outputs"
@@ -118,7 +118,7 @@ def stretch(view: View, ends: Ends, *, least: int) -> tuple[tuple[int, int], tup
     return (first, border[1] if oldest is None else min(oldest, border[1])), border
 
 
-def drop(connection: sqlite3.Connection, ends: Ends, *, chunk: int) -> int:
+def drop(connection: Connection, ends: Ends, *, chunk: int) -> int:
     """Delete rows that are sealed, at most about `chunk` of each kind; return how many."""
     gone = 0
     for table, key, last in (

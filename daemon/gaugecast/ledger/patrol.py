@@ -5,7 +5,6 @@ Without it, a page that rots is found when somebody needs it: perhaps by the rec
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from gaugecast.ledger.connection import connect_reader, translated
 from gaugecast.ledger.damage import Damaged, Damages
 from gaugecast.ledger.directory import OUTPUTS_FROM, PIECE_ROWS
 from gaugecast.ledger.packing import DamagedPart, check_part
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.view import View
 
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ class Patrol:
                 if schema.check_version(connection, self._path) < schema.VERSION:
                     raise StorageError("its rows have no checksums yet")
                 connection.execute(f"PRAGMA cache_size = {_CACHE_PAGES}")
-                self._view = View(connection)
+                self._view = View(connection, legacy=schema.has_legacy(connection))
             except BaseException:
                 connection.close()
                 raise
@@ -126,7 +126,7 @@ def _read_through(view: View, table: str) -> None:
     view.connection.execute(f"SELECT sum(rowid) FROM {table} NOT INDEXED").fetchone()
 
 
-def _check_segment(connection: sqlite3.Connection, row: sealed.SegmentRow) -> None:
+def _check_segment(connection: Connection, row: sealed.SegmentRow) -> None:
     """All pieces of it; a missing one is damage, too. Raises `Damaged` of the first."""
     directory = row.unpack()
     numbers = [

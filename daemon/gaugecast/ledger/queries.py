@@ -7,21 +7,22 @@ consumer never holds a transaction open (which would keep the WAL from being reu
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from gaugecast.batch import Inputs
 from gaugecast.events import Event, decode_event
 from gaugecast.ledger import batches, legacy, sealed
 from gaugecast.ledger.packing import InputColumns
 from gaugecast.ledger.rows import Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.view import Ends, View
 from gaugecast.records import Kind
 
 _KINDS = tuple(Kind)
 _BOOLS = (False, True)
 _Details = Mapping[int, str]
+#: Of a key and its value.
+SET_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 
 
 def replay(view: View, after_seq: int, *, most: int, upto_seq: int | None = None) -> Iterator[StoredBatch]:
@@ -71,7 +72,7 @@ def _unsealed_pages(view: View, after_seq: int, ends: Ends, most: int) -> list[t
     return [(pages[0][0], InputColumns._make(joined))]
 
 
-def _details(connection: sqlite3.Connection, first_seq: int, last_seq: int) -> _Details:
+def _details(connection: Connection, first_seq: int, last_seq: int) -> _Details:
     return dict(
         connection.execute("SELECT seq, detail FROM event_rows WHERE seq >= ? AND seq <= ?", (first_seq, last_seq))
     )
@@ -160,17 +161,17 @@ def refused_outputs(view: View, after: int, most: int) -> list[RefusedOutput]:
     return [RefusedOutput(row[0], *view.names.names[row[1]], row[2], row[3] == 1, *row[4:]) for row in rows]
 
 
-def quarantined(connection: sqlite3.Connection, most: int, *, reason: str | None = None) -> list[Quarantined]:
+def quarantined(connection: Connection, most: int, *, reason: str | None = None) -> list[Quarantined]:
     """The newest refused messages (of one reason), newest first."""
     rows = connection.execute(
         "SELECT id, received_at_ns, fleet, stream, topic, reason, detail, head FROM quarantine"
-        " WHERE ?1 IS NULL OR reason = ?1 ORDER BY id DESC LIMIT ?2",
+        " WHERE CAST(?1 AS TEXT) IS NULL OR reason = ?1 ORDER BY id DESC LIMIT ?2",
         (reason, most),
     )
     return [Quarantined(*row) for row in rows]
 
 
-def quarantine_count(connection: sqlite3.Connection) -> int:
+def quarantine_count(connection: Connection) -> int:
     """How many refused messages are kept; their ids have no holes, since only the oldest ever go."""
     count: int = connection.execute(
         "SELECT coalesce((SELECT max(id) FROM quarantine) - (SELECT min(id) FROM quarantine) + 1, 0)"
@@ -178,7 +179,7 @@ def quarantine_count(connection: sqlite3.Connection) -> int:
     return count
 
 
-def refused_count(connection: sqlite3.Connection) -> int:
+def refused_count(connection: Connection) -> int:
     """How many outputs that the broker refused are kept."""
     count: int = connection.execute("SELECT count(*) FROM refused_outputs").fetchone()[0]
     return count
@@ -198,40 +199,34 @@ def first_seq(view: View) -> int:
         return ends.last_seq + 1 if batch is None else batch.first_seq
 
 
-def fingerprints(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+def fingerprints(connection: Connection) -> list[tuple[int, str]]:
     """(seq, fingerprint): from this input on, rows were computed under this fingerprint."""
     return connection.execute("SELECT seq, text FROM fingerprints ORDER BY seq").fetchall()
 
 
-def parked_state(connection: sqlite3.Connection, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
+def parked_state(connection: Connection, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
     """The state of a stream that is parked (after input `at_seq`, or now), or `None`."""
     row = connection.execute(
         "SELECT p.state FROM streams s JOIN parked p ON p.stream_id = s.id WHERE s.fleet = ?1 AND s.stream = ?2"
-        " AND (?3 IS NULL OR p.parked_seq <= ?3) AND (p.unparked_seq IS NULL OR p.unparked_seq > ?3)"
+        " AND (CAST(?3 AS BIGINT) IS NULL OR p.parked_seq <= ?3) AND (p.unparked_seq IS NULL OR p.unparked_seq > ?3)"
         " ORDER BY p.parked_seq DESC LIMIT 1",
         (fleet, stream, at_seq),
     ).fetchone()
     return None if row is None else row[0]
 
 
-def stream_id(connection: sqlite3.Connection, fleet: str, stream: str) -> int | None:
+def stream_id(connection: Connection, fleet: str, stream: str) -> int | None:
     """The id of a stream, or `None` of one that has none."""
     row = connection.execute("SELECT id FROM streams WHERE fleet = ? AND stream = ?", (fleet, stream)).fetchone()
     return None if row is None else row[0]
 
 
-def stream_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+def stream_names(connection: Connection) -> list[tuple[str, str]]:
     """(fleet, stream) of all streams that kept rows name, in order."""
     return connection.execute("SELECT fleet, stream FROM streams WHERE stream <> '' ORDER BY fleet, stream").fetchall()
 
 
-def parked_count(connection: sqlite3.Connection) -> int:
+def parked_count(connection: Connection) -> int:
     """How many streams are parked now."""
     count: int = connection.execute("SELECT count(*) FROM parked WHERE unparked_seq IS NULL").fetchone()[0]
     return count
-
-
-def size_bytes(path: Path) -> int:
-    """What the ledger takes on the disk, its WAL included."""
-    files = (path, path.with_name(path.name + "-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())

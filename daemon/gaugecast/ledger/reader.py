@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from types import TracebackType
 
 from gaugecast.ledger import schema
 from gaugecast.ledger.connection import cannot_open, connect_reader, connect_still, has_wal, translated
-from gaugecast.ledger.reads import LedgerReads
+from gaugecast.ledger.file import home_of
+from gaugecast.ledger.reads import Reader
+from gaugecast.ledger.sql import Connection
 
 
 def oldest_input(directory: Path) -> int:
@@ -21,7 +22,7 @@ def oldest_input(directory: Path) -> int:
         return reader.first_seq
 
 
-class LedgerReader(LedgerReads):
+class LedgerReader(Reader):
     """A read-only view of `directory`/ledger.sqlite. One thread at a time.
 
     Every call sees what is durable at that moment, so `replay(after_seq)`, called again and again, follows the tail;
@@ -31,10 +32,12 @@ class LedgerReader(LedgerReads):
         StorageError: no ledger, a damaged one, or one of another version; from the calls too.
     """
 
+    _connection: sqlite3.Connection
+
     def __init__(self, directory: Path) -> None:
-        path = directory / schema.FILE_NAME
+        self.path = path = directory / schema.FILE_NAME
         self._file = _identity(path)  # before it is opened: what replaces it in between is seen by `renew`
-        super().__init__(path, _open(path))
+        super().__init__(home_of(path), _open(path))
 
     def renew(self) -> bool:
         """Open the ledger anew where another file has taken its place (a backup was restored); whether it has.
@@ -60,22 +63,10 @@ class LedgerReader(LedgerReads):
             self._connection.close()
             self._attach(_open(self.path))
 
-    def _attach(self, connection: sqlite3.Connection) -> None:
+    def _attach(self, connection: Connection) -> None:
         self._still = _is_still(connection)
         self._old = schema.version_of(connection) < schema.VERSION
         super()._attach(connection)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def __enter__(self) -> LedgerReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -97,7 +88,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _is_still(connection: sqlite3.Connection) -> bool:
+def _is_still(connection: Connection) -> bool:
     """Whether SQLite was told that nobody writes the file: it then sees no WAL."""
     mode: str = connection.execute("PRAGMA main.journal_mode").fetchone()[0]
     return mode != "wal"

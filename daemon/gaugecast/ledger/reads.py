@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from gaugecast.errors import StorageDamaged
 from gaugecast.events import Event
 from gaugecast.ledger import queries
-from gaugecast.ledger.connection import translated
 from gaugecast.ledger.damage import Damaged, Damages
 from gaugecast.ledger.history import Wanted, history
 from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.sql import Connection, Home
 from gaugecast.ledger.view import View
 from gaugecast.records import FIRST_NS, LAST_NS
 
@@ -24,19 +24,22 @@ class LedgerReads:
     Attributes:
         damages: What was found damaged by whoever was given the same ones.
 
+    Args:
+        home: Where the ledger lies.
+
     Raises:
         StorageError: from all calls: the disk fails, or the ledger is damaged (`StorageDamaged`).
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
+    def __init__(self, home: Home, connection: Connection) -> None:
+        self._home = home
         self.damages = Damages()
         self._attach(connection)
 
-    def _attach(self, connection: sqlite3.Connection) -> None:
+    def _attach(self, connection: Connection) -> None:
         """Read over this connection from now on."""
         self._connection = connection
-        self._view = View(connection)
+        self._view = View(connection, legacy=self._home.has_legacy(connection))
 
     def _look(self) -> None:
         """Before each question: whether the file is still what it was."""
@@ -45,13 +48,13 @@ class LedgerReads:
     def _reading(self) -> Iterator[None]:
         """Around each question: errors become ours, and damage is noted."""
         try:
-            with translated(self.path):
+            with self._home.errors():
                 self._look()
                 yield
         except StorageDamaged as exc:
             self.damages.note(exc)
             if isinstance(exc, Damaged):
-                raise StorageDamaged(f"{self.path}: {exc}") from exc
+                raise StorageDamaged(f"{self._home.name}: {exc}") from exc
             raise
 
     @property
@@ -82,8 +85,8 @@ class LedgerReads:
 
     @property
     def size_bytes(self) -> int:
-        """What the ledger takes on the disk, its WAL included."""
-        return queries.size_bytes(self.path)
+        """What the ledger takes on the disk."""
+        return self._home.size_bytes(self._connection)
 
     def stream_names(self) -> list[tuple[str, str]]:
         """(fleet, stream) of all streams that kept rows name, in order."""
@@ -154,3 +157,23 @@ class LedgerReads:
         """Last seq, last position, confirmed position, newest `received_at_ns`."""
         with self._reading():
             return self._view.ends()
+
+
+class Reader(LedgerReads):
+    """A ledger for everybody but the loop: only read, whether somebody writes it or not. One thread at a time."""
+
+    def renew(self) -> bool:
+        """Open the ledger anew where another has taken its place; whether it has."""
+        return False
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from gaugecast.config.schema import Storage
 from gaugecast.events import ClockStepped, decode_event
 from gaugecast.ledger import legacy, queries, sealed
+from gaugecast.ledger.sql import Connection, Home
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.transaction import Heads
 from gaugecast.ledger.view import View
 
 _DAY_NS = 86_400 * 10**9
-_VACUUM_BYTES = 1 << 18  # given back to the file system in one call
 _CHUNK = 2000  # parked streams or names gone through in one call
 _BATCHES = 128  # batches deleted in one call
 _PIECES = 8  # pieces deleted in one call
@@ -28,19 +27,22 @@ class Pruned(NamedTuple):
     parked: int
 
 
-def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_seq: int, sealing: bool) -> Pruned:
+def prune(
+    view: View, ids: StreamIds, storage: Storage, heads: Heads, *, home: Home, floor_seq: int, sealing: bool
+) -> Pruned:
     """Delete a segment or some batches inside an open transaction; return how many inputs went.
 
     Age is counted from the newest input's arrival, not from a clock: an idle ledger keeps what it has. Steps of the
     machine's clock since a row came do not count: nothing goes for them.
 
     Args:
+        home: Where the ledger lies.
         sealing: Batches are being sealed: then a little more than `keep_gb` is borne.
     """
     connection = view.connection
     oldest_ns = heads.received_at_ns - int(storage.keep_days * _DAY_NS)
     steps = _clock_steps(connection)
-    too_large = _used_bytes(connection) > storage.keep_gb * 1e9 * (_PATIENCE if sealing else 1)
+    too_large = home.used_bytes(connection) > storage.keep_gb * 1e9 * (_PATIENCE if sealing else 1)
     segment = sealed.oldest(connection)
     gone = _drop_pieces(view, segment)
     if gone:
@@ -57,11 +59,11 @@ def prune(view: View, ids: StreamIds, storage: Storage, heads: Heads, *, floor_s
         _prune_side_tables(connection, queries.first_seq(view))
     parked = _prune_parked(connection, oldest_ns)
     gone += _prune_streams(view, ids, heads)
-    _give_back(connection)
+    home.give_back(connection)
     return Pruned(gone, parked)
 
 
-def _clock_steps(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+def _clock_steps(connection: Connection) -> list[tuple[int, int]]:
     """(seq, ns) of the kept events that say that the machine's clock was set; mostly none."""
     rows = connection.execute('SELECT seq, detail FROM event_rows WHERE detail LIKE \'{"event":"clock"%\'')
     events = [(seq, decode_event(detail)) for seq, detail in rows]
@@ -109,14 +111,7 @@ def _drop_batches(
     return count
 
 
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    pages, free, page_bytes = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * page_bytes)
-
-
-def _prune_side_tables(connection: sqlite3.Connection, first_seq: int) -> None:
+def _prune_side_tables(connection: Connection, first_seq: int) -> None:
     """Delete what no kept input can refer to; `first_seq` is the oldest kept one."""
     connection.execute("DELETE FROM event_rows WHERE seq < ?", (first_seq,))
     connection.execute(
@@ -126,10 +121,10 @@ def _prune_side_tables(connection: sqlite3.Connection, first_seq: int) -> None:
     connection.execute("DELETE FROM parked WHERE unparked_seq < ?", (first_seq,))
 
 
-def _prune_parked(connection: sqlite3.Connection, oldest_ns: int) -> int:
+def _prune_parked(connection: Connection, oldest_ns: int) -> int:
     """Forget streams that were parked before `oldest_ns`; rows are in order of time."""
     last = connection.execute(
-        "SELECT max(number) FROM (SELECT rowid AS number, parked_at_ns FROM parked ORDER BY rowid LIMIT ?)"
+        "SELECT max(number) FROM (SELECT rowid AS number, parked_at_ns FROM parked ORDER BY rowid LIMIT ?) AS oldest"
         " WHERE parked_at_ns < ?",
         (_CHUNK, oldest_ns),
     ).fetchone()[0]
@@ -156,17 +151,6 @@ def _prune_streams(view: View, ids: StreamIds, heads: Heads) -> int:
     ).rowcount
     if connection.execute("SELECT 1 FROM streams WHERE id > ? LIMIT 1", (ids.searched_id,)).fetchone() is None:
         generation = heads.last_seq + 1
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('generation', ?)", (generation,))
+        connection.execute(queries.SET_META, ("generation", generation))
         ids.forget(generation)
     return gone
-
-
-def _give_back(connection: sqlite3.Connection) -> None:
-    """Shrink the file a little where more than a quarter of it is free."""
-    pages, free, page_bytes = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    chunk = _VACUUM_BYTES // page_bytes
-    if free * 4 > pages and free > 4 * chunk:
-        for _ in range(chunk):  # the module steps this statement once, whatever number it is given
-            connection.execute("PRAGMA incremental_vacuum(1)")

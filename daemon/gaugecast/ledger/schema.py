@@ -6,10 +6,10 @@ read as the oldest part of history, and are emptied by sealing (`legacy`).
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 from gaugecast.errors import StorageError
+from gaugecast.ledger.sql import Connection
 
 FILE_NAME = "ledger.sqlite"
 VERSION = 2
@@ -83,7 +83,7 @@ CREATE TEMP VIEW event_rows AS SELECT seq, stream_id, detail FROM main.inputs WH
 """
 
 
-def create_tables(connection: sqlite3.Connection) -> None:
+def create_tables(connection: Connection) -> None:
     """Make all tables in one transaction, in an empty file."""
     connection.execute("BEGIN IMMEDIATE")
     if is_empty(connection):  # another opener may have been faster
@@ -95,14 +95,14 @@ def create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def upgrade(connection: sqlite3.Connection) -> None:
+def upgrade(connection: Connection) -> None:
     """Inside an open transaction: make a file of version 1 one of version 2. Its rows stay where they are."""
     for statement in _statements(NEW_DDL + _UPGRADE):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def overlay(connection: sqlite3.Connection) -> None:
+def overlay(connection: Connection) -> None:
     """Let a reader see a file of version 1, which it must not write, as one of version 2 that was just upgraded."""
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA query_only = OFF")
@@ -112,12 +112,12 @@ def overlay(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
-def is_empty(connection: sqlite3.Connection) -> bool:
+def is_empty(connection: Connection) -> bool:
     """Whether the file has no table at all."""
     return connection.execute("SELECT count(*) FROM main.sqlite_master").fetchone()[0] == 0  # type: ignore[no-any-return]
 
 
-def has_legacy(connection: sqlite3.Connection) -> bool:
+def has_legacy(connection: Connection) -> bool:
     """Whether there are rows in tables of version 1."""
     found = connection.execute("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'inputs'").fetchone()
     return found is not None and connection.execute(
@@ -125,12 +125,12 @@ def has_legacy(connection: sqlite3.Connection) -> bool:
     ).fetchone() == (1,)
 
 
-def version_of(connection: sqlite3.Connection) -> int:
+def version_of(connection: Connection) -> int:
     """Which version of the tables a file has."""
     return connection.execute("PRAGMA main.user_version").fetchone()[0]  # type: ignore[no-any-return]
 
 
-def check_version(connection: sqlite3.Connection, path: object) -> int:
+def check_version(connection: Connection, path: object) -> int:
     """The version of a ledger that we can read: 1 or 2. Raises `StorageError` of anything else."""
     application = connection.execute("PRAGMA main.application_id").fetchone()[0]
     version = version_of(connection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from gaugecast.ledger.directory import OUTPUTS_FROM, Directory
 from gaugecast.ledger.packing import DamagedPart, InputColumns
 from gaugecast.ledger.pieces import InputPiece, OutputPiece
 from gaugecast.ledger.rows import StoredOutput
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.view import View
 
 _NUMBER_BITS = 20
@@ -43,7 +43,7 @@ def piece_id(first_seq: int, number: int = 0) -> int:
     return first_seq << _NUMBER_BITS | number
 
 
-def oldest(connection: sqlite3.Connection, from_seq: int = 0) -> SegmentRow | None:
+def oldest(connection: Connection, from_seq: int = 0) -> SegmentRow | None:
     """The oldest segment that has `from_seq` or later inputs."""
     # The one that begins at `from_seq` or before is looked at first: there is no index on `last_seq`.
     row = connection.execute(
@@ -54,7 +54,7 @@ def oldest(connection: sqlite3.Connection, from_seq: int = 0) -> SegmentRow | No
     return None if row is None else SegmentRow(*row)
 
 
-def newest_before(connection: sqlite3.Connection, seq: int) -> SegmentRow | None:
+def newest_before(connection: Connection, seq: int) -> SegmentRow | None:
     """The newest segment that begins before `seq`."""
     row = connection.execute(
         "SELECT * FROM segments WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1", (seq,)
@@ -62,7 +62,7 @@ def newest_before(connection: sqlite3.Connection, seq: int) -> SegmentRow | None
     return None if row is None else SegmentRow(*row)
 
 
-def parts(connection: sqlite3.Connection, first_seq: int, numbers: Sequence[int] | range) -> list[tuple[int, bytes]]:
+def parts(connection: Connection, first_seq: int, numbers: Sequence[int] | range) -> list[tuple[int, bytes]]:
     """Numbers and bytes of a segment's pieces; `numbers` have no holes."""
     rows = connection.execute(
         "SELECT id, part FROM pieces WHERE id >= ? AND id <= ? ORDER BY id",
@@ -71,12 +71,12 @@ def parts(connection: sqlite3.Connection, first_seq: int, numbers: Sequence[int]
     return [(key & ((1 << _NUMBER_BITS) - 1), part) for key, part in rows]
 
 
-def input_parts(connection: sqlite3.Connection, first_seq: int) -> list[tuple[int, bytes]]:
+def input_parts(connection: Connection, first_seq: int) -> list[tuple[int, bytes]]:
     """All pieces of inputs."""
     return parts(connection, first_seq, range(OUTPUTS_FROM))
 
 
-def output_parts(connection: sqlite3.Connection, first_seq: int) -> list[tuple[int, bytes]]:
+def output_parts(connection: Connection, first_seq: int) -> list[tuple[int, bytes]]:
     """All pieces of outputs."""
     return parts(connection, first_seq, range(OUTPUTS_FROM, 2 * OUTPUTS_FROM))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
+
+from gaugecast.ledger.sql import Connection
 
 CACHED = 250_000  # names; beyond this the cache begins anew
 
@@ -15,7 +16,7 @@ class StreamIds:
     is noted in its row (`touched_seq`), so that pruning can tell which names no kept row uses.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids: dict[str, dict[str, int]] = {}
         self._fresh: list[tuple[str, str]] = []
@@ -70,10 +71,10 @@ class StreamIds:
             "SELECT id, touched_seq FROM streams WHERE fleet = ? AND stream = ?", (fleet, stream)
         ).fetchone()
         if row is None:
-            cursor = self._connection.execute(
-                "INSERT INTO streams (fleet, stream, touched_seq) VALUES (?, ?, ?)", (fleet, stream, seq)
-            )
-            return int(cursor.lastrowid or 0)
+            made = self._connection.execute(
+                "INSERT INTO streams (fleet, stream, touched_seq) VALUES (?, ?, ?) RETURNING id", (fleet, stream, seq)
+            ).fetchall()
+            return int(made[0][0])
         if row[1] < self.generation:
             self._connection.execute("UPDATE streams SET touched_seq = ? WHERE id = ?", (seq, row[0]))
         return int(row[0])
@@ -82,7 +83,7 @@ class StreamIds:
 class StreamNames:
     """From id to (fleet, stream), for readers. Owned by whoever owns the connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.names: dict[int, tuple[str, str]] = {}
 

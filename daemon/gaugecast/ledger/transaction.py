@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -21,12 +20,25 @@ from gaugecast.ledger.packing import (
     pack_outputs,
 )
 from gaugecast.ledger.rows import Pending
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.streams import StreamIds
 from gaugecast.ledger.view import View
 from gaugecast.records import Commit, Kind, Refused
 
 REFUSED_OUTPUTS_KEPT = 10_000
 _FORECAST, _NOTICE = 0, 1  # the kinds of an output; a notice has no forecast
+_QUARANTINE = (
+    "INSERT INTO quarantine (received_at_ns, fleet, stream, topic, reason, detail, head) VALUES (?,?,?,?,?,?,?)"
+)
+_PARK = (
+    "INSERT INTO parked (stream_id, parked_seq, unparked_seq, parked_at_ns, state) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (stream_id, parked_seq) DO UPDATE SET unparked_seq = excluded.unparked_seq,"
+    " parked_at_ns = excluded.parked_at_ns, state = excluded.state"
+)
+_REFUSE = (
+    "INSERT INTO refused_outputs (position, stream_id, topic, retain, qos, body, reason) VALUES (?,?,?,?,?,?,?)"
+    " ON CONFLICT (position) DO UPDATE SET topic = excluded.topic, body = excluded.body, reason = excluded.reason"
+)
 
 
 class Heads(NamedTuple):
@@ -46,7 +58,7 @@ class Heads(NamedTuple):
         aside = view.connection.execute("SELECT EXISTS (SELECT 1 FROM aside)").fetchone()[0]
         return cls(*view.ends()[:4], 0 if newest is None else newest.written_bytes, aside == 1)
 
-    def note(self, connection: sqlite3.Connection) -> None:
+    def note(self, connection: Connection) -> None:
         """Write them where they hold without the batches."""
         connection.execute(
             "UPDATE heads SET last_seq = ?, last_position = ?, confirmed = ?, received_at_ns = ?", self[:4]
@@ -93,7 +105,7 @@ def write_commit(
     return after, parked_change
 
 
-def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
+def _add_batch(connection: Connection, ids: StreamIds, heads: Heads, commit: Commit) -> Heads:
     first_seq, count = heads.last_seq + 1, len(commit.inputs)
     try:
         inputs, outputs = Inputs.of(commit.inputs), Outputs.of(commit.outputs)
@@ -118,7 +130,7 @@ def _add_batch(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, com
 
 
 def _input_part(
-    connection: sqlite3.Connection, ids: StreamIds, inputs: Inputs, verdicts: Sequence[int], first_seq: int
+    connection: Connection, ids: StreamIds, inputs: Inputs, verdicts: Sequence[int], first_seq: int
 ) -> bytes:
     stream_ids, names = _input_streams(ids, inputs, first_seq)
     if any(inputs.event):
@@ -165,7 +177,7 @@ def _output_parts(ids: StreamIds, outputs: Outputs, first_seq: int, inputs: int)
     )
 
 
-def _shift_parked(connection: sqlite3.Connection, inputs: Inputs) -> None:
+def _shift_parked(connection: Connection, inputs: Inputs) -> None:
     """Where the machine's clock was set, parked streams move along: their age must not change by it.
 
     That of other rows is reckoned when they are pruned; but streams stay parked for longer than events are kept.
@@ -175,7 +187,7 @@ def _shift_parked(connection: sqlite3.Connection, inputs: Inputs) -> None:
         connection.execute("UPDATE parked SET parked_at_ns = parked_at_ns + ?", (step_ns,))
 
 
-def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, commit: Commit) -> int:
+def _move_parked(connection: Connection, ids: StreamIds, heads: Heads, commit: Commit) -> int:
     """Close the rows of streams that came back and add rows for those put aside; return the growth."""
     if not commit.parked and not commit.unparked:
         return 0
@@ -193,11 +205,11 @@ def _move_parked(connection: sqlite3.Connection, ids: StreamIds, heads: Heads, c
             passing.add(stream_id)
     rows = {ids.ids[x.fleet][x.stream]: x.state for x in commit.parked}
     kept = [(stream_id, seq, None, at_ns, state) for stream_id, state in rows.items() if stream_id not in passing]
-    connection.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)", kept)
+    connection.executemany(_PARK, kept)
     return growth + len(kept)
 
 
-def _forget_fleets(connection: sqlite3.Connection, heads: Heads, commit: Commit) -> int:
+def _forget_fleets(connection: Connection, heads: Heads, commit: Commit) -> int:
     """Close the rows of parked streams whose fleet is gone for good; how many."""
     inputs = Inputs.of(commit.inputs)
     gone = [fleet for fleet, event in zip(inputs.fleet, inputs.event, strict=True) if isinstance(event, FleetForgotten)]
@@ -211,10 +223,10 @@ def _forget_fleets(connection: sqlite3.Connection, heads: Heads, commit: Commit)
     return closed
 
 
-def _add_quarantine(connection: sqlite3.Connection, refused: Sequence[Refused], most: int) -> None:
+def _add_quarantine(connection: Connection, refused: Sequence[Refused], most: int) -> None:
     if not refused:
         return
-    connection.executemany("INSERT INTO quarantine VALUES (NULL,?,?,?,?,?,?,?)", refused[-most:] if most else ())
+    connection.executemany(_QUARANTINE, refused[-most:] if most else ())
     connection.execute("DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (most,))
 
 
@@ -225,13 +237,13 @@ def _move_refused(view: View, ids: StreamIds, heads: Heads, commit: Commit) -> N
     found = list(_at_positions(view, set(reasons)))
     ids.learn({(one.fleet, one.stream) for one in found}, heads.last_seq)
     connection.executemany(
-        "INSERT OR REPLACE INTO refused_outputs VALUES (?,?,?,?,?,?,?)",
+        _REFUSE,
         [
             (one.position, ids.ids[one.fleet][one.stream], one.topic, one.retain, one.qos, one.body,
              reasons[one.position]) for one in found
         ],
     )  # fmt: skip
-    connection.executemany("INSERT OR IGNORE INTO aside VALUES (?)", [(position,) for position in reasons])
+    connection.executemany("INSERT INTO aside VALUES (?) ON CONFLICT DO NOTHING", [(position,) for position in reasons])
     if reasons:
         connection.execute(
             "DELETE FROM refused_outputs WHERE position <="

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from gaugecast.ledger import schema
 from gaugecast.ledger.rows import StoredOutput
+from gaugecast.ledger.sql import Connection
 from gaugecast.ledger.streams import StreamNames
 
 
@@ -30,10 +29,10 @@ class View:
         legacy: Whether there may be rows in tables of version 1.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection, *, legacy: bool = False) -> None:
         self.connection = connection
         self.names = StreamNames(connection)
-        self.legacy = schema.has_legacy(connection)
+        self.legacy = legacy
         self._segment = 0
         self._outputs: Sequence[StoredOutput] = ()
 
@@ -51,7 +50,7 @@ class View:
             "SELECT h.last_seq, h.last_position, h.confirmed, h.received_at_ns, h.sealed_seq, h.sealed_position,"
             " b.seq, b.position, b.confirmed, b.received_at_ns FROM heads h LEFT JOIN"
             " (SELECT first_seq + inputs - 1 AS seq, first_position + outputs - 1 AS position, confirmed,"
-            " received_at_ns FROM batches ORDER BY first_seq DESC LIMIT 1) b"
+            " received_at_ns FROM batches ORDER BY first_seq DESC LIMIT 1) b ON 1 = 1"
         ).fetchone()
         noted, newest = row[:4], row[6:]
         if newest[0] is not None:

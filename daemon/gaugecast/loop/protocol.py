@@ -142,7 +142,7 @@ class DataLoop:
         for counted in (self.received, self.not_ours):
             counted.update(decoded.not_ours)
         unparked = orders_to_unpark(
-            decoded.inputs, self._ledger, self._pipeline, most_streams=self._settings.max_streams
+            decoded.inputs, self._ledger, self._pipeline, most_streams=self._settings.max_streams, bide=self._bide
         )
         inputs.extend([order.stamped(now_ns) for order in unparked])
         inputs.extend(decoded.inputs)
@@ -153,6 +153,11 @@ class DataLoop:
         names = [(o.fleet, o.stream) for o in (*orders, *unparked) if isinstance(o.event, events.ENDS_OF_PARKING)]
         arrived_s = self._backlog.arrived_s if messages else self._monotonic()
         return MicroBatch(messages, inputs, decoded.refused, names, arrived_s)
+
+    def _bide(self) -> None:
+        """The ledger is away in the midst of a round: the links are kept."""
+        self._alive()
+        self._link.poll(0, _RETRY_S)
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""

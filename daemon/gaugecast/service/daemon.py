@@ -18,7 +18,6 @@ from gaugecast.control import SOCKET_NAME, Control
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import AddressTaken, StorageError
 from gaugecast.files import make_private
-from gaugecast.ledger.store import Ledger
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.orders import TopicFilters
@@ -29,14 +28,14 @@ from gaugecast.notify import Notifier
 from gaugecast.outputs.messages import announcement
 from gaugecast.service import reports
 from gaugecast.service.allocator import keep_freed_memory
+from gaugecast.service.beside import threads_beside
 from gaugecast.service.children import console_child, learner_child
 from gaugecast.service.commands import Commands
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.learning_mode import decide, settled
-from gaugecast.service.patrolling import Patroller
+from gaugecast.service.opening import open_ledger
 from gaugecast.service.reload import find_put_away, reload, tell_put_away
 from gaugecast.service.reporter import Reporter
-from gaugecast.service.sweep import Sweeper
 from gaugecast.service.transitions import TransitionLog
 from gaugecast.service.world import real_ports
 from gaugecast.status import FleetStatus, Status
@@ -147,7 +146,7 @@ class Daemon:
         log.info("learning", what=str(self._learning))
         self._child = learner_child(self.settings, self._learning)
         self._console = console_child(self.settings)
-        self._beside = Sweeper(self._directory), Patroller(self._directory, self._ledger.damages)
+        self._beside = threads_beside(self._ledger, self._directory)
         self.reporter = Reporter(
             self.core,
             settings=self.settings,
@@ -204,7 +203,7 @@ class Daemon:
             caller = self._control.fileno()
             return Link(mqtt, wanted.filters, forget=forget, retained=wanted.retained, resumed=resumed, caller=caller)
 
-        self._ledger = Ledger.open(self._directory, storage)
+        self._ledger = open_ledger(storage)
         return real_ports(self._ledger, storage, notes, dial=dial, alive=self._note_alive)
 
     def _note_alive(self) -> None:

@@ -18,13 +18,14 @@ from gaugecast.errors import AlreadyRunning, ConfigError, Defect, GaugecastError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.online.ports import NewPipeline
 from gaugecast.learn.online.process import POLL_S, LearnerProcess
-from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.logs import get
 from gaugecast.loop.recovery import restore_newest
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.service.children import end_with
 from gaugecast.service.learning_mode import INSTALL, has_tensorflow
+from gaugecast.service.opening import open_reader
 from gaugecast.service.warming import warm
 from gaugecast.storage.lock import LEARNER_FILE_NAME, StateLock
 from gaugecast.storage.models import ModelStore
@@ -119,7 +120,7 @@ def _where(exc: Exception) -> str:
     return ", called from ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(ours[-3:]))
 
 
-def _restore_newest(directory: Path, reader: LedgerReader, new: NewPipeline) -> tuple[Pipeline, int]:
+def _restore_newest(directory: Path, reader: Reader, new: NewPipeline) -> tuple[Pipeline, int]:
     """From the newest checkpoint that can be used, else an empty pipeline before the ledger's first input."""
     pipeline, seq, passed_over = restore_newest(directory, new, upto_seq=reader.last_seq)
     for why in passed_over:
@@ -137,10 +138,10 @@ def _wait_for(attempt: Callable[[], _T | None], stopping: Stopping) -> _T | None
     return None
 
 
-def _open_ledger(directory: Path) -> LedgerReader | None:
+def _open_ledger(directory: Path) -> Reader | None:
     """The ledger, once the daemon has made it whole."""
     try:
-        return LedgerReader(directory)
+        return open_reader(directory)
     except StorageError:
         return None
 

@@ -22,12 +22,12 @@ from gaugecast.errors import Defect, ModelError
 from gaugecast.files import make_private
 from gaugecast.fleet import Fleet
 from gaugecast.history import StreamRows
-from gaugecast.ledger.store import Ledger
 from gaugecast.loop.core import Core, Setup
 from gaugecast.loop.ports import Connected
 from gaugecast.pipeline import past
 from gaugecast.records import FIRST_NS, LAST_NS, Float64, Int64, Message, Order
 from gaugecast.service.learning_mode import decide, settled
+from gaugecast.service.opening import open_ledger
 from gaugecast.service.world import real_ports
 from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lock import StateLock
@@ -151,7 +151,7 @@ def core_without_broker(settings: Settings) -> Iterator[Core]:
         held.callback(notes.close)
         learning = settled(settings.learning, decide(settings.learning))
         setup = Setup(resolve_fleets(settings), settings.loop, storage, learning)
-        ledger = Ledger.open(directory, storage)
+        ledger = open_ledger(storage)
         core = Core.open(setup, real_ports(ledger, storage, notes, dial=lambda *_: _NoLink()))
         take_orders(core)
         yield core

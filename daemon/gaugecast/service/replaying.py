@@ -13,7 +13,6 @@ from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert
 from gaugecast.forecast.message import SCHEMA
-from gaugecast.ledger.reader import LedgerReader
 from gaugecast.loop.models import shipped_model
 from gaugecast.loop.recovery import count_differing, machine_of, restore_newest
 from gaugecast.model import Model
@@ -21,8 +20,8 @@ from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.solo import SoloPipeline
 from gaugecast.records import Input, Output
+from gaugecast.service.opening import open_models, open_reader
 from gaugecast.storage import checkpoints
-from gaugecast.storage.models import ModelStore
 
 
 @dataclass(slots=True)
@@ -65,12 +64,12 @@ def replay_ledger(
     Raises:
         StorageError: No ledger, or no checkpoint from which a replay is exact.
     """
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         exact = checkpoints.oldest_exact(directory, ledger.first_seq)
         if exact is None or (at is not None and at < exact):
             raise StorageError(f"a position from {exact if exact is not None else '(none)'} on expected, got {at}")
         wanted = exact if at is None else at
-        store = ModelStore(directory)
+        store = open_models(directory)
         pipeline, seq, passed_over = restore_newest(
             directory, lambda: Pipeline(limits, store.load), upto_seq=wanted, choose=checkpoints.at_or_before
         )
@@ -119,13 +118,13 @@ def model_in_force(directory: Path, fleet: Fleet) -> Model | None:
     shipped = shipped_model(fleet)
     if shipped is not None and version == shipped.manifest.version:
         return shipped
-    return ModelStore(directory).load(fleet.name, version) if version else None
+    return open_models(directory).load(fleet.name, version) if version else None
 
 
 def _version_in_force(directory: Path, fleet: str) -> str:
     """By the newest checkpoint, and the events since; empty = nothing is in force."""
     version, seq = "", 0
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         checkpoint = checkpoints.newest(directory, ledger.last_seq)
         if checkpoint is not None:
             with checkpoint:
@@ -152,8 +151,8 @@ def expert_of(directory: Path, limits: Loop, stream: str, *, fleet: str | None =
     Raises:
         StorageError: There is no ledger, or no checkpoint that can be read.
     """
-    store = ModelStore(directory)
-    with LedgerReader(directory) as ledger:
+    store = open_models(directory)
+    with open_reader(directory) as ledger:
         pipeline, seq, passed_over = restore_newest(
             directory, lambda: Pipeline(limits, store.load), upto_seq=ledger.last_seq
         )

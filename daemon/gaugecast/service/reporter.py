@@ -179,8 +179,10 @@ class Reporter:
         loop = self._core.loop
         if not loop.holding:
             return None
-        locked = "storage_busy" in loop.degraded
-        return f"{'another process has the ledger locked' if locked else 'no room on the disk'}: a batch waits"
+        if "storage_busy" not in loop.degraded:
+            return "no room on the disk: a batch waits"
+        remote = self._core.setup.storage.postgres
+        return f"{'PostgreSQL does not answer' if remote else 'another process has the ledger locked'}: a batch waits"
 
     def _degraded(self, broker: BrokerStatus, publishing: PublishingStatus, storage: StorageStatus) -> list[str]:
         also = {

@@ -22,7 +22,7 @@ from gaugecast.files import make_private
 from gaugecast.ledger import copying
 from gaugecast.ledger.store import Ledger
 from gaugecast.records import Commit, Order, Verdict
-from gaugecast.storage.backup import BackupReport, copy_state, verify
+from gaugecast.storage.backup import BackupReport, copy_state, refuse_elsewhere, verify
 from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.lock import FILE_NAME, LEARNER_FILE_NAME, StateLock
 
@@ -64,6 +64,7 @@ def restore(source: Path, storage: Storage, *, replace: bool = False) -> Restore
     directory = storage.directory
     if not (source / "ledger.sqlite").is_file():
         raise WrongUse(f"{source} is no backup: expected a ledger.sqlite in it; name a folder that `backup` made")
+    refuse_elsewhere(directory)
     with _occupied(directory):
         found = sorted(set(os.listdir(directory)) - _OURS - {_DRAFT})
         if "ledger.sqlite" in found and not replace:

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from gaugecast import events
 from gaugecast.control import SOCKET_NAME, ModelsQuery, call
 from gaugecast.errors import GaugecastError, ModelError, StorageError
-from gaugecast.ledger import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.logs import get
 from gaugecast.loop.model_roles import LEARNER
 from gaugecast.model.manifest import decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME
+from gaugecast.service.opening import open_reader
 from gaugecast.storage import checkpoints
 from gaugecast.storage.checkpoint_format import read_header
 from gaugecast.storage.models import ModelStore
@@ -46,6 +46,16 @@ class Events(Protocol):
         """(seq, fleet, event) of the kept ones."""
 
 
+class WeightRows(Protocol):
+    """Weights in a database; `cluster.postgres.models` has them."""
+
+    def bring_down(self) -> None:
+        """Make files of all that are not here."""
+
+    def drop(self, fleet: str, version: str) -> None:
+        """Delete one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Roles:
     """(fleet, version) of what the running daemon has in force, in shadow, or would go back to."""
@@ -61,18 +71,26 @@ class Roles:
         return cls(frozenset(held))
 
 
+def _nowhere_else(_fleet: str, _version: str) -> None:
+    """Weights are files alone."""
+
+
 def sweep(
     directory: Path,
     store: ModelStore,
     ledger: Events,
     *,
     roles: Callable[[], Roles],
+    drop: Callable[[str, str], None] = _nowhere_else,
     now_s: Callable[[], float] = time.time,
 ) -> int:
     """Delete what nothing names; how many versions went.
 
     First come the candidates, then what names them: whatever is named after that names what was named before, or
     what is young.
+
+    Args:
+        drop: Told of each that is deleted: it may be elsewhere, too.
 
     Raises:
         GaugecastError: Not known what is named: nothing was deleted.
@@ -86,9 +104,10 @@ def sweep(
     unnamed -= named_by_checkpoints(directory)
     unnamed -= named_by_events(ledger)
     ours = [(f, store.place(f, v)) for f, v in sorted(unnamed)]
-    gone = [place for fleet, place in ours if store.is_forgotten(fleet) or _is_learned(place)][:_MOST]
-    for place in gone:
+    gone = [(f, place) for f, place in ours if store.is_forgotten(f) or _is_learned(place)][:_MOST]
+    for fleet, place in gone:
         _delete(place)
+        drop(fleet, place.name)
     return len(gone)
 
 
@@ -104,7 +123,7 @@ def remove(directory: Path, store: ModelStore, fleet: str, version: str, *, role
         raise ModelError(f"weights {version} of fleet {fleet!r} expected in {place}, found nothing")
     by = {"a role": roles.held, "a checkpoint": named_by_checkpoints(directory)}
     try:
-        with LedgerReader(directory) as ledger:
+        with open_reader(directory) as ledger:
             by["an event that the ledger keeps"] = named_by_events(ledger)
     except StorageError:
         if (directory / LEDGER_NAME).exists():
@@ -183,10 +202,11 @@ class Sweeper:
 
     Args:
         directory: The state directory.
+        rows: Where weights are, too, if the ledger is elsewhere; all of them are brought here first.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, rows: WeightRows | None = None) -> None:
+        self._directory, self._rows = directory, rows
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._thread.start()
@@ -204,14 +224,20 @@ class Sweeper:
         while not self._ended.wait(wait_s):
             wait_s = EVERY_S
             try:
-                with LedgerReader(self._directory) as ledger:
-                    gone = sweep(self._directory, ModelStore(self._directory), ledger, roles=self._roles)
+                gone = self._sweep()
             except (GaugecastError, OSError) as exc:
                 if not self._ended.is_set():
                     log.warning("weights not swept", why=str(exc))
                 continue
             if gone:
                 log.info("weights swept", versions=gone)
+
+    def _sweep(self) -> int:
+        store, rows = ModelStore(self._directory), self._rows
+        if rows is not None:
+            rows.bring_down()
+        with open_reader(self._directory) as ledger:
+            return sweep(self._directory, store, ledger, roles=self._roles, drop=rows.drop if rows else _nowhere_else)
 
     def _roles(self) -> Roles:
         return Roles.of_answer(call(self._directory / SOCKET_NAME, ModelsQuery()))

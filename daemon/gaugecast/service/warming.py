@@ -7,10 +7,10 @@ from pathlib import Path
 
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
-from gaugecast.ledger.reader import LedgerReader
 from gaugecast.logs import get
 from gaugecast.model import Model
 from gaugecast.pipeline.solo import SoloPipeline, begins_after
+from gaugecast.service.opening import open_reader
 
 log = get("gaugecast")
 
@@ -41,7 +41,7 @@ def warm(
         StorageError: There is no ledger.
     """
     solo = SoloPipeline([(fleet, model)], limits, mute=True)
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         last = ledger.last_seq
         first = seq = begins_after(ledger.events(), solo.fleets, first_seq=ledger.first_seq, upto_seq=last, most=most)
         while seq < last:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from gaugecast.config.schema import Storage
 from gaugecast.ledger.reader import oldest_input
@@ -18,12 +19,16 @@ from gaugecast.storage.crash_note import CrashNote
 from gaugecast.storage.lineage import new_lineage
 from gaugecast.storage.models import ModelStore
 
+if TYPE_CHECKING:
+    from gaugecast.cluster.postgres.ledger import PostgresLedger
+
 Dial = Callable[[TopicFilters, Sequence[str], bool], LoopLink]
 
 
 def real_ports(
-    ledger: Ledger, storage: Storage, notes: CrashNote, *, dial: Dial, alive: Callable[[], None] = lambda: None
-) -> Ports:
+    ledger: Ledger | PostgresLedger, storage: Storage, notes: CrashNote, *, dial: Dial,
+    alive: Callable[[], None] = lambda: None,
+) -> Ports:  # fmt: skip
     """The ports of a core over `[storage] directory`.
 
     Args:
@@ -32,6 +37,10 @@ def real_ports(
         dial: The link to the broker.
         alive: Told in between that a long round gets on.
     """
+    if not isinstance(ledger, Ledger):
+        from gaugecast.cluster.postgres.world import postgres_ports  # of the extra `cluster`
+
+        return postgres_ports(ledger, storage, notes, dial=dial, alive=alive)
     directory = storage.directory
 
     def writer() -> CheckpointWriter:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.files import make_private
-from gaugecast.storage import checkpoints
+from gaugecast.storage import checkpoints, whereabouts
 from gaugecast.storage.models import FOLDER as MODELS_FOLDER
 
 #: In the state directory: when a backup was last made of it, and where.
@@ -63,6 +63,7 @@ def backup(directory: Path, target: Path, ledger: CopiesLedger, *, config: Path 
         StorageError: no ledger, a full disk, or a copy that is not whole.
     """
     check_target(directory, target)
+    refuse_elsewhere(directory)
     try:
         make_private(target)
         models = copy_state(directory, target, ledger)
@@ -74,6 +75,16 @@ def backup(directory: Path, target: Path, ledger: CopiesLedger, *, config: Path 
     report = verify(target, ledger, models=models)
     _note_backup(directory, target)
     return report
+
+
+def refuse_elsewhere(directory: Path) -> None:
+    """Raise `WrongUse` where the ledger of a state directory is in a database."""
+    known = whereabouts.read(directory)
+    if known is not None:
+        raise WrongUse(
+            f"{directory}: its ledger is in PostgreSQL, so its backup is `pg_dump --schema {known.schema}`, which "
+            "`psql` takes back"
+        )
 
 
 def backup_beside(

@@ -41,6 +41,7 @@ class InlineCheckpointWriter:
         storage: How much is kept.
         oldest_input: Asked, in the writing thread, for the oldest input that the ledger keeps.
         faults: Called with each point of a checkpoint that is passed.
+        kept: Told of each whole file, in the writing thread, before it counts as written.
 
     Attributes:
         completed_seq: What the newest durable checkpoint of this writer stands at; 0 before the first.
@@ -49,14 +50,16 @@ class InlineCheckpointWriter:
     """
 
     def __init__(
-        self, directory: Path, storage: Storage, oldest_input: Callable[[], int], *, faults: Faults = no_faults
-    ) -> None:
+        self, directory: Path, storage: Storage, oldest_input: Callable[[], int], *, faults: Faults = no_faults,
+        kept: Callable[[int, Path], None] = lambda _seq, _file: None,
+    ) -> None:  # fmt: skip
         checkpoints.folder(directory).mkdir(parents=True, exist_ok=True)
         checkpoints.remove_unfinished(directory)
         self._directory = directory
         self._storage = storage
         self._oldest_input = oldest_input
         self._faults = faults
+        self._kept = kept
         self._seq = 0
         self._open: CheckpointFile | None = None
         self.completed_seq = 0
@@ -94,6 +97,7 @@ class InlineCheckpointWriter:
             try:
                 self._open.finish()
                 self._prune_daily()
+                self._kept(self._seq, checkpoints.folder(self._directory) / checkpoints.file_name(self._seq))
             except (OSError, StorageError) as exc:
                 self._fail(exc)
             else:
@@ -149,7 +153,7 @@ class CheckpointWriter:
     A disk that is full or fails costs this checkpoint and is counted, no more: the one before still stands.
 
     Args:
-        directory, storage, oldest_input, faults: As of `InlineCheckpointWriter`.
+        directory, storage, oldest_input, faults, kept: As of `InlineCheckpointWriter`.
         wal: Belongs to the writer's thread from now on.
         wal_every_s: How often it is asked to copy.
     """
@@ -157,8 +161,9 @@ class CheckpointWriter:
     def __init__(
         self, directory: Path, storage: Storage, oldest_input: Callable[[], int], wal: CopiesWal, *,
         faults: Faults = no_faults, wal_every_s: float = WAL_EVERY_S,
+        kept: Callable[[int, Path], None] = lambda _seq, _file: None,
     ) -> None:  # fmt: skip
-        self._inline = InlineCheckpointWriter(directory, storage, oldest_input, faults=faults)
+        self._inline = InlineCheckpointWriter(directory, storage, oldest_input, faults=faults, kept=kept)
         self._wal = wal
         self._wal_every_s = wal_every_s
         self._wake = threading.Condition()
