@@ -19,6 +19,7 @@ HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorf
 WITHOUT_TABLE = {
     ("console",), ("mcp",), ("schema",),
     *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn", "split")),
+    *(("cluster", word) for word in ("run", "drain", "stop")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),

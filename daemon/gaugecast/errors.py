@@ -85,10 +85,6 @@ class StorageDamaged(StorageError):
     """Rows or pages are not those that were written. What was asked for cannot be had; what lies elsewhere can."""
 
 
-class Fenced(StorageError):
-    """Another process has taken our place: it has a newer token, and we must end without writing anything more."""
-
-
 class AlreadyRunning(GaugecastError):
     """A second daemon was started on a state directory that is in use."""
 

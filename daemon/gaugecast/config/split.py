@@ -195,6 +195,8 @@ def part_tables(raw: Mapping[str, Any], settings: Settings, fleets: Sequence[Fle
         tables = copy.deepcopy(dict(raw))
         tables["mqtt"] = {**tables.get("mqtt", {}), "client_id": f"{settings.mqtt.client_id}-{name}"}
         tables["storage"] = {**tables.get("storage", {}), "directory": str(settings.storage.directory / name)}
+        if settings.storage.postgres:
+            tables["storage"]["postgres_schema"] = f"{settings.storage.postgres_schema}_part_{number + 1}"
         tables["http"] = {**tables.get("http", {}), "port": ports[number][0]}
         if settings.console.enabled:
             tables["console"] = {**tables.get("console", {}), "port": ports[number][1]}
