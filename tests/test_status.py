@@ -122,7 +122,7 @@ def test_whether_anything_is_learned_is_said_and_what_skill_means() -> None:
         render_status(msgspec.structs.replace(STATUS, learning=LearningStatus(mode="off", why="[learning] mode")))
     )
     assert re.search(r"learning\s+off \(\[learning\] mode\)", text)
-    wanted = "skill, of what was published: 0 % = no better than the last value; half-life 500 steps"
+    wanted = "skill as published: 0 % = no better than the last value; half-life 500 steps"
     assert wanted in " ".join(text.split())
 
 
@@ -158,7 +158,7 @@ def test_the_screen_answers_what_an_operator_asks() -> None:
         "62 %",
         "−20 %",
         "0.0081 bar",
-        "persistence",
+        "none in force",
         "http://127.0.0.1:9464/metrics",
     ):
         assert word in text, text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gaugecast.cli.figures import show_count, show_name
+from gaugecast.cli.figures import show_count, show_name, show_skill
 from gaugecast.control import CrossingRow, StreamRow
 from gaugecast.status import ExpertStatus, FleetStatus
 
@@ -57,15 +57,15 @@ def coverage_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
         levels = dict.fromkeys(level for by_level in score.coverage.values() for level in by_level)
         for level in levels:
             shares = ", ".join(
-                f"{by_level[level]:.1%} ({horizon})"
+                f"{by_level[level] * 100:.1f} % ({horizon})"
                 for horizon, by_level in score.coverage.items()
                 if level in by_level
             )
-            yield f"{show_name(name)} {show_name(feature)}: intervals of {float(level):.0%} held {shares}"
+            yield f"{show_name(name)} {show_name(feature)}: intervals of {float(level) * 100:.0f} % held {shares}"
 
 
 def expert_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
-    """`tanks pressure in 1m: stacked 61% (+0.41), linear 22% (+0.30), …`; a line a horizon: shares and skills."""
+    """`tanks pressure in 1m: stacked 61 % (skill 41 %), linear 22 % (skill 30 %), …`; a line a horizon."""
     for feature, score in fleet.features.items():
         for horizon, experts in score.experts.items():
             ordered = sorted(experts.items(), key=lambda one: -one[1].weight)
@@ -75,8 +75,8 @@ def expert_lines(name: str, fleet: FleetStatus) -> Iterator[str]:
 
 def _expert(name: str, one: ExpertStatus) -> str:
     """Persistence has no skill over itself."""
-    own = "" if one.skill is None or name == "persistence" else f" ({one.skill:+.2f})"
-    return f"{name} {one.weight:.0%}{own}"
+    own = "" if one.skill is None or name == "persistence" else f" (skill {show_skill(one.skill)})"
+    return f"{name} {one.weight * 100:.0f} %{own}"
 
 
 def threshold_lines(name: str, fleet: FleetStatus) -> Iterator[str]:

@@ -141,7 +141,7 @@ def render_status(answer: Status) -> RenderableType:
         parts += [
             "",
             _fleet_table(fleets),
-            Text(f"skill, of what was published: {skill_means(answer.skill_half_life)}", style="dim"),
+            Text(f"skill as published: {skill_means(answer.skill_half_life)}", style="dim"),
         ]
         parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in expert_lines(name, fleet)]
         parts += [Text(line, style="dim") for name, fleet, _ in fleets for line in coverage_lines(name, fleet)]
@@ -279,7 +279,7 @@ def _fleet_table(fleets: Iterable[tuple[str, FleetStatus, StreamCounts]]) -> Tab
     table.add_column("skill", justify="right", no_wrap=True)
     table.add_column("|residual|", justify="right", no_wrap=True)
     for name, fleet, streams in told:
-        own = (Text(name), _streams(streams), Text(fleet.model or "persistence"))
+        own = (Text(name), _streams(streams), Text(fleet.model or "none in force"))
         for feature, score in fleet.features.items():
             error = show_value(score.absolute_error, score.absolute_error)
             table.add_row(*own, feature, show_skill(score.skill), f"{error} {score.unit}".rstrip())

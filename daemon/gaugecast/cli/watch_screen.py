@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -57,11 +58,12 @@ class _Widths(NamedTuple):
     trend: int  # 0: none
 
     @classmethod
-    def within(cls, width: int, *, banded: bool) -> _Widths:
+    def within(cls, width: int, *, banded: bool, longest: int) -> _Widths:
         if width < _WHOLE_WIDTH:
             return cls(max(8, 12 - max(0, 60 - width)), 11, False, False, 0)
         if banded and width < _WHOLE_WIDTH + _BAND_WIDTH + 1:
-            return cls(12 + (width - _WHOLE_WIDTH) // 2, 10, True, True, 0)
+            feature = min(longest, 14)
+            return cls(22 + (width - _WHOLE_WIDTH) // 2 - feature, feature, True, True, 0)
         spare = width - _WHOLE_WIDTH - banded * (_BAND_WIDTH + 1)
         stream, feature = min(32, 12 + spare // 3), min(20, 11 + spare // 6)
         trend = min(TRAIL_LENGTH + 1, 6 + spare - (stream - 12) - (feature - 11))
@@ -126,7 +128,8 @@ def render_streams(
     head = _head(answer, gone)
     rows = rows_within(answer, width=width, height=height, gone=gone, keys=keys)
     banded = any(row.lower is not None and row.upper is not None for row in rows)
-    table = _table(rows, trails, _Widths.within(width, banded=banded))
+    longest = max((cell_len(show_name(row.feature)) for row in rows), default=0)
+    table = _table(rows, trails, _Widths.within(width, banded=banded, longest=max(longest, len("feature"))))
     rates = Text() if gone else _rates(answer.status)
     return Group(head, rates, "", table, "", _foot(answer, rows, keys))
 
