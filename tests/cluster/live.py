@@ -43,6 +43,8 @@ from support.postgres import Postgres, running
 
 _RAYLET = "raylet"
 _DEADLINE_S = 90.0
+#: Readings over which processor time is measured, before anything is hurt.
+_MEASURED = 1000
 
 
 @dataclass(slots=True)
@@ -77,6 +79,9 @@ class Findings:
     copies: int = 0
     fenced: int = 0
     silence_s: float = 0.0
+    ingest_us: float = 0.0
+    partition_us: float = 0.0
+    partition_mb: float = 0.0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
@@ -95,7 +100,9 @@ class Site:
         fenced: Writes with an old token that were refused.
     """
 
-    def __init__(self, directory: Path, stack: ExitStack, *, partitions: int, streams: int, rate: float) -> None:
+    def __init__(
+        self, directory: Path, stack: ExitStack, *, partitions: int, streams: int, rate: float, patience_ms: int
+    ) -> None:
         self.directory, self.partitions, self.kills, self.fenced = directory, partitions, 0, 0
         self.broker = stack.enter_context(run_mosquitto(directory / "broker", conf=BROKER_CONF, log_all=False))
         (directory / "postgres").mkdir(mode=0o755)
@@ -116,7 +123,7 @@ class Site:
         self.load = LoadGenerator("127.0.0.1", self.broker.port, self.plan, rate=rate)
         self._loading = threading.Thread(target=self.load.run, daemon=True)
         self.nodes: list[Any] = []
-        self._start_ray(stack)
+        self._start_ray(stack, patience_ms)
         self._start_gaugecast(stack)
 
     def _seed(self, number: int) -> list[Input]:
@@ -137,12 +144,12 @@ class Site:
         ledger.close()
         return inputs
 
-    def _start_ray(self, stack: ExitStack) -> None:
+    def _start_ray(self, stack: ExitStack, patience_ms: int) -> None:
         head = {
             "num_cpus": 1,
             "include_dashboard": False,
             "object_store_memory": 100 << 20,
-            "_system_config": start.HEALTH,
+            "_system_config": {**start.HEALTH, "health_check_timeout_ms": patience_ms},
         }
         self.ray = Cluster(initialize_head=True, head_node_args=head)
         stack.callback(self.ray.shutdown)
@@ -182,7 +189,9 @@ class Site:
     def _all_there(self) -> bool:
         assert self.command.poll() is None, self.log_tail()
         parts = self.parts()
-        return len(parts) == self.partitions + 1 and all(part.told is not None for part in parts.values())
+        heard = parts["ingest-0"].told if "ingest-0" in parts else None
+        well = all(part.told is not None for part in parts.values())
+        return len(parts) == self.partitions + 1 and well and heard is not None and bool(heard["connected"])
 
     def begin_load(self) -> None:
         """Sensors begin to speak; a forecast is waited for."""
@@ -193,6 +202,18 @@ class Site:
         """Wait for so many more."""
         before = self.sink.count
         wait_until(lambda: self.sink.count >= before + many, what=self.log_tail, deadline_s=_DEADLINE_S)
+
+    def measure(self, many: int) -> tuple[float, float, float]:
+        """Processor time of a reading in the ingest and in its partition, µs; the largest partition's memory, MB."""
+        pids = {name: part.pid for name, part in self.parts().items()}
+        before = {name: _cpu_s(pid) for name, pid in pids.items()}
+        count = self.sink.count
+        self.wait_forecasts(many)
+        came = self.sink.count - count
+        spent = {name: (_cpu_s(pid) - before[name]) / came * 1e6 for name, pid in pids.items()}
+        ingest_us = sum(us for name, us in spent.items() if name.startswith("ingest"))
+        memory_mb = max(_memory_mb(pid) for name, pid in pids.items() if name.startswith("partition"))
+        return round(ingest_us, 1), round(sum(spent.values()) - ingest_us, 1), round(memory_mb)
 
     # -- hurting
 
@@ -282,17 +303,32 @@ class Site:
         """End the load, wait for what is under way, fold what was heard."""
         self.load.stop()
         self._loading.join()
-        wait_until(lambda: self.sink.count >= self.load.sent, what=self.log_tail, deadline_s=_DEADLINE_S)
+        wait_until(lambda: self._distinct() >= self.load.sent, what=self._missing, deadline_s=_DEADLINE_S)
         self._wait_still()
         return fold(self.sink)
 
+    def _distinct(self) -> int:
+        return sum(map(len, fold(self.sink).bodies.values()))
+
+    def _missing(self) -> str:
+        return f"{self.load.sent} forecasts, got {self._distinct()}; {self.log_tail()}"
+
     def _wait_still(self) -> None:
-        """Until nothing new has come for three seconds."""
+        """Until nothing new, be it a copy, has come for three seconds."""
         seen, since = -1, time.monotonic()
         while time.monotonic() - since < 3.0:
             if self.sink.count != seen:
                 seen, since = self.sink.count, time.monotonic()
             threading.Event().wait(0.1)
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def fold(sink: Sink) -> Heard:
@@ -323,14 +359,27 @@ def judge(findings: Findings, heard: Heard, reference: Reference) -> Findings:
         findings.lost += sum(step not in got for step in expected)
         findings.twice += sum(step not in expected for step in got)
         findings.differing += sum(expected[step][0] != hash(body) for step, body in got.items() if step in expected)
+    wrong = next(
+        (
+            body
+            for stream, steps in heard.bodies.items()
+            for step, body in steps.items()
+            if reference.bodies[stream].get(step, (None,))[0] != hash(body)
+        ),
+        None,
+    )
+    if wrong is not None:
+        findings.notes.append(wrong.decode())
     return findings
 
 
 @contextlib.contextmanager
-def site(directory: Path, *, partitions: int = 4, streams: int = 48, rate: float = 400.0) -> Iterator[Site]:
+def site(
+    directory: Path, *, partitions: int = 4, streams: int = 48, rate: float = 400.0, patience_ms: int = 600
+) -> Iterator[Site]:
     """All of it, ended on leaving."""
     with ExitStack() as stack:
-        yield Site(directory, stack, partitions=partitions, streams=streams, rate=rate)
+        yield Site(directory, stack, partitions=partitions, streams=streams, rate=rate, patience_ms=patience_ms)
 
 
 def run(directory: Path, hurts: Callable[[Site], None], **settings: Any) -> Findings:
@@ -338,9 +387,11 @@ def run(directory: Path, hurts: Callable[[Site], None], **settings: Any) -> Find
     began = time.monotonic()
     with site(directory, **settings) as one:
         one.begin_load()
+        figures = one.measure(_MEASURED)
         hurts(one)
         heard = one.finish()
         findings = Findings(one.kills, one.load.sent, fenced=one.fenced)
+        findings.ingest_us, findings.partition_us, findings.partition_mb = figures
     reference = run_reference(one.plan, one.load.sent, one.beginning, one.model)
     findings = judge(findings, heard, reference)
     findings.seconds = round(time.monotonic() - began, 1)

@@ -30,7 +30,7 @@ def test_a_cluster_that_is_hurt_says_what_one_process_says(tmp_path: Path) -> No
     """Nothing lost, nothing twice, nothing that differs; first copies in order."""
     for place in (tmp_path, *tmp_path.parents[:2]):
         place.chmod(0o755)
-    findings = run(tmp_path, hurt, partitions=2, streams=16, rate=200.0)
+    findings = run(tmp_path, hurt, partitions=2, streams=16, rate=200.0, patience_ms=3000)
     assert (findings.lost, findings.twice, findings.differing, findings.disordered) == (0, 0, 0, 0)
     assert findings.kills == 3
     assert findings.readings > 900

@@ -30,6 +30,7 @@ class IngestStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What an ingest says of itself; totals are of this process.
 
     Attributes:
+        connected: Subscribed, too.
         waiting: Messages that are polled and not acked.
     """
 
@@ -90,7 +91,7 @@ class IngestHome:
         while not self._stopping.is_set():
             ingest.turn(_BUSY_S if ingest.waiting else _IDLE_S)
             self.status = IngestStatus(
-                name=plan.name, connected=link.subscriber.connected, error=link.subscriber.last_error,
+                name=plan.name, connected=link.subscriber.connected and link.subscriber.deaf is None, error=link.subscriber.last_error,
                 received_total=ingest.received, acked_total=ingest.acked, waiting=ingest.waiting,
                 cpu_s=time.thread_time(),
             )  # fmt: skip

@@ -195,12 +195,17 @@ class Controller:
         part.node, part.pid = where
         part.replaced += 1
         log.info("part placed", part=part.name, node=part.node, pid=part.pid)
-        if part.partition is not None:
-            for ingest in self._ingests:
-                if ingest.handle is not None:
-                    ingest.handle.retarget.remote(part.partition, made)
+        self._tell_of(part)
         if before is not None:
             _kill(before)
+
+    def _tell_of(self, placed: _Part) -> None:
+        """Each ingest of a new partition, and a new ingest of all: none misses who was placed meanwhile."""
+        new = placed.partition is None
+        for ingest in [placed] if new else self._ingests:
+            for partition in self._partitions if new else [placed]:
+                if ingest.handle is not None and partition.handle is not None:
+                    ingest.handle.retarget.remote(partition.partition, partition.handle)
 
     def _make_ready(self, part: _Part, made: Any) -> tuple[str, int]:
         """Warm, then with the next token; its node and process id."""

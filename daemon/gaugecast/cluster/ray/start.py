@@ -6,12 +6,14 @@ import ipaddress
 import os
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.ray.controller import NAME, NAMESPACE, Controller, PartStatus
@@ -27,7 +29,7 @@ HEALTH = {
     "health_check_timeout_ms": 600,
     "health_check_failure_threshold": 3,
 }
-_ASK_S, _STOP_S, _LOOK_S = 10.0, 90.0, 1.0
+_ASK_S, _STOP_S, _LOOK_S, _PAUSE_S = 10.0, 90.0, 1.0, 0.2
 
 log = get("gaugecast.cluster")
 
@@ -101,16 +103,33 @@ def run(plan: Plan, address: str) -> None:
 
 
 def _begin(plan: Plan) -> Any:
-    controller = ray.remote(Controller).options(name=NAME, num_cpus=0, max_concurrency=8, get_if_exists=False)
+    """A controller beside us, in place of one that may be left: all parts go with it and begin anew."""
+    _make_room()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    controller = ray.remote(Controller).options(
+        name=NAME, namespace=NAMESPACE, num_cpus=0, max_concurrency=8, scheduling_strategy=here
+    )
     made = controller.remote(plan)
     ray.get(made.start.remote())
     return made
+
+
+def _make_room() -> None:
+    until = time.monotonic() + _ASK_S
+    while time.monotonic() < until:
+        try:
+            ray.kill(ray.get_actor(NAME, namespace=NAMESPACE))
+        except ValueError:
+            return
+        time.sleep(_PAUSE_S)
 
 
 def _asked_to_stop(controller: Any) -> bool | None:
     """Whether another command wants the end; `None` = the controller is gone."""
     try:
         return bool(ray.get(controller.asked_to_stop.remote(), timeout=_ASK_S))
+    except GetTimeoutError:
+        return False  # a busy machine is no dead one
     except RayError:
         return None
 
