@@ -91,10 +91,14 @@ class IngestHome:
         while not self._stopping.is_set():
             ingest.turn(_BUSY_S if ingest.waiting else _IDLE_S)
             self.status = IngestStatus(
-                name=plan.name, connected=link.subscriber.connected and link.subscriber.deaf is None, error=link.subscriber.last_error,
-                received_total=ingest.received, acked_total=ingest.acked, waiting=ingest.waiting,
+                name=plan.name,
+                connected=link.subscriber.connected and link.subscriber.deaf is None,
+                error=link.subscriber.last_error,
+                received_total=ingest.received,
+                acked_total=ingest.acked,
+                waiting=ingest.waiting,
                 cpu_s=time.thread_time(),
-            )  # fmt: skip
+            )
         link.close(0.2)
         lease.close()
 
