@@ -67,9 +67,10 @@ make_version() {
     trap 'exit 130' INT TERM
     "$PYTHON" -m venv "$NEW"
     if [ "$LEARNER" = yes ]; then
-        "$NEW/bin/pip" install --quiet --disable-pip-version-check "$WHEEL"
+        "$NEW/bin/pip" install --quiet --disable-pip-version-check "$WHEEL[console]"
     else
-        "$NEW/bin/pip" install --quiet --disable-pip-version-check -r "$HERE/requirements-edge.txt"
+        "$NEW/bin/pip" install --quiet --disable-pip-version-check -r "$HERE/requirements-edge.txt" \
+            -r "$HERE/requirements-console.txt"
         "$NEW/bin/pip" install --quiet --disable-pip-version-check --no-deps "$WHEEL"
     fi
     mkdir -p "$NEW/share/doc/gaugecast"

@@ -284,13 +284,12 @@ def test_a_server_that_is_restarted_under_load_costs_nothing_but_time(
         said: list[Published] = []
         for second in range(60):
             if second in (20, 40):
-                postgres.stop(by=signal.SIGINT if second == 20 else signal.SIGQUIT)
-                daemon.broker.take("tank/a", b'{"t": %f, "p": %f}' % (T0 / 1e9 + second, second))
-                for _ in range(5):
-                    daemon.core.turn()
-                assert (daemon.core.loop.holding, daemon.core.loop.degraded) == (True, {"storage_busy"})
-                assert (daemon.core.link.subscriber.connected, len(daemon.broker._in_flight)) == (True, 1)
-                postgres.start()
+                with postgres.away(by=signal.SIGINT if second == 20 else signal.SIGQUIT):
+                    daemon.broker.take("tank/a", b'{"t": %f, "p": %f}' % (T0 / 1e9 + second, second))
+                    for _ in range(5):
+                        daemon.core.turn()
+                    assert (daemon.core.loop.holding, daemon.core.loop.degraded) == (True, {"storage_busy"})
+                    assert (daemon.core.link.subscriber.connected, len(daemon.broker._in_flight)) == (True, 1)
             said += daemon.say("tank/a", {"t": T0 / 1e9 + second, "p": 1.0 * second})
         assert [without_lineage(one) for one in said] == [without_lineage(one) for one in expected]
         assert daemon.broker.idle

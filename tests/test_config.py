@@ -350,3 +350,23 @@ def test_each_daemon_has_a_status_topic_of_its_own() -> None:
     assert one.old_status_topic == "gaugecast/status-a"
     assert Mqtt(status_topic="x").old_status_topic == Mqtt(publish=Publish(username="out")).old_status_topic == ""
     assert Mqtt(status_topic="x").own_status_topic == "x"
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        (
+            "mysql://db/plant",
+            "expected a URL such as postgresql://gaugecast@db.example/gaugecast, got 'mysql://db/plant'",
+        ),
+        ("postgresql://me:hunter2@db/plant", "a URL without a password"),
+        ("postgresql://me@db/plant?password=hunter2&sslmode=require", "PGPASSFILE"),
+        ("postgresql://[db/plant", "a URL such as"),
+    ],
+)
+def test_a_database_is_a_url_without_a_password(tmp_path: Path, url: str, complaint: str) -> None:
+    """A configuration is copied and shown; so is what is said of it."""
+    with pytest.raises(ConfigError) as refused:
+        load_settings(write(tmp_path, more=f'[storage]\npostgres = "{url}"\n'), {})
+    assert complaint in str(refused.value)
+    assert "hunter2" not in str(refused.value)

@@ -324,3 +324,15 @@ def test_a_commit_that_contradicts_itself_stores_nothing(
     assert stored_inputs(ledger) == []
     assert ledger.commit(Commit(*micro_batch(0, 1))) == Committed(1, 1, 1, 1)
     assert stored_inputs(ledger) == [reading(0)]
+
+
+def test_what_was_told_is_kept_as_it_was_said(ledger: LedgerWriter, home: LedgerHome) -> None:
+    """In order, for a reader beside the writer; nothing before anything was told."""
+    with home.reader() as reader:
+        assert reader.told() == []
+        inputs, verdicts, outputs = micro_batch(0, 2)
+        ledger.commit(Commit(inputs, verdicts, outputs, told=outputs))
+        assert [(one.number, one.topic, one.body) for one in reader.told()] == [
+            (n + 1, one.topic, one.body) for n, one in enumerate(outputs)
+        ]
+        assert [one.number for one in reader.told(after=1)] == [2]

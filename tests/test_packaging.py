@@ -94,6 +94,16 @@ def test_the_list_for_gateways_is_ours_without_tensorflow() -> None:
     assert edge == sorted(one for one in PROJECT["dependencies"] if not one.startswith("tensorflow"))
 
 
+def test_the_list_for_the_console_is_the_extra() -> None:
+    """deploy/requirements-console.txt, which the Debian package and install.sh bring along."""
+    text = (ROOT / "deploy" / "requirements-console.txt").read_text()
+    listed = sorted(line for line in text.splitlines() if line and not line.startswith("#"))
+
+    assert listed == sorted(PROJECT["optional-dependencies"]["console"])
+    for script in ("install.sh", "debian/build.sh"):
+        assert "requirements-console.txt" in (ROOT / "deploy" / script).read_text()
+
+
 @pytest.mark.long
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_a_gateway_without_tensorflow_forecasts_with_a_trained_model(wheel: Path, tmp_path: Path) -> None:

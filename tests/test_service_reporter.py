@@ -127,6 +127,9 @@ def test_what_stops_forecasts_is_what_it_does(scene: Scene) -> None:
     assert str(scene.look().doing) == "deaf: plant/+ was not answered"
     scene.loop.holding, scene.loop.degraded = True, {"storage_busy"}
     assert str(scene.look().doing) == "holding: another process has the ledger locked: a batch waits"
+    storage = scene.settings.storage.model_copy(update={"postgres": "postgresql://db/plant"})
+    scene.reporter.settings = scene.settings.model_copy(update={"storage": storage})
+    assert str(scene.look().doing) == "holding: PostgreSQL does not answer: a batch waits"
     scene.loop.degraded = {"storage_full"}
     status = scene.look()
     assert str(status.doing) == "holding: no room on the disk: a batch waits"

@@ -237,6 +237,7 @@ class Commit:
         parked, unparked: Streams that were put aside, with their states, and (fleet, stream) of those that came back.
         confirmed: All outputs up to this position need not be published again. Never goes back. `None` = as before.
         refused_outputs: (position, reason) of outputs to move out of the queue into `refused_outputs`.
+        told: Those of the outputs that tell of crossings and anomalies: their bodies are kept for who looks back.
         redelivered: Positions to take out of `refused_outputs`, since they were delivered after all.
     """
 
@@ -249,3 +250,4 @@ class Commit:
     confirmed: int | None = None
     refused_outputs: Sequence[tuple[int, str]] = ()
     redelivered: Sequence[int] = ()
+    told: Sequence[Output] = ()

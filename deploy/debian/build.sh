@@ -36,7 +36,7 @@ install_into_site() {
         --implementation cp --python-version 3.11 --target "$SITE" --upgrade \
         --platform "manylinux_2_28_$MACHINE" --platform "manylinux_2_17_$MACHINE" --platform "manylinux2014_$MACHINE" "$@"
 }
-install_into_site -r "$HERE/../requirements-edge.txt"
+install_into_site -r "$HERE/../requirements-edge.txt" -r "$HERE/../requirements-console.txt"
 install_into_site --no-deps "$WHEEL"
 rm -rf "$SITE/bin"
 find "$SITE" -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +

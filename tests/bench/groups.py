@@ -18,4 +18,5 @@ GROUPS = (
     "cost",
     "horizons",
     "learner",
+    "console",
 )

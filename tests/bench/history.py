@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.results import Bound, Result
 from gaugecast.config.schema import Storage
 from gaugecast.ledger import Ledger, LedgerReader
-from gaugecast.records import Commit, Input, Output
+from gaugecast.records import Commit, Input, Order, Output, Verdict
+from gaugecast.testing import fleet_of
 
 FLEET, STREAM, OTHERS = "tanks", "hall-0/tank-0", 10_000
 BATCH, BATCHES = 2000, 40
@@ -20,17 +21,25 @@ PAGE = 1000
 
 
 class History:
-    """A ledger in a directory, with so many readings and their forecasts."""
+    """A ledger in a directory, with so many readings and their forecasts.
 
-    def __init__(self, directory: Path, *, readings: int) -> None:
+    Args:
+        every: One reading of so many is of the one stream.
+        configured: Begin with the fleet's configuration, as a daemon's ledger does.
+    """
+
+    def __init__(self, directory: Path, *, readings: int, every: int = 100, configured: bool = False) -> None:
         self._directory, self._readings = directory, readings
+        self._every, self._configured = every, configured
 
     def make(self) -> None:
         """Write it, not waiting for the disk; sealed as the loop does it."""
         self._directory.mkdir(parents=True)
-        with_forecasts = [_batch(number) for number in range(BATCHES)]
+        with_forecasts = [_batch(number, self._every) for number in range(BATCHES)]
         ledger = Ledger.open(self._directory, Storage(directory=self._directory, keep_gb=1e3, keep_days=1e5))
         ledger._connection.execute("PRAGMA synchronous = OFF")
+        if self._configured:
+            ledger.commit(Commit([Order.configuring(fleet_of("pq")).stamped(START_NS)], [Verdict.NONE]))
         done = 0
         while done < self._readings:
             ledger.commit(replace(with_forecasts[done // BATCH % BATCHES], confirmed=done))
@@ -57,13 +66,13 @@ class History:
         ]
 
 
-def _batch(number: int) -> Commit:
-    """Readings as sensors send them, few decimals; every hundredth is of the one stream."""
+def _batch(number: int, every: int) -> Commit:
+    """Readings as sensors send them, few decimals; one of `every` is of the one stream."""
     rng = random.Random(number)
     inputs, outputs = [], []
     for i in range(BATCH):
         place = number * BATCH + i
-        stream = STREAM if i % 100 == 0 else f"hall-{place % 20}/tank-{1 + place % OTHERS}"
+        stream = STREAM if i % every == 0 else f"hall-{place % 20}/tank-{1 + place % OTHERS}"
         at_ns = START_NS + place * 10**7
         values = round(3 + rng.gauss(0, 0.3), 3), round(60 + rng.gauss(0, 3), 2)
         forecast = values[0] + rng.gauss(0, 0.01), values[1] + rng.gauss(0, 0.1)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from console.serving import CONFIG, T0, Served, served
+from gaugecast.storage.models import ModelStore
+from gaugecast.testing import random_model
 from support.daemon import DaemonProcess, run_daemon
 from support.mosquitto import MOSQUITTO, Mosquitto, RawClient, run_mosquitto
 
@@ -40,13 +42,15 @@ def sensors(broker: Mosquitto) -> Iterator[RawClient]:
 
 @pytest.fixture(scope="package")
 def daemon(broker: Mosquitto, sensors: RawClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """It has taken sixty steps of three tanks but for a gap in the last, and refused two messages."""
+    """It has taken sixty steps of three tanks but for a gap in the last, and refused two messages;
+    weights are stored that nothing uses."""
     with run_daemon(tmp_path_factory.mktemp("daemon"), CONFIG.format(port=broker.port)) as made:
         told = [(f"plant/t{tank}", payload(step, tank)) for step in range(STEPS) for tank in range(3)]
         sensors.publish([one for at, one in enumerate(told) if not (one[0] == "plant/t2" and 90 <= at < 120)])
         sensors.publish([("plant/t0", b"{"), ("plant/t1", json.dumps({"t": T0 + 60, "level": 1e6}).encode())])
         made.wait_metric("gaugecast_readings_total", 3 * STEPS - 10, outcome="stepped")
         made.wait_metric("gaugecast_readings_total", 2, outcome="rejected")
+        ModelStore(made.state).add("tanks", random_model("tanks", (("level", "forecast"), ("flow", "forecast"))))
         yield made
 
 

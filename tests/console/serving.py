@@ -6,17 +6,19 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from gaugecast.config.console import ConsoleTls
+from gaugecast.config.schema import Loop
 from gaugecast.console.app import make_app
 from gaugecast.console.guard import Keys
 from gaugecast.console.server import Server
 from gaugecast.console.views import World
-from gaugecast.control import SOCKET_NAME
+from gaugecast.service.showing import world_at
 from support.mosquitto import wait_until
 
 CONFIG = """
@@ -41,6 +43,8 @@ within = "3s"
 """
 T0 = 1_700_000_000
 
+NOTHING: Mapping[str, str] = {}
+
 
 class Answer(NamedTuple):
     """What came back."""
@@ -58,16 +62,18 @@ class Answer(NamedTuple):
 class Served:
     """One console. `ask` is the API, `get` anything."""
 
-    def __init__(self, world: World, token: str | None = None) -> None:
-        self._world, self._token = world, token
+    def __init__(
+        self, world: World, token: str | None = None, write: str | None = None, *,
+        tls: ConsoleTls | None = None, hosts: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self._world, self._keys, self._tls, self._hosts = world, Keys(token, write), tls, hosts
         self.port = 0
         self._start()
 
     def _start(self) -> None:
-        world, token = self._world, self._token
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
-        self._server = Server(make_app(world, Keys(token)))
+        self._server = Server(make_app(self._world, self._keys, self._hosts), self._tls)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}, name="console")
         self._thread.start()
         wait_until(lambda: self._server.started, what="a console that serves")
@@ -75,7 +81,7 @@ class Served:
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' * (self._tls is not None)}://127.0.0.1:{self.port}"
 
     def get(
         self, path: str, *, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -95,9 +101,9 @@ class Served:
         assert answer.status == 200, answer.body
         return answer.json
 
-    def post(self, name: str, content: Any) -> Answer:
+    def post(self, name: str, content: Any, headers: Mapping[str, str] = NOTHING) -> Answer:
         """A question with a body."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **headers}
         return self.get(f"/api/v1/{name}", method="POST", body=json.dumps(content).encode(), headers=headers)
 
     def restart(self) -> None:
@@ -113,9 +119,9 @@ class Served:
 
 
 @contextmanager
-def served(config: Path, directory: Path, token: str | None = None) -> Iterator[Served]:
+def served(config: Path, directory: Path, token: str | None = None, write: str | None = None) -> Iterator[Served]:
     """A console, ended at the end."""
-    made = Served(World(config, directory, directory / SOCKET_NAME), token)
+    made = Served(world_at(config, directory, Loop()), token, write)
     try:
         yield made
     finally:

@@ -20,7 +20,8 @@ from support.mosquitto import wait_until
 
 NAMES = {"fleet": "tanks", "stream": "t1"}
 ASKED: dict[str, dict[str, Any]] = {
-    "/stream": NAMES, "/series": {**NAMES, "feature": "level"}, "/sparks": {"fleet": "tanks", "stream": ["t0", "t1"]}
+    "/stream": NAMES, "/series": {**NAMES, "feature": "level"}, "/sparks": {"fleet": "tanks", "stream": ["t0", "t1"]},
+    "/then": {**NAMES, "at_s": T0 + 50},
 }  # fmt: skip
 
 
@@ -178,6 +179,16 @@ def test_a_body_that_is_none_is_refused(console: Served) -> None:
 
 
 _TEXTS = st.text(max_size=30) | st.sampled_from(["tanks", "t1", "level", "true", "nan", "1e400", "-1", "0", "99999999"])
+_NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(T0 - 5, T0 + 5)
+#: By path, what fits a body or nearly so; of those that write, which nobody may here, anything.
+BODIES: dict[str, Any] = {
+    "/try": st.fixed_dictionaries({"topic": _TEXTS | st.just("plant/t1")}, optional={
+        "payload": _TEXTS, "payload_base64": _TEXTS, "retain": st.booleans() | st.none(), "more": st.integers(),
+    }),
+    "/forecast": st.fixed_dictionaries({"fleet": st.just("tanks") | _TEXTS, "at_s": st.lists(_NUMBERS, max_size=4)},
+        optional={"values": st.dictionaries(st.sampled_from(["level", "flow", "x"]), st.lists(_NUMBERS | st.none()))},
+    ),
+}  # fmt: skip
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -186,9 +197,7 @@ def test_whatever_is_asked_is_no_defect(data: st.DataObject, console: Served, do
     """Every question of the document, with parameters that fit and that do not: never 500, and JSON at all times."""
     one = data.draw(st.sampled_from(ENDPOINTS))
     if one.method == "POST":
-        content = data.draw(st.fixed_dictionaries({"topic": _TEXTS | st.just("plant/t1")}, optional={
-            "payload": _TEXTS, "payload_base64": _TEXTS, "retain": st.booleans() | st.none(), "more": st.integers()
-        }))  # fmt: skip
+        content = data.draw(BODIES.get(one.path, st.dictionaries(_TEXTS, _TEXTS, max_size=3)))
         answer = console.post(one.path.strip("/"), content)
     else:
         known = document["paths"][PREFIX + one.path]["get"]["parameters"]

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from console.conftest import STEPS
 from console.serving import T0, Served, served
-from console.test_guard import TOKEN
+from console.test_guard import TOKEN, WRITE
 from gaugecast.console.views import World
 from support.daemon import DaemonProcess
 from support.mosquitto import RawClient
@@ -21,8 +22,10 @@ from support.mosquitto import RawClient
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 VIEWS = {
     "/": "Worst surprises", "/streams": "t2", "/stream?fleet=tanks&stream=t1&feature=level": "had been expected",
-    "/models": "No weights are stored", "/refused": "out_of_range", "/config": "name or address of the broker",
+    "/models": "kept", "/events": "anomalies", "/refused": "out_of_range", "/config": "name or address of the broker",
 }  # fmt: skip
+#: What axe goes through every day; the others, and a phone's layout, take it long.
+EVERY_DAY = ("/", "/streams", "/events")
 #: Browsers write a line for each answer that is no success, however well the page takes it.
 EXPECTED = "Failed to load resource"
 
@@ -54,6 +57,17 @@ def page_of(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
     assert wrong == []
 
 
+def serious(page: Page) -> list[str]:
+    """What axe finds of the page as it is now, and calls serious or worse."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console: Served) -> None:
     """By clicking through, on a screen and on a phone, without an error, and from no other host."""
@@ -66,6 +80,8 @@ def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console:
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
                 f"{path} is wider than the screen"
             )
+            if scheme == "dark" or path in EVERY_DAY:
+                assert serious(page) == [], path
         page.goto(console.url)
         page.get_by_role("link", name="Streams", exact=True).click()
         page.locator("a.line").first.click()
@@ -159,11 +175,12 @@ def test_the_token_is_asked_for_refused_and_taken(browser: Browser, daemon: Daem
     with served(daemon.config_path, daemon.state, TOKEN) as console, page_of(browser, console.url) as page:
         page.goto(f"{console.url}/streams")
         expect(page).to_have_url(f"{console.url}/login")
+        assert serious(page) == []
         page.get_by_label("Token").fill("wrong-wrong-wrong-wrong")
-        page.get_by_role("button", name="Look").click()
+        page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text("This is not the token.")).to_be_visible()
         page.get_by_label("Token").fill(TOKEN)
-        page.get_by_role("button", name="Look").click()
+        page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text("Worst surprises")).to_be_visible()
         assert TOKEN not in page.url
         assert page.evaluate("document.cookie") == ""
@@ -193,3 +210,61 @@ def test_ten_thousand_streams_are_a_screenful_of_rows(
             expect(page.locator("a.line").nth(10)).to_be_attached()
             assert page.locator(".line").count() <= 100
         expect(page.locator("a.line").last).to_contain_text("s09999")
+
+
+def test_whoever_may_write_is_asked_before_anything_changes(
+    browser: Browser, daemon: DaemonProcess, sensors: RawClient
+) -> None:
+    """No buttons for those who look; a dialog that Escape closes; Yes does it, and says so; signing out ends it."""
+    sensors.publish([("plant/odd", json.dumps({"t": T0, "level": 1.5, "flow": 1}).encode())])
+    with served(daemon.config_path, daemon.state, None, WRITE) as console, page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/models")
+        expect(page.get_by_text("kept")).to_be_visible()
+        assert page.get_by_role("button", name="trial").count() == 0
+        page.get_by_role("link", name="Give the token").click()
+        page.get_by_label("Token").fill(WRITE)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{console.url}/models")
+        page.get_by_role("button", name="trial").click()
+        expect(page.get_by_role("dialog")).to_contain_text("on trial?")
+        assert serious(page) == []
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=odd&feature=level")
+        page.get_by_role("button", name="Rename").click()
+        page.get_by_label("New id").fill("even")
+        page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+        expect(page.locator(".toast")).to_have_text("odd goes on as even")
+        expect(page.locator("h1")).to_have_text("even")
+        page.get_by_role("button", name="Forget").click()
+        page.get_by_role("dialog").get_by_role("button", name="Forget").click()
+        expect(page).to_have_url(f"{console.url}/streams")
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("Worst surprises")).to_be_visible()
+        assert page.context.cookies() == []
+
+
+def test_the_past_is_shown_as_it_was_forecast_then(browser: Browser, console: Served) -> None:
+    """At a press: path and intervals of the time that is looked at, and whether they are what was published."""
+    with page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/stream?fleet=tanks&stream=t1&feature=level&from={T0 + 20}&to={T0 + 50}")
+        expect(page.locator(".readout")).to_contain_text(" to ")
+        page.get_by_role("button", name="As it was forecast then").click()
+        expect(page.locator(".then-note")).to_contain_text("byte for byte as published")
+        page.keyboard.press("l")
+        expect(page.locator(".then-note")).to_have_count(0)
+
+
+def test_events_lead_to_their_stream(browser: Browser, console: Served, sensors: RawClient) -> None:
+    """A reading beyond the threshold is an event; it is found by kind, and opens its stream, where it is drawn."""
+    sensors.publish(
+        [("plant/full", json.dumps({"t": T0 + i, "level": 8 + i / 2, "flow": 1}).encode()) for i in range(5)]
+    )
+    with page_of(browser, console.url) as page:
+        page.goto(f"{console.url}/events")
+        page.get_by_role("button", name="crossings").click()
+        line = page.locator("a.event", has_text="full")
+        expect(line).to_contain_text("level is above 9 m")
+        line.click()
+        expect(page.locator("h1")).to_have_text("full")
+        expect(page.locator(".card", has_text="Events here")).to_be_visible()

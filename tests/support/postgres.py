@@ -63,7 +63,8 @@ class Postgres:
              "-c", "max_connections=40"],
             cwd=self.directory, user=_USER, stdout=subprocess.DEVNULL, stderr=(self.directory / "log").open("ab"),
         )  # fmt: skip
-        wait_until(self._answers, what=lambda: f"PostgreSQL ready: {(self.directory / 'log').read_text()[-2000:]}")
+        wait_until(self._answers, what=lambda: f"PostgreSQL ready: {(self.directory / 'log').read_text()[-2000:]}",
+                   deadline_s=90.0)  # fmt: skip
 
     def stop(self, *, by: signal.Signals = signal.SIGINT) -> None:
         """Stop it as `systemctl restart` would, or as a power cut would (SIGQUIT)."""
@@ -71,6 +72,15 @@ class Postgres:
             self._process.send_signal(by)
             self._process.wait(30)
             self._process = None
+
+    @contextmanager
+    def away(self, *, by: signal.Signals = signal.SIGINT) -> Iterator[None]:
+        """It is stopped, until the block ends."""
+        self.stop(by=by)
+        try:
+            yield
+        finally:
+            self.start()
 
     def query(self, sql: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
         """The rows of a statement."""

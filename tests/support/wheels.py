@@ -14,14 +14,14 @@ WHEELHOUSE = ROOT / "build" / "wheelhouse"
 
 
 def wheelhouse(*, build: bool = False) -> Path:
-    """What deploy/requirements-edge.txt names, and what the build needs if `build`; kept under build/.
+    """What deploy/requirements-*.txt name, and what the build needs if `build`; kept under build/.
 
     For Debian 12's Python, whatever runs the tests.
     """
     target = ["--only-binary=:all:", "--python-version", "3.11", "--platform", "manylinux_2_28_x86_64"]
     target += ["--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64"]
-    listed = ROOT / "deploy" / "requirements-edge.txt"
-    wanted = [(re.findall(r"(?m)^[a-z0-9-]+", listed.read_text()), ["-r", str(listed)])]
+    lists = [ROOT / "deploy" / f"requirements-{name}.txt" for name in ("edge", "console")]
+    wanted = [(re.findall(r"(?m)^[a-z0-9-]+", listed.read_text()), ["-r", str(listed)]) for listed in lists]
     if build:
         wanted.append((["hatchling"], ["hatchling>=1.28"]))
     for names, words in wanted:

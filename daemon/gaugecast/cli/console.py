@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gaugecast.cli.place import ConfigFile, LogFormat, read_settings
-from gaugecast.control import SOCKET_NAME
 from gaugecast.errors import ConfigError
 from gaugecast.logs import configure
 
@@ -23,8 +22,8 @@ def console_command(
 ) -> None:
     """Serve the console, a page to keep open, and the API at /api/v1, until SIGTERM. Needs the extra `console`.
 
-    It reads the ledger and asks the daemon, and writes nothing; it may be started, stopped and left running as one
-    likes. Where it listens, and who may look, `[console]` says. Started by `run` if [console] enabled.
+    It reads the ledger and asks the daemon; it may be started, stopped and left running as one likes. Where it listens,
+    who may look, and who may change models and streams, `[console]` says. Started by `run` if [console] enabled.
     """
     from gaugecast.service.children import NO_CONSOLE, end_with, has_console
 
@@ -35,6 +34,6 @@ def console_command(
     if parent is not None and not end_with(parent, by=signal.SIGTERM):
         return
     from gaugecast.console.server import serve  # starlette and uvicorn, which the base install lacks
-    from gaugecast.service.opening import open_reader
+    from gaugecast.service.showing import world_of
 
-    serve(settings, settings.storage.directory / SOCKET_NAME, open_reader=open_reader)
+    serve(settings, world_of(settings))

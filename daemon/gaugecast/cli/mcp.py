@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 from gaugecast.cli.place import ConfigFile, read_settings
-from gaugecast.control import SOCKET_NAME
 from gaugecast.errors import ConfigError
 
 
@@ -23,8 +21,6 @@ def mcp_command(config: ConfigFile = None) -> None:
     if importlib.util.find_spec("mcp") is None:
         raise ConfigError("the Model Context Protocol needs its SDK: pip install 'gaugecast[mcp]'")
     from gaugecast.console.assistants import serve_tools  # the SDK, which the base install lacks
-    from gaugecast.console.views import World
-    from gaugecast.service.opening import open_reader
+    from gaugecast.service.showing import world_of
 
-    directory = settings.storage.directory
-    serve_tools(World(Path(settings.source), directory, directory / SOCKET_NAME, open_reader=open_reader))
+    serve_tools(world_of(settings))

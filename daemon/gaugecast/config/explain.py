@@ -19,7 +19,7 @@ SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "secret", "token"}
 MOST_SHOWN = 10
 _BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 #: In a URL.
-_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^@/\s]*@")
+_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^@/\s]*(?=@)|([?&]password=)[^&\s'\"]*")
 
 _EXPECTED = {
     "int_parsing": "a whole number",
@@ -156,7 +156,7 @@ def _missing(keys: tuple[str, ...], field: FieldInfo | None) -> str:
 
 def _shown(value: Any) -> str:
     """What came, short, and without the password of a URL."""
-    text = _word(value) if isinstance(value, bool) else _PASSWORD.sub(r"\1…@", repr(value))
+    text = _word(value) if isinstance(value, bool) else _PASSWORD.sub(r"\1\2…", repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -13,10 +13,13 @@ from gaugecast.config.schema import Mqtt, Settings
 def warn_of_exposure(settings: Settings) -> list[str]:
     """One sentence for each secret that others can read, with the key and the mend; looks at the files' modes."""
     found = [*_exposed(settings.mqtt, "mqtt"), *_exposed(settings.mqtt.publishing, "mqtt.publish")]
-    token_file = settings.console.token_file
-    if token_file is not None and _readable_by_all(token_file):
-        mend = f"chmod o-rwx {token_file}"
-        found.append((str(token_file), f"[console] token_file: {token_file} can be read by every user; {mend}"))
+    console = settings.console
+    secrets = {"[console] token_file": console.token_file, "[console] write_token_file": console.write_token_file}
+    if console.tls is not None:
+        secrets["[console.tls] key"] = console.tls.key
+    for key, file in secrets.items():
+        if file is not None and _readable_by_all(file):
+            found.append((str(file), f"{key}: {file} can be read by every user; chmod o-rwx {file}"))
     seen: dict[str, str] = {}
     for subject, text in found:  # what [mqtt.publish] takes over from [mqtt] is said once
         seen.setdefault(subject, text)

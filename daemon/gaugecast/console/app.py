@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -17,10 +18,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gaugecast.console.answers import answer, fault, status_of
-from gaugecast.console.endpoints import ENDPOINTS, PREFIX, Endpoint
-from gaugecast.console.guard import COOKIE, Guard, Keys
+from gaugecast.console.endpoints import ENDPOINTS, PREFIX, WRITING, Endpoint
+from gaugecast.console.guard import COOKIE, Guard, Keys, Rights
 from gaugecast.console.live import Live
 from gaugecast.console.openapi import document
+from gaugecast.console.shapes import AccessView
 from gaugecast.console.views import World
 from gaugecast.errors import GaugecastError
 from gaugecast.logs import get
@@ -28,32 +30,36 @@ from gaugecast.logs import get
 STATIC = Path(__file__).resolve().parent / "static"
 MOST_BYTES = 1 << 20  # of a body
 #: Paths of the page itself: what is shown is decided in the browser.
-_PAGES = ("/", "/streams", "/stream", "/models", "/refused", "/config")
+_PAGES = ("/", "/streams", "/stream", "/models", "/events", "/refused", "/config")
 _WRONG_TOKEN_S = 0.5
 
 log = get("gaugecast.console")
 
 
-def make_app(world: World, keys: Keys) -> Starlette:
+def make_app(world: World, keys: Keys, hosts: Collection[str] = ()) -> Starlette:
     """The application.
 
     Args:
         world: What it tells of.
-        keys: Who may look.
+        keys: Who may look, and who may change something.
+        hosts: Names under which a proxy serves it.
     """
     live = Live(world)
     routes = [Route(PREFIX + one.path, _acting(world, one), methods=[one.method]) for one in ENDPOINTS]
     described = msgspec.json.encode(document())
     routes += [
         Route(f"{PREFIX}/live", live.answer),
+        Route(f"{PREFIX}/access", _access(keys)),
         Route(f"{PREFIX}/openapi.json", lambda _: Response(described, media_type="application/json")),
         Route("/login", _login_page, methods=["GET"]),
         Route("/login", _login(keys), methods=["POST"]),
+        Route("/logout", _logout, methods=["POST"]),
         Route("/healthz", lambda _: answer({"ok": True})),
         *(Route(path, _page) for path in _PAGES),
     ]
     static = Mount("/static", StaticFiles(directory=STATIC))
-    middleware = [Middleware(Guard, keys=keys), Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)]
+    guard = Middleware(Guard, keys=keys, writing=WRITING, hosts=hosts)
+    middleware = [guard, Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)]
     app = Starlette(
         routes=[*routes, static], middleware=middleware, exception_handlers={404: _missing, 405: _missing, 500: _broken}
     )
@@ -73,13 +79,30 @@ def _login(keys: Keys) -> Any:
     async def act(request: Request) -> Response:
         """The token comes in the body, and goes back as a cookie that scripts cannot read and others cannot send."""
         given = (await _body(request)).decode(errors="replace")
-        if not keys.is_token(given):
+        cookie = keys.cookie_for(given)
+        if cookie is None:
             await run_in_threadpool(time.sleep, _WRONG_TOKEN_S)  # whoever guesses guesses slowly
             return fault(401, "This is not the token.")
         response = answer({"ok": True})
         secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-        response.set_cookie(COOKIE, keys.cookie, httponly=True, samesite="strict", secure=secure, path="/")
+        response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/")
         return response
+
+    return act
+
+
+async def _logout(_: Request) -> Response:
+    """The browser forgets its cookie."""
+    response = answer({"ok": True})
+    response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+def _access(keys: Keys) -> Any:
+    async def act(request: Request) -> Response:
+        """What this viewer may do."""
+        rights = keys.rights(request.headers)
+        return answer(AccessView(may_write=rights is Rights.WRITE, can_write=keys.can_write))
 
     return act
 
@@ -107,6 +130,9 @@ def _acting(world: World, one: Endpoint) -> Any:
             return fault(400, str(exc))
         except ClientDisconnect:
             return fault(400, "the body ended early")
+        if one.writes:
+            who = request.client.host if request.client else ""
+            log.info("asked to change", what=one.path.strip("/"), asked=msgspec.to_builtins(asked), by=who)
         try:
             return answer(await run_in_threadpool(one.act, world, asked))
         except GaugecastError as exc:

@@ -85,3 +85,34 @@ class TryBody(msgspec.Struct, frozen=True, kw_only=True):
     payload: Annotated[str, Meta(max_length=262_144)] = ""
     payload_base64: Annotated[str, Meta(max_length=349_528)] | None = None
     retain: bool = False
+
+
+# -- what changes something
+
+
+class FleetBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Of which fleet."""
+
+    fleet: Name
+
+
+class ShadowBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Which weights are to be on trial."""
+
+    fleet: Name
+    version: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class StreamBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stream; of a whole fleet nothing is changed from here."""
+
+    fleet: Name
+    stream: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class RenameBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stream goes on under which id."""
+
+    fleet: Name
+    stream: Annotated[str, Meta(min_length=1, max_length=256)]
+    to: Annotated[str, Meta(min_length=1, max_length=256)]

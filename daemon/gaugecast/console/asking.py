@@ -35,6 +35,11 @@ class Kept(Generic[_Answer]):
         self._answer: _Answer | None = None
         self._fault: GaugecastError | None = None
 
+    def forget(self) -> None:
+        """Ask again next time."""
+        with self._lock:
+            self._at_s = float("-inf")
+
     def get(self) -> _Answer:
         """The answer. Raises what asking raises."""
         with self._lock:
@@ -93,6 +98,12 @@ class Asking:
     def table(self) -> tuple[TableAnswer, ...]:
         """All streams by column, in parts."""
         return self._table.get()
+
+    def order(self, request: msgspec.Struct, *, timeout_s: float | None = None) -> None:
+        """Have the daemon change something; what is told of it afterwards is asked anew."""
+        call(self._socket, request, timeout_s or self._timeout_s)
+        for kept in (self._status, self._table):
+            kept.forget()
 
     def _ask_status(self) -> Status:
         status = self._convert(StatusQuery(), Status)

@@ -16,12 +16,13 @@ from gaugecast.console.endpoints import ENDPOINTS, Endpoint
 from gaugecast.console.views import World
 from gaugecast.errors import GaugecastError
 
-#: Pictures for a page are no tool.
-TOOLS = {one.path.strip("/"): one for one in ENDPOINTS if one.path != "/sparks"}
+#: Pictures for a page are no tool, and assistants change nothing.
+TOOLS = {one.path.strip("/"): one for one in ENDPOINTS if one.path != "/sparks" and not one.writes}
 INSTRUCTIONS = (
     "What a gaugecast daemon does: it forecasts sensor streams. Begin with `status`, find a stream with `streams`; "
     "`stream` tells what is expected of it and when thresholds will be crossed, `series` what was observed and what "
-    "had been expected of it. Times are Unix seconds UTC; residual = observed - expected; skill 0 is no better than "
+    "had been expected of it, `events` what was strange and why, `then` what had been forecast at an instant of the "
+    "past, computed again. Times are Unix seconds UTC; residual = observed - expected; skill 0 is no better than "
     "repeating the last value. Nothing that is asked changes anything."
 )
 

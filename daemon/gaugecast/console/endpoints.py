@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gaugecast.console import asked, trying, views
+from gaugecast.console import acting, asked, telling, trying, views
 from gaugecast.console import shapes as s
+from gaugecast.console.event_shapes import EventsParams, EventsView
+from gaugecast.console.forecasting import ForecastBody, ForecastView
+from gaugecast.console.looking_back import ThenParams, ThenView
 from gaugecast.console.views import World
 
 PREFIX = "/api/v1"
@@ -23,6 +26,7 @@ class Endpoint(NamedTuple):
         asked: Type of the query's parameters, or of the body of a POST.
         answer: Type of the answer.
         act: Makes it; may wait for disk and daemon.
+        writes: It changes something, and needs a token that may.
     """
 
     path: str
@@ -31,12 +35,17 @@ class Endpoint(NamedTuple):
     answer: type[msgspec.Struct]
     act: Callable[[World, Any], msgspec.Struct]
     method: str = "GET"
+    writes: bool = False
 
 
 def _get(
     path: str, asked: type[msgspec.Struct], answer: type[msgspec.Struct], act: Callable[..., Any], about: str
 ) -> Endpoint:
     return Endpoint(path, about, asked, answer, act)
+
+
+def _change(path: str, asked: type[msgspec.Struct], act: Callable[..., Any], about: str) -> Endpoint:
+    return Endpoint(path, about, asked, s.Done, act, "POST", writes=True)
 
 
 ENDPOINTS = (
@@ -62,10 +71,12 @@ ENDPOINTS = (
         views.series,
         "What was observed, and what had been expected of it.",
     ),
+    _get("/then", ThenParams, ThenView, telling.then, "What was forecast at an instant of the past, computed again."),
     _get("/sparks", asked.SparksParams, s.SparksView, views.sparks, "The last values of some streams."),
     _get(
         "/crossings", asked.MostParams, s.Rows, views.crossings, "Crossings that are foretold now, the soonest first."
     ),
+    _get("/events", EventsParams, EventsView, telling.events, "Anomalies and crossings, open and past, with reasons."),
     _get(
         "/surprises",
         asked.MostParams,
@@ -90,4 +101,21 @@ ENDPOINTS = (
         trying.attempt,
         "POST",
     ),
+    Endpoint(
+        "/forecast",
+        "A forecast of a history of at most 2,000 readings that is sent along; the daemon is not asked.",
+        ForecastBody,
+        ForecastView,
+        telling.forecast,
+        "POST",
+    ),
+    _change("/models/promote", asked.FleetBody, acting.promote, "The weights on trial forecast from now on."),
+    _change("/models/rollback", asked.FleetBody, acting.roll_back, "The last good weights forecast again."),
+    _change("/models/shadow", asked.ShadowBody, acting.shadow, "Stored weights are on trial; they begin cold."),
+    _change("/streams/reset", asked.StreamBody, acting.reset, "A stream begins anew; its statistics stay."),
+    _change("/streams/rename", asked.RenameBody, acting.rename, "A stream goes on under another id."),
+    _change("/streams/forget", asked.StreamBody, acting.forget, "A stream whose sensor is gone is let go of."),
 )
+
+#: Paths of those that change something.
+WRITING = frozenset(PREFIX + one.path for one in ENDPOINTS if one.writes)

@@ -10,13 +10,14 @@ import msgspec
 from gaugecast import __version__
 from gaugecast.console.asked import StreamParams
 from gaugecast.console.endpoints import ENDPOINTS, PREFIX, Endpoint
-from gaugecast.console.shapes import Fault
+from gaugecast.console.shapes import AccessView, Fault
 
 _REF = "#/components/schemas/{name}"
 #: Each status that an answer may have beside 200.
 FAULTS = {
     "400": "What was asked is not what is expected.",
     "401": "A token is needed, or is not this one.",
+    "403": "The token may look, not change; or the request is of another page.",
     "404": "There is no such stream, fleet or feature.",
     "409": "The daemon refuses.",
     "421": "The host that was asked for is not this one.",
@@ -26,12 +27,13 @@ FAULTS = {
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    types: list[Any] = [Fault]
+    types: list[Any] = [Fault, AccessView]
     for one in ENDPOINTS:
         types += [one.answer, *([one.asked] if one.method == "POST" else [])]
     _, components = msgspec.json.schema_components(types, ref_template=_REF)
     paths: dict[str, Any] = {PREFIX + one.path: {one.method.lower(): _operation(one)} for one in ENDPOINTS}
     paths[f"{PREFIX}/live"] = {"get": _live()}
+    paths[f"{PREFIX}/access"] = {"get": _access()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "gaugecast", "version": __version__, "description": "What a gaugecast daemon does."},
@@ -47,7 +49,7 @@ def document() -> dict[str, Any]:
 def _operation(one: Endpoint) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _REF.format(name=one.answer.__name__)}}}
     made: dict[str, Any] = {
-        "operationId": one.path.strip("/"),
+        "operationId": one.path.strip("/").replace("/", "_"),
         "summary": one.about,
         "responses": {"200": {"description": "The answer.", "content": content}, **_faults()},
     }
@@ -67,6 +69,13 @@ def _live() -> dict[str, Any]:
     parameters = [{**one, "required": False} for one in _parameters(StreamParams)]
     responses = {"200": {"description": "Events, until one of both sides ends.", "content": event}, **_faults()}
     return {"operationId": "live", "summary": about, "parameters": parameters, "responses": responses}
+
+
+def _access() -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=AccessView.__name__)}}}
+    responses = {"200": {"description": "The answer.", "content": content}, **_faults()}
+    about = "What whoever asks may do."
+    return {"operationId": "access", "summary": about, "parameters": [], "responses": responses}
 
 
 def _faults() -> dict[str, Any]:

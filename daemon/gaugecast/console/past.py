@@ -6,10 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from gaugecast.console.event_shapes import EventRow
+from gaugecast.console.happened import Happened
 from gaugecast.console.series import Made, Readings
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import FleetConfigured
@@ -41,6 +44,7 @@ class Past:
         self._lock = threading.Lock()
         self._fleets: dict[str, Fleet] = {}
         self._events_seq = 0
+        self.happened = Happened()
 
     @contextmanager
     def _reading(self) -> Iterator[Reader]:
@@ -51,6 +55,7 @@ class Past:
                 self._renewed_at_s = time.monotonic()
                 if self._reader.renew():
                     self._fleets, self._events_seq = {}, 0
+                    self.happened.begin_anew()
             try:
                 yield self._reader
             except StorageError:
@@ -96,9 +101,14 @@ class Past:
         return found
 
     def history(
-        self, fleet: str, stream: str, *, from_ns: int | None, to_ns: int | None, most: int
-    ) -> tuple[Readings, Made, bool]:
-        """Readings and forecasts, oldest first, the newest `most` of them, and whether there are older ones."""
+        self, fleet: str, stream: str, *, from_ns: int | None, to_ns: int | None, most: int,
+        only: tuple[int, int] | None = None,
+    ) -> tuple[Readings, Made, bool]:  # fmt: skip
+        """Readings and forecasts, oldest first, the newest `most` of them, and whether there are older ones.
+
+        Args:
+            only: Of the readings and of the forecasts this column alone: a long stretch with all is many megabytes.
+        """
         pages: list[HistoryPage] = []
         count, more = 0, False
         with self._reading() as reader:
@@ -106,9 +116,19 @@ class Past:
                 if count >= most:
                     more = True
                     break
-                pages.append(page)
+                pages.append(page if only is None else _narrow(page, *only))
                 count += len(page.readings)
         return *_joined(pages, most), more or count > most
+
+    def events(self) -> list[EventRow]:
+        """All that happened, as far as it is kept; only what is new is read."""
+        more = True
+        while more:
+            with self._reading() as reader:
+                told = reader.told(self.happened.after)
+                self.happened.take(told)
+                more = bool(told)
+        return self.happened.rows()
 
     def quarantined(self, most: int, reason: str | None) -> list[Quarantined]:
         """The newest refused messages."""
@@ -119,6 +139,15 @@ class Past:
         """What the ledger takes on the disk."""
         with self._reading() as reader:
             return reader.size_bytes
+
+
+def _narrow(page: HistoryPage, place: int, column: int) -> HistoryPage:
+    """One column of the readings and one of the forecasts; a row that has it not has NaN, or nothing."""
+    values, forecasts = page.readings.values, page.outputs.forecasts
+    return HistoryPage(
+        replace(page.readings, values=values[:, place : place + 1].copy()),
+        replace(page.outputs, forecasts=forecasts[:, column : column + 1].copy()),
+    )
 
 
 def _joined(pages: list[HistoryPage], most: int) -> tuple[Readings, Made]:

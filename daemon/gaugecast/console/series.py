@@ -17,7 +17,7 @@ _NEAR_TICKS = 0.5
 
 
 class Readings(NamedTuple):
-    """Of one stream, oldest first: (n,), `values` (n, F)."""
+    """Of one stream, oldest first: (n,), `values` (n, F), or (n,) where only one feature is wanted."""
 
     seqs: Int64
     at_ns: Int64
@@ -26,7 +26,7 @@ class Readings(NamedTuple):
 
 
 class Made(NamedTuple):
-    """Forecasts of one stream, oldest first: (m,), `forecasts` (m, H·G), horizon-major."""
+    """Forecasts of one stream, oldest first: (m,), `forecasts` (m, H·G), horizon-major, or (m,) of one of them."""
 
     seqs: Int64
     forecasts: Float64
@@ -63,7 +63,7 @@ def curve_of(readings: Readings, made: Made, fleet: Fleet, *, place: int, horizo
     feature = fleet.features[place]
     if feature.counter:
         observed = _rates(at_ns, observed, feature.per_ns)
-    said = _column(made.forecasts, horizon * len(fleet.forecast_places) + fleet.forecast_places.index(place))
+    said = _column(made.forecasts, column_of(fleet, place=place, horizon=horizon))
     made_at = _made_at(readings, made)
     if horizon == 0:
         found = np.searchsorted(made.seqs, readings.seqs[keep]) - 1
@@ -77,8 +77,15 @@ def curve_of(readings: Readings, made: Made, fleet: Fleet, *, place: int, horizo
     return Curve(at_ns, observed, expected, made_ns)
 
 
+def column_of(fleet: Fleet, *, place: int, horizon: int) -> int:
+    """Which column of its forecasts is of a feature at a horizon."""
+    return horizon * len(fleet.forecast_places) + fleet.forecast_places.index(place)
+
+
 def _column(rows: Float64, place: int) -> Float64:
     """NaN where a row is of a time when there were fewer."""
+    if rows.ndim == 1:
+        return rows
     return rows[:, place] if rows.ndim == 2 and place < rows.shape[1] else np.full(len(rows), np.nan)
 
 

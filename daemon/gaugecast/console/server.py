@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
-from pathlib import Path
+import ssl
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 
+from gaugecast.config.console import Console, ConsoleTls
 from gaugecast.config.schema import Settings
 from gaugecast.console.app import make_app
 from gaugecast.console.guard import Keys, read_token
 from gaugecast.console.live import Live
 from gaugecast.console.views import World
-from gaugecast.errors import AddressTaken
-from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.reads import Reader
+from gaugecast.errors import AddressTaken, ConfigError
 from gaugecast.logs import get
 
 log = get("gaugecast.console")
@@ -27,37 +26,57 @@ log = get("gaugecast.console")
 _GRACE_S = 1
 
 
-def serve(settings: Settings, control: Path, *, open_reader: Callable[[Path], Reader] = LedgerReader) -> None:
+def serve(settings: Settings, world: World) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
         settings: Of the daemon.
-        control: Its control socket.
-        open_reader: Opens its ledger, wherever that lies.
+        world: What is shown.
 
     Raises:
-        ConfigError: The token cannot be read.
+        ConfigError: The token, or the certificate, cannot be read.
         AddressTaken: Somebody listens there.
     """
     console = settings.console
-    keys = Keys(None if console.token_file is None else read_token(console.token_file))
+    keys = _keys(console)
+    check_tls(console.tls)
     listener = _listen(console.host, console.port)
-    world = World(Path(settings.source), settings.storage.directory, control, open_reader=open_reader)
-    app = make_app(world, keys)
-    log.info("console", url=url_of(console.host, listener.getsockname()[1]), pid=os.getpid())
+    hosts = [] if console.proxy is None else [urlsplit(console.proxy).hostname or ""]
+    app = make_app(world, keys, hosts)
+    url = url_of(console.host, listener.getsockname()[1], tls=console.tls is not None)
+    log.info("console", url=url, pid=os.getpid())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has ended
         signal.signal(number, lambda *_: None)
-    Server(app).run(sockets=[listener])
+    Server(app, console.tls).run(sockets=[listener])
+
+
+def _keys(console: Console) -> Keys:
+    look, write = console.token_file, console.write_token_file
+    return Keys(
+        None if look is None else read_token(look),
+        None if write is None else read_token(write, "write_token_file"),
+    )
+
+
+def check_tls(tls: ConsoleTls | None) -> None:
+    """That certificate and key can be read, and belong together: uvicorn would end with a trace."""
+    if tls is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
+    except OSError as exc:  # ssl.SSLError is one
+        raise ConfigError(f"[console.tls] {tls.certificate} and {tls.key} cannot be used: {exc}") from exc
 
 
 class Server(uvicorn.Server):
     """As uvicorn has it, but for those who listen to events, which never end by themselves: they are told first."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, tls: ConsoleTls | None = None) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off", http="h11", ws="none",
             timeout_graceful_shutdown=_GRACE_S, limit_concurrency=256, timeout_keep_alive=20,
+            ssl_certfile=None if tls is None else tls.certificate, ssl_keyfile=None if tls is None else tls.key,
         )  # fmt: skip
         super().__init__(config)
         self._live: Live = app.state.live
@@ -68,10 +87,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
     """Where to look."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}/"
+    return f"http{'s' * tls}://{shown}:{port}/"
 
 
 def _listen(host: str, port: int) -> socket.socket:

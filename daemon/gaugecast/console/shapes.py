@@ -257,3 +257,21 @@ class TryView(msgspec.Struct, frozen=True, kw_only=True):
     readings: list[TriedReading] = []
     refused: list[TriedRefusal] = []
     not_ours: int = 0
+
+
+class AccessView(msgspec.Struct, frozen=True, kw_only=True):
+    """What this viewer may do.
+
+    Attributes:
+        may_write: Change models and streams.
+        can_write: Whether anybody may: there is a token for it.
+    """
+
+    may_write: bool
+    can_write: bool
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The daemon has taken the command; `done` says so in words."""
+
+    done: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import os
 import struct
@@ -53,7 +52,7 @@ def _payload(body: asked.TryBody) -> bytes:
         return body.payload.encode(errors="surrogatepass")
     try:
         return base64.b64decode(body.payload_base64, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # binascii.Error, or characters that are no ASCII
         raise WrongUse(f"payload_base64: {exc}") from exc
 
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from gaugecast.console import asked, shapes, table
 from gaugecast.console.asking import Asking
+from gaugecast.console.forecasting import Forecaster, Forecasting
+from gaugecast.console.looking_back import LookBack, Looking
 from gaugecast.console.past import MOST_READINGS, Past
-from gaugecast.console.series import Curve, curve_of, gaps_before, thinned
+from gaugecast.console.series import Curve, column_of, curve_of, gaps_before, thinned
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
@@ -37,13 +39,17 @@ class World:
         directory: Its state directory.
         socket: Its control socket.
         open_reader: Opens its ledger, wherever that lies.
+        look_back: Computes past steps again; `None` = nobody can.
+        forecaster: Forecasts a history; `None` = nobody can.
     """
 
     def __init__(
-        self, config: Path, directory: Path, socket: Path, *, open_reader: Callable[[Path], Reader] = LedgerReader
-    ) -> None:
+        self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
+        forecaster: Forecaster | None = None, open_reader: Callable[[Path], Reader] = LedgerReader,
+    ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
         self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()
+        self.looking, self.forecasting = Looking(look_back), Forecasting(forecaster)
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 
     def cells(self) -> list[shapes.Cell]:
@@ -144,10 +150,19 @@ def series(world: World, wanted: asked.SeriesParams) -> shapes.SeriesView:
         raise WrongUse(f"horizon: expected a place below {len(fleet.ahead)}, got {wanted.horizon}")
     from_ns, to_ns = (None if at_s is None else round(at_s * 1e9) for at_s in (wanted.from_s, wanted.to_s))
     most = MOST_READINGS if from_ns is not None else wanted.points
-    readings, made, more = world.past.history(wanted.fleet, wanted.stream, from_ns=from_ns, to_ns=to_ns, most=most)
+    column = column_of(fleet, place=place, horizon=wanted.horizon)
+    readings, made, more = world.past.history(
+        wanted.fleet, wanted.stream, from_ns=from_ns, to_ns=to_ns, most=most, only=(place, column)
+    )
+    readings, made = readings._replace(values=_first(readings.values)), made._replace(forecasts=_first(made.forecasts))
     curve = curve_of(readings, made, fleet, place=place, horizon=wanted.horizon)
     told = world.told.of(wanted.fleet, wanted.stream)
     return _shown(curve, told, fleet, wanted=wanted, place=place, more=more)
+
+
+def _first(rows: Float64) -> Float64:
+    """The only column; NaN where a stretch is older than the feature."""
+    return rows[:, 0] if rows.shape[1] else np.full(len(rows), np.nan)
 
 
 def _place(fleet: Fleet, feature: str) -> int:

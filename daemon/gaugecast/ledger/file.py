@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gaugecast.ledger import schema
+from gaugecast.ledger import schema, told
 from gaugecast.ledger.connection import translated
 from gaugecast.ledger.sql import Connection, Home
 
@@ -19,6 +19,7 @@ def home_of(path: Path) -> Home:
         size_bytes=lambda _: size_bytes(path),
         used_bytes=used_bytes,
         has_legacy=schema.has_legacy,
+        has_told=told.is_there,
         give_back=give_back,
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gaugecast.errors import StorageDamaged, StorageError
-from gaugecast.ledger import queries, schema, sealed
+from gaugecast.ledger import queries, schema, sealed, told
 from gaugecast.ledger.batches import telling
 from gaugecast.ledger.connection import connect_reader, translated
 from gaugecast.ledger.damage import Damaged, Damages
@@ -85,7 +85,7 @@ class Patrol:
                 return True
             self._next = self._noting(lambda: self._check_batches(view)) or 0
             if self._next == 0:
-                for table in _SIDE_TABLES:
+                for table in (*_SIDE_TABLES, *([told.TABLE] if told.is_there(view.connection) else [])):
                     self._noting(partial(_read_through, view, table))
         return self._next > 0
 

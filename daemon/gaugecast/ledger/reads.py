@@ -9,10 +9,10 @@ from typing import Self
 
 from gaugecast.errors import StorageDamaged
 from gaugecast.events import Event
-from gaugecast.ledger import queries
+from gaugecast.ledger import queries, told
 from gaugecast.ledger.damage import Damaged, Damages
 from gaugecast.ledger.history import Wanted, history
-from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput
+from gaugecast.ledger.rows import HistoryPage, Pending, Quarantined, RefusedOutput, StoredBatch, StoredOutput, Told
 from gaugecast.ledger.sql import Connection, Home
 from gaugecast.ledger.view import View
 from gaugecast.records import FIRST_NS, LAST_NS
@@ -137,6 +137,11 @@ class LedgerReads:
         """The newest refused messages (of one reason of `records.REJECT_REASONS`), newest first."""
         with self._reading():
             return queries.quarantined(self._connection, most, reason=reason)
+
+    def told(self, after: int = 0, most: int = 2000) -> list[Told]:
+        """What was told of crossings and anomalies, of those behind number `after` the oldest, oldest first."""
+        with self._reading():
+            return told.after(self._connection, after, most) if self._home.has_told(self._connection) else []
 
     def parked_state(self, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
         """State of a stream that is parked now (or was after input `at_seq`, for replay), or `None`."""

@@ -127,3 +127,14 @@ class Quarantined(NamedTuple):
     reason: str
     detail: str
     head: bytes
+
+
+class Told(NamedTuple):
+    """What was told of a crossing or an anomaly; `number` grows by one with each."""
+
+    number: int
+    received_at_ns: int
+    fleet: str
+    stream: str
+    topic: str
+    body: bytes

@@ -62,6 +62,7 @@ class Home:
         size_bytes: What the ledger takes there.
         used_bytes: What its rows take, of that.
         has_legacy: Whether there may be rows in tables of version 1.
+        has_told: Whether there is a table of what was told.
         give_back: Shrinks what it takes a little, where much of it is free.
     """
 
@@ -70,4 +71,5 @@ class Home:
     size_bytes: Callable[[Connection], int]
     used_bytes: Callable[[Connection], int]
     has_legacy: Callable[[Connection], bool] = lambda _: False
+    has_told: Callable[[Connection], bool] = lambda _: True
     give_back: Callable[[Connection], None] = no_room_is_given_back

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from gaugecast.ledger.sql import Connection
 
 CACHED = 250_000  # names; beyond this the cache begins anew
+_AT_ONCE = 256  # names in one statement
+_T = TypeVar("_T")
 
 
 class StreamIds:
@@ -39,10 +42,10 @@ class StreamIds:
 
     def learn(self, names: Iterable[tuple[str, str]], seq: int) -> None:
         """Look up or make the ids of all `names`, inside the transaction that begins at `seq`."""
-        for fleet, stream in names:
-            known = self._ids.setdefault(fleet, {})
-            if stream not in known:
-                known[stream] = self._find(fleet, stream, seq)
+        missing = [name for name in dict.fromkeys(names) if name[1] not in self._ids.get(name[0], ())]
+        for chunk in _chunks(missing):
+            for fleet, stream, stream_id in self._found(chunk, seq):
+                self._ids.setdefault(fleet, {})[stream] = stream_id
                 self._fresh.append((fleet, stream))
                 self._cached += 1
 
@@ -66,18 +69,26 @@ class StreamIds:
         if generation is not None:
             self.generation, self.searched_id = generation, 0
 
-    def _find(self, fleet: str, stream: str, seq: int) -> int:
-        row = self._connection.execute(
-            "SELECT id, touched_seq FROM streams WHERE fleet = ? AND stream = ?", (fleet, stream)
-        ).fetchone()
-        if row is None:
+    def _found(self, names: Sequence[tuple[str, str]], seq: int) -> list[tuple[str, str, int]]:
+        """Each with its id, which is made where there is none."""
+        flat = [text for name in names for text in name]
+        known = self._connection.execute(
+            f"SELECT fleet, stream, id, touched_seq FROM streams WHERE (fleet, stream) IN (VALUES {_rows(names, 2)})",
+            flat,
+        ).fetchall()
+        old = [(seq, row[2]) for row in known if row[3] < self.generation]
+        if old:
+            self._connection.executemany("UPDATE streams SET touched_seq = ? WHERE id = ?", old)
+        found = [(row[0], row[1], int(row[2])) for row in known]
+        there = {name[:2] for name in found}
+        new = [name for name in names if name not in there]
+        if new:
             made = self._connection.execute(
-                "INSERT INTO streams (fleet, stream, touched_seq) VALUES (?, ?, ?) RETURNING id", (fleet, stream, seq)
-            ).fetchall()
-            return int(made[0][0])
-        if row[1] < self.generation:
-            self._connection.execute("UPDATE streams SET touched_seq = ? WHERE id = ?", (seq, row[0]))
-        return int(row[0])
+                f"INSERT INTO streams (fleet, stream, touched_seq) VALUES {_rows(new, 3)} RETURNING fleet, stream, id",
+                [value for name in new for value in (*name, seq)],
+            )
+            found += [(row[0], row[1], int(row[2])) for row in made.fetchall()]
+        return found
 
 
 class StreamNames:
@@ -91,7 +102,22 @@ class StreamNames:
         """Look up those of `ids` that are not known yet."""
         if len(self.names) > CACHED:
             self.names.clear()
-        for stream_id in ids:
-            if stream_id not in self.names:
-                row = self._connection.execute("SELECT fleet, stream FROM streams WHERE id = ?", (stream_id,))
-                self.names[stream_id] = row.fetchone()
+        for chunk in _chunks([stream_id for stream_id in ids if stream_id not in self.names]):
+            rows = self._connection.execute(
+                f"SELECT id, fleet, stream FROM streams WHERE id IN ({', '.join('?' * len(chunk))})", chunk
+            )
+            self.names.update((row[0], (row[1], row[2])) for row in rows.fetchall())
+
+
+def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """As many as one statement takes; whole powers of two, so that few statements are prepared."""
+    begin = 0
+    while begin < len(items):
+        size = min(_AT_ONCE, 1 << (len(items) - begin).bit_length() - 1)
+        yield items[begin : begin + size]
+        begin += size
+
+
+def _rows(items: Sequence[object], width: int) -> str:
+    """Places for so many rows of parameters."""
+    return ", ".join([f"({', '.join('?' * width)})"] * len(items))

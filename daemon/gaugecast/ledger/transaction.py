@@ -10,7 +10,7 @@ from zlib import crc32
 from gaugecast.batch import Inputs, Outputs
 from gaugecast.errors import Defect
 from gaugecast.events import ClockStepped, FleetForgotten, encode_event
-from gaugecast.ledger import batches, legacy
+from gaugecast.ledger import batches, legacy, told
 from gaugecast.ledger.packing import (
     BodyColumns,
     InputColumns,
@@ -96,6 +96,7 @@ def write_commit(
         after.note(connection)
     parked_change = _move_parked(connection, ids, after, commit) - _forget_fleets(connection, after, commit)
     _add_quarantine(connection, commit.refused, quarantine_rows)
+    told.add(connection, commit.told, after.received_at_ns)
     if commit.refused_outputs or commit.redelivered:
         _move_refused(view, ids, after, commit)
     if commit.refused_outputs or after.aside:

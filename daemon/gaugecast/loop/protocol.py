@@ -243,6 +243,7 @@ class DataLoop:
                     confirmed=settled.confirmed,
                     refused_outputs=settled.refused,
                     redelivered=settled.redelivered,
+                    told=outcome.told,
                 )
             )
         except (StorageFull, StorageBusy) as exc:

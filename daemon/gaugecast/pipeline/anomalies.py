@@ -139,7 +139,7 @@ class Anomalies:
         topic = output_topic(fleet.notices_at, fleet.name, stream) + self._settings.suffix
         said = [(body, not ends), (b"", True)] if ends else [(body, True)]
         for text, retain in said:
-            result.notices.append(Output(cause, fleet.name, stream, step, b"", topic, text, retain, fleet.output_qos))
+            result.tell(Output(cause, fleet.name, stream, step, b"", topic, text, retain, fleet.output_qos))
 
 
 def watch(part: FleetPipeline, before: Anomalies | None) -> None:

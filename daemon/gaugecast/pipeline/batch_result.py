@@ -116,6 +116,7 @@ class Outcome:
         verdicts: One `Verdict` an input.
         outputs: In the order of the inputs that made them; `said` before the batch is whole, and `notices`,
             which stand behind the forecasts of the same input; `cuts` are the ends of batches.
+        told: Those of `notices` that tell of crossings and anomalies.
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
@@ -126,9 +127,16 @@ class Outcome:
     said: list[Said] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     notices: list[Output] = field(default_factory=list)
+    told: list[Output] = field(default_factory=list)
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)
+
+    def tell(self, notice: Output) -> None:
+        """Of a crossing or an anomaly; an empty message, which clears what is retained, tells nothing."""
+        self.notices.append(notice)
+        if notice.body:
+            self.told.append(notice)
 
     def extend(self, later: Outcome) -> None:
         """Add what came of the inputs behind these, so that both are as one batch; `later` is used up."""
@@ -136,6 +144,7 @@ class Outcome:
         self.verdicts += later.verdicts
         later.outputs.cause = [cause + before for cause in later.outputs.cause]
         self.outputs.extend(later.outputs)
+        self.told += later.told
         self.parked += later.parked
         self.refused += later.refused
         self.traces += later.traces

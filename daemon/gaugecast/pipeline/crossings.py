@@ -96,7 +96,7 @@ class Crossings:
             slot = int(closed.slots[row])
             crossed = self.columns["crossed"][slot, k]
             by = {} if crossed else {h: float(likely[row, k, place]) for h, place in self._listed[k]}
-            result.notices.append(
+            result.tell(
                 self._notice(slot, k, event, table=table, lineage=lineage, cause=int(closed.cause[row]),
                              observed=float(values[row, self._feature[k]]), by=by)
             )  # fmt: skip
@@ -106,7 +106,7 @@ class Crossings:
         for slot in slots.tolist():
             for k in np.flatnonzero(self.columns["open"][slot]).tolist():
                 self.columns["open"][slot, k] = False
-                result.notices.append(
+                result.tell(
                     self._notice(slot, k, END, table=table, lineage=lineage, cause=cause, observed=np.nan, by={})
                 )
 

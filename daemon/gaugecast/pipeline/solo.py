@@ -69,6 +69,11 @@ class SoloPipeline:
         """The fleet, as it is here."""
         return self._pipeline.parts[fleet]
 
+    @property
+    def whole(self) -> Pipeline:
+        """All of it, to be read."""
+        return self._pipeline
+
     def memories(self, fleet: str) -> list[bytes]:
         """What the fleet's model remembers of each stream."""
         return list(memories.memories_of(self._pipeline.parts[fleet], "in_force"))

@@ -181,7 +181,7 @@ class Reporter:
             return None
         if "storage_busy" not in loop.degraded:
             return "no room on the disk: a batch waits"
-        remote = self._core.setup.storage.postgres
+        remote = self.settings.storage.postgres
         return f"{'PostgreSQL does not answer' if remote else 'another process has the ledger locked'}: a batch waits"
 
     def _degraded(self, broker: BrokerStatus, publishing: PublishingStatus, storage: StorageStatus) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from gaugecast.cluster.postgres import fence
@@ -122,7 +121,10 @@ class PostgresLedger(LedgerWriter):
             if self._through is None:
                 return super().commit(commit)
             # The rows are there. What the broker said since is not.
-            super().commit(replace(commit, inputs=(), verdicts=(), outputs=(), refused=(), parked=(), unparked=()))
+            rest = Commit(
+                confirmed=commit.confirmed, refused_outputs=commit.refused_outputs, redelivered=commit.redelivered
+            )
+            super().commit(rest)
             done, self._through = self._through, None
             return done
         finally:

@@ -1,8 +1,10 @@
 // The frame around the views: where one is, how the daemon is, and what the keys do.
 import { Live } from "./api.js";
+import { access } from "./dialog.js";
 import { fill, h, icon } from "./dom.js";
 import { ago, clock } from "./format.js";
 import * as config from "./views/config.js";
+import * as events from "./views/events.js";
 import * as models from "./views/models.js";
 import * as overview from "./views/overview.js";
 import * as refused from "./views/refused.js";
@@ -12,6 +14,7 @@ import * as streams from "./views/streams.js";
 const VIEWS = {
   "/": { view: overview, name: "Overview", icon: "overview" },
   "/streams": { view: streams, name: "Streams", icon: "streams" },
+  "/events": { view: events, name: "Events", icon: "events" },
   "/models": { view: models, name: "Models", icon: "models" },
   "/refused": { view: refused, name: "Refused", icon: "refused" },
   "/config": { view: config, name: "Configuration", icon: "config" },
@@ -40,12 +43,14 @@ function theme(next) {
   dispatchEvent(new Event("themechange"));
 }
 const themeButton = h("button", { class: "plain", "aria-label": "Light or dark", onclick: () => theme(true) }, icon("moon"));
+const out = h("button", { class: "plain", hidden: true, "aria-label": "Sign out: change nothing from here on", title: "Sign out", onclick: async () => { await fetch("/logout", { method: "POST" }); location.assign("/"); } }, icon("out"));
+access().then((may) => { out.hidden = !may.may_write; });
 
 fill(document.getElementById("app"),
   h("header", { class: "side" },
     h("a", { class: "brand", href: "/" }, h("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), h("span", {}, "gaugecast")),
     h("nav", { "aria-label": "Views" }, links),
-    h("div", { class: "side-foot" }, pill, themeButton)),
+    h("div", { class: "side-foot" }, pill, h("span", {}, out, themeButton))),
   h("div", { class: "content" }, banner, main));
 theme(false);
 

@@ -3,16 +3,20 @@ import { clock } from "./format.js";
 
 /* global uPlot */
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const NULLS = (count) => new Array(count).fill(null);
 
 // Columns for uPlot: [x, observed, expected, lower, upper, path, then lower and upper of each level of the path].
 export function columns(series, ahead, levels) {
   const past = series.at_s.length, path = ahead ? ahead.points : [];
+  const within = path.length > 0 && past > 0 && path[0].at < series.at_s[past - 1]; // the path was said in the past that is shown
+  const NULLS = (count) => new Array(count).fill(within ? undefined : null);
   const x = [...series.at_s, ...path.map((one) => one.at)];
   const rows = [x, [...series.observed, ...NULLS(path.length)], [...series.expected, ...NULLS(path.length)], [...series.lower, ...NULLS(path.length)], [...series.upper, ...NULLS(path.length)], [...NULLS(past), ...path.map((one) => one.value)]];
   for (let level = 0; level < levels; level++)
     for (const side of [0, 1]) rows.push([...NULLS(past), ...path.map((one) => (one.bounds[level] ? one.bounds[level][side] : null))]);
-  return rows;
+  const order = x.map((_, i) => i);
+  if (!within) return { rows, order };
+  order.sort((a, b) => x[a] - x[b] || a - b);
+  return { rows: rows.map((row) => order.map((i) => row[i])), order };
 }
 
 // What is ahead as points: it begins where the last reading is.
@@ -32,6 +36,8 @@ export class Chart {
     this.levels = -1;
     this.unit = "";
     this.marks = [];
+    this.events = [];
+    this.order = [];
     this.ahead = null;
     this.range = null;
     this.size = new ResizeObserver(() => this.resize());
@@ -52,9 +58,10 @@ export class Chart {
   // data: { series, ahead, marks, unit, range: [from, to] }
   draw(data) {
     this.data = data;
-    Object.assign(this, { ahead: data.ahead, marks: data.marks, unit: data.unit, range: data.range });
+    Object.assign(this, { ahead: data.ahead, marks: data.marks, events: data.events ?? [], unit: data.unit, range: data.range });
     const levels = data.ahead?.levels.length ?? 0;
-    const main = columns(data.series, data.ahead, levels);
+    const { rows: main, order } = columns(data.series, data.ahead, levels);
+    this.order = order;
     const residual = [data.series.at_s, data.series.residual];
     if (!this.plots || levels !== this.levels) this.build(levels, main, residual);
     else {
@@ -121,7 +128,7 @@ export class Chart {
       axes: [axis({ values: time, space: wide ? 80 : 64, size: 28 }), axis({ values, size: left })],
     }, main, this.holders[0]);
     const below = new uPlot({
-      ...size(1), ...shared, padding: [6, 14, 0, 0], plugins: [{ hooks: { drawClear: [(plot) => this.zero(plot)], setSelect: [(plot) => this.selected(plot)], setCursor: [(plot) => this.heard.oncursor(plot.cursor.idx)], ready: [(plot) => this.wheel(plot)] } }],
+      ...size(1), ...shared, padding: [6, 14, 0, 0], plugins: [{ hooks: { drawClear: [(plot) => this.zero(plot)], setSelect: [(plot) => this.selected(plot)], ready: [(plot) => this.wheel(plot)] } }],
       scales: { x: { time: true, range: () => this.range }, y: { range: (plot, low, high) => { const most = Math.max(Math.abs(low ?? 0), Math.abs(high ?? 0)) || 1; return [-1.1 * most, 1.1 * most]; } } },
       series: [{}, line(color("--residual"), { width: 1.2, fill: color("--residual-fill"), fillTo: 0 })], axes: [axis({ show: true, values: () => [], size: 6, grid: { show: true, stroke: grid } }), axis({ values: (plot, splits) => splits.map((v) => (v === 0 ? "0" : (v > 0 ? "+" : "") + tick(v, splits))), size: left, space: 26 })],
     }, residual, this.holders[1]);
@@ -154,12 +161,32 @@ export class Chart {
 
   // Behind the lines: what is ahead is another ground.
   under(plot) {
+    this.happened(plot);
     if (!this.ahead) return;
     const { ctx, bbox } = plot, x = plot.valToPos(this.ahead.now, "x", true), end = bbox.left + bbox.width;
     if (x >= end) return;
     ctx.save();
     ctx.fillStyle = color("--ahead");
     ctx.fillRect(Math.max(x, bbox.left), bbox.top, end - Math.max(x, bbox.left), bbox.height);
+    ctx.restore();
+  }
+
+  // Behind the lines, too: while something was strange, or a crossing was foretold.
+  happened(plot) {
+    const { ctx, bbox } = plot, ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const one of this.events) {
+      const from = plot.valToPos(one.began_s, "x", true), to = one.ended_s === null ? bbox.left + bbox.width : plot.valToPos(one.ended_s, "x", true);
+      const wide = Math.max(2 * ratio, to - from), strange = one.kind === "anomaly";
+      ctx.fillStyle = color(strange ? "--bad" : "--warn");
+      ctx.globalAlpha = strange ? 0.12 : 0.07;
+      ctx.fillRect(from, bbox.top, wide, bbox.height);
+      ctx.globalAlpha = 0.85;
+      ctx.fillRect(from, bbox.top + (strange ? 0 : 5 * ratio), wide, 3 * ratio);
+    }
     ctx.restore();
   }
 
@@ -226,6 +253,7 @@ export class Chart {
   text(idx) {
     const { series } = this.data ?? {};
     if (idx === null || idx === undefined || !series) return null;
+    idx = this.order[idx] ?? idx;
     if (idx < series.at_s.length) return { at: clock(series.at_s[idx]), idx, ahead: null };
     const one = this.ahead?.points[idx - series.at_s.length];
     return one ? { at: clock(one.at), idx: null, ahead: one } : null;

@@ -71,6 +71,6 @@ const fact = (name, ...value) => [h("dt", {}, name), h("dd", {}, value)];
 function render(table) {
   const state = table.in_force === null ? null : table.in_force ? h("span", { class: "tag good" }, "in force") : h("span", { class: "tag warn" }, "not in force yet: reload, or start, the daemon");
   return h("section", { class: "card" }, h("header", { class: "card-head" }, h("h2", {}, h("code", {}, `[${table.place}]`), state), h("p", { class: "dim" }, table.about)),
-    h("div", { class: "table-scroll" }, h("table", { class: "keys" }, h("tbody", {}, table.keys.map((key) => h("tr", { class: key.set ? "strong" : "" }, h("td", {}, h("code", {}, key.key)),
+    h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": `Keys of ${table.place}` }, h("table", { class: "keys" }, h("tbody", {}, table.keys.map((key) => h("tr", { class: key.set ? "strong" : "" }, h("td", {}, h("code", {}, key.key)),
       h("td", {}, key.value === null ? h("span", { class: "dim" }, "–") : h("code", {}, key.value), key.set && key.default !== null && h("span", { class: "dim block" }, `default ${key.default}`)), h("td", { class: "dim wrap" }, key.meaning)))))));
 }

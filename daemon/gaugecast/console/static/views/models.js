@@ -1,5 +1,6 @@
-// Which weights there are, what they do, and how well.
+// Which weights there are, what they do, and how well; whoever may change lets others forecast.
 import { ask } from "../api.js";
+import { access, change } from "../dialog.js";
 import { fill, h, nothing } from "../dom.js";
 import { ago, clock, count, percent, skillClass } from "../format.js";
 import { bar } from "./overview.js";
@@ -12,27 +13,51 @@ export function open(root) {
   fill(root, h("div", { class: "toolbar" }, h("h1", {}, "Models")), body);
   let timer = 0, closed = false;
   async function look() {
+    clearTimeout(timer);
     try {
-      const told = await ask("models");
-      if (!closed) fill(body, render(told));
+      const [told, may] = await Promise.all([ask("models"), access()]);
+      if (!closed && !document.querySelector("dialog[open]")) keepFocus(body, () => fill(body, render(told, may, look)));
     } catch (fault) {
       if (!closed) fill(body, nothing("Models are not known now", fault.message));
     }
     if (!closed) timer = setTimeout(look, 5000);
   }
   look();
-  return { back: () => { clearTimeout(timer); look(); }, close() { closed = true; clearTimeout(timer); } };
+  return { back: look, close() { closed = true; clearTimeout(timer); } };
 }
 
-function render(told) {
-  const fleets = Map.groupBy ? Map.groupBy(told.models, (one) => one.fleet) : group(told.models);
+// What has the focus is drawn anew, too.
+function keepFocus(body, draw) {
+  const at = [...body.querySelectorAll("button")].indexOf(document.activeElement);
+  draw();
+  if (at >= 0) body.querySelectorAll("button")[at]?.focus();
+}
+
+function render(told, may, look) {
+  const fleets = group(told.models);
   const head = told.away ? h("p", { class: "note" }, "The daemon does not answer: roles and skill are not known, the weights on the disk are these.")
-    : h("p", { class: "dim lead" }, `Learning is ${told.learning}. Skill, a model's own: ${told.skill_means}.`);
+    : h("p", { class: "dim lead" }, `Learning is ${told.learning}. Skill, a model's own: ${told.skill_means}.`, !may.may_write && [" ", readOnly(may)]);
   if (!told.models.length) return [head, nothing("No weights are stored", "Forecasts repeat the last value until a model is learned (with TensorFlow installed), or imported: gaugecast models import.")];
+  const acts = may.may_write && !told.away;
   return [head, [...fleets].map(([fleet, rows]) => h("section", { class: "card" },
-    h("header", { class: "card-head" }, h("h2", {}, fleet), told.lessons[fleet] && h("p", { class: "dim" }, told.lessons[fleet])),
-    h("div", { class: "table-scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "What it does", "Skill", "", "Steps", "Units", "Made by", "Stored"].map((name) => h("th", {}, name)))),
-      h("tbody", {}, rows.map(row))))))];
+    h("header", { class: "card-head" }, h("h2", {}, fleet, acts && h("span", { class: "acts" }, fleetActs(fleet, rows, look))), told.lessons[fleet] && h("p", { class: "dim" }, told.lessons[fleet])),
+    h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": `Models of ${fleet}` }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "What it does", "Skill", "Steps", "Units", "Made by", "Stored", ...(acts ? ["Change"] : [])].map((name) => h("th", {}, name)))),
+      h("tbody", {}, rows.map((one) => row(one, acts, look)))))))];
+}
+
+export function readOnly(may) {
+  return may.can_write ? h("a", { class: "link", href: "/login", target: "_self" }, "Give the token of those who may change something.") : "Nothing can be changed from here: [console] write_token_file would allow it.";
+}
+
+function fleetActs(fleet, rows, look) {
+  const trial = rows.find((one) => one.role === "shadow"), now = rows.find((one) => one.role === "in_force");
+  const after = (done) => done !== null && look();
+  return [
+    trial && h("button", { class: "small", onclick: () => change("models/promote", { fleet }, { title: `Let ${trial.version} forecast ${fleet}?`, action: "Promote",
+      text: `It is on trial, with a skill of ${percent(trial.skill)}${now ? `; ${now.version}, which forecasts now, has ${percent(now.skill)}` : ""}. Forecasts are its own from the next step on. Roll back undoes it.` }).then(after) }, "Promote…"),
+    now && h("button", { class: "small", onclick: () => change("models/rollback", { fleet }, { title: `Roll ${fleet} back?`, action: "Roll back", danger: true,
+      text: `${now.version} no longer forecasts. The last good weights do; where there are none, the last value is repeated.` }).then(after) }, "Roll back…"),
+  ];
 }
 
 function group(rows) {
@@ -41,10 +66,12 @@ function group(rows) {
   return found;
 }
 
-function row(one) {
+function row(one, acts, look) {
   const [words, state] = ROLES[one.role] ?? [one.good ? "last good one" : "kept", "dim"];
+  const trial = () => change("models/shadow", { fleet: one.fleet, version: one.version }, { title: `Put ${one.version} on trial?`, action: "Put on trial",
+    text: "It runs beside what forecasts now, unpublished, takes over once it has proven itself, and replaces what is on trial. It begins without knowing the streams; gaugecast models shadow lets it go over the ledger first." }).then((done) => done !== null && look());
   return h("tr", { class: one.role ? "strong" : "" }, h("td", {}, h("code", {}, one.version)), h("td", {}, h("span", { class: `state ${state}` }, words)),
-    h("td", { class: `num ${skillClass(one.skill)}` }, one.role ? percent(one.skill) : "–"), h("td", {}, one.role && bar(one.skill)),
+    h("td", { class: "num" }, h("span", { class: `skill ${skillClass(one.role ? one.skill : null)}` }, one.role ? percent(one.skill) : "–", one.role && bar(one.skill))),
     h("td", { class: "num" }, one.steps === null ? "–" : count(Math.round(one.steps))), h("td", { class: "num" }, one.layers || "–"), h("td", { class: "wrap" }, one.made_by || "–"),
-    h("td", { title: clock(one.stored_at_s) }, ago(one.stored_at_s)));
+    h("td", { title: clock(one.stored_at_s) }, ago(one.stored_at_s)), acts && h("td", {}, one.role === null && h("button", { class: "small", onclick: trial, "aria-label": `Put ${one.version} on trial` }, "On trial…")));
 }

@@ -1,6 +1,7 @@
 // What the daemon does now, what will happen next, what went otherwise than expected.
 import { address, ask } from "../api.js";
 import { fill, h, nothing, spark } from "../dom.js";
+import { line } from "./events.js";
 import { ago, bytes, count, number, percent, plural, rate, signed, skillClass, span, withUnit } from "../format.js";
 
 const EVERY_MS = 2000, TRAIL = 120;
@@ -11,21 +12,23 @@ export function open(root) {
   const notes = h("section", { class: "notes", "aria-label": "What should be looked at" });
   const tiles = h("section", { class: "tiles", "aria-label": "Figures" });
   const next = card("What will happen next", "Crossings of thresholds that are foretold, the soonest first");
+  const events = card("Open events", "What is strange now, since when, and why");
   const worst = card("Worst surprises", "Last readings that were forecast worst, in usual residuals of their kind");
   const learning = card("Learning", "What is in force, and how much better than repeating the last value it is");
   root.className = "overview";
-  fill(root, h("h1", { class: "hidden" }, "Overview"), hero, notes, tiles, h("div", { class: "columns" }, next.box, worst.box), learning.box);
+  fill(root, h("h1", { class: "hidden" }, "Overview"), hero, notes, tiles, h("div", { class: "columns" }, events.box, next.box), h("div", { class: "columns" }, worst.box, learning.box));
   let timer = 0, closed = false;
 
   async function look() {
     try {
-      const [crossings, surprises] = await Promise.all([ask("crossings", { limit: 8 }), ask("surprises", { limit: 8 })]);
+      const [crossings, surprises, told] = await Promise.all([ask("crossings", { limit: 6 }), ask("surprises", { limit: 6 }), ask("events", { state: "open", kind: "anomaly", limit: 6 })]);
       if (closed) return;
       fill(next.body, crossings.rows.length ? crossingList(crossings) : noCrossings(shown));
+      fill(events.body, told.rows.length ? eventList(told) : noEvents(shown, told));
       fill(worst.body, surprises.rows.length ? surpriseList(surprises) : nothing("Nothing to compare yet", "Once streams have had two readings, the worst forecasts stand here."));
     } catch (fault) {
       if (closed) return;
-      for (const one of [next, worst]) if (!one.body.children.length) fill(one.body, nothing("Not known", fault.message));
+      for (const one of [events, next, worst]) if (!one.body.children.length) fill(one.body, nothing("Not known", fault.message));
     }
     timer = setTimeout(look, EVERY_MS);
   }
@@ -120,6 +123,17 @@ function crossingList({ rows, total: all }) {
       h("span", { class: "what" }, h("strong", {}, row.stream), ` ${row.feature}`, h("span", { class: "dim block" }, row.crossing_words)),
       !one.crossed && one.probability !== null && h("span", { class: "meter", title: `P = ${one.probability.toFixed(2)}` }, h("i", { style: { width: `${Math.round(one.probability * 100)}%` } }))));
   })), all > rows.length && h("p", { class: "more" }, h("a", { href: "/streams?sort=crossing" }, `and ${all - rows.length} more`))];
+}
+
+function eventList({ rows, total: all }) {
+  return [h("ul", { class: "rows" }, rows.map((one) => h("li", {}, line(one)))), all > rows.length && h("p", { class: "more" }, h("a", { href: "/events?state=open&kind=anomaly" }, `and ${all - rows.length} more`))];
+}
+
+function noEvents(now, { kept }) {
+  const watched = Object.values(now?.fleets ?? {}).some((fleet) => fleet.anomalies);
+  const past = kept.anomaly ? h("a", { class: "button", href: "/events?state=past" }, `${plural(kept.anomaly, "past event")}`) : null;
+  return watched ? nothing("Nothing is wrong", "No stream behaves otherwise than is usual for it.", past)
+    : nothing("Nobody looks for anomalies", "Add a table [fleet.NAME.anomaly], be it empty: then what is strange is told here, with its reason, and over MQTT.", past);
 }
 
 function noCrossings(now) {

@@ -33,11 +33,11 @@ export function open(root, { parameters, go }) {
     look();
   }
   function table(rows) {
-    return h("section", { class: "card" }, h("div", { class: "table-scroll" }, h("table", { class: "refusals" },
+    return h("section", { class: "card" }, h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Refused messages" }, h("table", { class: "refusals" },
       h("thead", {}, h("tr", {}, ["When", "Why", "What came", ""].map((name) => h("th", {}, name)))),
       h("tbody", {}, rows.map((one) => h("tr", {}, h("td", { class: "nowrap", title: clock(one.received_at_s) }, ago(one.received_at_s)),
         h("td", {}, h("span", { class: "tag warn" }, one.reason)),
-        h("td", { class: "wrap" }, h("strong", {}, one.topic || one.stream), h("span", { class: "block" }, one.detail), h("code", { class: "payload" }, one.payload || "(empty)")),
+        h("td", { class: "wrap" }, h("strong", {}, one.topic || one.stream), h("span", { class: "block" }, one.detail), h("code", { class: "payload", tabindex: "0" }, one.payload || "(empty)")),
         h("td", {}, h("button", { class: "small", onclick: () => attempt(one) }, "Try"))))))));
   }
   function attempt(one) {

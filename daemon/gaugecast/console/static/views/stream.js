@@ -1,29 +1,33 @@
 // One stream: what was observed, what had been expected, what is ahead.
 import { address, ask } from "../api.js";
 import { Chart, pathOf } from "../chart.js";
+import { access, change } from "../dialog.js";
 import { fill, h, icon, nothing } from "../dom.js";
+import { line } from "./events.js";
 import { ago, clock, number, percent, plural, qualityClass, signed, skillClass, span, withUnit } from "../format.js";
 
 const RANGES = [["5m", 300], ["15m", 900], ["1h", 3600], ["6h", 21600], ["1d", 86400], ["7d", 604800]];
 const AGAIN_MS = 10000, LEAST_S = 0.5;
 
-export function open(root, { parameters }) {
+export function open(root, { parameters, go }) {
   root.className = "stream";
   const { fleet, stream } = parameters;
   if (!fleet || !stream) return fill(root, nothing("No stream is named", "Choose one in the list of streams.", h("a", { class: "button", href: "/streams" }, "Streams"))) && {};
-  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = true, range = null, width = 0, closed = false, timer = 0, asked = 0, failure = null;
-  const state = h("span", { class: "state" }), about = h("p", { class: "dim" }), told = h("div", { class: "crossings" });
+  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = !parameters.from, range = parameters.from ? [Number(parameters.from), Number(parameters.to)] : null, width = 0, closed = false, timer = 0, asked = 0, failure = null, events = [], recalling = false, then = null, note = "";
+  const acts = h("div", { class: "acts" }), state = h("span", { class: "state" }), about = h("p", { class: "dim" }), told = h("div", { class: "crossings" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Feature" });
   const figures = h("div", { class: "figures" }), readout = h("p", { class: "readout", "aria-live": "off" });
   const main = h("div", { class: "plot", tabindex: "0", role: "img", "aria-label": "Observed and expected" }), below = h("div", { class: "plot residual", role: "img", "aria-label": "Residual" });
-  const over = h("div", { class: "plot-over", hidden: true }), lays = h("select", { "aria-label": "Which forecast is laid over" });
+  const happened = h("section", { class: "card", hidden: true }), over = h("div", { class: "plot-over", hidden: true }), lays = h("select", { "aria-label": "Which forecast is laid over" });
   const liveButton = h("button", { class: "small live", "aria-pressed": "true", title: "Follow (L)", onclick: () => follow() }, h("i", { class: "dot" }), "Live");
+  const thenButton = h("button", { class: "small then", "aria-pressed": "false", title: "The path and the intervals as they were published, computed again from the ledger", onclick: () => recall(!recalling) }, icon("clock", 16), "As it was forecast then");
   const ranges = RANGES.map(([name, seconds]) => h("button", { class: "small", "aria-pressed": "false", onclick: () => reach(seconds) }, name));
   const controls = h("div", { class: "controls" }, h("div", { class: "group" }, liveButton, ranges),
-    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))),
+    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), thenButton,
     h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
-  fill(root, h("div", { class: "toolbar" }, h("div", { class: "title" }, h("a", { class: "crumb dim", href: "/streams" }, "Streams"), h("h1", { title: stream }, stream), state), about), tabs, h("div", { class: "heads" }, figures, told),
-    h("section", { class: "card chart" }, controls, readout, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()));
+  fill(root, h("div", { class: "toolbar" }, h("div", { class: "title" }, h("a", { class: "crumb dim", href: "/streams" }, "Streams"), h("h1", { title: stream }, stream), state), about, acts), tabs, h("div", { class: "heads" }, figures, told),
+    h("section", { class: "card chart" }, controls, readout, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), happened);
+  access().then((may) => !closed && may.may_write && fill(acts, streamActs(fleet, stream, go)));
   const chart = new Chart(main, below, {
     onrange: (from, to) => (from === null ? follow() : look(from, to)),
     oncursor: (idx) => point(idx),
@@ -52,7 +56,7 @@ export function open(root, { parameters }) {
     timer = setTimeout(load, 140);
   }
   function follow(seconds = width) {
-    [live, range, width] = [true, null, seconds];
+    [live, range, width, recalling, then, note] = [true, null, seconds, false, null, ""];
     marked();
     paint();
     load();
@@ -67,7 +71,14 @@ export function open(root, { parameters }) {
     const [from, to] = range, middle = (from + to) / 2, half = ((to - from) / 2) * factor;
     look(middle - half, middle + half);
   }
+  function recall(on) {
+    [recalling, then, note] = [on, null, ""];
+    if (on && live) return look(window()[0], window()[1]);
+    marked();
+    load();
+  }
   function marked() {
+    thenButton.setAttribute("aria-pressed", String(recalling));
     liveButton.setAttribute("aria-pressed", String(live));
     ranges.forEach((one, i) => one.setAttribute("aria-pressed", String(live && width === RANGES[i][1])));
   }
@@ -80,19 +91,40 @@ export function open(root, { parameters }) {
     const points = Math.min(4000, Math.max(400, 2 * main.clientWidth));
     const place = begin ? { points: 300 } : live ? { from_s: window()[0] - 1, points } : { from_s: range[0], to_s: range[1], points };
     try {
-      const answer = await ask("series", { fleet, stream, feature, horizon: horizon || undefined, ...place });
+      const wanted = { fleet, stream, feature, horizon: horizon || undefined, ...place };
+      const [answer, told] = await Promise.all([ask("series", wanted), ask("events", { fleet, stream, from_s: place.from_s, to_s: place.to_s, limit: 200 })]);
       if (closed || mine !== asked) return;
-      series = answer;
+      [series, events] = [answer, told.rows];
       failure = null;
       if (begin && series.at_s.length) width = Math.max(20 * series.period_s, Math.min(240 * series.period_s, (series.at_s.at(-1) - series.at_s[0]) || 240 * series.period_s));
       offer();
       paint();
+      if (recalling && !live) await lookBack(mine, wanted);
     } catch (fault) {
       if (closed || mine !== asked || fault.name === "AbortError") return;
       failure = fault.message;
       paint();
     }
     if (!closed && live) timer = setTimeout(load, AGAIN_MS);
+  }
+  // The intervals of the stretch, and the path that was said at seven tenths of it: what came of it is seen beside it.
+  async function lookBack(mine, wanted) {
+    const [from, to] = range;
+    note = "It is computed again, from a checkpoint before …";
+    point(null);
+    try {
+      const told = await ask("then", { fleet, stream, from_s: from, at_s: from + 0.7 * (to - from) });
+      if (closed || mine !== asked) return;
+      note = !told.steps ? "Nothing was forecast there." : told.differing ? `${told.differing} of ${plural(told.steps, "step")} are not what was published, byte for byte.` : `${plural(told.steps, "step")} computed again, byte for byte as published.`;
+      then = told.rows.find((one) => one.feature === feature) ?? null;
+      const answer = await ask("series", wanted);
+      if (closed || mine !== asked) return;
+      series = answer;
+    } catch (fault) {
+      if (closed || mine !== asked) return;
+      note = fault.message;
+    }
+    paint();
   }
   function offer() {
     const wanted = series.horizons_s.map((one, i) => `${i}:${one}`).join();
@@ -110,8 +142,9 @@ export function open(root, { parameters }) {
     else if (series && !shown) fill(over, nothing(live ? "Nothing was observed yet" : "Nothing was observed here", live ? "" : "Go on back, or back to live.", live ? null : h("button", { class: "small", onclick: () => follow() }, "Live")));
     else if (!series) fill(over, h("p", { class: "dim" }, "…"));
     if (!series) return;
-    const one = row(), ahead = live && horizon === 0 ? pathOf(one) : live ? pathOf(one) : null;
-    chart.draw({ series, ahead, marks: one?.crossings ?? [], unit: series.unit, range: window() ?? [0, 1] });
+    const one = row(), ahead = pathOf(live ? one : then), mine = events.filter((each) => each.feature === feature || feature in each.shares);
+    tellEvents();
+    chart.draw({ series, ahead, marks: (live ? one : then ?? one)?.crossings ?? [], events: mine, unit: series.unit, range: window() ?? [0, 1] });
     point(null);
   }
 
@@ -120,7 +153,7 @@ export function open(root, { parameters }) {
     if (!series) return;
     if (!found) {
       const shown = series.readings > series.at_s.length ? `${plural(series.readings, "reading")}, of which the least, the greatest and the worst forecasts are drawn` : plural(series.readings, "reading");
-      fill(readout, h("span", { class: "dim" }, live ? `The last ${span(Math.round(width))}: ${shown}` : `${clock(range[0])} to ${clock(range[1])}: ${shown}`));
+      fill(readout, note && h("strong", { class: "then-note" }, note, " "), h("span", { class: "dim" }, live ? `The last ${span(Math.round(width))}: ${shown}` : `${clock(range[0])} to ${clock(range[1])}: ${shown}`));
       return;
     }
     if (found.ahead) {
@@ -134,6 +167,15 @@ export function open(root, { parameters }) {
     fill(readout, h("strong", {}, found.at), " ", bits.filter(Boolean).join(" · "));
   }
 
+  let drawn = "";
+  function tellEvents() {
+    const now = JSON.stringify(events);
+    if (now === drawn) return;
+    drawn = now;
+    happened.hidden = !events.length;
+    fill(happened, h("header", { class: "card-head" }, h("h2", {}, "Events here"), h("p", { class: "dim" }, live ? "What is open, or was lately" : "In the stretch that is shown")),
+      h("ul", { class: "rows" }, events.slice(0, 8).map((one) => h("li", {}, line(one)))), events.length > 8 && h("p", { class: "more" }, h("a", { href: address("/events", { fleet, stream }) }, `and ${events.length - 8} more`)));
+  }
   function tell() {
     if (!view) return;
     state.className = `state ${qualityClass(view.rows[0].quality)}`;
@@ -151,7 +193,7 @@ export function open(root, { parameters }) {
     return h("div", { class: "figure" }, h("span", { class: "dim" }, name), h("strong", { class: kind }, value), note && h("span", { class: "dim" }, note));
   }
   function choose(name) {
-    [feature, horizon, series] = [name, 0, null];
+    [feature, horizon, series, then] = [name, 0, null, null];
     history.replaceState(null, "", address("/stream", { fleet, stream, feature }));
     lays.dataset.of = "";
     tell();
@@ -226,8 +268,17 @@ export function open(root, { parameters }) {
   };
 }
 
+function streamActs(fleet, stream, go) {
+  const act = (name, path, question, then = () => {}, body = () => ({ fleet, stream })) => h("button", { class: "small", onclick: () => change(path, body, question).then((done) => done !== null && then(done)) }, name);
+  return [
+    act("Reset…", "streams/reset", { title: `Begin ${stream} anew?`, action: "Reset", text: "Its state begins anew, as after a long gap; statistics and step numbers stay. For a sensor that was moved or mended." }),
+    act("Rename…", "streams/rename", { title: `Rename ${stream}`, action: "Rename", text: "It goes on under another id with all that is known of it; what the ledger has stays under the old one. Let the sensor's topic change, too.", field: { label: "New id", value: stream } }, (to) => go(address("/stream", { fleet, stream: to }), { replace: true }), (to) => ({ fleet, stream, to })),
+    act("Forget…", "streams/forget", { title: `Forget ${stream}?`, action: "Forget", danger: true, text: "For a sensor that is gone: it is no longer silent, and its alerts end. Its readings stay in the ledger; if it speaks again, it begins anew." }, () => go("/streams")),
+  ];
+}
+
 function legend() {
   const one = (kind, text) => h("span", {}, h("i", { class: `key ${kind}` }), text);
-  return h("p", { class: "legend dim" }, one("observed", "observed"), one("expected", "had been expected"), one("path", "expected ahead"), one("band", "interval"), one("mark", "threshold"),
+  return h("p", { class: "legend dim" }, one("observed", "observed"), one("expected", "had been expected"), one("path", "expected ahead"), one("band", "interval"), one("mark", "threshold"), one("strange", "strange"), one("foretold", "crossing foretold"),
     h("span", { class: "hint" }, "drag to zoom in, wheel to zoom, Shift and wheel or ← → to go back, double click for live"));
 }
