@@ -23,10 +23,14 @@ find_python = $(shell python$(1) -c 'import sys; print(sys.executable)' 2>/dev/n
 	{ command -v pyenv >/dev/null && PYENV_VERSION=$$(pyenv latest $(1)) pyenv which python$(1); } 2>/dev/null)
 PYTHONS ?= $(foreach version,$(VERSIONS),$(call find_python,$(version)))
 LINTED := daemon simulators tests deploy docs
-SOURCES := $(shell find daemon simulators -type f -not -name '*.pyc') LICENSE README.md
+SOURCES := $(shell find daemon simulators -type f -not -name "*.pyc" -not -path "*/console/docs/*") LICENSE README.md
 # program:package, as Debian has them
 TEST_PROGRAMS := mosquitto:mosquitto mosquitto_sub:mosquitto-clients openssl:openssl promtool:prometheus debootstrap:debootstrap \
 	chromium-headless-shell:chromium-headless-shell initdb:postgresql
+
+# The documentation as a site, where the console looks for it.
+SITE := daemon/gaugecast/console/docs/index.html
+PAGES := $(shell find docs deploy/docs -type f -not -name "*.pyc") mkdocs.yml CONTRIBUTING.md CHANGELOG.md
 
 ARGS ?=
 TESTS ?= tests
@@ -37,7 +41,7 @@ SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-long quick matrix check fmt bench chaos cluster accuracy release wheel programs
+.PHONY: help docs demo test test-long quick matrix check fmt bench chaos cluster accuracy release wheel programs
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,10 +71,15 @@ matrix:  ## the quick tests on each Python from 3.11 to 3.13 that is found here;
 	for python in $$found; do echo "== $$($$python --version), $$python"; $(MAKE) quick PYTHON=$$python || failed="$${failed:-} $$python"; \
 	done; test -z "$${failed:-}" || { echo "failed on:$$failed" >&2; exit 1; }
 
-check: $(VENV)/.stamp-tools  ## lint, formatting and types: ruff and mypy --strict
+check: $(VENV)/.stamp-tools $(SITE)  ## lint, formatting and types, and the documentation: ruff, mypy --strict, zensical --strict
 	$(PY) -m ruff check $(LINTED)
 	$(PY) -m ruff format --check $(LINTED)
 	$(PY) -m mypy
+
+docs: $(SITE)  ## the documentation as a site, with search, where the console serves it: links, anchors, navigation are checked
+
+$(SITE): $(VENV)/.stamp-tools $(PAGES)
+	$(PY) deploy/docs/build.py
 
 fmt: $(VENV)/.stamp-tools  ## put the code into its form: ruff format, and what ruff can mend
 	$(PY) -m ruff format $(LINTED)
@@ -89,7 +98,7 @@ accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, bes
 	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET)) $(ARGS)
 	$(if $(filter-out ETTh2,$(SET)),,PYTHONPATH=tests $(PY) -m accuracy.beside ETTh2)
 
-release: $(VENV)/.stamp-venv  ## all that a release consists of, in dist/: wheel, source, Debian packages, Home Assistant app, SBOMs
+release: $(SITE)  ## all that a release consists of, in dist/: wheel, source, Debian packages, Home Assistant app, SBOMs
 	@$(PY) $(PIP) install build
 	PYTHON=$(CURDIR)/$(PY) sh deploy/release.sh $(ARGS)
 
@@ -122,7 +131,7 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp-venv pyproject.toml deploy/requirements-edge
 	@touch $@
 
 $(VENV)/.stamp-tools: $(VENV)/.stamp-demo
-	@$(PY) $(PIP) install --group dev
+	@$(PY) $(PIP) install --group dev --group docs
 	@touch $@
 
 # The optional libraries, too, but for TensorFlow.
@@ -145,7 +154,7 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-all
 $(WHEEL_VENV)/.stamp-venv:
 	$(call new_venv,$(WHEEL_VENV))
 
-$(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES)
+$(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES) $(SITE)
 	@echo "building the wheel …"
 	@rm -rf $(DIST)
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from anomaly.mutants import OF_ANOMALIES
 from gaugecast import events
 from gaugecast.align import gates
 from gaugecast.batch import Inputs, Outputs
@@ -359,4 +360,5 @@ MUTANTS: dict[str, Mutant] = {
     "kills_blamed": Mutant("a message that kills find under way is poison", _kills_blamed, chaos=True, simulated=False),
     "no_token_check": Mutant("a process that was replaced goes on writing", _no_token_check, simulated=False),
     "ages_not_shifted": Mutant("a clock that is set makes streams look silent", _ages_not_shifted),
+    **{name: Mutant(breaks, apply, simulated=simulated) for name, (breaks, apply, simulated) in OF_ANOMALIES.items()},
 }

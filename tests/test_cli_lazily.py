@@ -21,7 +21,8 @@ WITHOUT_TABLE = {
     *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn", "split")),
     *(("cluster", word) for word in ("run", "drain", "stop")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
-    *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"),
+    *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"), ("fleet", "refit"),
+    ("events", "acknowledge"),
     *(("models", word) for word in ("show", "import", "copy", "shadow", "promote", "rollback", "remove")),
 }  # fmt: skip
 

@@ -247,7 +247,7 @@ def test_what_is_no_request_is_told_so(control: Control, path: Path, line: bytes
         (b'{"command": "roll_back", "fleet": "tanks"}', "got 'roll_back'; did you mean \"rollback\"?"),
         (
             b'{"command": "sing"}',
-            "one of forget, forget_fleet, hand_over, learner, load_history, models, promote, rename, reset, ",
+            "one of acknowledge, forget, forget_fleet, hand_over, learner, load_history, models, promote, refit, ",
         ),
     ],
 )

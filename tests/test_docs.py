@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -14,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from bench import sizing
 from gaugecast.cli.main import app
 from gaugecast.cli.reference import BEGIN as COMMANDS_MARK
 from gaugecast.cli.reference import render_commands
@@ -28,6 +30,7 @@ from gaugecast.errors import ExitCode
 from gaugecast.forecast import message
 from gaugecast.metrics.catalogue import CATALOGUE
 from gaugecast.records import REJECT_REASONS
+from support import alerts_page
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -119,7 +122,7 @@ def test_the_terminal_shows_the_brackets_that_the_page_shows() -> None:
 
 def test_commands_that_pages_tell_people_to_type_exist() -> None:
     """Each `gaugecast WORD` and each option after it, in code anywhere in the pages, is a command's."""
-    known = {words.split()[1] for words in re.findall(r"^### `(gaugecast [^`]+)`", render_commands(), re.MULTILINE)}
+    known = {words.split()[1] for words in re.findall(r"^### `(gaugecast [^`]+)`", rendered(), re.MULTILINE)}
     wrong = []
     for place in PAGES:
         for line in code_lines(place.read_text()):
@@ -130,9 +133,16 @@ def test_commands_that_pages_tell_people_to_type_exist() -> None:
     assert wrong == []
 
 
+@functools.cache
+def rendered() -> str:
+    """The page of commands, made once."""
+    return render_commands()
+
+
+@functools.cache
 def commands_section(word: str) -> str:
     """What the page has under `gaugecast WORD` and its subcommands."""
-    parts = render_commands().split("\n### `gaugecast ")
+    parts = rendered().split("\n### `gaugecast ")
     return "".join(part for part in parts if part.startswith((word + " ", word + "`"))) + "`--help`"
 
 
@@ -160,6 +170,7 @@ def test_targets_of_make_that_pages_name_exist_and_help_explains_each() -> None:
     assert explained == {
         "help",
         "demo",
+        "docs",
         "test",
         "quick",
         "matrix",
@@ -289,3 +300,14 @@ def test_pages_name_modules_of_ours_that_exist() -> None:
     for name in named:
         path = Path(*name.split("."))
         assert any((s / path).with_suffix(".py").exists() or (s / path / "__main__.py").exists() for s in sources), name
+
+
+def test_the_page_of_alerts_is_what_prometheus_is_given() -> None:
+    """After a change: PYTHONPATH=tests python -m support.alerts_page docs/alerts.md."""
+    assert page("alerts.md").partition(alerts_page.BEGIN)[2] == alerts_page.render()
+
+
+def test_the_tables_of_sizing_are_of_the_figures_that_were_measured() -> None:
+    """After a change of docs/performance.md: PYTHONPATH=tests python -m bench.sizing docs/sizing.md."""
+    assert sizing.filled(page("sizing.md"), page("performance.md")) == page("sizing.md")
+    assert page("sizing.md").count("| 1,000 |") == 2

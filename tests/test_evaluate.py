@@ -90,7 +90,7 @@ def test_figures_of_rows_and_events() -> None:
     assert figures.false_share == pytest.approx(2 / 6)
     assert figures.missed_share == pytest.approx(1 / 4)
     assert figures.roc_auc == pytest.approx((6 * 4 - 2) / 24)
-    assert figures.pr_auc == pytest.approx((3 * 1.0 + 4 / 6) / 4)
+    assert figures.pr_auc == pytest.approx((3 * 1.0 + (4 / 6 + 3 / 5) / 2) / 4)
 
 
 def test_a_tolerance_is_found_for_a_number_of_false_alarms() -> None:

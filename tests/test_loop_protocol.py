@@ -108,7 +108,7 @@ def test_a_reading_is_acked_and_its_forecast_heard_and_confirmed(scene: Scene) -
     sent = scene.say(1)
     scene.turn(3)
     assert sent.acked
-    assert ("tanks", "a", 1) in scene.broker.heard
+    assert ("tanks", "a", 1, "") in scene.broker.heard
     scene.clock.advance(2.0)
     scene.turn(2)
     assert scene.life.ledger.confirmed == 1
@@ -268,7 +268,7 @@ def test_a_broker_that_takes_nothing_for_long_does_not_stop_the_reading(scene: S
     assert scene.life.core.loop.publisher.lag == LIMITS.max_lag + 3
     scene.broker.deaf = False
     scene.turn(60)
-    assert [step for _, _, step in scene.broker.heard] == list(range(1, LIMITS.max_lag + 4))
+    assert [step for _, _, step, _ in scene.broker.heard] == list(range(1, LIMITS.max_lag + 4))
 
 
 def test_while_the_connection_that_publishes_is_away_reading_goes_on(scene: Scene) -> None:
@@ -284,7 +284,7 @@ def test_while_the_connection_that_publishes_is_away_reading_goes_on(scene: Scen
     before = len(scene.journal.inputs)
     scene.broker.lets_publish = True
     scene.turn(60)
-    assert [step for _, _, step in scene.broker.heard] == list(range(1, 3 * LIMITS.max_lag + 1))
+    assert [step for _, _, step, _ in scene.broker.heard] == list(range(1, 3 * LIMITS.max_lag + 1))
     assert len(scene.journal.inputs) == before  # the session is the other connection's: no event
 
 

@@ -17,6 +17,7 @@ from gaugecast.records import Float64, Input, Order, Output
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
 from gaugecast.watching import AnomalySettings
+from mutants import applied
 from support.state_bytes import differences
 
 FLEET = fleet_of("pq", anomaly=AnomalySettings(healthy=120, settle=10))
@@ -240,6 +241,21 @@ def test_scale_and_shift_change_no_event() -> None:
     assert np.allclose([each["score"] for each in one], [each["score"] for each in other], rtol=1e-3)
 
 
+def test_a_score_in_the_unit_of_its_sensor_would_be_seen() -> None:
+    """The test above is worth what it has been seen to refuse."""
+    with applied("anomaly_knows_the_unit"), pytest.raises(AssertionError):
+        test_scale_and_shift_change_no_event()
+
+
+def test_a_redelivery_opens_no_second_event() -> None:
+    """Readings that come once more while an event is open, and after it, say nothing."""
+    pipeline, told = new_pipeline(model=False), []
+    for begin, end in ((0, BREAKS + 20), (BREAKS + 20, 320)):
+        told += told_of(outputs_of(feed(pipeline, saw(begin, end), 9)))
+        assert not outputs_of(feed(pipeline, saw(end - 15, end), 9))
+    assert [one["event"] for one in told if one["event"] != "update"] == ["begin", "end"]
+
+
 def with_state(values: Float64, states: Float64) -> list[Input]:
     """Readings of both features and of the machine's state."""
     return [reading(i, *values[i].tolist(), float(states[i])) for i in range(len(values))]
@@ -267,3 +283,82 @@ def test_a_set_point_that_changes_explains_a_move() -> None:
     assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7)))
     states[BREAKS:MENDED] = 2.0
     assert told_of(outputs_of(feed(pipeline_of(fleet), with_state(values, states), 7))) == []
+
+
+def said(event: events.AnomalyAcknowledged | events.StreamSilenced, *, after_s: int = 0) -> Input:
+    """What somebody says of stream `a`, so long after the first reading."""
+    return Order(event, "tanks", "a").stamped(T0 + after_s * 10**9)
+
+
+def test_an_anomaly_that_is_acknowledged_says_so_at_once_and_once() -> None:
+    """With the same name; what was acknowledged before, or is over, is not told again, and the next begins anew."""
+    pipeline = new_pipeline(model=False)
+    (begin, *_) = told_of(outputs_of(feed(pipeline, saw(0, BREAKS + 20))))
+    known = said(events.AnomalyAcknowledged(begin["id"]))
+    (told,) = told_of(outputs_of([pipeline.advance([known])]))
+    assert (told["event"], told["id"], told["acknowledged"]) == ("update", begin["id"], True)
+    assert next(iter(told["features"])) == "p"
+    for again in (known, said(events.AnomalyAcknowledged("of another"))):
+        assert not outputs_of([pipeline.advance([again])])
+    rest = told_of(outputs_of(feed(pipeline, saw(BREAKS + 20))))
+    assert rest[-1]["event"] == "end"
+    assert all(one["acknowledged"] for one in rest)
+    assert not outputs_of([pipeline.advance([known])])
+
+
+def test_a_silenced_stream_has_its_events_as_before_and_they_say_so() -> None:
+    """From begin to end, with reasons and peaks; and what goes on when the silence is over is told anew, at once."""
+    loud, quiet = new_pipeline(model=False), new_pipeline(model=False)
+    quiet.advance([said(events.StreamSilenced(10**9 * (BREAKS + 25)))])  # nobody has spoken yet: it is of no stream
+    for each in (loud, quiet):
+        feed(each, saw(0, 10))
+    quiet.advance([said(events.StreamSilenced(10**9 * (BREAKS + 15)), after_s=10)])
+    told = [told_of(outputs_of(feed(each, saw(10, 320)))) for each in (loud, quiet)]
+    silent = [one for one in told[1] if one["severity"] == "silenced"]
+    (anew,) = [one for one in told[1] if one["at"] == T0 / 1e9 + BREAKS + 25]
+    assert [one["event"] for one in silent][:1] == ["begin"]
+    assert (anew["event"], anew["severity"] in ("warning", "critical")) == ("update", True)
+    for which in ("begin", "end"):
+        (one,), (other,) = ([each for each in made if each["event"] == which] for made in told)
+        assert {**one, "severity": ""} == {**other, "severity": ""}
+
+
+def test_a_silence_of_an_open_event_is_told_at_once_and_may_be_taken_back() -> None:
+    """An update each; the event goes on."""
+    pipeline = new_pipeline(model=False)
+    feed(pipeline, saw(0, BREAKS + 20))
+    for silence, severity in ((10**12, "silenced"), (0, "critical")):
+        (told,) = told_of(outputs_of([pipeline.advance([said(events.StreamSilenced(silence), after_s=BREAKS + 19)])]))
+        assert (told["event"], told["severity"]) == ("update", severity)
+
+
+def test_a_clock_that_is_set_moves_the_end_of_a_silence() -> None:
+    """Two hours are two hours."""
+    pipeline = new_pipeline(model=False)
+    feed(pipeline, saw(0, 10))
+    pipeline.advance([said(events.StreamSilenced(60 * 10**9), after_s=10)])
+    pipeline.advance([Order(events.ClockStepped(10**12)).stamped(T0 + 10**13)])
+    part = pipeline.parts["tanks"]
+    assert part.anomalies is not None
+    assert part.anomalies.events["silenced"][part.table.slots["a"]] == T0 + 70 * 10**9 + 10**12
+
+
+def test_what_is_usual_is_found_out_anew_on_command() -> None:
+    """The open event ends, forecasts go on, nothing is judged for a while; and then what was strange is usual."""
+    refitted, kept = new_pipeline(model=False), new_pipeline(model=False)
+    values = values_of()
+    values[BREAKS:] += (6.0, 0.0)
+    values[BREAKS:MENDED] -= (6.0, 0.0)  # from here on for good
+    inputs = [reading(i, *values[i % 320].tolist()) for i in range(BREAKS)]
+    inputs += [reading(i, *values[BREAKS + (i - BREAKS) % 120].tolist()) for i in range(BREAKS, BREAKS + 360)]
+    for each in (refitted, kept):
+        feed(each, inputs[: BREAKS + 20])
+    (ended,) = told_of(outputs_of([refitted.advance([Order(events.AnomaliesRefitted(), "tanks").stamped(T0)])]))
+    assert ended["event"] == "end"
+    rest = [outputs_of(feed(each, inputs[BREAKS + 20 :])) for each in (refitted, kept)]
+    assert [one.forecast for one in rest[0] if one.forecast] == [one.forecast for one in rest[1] if one.forecast]
+    scores = [msgspec.json.decode(one.body)["score"] for one in rest[0] if one.topic == "gaugecast/tanks/a"]
+    assert scores[0] is None
+    assert scores[-1] is not None
+    assert told_of(rest[0]) == []
+    assert told_of(rest[1])

@@ -111,6 +111,22 @@ class StreamRenamed(msgspec.Struct, tag_field="event", tag="renamed", frozen=Tru
     to: str
 
 
+class AnomalyAcknowledged(msgspec.Struct, tag_field="event", tag="acknowledged", frozen=True):
+    """Somebody knows of the anomaly `id` of the stream; nothing happens where that is over by now."""
+
+    id: str
+
+
+class AnomaliesRefitted(msgspec.Struct, tag_field="event", tag="refitted", frozen=True):
+    """What is usual of the named stream, or of all of the fleet, is found out anew from here on."""
+
+
+class StreamSilenced(msgspec.Struct, tag_field="event", tag="silenced", frozen=True):
+    """Anomalies of the stream are told as `silenced` for so long from this row's arrival on; 0 = no longer."""
+
+    for_ns: int
+
+
 class LineageBegun(msgspec.Struct, tag_field="event", tag="lineage", frozen=True):
     """From here on (stream, `lineage`, step) names each message for ever; `lineage` is 8 hexadecimal digits.
 
@@ -150,19 +166,18 @@ class LimitsSet(msgspec.Struct, tag_field="event", tag="limits", frozen=True):
     skill_half_life: float
 
 
-#: Of one fleet that is at work; the others concern all, or bring a fleet about.
-FleetEvent = (
-    FleetRetired
-    | ModelInstalled
-    | ShadowPromoted
-    | ShadowWarmed
-    | HistoryLoaded
-    | StreamsReset
-    | StreamUnparked
+#: Of streams that go, come back, go on under another name, or are told of otherwise.
+StreamEvent = (
+    StreamUnparked
     | StreamForgotten
     | StreamRenamed
     | Announced
+    | AnomalyAcknowledged
+    | AnomaliesRefitted
+    | StreamSilenced
 )
+#: Of one fleet that is at work; the others concern all, or bring a fleet about.
+FleetEvent = FleetRetired | ModelInstalled | ShadowPromoted | ShadowWarmed | HistoryLoaded | StreamsReset | StreamEvent
 Event = FleetConfigured | FleetForgotten | SessionLost | ClockStepped | LimitsSet | LineageBegun | FleetEvent
 
 #: After these the ledger keeps no parked state of their stream.

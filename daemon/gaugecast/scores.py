@@ -56,10 +56,11 @@ class AnomalyStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Anomalies of a fleet's streams.
 
     Attributes:
-        warning, critical: Streams of which an event is open, by severity.
+        warning, critical, silenced: Streams of which an event is open, by severity.
         judged: Streams whose detectors have seen enough to judge.
     """
 
     warning: int = 0
     critical: int = 0
+    silenced: int = 0
     judged: int = 0

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from accuracy.anomalies import SETS as LABELLED
+from accuracy.anomalies import run_sets
 from accuracy.gaps import PROTOCOL as GAPS
 from accuracy.gaps import run_gaps, show_gaps
 from accuracy.horizons import PROTOCOLS, horizon_verdicts, run_alone, run_protocols, show_protocols
@@ -29,7 +31,11 @@ def main() -> int:
     """0 if every bound holds."""
     asked = _arguments()
     console = Console(width=None if sys.stdout.isatty() else 120)
-    paths = [find_set(name) for name in asked.set or SETS]
+    labelled = [name for name in asked.set or () if name in LABELLED]
+    run_sets(labelled, asked.out, console)
+    if labelled and len(labelled) == len(asked.set):
+        return 0
+    paths = [find_set(name) for name in asked.set or SETS if name not in LABELLED]
     kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -58,7 +64,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="accuracy", description=__doc__)
-    parser.add_argument("--set", action="append", help="ETTh1, ETTh2 or the path of a CSV; may be given again")
+    parser.add_argument("--set", action="append", help="ETTh1, ETTh2, the path of a CSV; "
+                        "skab, nab, touchstone; may be given again")  # fmt: skip
     parser.add_argument("--runs", nargs="*", choices=tuple(ALL_RUNS), default=list(ALL_RUNS), help="only these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at the same time")

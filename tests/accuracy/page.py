@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accuracy.anomalies import anomaly_lines
 from accuracy.gaps import gap_lines
 from accuracy.horizons import horizon_lines
 from accuracy.places import PLACE
@@ -32,6 +33,7 @@ def main() -> int:
     page = PAGE.read_text()
     parts = {"figures": _figures(found), "variables": _variables(found), "horizons": horizon_lines(rows)}
     parts["gaps"] = gap_lines(rows)
+    parts["labelled sets"] = anomaly_lines(rows)
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"
         block = "\n".join([begin, "", *lines, "", end])

@@ -15,11 +15,15 @@ PLACE = Path("build/accuracy.json")
 _KEY = ("set", "protocol", "model", "start", "learning", "horizon")
 
 
+def data_folder() -> Path:
+    """Where the public sets lie."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return Path(os.environ.get("GAUGECAST_DATA") or (beside if beside.is_dir() else "data"))
+
+
 def find_set(name: str) -> Path:
     """A file by its path, or one of the public sets by its name; ends the program where there is none."""
-    root = Path(__file__).resolve().parents[2]
-    beside = root.parent / "shared" / "data"
-    folder = Path(os.environ.get("GAUGECAST_DATA") or (beside if beside.is_dir() else "data"))
+    folder = data_folder()
     for path in (Path(name), folder / "ETT" / f"{name}.csv", folder / name):
         if path.is_file():
             return path

@@ -70,6 +70,7 @@ class Watch:
             self.state["score"],
             settling=self.state["settling"] > 0,
             off=off,
+            silenced=np.zeros(len(row), bool),
             at=at,
             least=self._hold,
         )

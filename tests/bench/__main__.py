@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-from bench import machine, page, results
+from bench import machine, page, results, sizing
 from bench.groups import GROUPS
 from bench.scale import FULL, QUICK, Scale
 
@@ -29,6 +29,7 @@ def main() -> None:
         sys.exit(f"not measured: {', '.join(broken)}")
     if not options.group and not options.quick:
         page.write()
+        sizing.write()
 
 
 def _ends_well(group: str, scale: Scale) -> bool:

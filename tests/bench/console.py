@@ -83,6 +83,11 @@ def _asked(url: str, path: str) -> Any:
         return json.load(answer)
 
 
+def _streams(url: str) -> list[str]:
+    """Some of them."""
+    return list(dict.fromkeys(row["stream"] for row in _asked(url, "streams?limit=100")["rows"]))
+
+
 # -- in a browser
 
 
@@ -139,15 +144,16 @@ def _first_paint(browser: Browser, url: str, scale: Scale) -> Result:
 def _points(browser: Browser, url: str, broker: Mosquitto, scale: Scale) -> Result:
     """From publishing a reading to the frame that shows it; the two have one clock."""
     sensor, found = RawClient(broker), []
+    stream = _streams(url)[0]
     begun_s = start_ns() // 10**9 + 1000
     with _page(browser) as page:
-        page.goto(f"{url}/stream?fleet=load&stream=0&feature=pressure")
+        page.goto(f"{url}/stream?fleet=load&stream={stream}&feature=pressure")
         page.wait_for_selector(".figure strong")
         for number in range(4 * scale.rounds):
             value = 1000 + number
             body = json.dumps({"t": begun_s + number, "pressure": value, "temperature": 1.0}).encode()
             began_s = time.time()
-            sensor.publish([("load/0", body)])
+            sensor.publish([(f"load/{stream}", body)])
             seen_ms = page.evaluate(_SEEN, f"{value:,}")
             found.append(seen_ms - 1e3 * began_s)
             time.sleep(0.3)
@@ -197,7 +203,7 @@ class Viewers:
     """So many pages: each listens to a stream's events and asks as often as the page does, or without a pause."""
 
     def __init__(self, url: str, count: int, *, pause_s: float) -> None:
-        self._url, self._pause_s = url, pause_s
+        self._url, self._pause_s, self._streams = url, pause_s, _streams(url)
         self._ended = threading.Event()
         self.asked = 0
         self._threads = [
@@ -207,12 +213,14 @@ class Viewers:
             thread.start()
 
     def _listen(self, number: int) -> None:
-        with urllib.request.urlopen(f"{self._url}/api/v1/live?fleet=load&stream={number}", timeout=20) as events:
+        with urllib.request.urlopen(
+            f"{self._url}/api/v1/live?fleet=load&stream={self._streams[number]}", timeout=20
+        ) as events:
             while not self._ended.is_set():
                 events.readline()
 
     def _ask(self, number: int) -> None:
-        one = f"fleet=load&stream={number}"
+        one = f"fleet=load&stream={self._streams[number]}"
         paths = (
             "streams?limit=100",
             "crossings",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.conftest import payload
@@ -16,10 +17,9 @@ from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Storage
 from gaugecast.console import happened
 from gaugecast.console.event_shapes import EventsParams
-from gaugecast.console.happened import Happened, chosen
+from gaugecast.console.happened import Happened, Heard, chosen
 from gaugecast.fleet import Threshold
-from gaugecast.forecast.anomaly.message import AnomalyWriter
-from gaugecast.forecast.anomaly.reason import Seen
+from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import CrossingWriter
 from gaugecast.ledger import Ledger
 from gaugecast.ledger.rows import Told
@@ -35,11 +35,12 @@ HIGH = Threshold("p", True, 9.0, 60)
 
 def anomaly(event: str, at: int, *, stream: str = "a", began: int = 10, peak: float = 1.5, seen: bool = True) -> bytes:
     """A message of an anomaly of `p`."""
-    why = [Seen("p", "bar", "level", peak, 1.0, 5.0, 3.0, 0.0)] if seen else []
-    return AnomalyWriter(FLEET, "").body(
-        stream, step=at, at_ns=at * S, began_ns=began * S, event=event, severity="critical" if peak >= 2 else "warning",
-        score=peak, peak=peak, seen=why,
-    )  # fmt: skip
+    told = {
+        "schema": 1, "fleet": "tanks", "stream": stream, "step": at, "event": event, "id": f"{stream}{began}",
+        "began": began, "at": at, "severity": "critical" if peak >= 2 else "warning", "score": peak, "peak": peak,
+        "reason": "p 2 bar above its usual 3 bar", "features": {"p": {"share": 1.0}} if seen else {}, "more": 1,
+    }  # fmt: skip
+    return msgspec.json.encode(told)
 
 
 def crossing(event: str, at: int, *, began: int = 20, crossed: bool = False, likely: float = 0.6) -> bytes:
@@ -70,6 +71,12 @@ def test_an_anomaly_has_a_beginning_a_reason_a_peak_and_an_end() -> None:
     assert (begun.feature, begun.shares) == ("p", {"p": 1.0})
     (ended,) = events(anomaly("begin", 10), anomaly("end", 15, seen=False))
     assert (ended.ended_s, ended.words) == (15.0, events(anomaly("begin", 10))[0].words)
+
+
+def test_what_is_read_of_an_anomaly_is_what_its_message_says() -> None:
+    """By the names of its keys; the last of them is of a later version."""
+    known = {field.name for field in msgspec.structs.fields(Anomaly)} | {"acknowledged"}
+    assert {field.name for field in msgspec.structs.fields(Heard)} <= known
 
 
 def test_a_crossing_says_what_became_of_it() -> None:

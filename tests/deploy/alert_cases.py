@@ -68,6 +68,7 @@ HEALTHY: dict[str, str] = {
     f"gaugecast_interval_nominal_ratio{{{INTERVAL}}}": constant(0.8),
     f"gaugecast_crossings_open{{{THRESHOLD}}}": constant(0),
     f"gaugecast_anomalies_open{{{SEVERITY}}}": constant(0),
+    f'gaugecast_anomalies_open{{{FLEET},severity="silenced"}}': constant(3),
     f'gaugecast_model_in_force{{{FLEET},version="v1"}}': constant(1),
     f'gaugecast_degraded{{{TARGET},reason="storage_full"}}': constant(0),
     f'gaugecast_degraded{{{TARGET},reason="damaged"}}': constant(0),

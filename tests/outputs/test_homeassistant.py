@@ -154,7 +154,7 @@ def test_templates_show_what_the_messages_say(fleet: Fleet) -> None:
 
 
 def test_an_anomaly_is_a_problem_while_it_is_open() -> None:
-    """On with its begin and updates, off with its end and the empty message behind it."""
+    """On with its begin and updates, off while silenced, with its end and the empty message behind it."""
     jinja2 = pytest.importorskip("jinja2")
     told = msgspec.json.decode(DiscoveryWriter(at_home_of(anomaly=AnomalySettings())).body("a"))
     part = told["components"]["anomaly"]
@@ -162,8 +162,16 @@ def test_an_anomaly_is_a_problem_while_it_is_open() -> None:
     assert (part["platform"], part["device_class"]) == ("binary_sensor", "problem")
     assert part["state_topic"] == "told/tanks/a/anomaly"
     template = jinja2.Template(part["value_template"], undefined=jinja2.StrictUndefined)
-    shown = [template.render(value="…", value_json={"event": event}) for event in ("begin", "update", "end")]
-    assert [*shown, template.render(value="")] == ["ON", "ON", "OFF", "OFF"]
+    shown = [
+        template.render(value="…", value_json={"event": event, "severity": severity})
+        for event, severity in (
+            ("begin", "warning"),
+            ("update", "critical"),
+            ("update", "silenced"),
+            ("end", "critical"),
+        )
+    ]
+    assert [*shown, template.render(value="")] == ["ON", "ON", "OFF", "OFF", "OFF"]
     assert "anomaly" not in msgspec.json.decode(DiscoveryWriter(FLEET).body("a"))["components"]
 
 

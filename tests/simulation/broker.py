@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-import msgspec
-
-from simulation.journal import Journal
+from simulation.journal import Journal, Name
+from simulation.notices import CLEARED, END, is_notice, name_said
 from simulation.points import Violation
 
 #: Messages that the broker sends without waiting for their acks.
@@ -52,6 +51,7 @@ class Published(NamedTuple):
     mid: int
     topic: str
     body: bytes
+    retain: bool
 
 
 class PubAck(NamedTuple):
@@ -78,6 +78,7 @@ class Broker:
         wire, wire_out: The connection that subscribes, and the one that publishes.
         lets_subscribe, lets_publish: Whether it accepts connections of either kind.
         deaf: It takes nothing that is published, though connected.
+        retained: What it would give to whoever subscribes to a notice's topic; `None`: a restore made it unknown.
 
     Args:
         reuse_ids: Give a packet id away again as soon as it is acked (keyed payloads only: without keys such a
@@ -98,8 +99,12 @@ class Broker:
         self._queue: deque[Sent] = deque()
         self._in_flight: dict[int, Sent] = {}
         self._next_mid = 1
-        self.heard: dict[tuple[str, str, int], bytes] = {}
+        self.heard: dict[Name, bytes] = {}
+        self.retained: dict[str, bytes] | None = {}
         self._newest: dict[tuple[str, str], int] = {}
+        self._ended: dict[
+            str, Name
+        ] = {}  # the last end that was heard on a topic: what clears it has no name of its own
         self.copies = 0
         self.copies_allowed = 0
 
@@ -195,9 +200,12 @@ class Broker:
             sent.lost |= sent.acked and not all(self._journal.has(sent.topic, sent.payload))
         self.heard = {name: body for name, body in self.heard.items() if self._journal.knows(name, body)}
         self.copies_allowed += sum(self._journal.by_step[name].position > confirmed for name in self.heard)
-        self._newest = {}
-        for fleet, stream, step in self.heard:
-            self._newest[fleet, stream] = max(step, self._newest.get((fleet, stream), 0))
+        self.retained = None
+        self._newest, ended = {}, set(self._ended.items())
+        self._ended = {topic: name for topic, name in ended if name in self.heard}
+        for fleet, stream, step, what in self.heard:
+            if not what:
+                self._newest[fleet, stream] = max(step, self._newest.get((fleet, stream), 0))
 
     def heal(self) -> None:
         """Nothing is refused any more."""
@@ -250,27 +258,46 @@ class Broker:
             self._journal.check_acked(sent.topic, sent.payload, sent.serial)
 
     def _hear(self, packet: Published) -> str:
-        message = msgspec.json.decode(packet.body)
-        fleet, stream, step = message["fleet"], message["stream"], message["step"]
         if packet.topic in self.denied:
             self._ever_denied.add(packet.topic)
             return "Not authorized (135)"
-        self._journal.check_published(fleet, stream, step, packet.body)
-        known = self.heard.get((fleet, stream, step))
+        name = self._name(packet)
+        self._journal.check_published(name, packet.body)
+        if self.retained is not None and packet.retain and is_notice(packet.topic):
+            self.retained[packet.topic] = packet.body
+        known = self.heard.get(name)
         if known is not None:
             self.copies += 1
             if known != packet.body:
-                raise Violation(f"I4: two bodies for {fleet}/{stream} step {step}")
+                raise Violation(f"I4: two bodies for {name}")
             if self.copies > self.copies_allowed:
                 raise Violation(f"I4: {self.copies} copies, {self.copies_allowed} explained by cuts and crashes")
             return ""
         self._journal.heard_since_commit += 1
-        self.heard[fleet, stream, step] = packet.body
-        before = self._newest.get((fleet, stream), 0)
-        if packet.topic not in self._ever_denied and step != before + 1:
-            raise Violation(f"I5: {fleet}/{stream} step {step} came after step {before}")
-        self._newest[fleet, stream] = max(step, before)
+        self.heard[name] = packet.body
+        self._check_order(packet.topic, name)
         return ""
+
+    def _name(self, packet: Published) -> Name:
+        """What names a message for ever; what clears a topic goes by the end before it."""
+        if packet.body:
+            name = name_said(packet.topic, packet.body)
+        elif packet.topic in self._ended:
+            name = (*self._ended[packet.topic][:3], CLEARED)
+        else:
+            raise Violation(f"I10: {packet.topic} is cleared, and nothing has ended there")
+        if name[3] == END:
+            self._ended[packet.topic] = name
+        return name
+
+    def _check_order(self, topic: str, name: Name) -> None:
+        """Forecasts come one after the other, and a notice behind the forecast of its step."""
+        fleet, stream, step, what = name
+        before = self._newest.get((fleet, stream), 0)
+        if topic not in self._ever_denied and step != before + (not what):
+            raise Violation(f"I5: {name} came after step {before}")
+        if not what:
+            self._newest[fleet, stream] = max(step, before)
 
 
 def _matches(name: str, topic: str) -> bool:

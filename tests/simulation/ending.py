@@ -10,8 +10,8 @@ from gaugecast import events
 from gaugecast.loop.clock import STEP_NS
 from gaugecast.payloads import Decoder
 from gaugecast.pipeline import Pipeline
-from gaugecast.records import Message, Order
-from simulation.fleets import LIMITS, LINEAGE, SECOND, T0, TANKS, model_of
+from gaugecast.records import Kind, Message, Order
+from simulation.fleets import LIMITS, LINEAGE, SECOND, T0, model_of
 from simulation.points import Violation
 from support.state_bytes import differences
 
@@ -28,6 +28,7 @@ def check_end(story: Story) -> None:
     _check_clock(story)
     _check_replay(story)
     if story.limits is LIMITS:
+        _check_alone(story)
         _check_against_uninterrupted(story)
         _check_bare(story)
 
@@ -58,13 +59,25 @@ def _check_replay(story: Story) -> None:
         raise Violation(f"I7: a replay from the beginning ends in another state: {differing[:5]}")
 
 
+def _check_alone(story: Story) -> None:
+    """I7: a stream that is watched is told of in the same bytes where it is replayed alone."""
+    for fleet in (one for one in story.fleets if one.anomaly is not None):
+        pipeline = Pipeline(story.limits, model_of)
+        alone = [one for one in story.journal.inputs if one.kind != Kind.READING or one.stream == "a"]
+        made = [one for one in pipeline.advance(alone).outputs if (one.fleet, one.stream) == (fleet.name, "a")]
+        kept = [one.body for one in story.journal.outputs if (one.fleet, one.stream) == (fleet.name, "a")]
+        if [one.body for one in made] != kept:
+            raise Violation(f"I7: {fleet.name}/a alone gives other bodies than in company")
+
+
 def _check_against_uninterrupted(story: Story) -> None:
     """Where every message has its time and all features, crashes leave no trace at all."""
     pipeline = Pipeline(LIMITS, model_of)
-    pipeline.advance([Order(events.LineageBegun(LINEAGE)).stamped(T0), Order.configuring(TANKS).stamped(T0)])
+    (tanks,) = (fleet for fleet in story.fleets if fleet.name == "tanks")
+    pipeline.advance([Order(events.LineageBegun(LINEAGE)).stamped(T0), Order.configuring(tanks).stamped(T0)])
     install = Order(events.ModelInstalled("in_force", "1"), "tanks").stamped(T0)
     pipeline.advance([install])
-    decoder = Decoder((TANKS,), LIMITS)
+    decoder = Decoder((tanks,), LIMITS)
     bodies: dict[str, list[bytes]] = {}
     for sent in story.broker.sent:
         if not sent.topic.startswith("tank/") or (sent.lost and not any(story.journal.has(sent.topic, sent.payload))):

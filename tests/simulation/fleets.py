@@ -11,6 +11,7 @@ from gaugecast.fleet import Feature, Fleet
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.model import Model, Recipe
 from gaugecast.testing import random_model
+from gaugecast.watching import AnomalySettings
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND
@@ -80,10 +81,22 @@ UNSAID = (
     BARE,
 )
 
+#: Who knows next to nothing of a stream, and bears little, has an event every few steps.
+WATCHING = AnomalySettings(healthy=10, hold=2, settle=0, tolerance=0.3)
+_WATCHED = ("tanks", "sequenced")
+
 
 def fleets_of(seed: int) -> tuple[Fleet, ...]:
-    """Those of a story: of each third one the second kind."""
-    return UNSAID if seed % 3 == 2 else ALL
+    """Those of a story: of each third one the second kind; of each fourth, two are watched for anomalies."""
+    fleets = UNSAID if seed % 3 == 2 else ALL
+    if not is_watched(seed):
+        return fleets
+    return tuple(replace(fleet, anomaly=WATCHING) if fleet.name in _WATCHED else fleet for fleet in fleets)
+
+
+def is_watched(seed: int) -> bool:
+    """Whether anomalies are looked for in a story."""
+    return seed % 4 == 3
 
 
 MODELLED = ("tanks", "joined")

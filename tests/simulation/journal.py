@@ -7,29 +7,56 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from gaugecast.events import FleetRetired
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.rows import Committed
+from gaugecast.ledger.rows import Committed, StoredOutput
 from gaugecast.ledger.store import Ledger
 from gaugecast.payloads import Decoder
-from gaugecast.records import Commit, Input, Kind, Message, Verdict
+from gaugecast.records import Commit, Input, Kind, Message, Output, Verdict
 from gaugecast.testing import Clock
 from simulation.fleets import ALL, SECOND, T0
+from simulation.notices import CLEARED, Events
 from simulation.points import Violation
 
 _PARK_AFTER_NS = {fleet.name: fleet.park_after_ns for fleet in ALL}
 
 Identity = tuple[str, str, int, bytes]
+#: Fleet, stream, step, and what else than a forecast it is.
+Name = tuple[str, str, int, str]
 
 
 class Kept(NamedTuple):
-    """An output that is durable."""
+    """An output that is durable.
+
+    Attributes:
+        seq: The input that made it.
+        what: Of a notice what it says, else empty.
+    """
 
     position: int
+    seq: int
     fleet: str
     stream: str
     step: int
     body: bytes
+    what: str
+
+    @property
+    def name(self) -> Name:
+        """Names it for ever."""
+        return self.fleet, self.stream, self.step, self.what
+
+
+def _what(forecast: bytes, body: bytes) -> str:
+    if forecast:
+        return ""
+    return str(msgspec.json.decode(body)["event"]) if body else CLEARED
+
+
+def _kept(position: int, seq: int, one: Output | StoredOutput, body: bytes) -> Kept:
+    return Kept(position, seq, one.fleet, one.stream, one.step, body, _what(one.forecast, body))
 
 
 def identity_of(one: Input) -> Identity:
@@ -51,7 +78,8 @@ class Journal:
         self.inputs: list[Input] = []
         self.verdicts: list[int] = []
         self.outputs: list[Kept] = []
-        self.by_step: dict[tuple[str, str, int], Kept] = {}
+        self.by_step: dict[Name, Kept] = {}
+        self.events = Events()
         self.verdict_of: dict[Identity, int] = {}
         self._durable: set[tuple[object, ...]] = set()
         self.rejects = 0
@@ -77,11 +105,12 @@ class Journal:
             elif isinstance(one.event, FleetRetired):  # with its streams it is forgotten what they have taken
                 self.verdict_of = {name: v for name, v in self.verdict_of.items() if name[0] != one.fleet}
         for output in outputs:
-            name = (output.fleet, output.stream, output.step)
-            if name in self.by_step:
-                raise Violation(f"I2: step {name} was made twice")
-            self.by_step[name] = output
+            if output.name in self.by_step:
+                raise Violation(f"I2: {output.name} was made twice")
+            self.by_step[output.name] = output
             self.outputs.append(output)
+            if output.what:
+                self.events.note(output, by_a_reading=self.inputs[output.seq - 1].kind == Kind.READING)
 
     def _note_reading(self, one: Input, verdict: int) -> None:
         identity = identity_of(one)
@@ -103,7 +132,7 @@ class Journal:
             inputs, verdicts = batch.inputs, batch.verdicts
             end = batch.first_seq + len(inputs) - 1
             rows = ledger.outputs(batch.first_seq - 1, end)
-            self.note(inputs, verdicts, [Kept(o.position, o.fleet, o.stream, o.step, o.body or b"") for o in rows])
+            self.note(inputs, verdicts, [_kept(o.position, o.seq, o, o.body or b"") for o in rows])
         if ledger.last_position != len(self.outputs):
             raise Violation(f"I3: {len(self.outputs)} outputs were durable, the ledger has {ledger.last_position}")
         self.check_confirmed(ledger.confirmed)
@@ -120,8 +149,8 @@ class Journal:
         self._acked_rejects = set(list(acked)[: self.rejects])
         self.confirmed = ledger.confirmed
 
-    def knows(self, name: tuple[str, str, int], body: bytes) -> bool:
-        """Whether this body of (fleet, stream, step) is durable."""
+    def knows(self, name: Name, body: bytes) -> bool:
+        """Whether this body is durable under its name."""
         kept = self.by_step.get(name)
         return kept is not None and kept.body == body
 
@@ -146,13 +175,13 @@ class Journal:
         if len(self._acked_rejects) > self.rejects:
             raise Violation(f"I1: {len(self._acked_rejects)} rejects were acked, {self.rejects} are durable")
 
-    def check_published(self, fleet: str, stream: str, step: int, body: bytes) -> None:
+    def check_published(self, name: Name, body: bytes) -> None:
         """I3: nothing is said that is not durable; I7: and it is said in the very bytes."""
-        kept = self.by_step.get((fleet, stream, step))
+        kept = self.by_step.get(name)
         if kept is None:
-            raise Violation(f"I3: {fleet}/{stream} step {step} was published and is not durable")
+            raise Violation(f"I3: {name} was published and is not durable")
         if kept.body != body:
-            raise Violation(f"I7: {fleet}/{stream} step {step} was published in other bytes than are durable")
+            raise Violation(f"I7: {name} was published in other bytes than are durable")
 
     def forget(self, fleet: str, stream: str) -> None:
         """A stream's parked state was let go of, and with it what it had taken; what it has said stays."""
@@ -203,7 +232,7 @@ class JournaledLedger(Ledger):
             self._tried = (commit.inputs, self.clock.elapsed_ns)
         committed = super().commit(commit)
         kept = [
-            Kept(position, o.fleet, o.stream, o.step, o.body)
+            _kept(position, committed.first_seq + o.cause, o, o.body)
             for position, o in enumerate(commit.outputs, committed.first_position)
         ]
         self.journal.check_parked(commit, self._tried[1])

@@ -132,7 +132,7 @@ class SimSender:
             raise Violation("I8: more publishes than the window has room for")
         self._mid += 1
         self._in_flight[self._mid] = position
-        self._wire.up.append(Published(self._mid, topic, body))
+        self._wire.up.append(Published(self._mid, topic, body, retain))
         self._points("publish:after")
 
     def publish_all(

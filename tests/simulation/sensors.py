@@ -47,6 +47,12 @@ class Sensors:
             speakers.append(self._bare)
         self.rng.choice(speakers)(self.rng.choice(("a", "b", "c")))
 
+    def speak_in_turn(self) -> None:
+        """Those that are watched for anomalies say one thing each."""
+        for tank in ("a", "b"):
+            self._tank(tank)
+            self._sequenced(tank)
+
     def _send(self, topic: str, content: object) -> Sent:
         payload = msgspec.json.encode(content)
         draw = self.rng.random()

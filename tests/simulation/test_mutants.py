@@ -18,10 +18,17 @@ pytestmark = pytest.mark.no_cover
 #: The story that shows a mutant first, and fast; where it no longer does, the others are tried.
 _SHOWN = {
     "ack_without_commit": 13,
+    "anomaly_begins_again": 3,
+    "anomaly_chatters": 31,
+    "anomaly_ends_unbegun": 3,
+    "anomaly_not_in_checkpoint": 3,
+    "anomaly_of_another_row": 3,
+    "anomaly_outlives_its_stream": 39,
+    "anomaly_stays_retained": 3,
     "clock_follows_all": 6,
     "clock_owes_nothing": 1,
     "cursor_by_the_other_side": 90,
-    "decoder_at_once": 7,
+    "decoder_at_once": 37,
     "drop_held": 8,
     "hearing_not_in_ledger": 2,
     "lag_always_holds": 5,

@@ -51,7 +51,7 @@ def export_command(
         gaugecast export --from 7d -o week.parquet
     """
     settings = read_settings(config)
-    low, high = (None if text is None else _instant_s(text) for text in (since, until))
+    low, high = (None if text is None else instant_s(text) for text in (since, until))
     from gaugecast.service.opening import look_up
     from gaugecast.service.replaying import replay_ledger  # NumPy and all: not for --help
 
@@ -103,7 +103,7 @@ def _sink(out: Path | None) -> Iterator[Callable[[Row], None]]:
     try:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        yield lambda row: writer.writerow((_iso(row[0]), *row[1:8], _iso(row[8]), *row[9:]))
+        yield lambda row: writer.writerow((iso_text(row[0]), *row[1:8], iso_text(row[8]), *row[9:]))
     finally:
         if out is not None:
             file.close()
@@ -141,11 +141,12 @@ def _parquet(out: Path) -> Iterator[Callable[[Row], None]]:
         flush()
 
 
-def _iso(at_s: float) -> str:
+def iso_text(at_s: float) -> str:
+    """`2026-01-02T03:04:05.000000Z`."""
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _instant_s(text: str) -> float:
+def instant_s(text: str) -> float:
     """Unix seconds of an instant, or of so long ago.
 
     Raises:

@@ -103,12 +103,18 @@ def _commands(group: Any, above: Sequence[str]) -> Iterator[str]:
     for name, command in group.commands.items():
         words = (*above, name)
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield from _command(command, words)
             yield from _commands(command, words)
-            continue
-        arguments = [called(p, "") for p in command.params if p.param_type_name == "argument"]
-        yield f".SS {_escaped(' '.join(('gaugecast', *words, *arguments)))}"
-        yield from _text(command.help or "")
-        yield from _options(command)
+        else:
+            yield from _command(command, words)
+
+
+def _command(command: Any, words: Sequence[str]) -> Iterator[str]:
+    arguments = [called(p, "") for p in command.params if p.param_type_name == "argument"]
+    yield f".SS {_escaped(' '.join(('gaugecast', *words, *arguments)))}"
+    yield from _text(command.help or "")
+    yield from _options(command)
 
 
 def _options(command: Any) -> Iterator[str]:

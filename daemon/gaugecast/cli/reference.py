@@ -26,6 +26,8 @@ def _sections(group: Any, above: Sequence[str]) -> Iterator[str]:
     for name, command in group.commands.items():
         words = (*above, name)
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield from _section(command, words)
             yield from _sections(command, words)
         else:
             yield from _section(command, words)

@@ -164,7 +164,7 @@ def rename_stream(
     id. Readings under the old id would begin a new stream.
     """
     place = find_daemon(config)
-    call(place.socket, Rename(fleet=_fleet_of(place.socket, stream, fleet), stream=stream, to=to))
+    call(place.socket, Rename(fleet=fleet_of(place.socket, stream, fleet), stream=stream, to=to))
     typer.echo(f"{stream} goes on as {to}")
 
 
@@ -179,7 +179,7 @@ def forget_stream(
     Its readings and forecasts stay in the ledger. If it speaks again it begins anew, but goes on counting its steps.
     """
     place = find_daemon(config)
-    call(place.socket, Forget(fleet=_fleet_of(place.socket, stream, fleet), stream=stream))
+    call(place.socket, Forget(fleet=fleet_of(place.socket, stream, fleet), stream=stream))
     typer.echo(f"{stream} is forgotten")
 
 
@@ -191,11 +191,16 @@ def reset_stream(
 ) -> None:
     """Begin a stream's state anew, as after a long gap: its statistics and step numbers stay."""
     place = find_daemon(config)
-    call(place.socket, Reset(fleet=_fleet_of(place.socket, stream, fleet), stream=stream))
+    call(place.socket, Reset(fleet=fleet_of(place.socket, stream, fleet), stream=stream))
     typer.echo(f"{stream} begins anew")
 
 
-def _fleet_of(socket: Path, stream: str, fleet: str | None) -> str:
+def fleet_of(socket: Path, stream: str, fleet: str | None) -> str:
+    """The fleet that is named, or the only one that has such a stream.
+
+    Raises:
+        WrongUse: There is none, or there are several.
+    """
     if fleet is not None:
         return fleet
     answer = ask_streams(socket, StreamsQuery(match=_literally(stream), limit=1000))

@@ -21,6 +21,7 @@ from gaugecast.console.answers import answer, fault, status_of
 from gaugecast.console.endpoints import ENDPOINTS, PREFIX, WRITING, Endpoint
 from gaugecast.console.guard import COOKIE, Guard, Keys, Rights
 from gaugecast.console.live import Live
+from gaugecast.console.manual import is_within, manual_route, to_front
 from gaugecast.console.openapi import document
 from gaugecast.console.shapes import AccessView
 from gaugecast.console.views import World
@@ -61,7 +62,9 @@ def make_app(world: World, keys: Keys, hosts: Collection[str] = ()) -> Starlette
     guard = Middleware(Guard, keys=keys, writing=WRITING, hosts=hosts)
     middleware = [guard, Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)]
     app = Starlette(
-        routes=[*routes, static], middleware=middleware, exception_handlers={404: _missing, 405: _missing, 500: _broken}
+        routes=[*routes, static, manual_route()],
+        middleware=middleware,
+        exception_handlers={404: _missing, 405: _missing, 500: _broken},
     )
     app.state.live = live  # whoever ends the server lets its listeners go
     return app
@@ -167,6 +170,8 @@ async def _missing(request: Request, exc: Any) -> Response:
         return fault(
             exc.status_code, f"{request.method} {request.url.path}: no such question; see {PREFIX}/openapi.json"
         )
+    if is_within(request.url.path) and request.method == "GET":
+        return to_front(request)
     return (
         RedirectResponse("/", 303)
         if exc.status_code == 404 and request.method == "GET"

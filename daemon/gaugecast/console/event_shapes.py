@@ -60,7 +60,8 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
         feature: Of the threshold, or the one with the largest share.
         told_s: When it was told of last; `ended_s`: null while it is open.
         words: What it is, for people.
-        severity: Of an anomaly: `warning` or `critical`; of a crossing empty.
+        severity: Of an anomaly: `warning`, `critical`, or `silenced`; of a crossing empty.
+        acknowledged: Of an anomaly: somebody knows of it.
         peak: Of an anomaly: its highest score; 1.0 is the limit.
         shares: Of an anomaly, by feature.
     """
@@ -75,6 +76,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     ended_s: float | None = None
     words: str = ""
     severity: str = ""
+    acknowledged: bool = False
     peak: float | None = None
     shares: dict[str, float] = {}
     foretold: ForetoldRow | None = None

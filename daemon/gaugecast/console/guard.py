@@ -22,6 +22,8 @@ COOKIE = "gaugecast"
 LEAST_LENGTH = 16
 #: What is shown to whoever has no token: the form, and what it looks like.
 _OPEN = ("/login", "/static/app.css", "/static/login.js", "/static/icon.svg", "/healthz")
+#: Files that the installation brings: asked for again only where they have changed.
+_FILES = ("/static/", "/docs/")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -135,7 +137,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         refused = self._refused(scope)
-        await (refused or self._app)(scope, receive, _with_headers(send, static=scope["path"].startswith("/static/")))
+        await (refused or self._app)(scope, receive, _with_headers(send, static=scope["path"].startswith(_FILES)))
 
     def _refused(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]

@@ -11,7 +11,6 @@ import msgspec
 
 from gaugecast.console.event_shapes import EventRow, EventsParams, ForetoldRow
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.anomaly.reason import span
 from gaugecast.forecast.crossings.message import Crossing
 from gaugecast.ledger.rows import Told
@@ -24,6 +23,26 @@ class _Which(msgspec.Struct):
     """An anomaly has a name; a crossing a threshold."""
 
     id: str = ""
+
+
+class _Feature(msgspec.Struct):
+    share: float
+
+
+class Heard(msgspec.Struct):
+    """What is read of an anomaly's message: versions before and after this one say less, or more."""
+
+    fleet: str
+    stream: str
+    event: str
+    id: str
+    began: float
+    at: float
+    severity: str
+    peak: float
+    reason: str
+    features: dict[str, _Feature]
+    acknowledged: bool = False
 
 
 class Happened:
@@ -62,7 +81,7 @@ class Happened:
     def _take(self, body: bytes) -> None:
         try:
             if msgspec.json.decode(body, type=_Which).id:
-                anomaly = msgspec.json.decode(body, type=Anomaly)
+                anomaly = msgspec.json.decode(body, type=Heard)
                 self._events[anomaly.id] = _of_anomaly(anomaly, self._events.get(anomaly.id))
             else:
                 crossing = msgspec.json.decode(body, type=Crossing)
@@ -72,7 +91,7 @@ class Happened:
             return
 
 
-def _of_anomaly(told: Anomaly, before: EventRow | None) -> EventRow:
+def _of_anomaly(told: Heard, before: EventRow | None) -> EventRow:
     """An end that comes because the stream left has no reason: the last one stays."""
     known = before if before is not None and not told.features else None
     shares = known.shares if known is not None else {name: one.share for name, one in told.features.items()}
@@ -80,6 +99,7 @@ def _of_anomaly(told: Anomaly, before: EventRow | None) -> EventRow:
         id=told.id, kind="anomaly", fleet=told.fleet, stream=told.stream, feature=next(iter(shares), ""),
         began_s=told.began, told_s=told.at, ended_s=told.at if told.event == "end" else None,
         words=told.reason if known is None else known.words, severity=told.severity, peak=told.peak, shares=shares,
+        acknowledged=told.acknowledged,
     )  # fmt: skip
 
 
@@ -89,7 +109,7 @@ def _of_crossing(told: Crossing, name: str, before: EventRow | None) -> EventRow
     crossed_s = known.crossed_s if known is not None else None
     if crossed_s is None and told.crossed:
         crossed_s = told.at
-    told_now = None if told.crossed or ends else told.probability  # that of what has come is 1
+    told_now = None if crossed_s is not None or ends else told.probability  # that of what has come is 1
     likely = [p for p in (told_now, None if known is None else known.probability) if p is not None]
     last = known if ends and known is not None else None
     foretold = ForetoldRow(
@@ -163,5 +183,6 @@ def worded(one: EventRow, fleet: Fleet | None) -> EventRow:
         words = f"{one.feature} will {turn} {value} within {told.within}"
     else:
         words = f"{one.feature} was expected to {turn} {value} within {told.within}, and did not"
-    likely = "" if told.probability is None else f", P = {told.probability:.2f}"
+    foretold = told.crossed_s is None or told.crossed_s > one.began_s
+    likely = f", P = {told.probability:.2f}" if foretold and told.probability is not None else ""
     return msgspec.structs.replace(one, words=words + likely)

@@ -18,6 +18,8 @@ from gaugecast.control.answers import (
 )
 from gaugecast.control.client import call
 from gaugecast.control.requests import (
+    MOST_SILENT_S,
+    Acknowledge,
     Forget,
     ForgetFleet,
     HandOver,
@@ -25,10 +27,12 @@ from gaugecast.control.requests import (
     LoadHistory,
     ModelsQuery,
     Promote,
+    Refit,
     Rename,
     Request,
     Reset,
     RollBack,
+    Silence,
     StatusQuery,
     StreamsQuery,
     TableQuery,
@@ -36,7 +40,9 @@ from gaugecast.control.requests import (
 from gaugecast.control.server import SOCKET_NAME, Command, Control
 
 __all__ = [
+    "MOST_SILENT_S",
     "SOCKET_NAME",
+    "Acknowledge",
     "AheadRow",
     "AnomalyRow",
     "Command",
@@ -53,10 +59,12 @@ __all__ = [
     "MarkColumns",
     "ModelsQuery",
     "Promote",
+    "Refit",
     "Rename",
     "Request",
     "Reset",
     "RollBack",
+    "Silence",
     "StatusQuery",
     "StreamRow",
     "StreamsAnswer",

@@ -16,9 +16,10 @@ class AnomalyRow(msgspec.Struct, frozen=True, kw_only=True):
         id: Names the anomaly, as its messages do.
         began_s: Event time at which it began, Unix seconds.
         score, peak: Now, and the highest; 1.0 is the limit.
-        severity: `warning` or `critical`.
+        severity: `warning`, `critical` or `silenced`.
         shares: By feature, of what is strange, the largest first.
         detectors: By the same features, what finds each strange.
+        acknowledged: Somebody knows of it.
     """
 
     id: str
@@ -28,6 +29,7 @@ class AnomalyRow(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     shares: dict[str, float] = {}
     detectors: dict[str, str] = {}
+    acknowledged: bool = False
 
 
 class CrossingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +114,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
         ahead: Where it was asked for: what is expected at each horizon, the nearest first.
         score: How strange the value was, 1.0 is the limit; null while it is not judged.
         anomaly: Of the stream, while an event is open.
+        silenced_until_s: While somebody wants no noise of the stream: until then, Unix seconds.
     """
 
     fleet: str
@@ -131,6 +134,7 @@ class StreamRow(msgspec.Struct, frozen=True, kw_only=True):
     ahead: list[AheadRow] = []
     score: float | None = None
     anomaly: AnomalyRow | None = None
+    silenced_until_s: float | None = None
 
     @property
     def residual(self) -> float | None:

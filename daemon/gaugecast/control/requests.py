@@ -12,6 +12,8 @@ import msgspec
 from gaugecast import events
 from gaugecast.errors import CommandRefused
 
+#: Nobody silences a stream for longer: it would be forgotten.
+MOST_SILENT_S = 366 * 86_400
 #: Bounds that Prometheus' doubles hold exactly; beyond them a number is nonsense.
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 
@@ -80,6 +82,28 @@ class Rename(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag
     to: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
+class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="acknowledge"):
+    """`{"command": "acknowledge", …}`: somebody knows of the anomaly of a stream that is open."""
+
+    fleet: str
+    stream: str
+
+
+class Refit(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="refit"):
+    """`{"command": "refit", …}`: what is usual of a stream is found out anew, or of all of a fleet without one."""
+
+    fleet: str
+    stream: str = ""
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="silence"):
+    """`{"command": "silence", …}`: anomalies of a stream are told as `silenced` for so long from now; 0 = no longer."""
+
+    fleet: str
+    stream: str
+    for_s: Annotated[float, msgspec.Meta(ge=0, le=MOST_SILENT_S)] = 0.0
+
+
 class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="hand_over"):
     """`{"command": "hand_over", …}`: weights that the store has get a role.
 
@@ -144,7 +168,10 @@ class LoadHistory(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"
 
 
 Request = (
-    StatusQuery
+    Acknowledge
+    | Refit
+    | Silence
+    | StatusQuery
     | StreamsQuery
     | TableQuery
     | Reset

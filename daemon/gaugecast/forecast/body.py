@@ -25,6 +25,8 @@ _FLAGS = tuple(encode([name for i, name in enumerate(QUALITY) if bits >> i & 1])
 _SCORE_DIGITS, _MOST_SCORE = 3, 1e6
 #: What a message ends with that is not judged.
 NO_SCORE = b',"score":null}'
+#: And what because its machine is off.
+OFF_SCORE = b',"score":{"value":null,"features":{},"reason":"MACHINE_OFF"}}'
 
 
 class AheadTexts(NamedTuple):
@@ -164,19 +166,22 @@ def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Itera
 
 
 def rounded_scores(scores: Float64) -> Float64:
-    """As they are said: (N, G), NaN where a stream's are not known."""
-    single: Float64 = scores.astype(np.float64)  # they are kept in single precision
+    """As they are said: (N, G), NaN where a stream's are not known, or its machine is off."""
+    single: Float64 = np.where(np.isneginf(scores), np.nan, scores).astype(np.float64)  # kept in single precision
     return np.minimum(single, _MOST_SCORE).round(_SCORE_DIGITS)
 
 
 def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
-    """What N messages end with that say scores (N, G), null where a stream's are not known (NaN)."""
+    """What N messages end with that say scores (N, G), null where a stream's are not known (NaN, −∞: it is off)."""
     rounded = rounded_scores(scores)
     highest = texts_of(rounded.max(axis=1).tolist())
     by_feature = by_column(texts_of(rounded.T.ravel().tolist()), len(scores))
     between = pieces_of({"score": {"value": HOLE, "features": dict.fromkeys(names, HOLE)}})
     said = filled(between, [highest, *by_feature])
-    return [NO_SCORE if top == b"null" else b"," + one[1:] for top, one in zip(highest, said, strict=True)]
+    tails = [NO_SCORE if top == b"null" else b"," + one[1:] for top, one in zip(highest, said, strict=True)]
+    for row in np.flatnonzero(np.isneginf(scores).all(axis=1)).tolist():
+        tails[row] = OFF_SCORE
+    return tails
 
 
 def totals_tails(names: Sequence[str], totals: Float64) -> Iterator[bytes]:

@@ -62,8 +62,13 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True, rename={"span": "in", "
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """How strange a reading was."""
 
-    value: Annotated[float, Meta(description="The largest of `features`. 1.0 is the limit.", ge=0.0)]
-    features: Annotated[dict[str, float], Meta(description="By forecast feature; 1.0 is the limit.", min_length=1)]
+    value: Annotated[
+        float | None, Meta(description="The largest of `features`; 1.0 is the limit. Null with a `reason`.")
+    ]
+    features: Annotated[dict[str, float], Meta(description="By forecast feature; 1.0 is the limit.")]
+    reason: Annotated[
+        Literal["MACHINE_OFF"] | UnsetType, Meta(description="Why nothing is judged: the machine is off.")
+    ] = UNSET
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename={"instant": "for"}):

@@ -88,6 +88,7 @@ def anomalies(status: Status) -> Iterator[Sample]:
         if fleet.anomalies is not None:
             yield (name, "warning"), float(fleet.anomalies.warning)
             yield (name, "critical"), float(fleet.anomalies.critical)
+            yield (name, "silenced"), float(fleet.anomalies.silenced)
 
 
 def doing(status: Status) -> Iterator[Sample]:

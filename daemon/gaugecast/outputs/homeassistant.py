@@ -21,6 +21,7 @@ from gaugecast.topics import output_topic
 _Component = dict[str, Any]
 _SIDES: tuple[Side, ...] = ("low", "high")
 _IS_OPEN = "{{ 'ON' if value and value_json.event != 'end' else 'OFF' }}"
+_IS_LOUD = "{{ 'ON' if value and value_json.event != 'end' and value_json.severity != 'silenced' else 'OFF' }}"
 _INSTANT = "{{ (value_json.median | as_datetime).isoformat() if value_json.median else None }}"
 
 #: Device classes of sensors by unit, where a unit leaves no doubt and a measurement is allowed.
@@ -130,7 +131,7 @@ class DiscoveryWriter:
                     "name": "anomaly",
                     "device_class": "problem",
                     "state_topic": topic,
-                    "value_template": _IS_OPEN,
+                    "value_template": _IS_LOUD,
                 },
             )
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gaugecast.events import AnomalyAcknowledged, StreamSilenced
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.anomaly import alarm, detectors
 from gaugecast.forecast.anomaly import layout as at
 from gaugecast.forecast.anomaly.layout import Layout
-from gaugecast.forecast.anomaly.message import AnomalyWriter
-from gaugecast.forecast.anomaly.reason import Seen, blamed
+from gaugecast.forecast.anomaly.message import AnomalyWriter, name_of
+from gaugecast.forecast.anomaly.reason import Seen, blamed, sentence
 from gaugecast.forecast.anomaly.statistics import Now
 from gaugecast.forecast.expert import Steps
-from gaugecast.forecast.telling import BEGIN, END, EVENTS
+from gaugecast.forecast.telling import BEGIN, END, EVENTS, UPDATE
 from gaugecast.pipeline.batch_result import Closed, Outcome
-from gaugecast.records import Float64, Int64, Output
+from gaugecast.records import Bool, Float64, Input, Int64, Output
 from gaugecast.streams.columns import Array, Columns
 from gaugecast.streams.table import StreamTable
 from gaugecast.topics import output_topic
@@ -46,19 +47,21 @@ class Anomalies:
         self.columns: Columns = before.columns if before is not None else Columns(self._layout.spec(), capacity)
         spec = alarm.spec_of(len(fleet.features))
         self.events: Columns = before.events if before is not None else Columns(spec, capacity)
-        self._judged: tuple[alarm.Judged, Float64] | None = None
+        self._judged: tuple[alarm.Judged, Float64, Bool] | None = None
+        self._last: tuple[Int64, Float64] | None = None  # slots of the last steps, and by how much each was away
 
     def tables(self) -> dict[str, Columns]:
         """What is remembered of each stream, by table."""
         return {ANOMALY: self.columns, ANOMALY_EVENTS: self.events}
 
-    def step(self, steps: Steps, x: Float64, predicted: Float64) -> Float64:
-        """Score these steps (N, G), NaN = not judged, and judge what is to be told; `tell` then tells it.
+    def step(self, steps: Steps, x: Float64, predicted: Float64, *, received: Int64) -> Float64:
+        """Score these steps (N, G), and judge what is to be told; `tell` then tells it. NaN = not judged, −∞ = off.
 
         Args:
             steps: As the models took them (N).
             x: Values as fed (N, F).
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
+            received: When their streams' last readings arrived, ns (N,).
         """
         error = np.full(x.shape, np.nan)
         error[:, self._places] = steps.values[:, self._places] - predicted
@@ -70,14 +73,15 @@ class Anomalies:
         away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=events["open"], off=off)
         judged = alarm.judge(
             events, state["score"], settling=off | (state["settling"] > 0), off=off, at=steps.at,
-            least=self._settings.hold,
+            silenced=received < events["silenced"], least=self._settings.hold,
         )  # fmt: skip
         for columns, rows in ((self.columns, state), (self.events, events)):
             for name, row in rows.items():
                 if fitted or name not in at.FITTED:
                     columns[name][slots] = row
-        self._judged = judged, away
-        return self._scores(state)
+        self._judged, self._last = (judged, away, off), (slots, away)
+        scores: Float64 = np.where(off[:, None], -np.inf, self._scores(state))
+        return scores
 
     def scores(self, slots: Int64) -> Float64:
         """Scores of streams' forecast features (N, G), NaN = not judged now."""
@@ -93,12 +97,15 @@ class Anomalies:
         """Put the messages of these steps, which `step` has taken, behind their forecasts; how many events begin."""
         if self._judged is None:
             return 0
-        judged, away = self._judged
+        judged, away, off = self._judged
         self._judged = None
         for row, event in zip(*(column.tolist() for column in judged), strict=True):
             slot = int(closed.slots[row])
-            seen = self._seen(slot, closed.values[row], away[:, row])
-            self._say(slot, event, seen, table=table, lineage=lineage, cause=int(closed.cause[row]), result=result)
+            seen = self._seen(slot, closed.values[row], away[:, row], self.events["blame"][slot])
+            self._say(
+                slot, event, seen, table=table, lineage=lineage, cause=int(closed.cause[row]), result=result,
+                off=bool(off[row]),
+            )  # fmt: skip
         return int(np.count_nonzero(judged.event == BEGIN))
 
     def end_all(self, table: StreamTable, slots: Int64, cause: int, lineage: str, result: Outcome) -> None:
@@ -108,14 +115,54 @@ class Anomalies:
                 self.events["open"][slot], self.events["heat"][slot] = False, 0
                 self._say(slot, END, [], table=table, lineage=lineage, cause=cause, result=result)
 
-    def _seen(self, slot: int, values: Float64, away: Float64) -> list[Seen]:
+    def obey(
+        self, slot: int, one: Input, event: AnomalyAcknowledged | StreamSilenced, *, table: StreamTable, lineage: str,
+        cause: int, result: Outcome,
+    ) -> None:  # fmt: skip
+        """Somebody knows of a stream's anomaly, or wants no noise of it: what is open is told anew, at once."""
+        stream, events = one.stream, self.events
+        before = self.severity(slot, table)
+        if isinstance(event, StreamSilenced):
+            events["silenced"][slot] = one.received_at_ns + event.for_ns if event.for_ns else 0
+        elif name_of(self._fleet.name, stream, int(events["began"][slot])) == event.id:
+            before = before if events["acknowledged"][slot] else ""
+            events["acknowledged"][slot] = events["open"][slot]
+        now = self.severity(slot, table)
+        if events["open"][slot] and now != before:
+            events["told_severity"][slot], events["since_told"][slot] = alarm.SEVERITIES.index(now), 0
+            nothing = np.full(self.columns["score"].shape[1:], np.nan)  # what was last expected is no part of the state
+            seen = self._seen(slot, table["x"][slot], nothing, events["blame"][slot])
+            self._say(slot, UPDATE, seen, table=table, lineage=lineage, cause=cause, result=result)
+
+    def severity(self, slot: int, table: StreamTable) -> str:
+        """Of what is open of a stream."""
+        silenced = table["received"][slot] < self.events["silenced"][slot]
+        return alarm.SEVERITIES[int(alarm.severity_of(self.events["peak"][slot], silenced))]
+
+    def reason(self, slot: int, table: StreamTable) -> str:
+        """What is strange about a stream's last step, in a sentence; empty where nothing is."""
+        score, is_open = self.columns["score"][slot], bool(self.events["open"][slot])
+        blame = self.events["blame"][slot] if is_open else np.where(score >= 1.0, score, 0.0)
+        seen = self._seen(slot, table["x"][slot], self._away(slot), blame)
+        for_s = (int(table["at"][slot]) - int(self.events["began"][slot])) / 1e9 if is_open else 0.0
+        return sentence(seen, [f.name for f in self._fleet.forecast_features], for_s) if seen else ""
+
+    def _away(self, slot: int) -> Float64:
+        """By how much each detector found the last step of a stream away (DETECTORS, F); NaN = it has not been now."""
+        slots, away = self._last if self._last is not None else (np.zeros(0, np.int64), np.zeros(0))
+        (found,) = np.nonzero(slots == slot)
+        nothing: Float64 = np.full(self.columns["score"].shape[1:], np.nan)
+        return away[:, found[0]] if len(found) else nothing
+
+    def _seen(self, slot: int, values: Float64, away: Float64, blame: Float64) -> list[Seen]:
         """The features that have a share, the largest first."""
         score, period_s = self.columns["score"][slot], self._fleet.period_ns / 1e9
         seen = []
-        for f, detector, share in blamed(self.events["blame"][slot]):
+        for f, detector, share in blamed(blame):
             feature = self._fleet.features[f]
             value = float(values[f]) if values[f] == values[f] else None
-            expected = value - float(away[detector, f]) if value is not None and detector in at.EXPECTING else None
+            off = float(away[detector, f]) if detector in at.EXPECTING else np.nan
+            expected = value - off if value is not None and off == off else None
             still = float(self.columns["runs"][slot, at.RUN, f]) * period_s
             seen.append(
                 Seen(feature.name, feature.unit, at.DETECTORS[detector], float(score[:, f].max()), share, value,
@@ -124,17 +171,19 @@ class Anomalies:
         return seen
 
     def _say(
-        self, slot: int, event: int, seen: list[Seen], *, table: StreamTable, lineage: str, cause: int, result: Outcome
-    ) -> None:
+        self, slot: int, event: int, seen: list[Seen], *, table: StreamTable, lineage: str, cause: int, result: Outcome,
+        off: bool = False,
+    ) -> None:  # fmt: skip
         """One message; retained while the event is open, and behind the last an empty one that clears it."""
         fleet, events = self._fleet, self.events
         stream, step = table.names[slot] or "", int(table["step"][slot])
         ends = event == END
-        peak = float(events["peak"][slot])
+        events["told"][slot] = number = 1 if event == BEGIN else int(events["told"][slot]) + 1
         body = AnomalyWriter(fleet, lineage).body(
             stream, step=step, at_ns=int(table["at"][slot]), began_ns=int(events["began"][slot]),
-            event=EVENTS[event], severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
-            score=float(self.columns["score"][slot].max()), peak=peak, seen=seen,
+            event=EVENTS[event], severity=self.severity(slot, table),
+            score=float(self.columns["score"][slot].max()), peak=float(events["peak"][slot]), seen=seen,
+            number=number, acknowledged=bool(events["acknowledged"][slot]), off=off,
         )  # fmt: skip
         topic = output_topic(fleet.notices_at, fleet.name, stream) + self._settings.suffix
         said = [(body, not ends), (b"", True)] if ends else [(body, True)]
@@ -157,6 +206,13 @@ def end_all(part: FleetPipeline, cause: int, result: Outcome, *, slots: Int64 | 
     if part.anomalies is not None:
         slots = part.by_name(part.table.live_slots() if slots is None else slots)
         part.anomalies.end_all(part.table, slots, cause, part.writer.lineage, result)
+
+
+def find_out_anew(part: FleetPipeline, slots: Int64, cause: int, result: Outcome) -> None:
+    """What is usual of these streams is found out anew; what is open of them ends."""
+    end_all(part, cause, result, slots=slots)
+    if part.anomalies is not None:
+        part.anomalies.columns.clear(slots)
 
 
 def rules_of(fleet: Fleet) -> detectors.Rules:

@@ -21,3 +21,6 @@ def shift_arrivals(part: FleetPipeline, step_ns: int, *, ticks: bool) -> None:
         part.holding.shift(slots, step_ns, dated=dated)
     if part.room is not None:
         part.room.shift(slots, step_ns)
+    if part.anomalies is not None:
+        until = part.anomalies.events["silenced"][slots]
+        part.anomalies.events["silenced"][slots] = np.where(until > 0, np.maximum(until + step_ns, 0), until)

@@ -7,7 +7,16 @@ import hashlib
 import msgspec
 import numpy as np
 
-from gaugecast.events import Announced, StreamForgotten, StreamRenamed, StreamUnparked
+from gaugecast.events import (
+    Announced,
+    AnomaliesRefitted,
+    AnomalyAcknowledged,
+    StreamEvent,
+    StreamForgotten,
+    StreamRenamed,
+    StreamSilenced,
+    StreamUnparked,
+)
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
@@ -75,13 +84,13 @@ def unpark(part: FleetPipeline, stream: str, state: bytes, memory: StepMemory) -
 def follow(
     part: FleetPipeline,
     one: Input,
-    event: StreamForgotten | StreamRenamed | StreamUnparked | Announced,
+    event: StreamEvent,
     memory: StepMemory,
     *,
     cause: int,
     result: Outcome,
 ) -> None:
-    """Do what an event says of streams: one goes, goes on under another id, or comes back; or they are told again."""
+    """Do what an event says of streams: one goes, goes on under another id, comes back, or is told of otherwise."""
     slot = part.table.slots.get(one.stream)
     leaving = np.array([] if slot is None else [slot], np.int64)
     match event:
@@ -101,6 +110,12 @@ def follow(
             part.home.say(event.streams, cause, part.table, result)
         case StreamUnparked() if one.stream not in part.table.slots:
             unpark(part, one.stream, one.values, memory)
+        case AnomaliesRefitted():
+            anomalies.find_out_anew(part, leaving if one.stream else part.table.live_slots(), cause, result)
+        case AnomalyAcknowledged() | StreamSilenced() if slot is not None and part.anomalies is not None:
+            part.anomalies.obey(
+                slot, one, event, table=part.table, lineage=part.writer.lineage, cause=cause, result=result
+            )
 
 
 def forget(part: FleetPipeline, stream: str, memory: StepMemory) -> None:

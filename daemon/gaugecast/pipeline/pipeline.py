@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 import numpy as np
 
@@ -244,11 +243,9 @@ class Pipeline:
             case events.HistoryLoaded():
                 room = self.streams < self.limits.max_streams
                 past.load(part, one, event, self.steps, lambda slots: self._touch(one.fleet, slots), result, room=room)
-            case events.StreamForgotten() | events.StreamRenamed() | events.StreamUnparked() | events.Announced():
+            case _:  # of streams
                 self._touch(one.fleet, np.array([part.table.next_slot], np.int64))
                 parking.follow(part, one, event, self.steps, cause=cause, result=result)
-            case _:
-                assert_never(event)
 
     def _retire(self, part: FleetPipeline) -> None:
         """Forget a fleet's streams; what it has counted is kept for as long as this process runs."""

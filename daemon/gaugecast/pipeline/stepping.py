@@ -51,7 +51,7 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
     quality = quality | bridged * BRIDGED | partial * PARTIAL
     look = None if part.mute else part.look_ahead
     ahead = None if look is None else look.step(steps, x, part.in_force)
-    scores = None if part.anomalies is None or part.mute else part.anomalies.step(steps, x, predicted)
+    scores = _judged(part, steps, x, predicted)
     part.writer.publish(
         closed,
         steps,
@@ -69,6 +69,13 @@ def step(part: FleetPipeline, closed: Closed, result: Outcome) -> None:
         look.crossings.tell(closed, part.table, part.writer.lineage, result)
     if scores is not None and part.anomalies is not None:
         part.totals.anomalies += part.anomalies.tell(closed, part.table, part.writer.lineage, result)
+
+
+def _judged(part: FleetPipeline, steps: Steps, x: Float64, predicted: Float64) -> Float64 | None:
+    """How strange the values are; `None` where nobody looks."""
+    if part.anomalies is None or part.mute:
+        return None
+    return part.anomalies.step(steps, x, predicted, received=part.table["received"][steps.slots])
 
 
 def _as_modelled(part: FleetPipeline, closed: Closed) -> tuple[Closed, Int64 | int]:

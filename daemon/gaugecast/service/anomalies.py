@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from gaugecast.control import AnomalyRow
+from gaugecast.control import Acknowledge, AnomalyRow, Refit, Silence
+from gaugecast.errors import ModelError
+from gaugecast.events import AnomaliesRefitted, AnomalyAcknowledged, StreamSilenced
 from gaugecast.forecast.anomaly import alarm
 from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.anomaly.message import name_of
 from gaugecast.forecast.anomaly.reason import blamed
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.records import Float64, Int64
+from gaugecast.records import Float64, Int64, Order
 from gaugecast.status import AnomalyStatus
 
 
@@ -19,13 +21,12 @@ def status_of(part: FleetPipeline) -> AnomalyStatus | None:
     if part.anomalies is None:
         return None
     slots = part.table.live_slots()
-    is_open = part.anomalies.events["open"][slots]
-    critical = is_open & (part.anomalies.events["peak"][slots] >= alarm.CRITICAL)
+    events = part.anomalies.events
+    silenced = part.table["received"][slots] < events["silenced"][slots]
+    severity = alarm.severity_of(events["peak"][slots], silenced)[events["open"][slots]]
+    counts = np.bincount(severity, minlength=len(alarm.SEVERITIES)).tolist()
     judged = np.isfinite(part.anomalies.columns["limit"][slots]).any(axis=(1, 2))
-    count = int(np.count_nonzero(critical))
-    return AnomalyStatus(
-        warning=int(np.count_nonzero(is_open)) - count, critical=count, judged=int(np.count_nonzero(judged))
-    )
+    return AnomalyStatus(**dict(zip(alarm.SEVERITIES, counts, strict=True)), judged=int(np.count_nonzero(judged)))
 
 
 def scores_of(part: FleetPipeline, slots: Int64) -> Float64 | None:
@@ -43,7 +44,39 @@ def anomaly_row(part: FleetPipeline, slot: int) -> AnomalyRow | None:
     return AnomalyRow(
         id=name_of(part.fleet.name, stream, began), began_s=began / 1e9, peak=peak,
         score=float(part.anomalies.columns["score"][slot].max()),
-        severity=alarm.SEVERITIES[peak >= alarm.CRITICAL],
+        severity=part.anomalies.severity(slot, part.table), acknowledged=bool(events["acknowledged"][slot]),
         shares={name: share for name, _, share in seen},
         detectors={name: detector for name, detector, _ in seen},
     )  # fmt: skip
+
+
+def silenced_until_s(part: FleetPipeline, slot: int) -> float | None:
+    """Until when somebody wants no noise of a stream, Unix seconds; `None` = nobody does now."""
+    if part.anomalies is None:
+        return None
+    until = int(part.anomalies.events["silenced"][slot])
+    return until / 1e9 if until > int(part.table["received"][slot]) else None
+
+
+def order_of(part: FleetPipeline, request: Acknowledge | Refit | Silence) -> Order:
+    """What somebody says of a stream's anomalies.
+
+    Raises:
+        ModelError: Nobody looks for any, the stream is not active, or there is nothing to acknowledge.
+    """
+    fleet, stream = part.fleet.name, request.stream
+    if part.anomalies is None:
+        raise ModelError(f"fleet {fleet} does not look for anomalies: a table [fleet.{fleet}.anomaly] expected")
+    slot = part.table.slots.get(stream)
+    if isinstance(request, Refit) and not stream:
+        return Order(AnomaliesRefitted(), fleet)
+    if slot is None:
+        raise ModelError(f"fleet {fleet} has no active stream {stream!r}")
+    if isinstance(request, Refit):
+        return Order(AnomaliesRefitted(), fleet, stream)
+    if isinstance(request, Silence):
+        return Order(StreamSilenced(round(request.for_s * 1e9)), fleet, stream)
+    row = anomaly_row(part, slot)
+    if row is None:
+        raise ModelError(f"nothing is wrong with {stream!r} of fleet {fleet}: no anomaly is open")
+    return Order(AnomalyAcknowledged(row.id), fleet, stream)

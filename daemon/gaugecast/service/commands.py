@@ -11,6 +11,7 @@ import msgspec
 from gaugecast import events
 from gaugecast.config.saying import id_fault
 from gaugecast.control import (
+    Acknowledge,
     Command,
     Forget,
     ForgetFleet,
@@ -19,10 +20,12 @@ from gaugecast.control import (
     LoadHistory,
     ModelsQuery,
     Promote,
+    Refit,
     Rename,
     Request,
     Reset,
     RollBack,
+    Silence,
     StatusQuery,
     StreamsAnswer,
     StreamsQuery,
@@ -33,7 +36,7 @@ from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
 from gaugecast.loop.model_roles import measured
 from gaugecast.records import Order
-from gaugecast.service import loading, reports
+from gaugecast.service import anomalies, loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
 from gaugecast.service.tables import table_of
 from gaugecast.status import Status
@@ -96,6 +99,8 @@ class Commands:
             case Reset():
                 core.roles.part(request.fleet)  # refuses a fleet that there is not
                 core.order(Order(events.StreamsReset(), request.fleet, request.stream))
+            case Acknowledge() | Refit() | Silence():
+                core.order(anomalies.order_of(core.roles.part(request.fleet), request))
             case Forget():
                 for order in self._forget(request):
                     core.order(order)

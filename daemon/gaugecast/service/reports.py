@@ -180,6 +180,7 @@ def _rows_of(part: FleetPipeline, stream: str, slot: int, ahead: bool) -> list[S
                 ahead=paths[g],
                 score=None if scores is None else known(float(scores[0, g])),
                 anomaly=anomaly,
+                silenced_until_s=anomalies.silenced_until_s(part, slot),
             )
         )
     return rows

@@ -17,7 +17,9 @@ from gaugecast.streams.columns import Array, Column
 
 #: Score below which an event comes to its end; and from which it is critical.
 SHUTS, CRITICAL = 0.8, 2.0
-SEVERITIES = ("warning", "critical")
+#: How bad it is; the last, however bad, while somebody wants no noise of the stream.
+SEVERITIES = ("warning", "critical", "silenced")
+SILENCED = SEVERITIES.index("silenced")
 #: Steps between two updates, in minimum durations.
 _PACE = 12
 #: How much less each step counts towards the reason, and how little at least: what is wrong first spoils what is
@@ -38,6 +40,9 @@ def spec_of(features: int) -> list[Column]:
         Column("told_severity", "i1"),
         Column("told_lead", "<i4"),  # place of the largest in `blame`
         Column("since_told", "<i4"),  # steps
+        Column("told", "<i4"),  # messages of the event
+        Column("acknowledged", "?"),
+        Column("silenced", "<i8"),  # until this instant of arrival, ns
     ]
 
 
@@ -48,7 +53,9 @@ class Judged(NamedTuple):
     event: Int64
 
 
-def judge(state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool, at: Int64, least: int) -> Judged:
+def judge(
+    state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool, silenced: Bool, at: Int64, least: int
+) -> Judged:
     """Take in the scores, in place, and say what is to be told.
 
     Args:
@@ -56,6 +63,7 @@ def judge(state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool,
         score: By detector and feature (N, DETECTORS, F).
         settling: What is not judged now (N,): it neither is strange nor brings an event to its end.
         off: Whose machine is off (N,): its event ends.
+        silenced: Of whom somebody wants no noise (N,).
         at: Event time now, ns (N,).
         least: Steps that an anomaly lasts before it is told of.
     """
@@ -76,16 +84,23 @@ def judge(state: dict[str, Array], score: Float64, *, settling: Bool, off: Bool,
     state["weight"] = np.where(quiet, np.float32(1.0), fainter)
     state["began"] = np.where(begins, at, state["began"])
     state["peak"] = np.where(begins, highest, np.where(goes_on, np.maximum(state["peak"], highest), state["peak"]))
-    severity = (state["peak"] >= CRITICAL).astype(np.int8)
+    severity = severity_of(state["peak"], silenced)
     lead = state["blame"].reshape(len(highest), -1).argmax(axis=1).astype(np.int32)
     state["since_told"] = np.minimum(state["since_told"] + 1, 2**30)
     other = (severity != state["told_severity"]) | (lead != state["told_lead"])
-    again = state["open"] & ~ends & other & (state["since_told"] >= _PACE * least)
+    turned = (severity == SILENCED) != (state["told_severity"] == SILENCED)
+    again = state["open"] & ~ends & (turned | other & (state["since_told"] >= _PACE * least))
     told = begins | ends | again
     state["open"] = goes_on & ~ends
+    state["acknowledged"] &= ~begins
     state["heat"] = np.where(ends | off, 0, state["heat"])
     state["told_severity"] = np.where(told, severity, state["told_severity"])
     state["told_lead"] = np.where(told, lead, state["told_lead"])
     state["since_told"] = np.where(told, 0, state["since_told"]).astype(np.int32)
     row = np.flatnonzero(told)
     return Judged(row, np.where(begins, BEGIN, np.where(ends, END, UPDATE))[row])
+
+
+def severity_of(peak: Array, silenced: Bool) -> Array:
+    """Places in `SEVERITIES` (N,)."""
+    return np.where(silenced, SILENCED, peak >= CRITICAL).astype(np.int8)

@@ -12,6 +12,8 @@ from gaugecast.forecast.anomaly.reason import Seen, sentence
 #: Version of the shape of these messages.
 SCHEMA = 1
 _DIGITS = 4
+#: What is said where values are not judged because the machine is off.
+MACHINE_OFF = "MACHINE_OFF"
 
 
 class AnomalousFeature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,9 +43,12 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         step: Of the stream's forecast that was made with it.
         event: `begin`, `update` or `end`.
         id: Names the anomaly: the same from begin to end.
+        number: Of this message among those of the anomaly; the begin is 1.
         began: When it began, Unix seconds of event time.
         at: Event time of the step that this was told at.
-        severity: `warning`, or `critical`: it has been twice as strange as the limit.
+        severity: `warning`; `critical`: it has been twice as strange as the limit; `silenced`: somebody wants no noise.
+        acknowledged: Somebody knows of it.
+        ended_by: `MACHINE_OFF` of an end that came because the machine was switched off.
         score: Now; 1.0 is the limit.
         peak: The highest score since it began.
         reason: In words, for people.
@@ -57,6 +62,7 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int
     event: str
     id: str
+    number: int
     began: float
     at: float
     severity: str
@@ -64,6 +70,8 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak: float
     reason: str
     features: dict[str, AnomalousFeature]
+    acknowledged: bool = False
+    ended_by: str = ""
 
 
 def name_of(fleet: str, stream: str, began_ns: int) -> str:
@@ -79,15 +87,16 @@ class AnomalyWriter:
 
     def body(
         self, stream: str, *, step: int, at_ns: int, began_ns: int, event: str, severity: str, score: float,
-        peak: float, seen: list[Seen],
+        peak: float, seen: list[Seen], number: int, acknowledged: bool = False, off: bool = False,
     ) -> bytes:  # fmt: skip
         """One message's bytes; `seen` are the features with a share, the largest first."""
+        names, for_s = [f.name for f in self.fleet.forecast_features], (at_ns - began_ns) / 1e9
         return msgspec.json.encode(
             Anomaly(
                 schema=SCHEMA, fleet=self.fleet.name, stream=stream, lineage=self._lineage, step=step, event=event,
-                id=name_of(self.fleet.name, stream, began_ns), began=began_ns / 1e9, at=at_ns / 1e9,
+                id=name_of(self.fleet.name, stream, began_ns), number=number, began=began_ns / 1e9, at=at_ns / 1e9,
                 severity=severity, score=round(score, _DIGITS), peak=round(peak, _DIGITS),
-                reason=sentence(seen, [f.name for f in self.fleet.forecast_features], (at_ns - began_ns) / 1e9),
+                reason="the machine is off" if off else sentence(seen, names, for_s),
                 features={
                     one.name: AnomalousFeature(
                         share=one.share, score=round(one.score, _DIGITS), detector=one.detector,
@@ -95,5 +104,6 @@ class AnomalyWriter:
                     )
                     for one in seen
                 },
+                acknowledged=acknowledged, ended_by=MACHINE_OFF if off else "",
             )
         )  # fmt: skip

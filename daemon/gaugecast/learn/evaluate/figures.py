@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gaugecast.forecast.anomaly import alarm
+from gaugecast.learn.evaluate.ranges import vus_pr
 from gaugecast.learn.evaluate.run import Watched
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Columns
@@ -26,7 +27,7 @@ class AlarmFigures:
         hits, false, missed, quiet: Rows with an alarm and a label, with an alarm alone, a label alone, with neither.
         events: How many began; `false_events` of them at rows without a label around.
         weeks: Of rows that are judged and bear no label.
-        roc_auc, pr_auc: Of the raw score; `None` where all rows are alike, or of several files.
+        roc_auc, pr_auc, vus_pr: Of the raw score; of several files their mean; `None` where all rows are alike.
     """
 
     name: str
@@ -39,6 +40,7 @@ class AlarmFigures:
     weeks: float
     roc_auc: float | None = None
     pr_auc: float | None = None
+    vus_pr: float | None = None
 
     @property
     def f1(self) -> float | None:
@@ -62,29 +64,48 @@ class AlarmFigures:
             "file": self.name, "f1": self.f1, "far": self.false_share, "mar": self.missed_share, "hits": self.hits,
             "false": self.false, "missed": self.missed, "quiet": self.quiet, "events": self.events,
             "false_events": self.false_events, "weeks": self.weeks, "roc_auc": self.roc_auc, "pr_auc": self.pr_auc,
+            "vus_pr": self.vus_pr,
         }  # fmt: skip
 
 
-def figures_of(one: Watched, skip: int, alarms: Bool | None = None) -> AlarmFigures:
-    """Of one file's rows behind the first `skip`; `alarms` (T,) in place of what was told."""
+def figures_of(one: Watched, skip: int) -> AlarmFigures:
+    """Of one file's rows behind the first `skip`."""
+    wrong = np.zeros(len(one.at), bool) if one.labels is None else one.labels
+    score = np.nan_to_num(one.score[skip:])
+    roc_auc, pr_auc = _areas(score, wrong[skip:])
+    return replace(
+        _figures(one, skip, one.open), roc_auc=roc_auc, pr_auc=pr_auc, vus_pr=vus_pr(score, wrong[skip:])
+    )  # fmt: skip
+
+
+def _figures(one: Watched, skip: int, alarms: Bool) -> AlarmFigures:
+    """The same without areas, of these alarms (T,)."""
     judged = slice(skip, None)
-    said = (one.open if alarms is None else alarms)[judged]
+    said = alarms[judged]
     wrong = np.zeros(len(said), bool) if one.labels is None else one.labels[judged]
     begins = np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))
     ends = [next((t for t in range(begin, len(said)) if not said[t]), len(said)) for begin in begins.tolist()]
     false = sum(not wrong[begin:end].any() for begin, end in zip(begins.tolist(), ends, strict=True))
     span = np.diff(one.at[judged], append=one.at[-1])
-    score = np.nan_to_num(one.score[judged])
     return AlarmFigures(
         one.name, int((said & wrong).sum()), int((said & ~wrong).sum()), int((~said & wrong).sum()),
-        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS, *_areas(score, wrong),
+        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS,
     )  # fmt: skip
 
 
 def together(parts: Sequence[AlarmFigures]) -> AlarmFigures:
     """Over the rows of all files."""
     names = ("hits", "false", "missed", "quiet", "events", "false_events", "weeks")
-    return AlarmFigures("all", **{name: sum(getattr(part, name) for part in parts) for name in names})
+    return AlarmFigures(
+        "all", **{name: sum(getattr(part, name) for part in parts) for name in names},
+        roc_auc=_mean([part.roc_auc for part in parts]), pr_auc=_mean([part.pr_auc for part in parts]),
+        vus_pr=_mean([part.vus_pr for part in parts]),
+    )  # fmt: skip
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) -> tuple[float, AlarmFigures] | None:
@@ -92,29 +113,30 @@ def at_most(watched: Sequence[Watched], skip: int, *, hold: int, a_week: float) 
 
     What the detectors learn is taken as it was.
     """
-    for tolerance in TOLERANCES:
-        parts = [figures_of(one, skip, _alarms(one.score / tolerance, hold)) for one in watched]
-        total = together(parts)
+    alarms = [alarms_of(one.score, hold) for one in watched]
+    for k, tolerance in enumerate(TOLERANCES):
+        total = together([_figures(one, skip, of[k]) for one, of in zip(watched, alarms, strict=True)])
         if total.weeks > 0.0 and total.false_events / total.weeks <= a_week:
             return tolerance, total
     return None
 
 
-def _alarms(score: Float64, hold: int) -> Bool:
-    """Rows at which an event is open, by these scores."""
-    columns = Columns(alarm.spec_of(1), 1)
-    state = {name: array.copy() for name, array in columns}
-    told = np.zeros(len(score), bool)
-    at, never = np.zeros(1, np.int64), np.zeros(1, bool)
-    for t, value in enumerate(score.tolist()):
-        settling = np.array([value != value])
-        alarm.judge(state, np.nan_to_num(np.full((1, 1, 1), value)), settling=settling, off=never, at=at, least=hold)
-        told[t] = state["open"][0]
+def alarms_of(score: Float64, hold: int) -> Bool:
+    """Rows (K, T) at which an event is open under each of `TOLERANCES`, by raw scores (T,), NaN = not judged."""
+    count = len(TOLERANCES)
+    state = {name: array.copy() for name, array in Columns(alarm.spec_of(1), count)}
+    told = np.zeros((count, len(score)), bool)
+    at, never = np.zeros(count, np.int64), np.zeros(count, bool)
+    scaled = np.nan_to_num(score[:, None] / np.array(TOLERANCES))[:, :, None, None]
+    settling = np.repeat(np.isnan(score)[:, None], count, axis=1)
+    for t, row in enumerate(scaled):
+        alarm.judge(state, row, settling=settling[t], off=never, silenced=never, at=at, least=hold)
+        told[:, t] = state["open"]
     return told
 
 
 def _areas(score: Float64, wrong: Bool) -> tuple[float | None, float | None]:
-    """Areas under the ROC curve (Mann and Whitney; ties count half), and under precision over recall (average)."""
+    """Areas under the ROC curve (Mann and Whitney; ties count half), and under precision over recall (trapezoids)."""
     count = int(wrong.sum())
     if not 0 < count < len(wrong):
         return None, None
@@ -122,5 +144,5 @@ def _areas(score: Float64, wrong: Bool) -> tuple[float | None, float | None]:
     above = np.cumsum(many) - (many - 1) / 2.0
     roc = (above[place][wrong].sum() - count * (count + 1) / 2) / (count * (len(wrong) - count))
     hits = np.bincount(place, weights=wrong, minlength=len(values))[::-1]
-    found, said = np.cumsum(hits), np.cumsum(many[::-1])
-    return float(roc), float((hits * found / said).sum() / count)
+    precision = np.concatenate([[1.0], np.cumsum(hits) / np.cumsum(many[::-1])])
+    return float(roc), float((hits * (precision[1:] + precision[:-1])).sum() / (2 * count))

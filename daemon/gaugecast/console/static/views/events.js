@@ -63,9 +63,9 @@ const list = (rows) => h("section", { class: "card" }, h("ul", { class: "rows", 
 export function line(one) {
   const ended = one.ended_s !== null, width = Math.max(60, (one.told_s - one.began_s) * 3);
   const place = address("/stream", { fleet: one.fleet, stream: one.stream, feature: one.feature, ...(ended ? { from: (one.began_s - width / 3).toFixed(1), to: (one.told_s + width / 3).toFixed(1) } : {}) });
-  const kind = ended ? "dim" : one.severity === "critical" || one.foretold?.crossed_s ? "bad" : "warn";
+  const kind = ended || one.severity === "silenced" ? "dim" : one.severity === "critical" || one.foretold?.crossed_s ? "bad" : "warn";
   return h("a", { href: place, class: `row event ${ended ? "ended" : ""}` }, h("span", { class: `state ${kind}` }, label(one)),
-    h("span", { class: "what" }, h("strong", {}, one.stream), ` ${one.feature}`, h("span", { class: "dim block" }, one.words || "no reason was told")),
+    h("span", { class: "what" }, h("strong", {}, one.stream), ` ${one.feature}`, one.acknowledged && h("span", { class: "tag" }, "acknowledged"), h("span", { class: "dim block" }, one.words || "no reason was told")),
     h("span", { class: "right", title: `${clock(one.began_s)}${ended ? ` to ${clock(one.ended_s)}` : ""}` }, ended ? clock(one.began_s) : `since ${clock(one.began_s)}`, h("span", { class: "dim block" }, when(one, ended))));
 }
 

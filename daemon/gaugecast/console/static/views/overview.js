@@ -14,7 +14,7 @@ export function open(root) {
   const next = card("What will happen next", "Crossings of thresholds that are foretold, the soonest first");
   const events = card("Open events", "What is strange now, since when, and why");
   const worst = card("Worst surprises", "Last readings that were forecast worst, in usual residuals of their kind");
-  const learning = card("Learning", "What is in force, and how much better than repeating the last value it is");
+  const learning = card("Learning", "How much better than the last value each feature is forecast");
   root.className = "overview";
   fill(root, h("h1", { class: "hidden" }, "Overview"), hero, notes, tiles, h("div", { class: "columns" }, events.box, next.box), h("div", { class: "columns" }, worst.box, learning.box));
   let timer = 0, closed = false;
@@ -158,7 +158,7 @@ function lessons(now) {
       h("span", { class: "dim" }, plural(fleet.streams.active, "stream"))),
     Object.entries(fleet.features).map(([feature, score]) => h("div", { class: "score" }, h("span", {}, feature), bar(score.skill),
       h("span", { class: `score-value ${skillClass(score.skill)}` }, percent(score.skill)),
-      h("span", { class: "dim score-error" }, score.absolute_error === null ? "" : `off by ${withUnit(number(score.absolute_error), score.unit)} on average`))),
+      h("span", { class: "dim score-error" }, score.absolute_error === null ? "" : `off by ${withUnit(number(score.absolute_error), score.unit)}`))),
     fleet.shadow && h("p", { class: "dim" }, `${fleet.shadow.version} in shadow: ${count(fleet.shadow.steps)} of ${count(Math.round(fleet.shadow.promote_after))} steps`),
     learner(fleet)))), h("p", { class: "dim" }, `Learning is ${now.learning.mode}${now.learning.why ? ` (${now.learning.why})` : ""}. Skill: 0 % is no better than the last value.`)];
 }

@@ -3,7 +3,7 @@ import { address, ask } from "../api.js";
 import { fill, h, icon, nothing, spark } from "../dom.js";
 import { ago, number, percent, plural, qualityClass, signed, skillClass, withUnit } from "../format.js";
 
-const ROW = 44, CHUNK = 100, OVER = 8, EVERY_MS = 2000, SPARK_MS = 15000;
+const ROW = 44, CHUNK = 100, OVER = 8, EVERY_MS = 2000, SPARK_MS = 15000, REST_MS = 60;
 const COLUMNS = [
   ["stream", "Stream"], ["feature", "Feature"], ["", "Last minutes"], ["observed", "Observed"], ["", "Next"], ["surprise", "Residual"],
   ["skill", "Skill"], ["quality", "Forecast is"], ["crossing", "Crossing"], ["at", "Last reading"],
@@ -26,7 +26,7 @@ export function open(root, { parameters, go }) {
   const grid = h("div", { class: "grid", role: "table", "aria-label": "Streams" }, h("div", { class: "grid-head", role: "row" }, heads), scroller);
   fill(root, h("div", { class: "toolbar" }, h("h1", {}, "Streams"), h("label", { class: "search" }, icon("search", 16), search), fleets, filters, told), grid, empty);
 
-  let chunks = new Map(), total = 0, loading = new Set(), timer = 0, typing = 0, version = 0, closed = false, painted = "";
+  let chunks = new Map(), total = 0, loading = new Set(), timer = 0, typing = 0, version = 0, closed = false, painted = "", frame = 0, asking = 0, drawing = 0;
   const sparks = new Map();
 
   async function load(chunk) {
@@ -39,7 +39,7 @@ export function open(root, { parameters, go }) {
       chunks.set(chunk, page.rows);
       total = page.total;
       tell(page);
-      paint();
+      later();
     } catch (fault) {
       if (!closed && mine === version && !chunks.size) say("Streams are not known now", fault.message);
     } finally {
@@ -67,6 +67,10 @@ export function open(root, { parameters, go }) {
     else say("No stream has spoken yet", "Each appears with its first reading. gaugecast check --online tells what comes and why it may not be read.");
   }
 
+  // Once a frame, however much has come.
+  function later() {
+    frame ||= requestAnimationFrame(() => { frame = 0; if (!closed) paint(); });
+  }
   function paint() {
     for (const head of heads) {
       const button = head.querySelector("button");
@@ -78,19 +82,22 @@ export function open(root, { parameters, go }) {
     const first = Math.max(0, Math.floor(scroller.scrollTop / ROW) - OVER);
     const end = Math.min(total, Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW) + OVER);
     body.style.transform = `translateY(${first * ROW}px)`;
-    const rows = [], missing = [];
+    const rows = [], missing = [], absent = new Set();
     for (let i = first; i < end; i++) {
       const chunk = Math.floor(i / CHUNK), cell = chunks.get(chunk)?.[i % CHUNK];
-      if (!cell && !chunks.has(chunk)) load(chunk);
+      if (!cell && !chunks.has(chunk)) absent.add(chunk);
       rows.push(cell ? line(cell, i) : h("div", { class: "line waiting", role: "row" }));
       if (cell) missing.push(cell);
     }
     body.replaceChildren(...rows);
+    clearTimeout(asking);
+    if (absent.size) asking = setTimeout(() => absent.forEach(load), REST_MS); // what is only passed by is not asked for
     const now = Date.now(), due = missing.filter((cell) => now - (sparks.get(key(cell))?.at ?? 0) > SPARK_MS);
     const names = due.map(key).join();
     if (due.length && names !== painted) {
       painted = names;
-      setTimeout(() => !closed && draw(due), 120);
+      clearTimeout(drawing);
+      drawing = setTimeout(() => !closed && draw(due), 120);
     }
   }
 
@@ -105,7 +112,7 @@ export function open(root, { parameters, go }) {
       } catch { /* rows without pictures are rows all the same */ }
     }
     painted = "";
-    if (!closed) paint();
+    if (!closed) later();
   }
 
   function line(cell, i) {
@@ -145,11 +152,7 @@ export function open(root, { parameters, go }) {
   });
   search.addEventListener("keydown", (event) => event.key === "Enter" && body.querySelector("a")?.click());
   fleets.addEventListener("change", () => change({ fleet: fleets.value }));
-  let frame = 0;
-  scroller.addEventListener("scroll", () => {
-    cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(paint);
-  }, { passive: true });
+  scroller.addEventListener("scroll", later, { passive: true });
   const size = new ResizeObserver(paint);
   size.observe(scroller);
   load(0);
@@ -159,7 +162,7 @@ export function open(root, { parameters, go }) {
     back: () => change({}),
     close() {
       closed = true;
-      clearTimeout(timer);
+      for (const one of [timer, asking, drawing]) clearTimeout(one);
       size.disconnect();
     },
   };

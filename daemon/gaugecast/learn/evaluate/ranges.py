@@ -1,0 +1,68 @@
+"""Range-based precision over recall, for scores that are right about where and not about the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gaugecast.records import Bool, Float64, Int64
+
+#: Ranges are made wider by 0 to so many rows; and about so many thresholds are tried.
+MOST_WIDER, SAMPLES = 200, 20
+
+
+def vus_pr(score: Float64, wrong: Bool) -> float | None:
+    """Mean area under range-based precision over recall, ranges made wider by 0 to `MOST_WIDER` rows.
+
+    As `wenig/touchstone-rs` does it, after Paparrizos et al. 2022 and Tatbul et al. 2018: flat, without reciprocals.
+
+    Args:
+        score: Raw (T,).
+        wrong: Whether something was (T,).
+    """
+    if not 0 < int(wrong.sum()) < len(wrong):
+        return None
+    single = np.nan_to_num(score).astype(np.float32)
+    values = np.unique(single)
+    told = [_ranges(single >= threshold) for threshold in values[:: max(1, len(values) // SAMPLES)]]
+    real = _ranges(wrong)
+    areas = [_range_area(told, _wider(real, by, len(wrong))) for by in range(MOST_WIDER + 1)]
+    return float(np.mean(areas))
+
+
+def _ranges(flags: Bool) -> Int64:
+    """First row and the one behind the last of each run (R, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return edges.reshape(-1, 2).astype(np.int64)
+
+
+def _wider(ranges: Int64, by: int, rows: int) -> Int64:
+    """Each by so many rows on both sides; those that then meet are one."""
+    begins, ends = np.maximum(ranges[:, 0] - by, 0), np.minimum(ranges[:, 1] + by, rows)
+    apart = begins[1:] > ends[:-1]
+    return np.stack([begins[np.concatenate([[True], apart])], ends[np.concatenate([apart, [True]])]], axis=1)
+
+
+def _range_area(told: Sequence[Int64], real: Int64) -> float:
+    points: dict[float, float] = {}
+    for predicted in told:
+        points.setdefault(_covered(real, predicted), _covered(predicted, real))
+    points = {0.0: 1.0, 1.0: 0.0, **points}
+    recall = np.array(sorted(points))
+    return float(np.trapezoid([points[r] for r in recall.tolist()], recall))
+
+
+def _covered(ranges: Int64, by: Int64) -> float:
+    """Mean over ranges of the squared shares that each of the others covers."""
+    if not len(ranges) or not len(by):
+        return 0.0
+    length = ranges[:, 1] - ranges[:, 0]
+    reward = np.zeros(len(ranges))
+    first = np.searchsorted(by[:, 1], ranges[:, 0], side="right")
+    last = np.searchsorted(by[:, 0], ranges[:, 1], side="left")
+    for offset in range(int((last - first).max(initial=0))):
+        place = np.minimum(first + offset, len(by) - 1)
+        common = np.minimum(ranges[:, 1], by[place, 1]) - np.maximum(ranges[:, 0], by[place, 0])
+        reward += np.where(first + offset < last, (common / length) ** 2, 0.0)
+    return float(reward.mean())
