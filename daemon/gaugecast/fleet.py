@@ -19,6 +19,8 @@ NAME_RULE = "a name of 1 to 64 letters, digits, `_`, `.`, `-` that is neither `.
 
 #: Ticks; a listed horizon is at most so long.
 MOST_HORIZON = 100_000
+#: Ticks: horizons up to here see every value of the past, far ones see blocks of ticks.
+FINE = 63
 
 Aggregate = Literal["last", "final", "mean", "min", "max", "sum"]
 Role = Literal["forecast", "input"]
@@ -127,6 +129,7 @@ class Fleet:
         home: How streams are announced to Home Assistant; `None` = they are not.
         notices: Where crossings are told, before what names each; empty = at `output`, as ledgers of old mean it.
         anomaly: How anomalies are looked for; `None` = they are not.
+        clocked: Whether far horizons have experts that know the time of day; of old they had not.
     """
 
     name: str
@@ -175,6 +178,7 @@ class Fleet:
     notices: str = ""
     home: Home | None = None
     anomaly: AnomalySettings | None = None
+    clocked: bool = False
 
     @property
     def all_shapes(self) -> tuple[Shape, ...]:

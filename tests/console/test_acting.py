@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from console.conftest import payload
 from console.serving import Served, served
 from console.test_guard import TOKEN, WRITE, bearer
+from gaugecast.console import acting, asked
+from gaugecast.console.views import World
+from gaugecast.control import Acknowledge, Silence
 from gaugecast.storage.models import ModelStore
 from support.daemon import DaemonProcess
 from support.mosquitto import RawClient, wait_until
@@ -70,14 +74,30 @@ def test_models_are_put_on_trial_promoted_and_rolled_back(writable: Served, daem
         ("streams/forget", {"fleet": "tanks", "stream": "none"}, "no stream 'none'"),
         ("streams/reset", {"fleet": "none", "stream": "t1"}, "none"),
         ("models/promote", {"fleet": "tanks"}, "shadow"),
+        ("streams/acknowledge", {"fleet": "tanks", "stream": "t1"}, "does not look for anomalies"),
+        ("streams/silence", {"fleet": "tanks", "stream": "t1", "for_s": 60}, "does not look for anomalies"),
         ("models/shadow", {"fleet": "tanks", "version": "../../etc"}, ""),
     ],
 )
-def test_what_the_daemon_will_not_do_it_says(name: str, body: dict[str, str], why: str, writable: Served) -> None:
+def test_what_the_daemon_will_not_do_it_says(name: str, body: dict[str, object], why: str, writable: Served) -> None:
     """409, and a sentence."""
     answer = writable.post(name, body, bearer(WRITE))
     assert answer.status == 409
     assert why in answer.json["error"]
+
+
+def test_an_anomaly_is_acknowledged_and_a_stream_silenced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the commands of the control socket; what is said tells which it was."""
+    world, sent = World(tmp_path, tmp_path, tmp_path), list[object]()
+    monkeypatch.setattr(world.asking, "order", sent.append)
+    done = [
+        acting.acknowledge(world, asked.StreamBody(fleet="f", stream="a")).done,
+        acting.silence(world, asked.SilenceBody(fleet="f", stream="a", for_s=60.0)).done,
+        acting.silence(world, asked.SilenceBody(fleet="f", stream="a", for_s=0.0)).done,
+    ]
+    assert done == ["a: the anomaly is acknowledged", "a is silenced", "a is no longer silenced"]
+    assert sent[0] == Acknowledge(fleet="f", stream="a")
+    assert sent[1:] == [Silence(fleet="f", stream="a", for_s=for_s) for for_s in (60.0, 0.0)]
 
 
 def test_a_whole_fleet_is_not_reset_from_here(writable: Served) -> None:

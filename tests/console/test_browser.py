@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from console.conftest import STEPS
 from console.serving import T0, Served, served
-from console.test_guard import TOKEN, WRITE
+from console.test_guard import TOKEN, WRITE, bearer
 from gaugecast.console.views import World
 from support.daemon import DaemonProcess
 from support.mosquitto import RawClient
@@ -255,12 +255,12 @@ def test_the_past_is_shown_as_it_was_forecast_then(browser: Browser, console: Se
         expect(page.locator(".then-note")).to_have_count(0)
 
 
-def test_events_lead_to_their_stream(browser: Browser, console: Served, sensors: RawClient) -> None:
+def test_events_lead_to_their_stream(browser: Browser, daemon: DaemonProcess, sensors: RawClient) -> None:
     """A reading beyond the threshold is an event; it is found by kind, and opens its stream, where it is drawn."""
     sensors.publish(
         [("plant/full", json.dumps({"t": T0 + i, "level": 8 + i / 2, "flow": 1}).encode()) for i in range(5)]
     )
-    with page_of(browser, console.url) as page:
+    with served(daemon.config_path, daemon.state, None, WRITE) as console, page_of(browser, console.url) as page:
         page.goto(f"{console.url}/events")
         page.get_by_role("button", name="crossings").click()
         line = page.locator("a.event", has_text="full")
@@ -268,3 +268,4 @@ def test_events_lead_to_their_stream(browser: Browser, console: Served, sensors:
         line.click()
         expect(page.locator("h1")).to_have_text("full")
         expect(page.locator(".card", has_text="Events here")).to_be_visible()
+        assert console.post("streams/forget", {"fleet": "tanks", "stream": "full"}, bearer(WRITE)).status == 200

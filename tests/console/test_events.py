@@ -12,6 +12,7 @@ import pytest
 
 from console.conftest import payload
 from console.serving import CONFIG, T0, Served, served
+from console.test_guard import WRITE, bearer
 from gaugecast.config import resolve_fleets
 from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Storage
@@ -155,11 +156,12 @@ def test_the_api_tells_them_page_by_page_without_a_daemon(console: tuple[Served,
 
 def test_a_live_daemon_keeps_what_it_tells(daemon: DaemonProcess, sensors: RawClient, tmp_path: Path) -> None:
     """From the reading beyond the threshold to the event on the page."""
-    with served(daemon.config_path, daemon.state) as made:
+    with served(daemon.config_path, daemon.state, None, WRITE) as made:
         sensors.publish([("plant/high", payload(step, 0)) for step in range(30)])
         sensors.publish([("plant/high", json.dumps({"t": T0 + 30, "level": 9.5, "flow": 1}).encode())])
         rows = wait_until(lambda: made.ask("events", stream="high", kind="crossing")["rows"], what="an event")
         assert rows[0]["foretold"]["crossed_s"] == T0 + 30
         assert rows[0]["words"].startswith("level is above 9 m")
-        answer = made.post("streams/forget", {"fleet": "tanks", "stream": "high"})
-        assert answer.status == 403
+        gone = made.post("streams/forget", {"fleet": "tanks", "stream": "high"}, bearer(WRITE))
+        assert gone.status == 200
+        wait_until(lambda: made.ask("events", stream="high", state="past")["rows"], what="an end")

@@ -152,9 +152,9 @@ def _intervals(made: HorizonReport) -> Table:
 
 
 def _leads(made: HorizonReport) -> Table:
-    from gaugecast.forecast.horizons.rows import EXPERTS
+    from gaugecast.forecast.horizons.rows import LEADS
 
-    table = Table("leads, share of steps", *EXPERTS)
+    table = Table("leads, share of steps", *LEADS)
     for h in made.listed:
         table.add_row(_span(made, h), *(f"{share:.0%}" for share in made.leads[h]))
     return table

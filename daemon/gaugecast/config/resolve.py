@@ -16,7 +16,7 @@ from gaugecast.config.saying import check_shapes, output_of, shapes_of
 from gaugecast.config.schema import FeatureTable, FleetTable, Settings
 from gaugecast.config.thresholds import thresholds_of
 from gaugecast.errors import ConfigError
-from gaugecast.fleet import MOST_HORIZON, NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
+from gaugecast.fleet import FINE, MOST_HORIZON, NAME_RULE, Feature, Fleet, Rows, forecast_places, is_fleet_name
 from gaugecast.topics import FieldPath, Pattern, Template, parse_path
 
 FEATURE_CAPTURE = "feature"
@@ -69,6 +69,7 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         raise ConfigError(f"[fleet.{name}] period: expected at least 1ms, got {table.period!r}")
     _check_reach(name, table, period_ns)
     anomaly = anomaly_of(name, table, features, period_ns)
+    horizons = _horizons(name, table, period_ns)
     return Fleet(
         name=name,
         subscribe=(*topics.of_fleet, *topics.of_features),
@@ -84,7 +85,8 @@ def resolve_fleet(name: str, table: FleetTable) -> Fleet:
         feature_capture=feature_capture,
         bridge=table.bridge,
         horizon=table.horizon,
-        horizons=_horizons(name, table, period_ns),
+        horizons=horizons,
+        clocked=horizons[-1:] > (FINE,),
         intervals=_intervals(name, table),
         anomaly=anomaly,
         thresholds=thresholds_of(name, table, features, period_ns),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gaugecast.console import asked, shapes
 from gaugecast.console.views import World
-from gaugecast.control.requests import Forget, HandOver, Promote, Rename, Reset, RollBack
+from gaugecast.control.requests import Acknowledge, Forget, HandOver, Promote, Rename, Reset, RollBack, Silence
 
 #: How long a daemon may take that has to load TensorFlow for the weights first.
 _LOADING_S = 300.0
@@ -50,3 +50,15 @@ def forget(world: World, body: asked.StreamBody) -> shapes.Done:
     """A stream's sensor is gone; its readings stay in the ledger."""
     world.asking.order(Forget(fleet=body.fleet, stream=body.stream))
     return shapes.Done(done=f"{body.stream} is forgotten")
+
+
+def acknowledge(world: World, body: asked.StreamBody) -> shapes.Done:
+    """Somebody knows of what is wrong with a stream."""
+    world.asking.order(Acknowledge(fleet=body.fleet, stream=body.stream))
+    return shapes.Done(done=f"{body.stream}: the anomaly is acknowledged")
+
+
+def silence(world: World, body: asked.SilenceBody) -> shapes.Done:
+    """Anomalies of a stream are told as silenced for some time, or no longer."""
+    world.asking.order(Silence(fleet=body.fleet, stream=body.stream, for_s=body.for_s))
+    return shapes.Done(done=f"{body.stream} is silenced" if body.for_s else f"{body.stream} is no longer silenced")

@@ -116,3 +116,11 @@ class RenameBody(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Name
     stream: Annotated[str, Meta(min_length=1, max_length=256)]
     to: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SilenceBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stream, and for how long; 0 = no longer."""
+
+    fleet: Name
+    stream: Annotated[str, Meta(min_length=1, max_length=256)]
+    for_s: Annotated[float, Meta(ge=0, le=30 * 86_400)]

@@ -114,6 +114,8 @@ ENDPOINTS = (
     _change("/models/shadow", asked.ShadowBody, acting.shadow, "Stored weights are on trial; they begin cold."),
     _change("/streams/reset", asked.StreamBody, acting.reset, "A stream begins anew; its statistics stay."),
     _change("/streams/rename", asked.RenameBody, acting.rename, "A stream goes on under another id."),
+    _change("/streams/acknowledge", asked.StreamBody, acting.acknowledge, "Somebody knows of a stream's anomaly."),
+    _change("/streams/silence", asked.SilenceBody, acting.silence, "A stream's anomalies are silenced for so long."),
     _change("/streams/forget", asked.StreamBody, acting.forget, "A stream whose sensor is gone is let go of."),
 )
 

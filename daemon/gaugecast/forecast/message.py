@@ -20,7 +20,10 @@ Flag = Literal["warming", "bridged", "partial", "fallback", "stale", "unchanged"
 #: Quality flags by bit, in the order in which they are printed.
 QUALITY: tuple[str, ...] = get_args(Flag)
 
-Lead = Literal["persistence", "linear", "stacked", "network"]
+#: Experts of the next step.
+Speaker = Literal["persistence", "linear", "stacked", "network"]
+#: Who may lead: the last two at far horizons only, in the places of those that need a network.
+Lead = Literal["persistence", "linear", "stacked", "network", "daily", "half_daily"]
 Instant = Annotated[float, Meta(description="Unix seconds UTC.")]
 Values = Annotated[dict[str, float | None], Meta(description="By forecast feature, in its unit.", min_length=1)]
 Bounds = dict[str, tuple[float, float]]
@@ -149,7 +152,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename={"instant": "fo
     bridged: Annotated[int, Meta(description="Ticks since then that were rolled through without a reading.", ge=0)]
     state_age: Annotated[float, Meta(description="Seconds of event time since the first of those steps.")]
     experts: Annotated[
-        dict[Lead, dict[str, float | None]] | UnsetType | None,
+        dict[Speaker, dict[str, float | None]] | UnsetType | None,
         Meta(
             description="Where the fleet lists `horizons`: what each expert expects of the next step, the network's "
             "own forecast among them; null of a network that is not there. Null with `stale`."

@@ -11,7 +11,9 @@ from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, Steps
 from gaugecast.forecast.horizons.experts import Ahead, HorizonExperts
+from gaugecast.forecast.horizons.rows import EXPERTS, LEADS, LINEAR
 from gaugecast.forecast.horizons.standing import Standing
+from gaugecast.forecast.message import Lead
 from gaugecast.pipeline.crossings import CROSSINGS, EXTREMES, Crossings
 from gaugecast.records import Float64, Int64
 from gaugecast.streams.columns import Columns
@@ -45,10 +47,11 @@ class LookAhead:
         self._experts: HorizonExperts
         if before is not None and _horizons_of(before.fleet) == _horizons_of(fleet):
             self._experts = before._experts
+            if before.fleet.clocked != fleet.clocked:
+                self._experts = self._new_experts(capacity)
+                self._experts.go_on_from(before._experts)
         else:
-            self._experts = HorizonExperts(
-                fleet.period_ns, len(self._places), fleet.horizons, levels=fleet.intervals, capacity=capacity
-            )
+            self._experts = self._new_experts(capacity)
         self.crossings: Crossings | None = None
         if before is not None and meaning_of_ahead(before.fleet) == meaning_of_ahead(fleet):
             self.crossings = before.crossings
@@ -59,6 +62,13 @@ class LookAhead:
         horizons = self._experts.layout.horizons
         self._near = np.flatnonzero(horizons <= CLOSED_LOOP_STEPS)
         self._depth = int(horizons[self._near[-1]])
+
+    def _new_experts(self, capacity: int) -> HorizonExperts:
+        fleet = self.fleet
+        return HorizonExperts(
+            fleet.period_ns, len(self._places), fleet.horizons, levels=fleet.intervals, capacity=capacity,
+            clocked_far=fleet.clocked,
+        )  # fmt: skip
 
     def tables(self) -> dict[str, Columns]:
         """What is remembered of each stream, by table."""
@@ -106,6 +116,12 @@ class LookAhead:
     def standing(self, slots: Int64) -> list[Standing]:
         """By forecast feature, how the experts stand over these streams."""
         return self._experts.standing(slots)
+
+    def speakers(self, *, network: bool) -> list[tuple[Lead, ...]]:
+        """By listed horizon, who speaks there."""
+        lay = self._experts.layout
+        near = LEADS[: len(EXPERTS)] if network else LEADS[: LINEAR + 1]
+        return [near] * lay.far + [LEADS[: LINEAR + 1] + LEADS[len(EXPERTS) :]] * (lay.count - lay.far)
 
     def _path(self, steps: Steps, x: Float64, expert: Expert | None) -> Float64 | None:
         """The network's own forecasts of the next ticks (N, depth, G), NaN of streams where it has none."""

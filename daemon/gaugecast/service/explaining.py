@@ -13,7 +13,7 @@ from gaugecast.engine.selftest import fingerprint
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import SCHEMA
-from gaugecast.ledger.reader import LedgerReader
+from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import StoredBatch
 from gaugecast.loop.recovery import Restored, count_differing, machine_of, restore_newest
 from gaugecast.model import Model
@@ -22,6 +22,7 @@ from gaugecast.pipeline.fits import check_fits
 from gaugecast.pipeline.pipeline import ModelLoader
 from gaugecast.records import Input, Kind, Order, Verdict
 from gaugecast.service.moments import Moment, Watcher
+from gaugecast.service.opening import open_models, open_reader
 from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
 
@@ -94,13 +95,13 @@ def explain(
         StorageError: No ledger, or no checkpoint from which a replay of these steps is exact.
         ModelError: What is tried does not fit the fleet.
     """
-    with LedgerReader(directory) as ledger:
+    with open_reader(directory) as ledger:
         fleet = _fleet_of(ledger, asked)
         first, last = _window(ledger, fleet, asked)
         exact = checkpoints.oldest_exact(directory, ledger.first_seq)
         if exact is None or first <= exact:
             raise StorageError(f"inputs from {(exact or 0) + 1} on can be replayed exactly; these begin at {first}")
-        store = ModelStore(directory)
+        store = open_models(directory)
         run = _Run(ledger, fleet, asked.stream, (first, last), progress)
         found = Explained(fleet, asked.stream)
         run.as_it_was(_restored(directory, lambda: Pipeline(limits, store.load), first - 1, exact), found)
@@ -115,7 +116,7 @@ def _with_model(store: ModelStore, instead: Instead) -> ModelLoader:
     return lambda fleet, version: instead.model if version == _INSTEAD else store.load(fleet, version)
 
 
-def _fleet_of(ledger: LedgerReader, asked: Asked) -> str:
+def _fleet_of(ledger: Reader, asked: Asked) -> str:
     """Which fleet has readings of the stream.
 
     Raises:
@@ -130,7 +131,7 @@ def _fleet_of(ledger: LedgerReader, asked: Asked) -> str:
     return found[0]
 
 
-def _window(ledger: LedgerReader, fleet: str, asked: Asked) -> tuple[int, int]:
+def _window(ledger: Reader, fleet: str, asked: Asked) -> tuple[int, int]:
     """First and last input of the readings that are meant.
 
     Raises:
@@ -157,7 +158,7 @@ class _Run:
     """Takes the inputs of one stream up to the last step that is asked for; in a batch up to the first."""
 
     def __init__(
-        self, ledger: LedgerReader, fleet: str, stream: str, window: tuple[int, int],
+        self, ledger: Reader, fleet: str, stream: str, window: tuple[int, int],
         progress: Callable[[int, int], None],
     ) -> None:  # fmt: skip
         self._ledger, self._fleet, self._names = ledger, fleet, {stream}

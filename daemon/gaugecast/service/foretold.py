@@ -10,7 +10,7 @@ import numpy as np
 from gaugecast.config.duration import duration_text
 from gaugecast.control import AheadRow, CrossingRow, IntervalRow
 from gaugecast.fleet import Fleet, Threshold
-from gaugecast.forecast.horizons.rows import EXPERTS, LINEAR, PERSISTENCE
+from gaugecast.forecast.horizons.rows import LINEAR
 from gaugecast.pipeline.crossings import Crossings
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
@@ -62,14 +62,16 @@ def ahead_of(part: FleetPipeline, slots: Int64) -> tuple[list[str], Float64 | No
 
 
 def experts_of(part: FleetPipeline, slots: Int64) -> list[dict[str, dict[str, ExpertStatus]]]:
-    """By forecast feature and horizon, how the experts stand over these streams; all four where a network is there."""
+    """By forecast feature and horizon, how the experts that speak there stand over these streams."""
     if part.look_ahead is None:
         return [{} for _ in part.fleet.forecast_places]
-    names = EXPERTS if part.in_force is not None else (EXPERTS[PERSISTENCE], EXPERTS[LINEAR])
+    speakers = part.look_ahead.speakers(network=part.in_force is not None)
     return [
         {
             span: _experts_at(shares, skills, names)
-            for span, shares, skills in zip(_spans(part.fleet), one.shares.T, one.skills.T, strict=True)
+            for span, shares, skills, names in zip(
+                _spans(part.fleet), one.shares.T, one.skills.T, speakers, strict=True
+            )
             if shares[0] == shares[0]
         }
         for one in part.look_ahead.standing(slots)

@@ -18,6 +18,7 @@ from gaugecast.forecast.horizons.statistic import dot
 from gaugecast.records import Bool, Float64, Int64
 
 FORGETTING = 0.9995
+NO_P: Float64 = np.empty((0, 0, 0, 0))  # of rows that have none
 START = 10.0  # P at first, a coefficient
 MOST_TRACE = 1e3  # a coefficient
 STILL = 1e-6  # a regressor whose largest part is below, in scales, excites nothing
@@ -62,7 +63,10 @@ def detach(theta: Float64, p: Float64, layout: HorizonLayout) -> tuple[Float64, 
     return alone, left
 
 
-def learn(theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, *, tick: Int64, root: Float64) -> None:
+def learn(
+    theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, *, tick: Int64, root: Float64,
+    start: float = START, own: bool = True,
+) -> None:  # fmt: skip
     """Take in targets that have come, of the horizons of one group; in place.
 
     Args:
@@ -73,6 +77,8 @@ def learn(theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, 
         due: Which there are (R, H).
         tick: Now (R,): whose turn it is.
         root: Of the horizons (H,).
+        start: P at first, a coefficient.
+        own: Whether the last coefficient is that of the network's move.
     """
     bound = CLIP * root
     error = np.where(due, _within(np.where(due, target, 0.0), bound) - _within(dot(theta, phi), bound), 0.0)
@@ -87,11 +93,12 @@ def learn(theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, 
         rows = np.arange(len(p))
         there, new, spread, taken = due[rows, turn], phi[:, rows, turn], spread[rows, turn], turned[:, rows, turn]
     _update(p, new, taken, spread, there)
-    alone = ~theta[-1].any(axis=1)  # without a network its place must not swell until the trace is full
-    p[alone, -1, -1] = START
+    if own:
+        alone = ~theta[-1].any(axis=1)  # without a network its place must not swell until the trace is full
+        p[alone, -1, -1] = start
     broken = ~(np.isfinite(_trace(p)) & np.isfinite(np.add.reduce(theta, axis=(0, 2))))
     if broken.any():
-        p[broken] = START * np.eye(p.shape[-1])
+        p[broken] = start * np.eye(p.shape[-1])
         theta[:, broken] = 0.0
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, intervals, mixture, season
+from gaugecast.forecast.horizons import audit, clocked, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
-from gaugecast.forecast.horizons.rows import EXPERTS, LONG, Rows, Said
+from gaugecast.forecast.horizons.rows import EXPERTS, LONG, SEEN, Rows, Said
 from gaugecast.forecast.horizons.standing import Standing, standing
 from gaugecast.forecast.scaling import STATS, default_recipe
 from gaugecast.records import Bool, Float64, Int64
@@ -22,7 +22,7 @@ from gaugecast.streams.columns import Array, Column, Columns
 #: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache.
 _CACHED_BYTES = 1 << 20
 #: Columns that are copied for a step.
-_CARRIED = ("ticks", "stats", "theta", "shock", "mix", "errors", "covered", "profile")
+_CARRIED = ("ticks", "stats", "theta", "level", "turning", "shock", "mix", "errors", "covered", "profile")
 
 
 class Ahead(NamedTuple):
@@ -32,7 +32,7 @@ class Ahead(NamedTuple):
         forecast: What is to be published (N, H, G); NaN of a feature never seen.
         lower, upper: Bounds by level (N, H, G, L); NaN while `warming`.
         warming: Whether too few errors have come due to tell bounds (N, H, G).
-        leads: The expert with the most weight, as a place in `EXPERTS` (N, H, G).
+        leads: The expert with the most weight, as a place in `LEADS` (N, H, G).
         experts: What each says (N, H, G, E); NaN of a network that is not there.
     """
 
@@ -54,6 +54,7 @@ class HorizonExperts:
         levels: Of the intervals, rising, such as 0.8 and 0.95; empty = none.
         capacity: Rows to begin with.
         seasons: Look at day and week, where the period allows.
+        clocked_far: Far horizons have experts that know the time of day; of old they had not.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class HorizonExperts:
         levels: Sequence[float] = (0.8, 0.95),
         capacity: int = 64,
         seasons: bool = True,
+        clocked_far: bool = True,
     ) -> None:
-        self.layout = HorizonLayout.of(horizons, period_ns, seasons=seasons)
+        self.layout = HorizonLayout.of(horizons, period_ns, seasons=seasons, clocked=clocked_far)
         self.levels = np.array(levels, np.float64)
         self._recipe = default_recipe(period_ns)
         self._features = features
@@ -77,6 +79,12 @@ class HorizonExperts:
         horizons, size = lay.count, lay.size
         errors = Column("errors", "<f8", (g, intervals.SIZE + 2 * len(self.levels), horizons))
         covered = Column("covered", "<f8", (g, 1 + len(self.levels), horizons))
+        far = lay.count - lay.far
+        turning = [
+            Column("level", "<f8", (g, clocked.LEVEL)),
+            Column("turning", "<f8", (g, clocked.SIZE, clocked.TURNS * far)),
+            Column("turning_p", "<f8", (g, clocked.TURNS * lay.far_groups, clocked.SIZE, clocked.SIZE)),
+        ]
         profile = [Column("profile", "<f8", (g, bins), 1.0) for bins in (season.bins_of(lay),) if bins]
         return [
             Column("ticks", "<i8", (g,)),
@@ -90,7 +98,22 @@ class HorizonExperts:
             Column("mix", "<f8", (g, mixture.SIZE, horizons)),
             Column("ahead", "<f8", (g, horizons), np.nan),
             *([errors, covered, *profile] if len(self.levels) else []),
+            *(turning if far else []),
         ]
+
+    def go_on_from(self, before: HorizonExperts) -> None:
+        """Take over what was learned at the same horizons without experts for far ones; those begin beside it."""
+        rows = min(before.columns.capacity, self.columns.capacity)
+        known = dict(before.columns)
+        for name, array in self.columns:
+            if name in known and known[name].shape[1:] == array.shape[1:]:
+                array[:rows] = known[name][:rows]
+        far = self.layout.far
+        if far < self.layout.count:
+            columns = self.columns
+            columns["level"][:] = columns["stats"][..., SEEN : SEEN + clocked.LEVEL]
+            columns["turning_p"][columns["ticks"] > 0] = clocked.START * np.eye(clocked.SIZE)
+            columns["mix"][columns["ticks"] > 0, :, far:] = mixture.BEGIN[:, None]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
         """Learn from what has come due, and forecast from here.
@@ -114,7 +137,13 @@ class HorizonExperts:
         places = (slots[:, None] * self._features + np.arange(self._features)).ravel()
         by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
         state = {name: gathered(by_row[name], places) for name in _CARRIED if name in by_row}
-        rows = Rows(state, {name: by_row[name] for name in LONG}, places, layout=self.layout, levels=self.levels)
+        rows = Rows(
+            state,
+            {name: by_row[name] for name in LONG if name in by_row},
+            places,
+            layout=self.layout,
+            levels=self.levels,
+        )
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is neither learned from nor told
             rows.take(values.ravel(), last.ravel(), np.repeat(gap, self._features), self._recipe)
             said = rows.say(x.ravel(), own.transpose(0, 2, 1).reshape(len(places), -1) - x.reshape(-1, 1))

@@ -13,14 +13,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from gaugecast.fleet import FINE
 from gaugecast.records import Bool, Float64, Int64
 
 MOVES = 6  # newest moves that a regressor holds
 WIDE = 24  # blocks of the running mean beside them, where there are horizons beyond the next step
-FINE = 63  # ticks: horizons up to here see every value of the past
 MOST_POINTS = 512  # of all rings of a feature
 _SEASON_POINTS = 240  # a week of hours, and three days more to look ahead; fewer where the other rings leave less
 _WAITING = 16  # a horizon learns about so many times while one forecast waits
+
+_LEAST_DAY = 12  # ticks: a clock is told from
 
 _DAY_NS = 86_400 * 10**9
 
@@ -64,6 +66,8 @@ class HorizonLayout:
         rings: All of them.
         day: Ticks in a day, 0 where seasons are not looked at; `week` the same.
         seasonal: Whether the horizon looks at the season.
+        far: Place of the first horizon that has `clocked` experts; `count` where there is none.
+        turn: Ticks in a day, as those experts count them.
     """
 
     horizons: Int64
@@ -79,15 +83,20 @@ class HorizonLayout:
     day: int
     week: int
     seasonal: Bool
+    far: int
+    turn: int
 
     @classmethod
-    def of(cls, horizons: Sequence[int], period_ns: int, *, seasons: bool = True) -> HorizonLayout:
+    def of(
+        cls, horizons: Sequence[int], period_ns: int, *, seasons: bool = True, clocked: bool = False
+    ) -> HorizonLayout:
         """For streams of this period.
 
         Args:
             horizons: In ticks; the next step is always among them.
             period_ns: Distance of two ticks.
             seasons: Look at the same time of day, and of the week, where the period allows.
+            clocked: Horizons beyond `FINE` have experts that know the time of day, where a day has whole ticks.
         """
         steps = np.array(sorted({1, *horizons}), np.int64)
         stride = np.array([stride_of(h) for h in steps.tolist()], np.int64)
@@ -113,7 +122,8 @@ class HorizonLayout:
             ring = Ring(season_block, _end(rings), needed, -1)
             rings = (*rings, ring)
         root = np.sqrt(steps)
-        return cls(steps, stride, waiting, first, block, group, past, root, rings, ring, day, week, seasonal)
+        far, turn = _far(steps, period_ns) if clocked else (len(steps), 0)
+        return cls(steps, stride, waiting, first, block, group, past, root, rings, ring, day, week, seasonal, far, turn)
 
     @property
     def count(self) -> int:
@@ -129,6 +139,11 @@ class HorizonLayout:
     def points(self) -> int:
         """Points of the past a row."""
         return _end(self.rings)
+
+    @property
+    def far_groups(self) -> int:
+        """Groups of the far horizons."""
+        return self.groups - int(self.group[self.far]) if self.far < self.count else 0
 
     @property
     def groups_of(self) -> list[slice]:
@@ -162,6 +177,14 @@ def _season(longest: int, period_ns: int, room: int) -> tuple[int, int, int]:
     if week_block <= max(1, day // 24):
         return day, 7 * day, week_block
     return day, 0, -(-(2 * day + longest) // room)
+
+
+def _far(horizons: Int64, period_ns: int) -> tuple[int, int]:
+    """Place of the first horizon that looks at blocks, and ticks in a day; none where those are not whole, or few."""
+    day, rest = divmod(_DAY_NS, period_ns)
+    if rest or day < _LEAST_DAY:
+        return len(horizons), 0
+    return int(np.searchsorted(horizons, FINE, side="right")), day
 
 
 def _lay(lengths: dict[int, int], *, widened: bool) -> tuple[Ring, ...]:

@@ -11,14 +11,14 @@ from gaugecast.config.duration import duration_text
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.body import AheadTexts
 from gaugecast.forecast.horizons.experts import Ahead
-from gaugecast.forecast.horizons.rows import EXPERTS
+from gaugecast.forecast.horizons.rows import EXPERTS, LEADS
 from gaugecast.forecast.message import Bounds, Horizon
 from gaugecast.forecast.templates import HOLE, by_column, encode, filled, pieces_of, round_digits, texts_of
 from gaugecast.records import Int64
 
 #: Of a stream that has fallen silent nothing is said of what is ahead.
 _SILENT = b"[]", b"null"
-_LEADS = tuple(map(encode, EXPERTS))
+_LEADS = tuple(map(encode, LEADS))
 
 
 class AheadWriter:

@@ -22,6 +22,7 @@ HALF_LIFE = 500.0  # of the moments, in due errors
 GATE_HALF_LIFE = 200.0
 PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
+LARGE_LEAD = 0.5  # the same where few errors, of spans that overlap, are to decide
 RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
 SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
@@ -41,7 +42,7 @@ BEGIN = np.concatenate([np.full(_E + 1, 1.0 / (_E + 1)), np.zeros(SIZE - _E - 1)
 _MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
 
 
-def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64) -> None:
+def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: int | None = None) -> None:
     """Take in targets that have come; in place.
 
     Args:
@@ -51,12 +52,14 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
+        far: Place of the first horizon whose gate opens earlier where the lead is large; default: none does.
     """
     longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
-    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer)
+    soon = np.inf if far is None else np.where(np.arange(len(overlap)) >= far, float(PROVEN), np.inf)
+    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer, soon=soon)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
     cross += rate * (said * came - cross)
@@ -97,14 +100,15 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     return found
 
 
-def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
-    """Hold the mixture against persistence, whether it was published or not."""
+def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64, soon: float | Float64) -> None:
+    """Hold the mixture against persistence, whether it was published or not; `soon`: due errors for a large lead."""
     seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
     rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
     error = came - move
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
     proven = (seen >= PROVEN * longer) & (loss < OPEN_BELOW * last)
+    proven |= (seen >= soon) & (loss < LARGE_LEAD * last)
     opened = (loss < SHUT_ABOVE * last) & (proven | (is_open > 0.0))
     np.copyto(is_open, opened, where=due)
 

@@ -7,25 +7,29 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, direct, intervals, mixture, season
+from gaugecast.forecast.horizons import audit, clocked, direct, intervals, mixture, season
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
-from gaugecast.forecast.message import Lead
+from gaugecast.forecast.message import Lead, Speaker
 from gaugecast.forecast.scaling import observe, scale
 from gaugecast.model.manifest import Recipe
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
 
-#: Experts, in the order of every array that has an axis of them.
-EXPERTS: tuple[Lead, ...] = get_args(Lead)
+#: Experts, in the order of every array that has an axis of them. Of far horizons `clocked` ones stand in the places of
+#: those that need a network, for it is not asked so far ahead.
+EXPERTS: tuple[Speaker, ...] = get_args(Speaker)
 PERSISTENCE, LINEAR, STACKED, NETWORK = range(len(EXPERTS))
 
-#: Columns that are too long to be copied for a step.
-LONG = ("points", "base", "said", "p")
+#: Who may lead: the experts, then those of far horizons.
+LEADS: tuple[Lead, ...] = get_args(Lead)
 
-MEAN = 4  # of the statistics of `scaling`: the running mean of the level
+#: Columns that are too long to be copied for a step.
+LONG = ("points", "base", "said", "p", "turning_p")
+
+SEEN, MEAN = 3, 4  # of the statistics of `scaling`: values seen, the running mean of the level (behind it its variance)
 _LARGEST = 1e38  # moves wait as float32
 
 
@@ -35,7 +39,7 @@ class Said(NamedTuple):
     Attributes:
         move: From the last value (R, H).
         moves: Each expert's (E, R, H); NaN of a network that is not there.
-        leads: Who has the most weight (R, H).
+        leads: Who has the most weight (R, H), as a place in `LEADS`.
     """
 
     move: Float64
@@ -59,8 +63,10 @@ class Rows:
     ) -> None:
         self.state = state
         self._base, self._said, self._p = long["base"], long["said"], long["p"]
+        self._turning_p = long.get("turning_p", direct.NO_P)
         self._past = Past(long["points"], places)
         self._layout = layout
+        self._far = slice(layout.far, layout.count)
         self._levels = levels
         self._profile = state.get("profile", season.NOTHING)
         self._rows = places
@@ -72,6 +78,8 @@ class Rows:
         state, new = self.state, self.state["ticks"] == 0
         if new.any():
             self._p[self._rows[new]] = direct.START * np.eye(self._layout.size)
+            if self._layout.far < self._layout.count:
+                self._turning_p[self._rows[new]] = clocked.START * np.eye(clocked.SIZE)
             state["mix"][:, new] = mixture.BEGIN[:, None, None]
             if len(self._levels):
                 state["errors"][:, new] = intervals.begin(self._levels)[:, None, None]
@@ -88,6 +96,8 @@ class Rows:
         if gap.any():
             forget_missed(self._base, self._rows, ticks=state["ticks"], gap=gap, layout=lay)
         self._seen = np.isfinite(values)
+        if lay.far < lay.count:
+            clocked.observe(state["level"], values, clocked.LONG_RUN * recipe.half_life_steps)
         self._learn(values)
 
     def _learn(self, values: Float64) -> None:
@@ -102,9 +112,16 @@ class Rows:
         said, told = waited[: len(EXPERTS)], waited[len(EXPERTS) :]
         came = np.where(due, came, 0.0)
         own = said[NETWORK].copy()
+        own[:, self._far] = np.nan
         self._judge(said, came, told, due)
         lesson = Lesson(base, origin, came, own, due, self._scale, state["stats"][:, MEAN], state["ticks"])
         learn(state["theta"], self._p, self._past, lesson, self._layout)
+        if due[:, self._far].any():
+            clocked.learn(
+                state["turning"], self._turning_p, self._past, base=base[:, self._far], origin=origin[:, self._far],
+                came=came[:, self._far], due=due[:, self._far], level=state["level"], tick=state["ticks"],
+                layout=self._layout,
+            )  # fmt: skip
 
     def _judge(self, said: Float64, came: Float64, told: Float64, due: Bool) -> None:
         """Mixture and intervals learn of errors that were made, not of what would be said today."""
@@ -116,7 +133,7 @@ class Rows:
         known, error = np.isfinite(published), came - published
         shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
         state["shock"] = np.where(shock, state["ticks"], state["shock"])
-        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting)
+        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, far=self._layout.far)
         if len(self._levels):
             due, overlap = due & np.isfinite(error), self._layout.waiting
             audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
@@ -140,12 +157,21 @@ class Rows:
         np.multiply(linear, s[:, None], out=moves[LINEAR])
         moves[STACKED] = np.where(there, stacked * s[:, None], moves[LINEAR])
         moves[NETWORK] = np.where(there, own, moves[LINEAR])
+        far = self._far
+        if lay.far < lay.count:
+            moves[STACKED:, :, far] = clocked.moves(
+                state["turning"], self._past, base=base[:, far], origin=origin[:, far], level=state["level"], layout=lay
+            )
         since = state["ticks"] - state["shock"]
         calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
         weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
         move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=0), np.where(weights[PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
+        if lay.far < lay.count:
+            most = weights[:, :, far].argmax(axis=0)
+            leads[:, far] = np.where(most >= STACKED, most + clocked.TURNS, most)
+            moves[STACKED, :, far] = moves[LINEAR, :, far]
         moves[NETWORK] = np.where(there, own, np.nan)
         return Said(move, moves, leads)
 
@@ -172,6 +198,8 @@ class Rows:
         for k, one in enumerate((move, *moves[1:])):
             kept[k] = now(one)
         np.maximum(np.minimum(kept[: len(EXPERTS)], _LARGEST), -_LARGEST, out=kept[: len(EXPERTS)])
+        there = there.copy()
+        there[:, self._far] = True
         np.copyto(kept[NETWORK], np.nan, where=~now(there))
         if len(self._levels):
             reach, warming = self.bounds

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaugecast.forecast.horizons.experts import Ahead, HorizonExperts
-from gaugecast.forecast.horizons.rows import EXPERTS
+from gaugecast.forecast.horizons.rows import EXPERTS, LEADS
 from gaugecast.learn.score.course import Course, last_measured
 from gaugecast.records import Float32, Float64, Int64
 
@@ -28,7 +28,7 @@ class Told:
         forecast: The mixture (T, H, G).
         moves: Each expert's move from there (T, H, G, E), in the order of `EXPERTS`.
         below, above: How far the intervals reach from the forecast (T, H, G, L); NaN while warming.
-        leads: Share of steps at which each expert had the most weight (H, E).
+        leads: Share of steps at which each expert had the most weight, in the order of `LEADS` (H, L).
     """
 
     horizons: Int64
@@ -111,7 +111,7 @@ class _Tape:
 
     def told(self) -> Told:
         """All of it."""
-        share = [(self._leads == k).mean(axis=(0, 2)) for k in range(len(EXPERTS))]
+        share = [(self._leads == k).mean(axis=(0, 2)) for k in range(len(LEADS))]
         lay = self._experts.layout
         return Told(
             lay.horizons, self._experts.levels, self._x, self._forecast, self._moves, self._below, self._above,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gaugecast.config.duration import duration_text
-from gaugecast.forecast.horizons.rows import EXPERTS
+from gaugecast.forecast.horizons.rows import LEADS
 from gaugecast.learn.backtest.crossing_score import CrossingScore
 from gaugecast.learn.backtest.horizon_run import HorizonReport
 from gaugecast.learn.backtest.score_rows import protocol_of
@@ -78,7 +78,7 @@ def _intervals(made: HorizonReport) -> str:
 
 def _leads(made: HorizonReport) -> str:
     rows = [(_span(made, h), *(f"{share:.0%}" for share in made.leads[h])) for h in made.listed]
-    return parts.table(("leads, share of steps", *EXPERTS), rows)
+    return parts.table(("leads, share of steps", *LEADS), rows)
 
 
 def _crossings(made: HorizonReport) -> str:

@@ -1,5 +1,6 @@
-// What was wrong, and what was foretold: what is open, and what has been.
+// What was wrong, and what was foretold: what is open, and what has been; whoever may change acknowledges and silences.
 import { address, ask } from "../api.js";
+import { access, change as act } from "../dialog.js";
 import { fill, h, icon, nothing } from "../dom.js";
 import { ago, clock, count, span } from "../format.js";
 
@@ -18,12 +19,12 @@ export function open(root, { parameters }) {
     clearTimeout(timer);
     const mine = ++asked;
     try {
-      const answer = await ask("events", wanted);
+      const [answer, may] = await Promise.all([ask("events", wanted), access()]);
       if (closed || mine !== asked) return;
       chips(answer);
       told.textContent = answer.total > answer.rows.length ? `${count(answer.rows.length)} of ${count(answer.total)}` : count(answer.total);
       const now = JSON.stringify(answer.rows);
-      if (now !== drawn) fill(body, answer.rows.length ? [list(answer.rows), answer.total > answer.rows.length && more()] : empty(answer));
+      if (now !== drawn) fill(body, answer.rows.length ? [list(answer.rows, may, look), answer.total > answer.rows.length && more()] : empty(answer));
       drawn = now;
     } catch (fault) {
       if (closed || mine !== asked) return;
@@ -57,7 +58,16 @@ export function open(root, { parameters }) {
   return { back: look, close() { closed = true; clearTimeout(timer); clearTimeout(typing); } };
 }
 
-const list = (rows) => h("section", { class: "card" }, h("ul", { class: "rows", "aria-label": "Events" }, rows.map((one) => h("li", {}, line(one)))));
+const list = (rows, may, look) => h("section", { class: "card" }, h("ul", { class: "rows", "aria-label": "Events" }, rows.map((one) => h("li", { class: "with-acts" }, line(one), may.may_write && acts(one, look)))));
+
+// Whoever may change something says that it is known, or wants no noise of it.
+function acts(one, look) {
+  if (one.kind !== "anomaly" || one.ended_s !== null) return null;
+  const where = { fleet: one.fleet, stream: one.stream }, after = (done) => done !== null && look();
+  return h("span", { class: "acts" },
+    !one.acknowledged && h("button", { class: "small", onclick: () => act("streams/acknowledge", where, { title: `Acknowledge ${one.stream}?`, action: "Acknowledge", text: "Whoever looks sees that somebody knows of it. It is told on, and ends by itself." }).then(after) }, "Acknowledge…"),
+    h("button", { class: "small", onclick: () => act("streams/silence", (hours) => ({ ...where, for_s: (Number(hours.replace(",", ".")) || 0) * 3600 }), { title: `Silence ${one.stream}?`, action: "Silence", text: "Its anomalies are told as silenced for so many hours, which alarms leave out; 0 ends it.", field: { label: "Hours", value: "8" } }).then(after) }, "Silence…"));
+}
 
 // A line that leads to the stream at that time; also for the overview.
 export function line(one) {
