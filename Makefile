@@ -41,7 +41,7 @@ SET ?=
 export OPENBLAS_NUM_THREADS ?= 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help docs demo test test-long quick matrix check fmt bench chaos accuracy release wheel programs
+.PHONY: help docs demo test test-long quick matrix check fmt bench chaos cluster accuracy release wheel programs
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench: $(VENV)/.stamp-bench programs  ## measure beside peers: build/bench.json,
 
 chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an uninterrupted run; KILLS=200
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
+
+cluster: $(VENV)/.stamp-all programs  ## a cluster on Ray and PostgreSQL is hurt in every way, and held against one process: build/cluster.json
+	PYTHONPATH=tests $(PY) -m cluster $(ARGS)
 
 accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 for one
 	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET)) $(ARGS)

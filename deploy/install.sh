@@ -175,6 +175,7 @@ do_upgrade() {
         systemctl restart gaugecast || true
         fail "the new version did not get ready in $READY_S s: back to the old one. journalctl -u gaugecast says why"
     fi
+    if booted; then systemctl try-restart "gaugecast@*" "gaugecast-learner@*"; fi
     drop_other_versions
     if [ "$LEARNER" = yes ]; then
         systemctl enable --quiet gaugecast-learner
@@ -192,9 +193,13 @@ do_remove() {
             case $answer in [yY]*) PURGE=yes ;; esac
         fi
     fi
-    for unit in gaugecast-console gaugecast-learner gaugecast; do
-        if active $unit; then systemctl stop $unit; fi
-        systemctl disable --quiet $unit 2>/dev/null || true
+    for unit in gaugecast-console gaugecast-learner gaugecast gaugecast-learner@ gaugecast@; do
+        case $unit in
+            *@) running=$unit\*; rm -rf "$UNITS/$unit"*.service.d ;;
+            *) running=$unit ;;
+        esac
+        if booted; then systemctl stop "$running" 2>/dev/null || true; fi
+        systemctl disable --quiet "$unit" 2>/dev/null || true
         rm -rf "$UNITS/$unit.service" "$UNITS/$unit.service.d"
     done
     if booted; then systemctl daemon-reload; fi

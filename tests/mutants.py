@@ -6,7 +6,7 @@ A mutant that comes through unseen means that nothing guards what it breaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,15 +49,15 @@ class Mutant:
 
 
 @contextmanager
-def applied(name: str) -> Iterator[Mutant]:
-    """The product with this fault, until the block ends."""
+def applied(name: str, among: Mapping[str, Mutant] | None = None) -> Iterator[Mutant]:
+    """The product with this fault, of `MUTANTS` if of no others, until the block ends."""
     undo: list[tuple[Any, str, Any]] = []
 
     def patch(owner: Any, attribute: str, value: Any) -> None:
         undo.append((owner, attribute, vars(owner)[attribute]))
         setattr(owner, attribute, value)
 
-    mutant = MUTANTS[name]
+    mutant = (MUTANTS if among is None else among)[name]
     try:
         mutant.apply(patch)
         yield mutant

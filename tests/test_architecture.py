@@ -61,11 +61,11 @@ BESIDE = {
     "pipeline": {"align", "forecast", "outputs", "streams", "engine"},
     "learn": {"ledger", "logs"},
     "console": {"control", "ledger", "logs", "storage"},
-    "cluster": {"loop"},
+    "cluster": {"loop", "service"},
     "service": {"cluster", "loop"},
     "demo": {"service"},
     "testing": {"loop", "service"},
-    "cli": {"service", "demo"},
+    "cli": {"cluster", "service", "demo"},
     "__main__": {"cli"},
 }
 
@@ -87,6 +87,7 @@ OWNERS = {
     "paho": {"mqtt"},
     "sqlite3": {"ledger"},
     "psycopg": {"cluster"},
+    "ray": {"cluster"},
     "prometheus_client": {"metrics"},
     "tensorflow": {"engine", "learn"},
     "keras": {"learn"},

@@ -18,7 +18,8 @@ HEAVY = {"numpy", "pydantic", "paho", "prometheus_client", "structlog", "tensorf
 #: They print no table: files, a sentence, lines of their own, or what is JSON already.
 WITHOUT_TABLE = {
     ("console",), ("mcp",), ("schema",),
-    *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn")),
+    *((word,) for word in ("run", "init", "demo", "export", "predict", "restore", "learn", "split")),
+    *(("cluster", word) for word in ("run", "drain", "stop")),
     ("autoencoder",), ("version",), ("test",), ("history", "load"),
     *(("streams", word) for word in ("rename", "forget", "reset")), ("fleet", "forget"), ("fleet", "refit"),
     ("events", "acknowledge"),

@@ -146,6 +146,16 @@ def test_a_successor_reads_before_it_takes_over(place: Place) -> None:
     assert warm.commit(Commit(*micro_batch(3, 1))).first_seq == 4
 
 
+def test_a_partition_that_is_warm_before_it_takes_the_token_notes_its_slots_with_it(place: Place) -> None:
+    """In a schema where nobody has written yet, as well."""
+    ledger = PostgresLedger.open(place, Storage(), slots=range(8), acquire=False)
+    ledger.acquire()
+    assert (ledger.noted("slots_from"), ledger.noted("slots_to")) == (0, 8)
+    ledger.close()
+    with pytest.raises(ConfigError, match="slots 0…7"):
+        PostgresLedger.open(place, Storage(), slots=range(9), acquire=False)
+
+
 def test_the_slots_of_a_partition_hold_for_as_long_as_its_ledger(place: Place) -> None:
     """Others' rows would be taken for its own."""
     PostgresLedger.open(place, Storage(), slots=range(2048)).close()

@@ -178,6 +178,7 @@ def test_targets_of_make_that_pages_name_exist_and_help_explains_each() -> None:
         "fmt",
         "bench",
         "chaos",
+        "cluster",
         "accuracy",
         "release",
     }

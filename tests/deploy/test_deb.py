@@ -14,7 +14,7 @@ import pytest
 
 from deploy.test_install import ACCOUNTS, CONFIG, PASSWORD, Site, next_version
 from support.machine import ROOT, run_machine, why_not
-from support.mosquitto import RawClient, run_mosquitto
+from support.mosquitto import RawClient, run_mosquitto, wait_until
 from support.wheels import package_wheel, wheelhouse
 
 pytestmark = [
@@ -95,6 +95,21 @@ def test_1_installed_and_configured_it_forecasts(site: Packaged, client: RawClie
     assert "TensorFlow is not installed" in site.machine.run("journalctl -u gaugecast --no-pager").stdout
 
 
+def test_1_several_daemons_run_side_by_side(site: Packaged, client: RawClient) -> None:
+    """An instance of the template: its own file, its own state directory, and one status over both."""
+    text = CONFIG.format(port=site.broker.port, secret=PASSWORD).replace("installed", "part")
+    text = text.replace("tanks/{tank}", "other/{tank}") + '[storage]\ndirectory = "/var/lib/gaugecast/part-1"\n'
+    (site.machine.shared / "part-1.toml").write_text(text)
+    site.machine.run("cat /run/shared/part-1.toml > /etc/gaugecast/part-1.toml")
+    started = site.machine.run("systemctl enable --now gaugecast@part-1", check=False)
+    assert started.returncode == 0, site.machine.run("journalctl -u gaugecast@part-1 --no-pager -n 20").stdout
+    wait_until(
+        lambda: "2 of 2 daemons forecast" in site.machine.run("gaugecast status -c /etc/gaugecast", check=False).stdout,
+        what="both to forecast",
+    )
+    assert "/var/lib/gaugecast/part-1/ledger.sqlite" in site.machine.files()
+
+
 def test_2_an_upgrade_keeps_the_configuration_and_goes_on_where_it_was(site: Packaged, client: RawClient) -> None:
     """Steps go on to be counted; dpkg asks nothing of the configuration, though it was changed."""
     before = site.exchange(client)
@@ -128,6 +143,7 @@ def test_4_a_removal_leaves_configuration_and_ledger_and_what_comes_back_goes_on
     before = site.exchange(client)
     site.dpkg("--remove gaugecast")
     assert site.unit("ActiveState") in ("inactive", "failed")
+    assert site.machine.property("gaugecast@part-1", "ActiveState") in ("inactive", "failed")
     assert not any(name.startswith("/opt/gaugecast") for name in site.machine.files())
     assert {"/etc/gaugecast/gaugecast.toml", "/var/lib/gaugecast/ledger.sqlite"} <= site.machine.files()
     site.dpkg(f"--install {site.packages[1]}")

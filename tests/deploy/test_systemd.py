@@ -31,7 +31,14 @@ period = "1s"
 [fleet.tanks.features.pressure]
 """
 
+UNIT_NAMES = ("gaugecast", "gaugecast-learner", "gaugecast-console", "gaugecast@", "gaugecast-learner@")
+
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+
+
+def named(name: str) -> str:
+    """The file name of a unit; of a template, that of one of its instances."""
+    return f"{name}part-1.service" if name.endswith("@") else f"{name}.service"
 
 
 def unit(name: str) -> configparser.RawConfigParser:
@@ -43,11 +50,13 @@ def unit(name: str) -> configparser.RawConfigParser:
 
 
 @needs_systemd
-@pytest.mark.parametrize(("name", "most"), [("gaugecast", 1.3), ("gaugecast-learner", 1.3), ("gaugecast-console", 1.3)])
-def test_the_exposure_stays_below_its_bound(name: str, most: float, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", UNIT_NAMES)
+def test_the_exposure_stays_below_its_bound(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """systemd's own figure: 0 is walled in, 10 is free; redis ships 1.2, mosquitto 9.6."""
+    most = 1.3
+    place = shutil.copy(UNITS / f"{name}.service", tmp_path / named(name))
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={int(most * 10)}"]
-    said = subprocess.run([*command, UNITS / f"{name}.service"], capture_output=True, text=True, check=False)
+    said = subprocess.run([*command, place], capture_output=True, text=True, check=False)
     found = re.search(r"Overall exposure level for \S+ ([\d.]+)", said.stdout)
     with capsys.disabled():
         print(f"\n{found[0] if found else said.stdout}")
@@ -57,27 +66,27 @@ def test_the_exposure_stays_below_its_bound(name: str, most: float, capsys: pyte
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["gaugecast", "gaugecast-learner", "gaugecast-console"])
+@pytest.mark.parametrize("name", UNIT_NAMES)
 def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
     """`systemd-analyze verify`; only keys of newer versions, which older ones pass over, may be unknown to it."""
     text = (UNITS / f"{name}.service").read_text()
     text = re.sub(r"/opt/gaugecast/current/bin/gaugecast\b", "/bin/true", text)
-    (tmp_path / f"{name}.service").write_text(text)
+    (tmp_path / named(name)).write_text(text)
     said = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / f"{name}.service"],
+        ["systemd-analyze", "verify", "--man=no", tmp_path / named(name)],
         capture_output=True,
         text=True,
         check=False,
     )
-    ours = [line for line in said.stderr.splitlines() if f"{name}.service" in line]
+    ours = [line for line in said.stderr.splitlines() if named(name) in line]
     newer = ("RestartSteps", "RestartMaxDelaySec")
     assert [line for line in ours if not any(key in line for key in newer)] == []
 
 
 def test_it_is_restarted_for_ever_but_on_a_bad_configuration() -> None:
     """No start limit; 78 is final, and 76 of the daemon; the back-off begins at a second and ends at thirty."""
-    final = {"gaugecast": "76 78", "gaugecast-learner": "78", "gaugecast-console": "78"}
-    for name, codes in final.items():
+    for name in UNIT_NAMES:
+        codes = "76 78" if name in ("gaugecast", "gaugecast@") else "78"
         service = unit(name)["Service"]
         assert (service["Restart"], service["RestartPreventExitStatus"]) == ("always", codes)
         assert unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
@@ -85,6 +94,19 @@ def test_it_is_restarted_for_ever_but_on_a_bad_configuration() -> None:
         "1",
         "30",
     )
+
+
+@pytest.mark.parametrize("name", ["gaugecast", "gaugecast-learner"])
+def test_a_template_says_what_its_unit_says_but_for_the_instance(name: str) -> None:
+    """Same walls, same limits; configuration, state and partner by the instance's name, and nothing shared."""
+    alone, template = ((UNITS / f"{name}{at}.service").read_text() for at in ("", "@"))
+    for file, place in (("gaugecast.toml", "%i.toml"), ("=gaugecast.service", "=gaugecast@%i.service")):
+        alone = alone.replace(file, place)
+    for key, place in (("StateDirectory=", "gaugecast"), ("WorkingDirectory=", "/var/lib/gaugecast")):
+        alone = alone.replace(f"{key}{place}\n", f"{key}{place}/%i\n")
+    alone = re.sub(r"(Description=.*)", r"\1: %i", alone)
+    said = [[line for line in text.splitlines() if line and line[0] != "#"] for text in (alone, template)]
+    assert said[0] == said[1]
 
 
 def test_the_daemon_may_not_write_code_and_the_learner_must() -> None:

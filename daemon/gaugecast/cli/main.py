@@ -18,6 +18,8 @@ COMMANDS = {
     "run": Place("gaugecast.cli.run:run_command", "Forecast, until told to stop: the daemon."),
     "check": Place("gaugecast.cli.check:check_command", "Say whether the configuration is right, and what comes."),
     "init": Place("gaugecast.cli.init:init_command", "Write a configuration file with every setting explained."),
+    "cluster": Place("gaugecast.cli.cluster:cluster_app", "Run partitions on several machines, by Ray."),
+    "split": Place("gaugecast.cli.split:split_command", "Cut a configuration into several, a daemon each."),
     "schema": Place("gaugecast.cli.schema:schema_command", "Print schemas of the messages, or an AsyncAPI document."),
     "discover": Place("gaugecast.cli.discover:discover_command", "Listen to a broker and propose a configuration."),
     "test": Place("gaugecast.cli.try_cases:try_command", "Try the configuration on messages, without a broker."),

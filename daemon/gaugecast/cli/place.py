@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file. [default: {PLACES}]")
 ]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", metavar="PATH", help=f"The configuration file, or several. [default: {PLACES}]"),
+]
 LOG_FORMAT = "GAUGECAST_LOG_FORMAT"
 LogFormat = Annotated[
     str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +25,8 @@ from gaugecast.cli.figures import (
     show_value,
 )
 from gaugecast.cli.foretold import coverage_lines, expert_lines, threshold_lines
-from gaugecast.cli.place import ConfigFile, find_daemon
+from gaugecast.cli.place import ConfigFiles, find_daemon
+from gaugecast.cli.status_all import One, all_to_json, files_meant, render_all
 from gaugecast.config.schema import Http
 from gaugecast.control import StatusQuery, call
 from gaugecast.errors import ConfigError, Unreachable
@@ -37,15 +38,20 @@ _BEHIND_S = 60.0
 
 
 def status(
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: the answer as JSON.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 5.0,
 ) -> None:
     """Tell how the running daemon fares: broker, rates, lag, models, skill. Ends with 1 if it does not forecast.
 
-    A file that has been broken since the daemon read it is no hindrance: what is wrong with it is told, too.
+    A file that has been broken since the daemon read it is no hindrance: what is wrong with it is told, too. Several
+    files, a directory of them or a pattern such as 'part-*.toml': a line for each daemon, and all of them together.
     """
-    place = find_daemon(config)
+    files = files_meant(config or [])
+    if len(files) > 1:
+        _status_of_all(files, as_json=as_json, timeout_s=timeout)
+        return
+    place = find_daemon(files[0] if files else None)
     try:
         answer = ask_status(place.socket, place.http, timeout)
     except Unreachable:
@@ -61,6 +67,25 @@ def status(
         warn_of_file(place.fault)
     if not answer.ready:
         raise typer.Exit(1)
+
+
+def _status_of_all(files: Sequence[Path], *, as_json: bool, timeout_s: float) -> None:
+    told = [_ask_one(file, timeout_s) for file in files]
+    if as_json:
+        typer.echo(msgspec.json.encode(all_to_json(told)).decode())
+    else:
+        Console().print(render_all(told))
+    if not all(one.well for one in told):
+        raise typer.Exit(1)
+
+
+def _ask_one(file: Path, timeout_s: float) -> One:
+    try:
+        place = find_daemon(file)
+        answer = ask_status(place.socket, place.http, timeout_s)
+    except (Unreachable, ConfigError) as exc:
+        return One(file.stem, None, str(exc))
+    return One(file.stem, answer, None if place.fault is None else str(place.fault))
 
 
 def warn_of_file(fault: ConfigError) -> None:

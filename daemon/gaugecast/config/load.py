@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gaugecast.config.environment import EnvironmentSource, read_overrides
@@ -15,6 +15,7 @@ from gaugecast.config.fleet_table import FleetTable
 from gaugecast.config.schema import Mqtt, Settings
 from gaugecast.config.table import Table
 from gaugecast.config.toml_text import read_toml
+from gaugecast.config.walk import is_named, kinds_of, table_of
 from gaugecast.errors import ConfigError
 
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -89,3 +90,25 @@ def _absolute(path: Path, directory: Path, environ: Mapping[str, str]) -> Path:
             credentials = environ.get("CREDENTIALS_DIRECTORY")
             return Path(credentials) / str(path)[len(prefix) :] if credentials else path
     return directory / path.expanduser()
+
+
+def absolute_tables(path: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The tables that the file at `path` says, and no defaults, with its paths made absolute.
+
+    They mean the same in a file elsewhere.
+
+    Raises:
+        ConfigError: As `read_toml`.
+    """
+    return _said(read_toml(path), Settings, path.resolve().parent, environ)
+
+
+def _said(raw: Mapping[str, Any], kind: type[BaseModel], directory: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    said = dict(raw)
+    for name, field in kind.model_fields.items():
+        value, inner = said.get(name), table_of(field)
+        if isinstance(value, dict) and inner is not None and not is_named(field):
+            said[name] = _said(value, inner, directory, environ)
+        elif isinstance(value, str) and Path in kinds_of(field):
+            said[name] = value if value.startswith(CREDENTIALS) else str(_absolute(Path(value), directory, environ))
+    return said

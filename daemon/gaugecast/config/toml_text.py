@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gaugecast.errors import ConfigError
 from gaugecast.files import regular
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 #: Words of `tomllib`, and the mend; the first that fits.
 _MENDS = (
@@ -58,6 +61,45 @@ def read_toml(path: Path) -> dict[str, Any]:
 def toml_value(value: bool | float | str | list[str]) -> str:
     """A value as a file has it: JSON is TOML, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def render_toml(tables: Mapping[str, Any]) -> str:
+    """Nested tables as a file has them: what `read_toml` gave, comments apart."""
+    return "\n".join(_lines(tables, ())).lstrip("\n") + "\n"
+
+
+def _lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
+    plain = {key: value for key, value in table.items() if not _has_head(value)}
+    if place and (plain or not table):
+        yield f"\n[{'.'.join(map(_key, place))}]"
+    for key, value in plain.items():
+        yield f"{_key(key)} = {_inline(value)}"
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, (*place, key))
+        elif _has_head(value):
+            for one in value:
+                yield f"\n[[{'.'.join(map(_key, (*place, key)))}]]"
+                yield from (f"{_key(inner)} = {_inline(said)}" for inner, said in one.items())
+
+
+def _has_head(value: Any) -> bool:
+    """Whether it is a table, or a list of tables."""
+    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
+
+
+def _key(text: str) -> str:
+    return text if _BARE.fullmatch(text) else toml_value(text)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(key)} = {_inline(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return toml_value(value)
 
 
 def explain_toml(complaint: str, text: str) -> str:

@@ -221,6 +221,11 @@ def stream_id(connection: Connection, fleet: str, stream: str) -> int | None:
     return None if row is None else row[0]
 
 
+def stream_names(connection: Connection) -> list[tuple[str, str]]:
+    """(fleet, stream) of all streams that kept rows name, in order."""
+    return connection.execute("SELECT fleet, stream FROM streams WHERE stream <> '' ORDER BY fleet, stream").fetchall()
+
+
 def parked_count(connection: Connection) -> int:
     """How many streams are parked now."""
     count: int = connection.execute("SELECT count(*) FROM parked WHERE unparked_seq IS NULL").fetchone()[0]

@@ -88,6 +88,11 @@ class LedgerReads:
         """What the ledger takes on the disk."""
         return self._home.size_bytes(self._connection)
 
+    def stream_names(self) -> list[tuple[str, str]]:
+        """(fleet, stream) of all streams that kept rows name, in order."""
+        with self._reading():
+            return queries.stream_names(self._connection)
+
     def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[StoredBatch]:
         """Inputs with seq > `after_seq` in order, in batches of at most `most` that need not equal the commits."""
         with self._reading():

@@ -54,6 +54,7 @@ class Line:
         waiter: Waiter,
         flap_limit: int,
         clock: Callable[[], float],
+        may_dial: Callable[[], bool] = lambda: True,
     ) -> None:
         """Prepare; the first turn dials.
 
@@ -66,7 +67,7 @@ class Line:
         self.connection: Connection | None = None
         self._settings, self._role, self._side = settings, role, side
         self._counters, self._waiter, self._clock = counters, waiter, clock
-        self._redial = Redial(settings, role, flap_limit=flap_limit, clock=clock)
+        self._redial = Redial(settings, role, flap_limit=flap_limit, clock=clock, may_dial=may_dial)
         self._ended: SessionEnd | None = None
         self._hang_ups = 0  # in a row, at CONNECT
 

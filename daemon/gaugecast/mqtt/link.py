@@ -42,6 +42,7 @@ class Link:
         resumed: bool = False,
         flap_limit: int = 20,
         caller: int = -1,
+        may_dial: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; the first `poll` dials.
@@ -54,6 +55,7 @@ class Link:
             flap_limit: Sessions of less than 3 s within 30 s, ended by the broker while nothing of ours was on its way,
                 that are taken for a fight over our client id.
             caller: A descriptor of somebody else's; that it can be read ends a wait, at most each `CALLED_S`.
+            may_dial: Asked before each attempt of the side that subscribes; an `OSError` of it is a failed attempt.
 
         Raises:
             ConfigError: password or certificate files cannot be read now; later this is a state.
@@ -63,7 +65,7 @@ class Link:
         self._caller, self._called, self._called_at_s = caller, False, float("-inf")
         self.subscriber = Subscriber(
             settings, filters, forget=forget, retained=retained, resumed=resumed, flap_limit=flap_limit,
-            waiter=self._waiter, clock=clock,
+            waiter=self._waiter, clock=clock, may_dial=may_dial,
         )  # fmt: skip
         self.sender = Sender(settings, flap_limit=flap_limit, waiter=self._waiter, clock=clock)
 

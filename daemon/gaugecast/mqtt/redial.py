@@ -34,12 +34,16 @@ class Redial:
         password: As read for the last attempt. Password and certificates are read anew each time: they get renewed.
     """
 
-    def __init__(self, settings: Mqtt, role: Role, *, flap_limit: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Mqtt, role: Role, *, flap_limit: int, clock: Callable[[], float],
+        may_dial: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
         self.dialer: Dialer | None = None
         self.at = clock()
         self._settings, self._place = settings, role.place
         self.password = read_password(settings, self._place)
         make_tls_context(settings.tls, self._place)  # complain at the start, not at the first attempt
+        self._may_dial = may_dial
         self._clock = clock
         self._failures = 0
         self._short: deque[float] = deque(maxlen=flap_limit)
@@ -49,6 +53,7 @@ class Redial:
         """Begin an attempt when its time has come, go on with it without waiting; return the open socket.
 
         Raises:
+            SessionTaken: we may not dial any more: another process has taken our place.
             OSError: the attempt has failed.
             ConfigError: password or certificates cannot be read any more.
         """
@@ -57,6 +62,8 @@ class Redial:
             if self.dialer is None:
                 if self._clock() < self.at:
                     return None
+                if not self._may_dial():
+                    raise SessionTaken(f"expected to hold the lease of {settings.client_id!r}, another process does")
                 self.password = read_password(settings, self._place)
                 tls = make_tls_context(settings.tls, self._place)
                 dead_after_s = 1.5 * settings.keepalive_s

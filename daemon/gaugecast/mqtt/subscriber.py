@@ -36,6 +36,7 @@ class Subscriber:
         flap_limit: int,
         waiter: Waiter,
         clock: Callable[[], float],
+        may_dial: Callable[[], bool] = lambda: True,
     ) -> None:
         """Arguments are those of `Link`."""
         self.counters = SubscriberCounters()
@@ -48,6 +49,7 @@ class Subscriber:
             waiter=waiter,
             flap_limit=flap_limit,
             clock=clock,
+            may_dial=may_dial,
         )
         self._subscriptions = Subscriptions(filters, forget=forget, retained=retained, clock=clock)
         self._resumed = resumed

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from gaugecast.errors import ConfigError
 from gaugecast.topics.publishable import text_fault
 
-_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?:=([^{}/+#]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A subscription whose levels, or parts of them, may have names: `plant/{site}/tank_{tank}/telemetry`.
+
+    `{site=north}` captures the text `north` and no other.
 
     Attributes:
         text: As configured.
@@ -40,13 +42,23 @@ class Pattern:
         """
         parts = [_parse_level(text, level) for level in text.split("/")]
         captures = tuple(name for part in parts if part for name in part.groupindex)
-        found = _CAPTURE.findall(text)
+        found = [match[1] for match in _CAPTURE.finditer(text)]
         if len(set(found)) != len(found):
             raise ConfigError(f"topic pattern {text!r}: each capture may occur once, got {', '.join(found)}")
         levels = text.split("/")
-        mqtt_filter = "/".join("+" if part else level for part, level in zip(parts, levels, strict=True))
+        mqtt_filter = "/".join(_asked(level) for level in levels)
         check_filter(mqtt_filter)
-        return cls(text, mqtt_filter, _CAPTURE.sub("+", text), captures, tuple(parts))
+        return cls(text, mqtt_filter, _shape(text), captures, tuple(parts))
+
+    def fixed(self, name: str, value: str) -> str:
+        """The text of a pattern that matches what this does where `name` captures `value`, and nothing else.
+
+        Raises:
+            ConfigError: No pattern can say this value.
+        """
+        if not value or set(value) & set("{}/+#"):
+            raise ConfigError(f"topic pattern {self.text!r}: {value!r} cannot be written into {{{name}=…}}")
+        return self.text.replace(f"{{{name}}}", f"{{{name}={value}}}")
 
     def match(self, topic: str) -> dict[str, str] | None:
         """Captured parts of `topic`, or `None` where the pattern does not match it."""
@@ -66,7 +78,8 @@ def _parse_level(text: str, level: str) -> re.Pattern[str] | None:
     """What matches a level with captures; of two captures in it the first takes as little as it can."""
     if "{" not in level and "}" not in level:
         return None
-    literals, names = _CAPTURE.split(level)[::2], _CAPTURE.findall(level)
+    pieces = _CAPTURE.split(level)
+    literals, names, values = pieces[::3], pieces[1::3], pieces[2::3]
     apart = all(literals[1:-1])
     if not names or not apart or any(set(literal) & set("{}+#") for literal in literals):
         raise ConfigError(
@@ -75,8 +88,22 @@ def _parse_level(text: str, level: str) -> re.Pattern[str] | None:
         )
     if len(set(names)) != len(names):
         raise ConfigError(f"topic pattern {text!r}: each capture may occur once, got {', '.join(names)}")
-    groups = "".join(f"(?P<{name}>.*?){re.escape(rest)}" for name, rest in zip(names, literals[1:], strict=True))
+    groups = "".join(
+        f"(?P<{name}>{'.*?' if value is None else re.escape(value)}){re.escape(rest)}"
+        for name, value, rest in zip(names, values, literals[1:], strict=True)
+    )
     return re.compile(re.escape(literals[0]) + groups, re.DOTALL)
+
+
+def _shape(text: str) -> str:
+    """The text with `+` for what captures anything, and what stands there for what captures one text."""
+    return _CAPTURE.sub(lambda match: match[2] or "+", text)
+
+
+def _asked(level: str) -> str:
+    """What a broker is asked for in place of a level: wildcards are whole levels."""
+    shape = _shape(level)
+    return "+" if shape != level and "+" in shape else shape
 
 
 def check_filter(text: str) -> None:

@@ -67,6 +67,7 @@ class PostgresLedger(LedgerWriter):
         self._through: Committed | None = None
         self._floor_seq = 0
         self._notes: dict[str, int] = {}
+        self._slots: range | None = None
         self._counts: dict[str, int] = {}
         super().__init__(home_of(place), storage, session, segment_rows=segment_rows, faults=faults)
 
@@ -92,9 +93,11 @@ class PostgresLedger(LedgerWriter):
                 make_tables(session, place)
                 check_version(session, place)
                 ledger = cls(place, storage, session, segment_rows=segment_rows, faults=faults)
+                ledger._slots = slots
                 if acquire:
                     ledger.acquire()
-                ledger._check_slots(slots)
+                else:
+                    ledger._check_slots()
                 return ledger
             except BaseException:
                 session.close()
@@ -105,6 +108,7 @@ class PostgresLedger(LedgerWriter):
         with translated(self.place):
             self.token = fence.take(self._session, fence.WRITER)
             self._attach(self._session)
+            self._check_slots()
 
     def _ends(self) -> tuple[int, ...]:
         """As of our own last commit; before there was any, as the writer has them now."""
@@ -246,15 +250,17 @@ class PostgresLedger(LedgerWriter):
         except StorageBusy:
             return []
 
-    def _check_slots(self, slots: range | None) -> None:
+    def _check_slots(self) -> None:
+        """Those that are noted must be ours; where none are, they are noted once there is a token to write with."""
+        slots = self._slots
         if slots is None:
             return
         known = range(self.noted("slots_from"), self.noted("slots_to"))
-        if not known:
+        if not known and self.token:
             with self._transaction():
                 rows = [("note:slots_from", slots.start), ("note:slots_to", slots.stop)]
                 self._connection.executemany(queries.SET_META, rows)
-        elif known != slots:
+        elif known and known != slots:
             raise ConfigError(
                 f"{self.place}: expected the slots {known.start}…{known.stop - 1} that its rows are of, got "
                 f"{slots.start}…{slots.stop - 1}; the number of partitions holds for as long as their ledgers"

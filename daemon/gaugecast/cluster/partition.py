@@ -1,0 +1,171 @@
+"""One partition at work: the daemon's core in a thread of its own, over a ledger in PostgreSQL, fed by ingests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gaugecast.cluster.batches import Batch
+from gaugecast.cluster.inbox import BatchDecoder
+from gaugecast.cluster.link import InboxLink
+from gaugecast.cluster.plan import Plan
+from gaugecast.cluster.postgres.ledger import PostgresLedger
+from gaugecast.cluster.postgres.place import Place
+from gaugecast.cluster.postgres.world import postgres_ports
+from gaugecast.cluster.routing import slots_of
+from gaugecast.config import Settings
+from gaugecast.engine.selftest import check_batch_independence, fingerprint
+from gaugecast.errors import Unreachable
+from gaugecast.logs import get
+from gaugecast.loop.core import Core, Ports, Setup
+from gaugecast.loop.orders import TopicFilters
+from gaugecast.metrics.exporter import Metrics
+from gaugecast.service.learner_monitor import LearnerMonitor
+from gaugecast.service.learning_mode import decide, settled
+from gaugecast.service.reporter import Reporter
+from gaugecast.status import Status
+from gaugecast.storage.crash_note import CrashNote
+
+_TICK_S = 1.0
+
+log = get("gaugecast.partition")
+
+
+class PartitionHome:
+    """Its thread owns all of it but the inbox, the newest status and the newest metrics.
+
+    Args:
+        plan: Of the cluster.
+        number: Which partition.
+        scratch: A directory of this process alone; what is in it can be made again.
+        ended: Told how the thread ended: `None` = as asked. From then on nothing may be written.
+
+    Attributes:
+        status: The newest account.
+        ready: Set once it takes batches.
+        warm: Set once it is as near as it can come without taking the token.
+    """
+
+    def __init__(
+        self, plan: Plan, number: int, *, scratch: Path, ended: Callable[[BaseException | None], None]
+    ) -> None:
+        self.number, self.status = number, Status()
+        self.warm, self.ready = threading.Event(), threading.Event()
+        self._plan, self._scratch, self._ended = plan, scratch, ended
+        self._settings = _settings_of(plan.settings, number, scratch)
+        self._begin, self._stopping = threading.Event(), threading.Event()
+        self._metrics = Metrics(stream_series=self._settings.http.stream_series, fingerprint=fingerprint())
+        self._link: InboxLink | None = None
+        self._thread = threading.Thread(target=self._run, name=f"partition-{number}", daemon=True)
+        self._thread.start()
+
+    # -- any thread
+
+    def begin(self) -> None:
+        """Take the next token, and go on where the one before stopped: that one is fenced from now on."""
+        self._begin.set()
+
+    def deliver(self, batch: Batch, *, patience_s: float) -> bool:
+        """Take a batch and wait until it is durable; `False` = it is not yet: to be asked again.
+
+        Raises:
+            Fenced: A later process of that ingest has sent something already.
+            OutOfSequence: It does not follow on the last.
+            Unreachable: Not ready yet.
+        """
+        link = self._link
+        if link is None or not self.ready.is_set():
+            raise Unreachable(f"partition {self.number} is not ready yet")
+        return link.subscriber.offer(batch).done.wait(patience_s)
+
+    def render_metrics(self) -> bytes:
+        """As /metrics of a daemon."""
+        return self._metrics.render()
+
+    def stop(self, *, patience_s: float = 30.0) -> None:
+        """Drain, a last checkpoint, close; wait for it."""
+        self._stopping.set()
+        self._begin.set()
+        self._thread.join(patience_s)
+
+    # -- its thread
+
+    def _run(self) -> None:
+        try:
+            self._live()
+        except BaseException as exc:
+            log.error("partition ended", partition=self.number, why=f"{type(exc).__name__}: {exc}")
+            self._ended(exc)
+            return
+        self._ended(None)
+
+    def _live(self) -> None:
+        check_batch_independence()
+        place = Place.of(self._settings.storage).part(self.number)
+        slots = slots_of(self.number, self._plan.partitions)
+        ledger = PostgresLedger.open(place, self._settings.storage, slots=slots, acquire=False)
+        self.warm.set()
+        self._begin.wait()
+        if self._stopping.is_set():
+            return
+        ledger.acquire()
+        core = self._open_core(ledger)
+        reporter = self._reporter(core)
+        log.info("partition ready", partition=self.number, fence=ledger.token, inputs=core.recovered.inputs)
+        self.ready.set()
+        self._turn(core, reporter)
+        core.drain(patience_s=1.0)
+        core.close()
+
+    def _turn(self, core: Core, reporter: Reporter) -> None:
+        tick_at_s = 0.0
+        while not self._stopping.is_set():
+            facts = core.turn()
+            self._metrics.observe(facts)
+            reporter.note_latencies(facts.latencies_s)
+            now_s = time.monotonic()
+            if now_s >= tick_at_s:
+                tick_at_s = now_s + _TICK_S
+                core.look_after()
+                self.status = reporter.look(now_s)
+                self._metrics.set_status(self.status)
+
+    def _open_core(self, ledger: PostgresLedger) -> Core:
+        settings = self._settings
+
+        def dial(_wanted: TopicFilters, _forget: Sequence[str], _resumed: bool) -> InboxLink:
+            committed = {ingest.name: ledger.noted(ingest.name) for ingest in self._plan.ingests}
+            self._link = InboxLink(settings.mqtt, committed)
+            return self._link
+
+        notes = CrashNote(self._scratch)
+        ports = postgres_ports(ledger, settings.storage, notes, dial=dial)
+        decoder = BatchDecoder(ledger.note)
+        learning = settled(settings.learning, decide(settings.learning))
+        setup = Setup(self._plan.fleets, settings.loop, settings.storage, learning)
+        return Core.open(setup, _reading_by(ports, decoder))
+
+    def _reporter(self, core: Core) -> Reporter:
+        http = self._settings.http
+        return Reporter(
+            core, settings=self._settings, monitor=LearnerMonitor(), child=None,
+            learning=decide(self._settings.learning), metrics_url=f"http://{http.host}:{http.port}/metrics",
+        )  # fmt: skip
+
+
+def _settings_of(settings: Settings, number: int, scratch: Path) -> Settings:
+    """Those of a partition: its own state directory and its own connection; nobody learns there."""
+    return settings.model_copy(
+        update={
+            "storage": settings.storage.model_copy(update={"directory": scratch}),
+            "mqtt": settings.mqtt.model_copy(update={"client_id": f"{settings.mqtt.client_id}-p{number}"}),
+            "learning": settings.learning.model_copy(update={"mode": "off"}),
+        }
+    ).read_from(settings.source)
+
+
+def _reading_by(ports: Ports, decoder: BatchDecoder) -> Ports:
+    return replace(ports, new_decoder=lambda _fleets, _limits: decoder)

@@ -1,0 +1,203 @@
+"""Begin, ask and end a cluster: what `gaugecast cluster` does."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from gaugecast.cluster.plan import Plan
+from gaugecast.cluster.ray.controller import NAME, NAMESPACE, Controller, PartStatus
+from gaugecast.errors import AddressTaken, ConfigError, Unreachable
+from gaugecast.logs import get
+from gaugecast.web import Health, Web
+
+LOCAL = "local"
+#: A node that does not answer is lost after 3 s; by default it takes up to a minute. `deploy/cluster` says the same.
+HEALTH = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 400,
+    "health_check_timeout_ms": 600,
+    "health_check_failure_threshold": 3,
+}
+_ASK_S, _STOP_S, _LOOK_S, _PAUSE_S = 10.0, 90.0, 1.0, 0.2
+
+log = get("gaugecast.cluster")
+
+
+def connect(address: str) -> None:
+    """Join a Ray cluster, or begin one on this machine.
+
+    Raises:
+        ConfigError: It spans machines and lets everybody in.
+        Unreachable: There is none.
+    """
+    try:
+        if address == LOCAL:
+            ray.init(
+                namespace=NAMESPACE, include_dashboard=False, log_to_driver=True, _system_config=HEALTH,
+                _node_ip_address="127.0.0.1",
+            )  # fmt: skip
+        else:
+            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False)
+    except (ConnectionError, RuntimeError) as exc:
+        raise Unreachable(f"no Ray cluster at {address!r}: {exc}") from exc
+    check_guarded([node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]], os.environ)
+
+
+def check_guarded(addresses: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Beyond this machine whoever reaches Ray's ports could run code there, so a token is asked for.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    beyond = [address for address in addresses if not _is_loopback(address)]
+    if beyond and environ.get("RAY_AUTH_MODE") != "token":
+        raise ConfigError(
+            f"cluster: the nodes {', '.join(beyond)} can be reached by other machines; set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH for every node and for this command, or keep them on 127.0.0.1"
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def run(plan: Plan, address: str) -> None:
+    """Begin all parts and serve their metrics, until SIGTERM or SIGINT.
+
+    Raises:
+        GaugecastError: It cannot begin; the message says why.
+    """
+    connect(address)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    web = _open_web(plan)
+    controller = _begin(plan)
+    log.info("cluster ready", partitions=plan.partitions, ingests=len(plan.ingests), metrics=web.port)
+    try:
+        while not stopping.wait(_LOOK_S):
+            asked = _asked_to_stop(controller)
+            if asked:
+                break
+            if asked is None:
+                log.error("controller died; all begins anew")
+                controller = _begin(plan)
+    finally:
+        web.close()
+        _end(controller)
+        ray.shutdown()
+
+
+def _begin(plan: Plan) -> Any:
+    """A controller beside us, in place of one that may be left: all parts go with it and begin anew."""
+    _make_room()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    controller = ray.remote(Controller).options(
+        name=NAME, namespace=NAMESPACE, num_cpus=0, max_concurrency=8, scheduling_strategy=here
+    )
+    made = controller.remote(plan)
+    ray.get(made.start.remote())
+    return made
+
+
+def _make_room() -> None:
+    until = time.monotonic() + _ASK_S
+    while time.monotonic() < until:
+        try:
+            ray.kill(ray.get_actor(NAME, namespace=NAMESPACE))
+        except ValueError:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _asked_to_stop(controller: Any) -> bool | None:
+    """Whether another command wants the end; `None` = the controller is gone."""
+    try:
+        return bool(ray.get(controller.asked_to_stop.remote(), timeout=_ASK_S))
+    except GetTimeoutError:
+        return False  # a busy machine is no dead one
+    except RayError:
+        return None
+
+
+def _end(controller: Any) -> None:
+    try:
+        ray.get(controller.stop.remote(), timeout=_STOP_S)
+    except RayError as exc:
+        log.error("not all parts ended in order", why=str(exc).splitlines()[0])
+
+
+def _open_web(plan: Plan) -> Web:
+    http = plan.settings.http
+    try:
+        web = Web(
+            http.host, http.port, metrics=lambda: _metrics().encode(), health=lambda: Health(True), readiness=_readiness
+        )
+    except OSError as exc:
+        raise AddressTaken(f"[http] expected {http.host}:{http.port} to be free and ours, got: {exc}") from exc
+    web.start()
+    return web
+
+
+def _metrics() -> str:
+    return str(ray.get(find_controller().metrics.remote(), timeout=_ASK_S))
+
+
+def _readiness() -> Health:
+    silent = [part.name for part in ask_status() if part.told is None]
+    return Health(not silent, f"no answer from {', '.join(silent)}")
+
+
+# -- what other commands ask
+
+
+def find_controller() -> Any:
+    """The controller of the cluster that we are connected to.
+
+    Raises:
+        Unreachable: None runs there.
+    """
+    try:
+        return ray.get_actor(NAME, namespace=NAMESPACE)
+    except ValueError as exc:
+        raise Unreachable("no cluster of gaugecast runs there; `gaugecast cluster run` begins one") from exc
+
+
+def ask_status() -> list[PartStatus]:
+    """What each part says."""
+    said: bytes = ray.get(find_controller().status.remote(), timeout=_ASK_S)
+    return msgspec.json.decode(said, type=list[PartStatus])
+
+
+def drain(node: str) -> list[str]:
+    """Move all parts off a node, named by its id or the beginning of it; the names of those that were moved.
+
+    Raises:
+        ConfigError: No such node, or several.
+    """
+    ids = [one["NodeID"] for one in ray.nodes() if one["Alive"]]
+    found = [one for one in ids if one.startswith(node)]
+    if len(found) != 1:
+        raise ConfigError(f"cluster: expected one of the nodes {', '.join(ids)}, got {node!r}")
+    moved: list[str] = ray.get(find_controller().drain.remote(found[0]), timeout=_STOP_S)
+    return moved
+
+
+def stop() -> None:
+    """Ask the cluster to end in order; `run` does so within a second or two."""
+    controller = find_controller()
+    ray.get(controller.ask_stop.remote(), timeout=_STOP_S)

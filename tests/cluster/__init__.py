@@ -1,0 +1,1 @@
+"""Clusters of fakes: ingests, partitions, nodes that die, sleep and come back, told again by their seed."""
