@@ -58,6 +58,7 @@ test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv  ## check, build the wheel a
 	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
 
 test-long: $(WHEEL_VENV)/.stamp-wheel programs  ## what takes longer: more mutants, trainings, packages, installations
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[cluster]"
 	$(RUN_TESTS) -m long $(TESTS)
 
 # Without TensorFlow, and without machines and daemons of their own: minutes.
@@ -92,6 +93,7 @@ chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an un
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
 
 cluster: $(VENV)/.stamp-all programs  ## a cluster on Ray and PostgreSQL is hurt in every way, and held against one process: build/cluster.json
+	@$(PY) $(PIP) install --editable '.[cluster]'
 	PYTHONPATH=tests $(PY) -m cluster $(ARGS)
 
 accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 for one
@@ -142,7 +144,7 @@ $(VENV)/.stamp-quick: $(VENV)/.stamp-tools
 
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
-	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune,cluster]'
+	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune,postgres]'
 	@touch $@
 
 # The peers of the benchmarks, beside all else.
@@ -159,5 +161,5 @@ $(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES) 
 	@rm -rf $(DIST)
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps $(DIST)/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune,cluster]" --group dev
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune,postgres]" --group dev
 	@touch $@

@@ -119,6 +119,7 @@ def test_the_command_prints_a_table_and_writes_figures(tmp_path: Path) -> None:
     assert row["f1"] > 0.6
 
 
+@pytest.mark.long
 def test_skab_is_as_good_as_promised() -> None:
     """Valve1, thresholds as shipped: F1 of 0.78 at least, at no more than 20 % false alarms."""
     place = Path(os.environ.get("GAUGECAST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "SKAB" / "valve1"

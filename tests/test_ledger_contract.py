@@ -52,7 +52,7 @@ def stored_inputs(ledger: LedgerReads) -> list[Input]:
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(batches=st.lists(any_batch(), max_size=4), most=st.integers(1, 20))
 def test_what_is_committed_comes_back_in_order(home: LedgerHome, batches: list[BatchArguments], most: int) -> None:

@@ -82,7 +82,7 @@ def test_pruning_stops_at_unconfirmed_outputs(hundred: LedgerWriter) -> None:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=12),
@@ -231,7 +231,7 @@ def test_a_clock_that_is_set_lets_go_of_nothing_more(
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(batches=st.lists(any_batch(), min_size=1, max_size=5), rows=st.integers(1, 10), given_up=st.integers(0, 10))
 def test_sealing_changes_nothing_that_is_read(
@@ -336,7 +336,7 @@ def test_a_history_has_readings_alone_and_all_outputs(home: LedgerHome) -> None:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(
     commits=st.lists(any_batch(), min_size=2, max_size=8),

@@ -40,6 +40,7 @@ def share_of_error(series: Float64, *, clocked_far: bool, begin: int) -> float:
     return float(np.square(error[begin:]).mean() / series.var())
 
 
+@pytest.mark.long
 def test_a_cycle_that_is_faster_at_some_hours_is_followed() -> None:
     """Coefficients that do not know the time of day average that away."""
     series = wave(12)
@@ -84,6 +85,7 @@ def test_forecasts_keep_their_bytes_whatever_comes_after_them() -> None:
     assert all(one.forecast.tobytes() == two.forecast.tobytes() for one, two in zip(said, changed, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["walk", "noise"])
 def test_far_horizons_keep_the_gate(kind: str) -> None:
     """Where nobody can beat the last value, and where everybody does."""

@@ -17,6 +17,6 @@ def threads_beside(ledger: Ledger | PostgresLedger, directory: Path) -> tuple[Sw
     """They run from here on, until each is closed. PostgreSQL looks after its own pages."""
     if isinstance(ledger, Ledger):
         return Sweeper(directory), Patroller(directory, ledger.damages)
-    from gaugecast.cluster.postgres.models import ModelRows  # of the extra `cluster`
+    from gaugecast.cluster.postgres.models import ModelRows  # of the extra `postgres`
 
     return (Sweeper(directory, ModelRows(directory, ledger.place, lambda: ledger.token)),)

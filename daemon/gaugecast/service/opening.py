@@ -24,7 +24,7 @@ def open_ledger(storage: Storage) -> Ledger | PostgresLedger:
     """The ledger to be written; made where there is none.
 
     Raises:
-        ConfigError: The state directory has another one, or the extra `cluster` is not installed.
+        ConfigError: The state directory has another one, or the extra `postgres` is not installed.
         StorageError: It cannot be opened.
     """
     directory, known = storage.directory, whereabouts.read(storage.directory)
@@ -48,7 +48,7 @@ def open_reader(directory: Path) -> Reader:
     """The ledger of a state directory, to be read. Any process.
 
     Raises:
-        ConfigError: It is in PostgreSQL, and the extra `cluster` is not installed.
+        ConfigError: It is in PostgreSQL, and the extra `postgres` is not installed.
         StorageError: There is none, or it cannot be read.
     """
     known = whereabouts.read(directory)
@@ -102,5 +102,5 @@ def _postgres() -> ModuleType:
         import gaugecast.cluster.postgres.reader
         import gaugecast.cluster.postgres.world
     except ImportError as exc:
-        raise ConfigError(f"[storage] postgres needs psycopg: pip install 'gaugecast[cluster]' ({exc})") from exc
+        raise ConfigError(f"[storage] postgres needs psycopg: pip install 'gaugecast[postgres]' ({exc})") from exc
     return gaugecast.cluster.postgres

@@ -38,7 +38,7 @@ def real_ports(
         alive: Told in between that a long round gets on.
     """
     if not isinstance(ledger, Ledger):
-        from gaugecast.cluster.postgres.world import postgres_ports  # of the extra `cluster`
+        from gaugecast.cluster.postgres.world import postgres_ports  # of the extra `postgres`
 
         return postgres_ports(ledger, storage, notes, dial=dial, alive=alive)
     directory = storage.directory
