@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -331,3 +332,9 @@ def test_the_daemon_never_imports_tensorflow() -> None:
         [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_statements_have_plain_parameters() -> None:
+    """`?1` with a sequence is deprecated from Python 3.12 on, and an error in 3.14."""
+    for path in [*(PACKAGE / "ledger").glob("*.py"), *(PACKAGE / "cluster").rglob("*.py")]:
+        assert not re.search(r"\?\d", path.read_text()), path

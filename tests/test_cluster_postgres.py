@@ -440,7 +440,6 @@ def test_a_place_shows_no_password_and_a_missing_ledger_is_said(postgres: Postgr
 def test_parameters_are_numbered_as_postgresql_has_them() -> None:
     """In order, or as they say."""
     assert numbered("a = ? AND b = ?") == "a = $1 AND b = $2"
-    assert numbered("a = ?1 OR CAST(?1 AS TEXT) IS NULL LIMIT ?2") == "a = $1 OR CAST($1 AS TEXT) IS NULL LIMIT $2"
 
 
 def test_fences_of_other_names_do_not_count() -> None:

@@ -106,9 +106,9 @@ def stretch(view: View, ends: Ends, *, least: int) -> tuple[tuple[int, int], tup
     if first is None:
         return None
     border = view.connection.execute(
-        "SELECT first_seq, first_position FROM marks WHERE first_seq > ?1 AND first_position <= ?3 + 1"
-        " AND (first_seq >= ?1 + ?2 OR first_seq = (SELECT max(first_seq) FROM marks)) ORDER BY first_seq LIMIT 1",
-        (first, least, ends.confirmed),
+        "SELECT first_seq, first_position FROM marks WHERE first_seq > ? AND first_position <= ? + 1"
+        " AND (first_seq >= ? OR first_seq = (SELECT max(first_seq) FROM marks)) ORDER BY first_seq LIMIT 1",
+        (first, ends.confirmed, first + least),
     ).fetchone()
     if border is None:
         return None

@@ -165,8 +165,8 @@ def quarantined(connection: Connection, most: int, *, reason: str | None = None)
     """The newest refused messages (of one reason), newest first."""
     rows = connection.execute(
         "SELECT id, received_at_ns, fleet, stream, topic, reason, detail, head FROM quarantine"
-        " WHERE CAST(?1 AS TEXT) IS NULL OR reason = ?1 ORDER BY id DESC LIMIT ?2",
-        (reason, most),
+        " WHERE CAST(? AS TEXT) IS NULL OR reason = ? ORDER BY id DESC LIMIT ?",
+        (reason, reason, most),
     )
     return [Quarantined(*row) for row in rows]
 
@@ -207,10 +207,10 @@ def fingerprints(connection: Connection) -> list[tuple[int, str]]:
 def parked_state(connection: Connection, fleet: str, stream: str, *, at_seq: int | None = None) -> bytes | None:
     """The state of a stream that is parked (after input `at_seq`, or now), or `None`."""
     row = connection.execute(
-        "SELECT p.state FROM streams s JOIN parked p ON p.stream_id = s.id WHERE s.fleet = ?1 AND s.stream = ?2"
-        " AND (CAST(?3 AS BIGINT) IS NULL OR p.parked_seq <= ?3) AND (p.unparked_seq IS NULL OR p.unparked_seq > ?3)"
+        "SELECT p.state FROM streams s JOIN parked p ON p.stream_id = s.id WHERE s.fleet = ? AND s.stream = ?"
+        " AND (CAST(? AS BIGINT) IS NULL OR p.parked_seq <= ?) AND (p.unparked_seq IS NULL OR p.unparked_seq > ?)"
         " ORDER BY p.parked_seq DESC LIMIT 1",
-        (fleet, stream, at_seq),
+        (fleet, stream, at_seq, at_seq, at_seq),
     ).fetchone()
     return None if row is None else row[0]
 

@@ -144,7 +144,7 @@ def _prune_streams(view: View, ids: StreamIds, heads: Heads) -> int:
         return 0
     first, ids.searched_id = ids.searched_id, ids.searched_id + _CHUNK
     gone = connection.execute(
-        "DELETE FROM streams WHERE id > ?1 AND id <= ?2 AND touched_seq < ?3"
+        "DELETE FROM streams WHERE id > ? AND id <= ? AND touched_seq < ?"
         " AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.stream_id = streams.id)"
         " AND id NOT IN (SELECT stream_id FROM refused_outputs)",
         (first, ids.searched_id, ids.generation),

@@ -47,9 +47,9 @@ def oldest(connection: Connection, from_seq: int = 0) -> SegmentRow | None:
     """The oldest segment that has `from_seq` or later inputs."""
     # The one that begins at `from_seq` or before is looked at first: there is no index on `last_seq`.
     row = connection.execute(
-        "SELECT * FROM segments WHERE last_seq >= ?1 AND first_seq >="
-        " coalesce((SELECT max(first_seq) FROM segments WHERE first_seq <= ?1), 0) ORDER BY first_seq LIMIT 1",
-        (from_seq,),
+        "SELECT * FROM segments WHERE last_seq >= ? AND first_seq >="
+        " coalesce((SELECT max(first_seq) FROM segments WHERE first_seq <= ?), 0) ORDER BY first_seq LIMIT 1",
+        (from_seq, from_seq),
     ).fetchone()
     return None if row is None else SegmentRow(*row)
 

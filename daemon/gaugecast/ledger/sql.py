@@ -1,6 +1,6 @@
 """What is asked of a connection, so that the same statements work on SQLite and on PostgreSQL.
 
-They are written for both: `?` and `?1` for parameters, `ON CONFLICT` rather than `OR REPLACE`, a name for each
+They are written for both: `?` for parameters, `ON CONFLICT` rather than `OR REPLACE`, a name for each
 subquery, a `CAST` where only a parameter would tell a type. `sqlite3.Connection` is one as it is.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,6 @@ _READING = (
     "; SET default_transaction_isolation = 'repeatable read'; SET default_transaction_read_only = on;"
     " SET idle_in_transaction_session_timeout = '60s'"
 )
-_PARAMETER = re.compile(r"\?(\d*)")
 #: Errors that pass: the server ends, starts, is another's standby just now; a lock, a cancelled or idle transaction.
 _PASSING = frozenset({
     "57P01", "57P02", "57P03", "57P05", "57014", "53300", "55P03", "25P03", "25006", "40001", "40P01",
@@ -98,15 +98,9 @@ class PostgresConnection:
 
 @cache
 def numbered(sql: str) -> str:
-    """A statement of the ledger's with PostgreSQL's parameters: `?` and `?1` become `$1`."""
-    count = 0
-
-    def number(found: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"${found[1] or count}"
-
-    return _PARAMETER.sub(number, sql)
+    """A statement of the ledger's with PostgreSQL's parameters: the first `?` becomes `$1`."""
+    numbers = itertools.count(1)
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", sql)
 
 
 def _storable(row: Sequence[Any]) -> Sequence[Any]:

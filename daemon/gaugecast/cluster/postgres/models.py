@@ -17,8 +17,8 @@ from gaugecast.storage.models import ModelStore
 
 _KEEP = "INSERT INTO weights (fleet, version, file, content) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _DROP = (
-    "DELETE FROM weights WHERE fleet = ?1 AND version = ?2"
-    " AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE position(CAST(?2 AS TEXT) IN models) > 0)"
+    "DELETE FROM weights WHERE fleet = ? AND version = ?"
+    " AND NOT EXISTS (SELECT 1 FROM checkpoints WHERE position(CAST(? AS TEXT) IN models) > 0)"
 )
 
 
@@ -63,7 +63,7 @@ class ModelRows(ModelStore):
 
     def drop(self, fleet: str, version: str) -> None:
         """Nothing here names these weights; their rows go with their files, unless a checkpoint names them."""
-        self._ask(_DROP, (fleet, version), writes=True)
+        self._ask(_DROP, (fleet, version, version), writes=True)
 
     def _read(self, fleet: str, version: str) -> Model:
         self._fetch(fleet, version)
