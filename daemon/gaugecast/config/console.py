@@ -29,11 +29,14 @@ class Console(Table):
     )
     port: int = Field(default=9465, ge=0, le=65535, description="0 = any free port; `gaugecast console` tells which")
     token_file: Path | None = Field(
-        default=None, description="file with the token, 16 characters or more, that whoever looks has to give"
+        default=None,
+        description="file with the token, 16 characters or more, that whoever looks has to give",
+        examples=['"/etc/gaugecast/console.token"'],
     )
     write_token_file: Path | None = Field(
         default=None,
         description="file with the token of those who may change models and streams; absent = nobody may",
+        examples=['"/etc/gaugecast/console-write.token"'],
     )
     proxy: str | None = Field(
         default=None,
