@@ -43,6 +43,7 @@ class Fate(NamedTuple):
 
 FATE = (
     # -- of an operator, against a daemon that runs
+    Fate(r"gaugecast status -c", "test", "tests/test_split.py"),
     Fate(r"gaugecast events acknowledge", "test", "tests/test_service_anomalies.py"),
     Fate(r"gaugecast (status|streams|silence|events|quarantine|export|replay|backup|test$|models list)", "run"),
     Fate(r"gaugecast history load (tank-?7|hall)\.csv", "run"),

@@ -57,6 +57,7 @@ def test_ticks_along_a_stream_are_those_of_its_readings_one_by_one(
     assert end == here or not len(at[cut:])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("ratio", "jitter"), [(60.02 / 60, 0.0), (60.02 / 60, 0.15), (59.98 / 60, 0.15)])
 def test_a_sensor_that_runs_slow_or_fast_neither_doubles_nor_skips(ratio: float, jitter: float) -> None:
     """60.02 s on a period of 60 s, 10,000 readings: every one a step of its own, no gap, nothing late."""

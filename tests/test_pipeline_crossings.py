@@ -104,6 +104,7 @@ def test_a_checkpoint_leads_to_the_same_crossings() -> None:
     assert differences(restored, pipeline) == []
 
 
+@pytest.mark.long
 def test_a_parked_stream_goes_on_with_its_crossings() -> None:
     """What it had learned of them comes back with it."""
     fleet = replace(FLEET, park_after_ns=60_000_000_000)
@@ -187,6 +188,7 @@ def test_history_that_is_loaded_tells_nobody_and_leaves_nothing_open() -> None:
     assert told[0]["event"] == "begin"
 
 
+@pytest.mark.long
 def test_other_thresholds_leave_what_the_horizons_have_learned() -> None:
     """Forecasts go on as if nothing had been changed."""
     changed, same = new_pipeline(), new_pipeline()
@@ -206,6 +208,7 @@ def test_a_fleet_without_thresholds_keeps_the_bytes_of_its_configuration() -> No
     assert Fleet.from_json(FLEET.to_json()) == FLEET
 
 
+@pytest.mark.long
 def test_crossings_go_to_the_topics_that_are_configured_for_them_now() -> None:
     """What is open elsewhere ends there, and goes on where the fleet says it by now; also after a reading or two."""
     moved = replace(FLEET, notices="told/{fleet}/{stream}")

@@ -144,6 +144,7 @@ def test_a_split_that_leaves_nothing_to_score_is_refused(split: Split) -> None:
         split.borders(100)
 
 
+@pytest.mark.long
 def test_warm_weights_come_from_the_train_rows_alone() -> None:
     """What lies after the validation rows bears on nothing, not even on how long was trained."""
     from gaugecast.learn.backtest.warmup import trained_on
@@ -159,6 +160,7 @@ def test_warm_weights_come_from_the_train_rows_alone() -> None:
     assert found[0][1] == 80
 
 
+@pytest.mark.long
 def test_train_rows_are_rows_of_each_stream_however_their_readings_lie_among_each_other() -> None:
     """Two streams, one after the other or in turn: the same weights; neither's rows count for the other."""
     from gaugecast.learn.backtest.warmup import trained_on

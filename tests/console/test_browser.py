@@ -224,6 +224,7 @@ def test_whoever_may_write_is_asked_before_anything_changes(
         page.get_by_role("link", name="Give the token").click()
         page.get_by_label("Token").fill(WRITE)
         page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()  # the answer leads elsewhere by itself
         page.goto(f"{console.url}/models")
         page.get_by_role("button", name="trial").click()
         expect(page.get_by_role("dialog")).to_contain_text("on trial?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gaugecast.forecast.crossings.extremes import Extremes
 from gaugecast.records import Float64
@@ -51,6 +52,7 @@ def test_a_crossing_is_foretold_of_what_was_there() -> None:
     assert one[210].tobytes() != other[210].tobytes()
 
 
+@pytest.mark.no_cover
 def test_probabilities_are_better_than_the_rate_and_mean_what_they_say() -> None:
     """On ramps with noise: Brier skill, and in each tenth with enough cases what was said is what happened."""
     horizon, level, place = 8, 35.0, 1

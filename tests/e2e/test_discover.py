@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from field.stage import FIELD, need, render
 from support.daemon import run_command
 from support.mosquitto import Mosquitto, RawClient
@@ -87,6 +89,7 @@ def test_ten_layouts_with_noise_become_a_configuration_that_runs(tmp_path: Path,
         assert pattern in file.read_text()
 
 
+@pytest.mark.long
 def test_on_all_layouts_at_once_it_finishes_and_what_it_proposes_runs(tmp_path: Path, broker: Mosquitto) -> None:
     """One broker with everything on it; the fleets stand in one file."""
     need(TEN[0])

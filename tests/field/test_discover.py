@@ -159,6 +159,7 @@ def test_a_sensor_that_reports_on_change_is_told() -> None:
     assert 'hold = "' in stanza.text
 
 
+@pytest.mark.no_cover
 def test_all_layouts_at_once_are_proposed_without_a_wrong_one() -> None:
     """Whatever is proposed reads what came: hardly a reject, and no time of another century."""
     folders = sorted(place.name for place in FIELD.iterdir() if place.is_dir()) if FIELD.is_dir() else []

@@ -23,6 +23,7 @@ def parts(ahead: Ahead, row: int) -> bytes:
     return b"".join(np.ascontiguousarray(part[row]).tobytes() for part in ahead)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("features", [1, 2, 3, 7])
 def test_rows_do_not_depend_on_their_batch(features: int) -> None:
     """Streams in crowds of 1 to 257, permuted, are told what they are told alone; networks come and go, and gaps.
@@ -116,6 +117,7 @@ def test_a_network_that_knows_is_listened_to() -> None:
     assert np.square(error[300:]).mean() < 0.03 * np.square(last[300:]).mean()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("place", [0, 1])
 def test_intervals_cover_what_they_say(place: int) -> None:
     """A wave with noise that changes its size: at each horizon within three points of the level."""

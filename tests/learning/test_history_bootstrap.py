@@ -80,6 +80,7 @@ def test_the_first_model_goes_on_trial_with_what_it_remembers_once_and_not_befor
     assert sorted(warm_steps(chunks)) == ["a", "b"]
 
 
+@pytest.mark.long
 def test_with_more_streams_than_are_sampled_all_are_warmed(tmp_path: Path) -> None:
     """By a walk over the ledger; the sample alone would leave the others cold."""
     site = grown_up(tmp_path, 100, streams="abcd", sampled=2)
@@ -92,6 +93,7 @@ def test_with_more_streams_than_are_sampled_all_are_warmed(tmp_path: Path) -> No
     assert site.remembered[0][1] == [b"all streams"]
 
 
+@pytest.mark.long
 def test_only_as_much_of_the_past_is_learned_as_is_asked_for(tmp_path: Path) -> None:
     """`learning.history`; at 0 nothing is."""
     counts = []
@@ -119,6 +121,7 @@ def test_a_fleet_with_a_model_is_not_taught_its_past_again(tmp_path: Path) -> No
     assert learner.follower.learners["tanks"].updates_total == 0
 
 
+@pytest.mark.long
 def test_a_young_ledger_without_a_checkpoint_is_learned_whole_too(tmp_path: Path) -> None:
     """However long ago its readings came: no hurry where there is no model yet."""
     site = Site(tmp_path, shadow_after=_NEVER)

@@ -42,6 +42,7 @@ def error_of(model: Model, trace: Lesson) -> float:
     return float(np.nanmean((y - trace.target) ** 2))
 
 
+@pytest.mark.long
 def test_a_stream_with_memory_is_learned(model: Model) -> None:
     """What was three steps ago is known afterwards, on a stream that was not shown."""
     trained = warm_up(model, [echo_of(model, 1500)], learning_rate=0.02, passes=12, compiled=False)
@@ -98,6 +99,7 @@ def test_windows_hold_out_what_the_stream_holds_out(model: Model) -> None:
     assert any((moved.weights[name] != weight).any() for name, weight in model.weights.items())
 
 
+@pytest.mark.long
 def test_caution_draws_by_the_seed(model: Model) -> None:
     """The same seed gives the same bits; another gives others."""
     first, again, other = (

@@ -13,7 +13,7 @@ from simulation.story import run
 from simulation.sweep import run_with_crashes_at
 
 STORIES = 140
-IN_ONE_TEST = 10
+IN_ONE_TEST = 5
 EVERY_DAY = 10
 SWEEP_SEEDS = (1, 6)
 

@@ -140,6 +140,7 @@ def test_a_seed_gives_the_same_detector_whatever_was_fitted_before(fitted: Path)
     assert one != other
 
 
+@pytest.mark.long
 def test_the_manifest_tells_how_it_came_to_be(fitted: Path) -> None:
     """All settings, what was fed and learned, and the versions; the label was not fed."""
     manifest = json.loads((fitted / "one" / "detector.json").read_text())

@@ -66,6 +66,7 @@ def check_alike(ours: float, theirs: float, bar: float) -> None:
     assert ours == pytest.approx(theirs, rel=TOLERANCE)
 
 
+@pytest.mark.long
 def test_three_steps_forecast_the_fourth(tmp_path: Path) -> None:
     """After 70, 80, 90 comes the same from both, about 100."""
     example = load_example("windowed_regression")

@@ -108,6 +108,7 @@ def write_rows(path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.long
 @pytest.mark.keras
 def test_a_ledger_gives_the_model_that_its_rows_in_a_file_give(tmp_path: Path) -> None:
     """From the command line: late, repeated and parked streams, a gap, and another fleet in the same ledger."""

@@ -158,6 +158,7 @@ def test_trials_are_ranked_by_all_horizons_that_are_asked_for(tmp_path: Path) ->
     assert len(figures) == 3
 
 
+@pytest.mark.long
 def test_a_search_that_is_ended_by_hand_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial under way does not count, and is made anew when the search goes on."""
     path, real, calls = sine_file(tmp_path, 60), search_module._try, []

@@ -181,6 +181,7 @@ def test_a_run_is_gone_on_with_its_optimiser_and_all(wave_file: Path, tmp_path: 
         train_on(wave_file, epochs=2, begin=tmp_path / "first", units=[5], **steady)
 
 
+@pytest.mark.long
 @pytest.mark.keras
 def test_a_gru_is_trained_and_served_by_its_engine(wave_file: Path, tmp_path: Path) -> None:
     """It learns, its weights come back from its .keras file, and the report names its layers."""
