@@ -23,6 +23,8 @@ from gaugecast.testing import random_model
 from support.mosquitto import wait_until
 from support.seeding import seed_state
 
+pytestmark = pytest.mark.keras  # a learner's process begins with TensorFlow
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
