@@ -1,4 +1,4 @@
-"""Files that a user names: what is no file could block for ever, or never end, once it is opened."""
+"""Files: made whole, or for their user alone; and whether one that a user names is one, for a pipe could block."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ def make_private(directory: Path) -> None:
     if mode & stat.S_IRWXO:
         with contextlib.suppress(OSError):  # another's: then it is not ours to close
             directory.chmod(mode & ~stat.S_IRWXO)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make a file of it that whoever reads finds whole or not at all; it is not waited for the disk.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.write_bytes(content)
+    unfinished.rename(path)
 
 
 def regular(path: Path) -> Path:

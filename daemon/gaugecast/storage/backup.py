@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gaugecast.errors import StorageError, WrongUse
-from gaugecast.files import make_private
+from gaugecast.files import make_private, write_whole
 from gaugecast.storage import checkpoints, whereabouts
 from gaugecast.storage.models import FOLDER as MODELS_FOLDER
 
@@ -156,9 +156,8 @@ def last_backup_s(directory: Path) -> float | None:
 def _note_backup(directory: Path, target: Path) -> None:
     """Let `status` tell of it. A directory that we may only read is none the worse for it."""
     try:
-        draft = directory / (NOTE_NAME + ".tmp")
-        draft.write_text(json.dumps({"at": time.time(), "target": str(target.resolve())}) + "\n")
-        os.replace(draft, directory / NOTE_NAME)
+        note = json.dumps({"at": time.time(), "target": str(target.resolve())}) + "\n"
+        write_whole(directory / NOTE_NAME, note.encode())
     except OSError:
         return
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gaugecast.errors import ModelError
+from gaugecast.files import write_whole
 from gaugecast.fleet import NAME_RULE, is_fleet_name
 from gaugecast.model.manifest import Manifest, decode_manifest, is_version
 from gaugecast.model.weights import MANIFEST_NAME, Model, load_model, save_model
@@ -133,10 +134,7 @@ class ModelStore:
 
     def leave_memory(self, fleet: str, version: str, chunks: Iterable[bytes]) -> None:
         """Put what a newcomer remembers of the streams where the daemon finds it, before it is asked for a trial."""
-        place = self.place(fleet, version)
-        unfinished = place / f"{_MEMORY}.{os.getpid()}"
-        unfinished.write_bytes(msgspec.msgpack.encode(list(chunks)))
-        unfinished.rename(place / _MEMORY)
+        write_whole(self.place(fleet, version) / _MEMORY, msgspec.msgpack.encode(list(chunks)))
 
     def take_memory(self, fleet: str, version: str) -> list[bytes]:
         """The chunks that `leave_memory` left, once; none where there are none.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from gaugecast.errors import StorageError
+from gaugecast.files import write_whole
 
 FILE_NAME = "ledger.elsewhere"
 
@@ -42,6 +42,4 @@ def note(directory: Path, place: Elsewhere) -> None:
     if read(directory) == place:
         return
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unfinished = directory / f"{FILE_NAME}.{os.getpid()}"
-    unfinished.write_bytes(msgspec.json.encode(place))
-    unfinished.rename(directory / FILE_NAME)
+    write_whole(directory / FILE_NAME, msgspec.json.encode(place))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from gaugecast.cluster.postgres import fence
 from gaugecast.cluster.postgres.connection import PostgresConnection, translated
 from gaugecast.cluster.postgres.place import Place
 from gaugecast.errors import ModelError, StorageError
+from gaugecast.files import write_whole
 from gaugecast.model import Model
 from gaugecast.model.weights import MANIFEST_NAME, WEIGHTS_NAME
 from gaugecast.storage.models import ModelStore
@@ -88,9 +88,7 @@ class ModelRows(ModelStore):
         try:
             place.mkdir(parents=True, exist_ok=True)
             for file in (WEIGHTS_NAME, MANIFEST_NAME):
-                unfinished = place / f"{file}.{os.getpid()}"
-                unfinished.write_bytes(contents[file])
-                unfinished.rename(place / file)
+                write_whole(place / file, contents[file])
         except OSError as exc:
             raise ModelError(f"weights {version} of fleet {fleet!r} cannot be put into {place}: {exc}") from exc
 

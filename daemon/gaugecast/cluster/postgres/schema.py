@@ -5,12 +5,16 @@ from __future__ import annotations
 from gaugecast.cluster.postgres.connection import PostgresConnection
 from gaugecast.cluster.postgres.place import Place
 from gaugecast.errors import StorageError
+from gaugecast.ledger.schema import NEW_DDL
 
 VERSION = 1
 
+#: Batches, segments and what is beside them are the ledger's own; PostgreSQL has other names for two types.
+_SAME = NEW_DDL.replace("INTEGER", "BIGINT").replace("BLOB", "BYTEA")
+
 # Parts are compressed by us: EXTERNAL spares PostgreSQL the attempt. `parked.rowid` is the order of parking, as in
 # SQLite. `fences` has the newest token of each name: who holds an older one may write no more.
-_DDL = """
+_DDL = f"""{_SAME}
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BIGINT);
 CREATE TABLE fences (name TEXT PRIMARY KEY, token BIGINT NOT NULL);
 CREATE TABLE heads (
@@ -39,19 +43,6 @@ CREATE TABLE parked (
 );
 CREATE INDEX parked_by_return ON parked (unparked_seq);
 CREATE TABLE fingerprints (seq BIGINT PRIMARY KEY, text TEXT NOT NULL);
-CREATE TABLE batches (
-    first_seq BIGINT PRIMARY KEY, inputs BIGINT NOT NULL, first_position BIGINT NOT NULL, outputs BIGINT NOT NULL,
-    confirmed BIGINT NOT NULL, received_at_ns BIGINT NOT NULL, written_bytes BIGINT NOT NULL,
-    input_part BYTEA NOT NULL, output_part BYTEA NOT NULL, body_part BYTEA NOT NULL
-);
-CREATE TABLE segments (
-    first_seq BIGINT PRIMARY KEY, last_seq BIGINT NOT NULL, first_position BIGINT NOT NULL,
-    last_position BIGINT NOT NULL, received_at_ns BIGINT NOT NULL, first_at_ns BIGINT NOT NULL,
-    last_at_ns BIGINT NOT NULL, directory BYTEA NOT NULL
-);
-CREATE TABLE pieces (id BIGINT PRIMARY KEY, part BYTEA NOT NULL);
-CREATE TABLE event_rows (seq BIGINT PRIMARY KEY, stream_id BIGINT NOT NULL, detail TEXT NOT NULL);
-CREATE TABLE aside (position BIGINT PRIMARY KEY);
 CREATE TABLE told (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, received_at_ns BIGINT NOT NULL, fleet TEXT NOT NULL,
     stream TEXT NOT NULL, topic TEXT NOT NULL, body BYTEA NOT NULL
