@@ -82,7 +82,7 @@ def _experts_at(shares: Float64, skills: Float64, names: Sequence[str]) -> dict[
     """What is the share of one that is not there is that of the linear one, which speaks in its place."""
     own = shares.tolist()
     own[LINEAR] += sum(own[len(names) :])
-    return {name: ExpertStatus(weight=own[k], skill=_known(float(skills[k]))) for k, name in enumerate(names)}
+    return {name: ExpertStatus(weight=own[k], skill=known(float(skills[k]))) for k, name in enumerate(names)}
 
 
 def _spans(fleet: Fleet) -> list[str]:
@@ -99,11 +99,11 @@ def crossing_rows(part: FleetPipeline, slot: int, feature: str) -> list[Crossing
     for k, mark in enumerate(part.fleet.thresholds):
         if mark.feature != feature:
             continue
-        early, median, late = (_known(ticks * period_s) for ticks in state["instants"][slot, k].tolist())
+        early, median, late = (known(ticks * period_s) for ticks in state["instants"][slot, k].tolist())
         rows.append(
             CrossingRow(
                 side=mark.side, value=mark.value, within=_within(part.fleet, mark), open=bool(state["open"][slot, k]),
-                crossed=bool(state["crossed"][slot, k]), probability=_known(float(state["likely"][slot, k])),
+                crossed=bool(state["crossed"][slot, k]), probability=known(float(state["likely"][slot, k])),
                 early_s=early, median_s=median, late_s=late,
             )
         )  # fmt: skip
@@ -116,20 +116,20 @@ def bands_of(part: FleetPipeline, slot: int) -> list[tuple[float | None, float |
     if part.look_ahead is None or not part.fleet.intervals:
         return nothing
     _, bounds = part.look_ahead.bands(np.array([slot], np.int64))
-    return [(_known(lower), _known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
+    return [(known(lower), known(upper)) for lower, upper in bounds[0, :, 0, 0].tolist()]
 
 
 def ahead_rows(part: FleetPipeline, slot: int) -> list[list[AheadRow]]:
     """What is expected of each feature at each horizon, with all intervals; of a fleet that lists none, the next."""
     period_s, published = part.fleet.period_ns / 1e9, part.table["published"][slot].tolist()
     if part.look_ahead is None:
-        return [[AheadRow(in_s=period_s, forecast=_known(value))] for value in published]
+        return [[AheadRow(in_s=period_s, forecast=known(value))] for value in published]
     said, bounds = part.look_ahead.bands(np.array([slot], np.int64))
     spans = [h * period_s for h in part.fleet.horizons]
     levels = part.fleet.intervals
     return [
         [
-            AheadRow(in_s=span, forecast=_known(value), intervals=_intervals(levels, by_level))
+            AheadRow(in_s=span, forecast=known(value), intervals=_intervals(levels, by_level))
             for span, value, by_level in zip(spans, values, by_horizon, strict=True)
         ]
         for values, by_horizon in zip(said[0].tolist(), bounds[0].tolist(), strict=True)
@@ -149,5 +149,6 @@ def _within(fleet: Fleet, mark: Threshold) -> str:
     return duration_text(mark.within * fleet.period_ns)
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """`None` for NaN and infinities."""
     return value if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from gaugecast.pipeline import Outcome, Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Output
 from gaugecast.service import anomalies, foretold
+from gaugecast.service.foretold import known
 
 _DIGITS = 4
 
@@ -103,12 +104,12 @@ def moment_of(
     features: dict[str, Looked] = {}
     scores = anomalies.scores_of(part, np.array([slot], np.int64))
     for g, place in enumerate(fleet.forecast_places):
-        expected = _known(table["predicted"][slot][g])
+        expected = known(float(table["predicted"][slot][g]))
         lower, upper = bands[g] if g < len(bands) and expected is not None else (None, None)
         features[fleet.features[place].name] = Looked(
-            observed=_known(table["x"][slot][place]) if table["seen"][slot][place] else None,
-            expected=expected, lower=lower, upper=upper, forecast=_known(table["published"][slot][g]),
-            score=None if scores is None else _known(scores[0, g]), detectors=_detectors(part, slot, place),
+            observed=known(float(table["x"][slot][place])) if table["seen"][slot][place] else None,
+            expected=expected, lower=lower, upper=upper, forecast=known(float(table["published"][slot][g])),
+            score=None if scores is None else known(float(scores[0, g])), detectors=_detectors(part, slot, place),
         )  # fmt: skip
     watching = part.anomalies
     is_open = watching is not None and bool(watching.events["open"][slot])
@@ -131,7 +132,3 @@ def _said(one: Output) -> str:
     """What a notice of an anomaly says."""
     said: dict[str, Any] = msgspec.json.decode(one.body)
     return str(said["event"]) if "severity" in said else ""
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

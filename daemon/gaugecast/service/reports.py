@@ -18,6 +18,7 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
 from gaugecast.service import anomalies, foretold
+from gaugecast.service.foretold import known
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 
@@ -88,11 +89,6 @@ def time_for(part: FleetPipeline, steps: float) -> float | None:
     live = part.table.live_slots()
     speaking = len(live) - int(part.table["stale"][live].sum())
     return steps / speaking * part.fleet.period_ns / 1e9 if speaking else None
-
-
-def known(value: float) -> float | None:
-    """`None` for NaN and infinities."""
-    return value if math.isfinite(value) else None
 
 
 def stream_columns(part: FleetPipeline, most: int) -> StreamColumns:
