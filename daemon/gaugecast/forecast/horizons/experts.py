@@ -108,9 +108,8 @@ class HorizonExperts:
         for name, array in self.columns:
             if name in known and known[name].shape[1:] == array.shape[1:]:
                 array[:rows] = known[name][:rows]
-        far = self.layout.far
-        if far < self.layout.count:
-            columns = self.columns
+        if self.layout.has_far:
+            columns, far = self.columns, self.layout.far
             columns["level"][:] = columns["stats"][..., SEEN : SEEN + clocked.LEVEL]
             columns["turning_p"][columns["ticks"] > 0] = clocked.START * np.eye(clocked.SIZE)
             columns["mix"][columns["ticks"] > 0, :, far:] = mixture.BEGIN[:, None]

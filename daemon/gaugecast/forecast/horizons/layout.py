@@ -141,9 +141,14 @@ class HorizonLayout:
         return _end(self.rings)
 
     @property
+    def has_far(self) -> bool:
+        """Whether some horizons have `clocked` experts."""
+        return self.far < self.count
+
+    @property
     def far_groups(self) -> int:
         """Groups of the far horizons."""
-        return self.groups - int(self.group[self.far]) if self.far < self.count else 0
+        return self.groups - int(self.group[self.far]) if self.has_far else 0
 
     @property
     def groups_of(self) -> list[slice]:

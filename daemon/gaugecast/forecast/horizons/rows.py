@@ -78,7 +78,7 @@ class Rows:
         state, new = self.state, self.state["ticks"] == 0
         if new.any():
             self._p[self._rows[new]] = direct.START * np.eye(self._layout.size)
-            if self._layout.far < self._layout.count:
+            if self._layout.has_far:
                 self._turning_p[self._rows[new]] = clocked.START * np.eye(clocked.SIZE)
             state["mix"][:, new] = mixture.BEGIN[:, None, None]
             if len(self._levels):
@@ -96,7 +96,7 @@ class Rows:
         if gap.any():
             forget_missed(self._base, self._rows, ticks=state["ticks"], gap=gap, layout=lay)
         self._seen = np.isfinite(values)
-        if lay.far < lay.count:
+        if lay.has_far:
             clocked.observe(state["level"], values, clocked.LONG_RUN * recipe.half_life_steps)
         self._learn(values)
 
@@ -112,11 +112,12 @@ class Rows:
         said, told = waited[: len(EXPERTS)], waited[len(EXPERTS) :]
         came = np.where(due, came, 0.0)
         own = said[NETWORK].copy()
-        own[:, self._far] = np.nan
+        if self._layout.has_far:
+            own[:, self._far] = np.nan
         self._judge(said, came, told, due)
         lesson = Lesson(base, origin, came, own, due, self._scale, state["stats"][:, MEAN], state["ticks"])
         learn(state["theta"], self._p, self._past, lesson, self._layout)
-        if due[:, self._far].any():
+        if self._layout.has_far and due[:, self._far].any():
             clocked.learn(
                 state["turning"], self._turning_p, self._past, base=base[:, self._far], origin=origin[:, self._far],
                 came=came[:, self._far], due=due[:, self._far], level=state["level"], tick=state["ticks"],
@@ -158,7 +159,7 @@ class Rows:
         moves[STACKED] = np.where(there, stacked * s[:, None], moves[LINEAR])
         moves[NETWORK] = np.where(there, own, moves[LINEAR])
         far = self._far
-        if lay.far < lay.count:
+        if lay.has_far:
             moves[STACKED:, :, far] = clocked.moves(
                 state["turning"], self._past, base=base[:, far], origin=origin[:, far], level=state["level"], layout=lay
             )
@@ -168,7 +169,7 @@ class Rows:
         move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=0), np.where(weights[PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
-        if lay.far < lay.count:
+        if lay.has_far:
             most = weights[:, :, far].argmax(axis=0)
             leads[:, far] = np.where(most >= STACKED, most + clocked.TURNS, most)
             moves[STACKED, :, far] = moves[LINEAR, :, far]
@@ -198,8 +199,9 @@ class Rows:
         for k, one in enumerate((move, *moves[1:])):
             kept[k] = now(one)
         np.maximum(np.minimum(kept[: len(EXPERTS)], _LARGEST), -_LARGEST, out=kept[: len(EXPERTS)])
-        there = there.copy()
-        there[:, self._far] = True
+        if self._layout.has_far:
+            there = there.copy()
+            there[:, self._far] = True
         np.copyto(kept[NETWORK], np.nan, where=~now(there))
         if len(self._levels):
             reach, warming = self.bounds
