@@ -1,4 +1,4 @@
-"""Learning in a cluster, held against learning in one daemon: the same sensors, how good the forecasts are in the end."""
+"""Learning in a cluster, held against learning in one daemon: the same sensors, how good forecasts are in the end."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Site:
         self.settings = load_settings(self.config, {})
         self.place = Place.of(self.settings.storage)
         self.model: Model = random_model(FLEET, units=UNITS, seed=1, gain=0.05)
-        self.beginning = [] if learning else [self._seed(number) for number in range(partitions)][0]
+        self.beginning = [] if learning else self._seed_all()
         self.plan = LoadPlan(streams, (int(time.time()) - 10 * 86_400) * 10**9, qos=1)
         self.sink = stack.enter_context(
             Sink("127.0.0.1", self.broker.port, ["gaugecast/+/+"], qos=1, record=True, client_id="judge", clean=False)
@@ -85,6 +85,10 @@ class Site:
         self.nodes: list[Any] = []
         self._start_ray(stack, patience_ms, workers)
         self._start_gaugecast(stack)
+
+    def _seed_all(self) -> list[Input]:
+        """All partitions begin alike."""
+        return [self._seed(number) for number in range(self.partitions)][-1]
 
     def _seed(self, number: int) -> list[Input]:
         """What each partition begins with."""
@@ -149,7 +153,12 @@ class Site:
         parts = self.parts()
         heard = parts["ingest-0"].told if "ingest-0" in parts else None
         well = all(part.told is not None for part in parts.values())
-        return len(parts) == self.partitions + 1 + self.learning and well and heard is not None and bool(heard["connected"])
+        return (
+            len(parts) == self.partitions + 1 + self.learning
+            and well
+            and heard is not None
+            and bool(heard["connected"])
+        )
 
     def begin_load(self) -> None:
         """Sensors begin to speak; a forecast is waited for."""

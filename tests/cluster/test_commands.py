@@ -55,8 +55,9 @@ def test_parts_are_shown_with_their_places_and_partitions_as_daemons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("partitions", "ingests", "nodes", "wanted"), [(2, 1, 1, 1), (4, 1, 3, 2), (2, 1, 3, 1), (16, 3, 8, 1), (8, 1, 2, 5)]
+    ("partitions", "ingests", "nodes", "wanted"),
+    [(2, 1, 1, 1), (4, 1, 3, 2), (2, 1, 3, 1), (16, 3, 8, 1), (8, 1, 2, 5)],
 )
-def test_so_many_stand_by_that_a_lost_machine_finds_room(partitions: int, ingests: int, nodes: int, wanted: int) -> None:
+def test_so_many_stand_by_as_a_lost_machine_needs(partitions: int, ingests: int, nodes: int, wanted: int) -> None:
     """All parts of the fullest one on the others at once; one process for a machine that is alone."""
     assert spares_wanted(partitions=partitions, ingests=ingests, nodes=nodes) == wanted

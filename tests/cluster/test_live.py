@@ -44,7 +44,9 @@ def test_a_cluster_that_is_hurt_says_what_one_process_says(tmp_path: Path) -> No
 
 def said(*words: str) -> str:
     """What a command says; it must end well."""
-    done = subprocess.run([sys.executable, "-m", "gaugecast", *words], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "gaugecast", *words], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

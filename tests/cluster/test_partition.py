@@ -57,8 +57,8 @@ def plan(postgres: Postgres, tmp_path: Path) -> Plan:
     """One partition that learns; no broker is there, which a ledger does not need."""
     place, file = postgres.new_place(), tmp_path / "gaugecast.toml"
     file.write_text(
-        f'[mqtt]\\nport = {free_port()}\\n[storage]\\npostgres = "{place.url}"\\npostgres_schema = "{place.schema}"\\n'
-        '[fleet.tanks]\\nsubscribe = ["tank/{tank}"]\\nperiod = "1s"\\ntime = "$.t"\\n[fleet.tanks.features.p]\\n'
+        f'[mqtt]\nport = {free_port()}\n[storage]\npostgres = "{place.url}"\npostgres_schema = "{place.schema}"\n'
+        '[fleet.tanks]\nsubscribe = ["tank/{tank}"]\nperiod = "1s"\ntime = "$.t"\n[fleet.tanks.features.p]\n'
     )
     return replace(Plan.of([load_settings(file, {})], 1), learning=LearningStatus(mode="child"))
 
@@ -106,4 +106,3 @@ def test_weights_and_batches_outlive_a_partition_that_is_replaced(
     first.home.deliver(Batch("ingest-0", 1, 3, pack([Piece(Inputs.of([reading(99.0, 1.0)]), [])])), patience_s=0.0)
     wait_until(lambda: bool(first.ends), what="the end of who was replaced", deadline_s=_PATIENCE_S)
     assert isinstance(first.ends[0], Fenced)
-

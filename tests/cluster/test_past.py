@@ -110,7 +110,9 @@ def test_weights_in_force_are_told_once_and_rollbacks_not_at_all() -> None:
     """By the partition that has them first; other fleets, rejects and trials are nobody's business."""
     other = reading(7, 1.0, fleet="pumps", stream="x")._replace(received_at_ns=4)
     one = Rows(at(1), other, event(installed("1a")), event(events.ShadowPromoted("2b")), Input.reject("json", 8))
-    two = Rows(event(events.ShadowPromoted("2b"), 9), event(installed("1a", events.ROLLBACK), 10), event(installed("3c"), 11))
+    two = Rows(
+        event(events.ShadowPromoted("2b"), 9), event(installed("1a", events.ROLLBACK), 10), event(installed("3c"), 11)
+    )
     told = [each.event for each in all_of(FleetPast((one, two), FLEET, most=0)) if each.kind is Kind.EVENT]
     assert [type(each) for each in told] == [events.FleetConfigured, events.ModelInstalled]
     past = past_of(Rows(at(1)), Rows())
@@ -132,7 +134,7 @@ def test_it_begins_with_what_most_partitions_have_in_force() -> None:
 
 def test_it_begins_anew_only_where_that_is_offered_and_asked_for() -> None:
     """Who only looked whether he could go back goes on where he was."""
-    past = past_of(Rows(at(10), at(20)), Rows(), most=2)
+    past = past_of(Rows(at(10), at(20)), Rows(), most=4)
     number = len(all_of(past))
     past.offer_beginning()
     assert past.last_seq == 2

@@ -128,7 +128,8 @@ def _fleet(told: Sequence[FleetStatus]) -> FleetStatus:
     anomalies = [one.anomalies for one in told if one.anomalies is not None]
     features = dict.fromkeys(name for one in told for name in one.features)
     leading = max(told, key=lambda one: one.streams.active if one.streams is not None else -1)
-    absent = set(leading.never_came).intersection(*(one.never_came for one in told if one.streams and one.streams.active))
+    spoken = [one.never_came for one in told if one.streams is not None and one.streams.active]
+    absent = set(leading.never_came).intersection(*spoken)
     return msgspec.structs.replace(
         leading,
         counts=add_up(one.counts for one in told),

@@ -104,7 +104,8 @@ class Gateway:
         fleets: dict[str, FleetColumns] = {}
         before, end = 0, query.offset + query.limit
         for number in self._all:
-            left = TableQuery(offset=max(0, query.offset - before), limit=max(1, min(2000, end - before)))
+            many = max(1, min(2000, end - max(query.offset, before)))
+            left = TableQuery(offset=max(0, query.offset - before), limit=many)
             answer = msgspec.convert(self._ask(number, left), TableAnswer)
             if end > before:
                 for one in answer.fleets:

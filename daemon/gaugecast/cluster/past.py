@@ -53,8 +53,8 @@ class FleetPast:
 
     It begins with the fleet's configuration and the weights that most partitions have in force. Of each partition
     come readings and timers, and of its events those that a learner goes by: a version in force is told of once, by the
-    partition that has it first. A rollback of one partition is no news for the others. Time never goes back: what a partition was late
-    with is taken for received when the last before was. One thread.
+    partition that has it first. A rollback of one partition is no news for the others. Time never goes back: what a
+    partition was late with is taken for received when the last before was. One thread.
 
     Args:
         readers: By partition.
@@ -176,9 +176,7 @@ def _in_force(told: Sequence[tuple[int, str, Event]], fleet: str) -> str:
     """The version in force after these events; empty = persistence."""
     version = ""
     for _, name, event in told:
-        if name == fleet:
-            if isinstance(event, events.ModelInstalled) and event.role == "in_force":
-                version = event.version
-            elif isinstance(event, events.ShadowPromoted):
-                version = event.version
+        installed = isinstance(event, events.ModelInstalled) and event.role == "in_force"
+        if name == fleet and (installed or isinstance(event, events.ShadowPromoted)):
+            version = getattr(event, "version", "")
     return version

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gaugecast.cluster.routing import slots_of
@@ -46,7 +46,7 @@ class Plan:
     fleets: tuple[Fleet, ...]
     partitions: int
     settings: Settings
-    learning: LearningStatus = LearningStatus()
+    learning: LearningStatus = field(default_factory=LearningStatus)
 
     @property
     def learned(self) -> tuple[str, ...]:

@@ -46,9 +46,7 @@ class Front:
         self._lock = StateLock(directory)
         self._control = Control(directory / SOCKET_NAME)
         self._plan, self._handles, self._parts = plan, handles, parts
-        self._gateway = Gateway(
-            plan.partitions, directory, ask=self._ask, give=self._give, status=self.status
-        )
+        self._gateway = Gateway(plan.partitions, directory, ask=self._ask, give=self._give, status=self.status)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()

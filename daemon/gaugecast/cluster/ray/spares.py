@@ -1,7 +1,7 @@
 """Processes that wait, warm, on each node: who takes the place of a lost part need not begin from nothing.
 
-To start a process and to import what a part needs takes seconds, most of all on a machine that others have just fled to;
-what is left after a loss is to take the token and to replay what came since the checkpoint.
+To start a process and to import what a part needs takes seconds, most of all on a machine that others have just fled
+to; what is left after a loss is to take the token and to replay what came since the checkpoint.
 """
 
 from __future__ import annotations
