@@ -53,8 +53,10 @@ def measure(directory: Path) -> Costs:
         embedded = _spent({"daemon": pid}, port, plan, sink)["daemon"]
         embedded_mb = memory_mb(pid)
     ingest, partition = spent["ingest-0"], spent["partition-0"]
-    ratio = (ingest + partition) / embedded
-    return Costs(*(round(one, 1) for one in (ingest, partition, partition_mb, embedded, embedded_mb)), round(ratio, 2))
+    return Costs(
+        ingest_us=round(ingest, 1), partition_us=round(partition, 1), partition_mb=round(partition_mb),
+        embedded_us=round(embedded, 1), embedded_mb=round(embedded_mb), ratio=round((ingest + partition) / embedded, 2),
+    )  # fmt: skip
 
 
 def _spent(pids: dict[str, int], port: int, plan: LoadPlan, sink: Sink) -> dict[str, float]:

@@ -11,11 +11,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from chaos.scenario import BROKER_CONF, FLEET, UNITS
 from cluster.live import configured, opening
 from gaugecast.config import load_settings
+from gaugecast.control import SOCKET_NAME, StatusQuery, call
+from gaugecast.errors import Unreachable
 from gaugecast.ledger.store import Ledger
 from gaugecast.records import Commit, Verdict
+from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
 from gaugecast.testing import random_model
 from gaugecast_sim.packets import LoadPlan
@@ -51,11 +56,19 @@ def daemon(directory: Path, *, streams: int, learning: bool = False) -> Iterator
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=(directory / "daemon.log").open("wb"))
         stack.callback(_end, process)
         wait_until(
-            lambda: b" ready" in (directory / "daemon.log").read_bytes(),
-            what=lambda: f"the daemon ready: {(directory / 'daemon.log').read_text()[-2000:]}", deadline_s=90.0,
+            lambda: _forecasts(state),
+            what=lambda: f"the daemon at work: {(directory / 'daemon.log').read_text()[-2000:]}", deadline_s=90.0,
         )  # fmt: skip
         plan = LoadPlan(streams, (int(time.time()) - 10 * 86_400) * 10**9, qos=1)
         yield Embedded(process.pid, broker.port, plan, sink)
+
+
+def _forecasts(state: Path) -> bool:
+    """Whether it hears and speaks: what is sent before its first subscription nobody keeps for it."""
+    try:
+        return msgspec.convert(call(state / SOCKET_NAME, StatusQuery()), Status).ready
+    except Unreachable:
+        return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

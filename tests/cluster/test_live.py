@@ -52,7 +52,7 @@ def said(*words: str) -> str:
 
 
 def test_a_cluster_is_asked_as_one_daemon_and_drained_and_ended_by_commands(tmp_path: Path) -> None:
-    """Its parts, its metrics at one address, its streams; a node that is drained has nothing left, a stop is in order."""
+    """Parts, metrics at one address, streams; a node that is drained has nothing left, and a stop is in order."""
     with site(tmp_path, partitions=2, streams=16, rate=100.0, patience_ms=3000) as one:
         one.begin_load()
         one.wait_whole()

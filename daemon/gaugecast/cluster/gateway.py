@@ -75,15 +75,17 @@ class Gateway:
             case ModelsQuery():
                 return models_joined([self._ask(number, request) for number in self._all])
             case HandOver():
-                return self._hand_over(request)
+                self._hand_over(request)
+                return None
             case LearnerReport():
                 raise CommandRefused("a cluster has learners of its own, and hears no other")
             case Rename():
                 self._check_rename(request)
         stream = getattr(request, "stream", "")
         if stream:
-            return self._ask(self._routing.partition_of(request.fleet, stream), request)  # type: ignore[union-attr]
-        return self._ask_all(lambda number: self._ask(number, request))
+            return self._ask(self._routing.partition_of(request.fleet, stream), request)
+        self._ask_all(lambda number: self._ask(number, request))
+        return None
 
     # -- questions
 
