@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+import cluster.guard  # noqa: F401  # before ray, which reads its settings when it is imported
+
 pytest.importorskip("ray")
 
-import cluster.guard  # noqa: F401  # before ray
 from gaugecast.cli.cluster import partitions_told, render_parts
 from gaugecast.cli.main import app
 from gaugecast.cluster.ray.parts import PartStatus

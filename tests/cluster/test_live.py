@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import cluster.guard  # noqa: F401  # before ray, which reads its settings when it is imported
+
 pytest.importorskip("ray")
 
-import cluster.guard  # noqa: F401  # before ray
 from cluster.live import Site, run, site
 from support.postgres import INITDB
 
