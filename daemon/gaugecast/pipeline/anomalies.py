@@ -269,6 +269,6 @@ def rules_of(fleet: Fleet) -> detectors.Rules:
     for name, side in settings.sides:
         sides[names.index(name)] = 1.0 if side == "above" else -1.0
     return detectors.Rules(
-        scored, settings.healthy, settings.settle, settings.tolerance, judges, mode, settings.off, settings.refit, least,
-        sides,
+        scored=scored, healthy=settings.healthy, settle=settings.settle, tolerance=settings.tolerance, judges=judges,
+        mode=mode, off=settings.off, refit=settings.refit, least=least, sides=sides,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Statistics and limits by the machine's state: what is usual while it heats is not what is usual while it rests.
 
-Each of the states that a stream was last in has all that detectors remember to itself, the four newest of them. One that
-comes for the first time is found out as a new stream is; one that comes again goes on where it was left.
+Each of the four states that a stream was in last has all that detectors remember to itself. One that comes for the
+first time is found out as a new stream is; one that comes again goes on where it was left.
 """
 
 from __future__ import annotations
