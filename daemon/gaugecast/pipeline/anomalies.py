@@ -99,7 +99,8 @@ class Anomalies:
         self, slots: Int64, score: Float64, *, off: Bool, settling: Bool, at_ns: Int64, received: Int64
     ) -> alarm.Judged:
         """What is to be told of these slots; hardly ever is there more than nothing to look at."""
-        rows = alarm.concerned(*(self.events[name][slots] for name in ("open", "heat", "weight")), score)
+        opened, heat, weight = (self.events[name][slots] for name in ("open", "heat", "weight"))
+        rows = alarm.concerned(opened, heat, weight, score)
         if not len(rows):
             return alarm.Judged(rows, rows)
         events = {name: array[slots[rows]] for name, array in self.events}

@@ -82,7 +82,7 @@ def step(
         score[:, settling] = 0.0
     _gate(score, measured.away, rules)
     known_well = (rules.healthy > 0) & (state["quiet"] >= 0)
-    sound = ~wrong & ~off & ~(score >= 1.0).any(axis=0).any(axis=1)
+    sound = ~wrong & ~off & ~np.asarray((score >= 1.0).any(axis=0)).any(axis=1)
     calibration.take_in(
         state,
         measured.z,
@@ -112,7 +112,7 @@ def _arrive(state: dict[str, Array], score: Float64, begins: Bool) -> None:
     there |= (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
     state["arrived"] = there
     score[LEVEL] *= there
-    score[RELATION] *= there.all(axis=1)[:, None]
+    score[RELATION] *= np.asarray(there.all(axis=1))[:, None]
 
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:

@@ -68,14 +68,14 @@ class Rows:
         new, changed = ~stays & ~known.any(axis=1), place != now
         at = np.flatnonzero(new | changed)
         if not len(at):
-            return changed
+            return np.asarray(changed)
         again = np.flatnonzero(new & ~np.isnan(values[np.arange(len(slots)), place]))  # it makes room for another
         for name, fill in self._fills.items():
             self._flat(name)[slots[again] * MOST + place[again]] = fill
         self._columns[_VALUES][slots[at], place[at]] = value[at]
         self._columns[_ENTERED][slots[at], place[at]] = entered[at].max(axis=1) + 1
         self._columns[_NOW][slots[at]] = place[at]
-        return changed
+        return np.asarray(changed)
 
 
 def spec_of(spec: Iterable[Column], by_mode: bool) -> list[Column]:
