@@ -39,8 +39,7 @@ SINCE = {0: "cold", 12: "after 12 h", 24: "after 24 h"}
 #: What is asked: of the best simple forecaster's squared error, over the whole run.
 MOST = 0.85
 SIMPLE = {"persistence": "the last value", "seasonal": "the value a day ago", "running mean": "running mean"}
-EXPERTS = {"linear": "`linear`", "daily": "`daily`", "half_daily": "`half_daily`"}
-TITLES = {**SIMPLE, **EXPERTS, "mix": "**mix**, what is published"}
+TITLES = {**SIMPLE, "linear": "the linear expert that near horizons have, too", "mix": "**mix**, what is published"}
 
 
 class Said(NamedTuple):
@@ -74,7 +73,7 @@ def run_ahead(series: Float64, every: int = EVERY) -> Said:
     steps, streams, features = series.shape
     experts = HorizonExperts(SECOND_NS, features, (1, AHEAD), levels=(0.9,), capacity=streams)
     origin = np.arange(0, steps - AHEAD, every)
-    made = {name: np.empty((len(origin), streams, features)) for name in ("mix", *EXPERTS)}
+    made = {name: np.empty((len(origin), streams, features)) for name in ("mix", "linear")}
     slots, gap = np.arange(streams), np.zeros(streams, np.int64)
     own = np.full((streams, experts.layout.count, features), np.nan)
     last = np.full(series.shape[1:], np.nan)
@@ -83,8 +82,7 @@ def run_ahead(series: Float64, every: int = EVERY) -> Said:
         last = series[t]
         if t % every == 0:
             made["mix"][t // every] = ahead.forecast[:, 1]
-            for k, name in enumerate(EXPERTS, LINEAR):
-                made[name][t // every] = ahead.experts[:, 1, :, k]
+            made["linear"][t // every] = ahead.experts[:, 1, :, LINEAR]
     return Said(origin, made | _simple(series, origin), series[origin + AHEAD])
 
 

@@ -93,6 +93,13 @@ def test_far_horizons_keep_the_gate(kind: str) -> None:
 
 
 @pytest.mark.long
+def test_walks_of_few_spans_keep_the_gate_together() -> None:
+    """Twenty-three spans a stream: a single fleet may be unlucky, sixty streams are not."""
+    series = np.concatenate([SERIES["walk"](1500, 6, seed) for seed in range(1, 11)], axis=1)
+    hold_gate(series, HORIZONS, period_ns=PERIOD_NS)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("kind", list(SERIES))
 def test_far_horizons_keep_the_gate_in_windows(kind: str) -> None:
     """Those of a hundred horizons, too."""
