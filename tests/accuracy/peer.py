@@ -99,4 +99,3 @@ def peer_rows(made: HorizonReport, name: str, level: float, period_ns: int) -> R
              "narrower_mean": float(found[: at + 1, 0].mean())}
         )  # fmt: skip
     return rows
-

@@ -1,4 +1,4 @@
-"""The simulated plant at 1 Hz: `make accuracy SET=plant`; a tank of each of the seeds 1 … 20, cold start, an hour ahead.
+"""The simulated plant at 1 Hz: `make accuracy SET=plant`; tanks of the seeds 1 … 20, cold start, an hour ahead.
 
 Nothing was chosen on these seeds. Errors are in deviations of each tank's own series, so that every tank counts alike.
 """
@@ -142,7 +142,9 @@ def ahead_verdicts(rows: Rows) -> Iterator[tuple[bool, str]]:
             best, name = min(simple)
             share = mse["mix"] / best
             asked = f", at most {MOST - 1:+.0%} asked" if start == SINCE[0] else ""
-            text = f"plant, an hour ahead, {start}: MSE {mse['mix']:.3f}, {share - 1:+.1%} of {name}'s {best:.3f}{asked}"
+            text = (
+                f"plant, an hour ahead, {start}: MSE {mse['mix']:.3f}, {share - 1:+.1%} on {best:.3f} of {name}{asked}"
+            )
             yield share <= MOST or start != SINCE[0], text
 
 

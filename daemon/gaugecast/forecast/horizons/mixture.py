@@ -75,7 +75,7 @@ def weights(
     """Shares of the experts (E, R, H), persistence first; all its own where the gate is shut.
 
     Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
-    Of far horizons few spans are known for long, and a lead in them may be luck: the share of the mixture grows with their
+    Of far horizons few spans are known for long, and a lead in them may be luck: the mixture's share grows with their
     number, for half of a move has three quarters of its good, and a quarter of its harm.
 
     Args:
@@ -100,10 +100,11 @@ def weights(
 
 def _trusted(state: Float64, overlap: Int64, far: int | None) -> Float64:
     """Share of the mixture in what is published (R, H)."""
+    is_open: Float64 = state[_OPEN]
     if far is None:
-        return state[_OPEN]
+        return is_open
     seen = state[_SEEN]
-    return np.asarray(state[_OPEN] * np.where(np.arange(len(overlap)) < far, 1.0, seen / (seen + overlap)))
+    return np.asarray(is_open * np.where(np.arange(len(overlap)) < far, 1.0, seen / (seen + overlap)))
 
 
 def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
