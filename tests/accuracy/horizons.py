@@ -144,7 +144,7 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
             console.print(table)
 
 
-INTERVAL_HEAD = ("covered", "worst window", "width", "Winkler", "pinball", "narrower than persistence's")
+INTERVAL_HEAD = ("covered", "worst window", "width", "Winkler", "pinball", "narrower than persistence's; mean so far")
 
 
 def _intervals(mix: dict[int, dict[str, Any]], peer: dict[int, dict[str, Any]]) -> Table:
@@ -157,7 +157,7 @@ def _intervals(mix: dict[int, dict[str, Any]], peer: dict[int, dict[str, Any]]) 
 def _interval_cells(row: dict[str, Any], peer: dict[str, Any] | None) -> tuple[str, ...]:
     worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
     figures = (f"{row['width']:.3f}", f"{row['winkler']:.3f}", f"{row['pinball']:.4f}")
-    less = "–" if peer is None else f"{peer['narrower']:.0%}"
+    less = "–" if peer is None else f"{peer['narrower']:.0%}; {peer['narrower_mean']:.0%}"
     return (f"{row['coverage']:.2%}", worst, *figures, less)
 
 
