@@ -96,7 +96,7 @@ cluster: $(VENV)/.stamp-all programs  ## a cluster on Ray and PostgreSQL is hurt
 	@$(PY) $(PIP) install --editable '.[cluster]'
 	PYTHONPATH=tests $(PY) -m cluster $(ARGS)
 
-accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 for one
+accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 or plant for one
 	PYTHONPATH=tests $(PY) -m accuracy $(if $(SET),--set $(SET)) $(ARGS)
 	$(if $(filter-out ETTh2,$(SET)),,PYTHONPATH=tests $(PY) -m accuracy.beside ETTh2)
 

@@ -18,6 +18,8 @@ from accuracy.gaps import PROTOCOL as GAPS
 from accuracy.gaps import run_gaps, show_gaps
 from accuracy.horizons import PROTOCOLS, horizon_verdicts, run_alone, run_protocols, show_protocols
 from accuracy.places import PLACE, find_set, keep_rows
+from accuracy.plant import SET as PLANT
+from accuracy.plant import run_plant
 from accuracy.published import BOUNDS
 from accuracy.runs import RUNS, Rows
 from accuracy.table import show_commands, show_set, verdicts
@@ -33,9 +35,10 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     labelled = [name for name in asked.set or () if name in LABELLED]
     run_sets(labelled, asked.out, console)
-    if labelled and len(labelled) == len(asked.set):
-        return 0
-    paths = [find_set(name) for name in asked.set or SETS if name not in LABELLED]
+    holds = PLANT not in (asked.set or ()) or run_plant(asked.out, asked.jobs, console)
+    paths = [find_set(name) for name in asked.set or SETS if name not in (*LABELLED, PLANT)]
+    if not paths:
+        return 0 if holds else 1
     kept: Rows = []
     begun = time.monotonic()
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -57,15 +60,15 @@ def main() -> int:
     for verdict in found:
         console.print(verdict.text, style="green" if verdict.holds else "bold red")
     beyond = [verdict for path in paths for verdict in horizon_verdicts(path.stem, kept)]
-    for holds, text in beyond:
-        console.print(text, style="green" if holds else "bold red")
-    return 0 if all(verdict.holds for verdict in found) and all(holds for holds, _ in beyond) else 1
+    for kept_to, text in beyond:
+        console.print(text, style="green" if kept_to else "bold red")
+    return 0 if holds and all(verdict.holds for verdict in found) and all(one for one, _ in beyond) else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="accuracy", description=__doc__)
     parser.add_argument("--set", action="append", help="ETTh1, ETTh2, the path of a CSV; "
-                        "skab, nab, touchstone; may be given again")  # fmt: skip
+                        "plant (simulated); skab, nab, touchstone; may be given again")  # fmt: skip
     parser.add_argument("--runs", nargs="*", choices=tuple(ALL_RUNS), default=list(ALL_RUNS), help="only these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="runs at the same time")

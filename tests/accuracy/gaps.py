@@ -26,7 +26,9 @@ from gaugecast.records import Float64, Input
 
 #: Rows that are missing, and rows from one gap to the next.
 LENGTHS = (3, 12, 48)
-EVERY = 240
+EVERY = 160
+#: So many scored rows are looked at, with so many before them for the state to settle.
+LOOKED_AT, SETTLE = 4800, 720
 #: Readings since the gap, the first behind it being 1, whose forecasts of the next row are scored.
 AFTER = (1, 2, 4, 8, 24)
 PROTOCOL = "gaps"
@@ -45,9 +47,11 @@ def run_gaps(path: Path, seed: int) -> Rows:
     fleet, batches = load(path, split)
     model, _ = trained_on(fleet, batches, split, model=None, units=(64,), seed=seed, goes_on=False)
     report = report_on(fleet, courses_of(fleet, batches), split)
-    inputs = [one for batch in batches for one in batch]
-    course = report.courses[0].observed / report.deviation
-    begins = {length: range(report.scored.start, len(inputs) - length - max(AFTER) - 1, EVERY) for length in LENGTHS}
+    begin = max(0, report.scored.start - SETTLE)
+    part = slice(begin, begin + SETTLE + LOOKED_AT)
+    inputs = [one for batch in batches for one in batch][part]
+    course = report.courses[0].observed[part] / report.deviation
+    begins = {length: range(SETTLE, len(inputs) - length - max(AFTER) - 1, EVERY) for length in LENGTHS}
     gone = {str(n): {row for at in starts for row in range(at, at + n)} for n, starts in begins.items()}
     said = {way: next_steps(one, model, inputs, gone={**gone, "": set()}) for way, one in ways_of(fleet).items()}
     rows: Rows = []

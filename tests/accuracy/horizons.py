@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from accuracy.peer import PEER, peer_rows
 from accuracy.runs import Rows
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.history import fleet_of_file, read_inputs
@@ -73,7 +74,8 @@ def _rows(path: Path, seed: int, *, network: bool) -> Rows:
         fleet, batches, protocols=PROTOCOLS, horizons=HORIZONS, levels=(LEVEL,), network=network, seed=seed,
         thresholds=thresholds_of(fleet, [one for batch in batches for one in batch][:TRAIN_ROWS]),
     )  # fmt: skip
-    return [_named(row) for one in made for row in horizon_rows(one, path.stem)]
+    rows = [_named(row) for one in made for row in horizon_rows(one, path.stem)]
+    return rows + [row for one in made for row in peer_rows(one, path.stem, LEVEL, fleet.period_ns)]
 
 
 def thresholds_of(fleet: Fleet, train: Sequence[Input]) -> list[Threshold]:
@@ -133,7 +135,7 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
         if bound.published:
             table.add_row("published, best", *(f"{mse:.4f}" for mse in bound.published), style="dim")
         console.print(table)
-        console.print(_intervals(mean_squares(rows, key, "mix")))
+        console.print(_intervals(mean_squares(rows, key, "mix"), mean_squares(rows, key, PEER)))
         crossings = list(_crossings(rows, key))
         if crossings:
             table = Table("crossings within a day", *CROSSING_HEAD)
@@ -142,13 +144,21 @@ def show_protocols(console: Console, name: str, rows: Rows) -> None:
             console.print(table)
 
 
-def _intervals(mix: dict[int, dict[str, Any]]) -> Table:
-    table = Table(f"intervals of {LEVEL:.0%}", "covered", "worst window", "width", "Winkler", "pinball")
+INTERVAL_HEAD = ("covered", "worst window", "width", "Winkler", "pinball", "narrower than persistence's; mean so far")
+
+
+def _intervals(mix: dict[int, dict[str, Any]], peer: dict[int, dict[str, Any]]) -> Table:
+    table = Table(f"intervals of {LEVEL:.0%}", *INTERVAL_HEAD)
     for h, row in mix.items():
-        worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
-        figures = (f"{row['width']:.3f}", f"{row['winkler']:.3f}", f"{row['pinball']:.4f}")
-        table.add_row(f"{h} ahead", f"{row['coverage']:.2%}", worst, *figures)
+        table.add_row(f"{h} ahead", *_interval_cells(row, peer.get(h)))
     return table
+
+
+def _interval_cells(row: dict[str, Any], peer: dict[str, Any] | None) -> tuple[str, ...]:
+    worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
+    figures = (f"{row['width']:.3f}", f"{row['winkler']:.3f}", f"{row['pinball']:.4f}")
+    less = "–" if peer is None else f"{peer['narrower']:.0%}; {peer['narrower_mean']:.0%}"
+    return (f"{row['coverage']:.2%}", worst, *figures, less)
 
 
 CROSSING_HEAD = ("cases", "rate", "Brier", "skill", "crossings", "foretold", "lead", "false/week")
@@ -186,12 +196,10 @@ def horizon_lines(rows: Rows) -> list[str]:
         if bound.published:
             lines.append(f"| published, best | {' | '.join(f'{mse:.4f}' for mse in bound.published)} |")
         lines += ["", f"Intervals of {LEVEL:.0%} around the mixture, at the horizon itself:", ""]
-        lines += ["| ahead | covered | worst window | width | Winkler | pinball |", "|---|---|---|---|---|---|"]
+        lines += [f"| ahead | {' | '.join(INTERVAL_HEAD)} |", "|---|" + "---|" * len(INTERVAL_HEAD)]
+        peer = mean_squares(rows, key, PEER)
         for h in HORIZONS:
-            row = mix[h]
-            worst = "–" if row["worst_under"] is None else f"{row['worst_under']:.1%}"
-            figures = f"{row['width']:.3f} | {row['winkler']:.3f} | {row['pinball']:.4f}"
-            lines.append(f"| {h} | {row['coverage']:.2%} | {worst} | {figures} |")
+            lines.append(f"| {h} | {' | '.join(_interval_cells(mix[h], peer.get(h)))} |")
         crossings = [f"| {' | '.join(cells)} |" for cells in _crossings(rows, key)]
         if crossings:
             head = [f"| crossings within a day | {' | '.join(CROSSING_HEAD)} |", "|---|" + "---|" * len(CROSSING_HEAD)]

@@ -14,6 +14,7 @@ from accuracy.anomalies import anomaly_lines
 from accuracy.gaps import gap_lines
 from accuracy.horizons import horizon_lines
 from accuracy.places import PLACE
+from accuracy.plant import plant_lines
 from accuracy.published import PUBLISHED
 from accuracy.table import NAMES
 
@@ -33,6 +34,7 @@ def main() -> int:
     page = PAGE.read_text()
     parts = {"figures": _figures(found), "variables": _variables(found), "horizons": horizon_lines(rows)}
     parts["gaps"] = gap_lines(rows)
+    parts["plant"] = plant_lines(rows)
     parts["labelled sets"] = anomaly_lines(rows)
     for name, lines in parts.items():
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"

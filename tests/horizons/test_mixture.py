@@ -97,3 +97,16 @@ def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
     for _ in range(mixture.PROVEN):
         mixture.learn(state, np.array([0.0, 1.0, 1.0, 1.0])[:, None, None], -np.ones((1, 1)), there, ONE)
     assert mixture.weights(state, there, ONE)[:, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_share_of_the_mixture_grows_with_the_spans_that_a_far_horizon_has_seen() -> None:
+    """Sixteen wait at a time: one span is known after sixteen, three after 48; a near horizon believes at once."""
+    overlap = np.array([16, 16])
+    state = np.repeat(mixture.BEGIN[:, None, None], 2, axis=2)
+    state[mixture._OPEN] = 1.0
+    for seen, share in ((0.0, 0.0), (16.0, 0.5), (48.0, 0.75)):
+        state[mixture.SEEN] = seen
+        shares = mixture.weights(state, np.zeros((1, 2), bool), overlap, far=1)
+        assert shares[:, 0, 0].tolist() == [0.25] * 4
+        assert shares[:, 0, 1].tolist() == [1.0 - 0.75 * share] + [0.25 * share] * 3
+    assert mixture.published(state, overlap, 1).tolist() == shares.tolist()

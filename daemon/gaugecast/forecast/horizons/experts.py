@@ -176,7 +176,8 @@ class HorizonExperts:
     def standing(self, slots: Int64) -> list[Standing]:
         """By feature, how the experts stand over these streams."""
         mix = self.columns["mix"][slots]
-        return [standing(mix[:, g], self.layout.waiting) for g in range(self._features)]
+        far = self.layout.far if self.layout.has_far else None
+        return [standing(mix[:, g], self.layout.waiting, far=far) for g in range(self._features)]
 
     def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:
         forecast = x[:, None, :] + self._by_stream(said.move)

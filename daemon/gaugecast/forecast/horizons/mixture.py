@@ -69,20 +69,25 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     _descend(state, due)
 
 
-def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
+def weights(
+    state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None, far: int | None = None
+) -> Float64:  # fmt: skip
     """Shares of the experts (E, R, H), persistence first; all its own where the gate is shut.
 
     Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
+    Of far horizons few spans are known for long, and a lead in them may be luck: the mixture's share grows with their
+    number, for half of a move has three quarters of its good, and a quarter of its harm.
 
     Args:
         state: (SIZE, R, H).
         there: Whether the network has said something (R, H).
         overlap: As of `learn`.
         calm: Where it is not (R, H), a shock came and nothing said since is due: the last value is all that is known.
+        far: Place of the first far horizon; default: there is none.
     """
-    is_open = state[_OPEN]
-    shares: Float64 = state[: _E + 1] * is_open
-    shares[0] += 1.0 - is_open
+    trusted = _trusted(state, overlap, far)
+    shares: Float64 = state[: _E + 1] * trusted
+    shares[0] += 1.0 - trusted
     if there.any():
         untried = there & (state[_SEEN] < PROVEN * spans_of(overlap))
         shares *= ~untried
@@ -91,6 +96,15 @@ def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = 
         shares *= calm
         shares[0] += ~calm
     return shares
+
+
+def _trusted(state: Float64, overlap: Int64, far: int | None) -> Float64:
+    """Share of the mixture in what is published (R, H)."""
+    is_open: Float64 = state[_OPEN]
+    if far is None:
+        return is_open
+    seen = state[_SEEN]
+    return np.asarray(is_open * np.where(np.arange(len(overlap)) < far, 1.0, seen / (seen + overlap)))
 
 
 def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
@@ -139,14 +153,17 @@ def proof(overlap: Int64) -> Float64:
     return PROVEN * spans_of(overlap)
 
 
-def published(state: Float64) -> Float64:
+def published(state: Float64, overlap: Int64, far: int | None = None) -> Float64:
     """Shares of the experts (E, R, H) in what is published of rows that have proof, persistence first.
 
     Args:
         state: (SIZE, R, H).
+        overlap: As of `learn`.
+        far: As of `weights`.
     """
-    shares: Float64 = state[: _E + 1] * state[_OPEN]
-    shares[0] += np.where(state[_SEEN] > 0.0, 1.0 - state[_OPEN], 0.0)
+    trusted = _trusted(state, overlap, far)
+    shares: Float64 = state[: _E + 1] * trusted
+    shares[0] += np.where(state[_SEEN] > 0.0, 1.0 - trusted, 0.0)
     return shares
 
 

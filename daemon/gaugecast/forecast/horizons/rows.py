@@ -165,7 +165,7 @@ class Rows:
             )
         since = state["ticks"] - state["shock"]
         calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
-        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
+        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm, far=lay.far if lay.has_far else None)
         move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=0), np.where(weights[PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))
