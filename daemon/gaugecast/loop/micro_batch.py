@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gaugecast.batch import Inputs, Outputs
+from gaugecast.loop.publisher import Settled
 from gaugecast.pipeline import Outcome
-from gaugecast.records import Message, Refused
+from gaugecast.records import Commit, Message, Refused
 
 
 @dataclass(slots=True)
@@ -20,6 +21,23 @@ class MicroBatch:
     unparked: list[tuple[str, str]]
     arrived_s: float
     outcome: Outcome | None = None
+
+    def to_commit(self, settled: Settled) -> Commit:
+        """What the ledger is to write of it, and of what became of earlier outputs meanwhile."""
+        outcome = self.outcome
+        assert outcome is not None
+        return Commit(
+            self.inputs,
+            outcome.verdicts,
+            outcome.outputs,
+            refused=[*self.refused, *outcome.refused],
+            parked=outcome.parked,
+            unparked=self.unparked,
+            confirmed=settled.confirmed,
+            refused_outputs=settled.refused,
+            redelivered=settled.redelivered,
+            told=outcome.told,
+        )
 
 
 #: Bytes of forecasts that one batch may make, if they are no larger than the largest so far.

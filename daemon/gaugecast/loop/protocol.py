@@ -32,7 +32,7 @@ from gaugecast.loop.poison_guard import PoisonGuard
 from gaugecast.loop.ports import Decodes, LoopLedger, LoopLink
 from gaugecast.loop.publisher import Publisher
 from gaugecast.pipeline import Outcome, Pipeline
-from gaugecast.records import Commit, Input, Message, Order
+from gaugecast.records import Input, Message, Order
 
 _T = TypeVar("_T")
 
@@ -232,20 +232,7 @@ class DataLoop:
         settled = self.publisher.settled
         began = self._monotonic()
         try:
-            committed = self._ledger.commit(
-                Commit(
-                    batch.inputs,
-                    outcome.verdicts,
-                    outcome.outputs,
-                    refused=[*batch.refused, *outcome.refused],
-                    parked=outcome.parked,
-                    unparked=batch.unparked,
-                    confirmed=settled.confirmed,
-                    refused_outputs=settled.refused,
-                    redelivered=settled.redelivered,
-                    told=outcome.told,
-                )
-            )
+            committed = self._ledger.commit(batch.to_commit(settled))
         except (StorageFull, StorageBusy) as exc:
             self._held = batch
             self._mark_storage(exc)
