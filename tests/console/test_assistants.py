@@ -52,6 +52,10 @@ def test_an_assistant_finds_a_stream_and_what_was_expected_of_it(daemon: DaemonP
         named = {"fleet": row["fleet"], "stream": row["stream"]}
         assert json.loads((await tell("stream", **named))[1])["rows"]
         assert json.loads((await tell("series", **named, feature="flow"))[1])["expected"]
+        why, then = [json.loads((await tell(name, **named, at_s=row["at_s"]))[1]) for name in ("explain", "replay")]
+        assert (why["moments"][-1]["at_s"], then["rows"][0]["at_s"]) == (row["at_s"], row["at_s"])
+        assert (why["differing"], then["differing"]) == (0, 0)
+        assert "`explain`" in (client.instructions or "")
         assert await tell("stream", fleet="tanks", stream="none") == (
             True, "no stream 'none' of fleet 'tanks' is active"
         )  # fmt: skip

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from console.browsing import page_of, serious
 from console.conftest import STEPS
 from console.serving import T0, Served, served
 from console.test_guard import TOKEN, WRITE, bearer
@@ -19,53 +16,12 @@ from gaugecast.console.views import World
 from support.daemon import DaemonProcess
 from support.mosquitto import RawClient
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 VIEWS = {
     "/": "Worst surprises", "/streams": "t2", "/stream?fleet=tanks&stream=t1&feature=level": "had been expected",
     "/models": "kept", "/events": "anomalies", "/refused": "out_of_range", "/config": "name or address of the broker",
 }  # fmt: skip
 #: What axe goes through every day; the others, and a phone's layout, take it long.
 EVERY_DAY = ("/", "/streams", "/events")
-#: Browsers write a line for each answer that is no success, however well the page takes it.
-EXPECTED = "Failed to load resource"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's, headless."""
-    if CHROMIUM is None:
-        pytest.fail("chromium expected, found none: apt-get install chromium-headless-shell")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@contextmanager
-def page_of(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
-    """A page, of which every error and every request to another host is a failure."""
-    context = browser.new_context(**settings)  # type: ignore[arg-type]
-    page, wrong = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "console", lambda said: wrong.append(said.text) if said.type == "error" and EXPECTED not in said.text else None
-    )
-    page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else wrong.append(asked.url))
-    page.set_default_timeout(15_000)
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds of the page as it is now, and calls serious or worse."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
@@ -88,6 +44,10 @@ def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console:
         expect(page.locator(".u-over").first).to_be_visible()
         page.go_back()
         expect(page.locator("a.line").first).to_be_visible()
+        if size[0] < 500:  # there is no room for it beside the views
+            page.get_by_role("link", name="Configuration").click()
+        page.get_by_role("link", name="Documentation", exact=True).click()
+        expect(page).to_have_url(f"{console.url}/docs/")
 
 
 def test_a_new_reading_is_seen_at_once(

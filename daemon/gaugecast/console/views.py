@@ -13,6 +13,7 @@ import numpy as np
 
 from gaugecast.console import asked, shapes, table
 from gaugecast.console.asking import Asking
+from gaugecast.console.explained import Explain
 from gaugecast.console.forecasting import Forecaster, Forecasting
 from gaugecast.console.looking_back import LookBack, Looking
 from gaugecast.console.past import MOST_READINGS, Past
@@ -40,16 +41,18 @@ class World:
         socket: Its control socket.
         open_reader: Opens its ledger, wherever that lies.
         look_back: Computes past steps again; `None` = nobody can.
+        explain: Tells what was known at them; `None` = nobody can.
         forecaster: Forecasts a history; `None` = nobody can.
     """
 
     def __init__(
         self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
-        forecaster: Forecaster | None = None, open_reader: Callable[[Path], Reader] = LedgerReader,
+        explain: Explain | None = None, forecaster: Forecaster | None = None,
+        open_reader: Callable[[Path], Reader] = LedgerReader,
     ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
         self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()
-        self.looking, self.forecasting = Looking(look_back), Forecasting(forecaster)
+        self.looking, self.forecasting = Looking(look_back, explain), Forecasting(forecaster)
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 
     def cells(self) -> list[shapes.Cell]:
