@@ -21,7 +21,7 @@ from support.mosquitto import wait_until
 NAMES = {"fleet": "tanks", "stream": "t1"}
 ASKED: dict[str, dict[str, Any]] = {
     "/stream": NAMES, "/series": {**NAMES, "feature": "level"}, "/sparks": {"fleet": "tanks", "stream": ["t0", "t1"]},
-    "/replay": {**NAMES, "at_s": T0 + 50}, "/explain": {**NAMES, "at_s": T0 + 50},
+    "/replay": {**NAMES, "at_s": T0 + 50}, "/explain": {**NAMES, "at_s": T0 + 50}, "/skill": {"fleet": "tanks"},
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Pa
     asking, longest, written = threading.Thread(target=ask), 0, 0
     asking.start()
     try:
-        for first in range(0, 60_000, 300):
+        for first in range(0, 30_000, 300):
             ledger.commit(Commit(*micro_batch(first, 300), confirmed=first))
             copier.copy()
             size = ledger.path.with_name("ledger.sqlite-wal").stat().st_size

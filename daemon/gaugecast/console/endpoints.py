@@ -13,6 +13,7 @@ from gaugecast.console.event_shapes import EventsParams, EventsView
 from gaugecast.console.explained import ExplainParams, ExplainView
 from gaugecast.console.forecasting import ForecastBody, ForecastView
 from gaugecast.console.looking_back import ReplayParams, ReplayView
+from gaugecast.console.skill import SkillParams, SkillView
 from gaugecast.console.views import World
 
 PREFIX = "/api/v1"
@@ -99,6 +100,7 @@ ENDPOINTS = (
         "Readings that were forecast worst, in usual residuals.",
     ),
     _get("/models", asked.Nothing, s.ModelsView, views.models, "Weights, their roles and skill, how far learning is."),
+    _get("/skill", SkillParams, SkillView, views.skill, "How well a fleet was forecast, stretch by stretch."),
     _get(
         "/refused",
         asked.RefusedParams,

@@ -72,8 +72,8 @@ class OneStream:
         return cls(ledger, fleet, called, (min(seqs), max(seqs)))
 
     def name_at(self, seq: int) -> str:
-        """What it is called when this input comes."""
-        return next(one.name for one in self._called if one.after < seq)
+        """What it is called when this input comes, or whoever left it the name: step numbers go on from there."""
+        return next((one.name for one in self._called if one.after < seq), self._called[-1].name)
 
     def its(self, made: Iterable[Output], seq: int) -> list[Output]:
         """Of what an input brought forth, what is said of the stream; a new name is in force with the renaming."""
@@ -100,8 +100,8 @@ class OneStream:
         exact = checkpoints.oldest_exact(directory, self._ledger.first_seq)
         if exact is None or self.first <= exact:
             raise WrongUse(
-                f"no checkpoint of that time is kept any more: inputs from {(exact or 0) + 1} on can be computed again, "
-                f"these begin at {self.first}"
+                f"no checkpoint of that time is kept any more: inputs from {(exact or 0) + 1} on can be computed "
+                f"again, these begin at {self.first}"
             )
         upto = exact if oldest else self.first - 1
         restored = restore_newest(directory, new_pipeline, upto_seq=upto, choose=checkpoints.at_or_before)
@@ -160,6 +160,9 @@ class OneStream:
             for one, seq in own:
                 if seq < self.first and not apart(one):
                     waiting.append(one)
+                    if seq == self._called[-1].after:
+                        take()
+                        _empty(pipeline)
                     continue
                 take()
                 yield one, seq
@@ -218,16 +221,28 @@ class Held:
         return outcome, made
 
 
+def _empty(pipeline: Pipeline) -> None:
+    """Whoever left the name goes on under another."""
+    for part in pipeline.parts.values():
+        for name in list(part.table.slots):
+            part.table.remove(name)
+
+
 def _names(ledger: Reader, fleet: str, stream: str, seq: int) -> list[Called]:
     """What a stream has been called that is called so at an input, the newest name first."""
     called: list[Called] = []
     upto = 1 << 62
     for at, name, event in reversed(ledger.events()):
-        if at >= seq or name != fleet or not isinstance(event, events.StreamRenamed) or event.to != stream:
+        if at >= seq or name != fleet or not isinstance(event, events.StreamRenamed):
             continue
         for batch in ledger.replay(at - 1, upto_seq=at):
-            called.append(Called(stream, at, upto))
-            stream, upto = batch.inputs.stream[0], at
+            before = batch.inputs.stream[0]
+            if stream in (before, event.to):
+                called.append(Called(stream, at, upto))
+            if stream == before:  # that one left the name to this one, which began later
+                return called
+            if stream == event.to:
+                stream, upto = before, at
     return [*called, Called(stream, 0, upto)]
 
 

@@ -48,12 +48,12 @@ export function nothing(title, text, ...more) {
 }
 
 // With a limit the scale begins at nothing, and the limit is drawn.
-export function spark(values, { width = 120, height = 26, tail = [], limit = null } = {}) {
+export function spark(values, { width = 120, height = 26, tail = [], limit = null, most = limit === null ? -Infinity : limit * 1.2 } = {}) {
   const all = [...values, ...tail];
   const known = all.filter((v) => v !== null && Number.isFinite(v));
   const svg = h("svg", { viewBox: `0 0 ${width} ${height}`, width, height, class: "spark", "aria-hidden": "true" });
   if (known.length < 2) return svg;
-  const low = limit === null ? Math.min(...known) : 0, high = Math.max(...known, limit === null ? -Infinity : limit * 1.2), span = high - low;
+  const low = limit === null ? Math.min(...known) : Math.min(0, ...known), high = Math.max(...known, most), span = high - low;
   const x = (i) => 1.5 + (i * (width - 5)) / Math.max(1, all.length - 1);
   const y = (v) => (span ? height - 3 - ((v - low) / span) * (height - 6) : height / 2);
   const line = (from, to) => {
@@ -69,6 +69,6 @@ export function spark(values, { width = 120, height = 26, tail = [], limit = nul
   svg.append(h("path", { d: line(0, values.length), class: "spark-line" }));
   if (tail.length) svg.append(h("path", { d: line(values.length - 1, all.length), class: "spark-tail" }));
   const last = values.length - 1;
-  if (values[last] !== null) svg.append(h("circle", { cx: x(last), cy: y(values[last]), r: 1.8, class: limit !== null && values[last] >= limit ? "spark-dot over" : "spark-dot" }));
+  if (values[last] !== null) svg.append(h("circle", { cx: x(last), cy: y(values[last]), r: 1.8, class: limit !== null && limit > 0 && values[last] >= limit ? "spark-dot over" : "spark-dot" }));
   return svg;
 }
