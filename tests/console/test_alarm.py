@@ -21,7 +21,7 @@ TANK = "tank-02"
 def alarmed(broker: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """The demo's plant, of which one temperature stands still."""
     made = DaemonProcess(tmp_path_factory.mktemp("alarmed"), config(broker.port))
-    write_past(made, said(240, tanks=2, faults=[stuck(TANK, 40, 1000)]))
+    write_past(made, said(160, tanks=2, faults=[stuck(TANK, 40, 1000)]))
     try:
         made.start()
         yield made
@@ -51,7 +51,7 @@ def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writ
     with page_of(browser, writable.url, viewport={"width": 1280, "height": 900}) as page:
         sign_in(page, writable.url)
         page.goto(f"{writable.url}/events")
-        line = page.locator("li", has_text=event["words"])
+        line = page.locator("li", has=page.get_by_role("button", name="Silence"))
         line.get_by_role("button", name="Acknowledge").click()
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         expect(page.locator(".toast")).to_have_text(f"{TANK}: the anomaly is acknowledged")
@@ -62,7 +62,7 @@ def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writ
         expect(line.locator(".state")).to_have_text("silenced")
         line.locator("a.event").click()
         why = page.locator("section[aria-label=Why]")
-        expect(why).to_contain_text(event["words"], ignore_case=True)
+        expect(why.locator(".why-reason")).to_contain_text("temperature")
         expect(why).to_contain_text("An anomaly began with it.")
         expect(why).to_contain_text("byte for byte as published")
         expect(why.get_by_role("row", name="temperature").first).to_contain_text("°C")
@@ -70,7 +70,7 @@ def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writ
         why.get_by_text("steps up to then").click()
         expect(why.get_by_role("region", name="Steps")).to_be_visible()
         assert serious(page) == []
-        assert f"why={event['alarm_s']:g}"[:12] in page.url
+        assert f"why={int(event['alarm_s'])}" in page.url
         page.locator(".u-over").first.click(position={"x": 200, "y": 60})
         expect(why).not_to_contain_text("An anomaly began with it.")
         page.keyboard.press("Escape")
