@@ -191,7 +191,7 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_asked_is_no_defect(data: st.DataObject, console: Served, document: dict[str, Any]) -> None:
     """Every question of the document, with parameters that fit and that do not: never 500, and JSON at all times."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -29,7 +30,8 @@ def asked(daemon: DaemonProcess, talk: Callable[[Client], Coroutine[Any, Any, No
             async with Client(server) as client:
                 await talk(client)
 
-    anyio.run(session)
+    with ThreadPoolExecutor(1) as apart:  # a browser's loop may run in this thread
+        apart.submit(anyio.run, session).result()
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ from gaugecast.ledger.wal import BOUND_BYTES, WalCopier
 from gaugecast.records import Commit
 from ledger_rows import micro_batch
 
-BOUND = 1 << 20
+BOUND = 1 << 18
 
 
 def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Path) -> None:
