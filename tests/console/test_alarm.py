@@ -48,6 +48,9 @@ def sign_in(page: Page, url: str) -> None:
 def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writable: Served) -> None:
     """From the event to the reason, the scores and the steps; it is known then, and silent; another point; closed."""
     (event,) = writable.ask("events", state="open", kind="anomaly")["rows"]
+    names = {"fleet": event["fleet"], "stream": event["stream"]}
+    known = writable.ask("explain", **names, at_s=event["alarm_s"], steps=1)["moments"][0]
+    assert known["told"] == ["begin"]
     with page_of(browser, writable.url, viewport={"width": 1280, "height": 900}) as page:
         sign_in(page, writable.url)
         page.goto(f"{writable.url}/events")
@@ -62,7 +65,7 @@ def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writ
         expect(line.locator(".state")).to_have_text("silenced")
         line.locator("a.event").click()
         why = page.locator("section[aria-label=Why]")
-        expect(why.locator(".why-reason")).to_contain_text("temperature")
+        expect(why.locator(".why-reason")).to_contain_text(known["reason"])
         expect(why).to_contain_text("An anomaly began with it.")
         expect(why).to_contain_text("byte for byte as published")
         expect(why.get_by_role("row", name="temperature").first).to_contain_text("°C")
@@ -77,7 +80,7 @@ def test_why_it_alarmed_is_told_acknowledged_and_silenced(browser: Browser, writ
         expect(why).to_be_hidden()
         page.keyboard.press("e")
         expect(why).to_contain_text("byte for byte as published")
-    told = writable.ask("stream", fleet=event["fleet"], stream=TANK)["rows"][0]
+    told = writable.ask("stream", **names)["rows"][0]
     assert told["anomaly"]["acknowledged"]
     assert told["silenced_until_s"] is not None
 

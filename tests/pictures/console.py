@@ -26,9 +26,9 @@ from gaugecast_sim.samples import Sample
 from pictures.run import shipped_model
 from support.daemon import DaemonProcess
 from support.demo_plant import config, said, stuck, write_past
-from support.mosquitto import Mosquitto, run_mosquitto
+from support.mosquitto import Mosquitto, run_mosquitto, wait_until
 
-STEPS, TANKS, LONG_AGO, LATELY = 1500, 6, 500, 50
+STEPS, TANKS = 600, 5
 WRONG, WAS_WRONG = "tank-02", "tank-05"
 SCREEN, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 STREAM = f"/stream?fleet={FLEET}&stream={WRONG}&feature="
@@ -48,22 +48,15 @@ class Stage(NamedTuple):
 
 @contextmanager
 def staged(place: Path) -> Iterator[Stage]:
-    """A quarter of an hour of the plant's past, and it speaks on."""
+    """Some minutes of the plant's past, and it speaks on, until something is wrong."""
     with ExitStack() as stack:
         broker = stack.enter_context(run_mosquitto(place / "broker"))
         daemon = DaemonProcess(place / "daemon", config(broker.port))
-        now_ns = time.time_ns()
-        faults = [
-            *fault_schedule(5, tanks=TANKS, start_ns=now_ns - STEPS * 500_000_000, until_s=STEPS / 2 - 60),
-            stuck(WAS_WRONG, LONG_AGO, 70), stuck(WRONG, LATELY, 10_000),
-        ]  # fmt: skip
+        begin_ns = time.time_ns() - STEPS * 500_000_000
+        troubles = fault_schedule(5, tanks=TANKS, start_ns=begin_ns, until_s=STEPS / 2 - 30)
+        faults = [*troubles, stuck(WAS_WRONG, 250, 70), stuck(WRONG, -60, 10_000)]
         samples = said(STEPS, tanks=TANKS, faults=faults, ahead=None)
-        past: list[Sample] = []
-        for one in samples:
-            past.append(one)
-            if one.at_ns > now_ns:
-                break
-        write_past(daemon, past, [shipped_model()])
+        write_past(daemon, upto_now(samples), [shipped_model()])
         daemon.start()
         stack.callback(daemon.kill)
         _speak(stack, broker, samples)
@@ -73,6 +66,14 @@ def staged(place: Path) -> Iterator[Stage]:
             stack.enter_context(served(empty.config_path, empty.state)),
             stack.enter_context(served(daemon.config_path, daemon.state, TOKEN)),
         )
+
+
+def upto_now(samples: Iterator[Sample]) -> Iterator[Sample]:
+    """Those whose time has come, however long their taking lasts."""
+    for one in samples:
+        yield one
+        if one.at_ns > time.time_ns():
+            return
 
 
 def _speak(stack: ExitStack, broker: Mosquitto, samples: Iterator[Sample]) -> None:
@@ -98,7 +99,7 @@ class Camera:
             if write:
                 page.request.post(f"{self._console.url}/login", data=WRITE)
             page.goto(self._console.url + path)
-            page.wait_for_timeout(2500)  # for the pictures in it
+            page.wait_for_timeout(4000)  # for the pictures in it
             yield page
 
     def shoot(self, page: Page, name: str, *, whole: bool = False) -> None:
@@ -121,8 +122,15 @@ def of_the_pages(camera: Camera, console: Served) -> None:
         page.get_by_role("button", name="As it was forecast then").click()
         page.locator(".then-note", has_text="published").wait_for()
         camera.shoot(page, "console-then")
-    (event,) = console.ask("events", state="open", kind="anomaly", stream=WRONG)["rows"]
-    with camera.look(f"{STREAM}temperature&why={event['alarm_s']}", viewport={"width": 1280, "height": 1180}) as page:
+    (event, *_) = wait_until(
+        lambda: console.ask("events", state="open", kind="anomaly", stream=WRONG)["rows"],
+        what="an alarm",
+        deadline_s=120,
+    )
+    with camera.look(f"{STREAM}temperature&why={event['alarm_s']}", viewport={"width": 1280, "height": 900}) as page:
+        page.locator(".why-held").scroll_into_view_if_needed()
+        page.locator("section[aria-label=Why]").evaluate("one => scrollBy(0, one.getBoundingClientRect().top - 300)")
+        page.wait_for_timeout(300)
         camera.shoot(page, "console-why")
 
 
@@ -137,7 +145,7 @@ def of_every_view(camera: Camera, name: str) -> None:
         "light": {}, "dark": {"color_scheme": "dark"}, "phone": {"viewport": PHONE, "color_scheme": "dark"},
     }  # fmt: skip
     for look, settings in looks.items():
-        for view, path in {**VIEWS, "why": f"{STREAM}temperature&why={time.time() - 12:.1f}"}.items():
+        for view, path in {**VIEWS, "why": f"{STREAM}temperature&why={time.time() - 4:.1f}"}.items():
             with camera.look(path, write=name == "full", **settings) as page:
                 camera.shoot(page, f"{name}-{view}-{look}", whole=view not in ("streams",))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from gaugecast.demo.tanks import FLEET_CONFIG, PERIOD_S, TIME_SCALE
 from gaugecast.model import Model
@@ -53,8 +54,9 @@ def _begin_ns(steps: int) -> int:
 
 def write_past(daemon: DaemonProcess, samples: Iterable[Sample], models: Sequence[Model] = ()) -> None:
     """Into a daemon's state directory, before it is started."""
-    rows = list(samples)
-    begin_s = rows[0].at_ns / 1e9
+    rows = iter(samples)
+    first = next(rows)
+    begin_s = first.at_ns / 1e9
     with LocalDaemon.from_config(daemon.config_path, directory=daemon.state, now_s=begin_s, models=models) as local:
-        for one in rows:
+        for one in chain([first], rows):
             local.say(one.topic, one.payload, now_s=one.at_ns / 1e9)

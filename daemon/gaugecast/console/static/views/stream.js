@@ -25,10 +25,10 @@ export function open(root, { parameters, go }) {
   const whyButton = h("button", { class: "small", title: "Readings, forecasts, scores and the reason as they were known then: of the point under the cursor, or the last (E). A click on the picture does it, too.", onclick: () => askWhy() }, icon("why", 16), "Explain this instant");
   const ranges = RANGES.map(([name, seconds]) => h("button", { class: "small", "aria-pressed": "false", onclick: () => reach(seconds) }, name));
   const controls = h("div", { class: "controls" }, h("div", { class: "group" }, liveButton, ranges),
-    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), h("div", { class: "group" }, thenButton, whyButton),
-    h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
+    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), h("div", { class: "group" }, thenButton, whyButton));
+  const beneath = h("div", { class: "told-of" }, readout, h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
   fill(root, h("div", { class: "toolbar" }, h("div", { class: "title" }, h("a", { class: "crumb dim", href: "/streams" }, "Streams"), h("h1", { title: stream }, stream), state), about, acts), tabs, h("div", { class: "heads" }, figures, told),
-    h("section", { class: "card chart" }, controls, readout, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), because, happened);
+    h("section", { class: "card chart" }, controls, beneath, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), because, happened);
   access().then((may) => !closed && may.may_write && fill(acts, streamActs(fleet, stream, go)));
   const chart = new Chart(main, below, {
     onrange: (from, to) => (from === null ? follow() : look(from, to)),
@@ -92,14 +92,14 @@ export function open(root, { parameters, go }) {
     return null;
   }
   function askWhy() {
-    explain(instant(pointed));
-    because.scrollIntoView({ block: "nearest" });
+    explain(instant(pointed), true);
   }
-  async function explain(at) {
+  async function explain(at, sought = false) {
     if (at === null || closed) return;
     const mine = (why = { at });
     addressed();
     because.hidden = false;
+    root.classList.add("explained");
     if (!because.children.length) fill(because, h("p", { class: "why-wait dim" }, "It is computed again, from a checkpoint before …"));
     because.setAttribute("aria-busy", "true");
     paint();
@@ -110,6 +110,7 @@ export function open(root, { parameters, go }) {
       why.found = found;
       tellWhy();
       paint();
+      if (sought) because.scrollIntoView({ block: "nearest" });
     } catch (fault) {
       if (closed || mine !== why) return;
       fill(because, nothing("It cannot be explained", fault.message, h("button", { class: "small", onclick: unexplain }, "Close")));
@@ -122,6 +123,7 @@ export function open(root, { parameters, go }) {
   function unexplain() {
     why = null;
     because.hidden = true;
+    root.classList.remove("explained");
     fill(because);
     addressed();
     paint();
@@ -306,7 +308,7 @@ export function open(root, { parameters, go }) {
     }
   }
   begin();
-  if (parameters.why) explain(Number(parameters.why));
+  if (parameters.why) explain(Number(parameters.why), true);
   const age = setInterval(tell, 1000);
   return {
     stream: take,
