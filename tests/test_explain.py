@@ -153,8 +153,8 @@ def test_an_assistant_answers_why_a_tank_alarmed(plant: Plant) -> None:
             then = await tell("replay", **at)
             assert (then["rows"][0]["at_s"], then["differing"]) == (begin["at"], 0)
             assert [one["in_s"] for one in then["rows"][0]["ahead"]] == [1.0, 3.0]
-            own = await tell("forecast", fleet="tanks", at_s=[1.0, 2.0], values={"p": [9.5, 9.6]})
-            assert own["rows"][0]["ahead"][0]["forecast"] == 9.6
+            own = await tell("forecast", fleet="tanks", at_s=[1.0, 2.0], values={"p": [9.5, 9.6], "q": [50, 51]})
+            assert [one["ahead"][0]["forecast"] for one in own["rows"]] == [9.6, 51.0]
 
     anyio.run(talk)
 
