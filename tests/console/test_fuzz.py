@@ -27,6 +27,6 @@ def test_schemathesis_finds_nothing_that_the_document_does_not_say(console: Serv
         f"{console.url}/api/v1/openapi.json", "--exclude-path", "/api/v1/live", "--checks", ",".join(CHECKS),
         "--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1", "--no-color",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ran = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr

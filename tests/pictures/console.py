@@ -120,7 +120,7 @@ def of_the_pages(camera: Camera, console: Served) -> None:
         camera.shoot(page, "console-phone")
     with camera.look(f"/stream?fleet={FLEET}&stream=tank-03&feature=pressure&{_stretch()}") as page:
         page.get_by_role("button", name="As it was forecast then").click()
-        page.locator(".then-note", has_text="published").wait_for()
+        page.locator(".then-note", has_text="published").wait_for(timeout=90_000)
         camera.shoot(page, "console-then")
     (event, *_) = wait_until(
         lambda: console.ask("events", state="open", kind="anomaly", stream=WRONG)["rows"],
@@ -128,6 +128,7 @@ def of_the_pages(camera: Camera, console: Served) -> None:
         deadline_s=120,
     )
     with camera.look(f"{STREAM}temperature&why={event['alarm_s']}", viewport={"width": 1280, "height": 900}) as page:
+        page.locator(".why-held").wait_for(timeout=90_000)
         page.locator(".why-held").scroll_into_view_if_needed()
         page.locator("section[aria-label=Why]").evaluate("one => scrollBy(0, one.getBoundingClientRect().top - 300)")
         page.wait_for_timeout(300)

@@ -26,7 +26,7 @@ export function open(root, { parameters, go }) {
   const ranges = RANGES.map(([name, seconds]) => h("button", { class: "small", "aria-pressed": "false", onclick: () => reach(seconds) }, name));
   const controls = h("div", { class: "controls" }, h("div", { class: "group" }, liveButton, ranges),
     h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), h("div", { class: "group" }, thenButton, whyButton));
-  const beneath = h("div", { class: "told-of" }, readout, h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
+  const beneath = h("div", { class: "beneath" }, readout, h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
   fill(root, h("div", { class: "toolbar" }, h("div", { class: "title" }, h("a", { class: "crumb dim", href: "/streams" }, "Streams"), h("h1", { title: stream }, stream), state), about, acts), tabs, h("div", { class: "heads" }, figures, told),
     h("section", { class: "card chart" }, controls, beneath, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), because, happened);
   access().then((may) => !closed && may.may_write && fill(acts, streamActs(fleet, stream, go)));
