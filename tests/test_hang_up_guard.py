@@ -176,7 +176,7 @@ def test_a_packet_above_the_brokers_limit_on_3_1_1_holds_nothing_up(tmp_path: Pa
     assert list(dict.fromkeys(h.topic for h in heard)) == [f"out/{n}" for n in range(1, 11) if n != 4]
 
 
-@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("reset", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_network_that_cuts_at_random_condemns_no_innocent_output(
     make_broker: Callable[..., PickyBroker], protocol: MqttVersion, reset: bool
 ) -> None:

@@ -362,3 +362,19 @@ def test_what_is_usual_is_found_out_anew_on_command() -> None:
     assert scores[-1] is not None
     assert told_of(rest[0]) == []
     assert told_of(rest[1])
+
+
+def test_the_end_of_a_calibration_goes_into_the_ledger_with_its_coefficients() -> None:
+    """Once a stream, as an event that changes nothing where it is read again."""
+    pipeline = new_pipeline(model=False)
+    (order,) = [one for outcome in feed(pipeline, saw(0, 160), 7) for one in outcome.orders]
+    assert (order.fleet, order.stream) == ("tanks", "a")
+    assert isinstance(order.event, events.ReferenceFrozen)
+    assert events.decode_event(events.encode_event(order.event)) == order.event
+    watching = pipeline.parts["tanks"].anomalies
+    assert watching is not None
+    kept = {name: array.copy() for name, array in watching.columns}
+    assert order.event.weights == kept["weights"][0].tolist()
+    pipeline.advance([order.stamped(T0)])
+    for name, array in watching.columns:
+        assert array.tobytes() == kept[name].tobytes(), name

@@ -135,8 +135,11 @@ def test_a_threshold_that_is_no_more_ends_its_event() -> None:
 @pytest.mark.parametrize(
     "way",
     [
-        *("parked", "another topic"),
-        *(pytest.param(way, marks=pytest.mark.long) for way in ("forgotten", "renamed", "other horizons")),
+        "parked",
+        *(
+            pytest.param(way, marks=pytest.mark.long)
+            for way in ("another topic", "forgotten", "renamed", "other horizons")
+        ),
     ],
 )
 def test_whoever_leaves_has_its_open_crossing_ended(way: str) -> None:

@@ -121,6 +121,32 @@ class AnomaliesRefitted(msgspec.Struct, tag_field="event", tag="refitted", froze
     """What is usual of the named stream, or of all of the fleet, is found out anew from here on."""
 
 
+class ReferenceFrozen(msgspec.Struct, tag_field="event", tag="reference", frozen=True):
+    """The calibration of the stream's anomalies has ended: by these its values are judged from its last step on.
+
+    It changes nothing, since whoever replays the inputs before it finds the same; it says for ever what was found.
+
+    Attributes:
+        steps: That were looked at.
+        mode: Value that says the machine's state that it is of; `None` = states are not told apart.
+        origin: What values are taken relative to, by feature.
+        weights: By feature, what it is expected to be: a constant, then the factors of all features one step back, then
+            two, where so many are looked at.
+        precision: Inverse covariance of what that misses.
+        mean, spread: Of the levels, by feature; a spread of 0 = too still to be judged.
+        limits: By detector, of its statistic for each feature; `None` = it does not judge it.
+    """
+
+    steps: int
+    mode: float | None
+    origin: list[float | None]
+    weights: list[list[float]]
+    precision: list[list[float]]
+    mean: list[float]
+    spread: list[float]
+    limits: dict[str, list[float | None]]
+
+
 class StreamSilenced(msgspec.Struct, tag_field="event", tag="silenced", frozen=True):
     """Anomalies of the stream are told as `silenced` for so long from this row's arrival on; 0 = no longer."""
 
@@ -174,6 +200,7 @@ StreamEvent = (
     | Announced
     | AnomalyAcknowledged
     | AnomaliesRefitted
+    | ReferenceFrozen
     | StreamSilenced
 )
 #: Of one fleet that is at work; the others concern all, or bring a fleet about.

@@ -17,8 +17,9 @@ class AnomalySettings:
         hold: Steps that an anomaly lasts before it is told of.
         settle: Steps after a beginning, or a change of a set-point, that are not judged.
         tolerance: All limits are taken times this.
-        mode: Feature that says in which state the machine is; empty = none does.
+        mode: Feature that says in which state the machine is, each of which has limits of its own; empty = none does.
         off: Its values while the machine is off: nothing is judged then, nor learned.
+        refit: Steps without an event after which a frozen reference is fitted anew; 0 = never.
         least: By feature, deviations that count for nothing are smaller, in its unit.
         sides: By feature, `above` or `below`, where only deviations to that side count.
     """
@@ -29,6 +30,7 @@ class AnomalySettings:
     tolerance: float = 1.0
     mode: str = ""
     off: tuple[float, ...] = ()
+    refit: int = 0
     least: tuple[tuple[str, float], ...] = ()
     sides: tuple[tuple[str, str], ...] = ()
 

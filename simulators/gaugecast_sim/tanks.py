@@ -122,6 +122,11 @@ class Plant:
             self._pressure(), self._temperature_c.copy(), self._level.copy(), self._heater.copy(), self._pump.copy()
         )
 
+    @property
+    def setpoint_c(self) -> Float64:
+        """What each heater holds, °C; may be changed in place, as somebody at the plant does."""
+        return self._setpoint_c
+
     def step(self, at_ns: int) -> Observation:
         """Let the physics run up to `at_ns` (Unix ns UTC) and read the sensors.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.forecast.anomaly import alarm, statistics
+from gaugecast.forecast.anomaly import alarm, detectors, statistics
 from gaugecast.pipeline import anomalies, state
 
 Patch = Callable[[Any, str, Any], None]
@@ -49,7 +49,14 @@ def _chatters(patch: Patch) -> None:
 
 
 def _of_another_row(patch: Patch) -> None:
-    _judged_otherwise(patch, lambda _columns, score, _more: np.roll(score, 1, axis=0))
+    step = detectors.step
+
+    def mistaken(columns: dict[str, Any], *more: Any, **named: Any) -> Any:
+        found = step(columns, *more, **named)
+        columns["score"] = np.roll(columns["score"], 1, axis=0)
+        return found
+
+    patch(detectors, "step", mistaken)
 
 
 def _ends_unbegun(patch: Patch) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from anomaly.watching import Told, Watch, tanks
+from anomaly.watching import Told, Watch, lived_in_tanks, tanks
 from gaugecast.forecast.anomaly import calibration
 from gaugecast.forecast.anomaly.layout import Layout
 from gaugecast.forecast.anomaly.reference import fit
@@ -121,11 +121,21 @@ def test_healthy_tanks_are_left_alone() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", [101, 102])
 def test_a_healthy_day_at_a_reading_a_second_has_hardly_an_event(seed: int) -> None:
-    """Fifty tanks, with the day's cycle: at most one event a stream and week in the mean."""
+    """Fifty tanks, with the day's cycle, set-points that are changed, and restarts: at most one a stream and week."""
+    watch = Watch(50, 4, mode=True)
+    watch.feed(lived_in_tanks(seed, 50, 86_400))
+    assert len(watch.told) * 7 / 50 <= 1.0, watch.told
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_healthy_day_without_anybody_at_the_plant_has_hardly_an_event() -> None:
+    """The same of tanks that are left to themselves, with their three values alone."""
     watch = Watch(50, 3)
-    watch.feed(tanks(seed, 50, 86_400, scale=1.0))
+    watch.feed(tanks(103, 50, 86_400, scale=1.0))
     assert len(watch.told) * 7 / 50 <= 1.0, watch.told
 
 
@@ -164,6 +174,7 @@ def test_quiet_sensors_have_no_event() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_quiet_sensors_have_no_event_for_long() -> None:
     """Not in a hundred thousand steps."""
     assert quiet_events(100_000) == []

@@ -17,6 +17,7 @@ GROUPS = (
     "engine",
     "cost",
     "horizons",
+    "anomaly",
     "learner",
     "console",
 )

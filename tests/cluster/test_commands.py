@@ -8,12 +8,14 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+import cluster.guard  # noqa: F401  # before ray, which reads its settings when it is imported
+
 pytest.importorskip("ray")
 
-import cluster.guard  # noqa: F401  # before ray
 from gaugecast.cli.cluster import partitions_told, render_parts
 from gaugecast.cli.main import app
-from gaugecast.cluster.ray.controller import PartStatus
+from gaugecast.cluster.ray.parts import PartStatus
+from gaugecast.cluster.ray.spares import spares_wanted
 from gaugecast.cluster.ray.start import check_guarded
 from gaugecast.errors import ConfigError
 from gaugecast.status import Status
@@ -51,3 +53,12 @@ def test_parts_are_shown_with_their_places_and_partitions_as_daemons() -> None:
     assert "abababababab" in text
     assert "does not answer" in text
     assert text.count("ingest-0") == 1
+
+
+@pytest.mark.parametrize(
+    ("partitions", "ingests", "nodes", "wanted"),
+    [(2, 1, 1, 1), (4, 1, 3, 2), (2, 1, 3, 1), (16, 3, 8, 1), (8, 1, 2, 5)],
+)
+def test_so_many_stand_by_as_a_lost_machine_needs(partitions: int, ingests: int, nodes: int, wanted: int) -> None:
+    """All parts of the fullest one on the others at once; one process for a machine that is alone."""
+    assert spares_wanted(partitions=partitions, ingests=ingests, nodes=nodes) == wanted

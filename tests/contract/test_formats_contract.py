@@ -19,7 +19,7 @@ from support.payloads import NOW_NS, make_message, values_of
 
 ALL = (*FORMATS, BY_FILTER, NUMBER)
 #: A hundred thousand over all formats; a run by hand may ask for more.
-FUZZED = int(os.environ.get("GAUGECAST_FUZZED", "40000"))
+FUZZED = int(os.environ.get("GAUGECAST_FUZZED", "16000"))
 each = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 
 

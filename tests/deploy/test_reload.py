@@ -137,23 +137,24 @@ def test_a_retired_fleet_is_let_go_at_the_broker(bench: Bench) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("bad", "named"),
-    [
-        ("not toml at all [", "expected '=' after a key"),
-        ('[mqtt]\nhots = "x"\n' + fleet("tanks"), "hots"),
-        (fleet("tanks") + fleet("pumps").replace('["pumps/{tank}"]', '["tanks/{tank}"]'), "overlaps"),
-        (fleet("tanks", period="1 fortnight"), "fortnight"),
-    ],
+#: Files that are wrong, each in its way, and what is said of them.
+BAD = (
+    ("not toml at all [", "expected '=' after a key"),
+    ('[mqtt]\nhots = "x"\n' + fleet("tanks"), "hots"),
+    (fleet("tanks") + fleet("pumps").replace('["pumps/{tank}"]', '["tanks/{tank}"]'), "overlaps"),
+    (fleet("tanks", period="1 fortnight"), "fortnight"),
 )
-def test_a_bad_file_changes_nothing_and_says_why(bench: Bench, bad: str, named: str) -> None:
+
+
+def test_a_bad_file_changes_nothing_and_says_why(bench: Bench) -> None:
     """STATUS and log carry the fault, the reload ends (READY), and forecasts go on; the next good file heals it."""
     bench.exchange("tanks/a", "gaugecast/tanks/a")
-    said = bench.reload(bad)
-    assert "running configuration stays" in said
-    assert named in said
-    assert named in bench.daemon.log_text()
-    assert bench.exchange("tanks/a", "gaugecast/tanks/a")["step"] == 2
+    for step, (bad, named) in enumerate(BAD, 2):
+        said = bench.reload(bad)
+        assert "running configuration stays" in said
+        assert named in said
+        assert named in bench.daemon.log_text()
+        assert bench.exchange("tanks/a", "gaugecast/tanks/a")["step"] == step
     bench.manager.forget()
     bench.manager.wait_for("running configuration stays", deadline_s=5)  # still said a second later
     bench.reload(config(bench.broker, fleet("tanks")))

@@ -43,7 +43,7 @@ stale_after = "1d"
 {features}"""
 
 
-@pytest.mark.parametrize("rows", [1500, pytest.param(17_420, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rows", [600, pytest.param(17_420, marks=pytest.mark.long)])
 def test_every_row_of_etth2_brings_one_valid_forecast(tmp_path: Path, broker: Mosquitto, rows: int) -> None:
     """At full speed, received by mosquitto_sub; then the ledger reproduces them all, byte for byte."""
     plan = ReplayPlan(etth2(), "ett/h2/telemetry", rows=rows)

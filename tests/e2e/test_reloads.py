@@ -76,8 +76,8 @@ def store_newcomer(daemon: DaemonProcess) -> str:
     "after",
     [
         (fleet("tanks", "pressure", "level"), fleet("pumps", "pressure", "flow")),
-        (fleet("tanks", "pressure", "level", "flow"),),
-        (fleet("tanks", "pressure", "flow"),),
+        pytest.param((fleet("tanks", "pressure", "level", "flow"),), marks=pytest.mark.long),
+        pytest.param((fleet("tanks", "pressure", "flow"),), marks=pytest.mark.long),
     ],
     ids=["a fleet more", "a feature more", "level becomes flow"],
 )

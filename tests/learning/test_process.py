@@ -93,7 +93,11 @@ def test_a_model_that_cannot_be_learned_is_left_in_peace_and_spoken_of(site: Sit
 
 
 @pytest.mark.parametrize(
-    "refusal", [Unreachable("the loop is down"), CommandRefused("ask again"), ModelError("poison")]
+    "refusal",
+    [
+        Unreachable("the loop is down"),
+        *(pytest.param(one, marks=pytest.mark.long) for one in (CommandRefused("ask again"), ModelError("poison"))),
+    ],
 )
 def test_a_hand_over_that_fails_is_counted_and_offered_again_later(site: Site, refusal: Exception) -> None:
     """What was learned is not lost."""

@@ -14,7 +14,7 @@ from simulation.sweep import run_with_crashes_at
 
 STORIES = 140
 IN_ONE_TEST = 5
-EVERY_DAY = 10
+EVERY_DAY = 5
 SWEEP_SEEDS = (1, 6)
 
 

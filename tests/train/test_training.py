@@ -89,7 +89,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     "name",
     [
-        name if number % 2 == 0 else pytest.param(name, marks=pytest.mark.long)
+        name if number % 3 == 0 else pytest.param(name, marks=pytest.mark.long)
         for number, name in enumerate(sorted(VARIANTS))
     ],
 )

@@ -23,7 +23,7 @@ from gaugecast.logs import configure
 from gaugecast.status import Status
 
 if TYPE_CHECKING:
-    from gaugecast.cluster.ray.controller import PartStatus
+    from gaugecast.cluster.ray.parts import PartStatus
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Run, look at, drain and stop a cluster on Ray and PostgreSQL.")
 

@@ -27,20 +27,20 @@ class InboxLink:
         self, settings: Mqtt, committed: Mapping[str, int], *, clock: Callable[[], float] = time.monotonic,
         flap_limit: int = 20,
     ) -> None:  # fmt: skip
-        self._clock, self._waiter = clock, Waiter()
+        self._clock, self._waiter, self._rung = clock, Waiter(), False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.subscriber = Inbox(committed, wake=self.ring)
         self.sender = Sender(settings, flap_limit=flap_limit, waiter=self._waiter, clock=clock)
 
     def ring(self) -> None:
-        """End a wait. Any thread, till `close`."""
+        """End a wait, for a batch or a question. Any thread, till `close`."""
         os.eventfd_write(self._bell, 1)
 
     def poll(self, most: int, wait_s: float, linger_s: float = 0.0) -> list[Message]:  # noqa: ARG002
         """As `mqtt.Link.poll`; nothing is waited for behind the first batch, for it is one."""
         self.sender.turn()
-        until = self._clock() + wait_s
-        while not self.sender.news and not (most and self.subscriber.waiting):
+        until, self._rung = self._clock() + wait_s, False
+        while not self._rung and not self.sender.news and not (most and self.subscriber.waiting):
             left = until - self._clock()
             if left <= 0:
                 break
@@ -64,4 +64,5 @@ class InboxLink:
         ended = self._waiter.wait(seconds, (line.interest(reading=True), heeded))
         if self._bell in ended:
             os.eventfd_read(self._bell)
+            self._rung = True
         line.note_ended(ended)

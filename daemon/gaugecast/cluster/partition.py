@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import queue
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from gaugecast import events
 from gaugecast.cluster.batches import Batch
 from gaugecast.cluster.inbox import BatchDecoder
 from gaugecast.cluster.link import InboxLink
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.postgres.ledger import PostgresLedger
+from gaugecast.cluster.postgres.models import ModelRows
 from gaugecast.cluster.postgres.place import Place
 from gaugecast.cluster.postgres.world import postgres_ports
 from gaugecast.cluster.routing import slots_of
 from gaugecast.config import Settings
-from gaugecast.engine.selftest import check_batch_independence, fingerprint
-from gaugecast.errors import Unreachable
+from gaugecast.control.requests import HandOver, decode_request
+from gaugecast.control.server import Command
+from gaugecast.engine.selftest import fingerprint
+from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.events import Role
+from gaugecast.lessons import LearningStatus
 from gaugecast.logs import get
 from gaugecast.loop.core import Core, Ports, Setup
 from gaugecast.loop.orders import TopicFilters
 from gaugecast.metrics.exporter import Metrics
+from gaugecast.model import load_model
+from gaugecast.service.commands import Commands
 from gaugecast.service.learner_monitor import LearnerMonitor
-from gaugecast.service.learning_mode import decide, settled
+from gaugecast.service.learning_mode import settled
 from gaugecast.service.reporter import Reporter
 from gaugecast.status import Status
 from gaugecast.storage.crash_note import CrashNote
 
 _TICK_S = 1.0
+#: A question is answered between two batches.
+_ASK_S = 10.0
 
 log = get("gaugecast.partition")
 
@@ -55,7 +71,12 @@ class PartitionHome:
         self.number, self.status = number, Status()
         self.warm, self.ready = threading.Event(), threading.Event()
         self._plan, self._scratch, self._ended = plan, scratch, ended
-        self._settings = _settings_of(plan.settings, number, scratch)
+        self._settings = _settings_of(plan, number, scratch)
+        self._learning = LearningStatus(mode="child") if plan.learned else plan.learning
+        self._place = Place.of(self._settings.storage).part(number)
+        self._monitor = LearnerMonitor()
+        self._asked: deque[Command] = deque()
+        self._token = 0
         self._begin, self._stopping = threading.Event(), threading.Event()
         self._metrics = Metrics(stream_series=self._settings.http.stream_series, fingerprint=fingerprint())
         self._link: InboxLink | None = None
@@ -81,6 +102,53 @@ class PartitionHome:
             raise Unreachable(f"partition {self.number} is not ready yet")
         return link.subscriber.offer(batch).done.wait(patience_s)
 
+    def ask(self, request: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:
+        """As the control socket of a daemon is asked; the answer without `ok`.
+
+        Raises:
+            CommandRefused: Why it will not.
+            Unreachable: No answer came.
+        """
+        link, answers = self._link, queue.SimpleQueue[bytes]()
+        if link is None or not self.ready.is_set():
+            raise Unreachable(f"partition {self.number} is not ready yet")
+        self._asked.append(Command(decode_request(msgspec.json.encode(request)), answers.put))
+        link.ring()
+        try:
+            answer = msgspec.json.decode(answers.get(timeout=_ASK_S), type=dict[str, Any])
+        except queue.Empty:
+            raise Unreachable(f"partition {self.number}: expected an answer within {_ASK_S:g} s, got none") from None
+        if not answer.pop("ok", False):
+            raise CommandRefused(str(answer.get("error", "no reason given")))
+        return answer
+
+    def take_weights(
+        self, fleet: str, files: Mapping[str, bytes], memory: Sequence[bytes], *, role: Role = "shadow",
+        reason: str = events.LEARNED,
+    ) -> None:  # fmt: skip
+        """Store weights, with our token, and give them a role: between two batches, by an event in our ledger.
+
+        Args:
+            files: By name, as a model's directory has them.
+            memory: What they remember of streams, whosever these are.
+            role: What was learned is put in force by itself where weights of its shape are.
+
+        Raises:
+            GaugecastError: They do not get it; the message says why.
+            OSError: There is no room for them.
+        """
+        if not self.ready.is_set():
+            raise Unreachable(f"partition {self.number} is not ready yet")
+        with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            model = load_model(Path(folder))
+        store = ModelRows(self._scratch, self._place, lambda: self._token)
+        version = store.add(fleet, model)
+        if memory:
+            store.leave_memory(fleet, version, memory)
+        self.ask(HandOver(fleet=fleet, version=version, role=role, reason=reason))
+
     def render_metrics(self) -> bytes:
         """As /metrics of a daemon."""
         return self._metrics.render()
@@ -103,15 +171,14 @@ class PartitionHome:
         self._ended(None)
 
     def _live(self) -> None:
-        check_batch_independence()
-        place = Place.of(self._settings.storage).part(self.number)
         slots = slots_of(self.number, self._plan.partitions)
-        ledger = PostgresLedger.open(place, self._settings.storage, slots=slots, acquire=False)
+        ledger = PostgresLedger.open(self._place, self._settings.storage, slots=slots, acquire=False)
         self.warm.set()
         self._begin.wait()
         if self._stopping.is_set():
             return
         ledger.acquire()
+        self._token = ledger.token
         core = self._open_core(ledger)
         reporter = self._reporter(core)
         log.info("partition ready", partition=self.number, fence=ledger.token, inputs=core.recovered.inputs)
@@ -122,14 +189,17 @@ class PartitionHome:
 
     def _turn(self, core: Core, reporter: Reporter) -> None:
         tick_at_s = 0.0
+        commands = Commands(core, self._monitor, lambda: self.status)
         while not self._stopping.is_set():
             facts = core.turn()
             self._metrics.observe(facts)
             reporter.note_latencies(facts.latencies_s)
+            commands.answer([self._asked.popleft() for _ in range(len(self._asked))])
             now_s = time.monotonic()
             if now_s >= tick_at_s:
                 tick_at_s = now_s + _TICK_S
                 core.look_after()
+                self._monitor.look(now_s)
                 self.status = reporter.look(now_s)
                 self._metrics.set_status(self.status)
 
@@ -144,25 +214,25 @@ class PartitionHome:
         notes = CrashNote(self._scratch)
         ports = postgres_ports(ledger, settings.storage, notes, dial=dial)
         decoder = BatchDecoder(ledger.note)
-        learning = settled(settings.learning, decide(settings.learning))
+        learning = settled(settings.learning, self._learning)
         setup = Setup(self._plan.fleets, settings.loop, settings.storage, learning)
         return Core.open(setup, _reading_by(ports, decoder))
 
     def _reporter(self, core: Core) -> Reporter:
         http = self._settings.http
         return Reporter(
-            core, settings=self._settings, monitor=LearnerMonitor(), child=None,
-            learning=decide(self._settings.learning), metrics_url=f"http://{http.host}:{http.port}/metrics",
+            core, settings=self._settings, monitor=self._monitor, child=None,
+            learning=self._learning, metrics_url=f"http://{http.host}:{http.port}/metrics",
         )  # fmt: skip
 
 
-def _settings_of(settings: Settings, number: int, scratch: Path) -> Settings:
-    """Those of a partition: its own state directory and its own connection; nobody learns there."""
+def _settings_of(plan: Plan, number: int, scratch: Path) -> Settings:
+    """Those of a partition: its own state directory and its own connection."""
+    settings = plan.settings
     return settings.model_copy(
         update={
             "storage": settings.storage.model_copy(update={"directory": scratch}),
             "mqtt": settings.mqtt.model_copy(update={"client_id": f"{settings.mqtt.client_id}-p{number}"}),
-            "learning": settings.learning.model_copy(update={"mode": "off"}),
         }
     ).read_from(settings.source)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gaugecast.cluster.routing import slots_of
@@ -11,6 +11,8 @@ from gaugecast.config import Settings, resolve_fleets
 from gaugecast.config.split import check_disjoint
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
+from gaugecast.lessons import LearningStatus
+from gaugecast.service.learning_mode import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,19 @@ class Plan:
         fleets: Of all ingests together, as each partition has them.
         partitions: How many; it stays so, for the ledgers are cut by it.
         settings: Of the first file: what partitions go by.
+        learning: What its `[learning] mode` comes to where this was planned.
     """
 
     ingests: tuple[IngestPlan, ...]
     fleets: tuple[Fleet, ...]
     partitions: int
     settings: Settings
+    learning: LearningStatus = field(default_factory=LearningStatus)
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The fleets that have a learner each; none where nothing is learned."""
+        return tuple(fleet.name for fleet in self.fleets) if self.learning.mode in ("child", "unit") else ()
 
     @classmethod
     def of(cls, files: Sequence[Settings], partitions: int) -> Plan:
@@ -56,7 +65,7 @@ class Plan:
             IngestPlan(f"ingest-{number}", settings, resolve_fleets(settings)) for number, settings in enumerate(files)
         )
         check_ingests(ingests)
-        return cls(ingests, _merged(ingests), partitions, files[0])
+        return cls(ingests, _merged(ingests), partitions, files[0], decide(files[0].learning))
 
 
 def check_ingests(ingests: Sequence[IngestPlan]) -> None:

@@ -43,6 +43,7 @@ def _settings(place: str, wanted: AnomalyTable, features: Sequence[Feature], per
         tolerance=wanted.tolerance,
         mode=_mode(place, wanted, features),
         off=tuple(wanted.off),
+        refit=max(1, _steps(place, "refit", wanted.refit, period_ns)) if wanted.refit is not None else 0,
         least=_of_features(place, "least", wanted.least, names),
         sides=_of_features(place, "direction", wanted.direction, names),
     )

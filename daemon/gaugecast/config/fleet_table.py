@@ -82,11 +82,17 @@ class AnomalyTable(Table):
     )
     mode: str = Field(
         default="",
-        description="an `input` feature that says the machine's state; after a change nothing is judged for `settle`",
+        description="an `input` feature that says the machine's state, or a set-point: each of its four newest values has "
+        "limits of its own; after a change nothing is judged for `settle`",
         examples=['"running"'],
     )
     off: list[float] = Field(
         default=[], description="values of `mode` with which the machine is off: nothing is judged, nor learned"
+    )
+    refit: str | float | None = Field(
+        default=None,
+        description="so long without an event, and a reference that was frozen is fitted anew, a duration; default: never",
+        examples=['"30d"'],
     )
     least: dict[str, float] = Field(
         default={}, description="by feature, in its unit: smaller deviations count for nothing"

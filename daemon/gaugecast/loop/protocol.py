@@ -86,6 +86,7 @@ class DataLoop:
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
         self._orders, self._ordered = orders, ordered
+        self._following: list[Order] = []
         self._guard, self._backlog, self._bound = guard, Backlog(guard, settings), BatchBound(settings.batch_readings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
@@ -167,6 +168,8 @@ class DataLoop:
         if self._session_is_new:
             self._session_is_new = False
             made.append(Order(events.SessionLost()))
+        made += self._following
+        self._following = []
         return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
@@ -260,6 +263,7 @@ class DataLoop:
         self.publisher.forget_settled(settled)
         self._link.subscriber.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
+        self._following += outcome.orders
 
     def _publish(self, facts: RoundFacts) -> None:
         """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""

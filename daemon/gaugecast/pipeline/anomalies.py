@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gaugecast.events import AnomalyAcknowledged, StreamSilenced
+from gaugecast.events import AnomalyAcknowledged, ReferenceFrozen, StreamSilenced
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.anomaly import alarm, detectors
+from gaugecast.forecast.anomaly import alarm, detectors, modes
 from gaugecast.forecast.anomaly import layout as at
 from gaugecast.forecast.anomaly.layout import Layout
 from gaugecast.forecast.anomaly.message import AnomalyWriter, name_of
@@ -16,8 +16,9 @@ from gaugecast.forecast.anomaly.reason import Seen, blamed, sentence
 from gaugecast.forecast.anomaly.statistics import Now
 from gaugecast.forecast.expert import Steps
 from gaugecast.forecast.telling import BEGIN, END, EVENTS, UPDATE
+from gaugecast.pipeline import frozen
 from gaugecast.pipeline.batch_result import Closed, Outcome
-from gaugecast.records import Bool, Float64, Input, Int64, Output
+from gaugecast.records import Bool, Float64, Input, Int64, Order, Output
 from gaugecast.streams.columns import Array, Columns
 from gaugecast.streams.table import StreamTable
 from gaugecast.topics import output_topic
@@ -44,10 +45,15 @@ class Anomalies:
         self._layout = Layout.of(len(fleet.features))
         self._places = np.array(fleet.forecast_places, np.int64)
         self._rules = rules_of(fleet)
-        self.columns: Columns = before.columns if before is not None else Columns(self._layout.spec(), capacity)
+        self.columns = Columns(modes.spec_of(self._layout.spec(), bool(self._settings.mode)), capacity)
+        if before is not None and before.columns.digest() == self.columns.digest():
+            self.columns = before.columns
+        self._rows = modes.Rows(self._layout.spec(), self.columns)
         spec = alarm.spec_of(len(fleet.features))
         self.events: Columns = before.events if before is not None else Columns(spec, capacity)
+        self._shape = len(at.DETECTORS), len(fleet.features)
         self._judged: tuple[alarm.Judged, Float64, Bool] | None = None
+        self._frozen: list[tuple[int, ReferenceFrozen]] = []
         self._last: tuple[Int64, Float64] | None = None  # slots of the last steps, and by how much each was away
 
     def tables(self) -> dict[str, Columns]:
@@ -65,30 +71,58 @@ class Anomalies:
         """
         error = np.full(x.shape, np.nan)
         error[:, self._places] = steps.values[:, self._places] - predicted
-        slots = steps.slots
-        state = {name: array[slots] for name, array in self.columns}
-        events = {name: array[slots] for name, array in self.events}
-        now = Now(steps.values, x, error, steps.fresh, steps.fresh | (steps.gap > 0))
-        off = detectors.off_of(x, self._rules)
-        away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=events["open"], off=off)
-        judged = alarm.judge(
-            events, state["score"], settling=off | (state["settling"] > 0), off=off, at=steps.at,
-            silenced=received < events["silenced"], least=self._settings.hold,
-        )  # fmt: skip
-        for columns, rows in ((self.columns, state), (self.events, events)):
-            for name, row in rows.items():
-                if fitted or name not in at.FITTED:
-                    columns[name][slots] = row
+        slots, off, begins = steps.slots, detectors.off_of(x, self._rules), steps.fresh
+        if self._settings.mode:
+            begins = begins | self._rows.enter(slots, x[:, self._rules.mode], off)
+        now = Now(steps.values, x, error, begins, begins | (steps.gap > 0))
+        places = self._rows.places(slots)
+        state = self._rows.take_all(places)
+        is_open = self.events["open"][slots]
+        away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=is_open, off=off)
+        if fitted:
+            self._note_frozen(state, slots, x)
+        for name, row in state.items():
+            if fitted or name not in at.FITTED:
+                self._rows.put(name, places, row)
+        settling = off | (state["settling"] > 0)
+        judged = self._judge(slots, state["score"], off=off, settling=settling, at_ns=steps.at, received=received)
         self._judged, self._last = (judged, away, off), (slots, away)
         scores: Float64 = np.where(off[:, None], -np.inf, self._scores(state))
         return scores
 
+    def _note_frozen(self, state: dict[str, Array], slots: Int64, x: Float64) -> None:
+        for row in frozen.newly_frozen(state, self._rows.take("stage", slots)).tolist():
+            mode = float(x[row, self._rules.mode]) if self._settings.mode else None
+            self._frozen.append((int(slots[row]), frozen.reference_of(state, row, mode)))
+
+    def _judge(
+        self, slots: Int64, score: Float64, *, off: Bool, settling: Bool, at_ns: Int64, received: Int64
+    ) -> alarm.Judged:
+        """What is to be told of these slots; hardly ever is there more than nothing to look at."""
+        rows = alarm.concerned(*(self.events[name][slots] for name in ("open", "heat", "weight")), score)
+        if not len(rows):
+            return alarm.Judged(rows, rows)
+        events = {name: array[slots[rows]] for name, array in self.events}
+        silenced = received[rows] < events["silenced"]
+        judged = alarm.judge(
+            events, score[rows], settling=settling[rows], off=off[rows], silenced=silenced, at=at_ns[rows],
+            least=self._settings.hold,
+        )  # fmt: skip
+        for name, row in events.items():
+            self.events[name][slots[rows]] = row
+        return alarm.Judged(rows[judged.row], judged.event)
+
     def scores(self, slots: Int64) -> Float64:
         """Scores of streams' forecast features (N, G), NaN = not judged now."""
-        return self._scores({name: self.columns[name][slots] for name in ("limit", "settling", "score")})
+        return self._scores({name: self._rows.take(name, slots) for name in ("limit", "settling", "score")})
+
+    def of(self, name: str, slot: int) -> Array:
+        """What detectors remember of a stream under `name`, in the state that its machine is in."""
+        row: Array = self._rows.take(name, np.array([slot], np.int64))[0]
+        return row
 
     def _scores(self, state: dict[str, Array]) -> Float64:
-        judged = (state["limit"][:, :, self._places] < np.inf).any(axis=(1, 2)) & (state["settling"] == 0)
+        judged = (state["limit"].min(axis=1)[:, self._places] < np.inf).any(axis=1) & (state["settling"] == 0)
         highest = state["score"].max(axis=1)[:, self._places]
         scores: Float64 = np.where(judged[:, None], highest, np.nan)
         return scores
@@ -99,6 +133,8 @@ class Anomalies:
             return 0
         judged, away, off = self._judged
         self._judged = None
+        result.orders += [Order(event, self._fleet.name, table.names[slot] or "") for slot, event in self._frozen]
+        self._frozen.clear()
         for row, event in zip(*(column.tolist() for column in judged), strict=True):
             slot = int(closed.slots[row])
             seen = self._seen(slot, closed.values[row], away[:, row], self.events["blame"][slot])
@@ -130,7 +166,7 @@ class Anomalies:
         now = self.severity(slot, table)
         if events["open"][slot] and now != before:
             events["told_severity"][slot], events["since_told"][slot] = alarm.SEVERITIES.index(now), 0
-            nothing = np.full(self.columns["score"].shape[1:], np.nan)  # what was last expected is no part of the state
+            nothing = np.full(self._shape, np.nan)  # what was last expected is no part of the state
             seen = self._seen(slot, table["x"][slot], nothing, events["blame"][slot])
             self._say(slot, UPDATE, seen, table=table, lineage=lineage, cause=cause, result=result)
 
@@ -141,7 +177,7 @@ class Anomalies:
 
     def reason(self, slot: int, table: StreamTable) -> str:
         """What is strange about a stream's last step, in a sentence; empty where nothing is."""
-        score, is_open = self.columns["score"][slot], bool(self.events["open"][slot])
+        score, is_open = self.of("score", slot), bool(self.events["open"][slot])
         blame = self.events["blame"][slot] if is_open else np.where(score >= 1.0, score, 0.0)
         seen = self._seen(slot, table["x"][slot], self._away(slot), blame)
         for_s = (int(table["at"][slot]) - int(self.events["began"][slot])) / 1e9 if is_open else 0.0
@@ -151,19 +187,19 @@ class Anomalies:
         """By how much each detector found the last step of a stream away (DETECTORS, F); NaN = it has not been now."""
         slots, away = self._last if self._last is not None else (np.zeros(0, np.int64), np.zeros(0))
         (found,) = np.nonzero(slots == slot)
-        nothing: Float64 = np.full(self.columns["score"].shape[1:], np.nan)
+        nothing: Float64 = np.full(self._shape, np.nan)
         return away[:, found[0]] if len(found) else nothing
 
     def _seen(self, slot: int, values: Float64, away: Float64, blame: Float64) -> list[Seen]:
         """The features that have a share, the largest first."""
-        score, period_s = self.columns["score"][slot], self._fleet.period_ns / 1e9
+        score, period_s = self.of("score", slot), self._fleet.period_ns / 1e9
         seen = []
         for f, detector, share in blamed(blame):
             feature = self._fleet.features[f]
             value = float(values[f]) if values[f] == values[f] else None
             off = float(away[detector, f]) if detector in at.EXPECTING else np.nan
             expected = value - off if value is not None and off == off else None
-            still = float(self.columns["runs"][slot, at.RUN, f]) * period_s
+            still = float(self.of("runs", slot)[at.RUN, f]) * period_s
             seen.append(
                 Seen(feature.name, feature.unit, at.DETECTORS[detector], float(score[:, f].max()), share, value,
                      expected, still)
@@ -182,7 +218,7 @@ class Anomalies:
         body = AnomalyWriter(fleet, lineage).body(
             stream, step=step, at_ns=int(table["at"][slot]), began_ns=int(events["began"][slot]),
             event=EVENTS[event], severity=self.severity(slot, table),
-            score=float(self.columns["score"][slot].max()), peak=float(events["peak"][slot]), seen=seen,
+            score=float(self.of("score", slot).max()), peak=float(events["peak"][slot]), seen=seen,
             number=number, acknowledged=bool(events["acknowledged"][slot]), off=off,
         )  # fmt: skip
         topic = output_topic(fleet.notices_at, fleet.name, stream) + self._settings.suffix
@@ -233,5 +269,6 @@ def rules_of(fleet: Fleet) -> detectors.Rules:
     for name, side in settings.sides:
         sides[names.index(name)] = 1.0 if side == "above" else -1.0
     return detectors.Rules(
-        scored, settings.healthy, settings.settle, settings.tolerance, judges, mode, settings.off, least, sides
-    )
+        scored, settings.healthy, settings.settle, settings.tolerance, judges, mode, settings.off, settings.refit, least,
+        sides,
+    )  # fmt: skip

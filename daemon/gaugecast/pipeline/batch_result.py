@@ -10,7 +10,7 @@ from gaugecast.forecast.expert import Trace
 from gaugecast.forecast.horizons.experts import Ahead
 from gaugecast.forecast.message import Age
 from gaugecast.pipeline.shaping import Cut, Voice
-from gaugecast.records import Bool, Float64, Int64, Output, Parked, Refused
+from gaugecast.records import Bool, Float64, Int64, Order, Output, Parked, Refused
 
 
 @dataclass(slots=True)
@@ -120,6 +120,7 @@ class Outcome:
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
+        orders: Events that are to go into the ledger for the record, behind this batch: what was found, not what changes.
     """
 
     verdicts: list[int]
@@ -131,6 +132,7 @@ class Outcome:
     parked: list[Parked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     traces: list[tuple[str, Trace]] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
     def tell(self, notice: Output) -> None:
         """Of a crossing or an anomaly; an empty message, which clears what is retained, tells nothing."""
@@ -148,3 +150,4 @@ class Outcome:
         self.parked += later.parked
         self.refused += later.refused
         self.traces += later.traces
+        self.orders += later.orders

@@ -92,6 +92,7 @@ def load(
     if table["open"][slot]:
         part.close(np.array([slot], np.int64), np.zeros(1, np.int64), unsaid)
     result.traces += unsaid.traces
+    result.orders += unsaid.orders
     part.totals.become(before)
     if part.look_ahead is not None and part.look_ahead.crossings is not None:
         part.look_ahead.crossings.forget_told(np.array([slot], np.int64))

@@ -16,6 +16,7 @@ from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import FIRST_SCHEMA
+from gaugecast.pipeline.anomalies import ANOMALY
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
@@ -26,6 +27,7 @@ from gaugecast.streams.snapshot import Slice, Snapshot
 #: Raised when a column's meaning changes; an older checkpoint is then passed over and the ledger replayed.
 STATE_VERSION = 2
 _NAMES = "names"
+_LEARNED = (*LEARNED_AHEAD, ANOMALY)
 
 
 def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
@@ -112,7 +114,7 @@ def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
 
 
 def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool:
-    """Fill in rows of a column; False where another version laid out otherwise what it had learned of horizons."""
+    """Fill in rows of a column; False where another version laid out otherwise what it had learned of horizons or of anomalies."""
     fleet, _, rest = name.partition("/")
     part = pipeline.parts[fleet]
     if rest == _NAMES:
@@ -123,15 +125,15 @@ def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool
     if columns is None:  # of a model whose weights are lost
         return False
     known = dict(columns)
-    if table in LEARNED_AHEAD and (column not in known or known[column].shape[1:] != rows.shape[1:]):
+    if table in _LEARNED and (column not in known or known[column].shape[1:] != rows.shape[1:]):
         return False
     columns[column][start : start + len(rows)] = rows
     return True
 
 
 def _begin_unfilled(pipeline: Pipeline, filled: Container[str]) -> None:
-    """What is learned of horizons begins anew where a column of it was not filled, and the streams go on."""
+    """What is learned of horizons, or of anomalies, begins anew where a column of it was not filled, and the streams go on."""
     for fleet, part in pipeline.parts.items():
         for table, columns in part.tables().items():
-            if table in LEARNED_AHEAD and any(f"{fleet}/{table}/{column}" not in filled for column, _ in columns):
+            if table in _LEARNED and any(f"{fleet}/{table}/{column}" not in filled for column, _ in columns):
                 columns.clear(slice(None))

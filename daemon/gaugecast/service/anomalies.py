@@ -25,7 +25,7 @@ def status_of(part: FleetPipeline) -> AnomalyStatus | None:
     silenced = part.table["received"][slots] < events["silenced"][slots]
     severity = alarm.severity_of(events["peak"][slots], silenced)[events["open"][slots]]
     counts = np.bincount(severity, minlength=len(alarm.SEVERITIES)).tolist()
-    judged = np.isfinite(part.anomalies.columns["limit"][slots]).any(axis=(1, 2))
+    judged = np.isfinite(part.anomalies.columns["limit"][slots].reshape(len(slots), -1)).any(axis=1)
     return AnomalyStatus(**dict(zip(alarm.SEVERITIES, counts, strict=True)), judged=int(np.count_nonzero(judged)))
 
 
@@ -43,7 +43,7 @@ def anomaly_row(part: FleetPipeline, slot: int) -> AnomalyRow | None:
     seen = [(part.fleet.features[f].name, DETECTORS[d], share) for f, d, share in blamed(events["blame"][slot])]
     return AnomalyRow(
         id=name_of(part.fleet.name, stream, began), began_s=began / 1e9, peak=peak,
-        score=float(part.anomalies.columns["score"][slot].max()),
+        score=float(part.anomalies.of("score", slot).max()),
         severity=part.anomalies.severity(slot, part.table), acknowledged=bool(events["acknowledged"][slot]),
         shares={name: share for name, _, share in seen},
         detectors={name: detector for name, detector, _ in seen},

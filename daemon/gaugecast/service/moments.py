@@ -83,8 +83,7 @@ def moment_of(
 def _detectors(part: FleetPipeline, slot: int, place: int) -> dict[str, float]:
     if part.anomalies is None:
         return {}
-    columns = part.anomalies.columns
-    score, limit = columns["score"][slot, :, place].tolist(), columns["limit"][slot, :, place].tolist()
+    score, limit = (part.anomalies.of(name, slot)[:, place].tolist() for name in ("score", "limit"))
     return {name: round(s, _DIGITS) for name, s, most in zip(DETECTORS, score, limit, strict=True) if most < math.inf}
 
 

@@ -1,4 +1,4 @@
-"""A partition and an ingest as Ray actors: a process each, which ends when its part does."""
+"""Partitions and ingests as Ray actors: a process each, which ends when its part does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,9 @@ from gaugecast.cluster.ingesting import IngestHome
 from gaugecast.cluster.partition import PartitionHome
 from gaugecast.cluster.plan import IngestPlan, Plan
 from gaugecast.cluster.ports import Answer, Fate
+from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import Defect, ExitCode, Fenced, GaugecastError
+from gaugecast.events import LEARNED, Role
 from gaugecast.logs import configure
 
 #: A batch that is not durable after so long is asked for again: it stays in its inbox.
@@ -30,81 +33,110 @@ _PATIENCE_S = 5.0
 _PAUSE_S = 0.2
 
 
-def _end(failure: BaseException | None) -> None:
+def end_process(failure: BaseException | None) -> None:
     """A part that has ended takes its process along, at once: nothing of it may be written any more."""
     if failure is not None:
         sys.stderr.flush()
         os._exit(int(failure.exit_code if isinstance(failure, GaugecastError) else ExitCode.DEFECT))
 
 
-class PartitionActor:
-    """One partition; methods are called from several threads."""
+class PartActor:
+    """A process that has all it needs in memory, until it is told which part of the cluster it is.
 
-    def __init__(self, plan: Plan, number: int) -> None:
+    Methods are called from several threads.
+    """
+
+    def __init__(self) -> None:
         configure("info", "plain")
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"gaugecast-p{number}-"))
-        self._home = PartitionHome(plan, number, scratch=self._scratch, ended=_end)
+        check_batch_independence()
+        fingerprint()
+        self._scratch: Path | None = None
+        self._way: RayWay | None = None
+        self._home: PartitionHome | IngestHome | None = None
 
-    def wait_warm(self, patience_s: float) -> bool:
-        """Whether it is as near as it can come without the token."""
-        return self._home.warm.wait(patience_s)
+    def where(self) -> tuple[str, int]:
+        """Node and process id."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    # -- what it becomes, once
+
+    def be_partition(self, plan: Plan, number: int, patience_s: float) -> bool:
+        """Be a partition; whether it is as near as it can come without the token within that time."""
+        self._scratch = Path(tempfile.mkdtemp(prefix=f"gaugecast-p{number}-"))
+        self._home = home = PartitionHome(plan, number, scratch=self._scratch, ended=end_process)
+        return home.warm.wait(patience_s)
+
+    def be_ingest(self, plan: IngestPlan, partitions: Sequence[Any]) -> None:
+        """Be an ingest."""
+        self._way = RayWay(partitions)
+        self._home = IngestHome(plan, len(partitions), way=self._way, ended=end_process)
+
+    # -- a partition
 
     def begin(self, patience_s: float) -> bool:
         """Take the next token; whether it is ready within that time."""
-        self._home.begin()
-        return self._home.ready.wait(patience_s)
+        home = self._partition
+        home.begin()
+        return home.ready.wait(patience_s)
 
     def deliver(self, batch: Sequence[Any]) -> str:
         """What became of a batch, as `Fate` has it."""
-        if not self._home.ready.wait(_PATIENCE_S):
+        home = self._partition
+        if not home.ready.wait(_PATIENCE_S):
             return Fate.UNKNOWN.value
         try:
-            durable = self._home.deliver(Batch(*batch), patience_s=_PATIENCE_S)
+            durable = home.deliver(Batch(*batch), patience_s=_PATIENCE_S)
         except Fenced:
             return Fate.STALE.value
         return str((Fate.COMMITTED if durable else Fate.UNKNOWN).value)
 
-    def status(self) -> bytes:
-        """The newest account, as JSON."""
-        return msgspec.json.encode(self._home.status)
-
     def metrics(self) -> str:
         """As /metrics of a daemon."""
-        return self._home.render_metrics().decode()
+        return self._partition.render_metrics().decode()
 
-    def where(self) -> tuple[str, int]:
-        """Node and process id."""
-        return ray.get_runtime_context().get_node_id(), os.getpid()
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """As the control socket of a daemon is asked; with `refused`, why it would not."""
+        try:
+            return self._partition.ask(request)
+        except GaugecastError as exc:
+            return {"refused": str(exc)}
 
-    def stop(self) -> None:
-        """Drain and close."""
-        self._home.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+    def take_weights(
+        self, fleet: str, files: Mapping[str, bytes], memory: Sequence[bytes], role: Role = "shadow",
+        reason: str = LEARNED,
+    ) -> str:  # fmt: skip
+        """Give weights a role; why not, or nothing."""
+        try:
+            self._partition.take_weights(fleet, files, memory, role=role, reason=reason)
+        except (GaugecastError, OSError) as exc:
+            return str(exc)
+        return ""
 
+    @property
+    def _partition(self) -> PartitionHome:
+        if not isinstance(self._home, PartitionHome):
+            raise Defect("expected a partition, got another part")
+        return self._home
 
-class IngestActor:
-    """One ingest."""
-
-    def __init__(self, plan: IngestPlan, partitions: Sequence[Any]) -> None:
-        configure("info", "plain")
-        self._way = RayWay(partitions)
-        self._home = IngestHome(plan, len(partitions), way=self._way, ended=_end)
+    # -- an ingest
 
     def retarget(self, partition: int, handle: Any) -> None:
         """From now on this process is that partition."""
-        self._way.retarget(partition, handle)
+        if self._way is not None:
+            self._way.retarget(partition, handle)
+
+    # -- both
 
     def status(self) -> bytes:
         """The newest account, as JSON."""
-        return msgspec.json.encode(self._home.status)
-
-    def where(self) -> tuple[str, int]:
-        """Node and process id."""
-        return ray.get_runtime_context().get_node_id(), os.getpid()
+        return msgspec.json.encode(None if self._home is None else self._home.status)
 
     def stop(self) -> None:
-        """Take nothing more."""
-        self._home.stop()
+        """A partition drains and closes; an ingest takes nothing more."""
+        if self._home is not None:
+            self._home.stop()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 class _Call(NamedTuple):
@@ -114,7 +146,7 @@ class _Call(NamedTuple):
         failed_at_s: When it failed; 0 = it has not.
     """
 
-    ref: Any
+    answer: Future[str]
     handle: Any
     position: int
     failed_at_s: float = 0.0
@@ -137,32 +169,28 @@ class RayWay:
         """As `Partitions.send`."""
         with self._lock:
             handle = self._handles[partition]
-        self._calls[partition] = _Call(handle.deliver.remote(tuple(batch)), handle, batch.position)
+        self._calls[partition] = _Call(handle.deliver.remote(tuple(batch)).future(), handle, batch.position)
 
     def take_answers(self) -> list[Answer]:
         """As `Partitions.take_answers`."""
-        if not self._calls:
-            return []
-        refs = [call.ref for call in self._calls.values()]
-        done = set(ray.wait(refs, num_returns=len(refs), timeout=0)[0])
         answers = []
         for partition, call in list(self._calls.items()):
-            fate = self._fate_of(partition, call, done=call.ref in done)
+            fate = self._fate_of(partition, call)
             if fate is not None:
                 del self._calls[partition]
                 answers.append(Answer(partition, call.position, fate))
         return answers
 
-    def _fate_of(self, partition: int, call: _Call, *, done: bool) -> Fate | None:
+    def _fate_of(self, partition: int, call: _Call) -> Fate | None:
         """`None` = not known yet."""
         with self._lock:
             moved = self._handles[partition] is not call.handle
         if call.failed_at_s:
             return Fate.UNKNOWN if moved or time.monotonic() - call.failed_at_s > _PAUSE_S else None
-        if not done:
+        if not call.answer.done():
             return Fate.UNKNOWN if moved else None
         try:
-            return Fate(ray.get(call.ref))
+            return Fate(call.answer.result())
         except RayTaskError as exc:
             raise Defect(f"partition {partition} refuses a batch: {exc.cause}") from exc
         except RayError:  # its process has died, or its node

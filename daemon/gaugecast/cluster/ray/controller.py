@@ -2,67 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import GetTimeoutError, RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError
 
 from gaugecast.cluster.exposition import join
 from gaugecast.cluster.plan import Plan
-from gaugecast.cluster.ray.actors import IngestActor, PartitionActor
+from gaugecast.cluster.ray.actors import PartActor
+from gaugecast.cluster.ray.learning import LearnerActor
+from gaugecast.cluster.ray.parts import Kind, Part, PartStatus, actor, answer, expect, kill
+from gaugecast.cluster.ray.spares import Spares, spares_wanted
 from gaugecast.logs import configure, get
 
 NAME, NAMESPACE = "controller", "gaugecast"
 #: A part that has not answered for so long is replaced; one whose process or node died at once.
 _SILENT_S = 4.0
-_LOOK_S, _WARM_S, _READY_S, _ANSWER_S = 0.1, 60.0, 60.0, 3.0
+_LOOK_S, _WARM_S, _READY_S = 0.1, 60.0, 60.0
 
 log = get("gaugecast.controller")
-
-
-class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one part.
-
-    Attributes:
-        replaced: How often a process took its place.
-        told: What it says of itself; `None` = it does not answer.
-    """
-
-    name: str
-    node: str = ""
-    pid: int = 0
-    replaced: int = 0
-    told: dict[str, Any] | None = None
-
-
-@dataclass(eq=False)
-class _Part:
-    """A partition or an ingest; `handle` is its process now.
-
-    Attributes:
-        make: A process on a node.
-        ping: A question that was asked and not answered yet, and when.
-    """
-
-    name: str
-    make: Callable[[str], Any]
-    partition: int | None = None
-    handle: Any = None
-    node: str = ""
-    pid: int = 0
-    replaced: int = -1
-    ping: tuple[Any, float] | None = None
-    busy: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Controller:
@@ -74,37 +38,49 @@ class Controller:
         self._draining: set[str] = set()
         self._placing = threading.Lock()
         self._stopping, self._asked = threading.Event(), threading.Event()
-        self._partitions = [_Part(f"partition-{n}", self._partition_maker(n), n) for n in range(plan.partitions)]
-        self._ingests = [_Part(one.name, self._ingest_maker(number)) for number, one in enumerate(plan.ingests)]
+        self._spares = Spares(self._process)
+        self._partitions = [self._partition(number) for number in range(plan.partitions)]
+        self._ingests = [self._ingest(number) for number in range(len(plan.ingests))]
+        self._learners = [self._learner(number) for number in range(len(plan.learned))]
         self._pool = ThreadPoolExecutor(max_workers=len(self._parts) + 1)
         self._watch = threading.Thread(target=self._run, name="watch", daemon=True)
 
     @property
-    def _parts(self) -> list[_Part]:
-        return [*self._partitions, *self._ingests]
+    def _parts(self) -> list[Part]:
+        return [*self._partitions, *self._ingests, *self._learners]
 
     def start(self) -> None:
-        """Create all of them: partitions first, for ingests are told where they are."""
+        """Create all of them: partitions first, for the others are told where they are."""
         list(self._pool.map(self._replace, self._partitions))
         list(self._pool.map(self._replace, self._ingests))
+        for part in self._learners:
+            self._begin_replacing(part)
         self._watch.start()
 
     # -- what is asked
 
     def status(self) -> bytes:
-        """A `PartStatus` of each part, JSON."""
-        asked = [(part, self._ask(part, "status")) for part in self._parts]
-        return msgspec.json.encode([self._told(part, ref) for part, ref in asked])
+        """A `PartStatus` of each part and of each process that waits to be one, JSON."""
+        asked = [(part, part.ask("status")) for part in self._parts]
+        told = [part.told(ref) for part, ref in asked]
+        waiting = [PartStatus(name=one.name, node=one.node, pid=one.pid, told={}) for one in self._spares.all()]
+        return msgspec.json.encode([*told, *waiting])
 
-    def _told(self, part: _Part, ref: Any) -> PartStatus:
-        said: bytes | None = _answer(ref)
-        told = None if said is None else msgspec.json.decode(said)
-        return PartStatus(name=part.name, node=part.node, pid=part.pid, replaced=part.replaced, told=told)
+    def is_whole(self) -> bool:
+        """Whether all parts are in place, and as many processes wait as there should be: a loss is made good soon."""
+        if any(part.busy or part.handle is None for part in self._parts):
+            return False
+        nodes = list(self._nodes())
+        return all(self._spares.there(node) >= self._spares_wanted(nodes) for node in nodes)
+
+    def partitions(self) -> list[Any]:
+        """Their processes, by number."""
+        return [part.handle for part in self._partitions]
 
     def metrics(self) -> str:
         """Of all partitions."""
-        asked = {str(part.partition): self._ask(part, "metrics") for part in self._partitions}
-        return join({number: text for number, ref in asked.items() if (text := _answer(ref)) is not None})
+        asked = {str(part.number): part.ask("metrics") for part in self._partitions}
+        return join({number: text for number, ref in asked.items() if (text := answer(ref)) is not None})
 
     def drain(self, node: str) -> list[str]:
         """Move all parts off a node, and let none come to it; the names of those that were moved."""
@@ -122,31 +98,43 @@ class Controller:
         return self._asked.is_set()
 
     def stop(self) -> None:
-        """End: ingests first, then partitions, each with a last checkpoint."""
+        """End: ingests and learners first, then partitions, each with a last checkpoint."""
         self._stopping.set()
-        for parts in (self._ingests, self._partitions):
-            asked = [self._ask(part, "stop") for part in parts]
+        self._spares.close()
+        for parts in ([*self._ingests, *self._learners], self._partitions):
+            asked = [part.ask("stop") for part in parts]
             for ref in asked:
-                _answer(ref, patience_s=40.0)
+                answer(ref, patience_s=40.0)
 
     # -- watching
 
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK_S):
-            for part in self._parts:
-                if not part.busy and self._is_gone(part):
-                    part.busy = True
-                    self._pool.submit(self._replace, part)
-            self._rebalance()
+            try:
+                self._look()
+            except RayError as exc:  # the head is busy, or away: it is asked again
+                log.warning("cannot look", why=str(exc).splitlines()[0])
 
-    def _is_gone(self, part: _Part) -> bool:
+    def _look(self) -> None:
+        for part in self._parts:
+            if not part.busy and self._is_gone(part):
+                self._begin_replacing(part)
+        if not any(part.busy for part in self._parts):  # what is in need comes first
+            nodes = list(self._nodes())
+            self._rebalance(nodes)
+            self._spares.look(nodes, self._spares_wanted(nodes))
+
+    def _spares_wanted(self, nodes: list[str]) -> int:
+        return spares_wanted(partitions=len(self._partitions), ingests=len(self._ingests), nodes=len(nodes))
+
+    def _is_gone(self, part: Part) -> bool:
         """Whether its process or node died, or it does not answer."""
         if part.ping is None:
             part.ping = (part.handle.where.remote(), time.monotonic())
             return False
         ref, asked_s = part.ping
         if not ray.wait([ref], timeout=0)[0]:
-            return time.monotonic() - asked_s > _SILENT_S
+            return time.monotonic() - asked_s > (_SILENT_S if part.kind is not Kind.LEARNER else _READY_S)
         part.ping = None
         try:
             ray.get(ref)
@@ -155,21 +143,21 @@ class Controller:
             return True
         return False
 
-    def _rebalance(self) -> None:
+    def _rebalance(self, nodes: list[str]) -> None:
         """One partition at a time, where a node has two more than another."""
-        if any(part.busy for part in self._parts):
-            return
-        load = Counter(dict.fromkeys(self._nodes(), 0))
+        load = Counter(dict.fromkeys(nodes, 0))
         load.update(part.node for part in self._partitions if part.node in load)
         if load and max(load.values()) - min(load.values()) > 1:
             crowded = load.most_common(1)[0][0]
-            part = next(part for part in self._partitions if part.node == crowded)
-            part.busy = True
-            self._pool.submit(self._replace, part)
+            self._begin_replacing(next(part for part in self._partitions if part.node == crowded))
 
     # -- replacing
 
-    def _replace(self, part: _Part) -> None:
+    def _begin_replacing(self, part: Part) -> None:
+        part.busy = True
+        self._pool.submit(self._replace, part)
+
+    def _replace(self, part: Part) -> None:
         """A successor, warm first, then with the next token; the one before is told nothing, it is fenced."""
         with part.lock:
             part.busy = True
@@ -182,14 +170,14 @@ class Controller:
                     self._stopping.wait(0.2)
             part.ping, part.busy = None, False
 
-    def _put_in_place(self, part: _Part) -> None:
+    def _put_in_place(self, part: Part) -> None:
         with self._placing:
             part.node = self._node_for(part)
-        made = part.make(part.node)
+            made = self._process_for(part)
         try:
-            where = self._make_ready(part, made)
+            where = part.become(made)
         except (RayError, TimeoutError):
-            _kill(made)
+            kill(made)
             raise
         before, part.handle = part.handle, made
         part.node, part.pid = where
@@ -197,72 +185,58 @@ class Controller:
         log.info("part placed", part=part.name, node=part.node, pid=part.pid)
         self._tell_of(part)
         if before is not None:
-            _kill(before)
+            kill(before)
 
-    def _tell_of(self, placed: _Part) -> None:
-        """Each ingest of a new partition, and a new ingest of all: none misses who was placed meanwhile."""
-        new = placed.partition is None
-        for ingest in [placed] if new else self._ingests:
+    def _tell_of(self, placed: Part) -> None:
+        """All that send of a new partition, and a new one that sends of all: none misses who was placed meanwhile."""
+        new = placed.kind is not Kind.PARTITION
+        for one in [placed] if new else [*self._ingests, *self._learners]:
             for partition in self._partitions if new else [placed]:
-                if ingest.handle is not None and partition.handle is not None:
-                    ingest.handle.retarget.remote(partition.partition, partition.handle)
+                if one.handle is not None and partition.handle is not None:
+                    one.handle.retarget.remote(partition.number, partition.handle)
 
-    def _make_ready(self, part: _Part, made: Any) -> tuple[str, int]:
-        """Warm, then with the next token; its node and process id."""
-        if part.partition is not None:
-            _expect(ray.get(made.wait_warm.remote(_WARM_S), timeout=_WARM_S), "warm")
-            _expect(ray.get(made.begin.remote(_READY_S), timeout=_READY_S), "ready")
-        node, pid = ray.get(made.where.remote(), timeout=_READY_S)
-        return node, pid
+    # -- processes
 
-    def _partition_maker(self, number: int) -> Callable[[str], Any]:
-        threads = len(self._plan.ingests) + 8
-        return lambda node: _actor(PartitionActor, node, threads).remote(self._plan, number)
+    def _process_for(self, part: Part) -> Any:
+        if part.kind is Kind.LEARNER:
+            return actor(LearnerActor, part.node, 4).remote(self._plan, part.number, self.partitions())
+        return self._spares.take(part.node) or self._process(part.node)
 
-    def _ingest_maker(self, number: int) -> Callable[[str], Any]:
-        def make(node: str) -> Any:
-            handles = [part.handle for part in self._partitions]
-            return _actor(IngestActor, node, 4).remote(self._plan.ingests[number], handles)
+    def _process(self, node: str) -> Any:
+        return actor(PartActor, node, len(self._plan.ingests) + len(self._plan.learned) + 8).remote()
 
-        return make
+    def _partition(self, number: int) -> Part:
+        def become(made: Any) -> tuple[str, int]:
+            expect(ray.get(made.be_partition.remote(self._plan, number, _WARM_S), timeout=2 * _WARM_S), "warm")
+            expect(ray.get(made.begin.remote(_READY_S), timeout=_READY_S + _SILENT_S), "ready")
+            return _where(made)
 
-    def _node_for(self, part: _Part) -> str:
-        """The node with the fewest parts of its kind; of equals the first by id."""
-        kind = self._ingests if part.partition is None else self._partitions
-        load = Counter(one.node for one in kind if one is not part)
+        return Part(f"partition-{number}", Kind.PARTITION, number, become)
+
+    def _ingest(self, number: int) -> Part:
+        plan = self._plan.ingests[number]
+
+        def become(made: Any) -> tuple[str, int]:
+            ray.get(made.be_ingest.remote(plan, self.partitions()), timeout=_WARM_S)
+            return _where(made)
+
+        return Part(plan.name, Kind.INGEST, number, become)
+
+    def _learner(self, number: int) -> Part:
+        return Part(f"learner-{self._plan.learned[number]}", Kind.LEARNER, number, _where)
+
+    def _node_for(self, part: Part) -> str:
+        """The node with the fewest parts of its kind; of equals one where a process waits, then the first by id."""
+        load = Counter(one.node for one in self._parts if one is not part and one.kind is part.kind)
         nodes = list(self._nodes())
         if not nodes:
             raise TimeoutError("no node is there")
-        return min(nodes, key=lambda node: (load[node], node))
+        return min(nodes, key=lambda node: (load[node], not self._spares.there(node), node))
 
     def _nodes(self) -> Iterator[str]:
         yield from (node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._draining)
 
-    def _ask(self, part: _Part, method: str) -> Any:
-        return None if part.handle is None else getattr(part.handle, method).remote()
 
-
-def _actor(kind: type, node: str, threads: int) -> Any:
-    """A process of our own on a node: never restarted by Ray, no call ever repeated by it."""
-    return ray.remote(kind).options(
-        num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=threads,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-    )  # fmt: skip
-
-
-def _kill(handle: Any) -> None:
-    with contextlib.suppress(RayError):
-        ray.kill(handle)
-
-
-def _answer(ref: Any, *, patience_s: float = _ANSWER_S) -> Any:
-    """What was answered; `None` = nothing."""
-    try:
-        return None if ref is None else ray.get(ref, timeout=patience_s)
-    except (RayError, GetTimeoutError):
-        return None
-
-
-def _expect(done: bool, what: str) -> None:
-    if not done:
-        raise TimeoutError(f"expected the successor to be {what} by now")
+def _where(made: Any) -> tuple[str, int]:
+    node, pid = ray.get(made.where.remote(), timeout=_READY_S)
+    return node, pid

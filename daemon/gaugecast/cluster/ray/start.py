@@ -16,9 +16,12 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gaugecast.cluster.plan import Plan
-from gaugecast.cluster.ray.controller import NAME, NAMESPACE, Controller, PartStatus
+from gaugecast.cluster.ray.controller import NAME, NAMESPACE, Controller
+from gaugecast.cluster.ray.front import Front
+from gaugecast.cluster.ray.parts import PartStatus
 from gaugecast.errors import AddressTaken, ConfigError, Unreachable
 from gaugecast.logs import get
+from gaugecast.service.children import console_child
 from gaugecast.web import Health, Web
 
 LOCAL = "local"
@@ -86,10 +89,14 @@ def run(plan: Plan, address: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     web = _open_web(plan)
+    front = Front(plan, handles=_handles, parts=ask_status)
+    console = console_child(plan.settings)
     controller = _begin(plan)
     log.info("cluster ready", partitions=plan.partitions, ingests=len(plan.ingests), metrics=web.port)
     try:
         while not stopping.wait(_LOOK_S):
+            if console is not None:
+                console.watch(time.monotonic())
             asked = _asked_to_stop(controller)
             if asked:
                 break
@@ -97,6 +104,9 @@ def run(plan: Plan, address: str) -> None:
                 log.error("controller died; all begins anew")
                 controller = _begin(plan)
     finally:
+        if console is not None:
+            console.close()
+        front.close()
         web.close()
         _end(controller)
         ray.shutdown()
@@ -158,7 +168,7 @@ def _metrics() -> str:
 
 
 def _readiness() -> Health:
-    silent = [part.name for part in ask_status() if part.told is None]
+    silent = [part.name for part in ask_status() if part.told is None and not part.name.startswith("learner-")]
     return Health(not silent, f"no answer from {', '.join(silent)}")
 
 
@@ -181,6 +191,17 @@ def ask_status() -> list[PartStatus]:
     """What each part says."""
     said: bytes = ray.get(find_controller().status.remote(), timeout=_ASK_S)
     return msgspec.json.decode(said, type=list[PartStatus])
+
+
+def is_whole() -> bool:
+    """Whether all parts are in place, and a process stands by wherever one should."""
+    return bool(ray.get(find_controller().is_whole.remote(), timeout=_ASK_S))
+
+
+def _handles() -> list[Any]:
+    """The partitions' processes."""
+    handles: list[Any] = ray.get(find_controller().partitions.remote(), timeout=_ASK_S)
+    return handles
 
 
 def drain(node: str) -> list[str]:

@@ -32,7 +32,7 @@ def spec_of(features: int) -> list[Column]:
     return [
         Column("open", "?"),
         Column("heat", "<i4"),  # steps at or above the limit, less those below
-        Column("calm", "<i4"),  # steps in a row clearly below it
+        Column("calm", "<i4"),  # steps in a row clearly below it, while it was open or above
         Column("began", "<i8"),  # event time of the step that opened it, ns; names the event
         Column("peak", "<f4"),  # highest score since then
         Column("blame", "<f4", (len(DETECTORS), features)),  # what the scores above the limit were of
@@ -44,6 +44,17 @@ def spec_of(features: int) -> list[Column]:
         Column("acknowledged", "?"),
         Column("silenced", "<i8"),  # until this instant of arrival, ns
     ]
+
+
+def concerned(opened: Bool, heat: Array, weight: Array, score: Float64) -> Int64:
+    """Rows that `judge` has to look at: of all others nothing was strange, is strange, or is told.
+
+    Args:
+        opened, heat, weight: Columns of `spec_of` of N streams.
+        score: As for `judge`.
+    """
+    strange = (score.swapaxes(0, 1) >= 1.0).any(axis=0).any(axis=1)
+    return np.flatnonzero(opened | (heat > 0) | (weight != 1.0) | strange)
 
 
 class Judged(NamedTuple):
@@ -67,7 +78,7 @@ def judge(
         at: Event time now, ns (N,).
         least: Steps that an anomaly lasts before it is told of.
     """
-    highest = score.max(axis=(1, 2))
+    highest = score.swapaxes(0, 1).max(axis=0).max(axis=1)
     over = highest >= 1.0
     heat = np.where(over, np.minimum(state["heat"] + 1, 2 * least), np.maximum(state["heat"] - 1, 0))
     state["heat"] = np.where(settling, state["heat"], heat)

@@ -41,7 +41,31 @@ def begin(state: dict[str, Array], stretch: int) -> bool:
     return bool(np.count_nonzero(new))
 
 
-def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: bool) -> None:
+def begin_again(state: dict[str, Array], wrong: Bool, after: int, *, stretch: int) -> bool:
+    """Look at one more stretch of streams whose reference is frozen and of which no event was open for long.
+
+    They are judged as before until it ends. Plants change slowly: what is long usual is no fault.
+
+    Args:
+        state: Columns of N streams, copies.
+        wrong: Of which an event is open (N,).
+        after: Steps without one; 0 = never.
+        stretch: Steps that are looked at.
+
+    Returns whether there are any.
+    """
+    if not after:
+        return False
+    frozen = state["stage"] == FROZEN
+    state["quiet"] = np.where(frozen, np.where(wrong, 0, state["quiet"] + 1), state["quiet"])
+    rows = np.flatnonzero(frozen & (state["quiet"] >= after))
+    state["stage"][rows], state["quiet"][rows] = TRIED, -1
+    state["counted"][rows], state["mark"][rows] = 0, stretch
+    state["moments"][rows], state["top"][rows], state["runs"][rows[:, None], at.OF_STRETCH] = 0.0, 0.0, 0
+    return len(rows) > 0
+
+
+def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: Bool) -> None:
     """Count a step towards the stretch, in place.
 
     Args:
@@ -50,25 +74,30 @@ def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, 
         found: Statistics (DETECTORS, N, F).
         here: What was measured (N, F).
         healthy: Whether the step counts: nothing is wrong, and its lags follow one another (N,).
-        given: The stretch ends after so many steps, those that do not count among them.
+        given: Whose stretch ends after so many steps, those that do not count among them (N,).
     """
-    counts = healthy & (state["stage"] != FROZEN)
-    if given:
-        state["counted"] += state["stage"] != FROZEN
+    learns = state["stage"] != FROZEN
+    counts = healthy & learns
+    state["counted"] += np.where(given, learns, counts)
     if not np.count_nonzero(counts):
         return
-    lags = state["lags"]
-    rows = np.concatenate([np.ones((len(z), 1)), z, lags.reshape(len(z), -1)], axis=1) * counts[:, None]
-    one, other = pairs(rows.shape[1])
-    state["moments"] += rows[:, one] * rows[:, other]
+    _add_moments(state, z, counts)
     runs = state["runs"].swapaxes(0, 1)
-    runs[at.MOVED] += counts[:, None] & here & (z != lags[:, 0])
+    runs[at.MOVED] += counts[:, None] & here & (z != state["lags"][:, 0])
     runs[at.GONE] += counts[:, None] & ~here
     runs[at.LONGEST] = np.where(counts[:, None], np.maximum(runs[at.LONGEST], runs[at.RUN]), runs[at.LONGEST])
-    tops = state["top"]
-    np.maximum(tops, (found.swapaxes(0, 1) * counts[:, None, None]).astype(np.float32), out=tops)
-    if not given:
-        state["counted"] += counts
+    tops = (found * counts[:, None]).astype(np.float32).swapaxes(0, 1)
+    np.maximum(state["top"], tops, out=state["top"])
+
+
+def _add_moments(state: dict[str, Array], z: Float64, counts: Bool) -> None:
+    n, f = z.shape
+    lags = state["lags"].reshape(n, -1)
+    rows = np.empty((1 + f + lags.shape[1], n))  # in columns: each product is then one piece of memory
+    rows[0], rows[1 : 1 + f], rows[1 + f :] = 1.0, z.T, lags.T
+    rows *= counts
+    one, other = pairs(len(rows))
+    state["moments"] += (rows[one] * rows[other]).T
 
 
 def due(state: dict[str, Array]) -> Int64:
@@ -76,35 +105,37 @@ def due(state: dict[str, Array]) -> Int64:
     return np.flatnonzero((state["stage"] != FROZEN) & (state["counted"] >= state["mark"]))
 
 
-def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: bool) -> None:
+def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: Bool) -> None:
     """Fit the reference anew, and set limits by what the stretch has shown; in place.
 
     Args:
         state: Columns of N streams, copies.
         rows: Whose stretch ends.
         layout: Of the features.
-        given: The stretches are known to be healthy; there is no third.
+        given: Whose stretches are known to be healthy (N,); there is no third.
     """
     counted, runs = state["counted"][rows], state["runs"][rows]
     share = runs[:, at.MOVED] / np.maximum(state["moments"][rows, :1] - runs[:, at.GONE], 1.0)
     moving = share >= MOVES
     fitted = fit(state["moments"][rows], moving, layout)
-    tried = state["stage"][rows] == TRIED
-    _set_limits(state, rows[tried], moving[tried], share[tried], given=given)
+    tried, again = state["stage"][rows] == TRIED, state["quiet"][rows] < 0
+    last = given[rows] | again | (2 * counted > LONGEST)
+    _set_limits(state, rows[tried], moving[tried], share[tried], given=given[rows[tried]])
     for name, column in fitted._asdict().items():
         state[name][rows] = column
     state["top"][rows] = 0.0
     state["runs"][rows[:, None], [at.SIDE, at.TURNS, at.SIDE_OF_OTHERS, at.TURNS_OF_OTHERS]] = 0
-    state["stage"][rows] = np.where(tried & (given | (2 * counted > LONGEST)), FROZEN, TRIED)
+    state["stage"][rows] = np.where(tried & last, FROZEN, TRIED)
+    state["quiet"][rows] = 0
     state["mark"][rows] = 2 * counted
 
 
-def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: bool) -> None:
+def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: Bool) -> None:
     tops = state["top"][rows]
     judges = np.repeat((moving & (state["spread"][rows] > 0.0))[:, None], len(at.DETECTORS), axis=1)
     judges &= tops <= MOST_TRIED[:, None]
     judges[:, at.LEVEL] &= state["runs"][rows, at.TURNS] >= TURNS
-    judges[:, at.REFERENCE] &= (state["runs"][rows, at.TURNS] >= TURNS) | given
+    judges[:, at.REFERENCE] &= (state["runs"][rows, at.TURNS] >= TURNS) | given[:, None]
     judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
     judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
     judges[:, at.STUCK] = share >= MOVES_MOSTLY

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gaugecast.forecast.anomaly import calibration
-from gaugecast.forecast.anomaly.layout import EXPECTING, Layout
-from gaugecast.forecast.anomaly.statistics import Now, measure, wild
+from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout
+from gaugecast.forecast.anomaly.statistics import Now, measure
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
 
@@ -25,8 +25,8 @@ class Rules(NamedTuple):
         settle: Steps after a beginning or a change of set-point that are not judged.
         tolerance: Limits are taken times this.
         judges: Detectors that are used (DETECTORS, F).
-        mode: Place of the feature that says the machine's state, −1 = none does.
         off: Its values while the machine is off.
+        refit: Steps without an event after which a frozen reference is fitted anew; 0 = never.
         least: Deviations below count for nothing, in the feature's unit (F,).
         sides: 1, −1 where only those upwards, downwards count, else 0 (F,).
     """
@@ -38,6 +38,7 @@ class Rules(NamedTuple):
     judges: Bool
     mode: int
     off: tuple[float, ...]
+    refit: int
     least: Float64
     sides: Float64
 
@@ -45,6 +46,11 @@ class Rules(NamedTuple):
     def stretch(self) -> int:
         """Steps of the first stretch."""
         return max(1, self.healthy // 2) if self.healthy else calibration.SHORTEST
+
+    @property
+    def stretch_again(self) -> int:
+        """Steps of the stretch at which a frozen reference is fitted anew."""
+        return self.stretch if self.healthy else min(self.refit, calibration.LONGEST)
 
 
 def step(
@@ -64,31 +70,44 @@ def step(
     `FITTED` has changed.
     """
     fitted = calibration.begin(state, rules.stretch)
+    fitted = calibration.begin_again(state, wrong, rules.refit, stretch=rules.stretch_again) or fitted
     full = (state["lagged"] >= layout.lags) & ~now.parted
-    found, away, z = measure(state, now)
-    settling = _settling(state, z, now, rules, off) | off
-    score = found.swapaxes(0, 1) / (rules.tolerance * state["limit"])
-    score *= rules.judges & ~settling[:, None, None]
-    _gate(score, away, rules)
-    now_wild, before_wild = wild(state, z)
-    tame = ~(now_wild | before_wild) | (rules.healthy > 0)  # what is known to be healthy teaches, however far out
-    sound = ~wrong & ~off & ~(score >= 1.0).any(axis=(1, 2))
+    measured = measure(state, now)
+    settling = _settling(state, measured.z, now, rules, off) | off
+    limit = rules.tolerance * np.ascontiguousarray(state["limit"].swapaxes(0, 1))
+    score = measured.found / limit  # (DETECTORS, N, F)
+    _arrive(state, score, now.begins & ~wrong)
+    score *= rules.judges[:, None] & ~settling[:, None]
+    _gate(score, measured.away, rules)
+    known_well = (rules.healthy > 0) & (state["quiet"] >= 0)
+    sound = ~wrong & ~off & ~(score >= 1.0).any(axis=0).any(axis=1)
     calibration.take_in(
         state,
-        z,
-        found,
+        measured.z,
+        measured.found,
         here=~np.isnan(now.values),
-        healthy=full & sound & tame,
-        given=rules.healthy > 0,
+        healthy=full & sound & (known_well | ~measured.far),  # what is known to be well teaches, however far out
+        given=known_well,
     )
-    state["lags"] = np.concatenate([z[:, None], state["lags"][:, :-1]], axis=1)
+    state["lags"] = np.concatenate([measured.kept[:, None], state["lags"][:, :-1]], axis=1)
     state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
     rows = calibration.due(state)
     if len(rows):
         fitted = True
-        calibration.end_stretch(state, rows, layout, given=rules.healthy > 0)
-    state["score"] = np.minimum(score, _MOST).astype(np.float32)
-    return away, fitted
+        calibration.end_stretch(state, rows, layout, given=known_well)
+    state["score"] = np.minimum(score, _MOST).astype(np.float32).swapaxes(0, 1)
+    return measured.away, fitted
+
+
+def _arrive(state: dict[str, Array], score: Float64, begins: Bool) -> None:
+    """Levels are on their way after a gap, or a change of the machine's state: till they have been there, none is judged.
+
+    `begins` leaves out what was wrong before: it goes on to be.
+    """
+    inside = (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
+    state["arrived"] = there = (state["arrived"] & ~begins[:, None]) | inside
+    score[LEVEL] *= there
+    score[RELATION] *= there.all(axis=1)[:, None]
 
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:
@@ -97,7 +116,7 @@ def _gate(score: Float64, away: Float64, rules: Rules) -> None:
         return
     for detector in EXPECTING:
         off = away[detector]
-        score[:, detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
+        score[detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
 
 
 def off_of(x: Float64, rules: Rules) -> Bool:
@@ -109,8 +128,12 @@ def off_of(x: Float64, rules: Rules) -> Bool:
 
 
 def _settling(state: dict[str, Array], z: Float64, now: Now, rules: Rules, off: Bool) -> Bool:
-    """Whether a step is not judged: something has just begun, or a set-point has just changed."""
-    changed = (~now.begins[:, None] & ~rules.scored & ~np.isnan(now.values) & (z != state["lags"][:, 0])).any(axis=1)
+    """Whether a step is not judged: something has just begun, or a set-point has just changed.
+
+    What is no set-point, such as the weather, changes often: that explains nothing.
+    """
+    changed = ~rules.scored & (state["spread"] == 0.0) & ~np.isnan(now.values) & (z != state["lags"][:, 0])
+    changed = changed.any(axis=1) & ~now.begins
     left = np.where(now.begins | changed | off, rules.settle, np.maximum(state["settling"] - 1, 0))
     state["settling"] = left.astype(np.int32)
     return np.asarray(left > 0)

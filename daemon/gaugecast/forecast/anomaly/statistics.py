@@ -49,11 +49,16 @@ class Measured(NamedTuple):
         found: Statistics (DETECTORS, N, F).
         away: By how much each detector that expects a value finds another, in the feature's unit (DETECTORS, N, F).
         z: Values relative to their origin (N, F).
+        kept: The same, but for a lone outlier, in whose place stands what was expected (N, F): what comes after it is
+            expected of these.
+        far: Whether any value now, or any among the lags, lies far out (N,).
     """
 
     found: Float64
     away: Float64
     z: Float64
+    kept: Float64
+    far: Bool
 
 
 def measure(state: dict[str, Array], now: Now) -> Measured:
@@ -67,21 +72,28 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
     state["origin"] = np.where(np.isnan(state["origin"]), now.x, state["origin"])
     z = np.nan_to_num(np.maximum(np.minimum(now.x - state["origin"], _HUGE), -_HUGE))
     state["lagged"] = np.where(now.parted, 0, state["lagged"])
-    smooth = state["smooth"].swapaxes(0, 1)  # (SMOOTH, N, F)
+    smooth, runs = (_apart(state, name) for name in ("smooth", "runs"))  # (SMOOTH, N, F), (RUNS, N, F)
     out, away = np.zeros((2, len(at.DETECTORS), *z.shape))
-    _stillness(state, z, here & ~now.begins[:, None], out)
+    _stillness(runs, z != state["lags"][:, 0], here & ~now.begins[:, None], out)
     smooth[at.ABSENT] += ABSENT_RATE * (~here - smooth[at.ABSENT])
     out[at.DROPOUT] = smooth[at.ABSENT]
     out[at.SURPRISE] = _surprise(smooth, now.error)
     away[at.SURPRISE] = np.nan_to_num(now.error)
-    _by_reference(state, smooth, z, here, out=out, away=away)
-    _of_level(state, smooth, z, now.begins, out=out, away=away)
-    return Measured(out, away, z)
+    now_wild, before_wild = wild(state, z)
+    seen = here & ((state["lagged"] >= state["lags"].shape[1]) & (now_wild | ~before_wild))[:, None]
+    kept = _by_reference(state, smooth, z, seen, out=out, away=away)
+    _of_level(state, smooth, runs, z, now.begins, out=out, away=away)
+    return Measured(out, away, z, kept, now_wild | before_wild)
 
 
-def _stillness(state: dict[str, Array], z: Float64, here: Bool, out: Float64) -> None:
-    runs = state["runs"].swapaxes(0, 1)
-    moved = z != state["lags"][:, 0]
+def _apart(state: dict[str, Array], name: str) -> Array:
+    """A column (N, K, F) with its K parts each in one piece (K, N, F), which the column is from now on."""
+    parts = np.ascontiguousarray(state[name].swapaxes(0, 1))
+    state[name] = parts.swapaxes(0, 1)
+    return parts
+
+
+def _stillness(runs: Int64, moved: Bool, here: Bool, out: Float64) -> None:
     runs[at.RUN] = np.where(here, np.where(moved, 0, runs[at.RUN] + 1), runs[at.RUN])
     out[at.STUCK] = runs[at.RUN]
 
@@ -100,14 +112,17 @@ def _surprise(smooth: Float64, error: Float64) -> Float64:
 
 
 def _by_reference(
-    state: dict[str, Array], smooth: Float64, z: Float64, here: Bool, *, out: Float64, away: Float64
-) -> None:
-    full = state["lagged"] >= state["lags"].shape[1]
+    state: dict[str, Array], smooth: Float64, z: Float64, seen: Bool, *, out: Float64, away: Float64
+) -> Float64:
+    """What is kept as lags; `seen`: measured, and no outlier spoils what is expected (N, F)."""
     said = expected(state["weights"], state["lags"])
-    now, before = wild(state, z)
-    seen = here & (full & (now | ~before))[:, None]  # an outlier spoils what is expected after it
     missed = np.where(seen, z - said, 0.0)
-    square = np.minimum(left_out(state["precision"], missed), MOST)
+    square = np.minimum(left_out(state["precision"], missed), _HUGE)
+    most = square.max(axis=1, keepdims=True)
+    gross = (square >= MOST) & (square >= most)
+    kept = np.where(gross & ~state["gross"], said, z)  # once only: what stays where it is was no outlier
+    state["gross"] = gross
+    square *= MOST / np.maximum(most, MOST)  # all in proportion: who is strangest must be seen
     own = np.minimum(missed * missed * np.diagonal(state["precision"], axis1=1, axis2=2), MOST)
     smooth[at.UNEXPECTED] += FAST * seen * (square - smooth[at.UNEXPECTED])
     smooth[at.QUIETLY] += SLOW * seen * (own - smooth[at.QUIETLY])
@@ -115,10 +130,11 @@ def _by_reference(
     out[at.REFERENCE] = np.sqrt(smooth[at.UNEXPECTED])
     quiet = np.sqrt(smooth[at.QUIETLY])
     out[at.CALM] = np.divide(1.0, quiet, out=np.zeros_like(quiet), where=quiet > 0.0)
+    return kept
 
 
 def _of_level(
-    state: dict[str, Array], smooth: Float64, z: Float64, begins: Bool, *, out: Float64, away: Float64
+    state: dict[str, Array], smooth: Float64, runs: Int64, z: Float64, begins: Bool, *, out: Float64, away: Float64
 ) -> None:
     level = smooth[at.AT]
     spread = state["spread"]
@@ -132,7 +148,6 @@ def _of_level(
     given = np.divide(pulled, kin, out=np.zeros_like(off), where=kin > 0.0)
     away[at.LEVEL], away[at.RELATION] = off, np.divide(given, kin, out=np.zeros_like(off), where=kin > 0.0)
     out[at.LEVEL], out[at.RELATION] = np.abs(own), np.abs(given)
-    runs = state["runs"].swapaxes(0, 1)
     _turns(runs[at.SIDE], runs[at.TURNS], own)
     _turns(runs[at.SIDE_OF_OTHERS], runs[at.TURNS_OF_OTHERS], given)
 

@@ -57,12 +57,18 @@ def _covered(ranges: Int64, by: Int64) -> float:
     """Mean over ranges of the squared shares that each of the others covers."""
     if not len(ranges) or not len(by):
         return 0.0
-    length = ranges[:, 1] - ranges[:, 0]
-    reward = np.zeros(len(ranges))
-    first = np.searchsorted(by[:, 1], ranges[:, 0], side="right")
-    last = np.searchsorted(by[:, 0], ranges[:, 1], side="left")
-    for offset in range(int((last - first).max(initial=0))):
-        place = np.minimum(first + offset, len(by) - 1)
-        common = np.minimum(ranges[:, 1], by[place, 1]) - np.maximum(ranges[:, 0], by[place, 0])
-        reward += np.where(first + offset < last, (common / length) ** 2, 0.0)
+    begin, end = ranges[:, 0], ranges[:, 1]
+    first, behind = np.searchsorted(by[:, 1], begin, side="right"), np.searchsorted(by[:, 0], end, side="left")
+    squares = np.concatenate([[0], np.cumsum((by[:, 1] - by[:, 0]) ** 2)])
+    within = (
+        squares[np.maximum(behind - 1, 0)] - squares[np.minimum(first + 1, len(by))]
+    )  # all but the two at the edges
+    at_first, at_last = (_common(ranges, by[np.clip(place, 0, len(by) - 1)]) for place in (first, behind - 1))
+    edges = at_first**2 + np.where(behind - first > 1, at_last**2 + within, 0)
+    reward = np.where(behind > first, edges, 0) / (end - begin) ** 2
     return float(reward.mean())
+
+
+def _common(one: Int64, other: Int64) -> Int64:
+    """Rows that pairs of ranges have in common."""
+    return np.minimum(one[:, 1], other[:, 1]) - np.maximum(one[:, 0], other[:, 0])

@@ -42,7 +42,7 @@ def watch_files(
     files: Sequence[Path], columns: FileColumns, settings: AnomalySettings, *, label: str = "",
     ignore: Collection[str] = (),
 ) -> tuple[Fleet, list[Watched]]:  # fmt: skip
-    """Step all files together, each a stream; the fleet they make, and what would have been told.
+    """Step all files together, each a stream; the fleet that the first is of, and what would have been told.
 
     Args:
         files: CSV or Parquet.
@@ -61,10 +61,18 @@ def watch_files(
                 f"{one.name}: the columns of {rows[0].name} expected, {', '.join(rows[0].features)}; "
                 f"got {', '.join(one.features)}"
             )
-    found = fleet_of_file(files[0], columns)
-    features = tuple(feature for feature in found.features if feature.name in rows[0].features)
-    fleet = replace(found, features=features, anomaly=settings)
-    return fleet, _watch(fleet, rows)
+    fleets = [_fleet_of(file, one, columns, settings) for file, one in zip(files, rows, strict=True)]
+    watched: dict[int, Watched] = {}
+    for period_ns in dict.fromkeys(fleet.period_ns for fleet in fleets):  # files of one period are streams of one fleet
+        places = [place for place, fleet in enumerate(fleets) if fleet.period_ns == period_ns]
+        watched |= zip(places, _watch(fleets[places[0]], [rows[place] for place in places]), strict=True)
+    return fleets[0], [watched[place] for place in range(len(files))]
+
+
+def _fleet_of(file: Path, rows: FileRows, columns: FileColumns, settings: AnomalySettings) -> Fleet:
+    found = fleet_of_file(file, columns)
+    features = tuple(feature for feature in found.features if feature.name in rows.features)
+    return replace(found, features=features, anomaly=settings)
 
 
 def _no_model(_fleet: str, _version: str) -> None:

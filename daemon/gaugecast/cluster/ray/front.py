@@ -1,0 +1,104 @@
+"""The control socket of a cluster, in the process of `gaugecast cluster run`: asks partitions through Ray."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import ray
+from ray.exceptions import RayError
+
+from gaugecast.cluster.account import joined
+from gaugecast.cluster.gateway import Gateway, act_on
+from gaugecast.cluster.ingesting import IngestStatus
+from gaugecast.cluster.plan import Plan
+from gaugecast.cluster.ray.parts import PartStatus
+from gaugecast.control import SOCKET_NAME, Control
+from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.files import make_private
+from gaugecast.logs import get
+from gaugecast.status import Status
+from gaugecast.storage.lock import StateLock
+
+_ANSWER_S, _LOOK_S = 15.0, 0.2
+
+log = get("gaugecast.cluster")
+
+
+class Front:
+    """Answers in a thread of its own, from `__init__` to `close`.
+
+    Args:
+        plan: Of the cluster.
+        handles: The partitions' processes, by number.
+        parts: What each part says of itself.
+
+    Raises:
+        GaugecastError: Another daemon or cluster has the state directory.
+    """
+
+    def __init__(self, plan: Plan, *, handles: Callable[[], list[Any]], parts: Callable[[], list[PartStatus]]) -> None:
+        directory = plan.settings.storage.directory
+        make_private(directory)
+        self._lock = StateLock(directory)
+        self._control = Control(directory / SOCKET_NAME)
+        self._plan, self._handles, self._parts = plan, handles, parts
+        self._gateway = Gateway(plan.partitions, directory, ask=self._ask, give=self._give, status=self.status)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self._stopping.set()
+        self._thread.join(_ANSWER_S)
+        self._control.close()
+        self._lock.release()
+
+    def status(self) -> Status:
+        """Of all, as one daemon would say it."""
+        told = {part.name: part.told for part in self._parts()}
+        partitions = [_as(told.get(f"partition-{number}"), Status) for number in range(self._plan.partitions)]
+        ingests = [_as(told.get(ingest.name), IngestStatus) for ingest in self._plan.ingests]
+        mqtt = self._plan.settings.mqtt
+        return joined(partitions, ingests, address=f"{mqtt.host}:{mqtt.port}")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            select.select([self._control.fileno()], [], [], _LOOK_S)
+            for command in self._control.poll():
+                try:
+                    said = act_on(self._gateway, command.request)
+                except (RayError, TimeoutError) as exc:
+                    said = f"the cluster does not answer: {str(exc).splitlines()[0]}"
+                if isinstance(said, str):
+                    command.refuse(f"{command.name}: {said}")
+                else:
+                    command.answer(said)
+
+    def _ask(self, number: int, request: msgspec.Struct) -> dict[str, Any]:
+        answer: dict[str, Any] = self._call(number, "ask", msgspec.to_builtins(request))
+        if "refused" in answer:
+            raise CommandRefused(str(answer["refused"]))
+        return answer
+
+    def _give(self, number: int, fleet: str, files: Mapping[str, bytes], role: str, reason: str) -> None:
+        why = self._call(number, "take_weights", fleet, dict(files), [], role, reason)
+        if why:
+            raise CommandRefused(str(why))
+
+    def _call(self, number: int, method: str, *words: Any) -> Any:
+        handle = self._handles()[number]
+        if handle is None:
+            raise Unreachable(f"partition {number} is not there yet")
+        try:
+            return ray.get(getattr(handle, method).remote(*words), timeout=_ANSWER_S)
+        except (RayError, TimeoutError) as exc:
+            raise Unreachable(f"partition {number} does not answer: {str(exc).splitlines()[0]}") from exc
+
+
+def _as(told: dict[str, Any] | None, kind: type[Any]) -> Any:
+    return None if told is None else msgspec.convert(told, kind)
