@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
+from mcp import Client
 from typer.testing import CliRunner
 
 from gaugecast.cli.main import app
 from gaugecast.config import load_settings, resolve_fleets
 from gaugecast.config.schema import Loop
+from gaugecast.console.assistants import make_server
 from gaugecast.errors import WrongUse
 from gaugecast.model import save_model
 from gaugecast.service.explaining import Asked, Explained, Instead, explain
+from gaugecast.service.showing import world_at
 from gaugecast.testing import T0, LocalDaemon, model_for
 from support.watched_plant import BREAKS, END, say, written_config
 
@@ -105,7 +110,7 @@ def test_another_model_forecasts_the_same_readings(plant: Plant, tmp_path: Path)
 def test_the_terminal_and_the_page_say_it_all(plant: Plant, tmp_path: Path) -> None:
     """Table, detectors, reason, how it was compared; the page has a picture and needs no network."""
     page = tmp_path / "why.html"
-    ran = plant.run("a", "-o", str(page), "--other-config", str(plant.config))
+    ran = plant.run("a", "-o", str(page), "--other-config", str(plant.config), "--steps", "20")
     assert ran.exit_code == 0, ran.output
     reason = plant.at(BREAKS + 15).moments[-1].reason
     for text in ("byte for byte", "interval", "reference", reason, "With what was tried"):
@@ -114,6 +119,44 @@ def test_the_terminal_and_the_page_say_it_all(plant: Plant, tmp_path: Path) -> N
     assert reason in written
     assert written.count("data:image/png;base64,") == 2
     assert "http" not in written.replace("http-equiv", "")
+
+
+async def asked(client: Client, name: str, **arguments: Any) -> Any:
+    """What a tool answers."""
+    answer = await client.call_tool(name, arguments)
+    (content,) = answer.content
+    assert not answer.is_error, content
+    return json.loads(content.text)
+
+
+def test_an_assistant_answers_why_a_tank_alarmed(plant: Plant) -> None:
+    """By the SDK's own client: from the event to readings, scores, the reason and the path ahead, as they were known
+    then; and what a history of one's own would have led to."""
+    (begin,) = [one for one in plant.told if one["event"] == "begin"]
+    world = world_at(plant.config, plant.config.parent / "state", Loop(new_streams_per_s=1e6))
+
+    async def talk() -> None:
+        async with Client(make_server(world)) as client:
+            tell = partial(asked, client)
+            names = {tool.name for tool in (await client.list_tools()).tools}
+            assert {"streams", "forecast", "events", "explain", "replay"} <= names
+            (event,) = (await tell("events", kind="anomaly"))["rows"]
+            assert (event["stream"], event["alarm_s"]) == ("a", begin["at"])
+            at = {"fleet": event["fleet"], "stream": event["stream"], "at_s": event["alarm_s"]}
+            why = await tell("explain", **at, steps=5)
+            assert (len(why["moments"]), why["differing"]) == (5, 0)
+            last = why["moments"][-1]
+            assert (last["told"], last["reason"]) == (["begin"], begin["reason"])
+            p = last["features"]["p"]
+            assert p["score"] == pytest.approx(max(p["detectors"].values()), abs=1e-3)
+            assert p["score"] >= 1
+            then = await tell("replay", **at)
+            assert (then["rows"][0]["at_s"], then["differing"]) == (begin["at"], 0)
+            assert [one["in_s"] for one in then["rows"][0]["ahead"]] == [1.0, 3.0]
+            own = await tell("forecast", fleet="tanks", at_s=[1.0, 2.0], values={"p": [9.5, 9.6], "q": [50, 51]})
+            assert [one["ahead"][0]["forecast"] for one in own["rows"]] == [9.6, 51.0]
+
+    anyio.run(talk)
 
 
 def test_who_asks_for_what_is_not_there_is_told(plant: Plant) -> None:

@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
+from console.browsing import chromium
 from console.serving import CONFIG, T0, Served, served
 from gaugecast.storage.models import ModelStore
 from gaugecast.testing import random_model
@@ -58,4 +60,11 @@ def daemon(broker: Mosquitto, sensors: RawClient, tmp_path_factory: pytest.TempP
 def console(daemon: DaemonProcess) -> Iterator[Served]:
     """It shows the daemon to everybody on this machine."""
     with served(daemon.config_path, daemon.state) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One for all pages."""
+    with chromium() as made:
         yield made

@@ -11,10 +11,11 @@ from console.conftest import STEPS, payload
 from console.serving import T0, Served
 from console.test_api import NAMES
 from gaugecast.config.schema import Loop
+from gaugecast.console.explained import ExplainParams
 from gaugecast.console.forecasting import ForecastBody, Forecasting, Made
-from gaugecast.console.looking_back import Looking, ThenParams
+from gaugecast.console.looking_back import Again, Looking, ReplayParams
 from gaugecast.errors import CommandRefused, WrongUse
-from gaugecast.service import looking_back
+from gaugecast.service import one_stream
 from gaugecast.service.looking_back import LookingBack
 from gaugecast.testing import fleet_of
 from support.daemon import DaemonProcess
@@ -34,7 +35,7 @@ def history(tank: int, steps: int = STEPS) -> dict[str, Any]:
 
 def test_the_past_is_told_as_it_was_published(console: Served) -> None:
     """Byte for byte; the path of then, whose first value the series lays over the next reading."""
-    told = console.ask("then", **NAMES, at_s=T0 + 50.5, from_s=T0 + 40)
+    told = console.ask("replay", **NAMES, at_s=T0 + 50.5, from_s=T0 + 40)
     assert (told["steps"], told["differing"]) == (11, 0)
     level = told["rows"][0]
     assert (level["at_s"], level["observed"]) == (T0 + 50, json.loads(payload(50, 1))["level"])
@@ -49,10 +50,10 @@ def test_the_past_is_told_as_it_was_published(console: Served) -> None:
 
 def test_where_nothing_was_said_the_last_step_before_is_told(console: Served) -> None:
     """In a gap; before the first reading there is none."""
-    told = console.ask("then", fleet="tanks", stream="t2", at_s=T0 + 35)
+    told = console.ask("replay", fleet="tanks", stream="t2", at_s=T0 + 35)
     assert told["rows"][0]["at_s"] == T0 + 29
-    assert console.ask("then", **NAMES, at_s=T0 - 5)["rows"] == []
-    assert console.get(f"/api/v1/then?fleet=none&stream=t1&at_s={T0}").status == 404
+    assert console.ask("replay", **NAMES, at_s=T0 - 5)["rows"] == []
+    assert console.get(f"/api/v1/replay?fleet=none&stream=t1&at_s={T0}").status == 404
 
 
 def test_what_is_too_far_from_a_checkpoint_is_not_computed(
@@ -60,14 +61,50 @@ def test_what_is_too_far_from_a_checkpoint_is_not_computed(
 ) -> None:
     """With the command that does it all the same; where nobody can look back, that is said."""
     for bound, what in (("MOST_OWN", "steps away"), ("MOST_INPUTS", "inputs away")):
-        monkeypatch.setattr(looking_back, bound, 10)
-        answer = console.get(f"/api/v1/then?fleet=tanks&stream=t1&at_s={T0 + 50}")
+        monkeypatch.setattr(one_stream, bound, 10)
+        answer = console.get(f"/api/v1/replay?fleet=tanks&stream=t1&at_s={T0 + 50}")
         assert answer.status == 404
         assert what in answer.json["error"]
         assert "gaugecast replay --at" in answer.json["error"]
     with pytest.raises(WrongUse, match="cannot look back"):
-        Looking(None).at(ThenParams(fleet="tanks", stream="t1", at_s=T0))
+        Looking(None).at(ReplayParams(fleet="tanks", stream="t1", at_s=T0))
     assert LookingBack(daemon.state, Loop())("tanks", "none", T0 * 10**9, T0 * 10**9).steps == []
+
+
+# -- why
+
+
+def test_why_is_told_as_it_was_known_then(console: Served) -> None:
+    """Readings, what had been expected of them with its interval, and how it goes with what was published."""
+    told = console.ask("explain", **NAMES, at_s=T0 + 50, steps=10)
+    assert [one["at_s"] for one in told["moments"]] == [T0 + step for step in range(41, 51)]
+    assert (told["compared"] >= 10, told["differing"], told["units"]) == (True, 0, {"level": "m", "flow": ""})
+    level = told["moments"][-1]["features"]["level"]
+    series = console.ask("series", **NAMES, feature="level", points=100)
+    place = series["at_s"].index(T0 + 50)
+    assert (level["observed"], level["expected"]) == (series["observed"][place], series["expected"][place])
+    assert level["lower"] <= level["expected"] <= level["upper"]
+    newest = console.ask("explain", **NAMES)["moments"]
+    assert (len(newest), newest[-1]["at_s"]) == (20, console.ask("stream", **NAMES)["rows"][0]["at_s"])
+    before = console.get(f"/api/v1/explain?fleet=tanks&stream=t1&at_s={T0 - 5}")
+    assert (before.status, "no readings" in before.json["error"]) == (404, True)
+
+
+def test_the_instant_that_the_api_tells_is_the_one_that_is_meant() -> None:
+    """Seconds as a float have lost the last digits of nanoseconds."""
+    asked = list[int]()
+
+    def look(_fleet: str, _stream: str, *numbers: int) -> Any:
+        asked.append(numbers[0])
+        return Again([])
+
+    at_ns = T0 * 10**9 + 123_456_789
+    looking = Looking(look, look)
+    looking.at(ReplayParams(fleet="f", stream="a", at_s=at_ns / 1e9))
+    looking.why(ExplainParams(fleet="f", stream="a", at_s=at_ns / 1e9))
+    assert all(at_ns <= one < at_ns + 10_000 for one in asked)
+    with pytest.raises(WrongUse, match="cannot look back"):
+        Looking(None).why(ExplainParams(fleet="f", stream="a"))
 
 
 # -- a history that is sent along
@@ -78,7 +115,7 @@ def test_the_same_history_is_forecast_as_the_daemon_forecasts_it(console: Served
     told = console.post("forecast", history(1)).json
     assert (told["verdicts"], told["model"]) == ({"stepped": STEPS}, None)
     level, flow = told["rows"]
-    theirs = console.ask("then", **NAMES, at_s=T0 + STEPS - 1)["rows"]
+    theirs = console.ask("replay", **NAMES, at_s=T0 + STEPS - 1)["rows"]
     assert (level["ahead"], flow["ahead"]) == (theirs[0]["ahead"], theirs[1]["ahead"])
     assert level["forecast"] == theirs[0]["forecast"]
     assert "asked" not in {row["stream"] for row in console.ask("streams")["rows"]}

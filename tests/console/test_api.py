@@ -21,7 +21,7 @@ from support.mosquitto import wait_until
 NAMES = {"fleet": "tanks", "stream": "t1"}
 ASKED: dict[str, dict[str, Any]] = {
     "/stream": NAMES, "/series": {**NAMES, "feature": "level"}, "/sparks": {"fleet": "tanks", "stream": ["t0", "t1"]},
-    "/then": {**NAMES, "at_s": T0 + 50},
+    "/replay": {**NAMES, "at_s": T0 + 50}, "/explain": {**NAMES, "at_s": T0 + 50}, "/skill": {"fleet": "tanks"},
 }  # fmt: skip
 
 
@@ -191,7 +191,7 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_asked_is_no_defect(data: st.DataObject, console: Served, document: dict[str, Any]) -> None:
     """Every question of the document, with parameters that fit and that do not: never 500, and JSON at all times."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -29,7 +30,8 @@ def asked(daemon: DaemonProcess, talk: Callable[[Client], Coroutine[Any, Any, No
             async with Client(server) as client:
                 await talk(client)
 
-    anyio.run(session)
+    with ThreadPoolExecutor(1) as apart:  # a browser's loop may run in this thread
+        apart.submit(anyio.run, session).result()
 
 
 @pytest.mark.long
@@ -52,6 +54,10 @@ def test_an_assistant_finds_a_stream_and_what_was_expected_of_it(daemon: DaemonP
         named = {"fleet": row["fleet"], "stream": row["stream"]}
         assert json.loads((await tell("stream", **named))[1])["rows"]
         assert json.loads((await tell("series", **named, feature="flow"))[1])["expected"]
+        why, then = [json.loads((await tell(name, **named, at_s=row["at_s"]))[1]) for name in ("explain", "replay")]
+        assert (why["moments"][-1]["at_s"], then["rows"][0]["at_s"]) == (row["at_s"], row["at_s"])
+        assert (why["differing"], then["differing"]) == (0, 0)
+        assert "`explain`" in (client.instructions or "")
         assert await tell("stream", fleet="tanks", stream="none") == (
             True, "no stream 'none' of fleet 'tanks' is active"
         )  # fmt: skip

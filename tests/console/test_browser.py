@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from console.browsing import page_of, serious
 from console.conftest import STEPS
 from console.serving import T0, Served, served
 from console.test_guard import TOKEN, WRITE, bearer
@@ -19,58 +16,18 @@ from gaugecast.console.views import World
 from support.daemon import DaemonProcess
 from support.mosquitto import RawClient
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 VIEWS = {
     "/": "Worst surprises", "/streams": "t2", "/stream?fleet=tanks&stream=t1&feature=level": "had been expected",
     "/models": "kept", "/events": "anomalies", "/refused": "out_of_range", "/config": "name or address of the broker",
 }  # fmt: skip
-#: What axe goes through every day; the others, and a phone's layout, take it long.
-EVERY_DAY = ("/", "/streams", "/events")
-#: Browsers write a line for each answer that is no success, however well the page takes it.
-EXPECTED = "Failed to load resource"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's, headless."""
-    if CHROMIUM is None:
-        pytest.fail("chromium expected, found none: apt-get install chromium-headless-shell")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@contextmanager
-def page_of(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
-    """A page, of which every error and every request to another host is a failure."""
-    context = browser.new_context(**settings)  # type: ignore[arg-type]
-    page, wrong = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
-        "console", lambda said: wrong.append(said.text) if said.type == "error" and EXPECTED not in said.text else None
-    )
-    page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else wrong.append(asked.url))
-    page.set_default_timeout(15_000)
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def serious(page: Page) -> list[str]:
-    """What axe finds of the page as it is now, and calls serious or worse."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
-def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console: Served) -> None:
-    """By clicking through, on a screen and on a phone, without an error, and from no other host."""
+@pytest.mark.parametrize(
+    ("scheme", "by_axe"),
+    [("light", False), *(pytest.param(scheme, True, marks=pytest.mark.long) for scheme in ("light", "dark"))],
+)
+def test_every_view_shows_what_it_is_for(scheme: str, by_axe: bool, browser: Browser, console: Served) -> None:
+    """By clicking through, on a screen and on a phone, without an error, and from no other host; axe takes it long."""
     size = {"light": (1280, 800), "dark": (390, 844)}[scheme]
     settings = {"viewport": {"width": size[0], "height": size[1]}, "color_scheme": scheme}
     with page_of(browser, console.url, **settings) as page:
@@ -80,7 +37,7 @@ def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console:
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
                 f"{path} is wider than the screen"
             )
-            if scheme == "dark" or path in EVERY_DAY:
+            if by_axe:
                 assert serious(page) == [], path
         page.goto(console.url)
         page.get_by_role("link", name="Streams", exact=True).click()
@@ -88,6 +45,10 @@ def test_every_view_shows_what_it_is_for(scheme: str, browser: Browser, console:
         expect(page.locator(".u-over").first).to_be_visible()
         page.go_back()
         expect(page.locator("a.line").first).to_be_visible()
+        if size[0] < 500:  # there is no room for it beside the views
+            page.get_by_role("link", name="Configuration").click()
+        page.get_by_role("link", name="Documentation", exact=True).click()
+        expect(page).to_have_url(f"{console.url}/docs/")
 
 
 def test_a_new_reading_is_seen_at_once(
@@ -103,6 +64,7 @@ def test_a_new_reading_is_seen_at_once(
         assert daemon.running
 
 
+@pytest.mark.long
 def test_the_past_is_looked_at_and_left_again(browser: Browser, console: Served) -> None:
     """Keys go back and forth and closer; L is live."""
     with page_of(browser, console.url) as page:
@@ -116,6 +78,7 @@ def test_the_past_is_looked_at_and_left_again(browser: Browser, console: Served)
         expect(live).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.long
 def test_streams_are_searched_and_what_was_refused_is_tried(browser: Browser, console: Served) -> None:
     """A word leaves the rows that have it; the button carries topic and payload to the tester."""
     with page_of(browser, console.url) as page:
@@ -175,7 +138,6 @@ def test_the_token_is_asked_for_refused_and_taken(browser: Browser, daemon: Daem
     with served(daemon.config_path, daemon.state, TOKEN) as console, page_of(browser, console.url) as page:
         page.goto(f"{console.url}/streams")
         expect(page).to_have_url(f"{console.url}/login")
-        assert serious(page) == []
         page.get_by_label("Token").fill("wrong-wrong-wrong-wrong")
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_text("This is not the token.")).to_be_visible()
@@ -212,6 +174,7 @@ def test_ten_thousand_streams_are_a_screenful_of_rows(
         expect(page.locator("a.line").last).to_contain_text("s09999")
 
 
+@pytest.mark.long
 def test_whoever_may_write_is_asked_before_anything_changes(
     browser: Browser, daemon: DaemonProcess, sensors: RawClient
 ) -> None:
@@ -222,6 +185,8 @@ def test_whoever_may_write_is_asked_before_anything_changes(
         expect(page.get_by_text("kept")).to_be_visible()
         assert page.get_by_role("button", name="trial").count() == 0
         page.get_by_role("link", name="Give the token").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        assert serious(page) == []
         page.get_by_label("Token").fill(WRITE)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()  # the answer leads elsewhere by itself
@@ -245,6 +210,7 @@ def test_whoever_may_write_is_asked_before_anything_changes(
         assert page.context.cookies() == []
 
 
+@pytest.mark.long
 def test_the_past_is_shown_as_it_was_forecast_then(browser: Browser, console: Served) -> None:
     """At a press: path and intervals of the time that is looked at, and whether they are what was published."""
     with page_of(browser, console.url) as page:
@@ -256,6 +222,7 @@ def test_the_past_is_shown_as_it_was_forecast_then(browser: Browser, console: Se
         expect(page.locator(".then-note")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_events_lead_to_their_stream(browser: Browser, daemon: DaemonProcess, sensors: RawClient) -> None:
     """A reading beyond the threshold is an event; it is found by kind, and opens its stream, where it is drawn."""
     sensors.publish(

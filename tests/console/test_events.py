@@ -18,7 +18,7 @@ from gaugecast.config.load import load_settings
 from gaugecast.config.schema import Storage
 from gaugecast.console import happened
 from gaugecast.console.event_shapes import EventsParams
-from gaugecast.console.happened import Happened, Heard, chosen
+from gaugecast.console.happened import Happened, Heard, chosen, worded
 from gaugecast.fleet import Threshold
 from gaugecast.forecast.anomaly.message import Anomaly
 from gaugecast.forecast.crossings.message import CrossingWriter
@@ -61,7 +61,7 @@ def events(*bodies: bytes, **wanted: Any) -> list[Any]:
     """What is shown of these messages."""
     made = Happened()
     made.take(told(*bodies))
-    return chosen(made.rows(), EventsParams(**wanted), {"tanks": FLEET})
+    return [worded(one, FLEET) for one in chosen(made.rows(), EventsParams(**wanted), {"tanks": FLEET})]
 
 
 def test_an_anomaly_has_a_beginning_a_reason_a_peak_and_an_end() -> None:
@@ -70,6 +70,7 @@ def test_an_anomaly_has_a_beginning_a_reason_a_peak_and_an_end() -> None:
     assert (begun.began_s, begun.ended_s, begun.peak, begun.severity) == (10.0, None, 2.5, "critical")
     assert begun.words.startswith("p 2 bar above")
     assert (begun.feature, begun.shares) == ("p", {"p": 1.0})
+    assert (begun.alarm_s, begun.told_s) == (10.0, 12.0)
     (ended,) = events(anomaly("begin", 10), anomaly("end", 15, seen=False))
     assert (ended.ended_s, ended.words) == (15.0, events(anomaly("begin", 10))[0].words)
 
@@ -125,6 +126,17 @@ def test_of_what_has_ended_only_so_much_is_remembered(monkeypatch: pytest.Monkey
     bodies = [anomaly(event, 10 + i, began=10 + i) for i in range(4) for event in ("begin", "end")]
     assert [one.began_s for one in events(*bodies)] == [13.0, 12.0]
     assert len(events(*(anomaly("begin", i, began=i) for i in range(5)))) == 5
+
+
+def test_those_that_ended_first_go_first_and_one_that_goes_on_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those that began first; a look at what is new goes through nothing else."""
+    monkeypatch.setattr(happened, "MOST", 2)
+    made = Happened()
+    made.take(told(anomaly("begin", 10, began=10), anomaly("begin", 11, began=11), anomaly("end", 12, began=11)))
+    made.take(told(anomaly("end", 13, began=10), anomaly("begin", 14, began=14), first=4))
+    assert [one.began_s for one in made.rows()] == [10.0, 14.0]
+    made.take(told(anomaly("update", 15, began=10), anomaly("begin", 16, began=16), first=6))
+    assert [one.began_s for one in made.rows()] == [10.0, 14.0, 16.0]
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from playwright.sync_api import Browser, expect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from console.browsing import page_of
 from console.serving import Served
-from console.test_browser import browser, page_of
 from documented import FATE, PAGES, ROOT, commands, fate_of
 from gaugecast.console.manual import DOCS, manual_route
 
-__all__ = ["browser"]
 BUILT = (DOCS / "index.html").is_file()
 needs_site = pytest.mark.skipif(not BUILT and "CI" not in os.environ, reason="the site is not built: make docs")
 MOST_BYTES = 5_000_000

@@ -21,8 +21,8 @@ from gaugecast.cli.streams import FleetName
 from gaugecast.config import load_settings, resolve_fleets
 
 if TYPE_CHECKING:
+    from gaugecast.console.explained import Looked, Moment
     from gaugecast.service.explaining import Explained, Instead
-    from gaugecast.service.moments import Looked, Moment
 
 #: Steps that the terminal shows; a page has all.
 MOST_SHOWN = 12
@@ -159,7 +159,8 @@ def _at_the_end(moments: list[Moment]) -> list[RenderableType]:
         for feature, scores in judged.items():
             table.add_row(Text(show_name(feature)), *(_score(scores.get(name)) for name in names))
         parts += [Text(""), table]
-    return [*parts, Text(f"\n{last.reason or 'nothing is strange at the last of these steps'}")]
+    parts += [Text(f"\n{last.reason or 'nothing is strange at the last of these steps'}")]
+    return [*parts, *map(Text, last.crossings)]
 
 
 def _score(value: float | None) -> Text:

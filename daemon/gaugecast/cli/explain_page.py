@@ -14,8 +14,8 @@ from gaugecast.learn.pages import html as parts
 from gaugecast.learn.pages.drawing import FORECAST, OBSERVED, SECOND, load_pyplot, name_lines, save, set_time_axis
 
 if TYPE_CHECKING:
+    from gaugecast.console.explained import Moment
     from gaugecast.service.explaining import Explained
-    from gaugecast.service.moments import Moment
 
 _MOST_FEATURES = 8
 
@@ -38,6 +38,7 @@ def _of(moments: list[Moment], title: str) -> Iterator[str]:
         yield parts.paragraph("No step was made of these readings.")
         return
     yield parts.quote(moments[-1].reason or "Nothing is strange at the last of these steps.")
+    yield from map(parts.paragraph, moments[-1].crossings)
     plt = load_pyplot()
     with tempfile.TemporaryDirectory() as place:
         yield parts.picture(save(plt, draw_moments(plt, moments), Path(place) / "steps.png"), "observed and expected")

@@ -12,7 +12,8 @@ def mcp_command(config: ConfigFile = None) -> None:
     """Answer an assistant over standard input and output, by the Model Context Protocol. Needs the extra `mcp`.
 
     Its tools are the questions of the API: how the daemon fares, which streams there are, what was observed and
-    expected of one, what will be crossed when, which models forecast, what was refused and why. They change nothing.
+    expected of one, what will be crossed when, what was strange and why (`events`, `explain`, `replay`: as it was known
+    then), which models forecast, what was refused. They change nothing.
     An assistant starts it by itself, with this as its command:
 
         gaugecast mcp -c /etc/gaugecast/gaugecast.toml

@@ -21,9 +21,13 @@ TOOLS = {one.path.strip("/"): one for one in ENDPOINTS if one.path != "/sparks" 
 INSTRUCTIONS = (
     "What a gaugecast daemon does: it forecasts sensor streams. Begin with `status`, find a stream with `streams`; "
     "`stream` tells what is expected of it and when thresholds will be crossed, `series` what was observed and what "
-    "had been expected of it, `events` what was strange and why, `then` what had been forecast at an instant of the "
-    "past, computed again. Times are Unix seconds UTC; residual = observed - expected; skill 0 is no better than "
-    "repeating the last value. Nothing that is asked changes anything."
+    "had been expected of it. Why something alarmed: `events` has what was strange and which crossings were foretold, "
+    "with the reason as it was told; `explain` at the event's `alarm_s` has readings, forecasts, intervals, each "
+    "detector's score and the reason, as they were known then; `replay` has the path ahead as it was expected then. "
+    "Both compute it again from the ledger and compare each message with what was published: `differing` 0 means that "
+    "it is what was really known. `forecast` forecasts a history that you send. Times are Unix seconds UTC; "
+    "residual = observed - expected; score 1.0 is the limit; skill 0 is no better than repeating the last value. "
+    "Nothing that is asked changes anything."
 )
 
 

@@ -10,8 +10,10 @@ import msgspec
 from gaugecast.console import acting, asked, telling, trying, views
 from gaugecast.console import shapes as s
 from gaugecast.console.event_shapes import EventsParams, EventsView
+from gaugecast.console.explained import ExplainParams, ExplainView
 from gaugecast.console.forecasting import ForecastBody, ForecastView
-from gaugecast.console.looking_back import ThenParams, ThenView
+from gaugecast.console.looking_back import ReplayParams, ReplayView
+from gaugecast.console.skill import SkillParams, SkillView
 from gaugecast.console.views import World
 
 PREFIX = "/api/v1"
@@ -71,7 +73,20 @@ ENDPOINTS = (
         views.series,
         "What was observed, and what had been expected of it.",
     ),
-    _get("/then", ThenParams, ThenView, telling.then, "What was forecast at an instant of the past, computed again."),
+    _get(
+        "/replay",
+        ReplayParams,
+        ReplayView,
+        telling.replay,
+        "What was forecast at an instant of the past, computed again and compared.",
+    ),
+    _get(
+        "/explain",
+        ExplainParams,
+        ExplainView,
+        telling.explain,
+        "Why: what was known of a stream at an instant, how strange it was, the reason.",
+    ),
     _get("/sparks", asked.SparksParams, s.SparksView, views.sparks, "The last values of some streams."),
     _get(
         "/crossings", asked.MostParams, s.Rows, views.crossings, "Crossings that are foretold now, the soonest first."
@@ -85,6 +100,7 @@ ENDPOINTS = (
         "Readings that were forecast worst, in usual residuals.",
     ),
     _get("/models", asked.Nothing, s.ModelsView, views.models, "Weights, their roles and skill, how far learning is."),
+    _get("/skill", SkillParams, SkillView, views.skill, "How well a fleet was forecast, stretch by stretch."),
     _get(
         "/refused",
         asked.RefusedParams,

@@ -58,6 +58,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: Names it, the same for as long as it is kept.
         feature: Of the threshold, or the one with the largest share.
+        alarm_s: The step with which it was told of first, as far as that is kept: what `explain` explains best.
         told_s: When it was told of last; `ended_s`: null while it is open.
         words: What it is, for people.
         severity: Of an anomaly: `warning`, `critical`, or `silenced`; of a crossing empty.
@@ -72,6 +73,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     feature: str
     began_s: float
+    alarm_s: float
     told_s: float
     ended_s: float | None = None
     words: str = ""

@@ -55,12 +55,13 @@ class Happened:
     def __init__(self) -> None:
         self.after = 0
         self._events: dict[str, EventRow] = {}
+        self._ended: dict[str, None] = {}  # in the order in which they ended
         self._lock = threading.Lock()
 
     def begin_anew(self) -> None:
         """It is another ledger."""
         with self._lock:
-            self.after, self._events = 0, {}
+            self.after, self._events, self._ended = 0, {}, {}
 
     def take(self, told: Iterable[Told]) -> None:
         """Go on with these; one that is no message of ours, or taken already, is passed over."""
@@ -69,9 +70,9 @@ class Happened:
                 if one.number > self.after:
                     self.after = one.number
                     self._take(one.body)
-            ended = [name for name, event in self._events.items() if event.ended_s is not None]
-            for name in ended[: max(0, len(self._events) - MOST)]:
-                del self._events[name]
+            while self._ended and len(self._events) > MOST:
+                name = next(iter(self._ended))
+                del self._ended[name], self._events[name]
 
     def rows(self) -> list[EventRow]:
         """All of them."""
@@ -80,15 +81,19 @@ class Happened:
 
     def _take(self, body: bytes) -> None:
         try:
-            if msgspec.json.decode(body, type=_Which).id:
-                anomaly = msgspec.json.decode(body, type=Heard)
-                self._events[anomaly.id] = _of_anomaly(anomaly, self._events.get(anomaly.id))
+            name = msgspec.json.decode(body, type=_Which).id
+            if name:
+                row = _of_anomaly(msgspec.json.decode(body, type=Heard), self._events.get(name))
             else:
                 crossing = msgspec.json.decode(body, type=Crossing)
                 name = _name(crossing)
-                self._events[name] = _of_crossing(crossing, name, self._events.get(name))
+                row = _of_crossing(crossing, name, self._events.get(name))
         except msgspec.MsgspecError:  # of a later version
             return
+        self._events[name] = row
+        self._ended.pop(name, None)
+        if row.ended_s is not None:
+            self._ended[name] = None
 
 
 def _of_anomaly(told: Heard, before: EventRow | None) -> EventRow:
@@ -97,7 +102,8 @@ def _of_anomaly(told: Heard, before: EventRow | None) -> EventRow:
     shares = known.shares if known is not None else {name: one.share for name, one in told.features.items()}
     return EventRow(
         id=told.id, kind="anomaly", fleet=told.fleet, stream=told.stream, feature=next(iter(shares), ""),
-        began_s=told.began, told_s=told.at, ended_s=told.at if told.event == "end" else None,
+        began_s=told.began, alarm_s=told.at if before is None else before.alarm_s, told_s=told.at,
+        ended_s=told.at if told.event == "end" else None,
         words=told.reason if known is None else known.words, severity=told.severity, peak=told.peak, shares=shares,
         acknowledged=told.acknowledged,
     )  # fmt: skip
@@ -120,7 +126,8 @@ def _of_crossing(told: Crossing, name: str, before: EventRow | None) -> EventRow
     )  # fmt: skip
     return EventRow(
         id=name, kind="crossing", fleet=told.fleet, stream=told.stream, feature=told.feature, began_s=told.began,
-        told_s=told.at, ended_s=told.at if ends else None, foretold=foretold,
+        alarm_s=told.at if before is None else before.alarm_s, told_s=told.at,
+        ended_s=told.at if ends else None, foretold=foretold,
     )  # fmt: skip
 
 
@@ -138,10 +145,11 @@ def _name(told: Crossing) -> str:
 
 
 def chosen(events: Sequence[EventRow], wanted: EventsParams, fleets: Mapping[str, Fleet]) -> list[EventRow]:
-    """Those that are asked for, with words: the open ones first, then the newest."""
-    found = [worded(one, fleets.get(one.fleet)) for one in events if _fits(one, wanted)]
+    """Those that are asked for: the open ones first, then the newest. Only a search needs their words."""
+    found = [one for one in events if _fits(one, wanted)]
     words = wanted.search.casefold().split()
-    found = [one for one in found if _has(one, words)]
+    if words:
+        found = [one for one in found if _has(worded(one, fleets.get(one.fleet)), words)]
     return sorted(found, key=lambda one: (one.ended_s is not None, -one.began_s, one.fleet, one.stream))
 
 

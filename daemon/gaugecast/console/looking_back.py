@@ -1,8 +1,9 @@
-"""As it was forecast then: steps of a stream that were computed again, held against what was published."""
+"""Looking back: steps of a stream that were computed again, held against what was published."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
@@ -10,10 +11,13 @@ import msgspec
 from msgspec import Meta
 
 from gaugecast.console.asked import Instant, Name
+from gaugecast.console.explained import Explain, ExplainParams, ExplainView
 from gaugecast.control.answers import StreamRow
 from gaugecast.errors import WrongUse
 
 MOST_STEPS = 2000
+#: What a time in seconds loses as a float, and more: no two readings of a stream are as near.
+_ROUNDED_NS = 1000
 
 
 class Again(NamedTuple):
@@ -21,18 +25,21 @@ class Again(NamedTuple):
 
     Attributes:
         steps: Oldest first, of each a row a feature.
-        differing: Those that are not, byte for byte, what was published.
+        compared: Messages that were held against those published, of which so many `differing`.
+        elsewhere: Another machine made some, which are compared within a tolerance; all others byte for byte.
     """
 
     steps: list[list[StreamRow]]
-    differing: int
+    compared: int = 0
+    differing: int = 0
+    elsewhere: bool = False
 
 
 #: Fleet, stream, and event times in ns, both included: the newest `MOST_STEPS` steps in between.
 LookBack = Callable[[str, str, int, int], Again]
 
 
-class ThenParams(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayParams(msgspec.Struct, frozen=True, kw_only=True):
     """Of which stream, and when.
 
     Attributes:
@@ -46,30 +53,33 @@ class ThenParams(msgspec.Struct, frozen=True, kw_only=True):
     from_s: Annotated[Instant | None, Meta(description="At most 2,000 steps before `at_s`.")] = None
 
 
-class ThenView(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
     """What was said of a stream at one instant of the past.
 
     Attributes:
         rows: A row a feature, with the path ahead and its intervals as they were then; none where there was no step.
         steps: How many were computed again.
-        differing: Of these, how many are not what was published, byte for byte.
+        compared: Messages of theirs that were held against those published, of which so many `differing`.
+        elsewhere: Another machine made some, which are compared within a tolerance; all others byte for byte.
         words: What is to be known of the forecasts then.
     """
 
     rows: list[StreamRow]
     steps: int
-    differing: int
+    compared: int = 0
+    differing: int = 0
+    elsewhere: bool = False
     words: str = ""
 
 
 class Looking:
     """One looks back at a time: it costs the processor something. Any thread."""
 
-    def __init__(self, look_back: LookBack | None) -> None:
-        self._look_back = look_back
+    def __init__(self, look_back: LookBack | None, explain: Explain | None = None) -> None:
+        self._look_back, self._explain = look_back, explain
         self._lock = threading.Lock()
 
-    def at(self, wanted: ThenParams) -> Again:
+    def at(self, wanted: ReplayParams) -> Again:
         """The steps that are asked for.
 
         Raises:
@@ -77,7 +87,24 @@ class Looking:
         """
         if self._look_back is None:
             raise WrongUse("this console cannot look back")
-        at_ns = round(wanted.at_s * 1e9)
+        at_ns = _ns(wanted.at_s)
         from_ns = at_ns if wanted.from_s is None else round(wanted.from_s * 1e9)
         with self._lock:
             return self._look_back(wanted.fleet, wanted.stream, from_ns, at_ns)
+
+    def why(self, wanted: ExplainParams) -> ExplainView:
+        """What was known at the steps that are asked for.
+
+        Raises:
+            WrongUse: There is no way back so far, or nothing was observed until then.
+        """
+        if self._explain is None:
+            raise WrongUse("this console cannot look back")
+        at_ns = time.time_ns() if wanted.at_s is None else _ns(wanted.at_s)
+        with self._lock:
+            return self._explain(wanted.fleet, wanted.stream, at_ns, wanted.steps)
+
+
+def _ns(at_s: float) -> int:
+    """The step of an instant is meant by the instant as the API tells it."""
+    return round(at_s * 1e9) + _ROUNDED_NS

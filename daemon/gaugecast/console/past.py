@@ -100,6 +100,11 @@ class Past:
             raise WrongUse(f"no fleet {name!r} is in the ledger")
         return found
 
+    def streams(self, fleet: str) -> list[str]:
+        """All streams of which the ledger has something, in order."""
+        with self._reading() as reader:
+            return [stream for name, stream in reader.stream_names() if name == fleet and stream]
+
     def history(
         self, fleet: str, stream: str, *, from_ns: int | None, to_ns: int | None, most: int,
         only: tuple[int, int] | None = None,

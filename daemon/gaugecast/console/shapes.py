@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gaugecast.control.answers import CrossingRow, StreamRow
+from gaugecast.scores import ExpertStatus
 from gaugecast.status import Status
 
 
@@ -157,12 +158,14 @@ class ModelsView(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         lessons: How far each fleet's learning is, in words.
+        experts: By fleet, feature, horizon and expert: its share in what is published, and its own skill.
         away: Why no role is known.
     """
 
     models: list[ModelRow]
     learning: str = ""
     lessons: dict[str, str] = {}
+    experts: dict[str, dict[str, dict[str, dict[str, ExpertStatus]]]] = {}
     skill_means: str = ""
     away: str | None = None
 

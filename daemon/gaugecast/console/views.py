@@ -13,10 +13,12 @@ import numpy as np
 
 from gaugecast.console import asked, shapes, table
 from gaugecast.console.asking import Asking
+from gaugecast.console.explained import Explain
 from gaugecast.console.forecasting import Forecaster, Forecasting
 from gaugecast.console.looking_back import LookBack, Looking
 from gaugecast.console.past import MOST_READINGS, Past
 from gaugecast.console.series import Curve, column_of, curve_of, gaps_before, thinned
+from gaugecast.console.skill import SkillParams, Skills, SkillView
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
@@ -40,16 +42,19 @@ class World:
         socket: Its control socket.
         open_reader: Opens its ledger, wherever that lies.
         look_back: Computes past steps again; `None` = nobody can.
+        explain: Tells what was known at them; `None` = nobody can.
         forecaster: Forecasts a history; `None` = nobody can.
     """
 
     def __init__(
         self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
-        forecaster: Forecaster | None = None, open_reader: Callable[[Path], Reader] = LedgerReader,
+        explain: Explain | None = None, forecaster: Forecaster | None = None,
+        open_reader: Callable[[Path], Reader] = LedgerReader,
     ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
         self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()
-        self.looking, self.forecasting = Looking(look_back), Forecasting(forecaster)
+        self.looking, self.forecasting = Looking(look_back, explain), Forecasting(forecaster)
+        self.skills = Skills(self.past)
         self._cells: tuple[object, list[shapes.Cell]] = (None, [])
 
     def cells(self) -> list[shapes.Cell]:
@@ -227,11 +232,21 @@ def models(world: World, _: asked.Nothing) -> shapes.ModelsView:
         for fleet in sorted({*world.past.fleets(), *roles})
         for version in reversed(store.versions(fleet))
     ]
-    lessons = {} if now is None else {name: fleet.lesson for name, fleet, _ in now.at_work() if fleet.lesson}
+    work = [] if now is None else [(name, fleet) for name, fleet, _ in now.at_work()]
+    lessons = {name: fleet.lesson for name, fleet in work if fleet.lesson}
+    experts = {
+        name: {feature: one.experts for feature, one in fleet.features.items() if one.experts} for name, fleet in work
+    }
     return shapes.ModelsView(
         models=rows, learning="" if now is None else str(now.learning), lessons=lessons,
-        skill_means="" if now is None else skill_means(now.skill_half_life), away=away,
+        experts={name: one for name, one in experts.items() if one}, away=away,
+        skill_means="" if now is None else skill_means(now.skill_half_life),
     )  # fmt: skip
+
+
+def skill(world: World, wanted: SkillParams) -> SkillView:
+    """How well a fleet was forecast, stretch by stretch."""
+    return world.skills.of(wanted.fleet)
 
 
 def _model(store: ModelStore, fleet: str, version: str, told: dict[str, Any]) -> shapes.ModelRow:

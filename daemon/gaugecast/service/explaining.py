@@ -1,29 +1,27 @@
-"""`explain`: one stream replayed out of the ledger as it was known then, and beside it as it would have been."""
+"""Why: one stream taken again out of the ledger as it was known then, and beside it as it would have been."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gaugecast import events
 from gaugecast.config.schema import Loop
-from gaugecast.engine.selftest import fingerprint
-from gaugecast.errors import StorageError, WrongUse
+from gaugecast.console.explained import ExplainView, Moment
+from gaugecast.errors import WrongUse
 from gaugecast.fleet import Fleet
-from gaugecast.forecast.message import SCHEMA
 from gaugecast.ledger.reads import Reader
-from gaugecast.ledger.rows import StoredBatch
-from gaugecast.loop.recovery import Restored, count_differing, machine_of, restore_newest
+from gaugecast.loop.recovery import Restored
 from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.pipeline.pipeline import ModelLoader
-from gaugecast.records import Input, Kind, Order, Verdict
-from gaugecast.service.moments import Moment, Watcher
+from gaugecast.records import Input, Order
+from gaugecast.service.moments import Watcher
+from gaugecast.service.one_stream import Held, OneStream
 from gaugecast.service.opening import open_models, open_reader
-from gaugecast.storage import checkpoints
 from gaugecast.storage.models import ModelStore
 
 _INSTEAD = "instead"
@@ -81,7 +79,7 @@ def explain(
     *,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Explained:
-    """Replay a stream alone, and note its last steps up to an instant.
+    """Take a stream again alone, and note its last steps up to an instant.
 
     Args:
         directory: Of a daemon that runs or does not; it is only read.
@@ -91,24 +89,53 @@ def explain(
         progress: Told inputs done, and how many there are.
 
     Raises:
-        WrongUse: There is no such stream, or there are several, or nothing of it at that time.
-        StorageError: No ledger, or no checkpoint from which a replay of these steps is exact.
+        WrongUse: There is no such stream, or there are several, or nothing of it at that time; or no checkpoint is
+            kept from which these steps would be exact.
+        StorageError: No ledger, or no checkpoint that can be read.
         ModelError: What is tried does not fit the fleet.
     """
     with open_reader(directory) as ledger:
         fleet = _fleet_of(ledger, asked)
-        first, last = _window(ledger, fleet, asked)
-        exact = checkpoints.oldest_exact(directory, ledger.first_seq)
-        if exact is None or first <= exact:
-            raise StorageError(f"inputs from {(exact or 0) + 1} on can be replayed exactly; these begin at {first}")
-        store = open_models(directory)
-        run = _Run(ledger, fleet, asked.stream, (first, last), progress)
+        one, store = _found(ledger, fleet, asked), open_models(directory)
         found = Explained(fleet, asked.stream)
-        run.as_it_was(_restored(directory, lambda: Pipeline(limits, store.load), first - 1, exact), found)
+        begin = one.restore(directory, lambda: Pipeline(limits, store.load))
+        _as_it_was(ledger, one, begin, found, progress)
         if instead is not None:
-            begin = _restored(directory, lambda: Pipeline(limits, _with_model(store, instead)), exact, exact)
-            run.as_it_would_be(begin, instead, found)
+            begin = one.restore(directory, lambda: Pipeline(limits, _with_model(store, instead)), oldest=True)
+            found.instead = _Trial(one, begin.pipeline, instead).moments(begin.seq, progress)
         return found
+
+
+class Explaining:
+    """The same for those who cannot wait, from a checkpoint that is near, as a question of the API is answered."""
+
+    def __init__(self, directory: Path, limits: Loop) -> None:
+        self._directory, self._limits = directory, limits
+
+    def __call__(self, fleet: str, stream: str, at_ns: int, steps: int) -> ExplainView:
+        """The steps up to an event time.
+
+        Raises:
+            WrongUse, StorageError: As `explain`; the checkpoint is too far away.
+        """
+        with open_reader(self._directory) as ledger:
+            one, store = _found(ledger, fleet, Asked(stream, fleet, at_ns, steps)), open_models(self._directory)
+            begin = one.restore(self._directory, lambda: Pipeline(self._limits, store.load), far=False)
+            found = Explained(fleet, stream)
+            _as_it_was(ledger, one, begin, found)
+        part = begin.pipeline.parts.get(fleet)
+        return ExplainView(
+            fleet=fleet, stream=stream, moments=found.moments, compared=found.compared, differing=found.differing,
+            elsewhere=found.elsewhere,
+            units={} if part is None else {each.name: each.unit for each in part.fleet.forecast_features},
+        )  # fmt: skip
+
+
+def _found(ledger: Reader, fleet: str, asked: Asked) -> OneStream:
+    one = OneStream.find(ledger, fleet, asked.stream, to_ns=asked.at_ns, most=asked.steps)
+    if one is None:
+        raise WrongUse(f"the ledger has no readings of {asked.stream!r} up to then")
+    return one
 
 
 def _with_model(store: ModelStore, instead: Instead) -> ModelLoader:
@@ -131,154 +158,62 @@ def _fleet_of(ledger: Reader, asked: Asked) -> str:
     return found[0]
 
 
-def _window(ledger: Reader, fleet: str, asked: Asked) -> tuple[int, int]:
-    """First and last input of the readings that are meant.
-
-    Raises:
-        WrongUse: There are none.
-    """
-    seqs: list[int] = []
-    for page in ledger.history(fleet, asked.stream, to_ns=asked.at_ns + 1, most=asked.steps):
-        seqs += page.readings.seqs.tolist()
-        if len(seqs) >= asked.steps:
-            break
-    if not seqs:
-        raise WrongUse(f"the ledger has no readings of {asked.stream!r} up to then")
-    return min(seqs[: asked.steps]), max(seqs[: asked.steps])
-
-
-def _restored(directory: Path, new_pipeline: Callable[[], Pipeline], upto_seq: int, exact: int) -> Restored:
-    restored = restore_newest(directory, new_pipeline, upto_seq=upto_seq, choose=checkpoints.at_or_before)
-    if restored.seq < exact:
-        raise StorageError("; ".join(restored.passed_over) or f"{directory}: no checkpoint from {exact} on")
-    return restored
+def _as_it_was(
+    ledger: Reader,
+    one: OneStream,
+    begin: Restored,
+    found: Explained,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> None:
+    """Note each step, and hold every message against what was published."""
+    pipeline, watcher, held = begin.pipeline, Watcher(one.fleet), Held(ledger, one)
+    for given, seq in one.steps(pipeline, begin.seq, progress=progress):
+        if seq == one.first:
+            watcher.skip(pipeline)
+        watcher.note(pipeline, held.take(pipeline, given, seq)[1])
+    found.moments, found.compared, found.differing = watcher.moments, held.compared, held.differing
+    found.elsewhere = held.elsewhere
 
 
-class _Run:
-    """Takes the inputs of one stream up to the last step that is asked for; in a batch up to the first."""
+class _Trial:
+    """Steps under what is tried; whatever configures the fleet, or gives it a model, is passed over."""
 
-    def __init__(
-        self, ledger: Reader, fleet: str, stream: str, window: tuple[int, int],
-        progress: Callable[[int, int], None],
-    ) -> None:  # fmt: skip
-        self._ledger, self._fleet, self._names = ledger, fleet, {stream}
-        (self._first, self._last), self._progress = window, progress
-        self._same_machine = machine_of(ledger, fingerprint())
+    def __init__(self, one: OneStream, pipeline: Pipeline, instead: Instead) -> None:
+        self._one, self._pipeline, self._instead = one, pipeline, instead
 
-    def as_it_was(self, restored: Restored, found: Explained) -> None:
-        """Note each step, and hold every message against what was published."""
-        pipeline, watcher = restored.pipeline, self._begin(restored)
-        for one, seq in self._inputs(restored, watcher):
-            of_today, exact = pipeline.schema >= SCHEMA, self._same_machine(seq)
-            outcome = pipeline.advance([one])
-            watcher.note(pipeline, outcome)
-            made = [each for each in outcome.outputs if watcher.is_its(each)]
-            stored = [
-                each
-                for each in self._ledger.outputs(seq - 1, seq)
-                if each.fleet == self._fleet and each.stream in self._names
-            ]
-            found.compared += len(made)
-            found.elsewhere |= not exact
-            found.differing += count_differing(made, iter(stored), exact=exact, bodies=of_today)
-        found.moments = watcher.moments
+    def moments(self, seq: int, progress: Callable[[int, int], None]) -> list[Moment]:
+        """The steps that are meant; the pipeline stands after `seq`."""
+        pipeline, watcher = self._pipeline, Watcher(self._one.fleet)
+        self._try()
+        for given, at in self._one.steps(pipeline, seq, apart=_is_setup, progress=progress):
+            if _is_setup(given):
+                self._set_up(given)
+                continue
+            if at == self._one.first:
+                watcher.skip(pipeline)
+            watcher.note(pipeline, self._one.its(pipeline.advance([given]).outputs, at))
+        return watcher.moments
 
-    def as_it_would_be(self, restored: Restored, instead: Instead, found: Explained) -> None:
-        """Note each step under what is tried; whatever configures the fleet, or gives it a model, is passed over."""
-        pipeline, watcher = restored.pipeline, self._begin(restored)
-        self._try(pipeline, instead)
-        for one, _ in self._inputs(restored, watcher, instead):
-            watcher.note(pipeline, pipeline.advance([one]))
-        found.instead = watcher.moments
-
-    def _begin(self, restored: Restored) -> Watcher:
-        pipeline = restored.pipeline
-        self._follow_names(restored.seq)
-        pipeline.parts = {name: part for name, part in pipeline.parts.items() if name == self._fleet}
-        for part in pipeline.parts.values():
-            for name in set(part.table.slots) - self._names:
-                part.table.remove(name)
-        return Watcher(self._fleet, self._names)
-
-    def _follow_names(self, after: int) -> None:
-        """What the stream was called before it was renamed."""
-        if any(isinstance(event, events.StreamRenamed) for seq, _, event in self._ledger.events(after)):
-            renamed = [
-                (one.stream, one.event.to)
-                for batch in self._ledger.replay(after, upto_seq=self._last)
-                for one in batch.inputs
-                if isinstance(one.event, events.StreamRenamed) and one.fleet == self._fleet
-            ]
-            for before, to in reversed(renamed):
-                if to in self._names:
-                    self._names.add(before)
-
-    def _try(self, pipeline: Pipeline, instead: Instead) -> None:
-        part = pipeline.parts.get(self._fleet)
+    def _try(self) -> None:
+        part, instead = self._pipeline.parts.get(self._one.fleet), self._instead
         fleet = instead.fleet or (None if part is None else part.fleet)
         if fleet is None:
             return
         orders = [Order.configuring(replace(fleet, shapes=()))]
         if instead.model is not None:
             check_fits(instead.model, fleet)
-            orders.append(Order(events.ModelInstalled("in_force", _INSTEAD), self._fleet))
-        pipeline.advance([order.stamped(0) for order in orders])
+            orders.append(Order(events.ModelInstalled("in_force", _INSTEAD), self._one.fleet))
+        self._pipeline.advance([order.stamped(0) for order in orders])
 
-    def _inputs(
-        self, restored: Restored, watcher: Watcher, instead: Instead | None = None
-    ) -> Iterator[tuple[Input, int]]:
-        """Those of the window, one by one, each with its seq; those before it are taken on the way."""
-        pipeline, waiting = restored.pipeline, _Waiting(restored.pipeline)
-        for batch in self._ledger.replay(restored.seq, upto_seq=self._last):
-            for one, seq in self._own(batch, pipeline):
-                if instead is not None and isinstance(one.event, _SETUPS):
-                    waiting.flush()
-                    self._set_up(pipeline, one, instead)
-                elif seq < self._first:
-                    waiting.inputs.append(one)
-                else:
-                    waiting.flush()
-                    if seq == self._first:
-                        watcher.skip(pipeline)
-                    yield one, seq
-            waiting.flush()
-            done = batch.first_seq + len(batch.inputs) - 1 - restored.seq
-            self._progress(done, self._last - restored.seq)
-
-    def _set_up(self, pipeline: Pipeline, one: Input, instead: Instead) -> None:
+    def _set_up(self, given: Input) -> None:
         """The fleet is configured, or is given a model: what is tried goes before."""
-        if isinstance(one.event, events.FleetConfigured):
-            if instead.fleet is None or self._fleet not in pipeline.parts:
-                pipeline.advance([one])
-                self._try(pipeline, instead)
-        elif instead.model is None:
-            pipeline.advance([one])
-
-    def _own(self, batch: StoredBatch, pipeline: Pipeline) -> Iterator[tuple[Input, int]]:
-        """Whatever bears on the stream; what was refused before it could begin is none of it, for here is room."""
-        rows = batch.inputs
-        known = any(pipeline.knows(self._fleet, name) for name in self._names)
-        for i, kind in enumerate(rows.kind):
-            if kind == Kind.READING:
-                own = rows.fleet[i] == self._fleet and rows.stream[i] in self._names
-                own = own and (known or batch.verdicts[i] != Verdict.REJECTED)
-                known |= own
-            else:
-                own = kind in (Kind.TIMER, Kind.EVENT) and rows.fleet[i] in ("", self._fleet)
-                own = own and rows.stream[i] in ("", *self._names)
-            if own:
-                yield rows[i], batch.first_seq + i
+        if isinstance(given.event, events.FleetConfigured):
+            if self._instead.fleet is None or self._one.fleet not in self._pipeline.parts:
+                self._pipeline.advance([given])
+                self._try()
+        elif self._instead.model is None:
+            self._pipeline.advance([given])
 
 
-class _Waiting:
-    """Inputs that nobody looks at, taken together."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self.inputs: list[Input] = []
-
-    def flush(self) -> None:
-        """Take them."""
-        if self.inputs:
-            self._pipeline.advance(self.inputs)
-            self.inputs = []
+def _is_setup(given: Input) -> bool:
+    return isinstance(given.event, _SETUPS)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from gaugecast.console.explained import Looked, Moment
 from gaugecast.forecast.anomaly.layout import DETECTORS
-from gaugecast.pipeline import Outcome, Pipeline
+from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Output
 from gaugecast.service import anomalies, foretold
@@ -19,59 +20,18 @@ from gaugecast.service.foretold import known
 _DIGITS = 4
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature at one step, in the sensor's unit; null = not known.
-
-    Attributes:
-        expected: What had been forecast for this instant; `lower` and `upper` as they were told with it.
-        forecast: Of the next step.
-        score: How strange the value is, 1.0 is the limit.
-        detectors: The same by detector, of those that judge this feature.
-    """
-
-    observed: float | None = None
-    expected: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    forecast: float | None = None
-    score: float | None = None
-    detectors: dict[str, float] = {}
-
-
-class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of the stream.
-
-    Attributes:
-        at_s: Its event time, Unix seconds.
-        open: Severity of the anomaly that is open after it; empty = none is.
-        reason: What is strangest, in a sentence; empty where nobody looks, or nothing is.
-        told: What was told of anomalies with it: `begin`, `update`, `end`.
-    """
-
-    at_s: float
-    step: int
-    features: dict[str, Looked]
-    open: str = ""
-    reason: str = ""
-    told: list[str] = []
-
-
 class Watcher:
-    """Notes the steps of one stream, whatever it is called meanwhile. One thread.
+    """Notes the steps of the only stream of a fleet, whatever it is called meanwhile. One thread.
 
     Attributes:
         moments: In order.
     """
 
-    def __init__(self, fleet: str, names: Collection[str]) -> None:
-        self._fleet, self._names = fleet, names
+    def __init__(self, fleet: str) -> None:
+        self._fleet = fleet
         self.moments: list[Moment] = []
         self._step = -1
         self._bands: list[tuple[float | None, float | None]] = []
-
-    def is_its(self, one: Output) -> bool:
-        """Whether a message is of the stream."""
-        return one.fleet == self._fleet and one.stream in self._names
 
     def skip(self, pipeline: Pipeline) -> None:
         """What has been stepped so far is not looked at."""
@@ -79,20 +39,20 @@ class Watcher:
         if found is not None:
             self._step, self._bands = int(found[0].table["step"][found[1]]), foretold.bands_of(*found)
 
-    def note(self, pipeline: Pipeline, outcome: Outcome) -> None:
-        """One input has been taken."""
+    def note(self, pipeline: Pipeline, made: Iterable[Output]) -> None:
+        """One input has been taken, of which this was said."""
         found = self._find(pipeline)
         if found is None or int(found[0].table["step"][found[1]]) == self._step:
             return
         part, slot = found
         self._step = int(part.table["step"][slot])
-        told = [_said(one) for one in outcome.outputs if self.is_its(one) and not one.forecast and one.body]
+        told = [_said(one) for one in made if not one.forecast and one.body]
         self.moments.append(moment_of(part, slot, self._bands, told=[one for one in told if one]))
         self._bands = foretold.bands_of(part, slot)
 
     def _find(self, pipeline: Pipeline) -> tuple[FleetPipeline, int] | None:
         part = pipeline.parts.get(self._fleet)
-        slots = [] if part is None else [part.table.slots[name] for name in self._names if name in part.table.slots]
+        slots = [] if part is None else list(part.table.slots.values())
         return (part, slots[0]) if part is not None and slots else None
 
 
@@ -116,7 +76,7 @@ def moment_of(
     return Moment(
         at_s=int(table["at"][slot]) / 1e9, step=int(table["step"][slot]), features=features, told=told,
         open=watching.severity(slot, table) if watching is not None and is_open else "",
-        reason="" if watching is None else watching.reason(slot, table),
+        reason="" if watching is None else watching.reason(slot, table), crossings=_crossings(part, slot),
     )  # fmt: skip
 
 
@@ -125,6 +85,15 @@ def _detectors(part: FleetPipeline, slot: int, place: int) -> dict[str, float]:
         return {}
     score, limit = (part.anomalies.of(name, slot)[:, place].tolist() for name in ("score", "limit"))
     return {name: round(s, _DIGITS) for name, s, most in zip(DETECTORS, score, limit, strict=True) if most < math.inf}
+
+
+def _crossings(part: FleetPipeline, slot: int) -> list[str]:
+    return [
+        f"{feature.name} {one.words(feature.unit)}"
+        for feature in part.fleet.forecast_features
+        for one in foretold.crossing_rows(part, slot, feature.name)
+        if one.open or one.crossed
+    ]
 
 
 def _said(one: Output) -> str:

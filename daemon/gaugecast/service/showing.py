@@ -7,6 +7,7 @@ from pathlib import Path
 from gaugecast.config.schema import Loop, Settings
 from gaugecast.console.views import World
 from gaugecast.control import SOCKET_NAME
+from gaugecast.service.explaining import Explaining
 from gaugecast.service.forecasting import Forecasts
 from gaugecast.service.looking_back import LookingBack
 from gaugecast.service.opening import open_reader
@@ -24,6 +25,7 @@ def world_at(config: Path, directory: Path, limits: Loop) -> World:
         directory,
         directory / SOCKET_NAME,
         look_back=LookingBack(directory, limits),
+        explain=Explaining(directory, limits),
         forecaster=Forecasts(directory, limits),
         open_reader=open_reader,
     )

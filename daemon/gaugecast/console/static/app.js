@@ -49,7 +49,7 @@ access().then((may) => { out.hidden = !may.may_write; });
 fill(document.getElementById("app"),
   h("header", { class: "side" },
     h("a", { class: "brand", href: "/" }, h("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), h("span", {}, "gaugecast")),
-    h("nav", { "aria-label": "Views" }, links),
+    h("nav", { "aria-label": "Views" }, links, h("a", { href: "/docs/", class: "nav-link manual", title: "Documentation (?)" }, icon("book"), h("span", {}, "Documentation"))),
     h("div", { class: "side-foot" }, pill, h("span", {}, out, themeButton))),
   h("div", { class: "content" }, banner, main));
 theme(false);
@@ -116,7 +116,7 @@ addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href]");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || link.target || link.classList.contains("skip")) return;
   const path = new URL(link.href).pathname;
-  if (link.origin !== location.origin || path.startsWith("/api/") || path.startsWith("/static/")) return;
+  if (link.origin !== location.origin || path.startsWith("/api/") || path.startsWith("/static/") || path.startsWith("/docs/")) return;
   event.preventDefault();
   go(link.href);
 });
@@ -131,7 +131,8 @@ addEventListener("keydown", (event) => {
     const field = document.querySelector("input[type=search]");
     if (field) field.focus();
     else go("/streams?focus=1");
-  } else if (event.key >= "1" && event.key <= String(links.length)) go(links[event.key - 1].href);
+  } else if (event.key === "?") location.assign("/docs/");
+  else if (event.key >= "1" && event.key <= String(links.length)) go(links[event.key - 1].href);
   else shown?.key?.(event);
 });
 setInterval(() => (consoleAway || latest?.away) && tell(), 1000);

@@ -30,13 +30,14 @@ export function pathOf(row) {
 }
 
 export class Chart {
-  constructor(main, below, { onrange, oncursor }) {
+  constructor(main, below, { onrange, oncursor, onpoint }) {
     this.holders = [main, below];
-    this.heard = { onrange, oncursor };
+    this.heard = { onrange, oncursor, onpoint };
     this.levels = -1;
     this.unit = "";
     this.marks = [];
     this.events = [];
+    this.why = null;
     this.order = [];
     this.ahead = null;
     this.range = null;
@@ -55,10 +56,10 @@ export class Chart {
     this.plots = null;
   }
 
-  // data: { series, ahead, marks, unit, range: [from, to] }
+  // data: { series, ahead, marks, events, unit, range: [from, to], why: an instant that is marked }
   draw(data) {
     this.data = data;
-    Object.assign(this, { ahead: data.ahead, marks: data.marks, events: data.events ?? [], unit: data.unit, range: data.range });
+    Object.assign(this, { ahead: data.ahead, marks: data.marks, events: data.events ?? [], why: data.why ?? null, unit: data.unit, range: data.range });
     const levels = data.ahead?.levels.length ?? 0;
     const { rows: main, order } = columns(data.series, data.ahead, levels);
     this.order = order;
@@ -162,6 +163,7 @@ export class Chart {
   // Behind the lines: what is ahead is another ground.
   under(plot) {
     this.happened(plot);
+    this.marked(plot);
     if (!this.ahead) return;
     const { ctx, bbox } = plot, x = plot.valToPos(this.ahead.now, "x", true), end = bbox.left + bbox.width;
     if (x >= end) return;
@@ -187,6 +189,24 @@ export class Chart {
       ctx.globalAlpha = 0.85;
       ctx.fillRect(from, bbox.top + (strange ? 0 : 5 * ratio), wide, 3 * ratio);
     }
+    ctx.restore();
+  }
+
+  // The instant that is explained.
+  marked(plot) {
+    const { ctx, bbox } = plot;
+    if (this.why === null || this.why < this.range[0] || this.why > this.range[1]) return;
+    const x = Math.round(plot.valToPos(this.why, "x", true)), ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = color("--accent");
+    ctx.lineWidth = 1.5 * ratio;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top + 6 * ratio);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.arc(x, bbox.top + 5 * ratio, 4 * ratio, 0, 7);
+    ctx.fill();
     ctx.restore();
   }
 
@@ -248,6 +268,7 @@ export class Chart {
       this.heard.onrange(at - (at - min) * factor, at + (max - at) * factor);
     }, { passive: false });
     plot.over.addEventListener("dblclick", () => this.heard.onrange(null, null));
+    plot.over.addEventListener("click", () => this.heard.onpoint(plot.cursor.idx)); // uPlot keeps a drag's to itself
   }
 
   text(idx) {

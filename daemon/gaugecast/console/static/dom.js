@@ -32,6 +32,9 @@ const ICONS = {
   moon: "M15.5 12.5A6.5 6.5 0 0 1 7.5 4.5a6.5 6.5 0 1 0 8 8Z",
   out: "M8 4H4v12h4M12 6.5 15.5 10 12 13.5M15 10H7.5",
   search: "M9 14.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11ZM13 13l4 4",
+  book: "M10 5.2C8.4 4 6.2 3.6 3.5 3.8v11.4c2.7-.2 4.9.2 6.5 1.4 1.6-1.2 3.8-1.6 6.5-1.4V3.8C13.8 3.6 11.6 4 10 5.2ZM10 5.2v11.4",
+  close: "m5 5 10 10M15 5 5 15",
+  why: "M7.2 7.6a2.8 2.8 0 1 1 4.3 2.4c-1 .6-1.5 1.2-1.5 2.3M10 15v.3M10 17.5a7.5 7.5 0 1 0 0-15 7.5 7.5 0 0 0 0 15Z",
   clock: "M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14ZM10 6v4.2l2.6 1.6",
 };
 
@@ -44,12 +47,13 @@ export function nothing(title, text, ...more) {
   return h("div", { class: "nothing" }, h("p", { class: "nothing-title" }, title), text && h("p", { class: "dim" }, text), ...more);
 }
 
-export function spark(values, { width = 120, height = 26, tail = [] } = {}) {
+// With a limit the scale begins at nothing, and the limit is drawn.
+export function spark(values, { width = 120, height = 26, tail = [], limit = null, most = limit === null ? -Infinity : limit * 1.2 } = {}) {
   const all = [...values, ...tail];
   const known = all.filter((v) => v !== null && Number.isFinite(v));
   const svg = h("svg", { viewBox: `0 0 ${width} ${height}`, width, height, class: "spark", "aria-hidden": "true" });
   if (known.length < 2) return svg;
-  const low = Math.min(...known), high = Math.max(...known), span = high - low;
+  const low = limit === null ? Math.min(...known) : Math.min(0, ...known), high = Math.max(...known, most), span = high - low;
   const x = (i) => 1.5 + (i * (width - 5)) / Math.max(1, all.length - 1);
   const y = (v) => (span ? height - 3 - ((v - low) / span) * (height - 6) : height / 2);
   const line = (from, to) => {
@@ -61,9 +65,10 @@ export function spark(values, { width = 120, height = 26, tail = [] } = {}) {
     }
     return d;
   };
+  if (limit !== null) svg.append(h("line", { x1: 0, x2: width, y1: y(limit), y2: y(limit), class: "spark-limit" }));
   svg.append(h("path", { d: line(0, values.length), class: "spark-line" }));
   if (tail.length) svg.append(h("path", { d: line(values.length - 1, all.length), class: "spark-tail" }));
   const last = values.length - 1;
-  if (values[last] !== null) svg.append(h("circle", { cx: x(last), cy: y(values[last]), r: 1.8, class: "spark-dot" }));
+  if (values[last] !== null) svg.append(h("circle", { cx: x(last), cy: y(values[last]), r: 1.8, class: limit !== null && limit > 0 && values[last] >= limit ? "spark-dot over" : "spark-dot" }));
   return svg;
 }

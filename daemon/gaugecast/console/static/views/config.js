@@ -12,7 +12,7 @@ export function open(root) {
     h("div", { class: "tester-body" }, h("div", {}, h("label", { for: "try-topic" }, "Topic"), topic, h("label", { for: "try-payload" }, "Payload"), payload, button), verdict));
   const search = h("input", { type: "search", placeholder: "Search keys", "aria-label": "Search keys", spellcheck: "false" });
   const only = h("input", { type: "checkbox", id: "only" }), source = h("p", { class: "dim told" }), tables = h("div", { class: "settings" });
-  fill(root, h("div", { class: "toolbar" }, h("h1", {}, "Configuration"), h("label", { class: "search" }, icon("search", 16), search), h("label", { class: "check", for: "only" }, only, "only what is not the default"), source), form, tables);
+  fill(root, h("div", { class: "toolbar" }, h("h1", {}, "Configuration"), h("label", { class: "search" }, icon("search", 16), search), h("label", { class: "check", for: "only" }, only, "only what is not the default"), h("a", { class: "link manual-link", href: "/docs/" }, "Documentation"), source), form, tables);
   let told = null, closed = false;
 
   async function look() {

@@ -1,10 +1,11 @@
 // Which weights there are, what they do, and how well; whoever may change lets others forecast.
 import { ask } from "../api.js";
 import { access, change } from "../dialog.js";
-import { fill, h, nothing } from "../dom.js";
-import { ago, clock, count, percent, skillClass } from "../format.js";
+import { fill, h, nothing, spark } from "../dom.js";
+import { ago, clock, count, percent, skillClass, span } from "../format.js";
 import { bar } from "./overview.js";
 
+const CURVE_MS = 30000;
 const ROLES = { in_force: ["forecasts now", "good"], shadow: ["on trial, in shadow", "warn"] };
 
 export function open(root) {
@@ -12,15 +13,24 @@ export function open(root) {
   const body = h("div", {}, h("p", { class: "dim" }, "…"));
   fill(root, h("div", { class: "toolbar" }, h("h1", {}, "Models")), body);
   let timer = 0, closed = false;
+  const curves = new Map(); // by fleet, and when they were asked for
   async function look() {
     clearTimeout(timer);
     try {
       const [told, may] = await Promise.all([ask("models"), access()]);
-      if (!closed && !document.querySelector("dialog[open]")) keepFocus(body, () => fill(body, render(told, may, look)));
+      const fleets = [...new Set([...told.models.map((one) => one.fleet), ...Object.keys(told.experts)])];
+      await Promise.all(fleets.map((fleet) => curve(fleet)));
+      if (!closed && !document.querySelector("dialog[open]")) keepFocus(body, () => fill(body, render(told, may, { look, curves })));
     } catch (fault) {
       if (!closed) fill(body, nothing("Models are not known now", fault.message));
     }
     if (!closed) timer = setTimeout(look, 5000);
+  }
+  async function curve(fleet) {
+    if (Date.now() - (curves.get(fleet)?.at ?? 0) < CURVE_MS) return;
+    try {
+      curves.set(fleet, { at: Date.now(), told: await ask("skill", { fleet }) });
+    } catch { /* the table is one without a picture, too */ }
   }
   look();
   return { back: look, close() { closed = true; clearTimeout(timer); } };
@@ -33,16 +43,46 @@ function keepFocus(body, draw) {
   if (at >= 0) body.querySelectorAll("button")[at]?.focus();
 }
 
-function render(told, may, look) {
+function render(told, may, { look, curves }) {
   const fleets = group(told.models);
+  for (const name of Object.keys(told.experts)) if (!fleets.has(name)) fleets.set(name, []);
   const head = told.away ? h("p", { class: "note" }, "The daemon does not answer: roles and skill are not known, the weights on the disk are these.")
     : h("p", { class: "dim lead" }, `Learning is ${told.learning}. Skill, a model's own: ${told.skill_means}.`, !may.may_write && [" ", readOnly(may)]);
-  if (!told.models.length) return [head, nothing("No weights are stored", "Forecasts repeat the last value until a model is learned (with TensorFlow installed), or imported: gaugecast models import.")];
+  if (!fleets.size) return [head, nothing("No weights are stored", "Forecasts repeat the last value until a model is learned (with TensorFlow installed), or imported: gaugecast models import.")];
   const acts = may.may_write && !told.away;
   return [head, [...fleets].map(([fleet, rows]) => h("section", { class: "card" },
     h("header", { class: "card-head" }, h("h2", {}, fleet, acts && h("span", { class: "acts" }, fleetActs(fleet, rows, look))), told.lessons[fleet] && h("p", { class: "dim" }, told.lessons[fleet])),
-    h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": `Models of ${fleet}` }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "What it does", "Skill", "Steps", "Units", "Made by", "Stored", ...(acts ? ["Change"] : [])].map((name) => h("th", {}, name)))),
+    skills(curves.get(fleet)?.told), experts(told.experts[fleet]),
+    rows.length === 0 ? h("p", { class: "dim why-wait" }, "No weights are stored: forecasts repeat the last value, or are the linear experts', until a model is learned or imported.") : h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": `Models of ${fleet}` }, h("table", {}, h("thead", {}, h("tr", {}, ["Version", "What it does", "Skill", "Steps", "Units", "Made by", "Stored", ...(acts ? ["Change"] : [])].map((name) => h("th", {}, name)))),
       h("tbody", {}, rows.map((one) => row(one, acts, look)))))))];
+}
+
+// How well each feature was forecast, as far back as was looked; the line is the last value.
+function skills(told) {
+  if (!told?.at_s.length) return null;
+  const length = span(Math.round(told.at_s.at(-1) - told.at_s[0]));
+  return h("div", { class: "curves" }, Object.entries(told.skill).map(([feature, values]) => {
+    const known = values.filter((one) => one !== null);
+    return h("figure", {}, h("figcaption", {}, h("strong", {}, feature), h("span", { class: "dim" }, known.length ? ` skill over the last ${length}, now ` : " has no skill yet"), known.length ? h("span", { class: skillClass(known.at(-1)) }, percent(known.at(-1))) : null),
+      spark(values.map((one) => (one === null ? null : Math.max(-0.5, one))), { width: 300, height: 60, limit: 0, most: 1 }));
+  }));
+}
+
+// Who has which share in what is published.
+function experts(features) {
+  if (!features) return null;
+  const names = [...new Set(Object.values(features).flatMap((spans) => Object.values(spans).flatMap(Object.keys)))];
+  const key = (name) => `share share-${names.indexOf(name) % 6}`;
+  return h("div", { class: "experts" }, h("p", { class: "legend dim" }, h("strong", {}, "Whose forecast is published"), names.map((name) => h("span", {}, h("i", { class: key(name) }), EXPERTS[name] ?? name))),
+    h("div", { class: "shares" }, Object.entries(features).flatMap(([feature, spans]) => Object.entries(spans).map(([ahead, one]) => h("div", { class: "shares-row" }, h("span", {}, feature, h("span", { class: "dim" }, ` ${ahead} ahead`)),
+      h("span", { class: "stack", role: "img", "aria-label": Object.entries(one).map(([name, each]) => `${name} ${percent(each.weight)}`).join(", ") }, Object.entries(one).map(([name, each]) => h("i", { class: key(name), style: { width: `${Math.max(0, each.weight) * 100}%` }, title: `${EXPERTS[name] ?? name}: share ${percent(each.weight)}, its own skill ${percent(each.skill)}` }))),
+      h("span", { class: "dim" }, leader(one)))))));
+}
+
+const EXPERTS = { persistence: "the last value", linear: "linear", stacked: "linear, with the network", network: "the network", daily: "by the day", half_daily: "by half the day" };
+function leader(one) {
+  const [name, best] = Object.entries(one).sort((a, b) => b[1].weight - a[1].weight)[0];
+  return `${EXPERTS[name] ?? name} ${percent(best.weight)}`;
 }
 
 export function readOnly(may) {

@@ -118,7 +118,7 @@ const page = (row) => address("/stream", { fleet: row.fleet, stream: row.stream,
 
 function crossingList({ rows, total: all }) {
   return [h("ul", { class: "rows" }, rows.map((row) => {
-    const one = row.crossing, soon = one.crossed ? "now" : span(Math.round(one.median_s));
+    const one = row.crossing, soon = one.crossed ? "now" : span(Math.max(1, Math.round(one.median_s)));
     return h("li", {}, h("a", { href: page(row), class: "row" }, h("span", { class: `when ${one.crossed ? "bad" : "warn"}` }, soon),
       h("span", { class: "what" }, h("strong", {}, row.stream), ` ${row.feature}`, h("span", { class: "dim block" }, row.crossing_words)),
       !one.crossed && one.probability !== null && h("span", { class: "meter", title: `P = ${one.probability.toFixed(2)}` }, h("i", { style: { width: `${Math.round(one.probability * 100)}%` } }))));

@@ -4,33 +4,36 @@ import { Chart, pathOf } from "../chart.js";
 import { access, change } from "../dialog.js";
 import { fill, h, icon, nothing } from "../dom.js";
 import { line } from "./events.js";
+import { render as explained } from "./why.js";
 import { ago, clock, number, percent, plural, qualityClass, signed, skillClass, span, withUnit } from "../format.js";
 
 const RANGES = [["5m", 300], ["15m", 900], ["1h", 3600], ["6h", 21600], ["1d", 86400], ["7d", 604800]];
-const AGAIN_MS = 10000, LEAST_S = 0.5;
+const AGAIN_MS = 10000, LEAST_S = 0.5, TWICE_MS = 260, STEPS = 60;
 
 export function open(root, { parameters, go }) {
   root.className = "stream";
   const { fleet, stream } = parameters;
   if (!fleet || !stream) return fill(root, nothing("No stream is named", "Choose one in the list of streams.", h("a", { class: "button", href: "/streams" }, "Streams"))) && {};
-  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = !parameters.from, range = parameters.from ? [Number(parameters.from), Number(parameters.to)] : null, width = 0, closed = false, timer = 0, asked = 0, failure = null, events = [], recalling = false, then = null, note = "";
+  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = !parameters.from, range = parameters.from ? [Number(parameters.from), Number(parameters.to)] : null, width = 0, closed = false, timer = 0, asked = 0, failure = null, events = [], recalling = false, then = null, note = "", why = null, pointed = null, clicked = 0;
   const acts = h("div", { class: "acts" }), state = h("span", { class: "state" }), about = h("p", { class: "dim" }), told = h("div", { class: "crossings" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Feature" });
   const figures = h("div", { class: "figures" }), readout = h("p", { class: "readout", "aria-live": "off" });
   const main = h("div", { class: "plot", tabindex: "0", role: "img", "aria-label": "Observed and expected" }), below = h("div", { class: "plot residual", role: "img", "aria-label": "Residual" });
-  const happened = h("section", { class: "card", hidden: true }), over = h("div", { class: "plot-over", hidden: true }), lays = h("select", { "aria-label": "Which forecast is laid over" });
+  const happened = h("section", { class: "card", hidden: true }), because = h("section", { class: "card", hidden: true, "aria-label": "Why" }), over = h("div", { class: "plot-over", hidden: true }), lays = h("select", { "aria-label": "Which forecast is laid over" });
   const liveButton = h("button", { class: "small live", "aria-pressed": "true", title: "Follow (L)", onclick: () => follow() }, h("i", { class: "dot" }), "Live");
   const thenButton = h("button", { class: "small then", "aria-pressed": "false", title: "The path and the intervals as they were published, computed again from the ledger", onclick: () => recall(!recalling) }, icon("clock", 16), "As it was forecast then");
+  const whyButton = h("button", { class: "small", title: "Readings, forecasts, scores and the reason as they were known then: of the point under the cursor, or the last (E). A click on the picture does it, too.", onclick: () => askWhy() }, icon("why", 16), "Explain this instant");
   const ranges = RANGES.map(([name, seconds]) => h("button", { class: "small", "aria-pressed": "false", onclick: () => reach(seconds) }, name));
   const controls = h("div", { class: "controls" }, h("div", { class: "group" }, liveButton, ranges),
-    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), thenButton,
-    h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
+    h("div", { class: "group" }, button("back", "Back in time (←)", () => pan(-0.5)), button("forward", "Forward in time (→)", () => pan(0.5)), button("minus", "See more (−)", () => zoom(2)), button("plus", "See less (+)", () => zoom(0.5))), h("div", { class: "group" }, thenButton, whyButton));
+  const beneath = h("div", { class: "beneath" }, readout, h("label", { class: "lays", hidden: true }, h("span", { class: "dim" }, "Laid over: forecast made"), lays));
   fill(root, h("div", { class: "toolbar" }, h("div", { class: "title" }, h("a", { class: "crumb dim", href: "/streams" }, "Streams"), h("h1", { title: stream }, stream), state), about, acts), tabs, h("div", { class: "heads" }, figures, told),
-    h("section", { class: "card chart" }, controls, readout, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), happened);
+    h("section", { class: "card chart" }, controls, beneath, h("div", { class: "plot-holder" }, main, over), h("p", { class: "plot-name dim" }, "Residual: observed − expected"), below, legend()), because, happened);
   access().then((may) => !closed && may.may_write && fill(acts, streamActs(fleet, stream, go)));
   const chart = new Chart(main, below, {
     onrange: (from, to) => (from === null ? follow() : look(from, to)),
     oncursor: (idx) => point(idx),
+    onpoint: (idx) => { clearTimeout(clicked); clicked = setTimeout(() => explain(instant(idx)), TWICE_MS); }, // two of them are something else
   });
 
   function button(name, title, onclick) {
@@ -56,6 +59,7 @@ export function open(root, { parameters, go }) {
     timer = setTimeout(load, 140);
   }
   function follow(seconds = width) {
+    clearTimeout(clicked);
     [live, range, width, recalling, then, note] = [true, null, seconds, false, null, ""];
     marked();
     paint();
@@ -76,6 +80,57 @@ export function open(root, { parameters, go }) {
     if (on && live) return look(window()[0], window()[1]);
     marked();
     load();
+  }
+
+  // -- why
+
+  // The newest observed instant that is not after a point of the picture; null where the picture has none.
+  function instant(idx) {
+    const at = series?.at_s.map((one, i) => (series.observed[i] === null ? null : one)) ?? [];
+    const place = idx === null || idx === undefined ? at.length - 1 : Math.min(chart.order[idx] ?? idx, at.length - 1);
+    for (let i = place; i >= 0; i--) if (at[i] !== null && (idx !== null || live || at[i] <= range[1])) return at[i];
+    return null;
+  }
+  function askWhy() {
+    explain(instant(pointed), true);
+  }
+  async function explain(at, sought = false) {
+    if (at === null || closed) return;
+    const mine = (why = { at });
+    addressed();
+    because.hidden = false;
+    root.classList.add("explained");
+    if (!because.children.length) fill(because, h("p", { class: "why-wait dim" }, "It is computed again, from a checkpoint before …"));
+    because.setAttribute("aria-busy", "true");
+    paint();
+    try {
+      const found = await ask("explain", { fleet, stream, at_s: at, steps: STEPS });
+      if (closed || mine !== why) return;
+      why.at = found.moments.at(-1)?.at_s ?? at;
+      why.found = found;
+      tellWhy();
+      paint();
+      if (sought) because.scrollIntoView({ block: "nearest" });
+    } catch (fault) {
+      if (closed || mine !== why) return;
+      fill(because, nothing("It cannot be explained", fault.message, h("button", { class: "small", onclick: unexplain }, "Close")));
+    }
+    because.removeAttribute("aria-busy");
+  }
+  function tellWhy() {
+    if (why?.found) fill(because, explained(why.found, { feature, onclose: unexplain }));
+  }
+  function unexplain() {
+    why = null;
+    because.hidden = true;
+    root.classList.remove("explained");
+    fill(because);
+    addressed();
+    paint();
+  }
+  // So that the address of the page is what is seen, for whoever it is sent to.
+  function addressed() {
+    history.replaceState(null, "", address("/stream", { fleet, stream, feature, ...(live ? {} : { from: range[0].toFixed(1), to: range[1].toFixed(1) }), why: why?.at }));
   }
   function marked() {
     thenButton.setAttribute("aria-pressed", String(recalling));
@@ -113,9 +168,9 @@ export function open(root, { parameters, go }) {
     note = "It is computed again, from a checkpoint before …";
     point(null);
     try {
-      const told = await ask("then", { fleet, stream, from_s: from, at_s: from + 0.7 * (to - from) });
+      const told = await ask("replay", { fleet, stream, from_s: from, at_s: from + 0.7 * (to - from) });
       if (closed || mine !== asked) return;
-      note = !told.steps ? "Nothing was forecast there." : told.differing ? `${told.differing} of ${plural(told.steps, "step")} are not what was published, byte for byte.` : `${plural(told.steps, "step")} computed again, byte for byte as published.`;
+      note = !told.steps ? "Nothing was forecast there." : told.differing ? `${told.differing} of ${plural(told.compared, "message")} differ from what was published.` : `${plural(told.steps, "step")} computed again, ${told.elsewhere ? "within a tolerance what was published: another machine made some" : "byte for byte as published"}.`;
       then = told.rows.find((one) => one.feature === feature) ?? null;
       const answer = await ask("series", wanted);
       if (closed || mine !== asked) return;
@@ -144,11 +199,12 @@ export function open(root, { parameters, go }) {
     if (!series) return;
     const one = row(), ahead = pathOf(live ? one : then), mine = events.filter((each) => each.feature === feature || feature in each.shares);
     tellEvents();
-    chart.draw({ series, ahead, marks: (live ? one : then ?? one)?.crossings ?? [], events: mine, unit: series.unit, range: window() ?? [0, 1] });
+    chart.draw({ series, ahead, marks: (live ? one : then ?? one)?.crossings ?? [], events: mine, unit: series.unit, range: window() ?? [0, 1], why: why?.at ?? null });
     point(null);
   }
 
   function point(idx) {
+    pointed = idx ?? null;
     const found = chart.text(idx), unit = series?.unit ?? "";
     if (!series) return;
     if (!found) {
@@ -194,9 +250,10 @@ export function open(root, { parameters, go }) {
   }
   function choose(name) {
     [feature, horizon, series, then] = [name, 0, null, null];
-    history.replaceState(null, "", address("/stream", { fleet, stream, feature }));
+    addressed();
     lays.dataset.of = "";
     tell();
+    tellWhy();
     load();
   }
 
@@ -251,17 +308,19 @@ export function open(root, { parameters, go }) {
     }
   }
   begin();
+  if (parameters.why) explain(Number(parameters.why), true);
   const age = setInterval(tell, 1000);
   return {
     stream: take,
     back: () => { begin(); load(); },
     key(event) {
-      const act = { ArrowLeft: () => pan(-0.25), ArrowRight: () => pan(0.25), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), l: () => follow(), L: () => follow() }[event.key];
+      const act = { ArrowLeft: () => pan(-0.25), ArrowRight: () => pan(0.25), "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), l: () => follow(), L: () => follow(), e: askWhy, E: askWhy, Escape: () => why && !document.querySelector("dialog[open]") && unexplain() }[event.key];
       if (act) { event.preventDefault(); act(); }
     },
     close() {
       closed = true;
       clearTimeout(timer);
+      clearTimeout(clicked);
       clearInterval(age);
       chart.close();
     },
@@ -280,5 +339,5 @@ function streamActs(fleet, stream, go) {
 function legend() {
   const one = (kind, text) => h("span", {}, h("i", { class: `key ${kind}` }), text);
   return h("p", { class: "legend dim" }, one("observed", "observed"), one("expected", "had been expected"), one("path", "expected ahead"), one("band", "interval"), one("mark", "threshold"), one("strange", "strange"), one("foretold", "crossing foretold"),
-    h("span", { class: "hint" }, "drag to zoom in, wheel to zoom, Shift and wheel or ← → to go back, double click for live"));
+    h("span", { class: "hint" }, "click to explain, drag to zoom in, wheel to zoom, Shift and wheel or ← → to go back, double click for live"));
 }

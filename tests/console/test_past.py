@@ -1,0 +1,45 @@
+"""What the console reads of a ledger that is being written: beside it, and in short transactions."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from gaugecast.config.schema import Storage
+from gaugecast.console.past import Past
+from gaugecast.ledger import Ledger
+from gaugecast.ledger.wal import BOUND_BYTES, WalCopier
+from gaugecast.records import Commit
+from ledger_rows import micro_batch
+
+BOUND = 1 << 18
+
+
+def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Path) -> None:
+    """Somebody asks without a pause while commits follow one another; no transaction is long enough to pin the WAL,
+    which outgrows its bound, of 64 MB where disks are large, by little and never twice."""
+    ledger, over = Ledger.open(tmp_path, Storage()), threading.Event()
+    copier, past, asked = WalCopier(ledger.path, bound=BOUND), Past(tmp_path), [0]
+
+    def ask() -> None:
+        while not over.is_set():
+            past.history("tanks", "hall/boiler", from_ns=None, to_ns=None, most=20_000)
+            past.events()
+            asked[0] += past.last_seq() > 0
+
+    asking, longest, written = threading.Thread(target=ask), 0, 0
+    asking.start()
+    try:
+        for first in range(0, 30_000, 300):
+            ledger.commit(Commit(*micro_batch(first, 300), confirmed=first))
+            copier.copy()
+            size = ledger.path.with_name("ledger.sqlite-wal").stat().st_size
+            longest, written = max(longest, size), written + 1
+    finally:
+        over.set()
+        asking.join()
+        copier.close()
+        ledger.close()
+    assert asked[0] > 10
+    assert (BOUND_BYTES, copier.failures_total) == (64 << 20, 0)
+    assert BOUND < longest < 2 * BOUND
