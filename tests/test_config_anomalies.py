@@ -41,8 +41,11 @@ def test_an_empty_table_turns_it_on(tmp_path: Path) -> None:
 def test_durations_become_steps(tmp_path: Path) -> None:
     """And what is said of features stands by their names."""
     text = 'healthy = "10m"\nhold = "10s"\nsettle = 60\ntolerance = 1.5\nleast = {pressure = 0.5}\n'
-    text += 'direction = {pressure = "above"}\nmode = "flow"\noff = [0]'
-    wanted = AnomalySettings(300, 5, 30, 1.5, "flow", (0.0,), (("pressure", 0.5),), (("pressure", "above"),))
+    text += 'direction = {pressure = "above"}\nmode = "flow"\noff = [0]\nrefit = "1h"'
+    wanted = AnomalySettings(
+        healthy=300, hold=5, settle=30, tolerance=1.5, mode="flow", off=(0.0,), refit=1800,
+        least=(("pressure", 0.5),), sides=(("pressure", "above"),),
+    )  # fmt: skip
     assert resolved(tmp_path, FILE + TABLE + text).anomaly == wanted
 
 

@@ -72,6 +72,13 @@ def test_a_fleet_that_does_not_look_has_nothing_to_tell() -> None:
     assert str(render_events([], 0.0)) == "nothing is wrong"
 
 
+def test_a_fleet_that_nobody_has_spoken_of_has_a_status() -> None:
+    """Nothing is judged, nothing is wrong."""
+    told = anomalies.status_of(new_pipeline().parts["tanks"])
+    assert told is not None
+    assert (told.judged, told.warning) == (0, 0)
+
+
 def test_a_silenced_stream_is_counted_apart_and_says_until_when() -> None:
     """With the severity of its event; a stream on which nobody looks cannot be silenced."""
     pipeline = broken()

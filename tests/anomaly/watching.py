@@ -59,7 +59,7 @@ class Watch:
                 self._step(row)
 
     def _step(self, row: Float64) -> None:
-        gone = np.isnan(row).all(axis=1)
+        gone = np.asarray(np.isnan(row).all(axis=1))
         slots = np.flatnonzero(~gone)
         values, last, fresh = row[slots], self._last[slots], self._gone[slots]
         x = np.where(np.isnan(values), last, values)

@@ -32,7 +32,7 @@ def measure(scale: Scale) -> list[Result]:
     more = [ours - peer for ours, peer in zip(took, without, strict=True)]
     note = f"{STREAMS} streams of {len(FEATURES)} features a batch, forecast by persistence, no autoencoder"
     return [
-        Result("anomaly_us", "µs", more, bound=Bound("≤", MOST_US), note=f"{note}: what it adds, scores in messages included"),
+        Result("anomaly_us", "µs", more, bound=Bound("≤", MOST_US), note=f"{note}: what it adds, in messages, too"),
         Result("anomaly_advance_us", "µs", took, without, note=f"{note}: all of `advance`; the peer looks for none"),
         Result("anomaly_bytes", "B", [float(watched.row_bytes)], bound=Bound("≤", MOST_BYTES), note="a stream"),
     ]  # fmt: skip

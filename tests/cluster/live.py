@@ -82,6 +82,7 @@ class Site:
         )
         self.load = LoadGenerator("127.0.0.1", self.broker.port, self.plan, rate=rate, count=count)
         self._loading = threading.Thread(target=self.load.run, daemon=True)
+        stack.callback(self._end_load)
         self.nodes: list[Any] = []
         self._start_ray(stack, patience_ms, workers)
         self._start_gaugecast(stack)
@@ -124,6 +125,12 @@ class Site:
         )
         stack.callback(self._end_gaugecast)
         wait_until(self._all_there, what=self.log_tail, deadline_s=3 * _DEADLINE_S)
+
+    def _end_load(self) -> None:
+        """While the broker is there still."""
+        self.load.stop()
+        if self._loading.is_alive():
+            self._loading.join()
 
     def _end_gaugecast(self) -> None:
         self.command.send_signal(signal.SIGTERM)

@@ -70,11 +70,9 @@ def test_a_cluster_is_asked_as_one_daemon_and_drained_and_ended_by_commands(tmp_
         listed = said("streams", "list", "-c", config)
         assert all(one.plan.stream_name(number) in listed for number in range(16)), listed
         assert "chaos" in said("status", "-c", config)
-        assert "chaos" in said("models", "list", "-c", config)
         node = one.parts()["partition-1"].node
         assert "partition-1" in said("cluster", "drain", node[:12], "--address", address)
         assert all(part.node != node for part in one.parts().values())
         one.wait_forecasts(100)
         assert said("cluster", "stop", "--address", address) == "asked to stop\n"
         assert one.command.wait(90) == 0
-        one.load.stop()

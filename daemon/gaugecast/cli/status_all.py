@@ -72,7 +72,7 @@ def render_all(told: Sequence[One]) -> RenderableType:
     """A line each, the sums below; pure."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     add_names(table, "daemon", [*(one.name for one in told), _ALL], style="bold")
-    for title in ("streams", "readings/s", "forecasts/s", "unconfirmed", "ledger"):
+    for title in ("streams", "in/s", "out/s", "unconfirmed", "ledger"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("does", overflow="fold")
     for one in told:

@@ -82,8 +82,8 @@ class AnomalyTable(Table):
     )
     mode: str = Field(
         default="",
-        description="an `input` feature that says the machine's state, or a set-point: each of its four newest values has "
-        "limits of its own; after a change nothing is judged for `settle`",
+        description="an `input` feature that says the machine's state, or a set-point: each of its four newest values "
+        "has limits of its own; after a change nothing is judged for `settle`",
         examples=['"running"'],
     )
     off: list[float] = Field(
@@ -91,7 +91,8 @@ class AnomalyTable(Table):
     )
     refit: str | float | None = Field(
         default=None,
-        description="so long without an event, and a reference that was frozen is fitted anew, a duration; default: never",
+        description="so long without an event, and a reference that was frozen is fitted anew, a duration; "
+        "default: never",
         examples=['"30d"'],
     )
     least: dict[str, float] = Field(

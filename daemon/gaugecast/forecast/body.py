@@ -174,11 +174,13 @@ def rounded_scores(scores: Float64) -> Float64:
 def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
     """What N messages end with that say scores (N, G), null where a stream's are not known (NaN, −∞: it is off)."""
     rounded = rounded_scores(scores)
-    highest = texts_of(rounded.max(axis=1).tolist())
-    by_feature = by_column(texts_of(rounded.T.ravel().tolist()), len(scores))
-    between = pieces_of({"score": {"value": HOLE, "features": dict.fromkeys(names, HOLE)}})
-    said = filled(between, [highest, *by_feature])
-    tails = [NO_SCORE if top == b"null" else b"," + one[1:] for top, one in zip(highest, said, strict=True)]
+    count = len(scores)
+    texts = texts_of(rounded.T.ravel().tolist())
+    highest = [texts[place] for place in (rounded.argmax(axis=1) * count + np.arange(count)).tolist()]
+    first, *between = pieces_of({"score": {"value": HOLE, "features": dict.fromkeys(names, HOLE)}})
+    tails = filled([b"," + first[1:], *between], [highest, *by_column(texts, count)])
+    for row in np.flatnonzero(np.isnan(rounded).any(axis=1)).tolist():
+        tails[row] = NO_SCORE
     for row in np.flatnonzero(np.isneginf(scores).all(axis=1)).tolist():
         tails[row] = OFF_SCORE
     return tails

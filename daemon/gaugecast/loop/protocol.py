@@ -85,8 +85,7 @@ class DataLoop:
         self.asides = Asides()
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
-        self._orders, self._ordered = orders, ordered
-        self._following: list[Order] = []
+        self._orders, self._ordered, self._following = orders, ordered, list[Order]()
         self._guard, self._backlog, self._bound = guard, Backlog(guard, settings), BatchBound(settings.batch_readings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
@@ -162,14 +161,12 @@ class DataLoop:
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
-        made: list[Order] = []
+        made, self._following = self._following, []
         if self._clock.stepped_ns:  # first: all rows before it are of the old time, all from it on of the new
-            made.append(Order(events.ClockStepped(self._clock.stepped_ns, ticks=True)))
+            made.insert(0, Order(events.ClockStepped(self._clock.stepped_ns, ticks=True)))
         if self._session_is_new:
             self._session_is_new = False
             made.append(Order(events.SessionLost()))
-        made += self._following
-        self._following = []
         return made + self._orders()
 
     def _poll(self, facts: RoundFacts) -> list[Message]:
@@ -258,8 +255,7 @@ class DataLoop:
             raise
         self._mark_storage(None)
         facts.commit_s = facts.stage_s["commit"] = self._monotonic() - began
-        self._settled_at_s = self._monotonic()
-        self._held = None
+        self._settled_at_s, self._held = self._monotonic(), None
         self.publisher.forget_settled(settled)
         self._link.subscriber.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)

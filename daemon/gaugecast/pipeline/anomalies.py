@@ -99,7 +99,8 @@ class Anomalies:
         self, slots: Int64, score: Float64, *, off: Bool, settling: Bool, at_ns: Int64, received: Int64
     ) -> alarm.Judged:
         """What is to be told of these slots; hardly ever is there more than nothing to look at."""
-        rows = alarm.concerned(*(self.events[name][slots] for name in ("open", "heat", "weight")), score)
+        opened, heat, weight = (self.events[name][slots] for name in ("open", "heat", "weight"))
+        rows = alarm.concerned(opened, heat, weight, score)
         if not len(rows):
             return alarm.Judged(rows, rows)
         events = {name: array[slots[rows]] for name, array in self.events}
@@ -269,6 +270,6 @@ def rules_of(fleet: Fleet) -> detectors.Rules:
     for name, side in settings.sides:
         sides[names.index(name)] = 1.0 if side == "above" else -1.0
     return detectors.Rules(
-        scored, settings.healthy, settings.settle, settings.tolerance, judges, mode, settings.off, settings.refit, least,
-        sides,
+        scored=scored, healthy=settings.healthy, settle=settings.settle, tolerance=settings.tolerance, judges=judges,
+        mode=mode, off=settings.off, refit=settings.refit, least=least, sides=sides,
     )  # fmt: skip

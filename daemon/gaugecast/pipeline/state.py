@@ -114,7 +114,7 @@ def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
 
 
 def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool:
-    """Fill in rows of a column; False where another version laid out otherwise what it had learned of horizons or of anomalies."""
+    """Fill in rows of a column; False where another version laid out otherwise what it had learned."""
     fleet, _, rest = name.partition("/")
     part = pipeline.parts[fleet]
     if rest == _NAMES:
@@ -132,7 +132,7 @@ def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool
 
 
 def _begin_unfilled(pipeline: Pipeline, filled: Container[str]) -> None:
-    """What is learned of horizons, or of anomalies, begins anew where a column of it was not filled, and the streams go on."""
+    """What is learned begins anew where a column of it was not filled, and the streams go on."""
     for fleet, part in pipeline.parts.items():
         for table, columns in part.tables().items():
             if table in _LEARNED and any(f"{fleet}/{table}/{column}" not in filled for column, _ in columns):

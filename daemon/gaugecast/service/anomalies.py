@@ -25,7 +25,8 @@ def status_of(part: FleetPipeline) -> AnomalyStatus | None:
     silenced = part.table["received"][slots] < events["silenced"][slots]
     severity = alarm.severity_of(events["peak"][slots], silenced)[events["open"][slots]]
     counts = np.bincount(severity, minlength=len(alarm.SEVERITIES)).tolist()
-    judged = np.isfinite(part.anomalies.columns["limit"][slots].reshape(len(slots), -1)).any(axis=1)
+    limit = part.anomalies.columns["limit"][slots]
+    judged = np.isfinite(limit).any(axis=tuple(range(1, limit.ndim)))
     return AnomalyStatus(**dict(zip(alarm.SEVERITIES, counts, strict=True)), judged=int(np.count_nonzero(judged)))
 
 

@@ -53,7 +53,7 @@ def concerned(opened: Bool, heat: Array, weight: Array, score: Float64) -> Int64
         opened, heat, weight: Columns of `spec_of` of N streams.
         score: As for `judge`.
     """
-    strange = (score.swapaxes(0, 1) >= 1.0).any(axis=0).any(axis=1)
+    strange = np.asarray((score.swapaxes(0, 1) >= 1.0).any(axis=0)).any(axis=1)
     return np.flatnonzero(opened | (heat > 0) | (weight != 1.0) | strange)
 
 

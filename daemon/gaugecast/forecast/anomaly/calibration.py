@@ -134,8 +134,10 @@ def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float
     tops = state["top"][rows]
     judges = np.repeat((moving & (state["spread"][rows] > 0.0))[:, None], len(at.DETECTORS), axis=1)
     judges &= tops <= MOST_TRIED[:, None]
-    judges[:, at.LEVEL] &= state["runs"][rows, at.TURNS] >= TURNS
-    judges[:, at.REFERENCE] &= (state["runs"][rows, at.TURNS] >= TURNS) | given[:, None]
+    turned = state["runs"][rows, at.TURNS] >= TURNS
+    judges[:, at.LEVEL] &= turned
+    judges[:, at.REFERENCE] &= turned | given[:, None]
+    judges[:, at.RELATION] &= ((turned | ~moving).all(axis=1) | given)[:, None]  # of all, cycles must have been met
     judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
     judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
     judges[:, at.STUCK] = share >= MOVES_MOSTLY

@@ -77,10 +77,12 @@ def step(
     limit = rules.tolerance * np.ascontiguousarray(state["limit"].swapaxes(0, 1))
     score = measured.found / limit  # (DETECTORS, N, F)
     _arrive(state, score, now.begins & ~wrong)
-    score *= rules.judges[:, None] & ~settling[:, None]
+    score *= rules.judges[:, None]
+    if np.count_nonzero(settling):
+        score[:, settling] = 0.0
     _gate(score, measured.away, rules)
     known_well = (rules.healthy > 0) & (state["quiet"] >= 0)
-    sound = ~wrong & ~off & ~(score >= 1.0).any(axis=0).any(axis=1)
+    sound = ~wrong & ~off & ~np.asarray((score >= 1.0).any(axis=0)).any(axis=1)
     calibration.take_in(
         state,
         measured.z,
@@ -100,14 +102,17 @@ def step(
 
 
 def _arrive(state: dict[str, Array], score: Float64, begins: Bool) -> None:
-    """Levels are on their way after a gap, or a change of the machine's state: till they have been there, none is judged.
+    """After a gap, or a change of the machine's state, levels are on their way: none is judged before it was there.
 
     `begins` leaves out what was wrong before: it goes on to be.
     """
-    inside = (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
-    state["arrived"] = there = (state["arrived"] & ~begins[:, None]) | inside
+    there = state["arrived"] & ~begins[:, None]
+    if there.all():
+        return
+    there |= (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
+    state["arrived"] = there
     score[LEVEL] *= there
-    score[RELATION] *= there.all(axis=1)[:, None]
+    score[RELATION] *= np.asarray(there.all(axis=1))[:, None]
 
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:
@@ -132,8 +137,10 @@ def _settling(state: dict[str, Array], z: Float64, now: Now, rules: Rules, off: 
 
     What is no set-point, such as the weather, changes often: that explains nothing.
     """
-    changed = ~rules.scored & (state["spread"] == 0.0) & ~np.isnan(now.values) & (z != state["lags"][:, 0])
-    changed = changed.any(axis=1) & ~now.begins
-    left = np.where(now.begins | changed | off, rules.settle, np.maximum(state["settling"] - 1, 0))
+    unrest = now.begins | off
+    if not rules.scored.all():
+        changed = ~rules.scored & (state["spread"] == 0.0) & ~np.isnan(now.values) & (z != state["lags"][:, 0])
+        unrest = unrest | changed.any(axis=1)  # a beginning is one in any case
+    left = np.where(unrest, rules.settle, np.maximum(state["settling"] - 1, 0))
     state["settling"] = left.astype(np.int32)
     return np.asarray(left > 0)

@@ -1,7 +1,7 @@
 """Statistics and limits by the machine's state: what is usual while it heats is not what is usual while it rests.
 
-Each of the states that a stream was last in has all that detectors remember to itself, the four newest of them. One that
-comes for the first time is found out as a new stream is; one that comes again goes on where it was left.
+Each of the four states that a stream was in last has all that detectors remember to itself. One that comes for the
+first time is found out as a new stream is; one that comes again goes on where it was left.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class Rows:
         new, changed = ~stays & ~known.any(axis=1), place != now
         at = np.flatnonzero(new | changed)
         if not len(at):
-            return changed
+            return np.asarray(changed)
         again = np.flatnonzero(new & ~np.isnan(values[np.arange(len(slots)), place]))  # it makes room for another
         for name, fill in self._fills.items():
             self._flat(name)[slots[again] * MOST + place[again]] = fill
         self._columns[_VALUES][slots[at], place[at]] = value[at]
         self._columns[_ENTERED][slots[at], place[at]] = entered[at].max(axis=1) + 1
         self._columns[_NOW][slots[at]] = place[at]
-        return changed
+        return np.asarray(changed)
 
 
 def spec_of(spec: Iterable[Column], by_mode: bool) -> list[Column]:

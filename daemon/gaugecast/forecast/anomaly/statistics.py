@@ -70,7 +70,8 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
     """
     here = ~np.isnan(now.values)
     state["origin"] = np.where(np.isnan(state["origin"]), now.x, state["origin"])
-    z = np.nan_to_num(np.maximum(np.minimum(now.x - state["origin"], _HUGE), -_HUGE))
+    z = now.x - state["origin"]
+    z = np.where(np.isnan(z), 0.0, np.maximum(np.minimum(z, _HUGE), -_HUGE))
     state["lagged"] = np.where(now.parted, 0, state["lagged"])
     smooth, runs = (_apart(state, name) for name in ("smooth", "runs"))  # (SMOOTH, N, F), (RUNS, N, F)
     out, away = np.zeros((2, len(at.DETECTORS), *z.shape))
@@ -78,7 +79,7 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
     smooth[at.ABSENT] += ABSENT_RATE * (~here - smooth[at.ABSENT])
     out[at.DROPOUT] = smooth[at.ABSENT]
     out[at.SURPRISE] = _surprise(smooth, now.error)
-    away[at.SURPRISE] = np.nan_to_num(now.error)
+    away[at.SURPRISE] = np.where(np.isnan(now.error), 0.0, now.error)
     now_wild, before_wild = wild(state, z)
     seen = here & ((state["lagged"] >= state["lags"].shape[1]) & (now_wild | ~before_wild))[:, None]
     kept = _by_reference(state, smooth, z, seen, out=out, away=away)
@@ -161,6 +162,8 @@ def _turns(side: Int64, turns: Int64, away: Float64) -> None:
 def wild(state: dict[str, Array], z: Float64) -> tuple[Bool, Bool]:
     """Whether any value now, and any among the lags, lies far out (N,)."""
     far = np.where(state["spread"] > 0.0, _WILD * state["spread"], np.inf)
-    now = (np.abs(z - state["mean"]) > far).any(axis=1)
-    before = (np.abs(state["lags"] - state["mean"][:, None]) > far[:, None]).any(axis=(1, 2))
-    return np.asarray(now), np.asarray(before)
+    now = np.abs(z - state["mean"]) > far
+    before = np.zeros_like(now)
+    for lag in range(state["lags"].shape[1]):
+        before |= np.abs(state["lags"][:, lag] - state["mean"]) > far
+    return np.asarray(now.any(axis=1)), np.asarray(before.any(axis=1))
