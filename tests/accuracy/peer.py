@@ -64,7 +64,7 @@ def narrower(made: HorizonReport, peer: Reach, place: int) -> tuple[float, float
     counted[made.report.scored] = True
     origins = np.flatnonzero(exists & counted[ahead])
     target, unit = course.observed[ahead[origins]], made.report.deviation
-    below, above = (side[origins, place, :, 0].astype(float) for side in (told.below, told.above))
+    below, above = (reach[origins, place, :, 0].astype(np.float64) for reach in (told.below, told.above))
     ours = Reach(below, above)
     theirs = Reach(peer.below[origins, place], peer.above[origins, place])
     held = _held(target - told.forecast[origins, place], ours, 1.0)
