@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ CHECKS = (
 @pytest.mark.skipif(
     importlib.util.find_spec("schemathesis") is None and "CI" not in os.environ, reason="schemathesis is not installed"
 )
-def test_schemathesis_finds_nothing_that_the_document_does_not_say(console: Served) -> None:
+def test_schemathesis_finds_nothing_that_the_document_does_not_say(console: Served, tmp_path: Path) -> None:
     """Whatever is asked: no defect, and of each answer status, type and content as described. `live` never ends."""
     command = [
         sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
@@ -28,5 +29,5 @@ def test_schemathesis_finds_nothing_that_the_document_does_not_say(console: Serv
         "--phases", "examples,coverage,fuzzing", "--max-examples", "25", "--seed", "1", "--no-color",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
