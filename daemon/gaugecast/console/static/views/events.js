@@ -72,7 +72,7 @@ function acts(one, look) {
 // A line that leads to the stream at that time, where it is explained; also for the overview.
 export function line(one) {
   const ended = one.ended_s !== null, width = Math.max(60, (one.told_s - one.began_s) * 3);
-  const place = address("/stream", { fleet: one.fleet, stream: one.stream, feature: one.feature, ...(ended ? { from: (one.began_s - width / 3).toFixed(1), to: (one.told_s + width / 3).toFixed(1) } : {}), why: one.alarm_s });
+  const place = address("/stream", { fleet: one.fleet, stream: one.stream, feature: one.feature, ...(ended || one.kind === "anomaly" ? { from: (one.began_s - width / 3).toFixed(1), to: (one.told_s + width / 3).toFixed(1) } : {}), why: one.alarm_s });
   const kind = ended || one.severity === "silenced" ? "dim" : one.severity === "critical" || one.foretold?.crossed_s ? "bad" : "warn";
   return h("a", { href: place, class: `row event ${ended ? "ended" : ""}` }, h("span", { class: `state ${kind}` }, label(one)),
     h("span", { class: "what" }, h("strong", {}, one.stream), ` ${one.feature}`, one.acknowledged && h("span", { class: "tag" }, "acknowledged"), h("span", { class: "dim block" }, one.words || "no reason was told")),
