@@ -118,3 +118,13 @@ def test_what_no_checkpoint_reaches_any_more_is_said(state: Path, monkeypatch: p
     monkeypatch.setattr("gaugecast.service.one_stream.checkpoints.oldest_exact", lambda *_: 60)
     with pytest.raises(WrongUse, match="inputs from 61 on can be computed again, these begin at"):
         Explaining(state, LIMITS)("tanks", "a", T0 + 25 * S, 5)
+
+
+def test_what_came_after_an_instant_makes_it_no_farther(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are counted from the checkpoint to the last that is meant."""
+    monkeypatch.setattr("gaugecast.service.one_stream.MOST_OWN", 10)
+    looking = LookingBack(state, LIMITS)
+    assert len(looking("tanks", "moved", T0 + 62 * S, T0 + 63 * S).steps) == 2  # behind the second checkpoint
+    assert len(looking("tanks", "a", T0 + 22 * S, T0 + 25 * S).steps) == 4  # 35 steps of it come later
+    with pytest.raises(WrongUse, match="11 steps away, more than 10"):
+        looking("tanks", "a", T0 + 30 * S, T0 + 31 * S)

@@ -14,7 +14,7 @@ from gaugecast.config.schema import Loop
 from gaugecast.console.explained import ExplainParams
 from gaugecast.console.forecasting import ForecastBody, Forecasting, Made
 from gaugecast.console.looking_back import Again, Looking, ReplayParams
-from gaugecast.errors import CommandRefused, WrongUse
+from gaugecast.errors import CommandRefused, Unreachable, WrongUse
 from gaugecast.service import one_stream
 from gaugecast.service.looking_back import LookingBack
 from gaugecast.testing import fleet_of
@@ -105,6 +105,18 @@ def test_the_instant_that_the_api_tells_is_the_one_that_is_meant() -> None:
     assert all(at_ns <= one < at_ns + 10_000 for one in asked)
     with pytest.raises(WrongUse, match="cannot look back"):
         Looking(None).why(ExplainParams(fleet="f", stream="a"))
+
+
+def test_whoever_looks_back_keeps_nobody_waiting_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each who waits holds a thread that others need."""
+    monkeypatch.setattr("gaugecast.console.looking_back._PATIENCE_S", 0.01)
+
+    def look(*_asked: Any) -> Any:
+        return looking.why(ExplainParams(fleet="f", stream="a"))
+
+    looking = Looking(look, look)
+    with pytest.raises(Unreachable, match="for somebody else"):
+        looking.at(ReplayParams(fleet="f", stream="a", at_s=T0))
 
 
 # -- a history that is sent along

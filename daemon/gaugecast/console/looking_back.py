@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -13,11 +14,13 @@ from msgspec import Meta
 from gaugecast.console.asked import Instant, Name
 from gaugecast.console.explained import Explain, ExplainParams, ExplainView
 from gaugecast.control.answers import StreamRow
-from gaugecast.errors import WrongUse
+from gaugecast.errors import Unreachable, WrongUse
 
 MOST_STEPS = 2000
 #: What a time in seconds loses as a float, and more: no two readings of a stream are as near.
 _ROUNDED_NS = 1000
+#: Whoever waits holds a thread, of which there are some forty for all that is asked.
+_PATIENCE_S = 5.0
 
 
 class Again(NamedTuple):
@@ -84,12 +87,13 @@ class Looking:
 
         Raises:
             WrongUse: There is no way back so far.
+            Unreachable: Others look back, for longer than one may wait.
         """
         if self._look_back is None:
             raise WrongUse("this console cannot look back")
         at_ns = _ns(wanted.at_s)
         from_ns = at_ns if wanted.from_s is None else round(wanted.from_s * 1e9)
-        with self._lock:
+        with self._alone():
             return self._look_back(wanted.fleet, wanted.stream, from_ns, at_ns)
 
     def why(self, wanted: ExplainParams) -> ExplainView:
@@ -97,12 +101,22 @@ class Looking:
 
         Raises:
             WrongUse: There is no way back so far, or nothing was observed until then.
+            Unreachable: Others look back, for longer than one may wait.
         """
         if self._explain is None:
             raise WrongUse("this console cannot look back")
         at_ns = time.time_ns() if wanted.at_s is None else _ns(wanted.at_s)
-        with self._lock:
+        with self._alone():
             return self._explain(wanted.fleet, wanted.stream, at_ns, wanted.steps)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            raise Unreachable("the console is looking back for somebody else; ask again in a moment")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 def _ns(at_s: float) -> int:

@@ -21,7 +21,7 @@ FAULTS = {
     "404": "There is no such stream, fleet or feature.",
     "409": "The daemon refuses.",
     "421": "The host that was asked for is not this one.",
-    "503": "The daemon does not answer, or the ledger cannot be read.",
+    "503": "The daemon does not answer, the ledger cannot be read, or others look back at this moment.",
 }
 
 

@@ -43,11 +43,15 @@ class OneStream:
         fleet: Whose it is.
         called: Its names, the newest first.
         window: `first` and `last`.
+        to_ns: No reading of the window has a later event time.
     """
 
-    def __init__(self, ledger: Reader, fleet: str, called: Sequence[Called], window: tuple[int, int]) -> None:
+    def __init__(
+        self, ledger: Reader, fleet: str, called: Sequence[Called], window: tuple[int, int], to_ns: int = LAST_NS
+    ) -> None:
         self._ledger, self.fleet, self._called = ledger, fleet, called
         self.first, self.last = window
+        self._to_ns = to_ns
         self._stretch = (0, 0)
         self._published: dict[int, list[StoredOutput]] | None = None
 
@@ -69,7 +73,7 @@ class OneStream:
             return None
         called = _names(ledger, fleet, stream, newest[0])
         seqs = _seqs(ledger, fleet, called, (from_ns, to_ns), most) or newest
-        return cls(ledger, fleet, called, (min(seqs), max(seqs)))
+        return cls(ledger, fleet, called, (min(seqs), max(seqs)), to_ns)
 
     def name_at(self, seq: int) -> str:
         """What it is called when this input comes, or whoever left it the name: step numbers go on from there."""
@@ -117,8 +121,8 @@ class OneStream:
         count = self.last - seq
         if count > MOST_INPUTS:
             raise _too_far(count, MOST_INPUTS, "inputs", seq)
-        called = [one._replace(after=max(one.after, seq)) for one in self._called if one.upto > seq]
-        steps = len(_seqs(self._ledger, self.fleet, called, (None, LAST_NS), MOST_OWN + 1))
+        called = [Called(one.name, max(one.after, seq), min(one.upto, self.last)) for one in self._called]
+        steps = len(_seqs(self._ledger, self.fleet, called, (None, self._to_ns), MOST_OWN + 1))
         if steps > MOST_OWN:
             raise _too_far(steps, MOST_OWN, "steps", seq)
 

@@ -14,7 +14,7 @@ export function open(root, { parameters, go }) {
   root.className = "stream";
   const { fleet, stream } = parameters;
   if (!fleet || !stream) return fill(root, nothing("No stream is named", "Choose one in the list of streams.", h("a", { class: "button", href: "/streams" }, "Streams"))) && {};
-  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = !parameters.from, range = parameters.from ? [Number(parameters.from), Number(parameters.to)] : null, width = 0, closed = false, timer = 0, asked = 0, failure = null, events = [], recalling = false, then = null, note = "", why = null, pointed = null, clicked = 0;
+  let feature = parameters.feature ?? "", horizon = 0, view = null, series = null, live = !parameters.from, range = parameters.from ? [Number(parameters.from), Number(parameters.to)] : null, width = 0, closed = false, timer = 0, asked = 0, failure = null, events = [], recalling = false, then = null, note = "", why = null, seeking = null, pointed = null, clicked = 0;
   const acts = h("div", { class: "acts" }), state = h("span", { class: "state" }), about = h("p", { class: "dim" }), told = h("div", { class: "crossings" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "Feature" });
   const figures = h("div", { class: "figures" }), readout = h("p", { class: "readout", "aria-live": "off" });
@@ -96,15 +96,17 @@ export function open(root, { parameters, go }) {
   }
   async function explain(at, sought = false) {
     if (at === null || closed) return;
+    seeking?.abort();
+    seeking = new AbortController();
     const mine = (why = { at });
     addressed();
     because.hidden = false;
     root.classList.add("explained");
-    if (!because.children.length) fill(because, h("p", { class: "why-wait dim" }, "It is computed again, from a checkpoint before …"));
+    if (!because.children.length) fill(because, h("p", { class: "why-wait dim", role: "status" }, "It is computed again, from a checkpoint before …"));
     because.setAttribute("aria-busy", "true");
     paint();
     try {
-      const found = await ask("explain", { fleet, stream, at_s: at, steps: STEPS });
+      const found = await ask("explain", { fleet, stream, at_s: at, steps: STEPS }, { signal: seeking.signal });
       if (closed || mine !== why) return;
       why.at = found.moments.at(-1)?.at_s ?? at;
       why.found = found;

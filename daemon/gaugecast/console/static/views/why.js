@@ -17,10 +17,11 @@ export function render(found, { feature, onclose }) {
   const head = h("header", { class: "card-head" }, h("h2", {}, title, h("span", { class: "acts" }, h("button", { class: "plain", "aria-label": "Close", title: "Close", onclick: onclose }, icon("close", 16)))), h("p", { class: "dim" }, "As it was known then, computed again from the ledger"));
   if (!last) return [head, h("p", { class: "why-reason dim" }, "No step was made of these readings.")];
   const judged = [...new Set(names.flatMap((name) => Object.keys(last.features[name].detectors)))];
-  const reason = h("p", { class: `why-reason ${last.open || strange(last) ? "bad" : ""}` }, last.reason || (judged.length ? "Nothing was strange." : "Nobody looks for anomalies in this fleet."), " ", ...told(last));
+  const reason = h("p", { role: "status", class: `why-reason ${last.open || strange(last) ? "bad" : ""}` }, last.reason || (judged.length ? "Nothing was strange." : "Nobody looks for anomalies in this fleet."), " ", ...told(last));
   return [head, h("div", { class: "why" }, reason, last.crossings.map((text) => h("p", { class: "why-crossing" }, text)),
     scroll("What was known", table(["Feature", "Observed", "Expected", "Interval", "Next", ...(judged.length ? ["Score"] : []), ...judged], names.map((name) => line(name, last.features[name], { unit: found.units[name], judged })))),
     judged.length ? scores(found.moments, names) : null,
+    judged.length ? h("details", {}, h("summary", {}, "What is looked at"), h("dl", { class: "why-looks" }, judged.map((name) => [h("dt", {}, name), h("dd", {}, LOOKS[name] ?? "")]))) : null,
     h("details", {}, h("summary", {}, `The ${plural(found.moments.length, "step")} up to then`), scroll("Steps", steps(found, names, judged.length))),
     h("p", { class: "dim why-held" }, held(found)))];
 }
