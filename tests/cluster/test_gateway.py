@@ -166,6 +166,8 @@ def test_weights_that_people_bring_go_to_all(gateway: Gateway, partitions: Parti
     """From the state directory of the machine where the cluster was begun."""
     order = control.HandOver(fleet="tanks", version="1a", reason="asked")
     assert "weights 1a of fleet 'tanks' expected" in str(act_on(gateway, order))
+    nobody = control.HandOver(fleet="tanks", version="nope")
+    assert "a version of hexadecimal digits expected, got 'nope'" in str(act_on(gateway, nobody))
     place = tmp_path / "models" / "tanks" / "1a"
     place.mkdir(parents=True)
     for name in ("model.json", "weights.npz"):

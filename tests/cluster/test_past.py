@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from gaugecast import events
 from gaugecast.cluster.past import FleetPast
+from gaugecast.config.schema import Settings
 from gaugecast.errors import Defect
 from gaugecast.events import Event
 from gaugecast.fleet import Fleet
+from gaugecast.learn.online.follower import Follower
 from gaugecast.records import Input, Kind, Order
+from gaugecast.storage.models import ModelStore
 from gaugecast.testing import fleet_of
 from gaugecast.testing.readings import reading
+from learning.conftest import plain_updates
+
+__all__ = ["plain_updates"]
 
 FLEET = fleet_of()
 
@@ -106,7 +113,7 @@ def test_what_comes_late_is_taken_as_received_now() -> None:
     assert (late.stream, late.received_at_ns) == ("b", 30)
 
 
-def test_weights_in_force_are_told_once_and_rollbacks_not_at_all() -> None:
+def test_weights_in_force_are_told_once_and_the_rollback_of_one_partition_not_at_all() -> None:
     """By the partition that has them first; other fleets, rejects and trials are nobody's business."""
     other = reading(7, 1.0, fleet="pumps", stream="x")._replace(received_at_ns=4)
     one = Rows(at(1), other, event(installed("1a")), event(events.ShadowPromoted("2b")), Input.reject("json", 8))
@@ -132,14 +139,72 @@ def test_it_begins_with_what_most_partitions_have_in_force() -> None:
     assert beginning.version == "2b"
 
 
-def test_it_begins_anew_only_where_that_is_offered_and_asked_for() -> None:
-    """Who only looked whether he could go back goes on where he was."""
+def test_it_begins_anew_where_what_follows_on_nothing_is_asked_for() -> None:
+    """Anybody else goes on where he was, or asks for what was given already."""
     past = past_of(Rows(at(10), at(20)), Rows(), most=4)
     number = len(all_of(past))
-    past.offer_beginning()
-    assert past.last_seq == 2
     assert all_of(past, after_seq=number) == []
-    past.offer_beginning()
     assert len(all_of(past)) == number
     with pytest.raises(Defect, match="expected to be asked for what follows on 3, got 1"):
         next(past.replay(1))
+
+
+def versions_of(inputs: Sequence[Input]) -> list[tuple[str, str]]:
+    """What came into force, and why."""
+    installed = [one.event for one in inputs if isinstance(one.event, events.ModelInstalled | events.ShadowPromoted)]
+    return [(one.version, one.reason) for one in installed]
+
+
+def test_what_was_in_force_before_the_beginning_is_told_by_no_one() -> None:
+    """Not by the inputs that a new learner is shown again, nor by a partition that only gets it now."""
+    both = [event(installed("1a")), event(installed("2b", events.ROLLBACK))]
+    one = Rows(*both, at(6), event(events.ShadowPromoted("3c"), 7), event(installed("4d"), 8))
+    late = Rows(*both, at(6, "b"))
+    past = past_of(one, Rows(*one.rows), late)
+    came = all_of(past)
+    assert versions_of(came) == [("4d", "")]
+    late.rows += [event(events.ShadowPromoted("3c"), 9), event(installed("4d"), 10), event(installed("5e"), 11)]
+    assert versions_of(all_of(past, after_seq=len(came))) == [("5e", events.LEARNED)]
+
+
+@pytest.mark.parametrize("reason", [events.ROLLBACK, "asked"])
+def test_to_a_version_of_before_the_learner_goes_back_with_most_partitions(reason: str) -> None:
+    """One alone is no news, the others tell nothing new; a partition that never had any has no voice."""
+    begun = [event(installed("1a")), event(installed("2b"))]
+    ledgers = [Rows(*begun), Rows(*begun), Rows(*begun), Rows(), Rows()]
+    past = past_of(*ledgers)
+    number = len(all_of(past))
+    heard = []
+    for ledger in ledgers[:3]:
+        ledger.rows.append(event(installed("1a", reason), 6))
+        came = all_of(past, after_seq=number)
+        number += len(came)
+        heard.append(versions_of(came))
+    assert heard == [[], [("1a", reason)], []]
+    for ledger in ledgers[:3]:
+        ledger.rows.append(event(installed("", events.ROLLBACK), 7))
+    assert versions_of(all_of(past, after_seq=number)) == [("", events.ROLLBACK)]
+
+
+@pytest.mark.keras
+@pytest.mark.usefixtures("plain_updates")
+def test_a_sample_that_cannot_be_drawn_anew_costs_the_learner_nothing(tmp_path: Path) -> None:
+    """There is no checkpoint to draw from: who looked for one goes on where he was, with all that he has learned."""
+    fleet = fleet_of("p")
+    ledger = Rows(*(reading(0, 0.0, stream=stream) for stream in "abc"))
+    past = past_of(ledger, Rows(), fleet=fleet, most=4)
+    table = {"subscribe": ["tank/{tank}"], "period": "1s", "features": {"p": {}}}
+    settings = Settings.model_validate({"learning": {"units": [4], "streams": 2}, "fleet": {"tanks": table}})
+    follower = Follower(settings, reader=past, restore=lambda new: (new(), 0), store=ModelStore(tmp_path))
+    follower.begin()
+    assert follower.take_slice(7)
+    ledger.rows += [reading(tick, float(tick), stream=stream) for tick in range(1, 9) for stream in "abc"]
+    while follower.take_slice(7):
+        pass
+    learner, reached = follower.learners["tanks"], follower.seq
+    assert learner.crowded
+    follower.resample()
+    ledger.rows.append(reading(9, 9.0))
+    assert follower.take_slice(7)
+    assert follower.learners["tanks"] is learner
+    assert follower.seq == reached + 1

@@ -81,7 +81,7 @@ def drain_node(
     node: Annotated[str, typer.Argument(help="Its id or the beginning of it, as `gaugecast cluster status` has it.")],
     address: Address = "auto",
 ) -> None:
-    """Move all parts off a node, each with a successor that is warm before it takes over; none comes back to it."""
+    """Move all parts off a node (not off the last one), each with a warm successor; none comes back to it."""
     moved = _connected(address).drain(node)
     typer.echo(f"moved: {', '.join(moved)}" if moved else "nothing ran there")
 

@@ -29,7 +29,7 @@ from gaugecast.control import (
     TableAnswer,
     TableQuery,
 )
-from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.errors import CommandRefused, GaugecastError
 from gaugecast.model.weights import MANIFEST_NAME, WEIGHTS_NAME
 from gaugecast.status import Status
 from gaugecast.storage.models import ModelStore
@@ -62,8 +62,7 @@ class Gateway:
         """As `service.commands.Commands.act`.
 
         Raises:
-            CommandRefused: It cannot be done, and why.
-            Unreachable: A partition does not answer: it is about to be replaced.
+            GaugecastError: It cannot be done, and why.
         """
         match request:
             case StatusQuery():
@@ -131,7 +130,7 @@ class Gateway:
 
         Raises:
             CommandRefused: Why none will.
-            Unreachable: Some have done it, and one does not answer.
+            Unreachable: Some have done it, and one does not answer: it is about to be replaced.
         """
         refused = []
         for number in self._all:
@@ -155,7 +154,7 @@ def act_on(gateway: Gateway, request: Request) -> msgspec.Struct | dict[str, Any
     """The answer, or as text why there is none."""
     try:
         return gateway.act(request)
-    except (CommandRefused, Unreachable) as exc:
+    except GaugecastError as exc:
         return str(exc)
 
 

@@ -99,7 +99,6 @@ class LearnerHome:
         past = FleetPast(readers, self._fleet, most=settings.learning.history)
 
         def restore(new: NewPipeline) -> tuple[Pipeline, int]:
-            past.offer_beginning()
             return new(), 0
 
         self._process = process = LearnerProcess(

@@ -32,11 +32,25 @@ class _Lane:
     Attributes:
         seq: Of the last input that was read.
         heads: Read and not given yet.
+        known_seq: Of the newest event that was there when we began.
+        in_force: The version in force after the events so far, empty = persistence; `None` = there never was one.
     """
 
     reader: LedgerHistory
     seq: int = 0
     heads: deque[Input] = field(default_factory=deque)
+    known_seq: int = 0
+    in_force: str | None = None
+
+    def begin(self, fleet: str, share: int) -> list[str]:
+        """Stand so many inputs before the end; the versions that were in force up to there, oldest first."""
+        told = self.reader.events()
+        were = [version for _, name, event in told if name == fleet and (version := _put_in_force(event)) is not None]
+        self.known_seq = max((seq for seq, _, _ in told), default=0)
+        self.in_force = were[-1] if were else None
+        self.heads.clear()
+        self.seq = max(self.reader.first_seq - 1, self.reader.last_seq - share, 0)
+        return were
 
     def fill(self) -> bool:
         """Read on where nothing waits; whether anything does."""
@@ -47,13 +61,19 @@ class _Lane:
                 self.heads.extend(batch.inputs)
         return bool(self.heads)
 
+    def take(self) -> tuple[int, Input]:
+        """The next one, and its number there."""
+        one = self.heads.popleft()
+        return self.seq - len(self.heads), one
+
 
 class FleetPast:
     """As a ledger is read by a learner (`LedgerHistory`); what it gives it numbers itself, from 1, and gives once.
 
-    It begins with the fleet's configuration and the weights that most partitions have in force. Of each partition
-    come readings and timers, and of its events those that a learner goes by: a version in force is told of once, by the
-    partition that has it first. A rollback of one partition is no news for the others. Time never goes back: what a
+    It begins with the fleet's configuration and the weights that most partitions have in force; what came into force
+    before is history. Of each partition come readings and timers, and of its events those that a learner goes by: a
+    version that is new is told of once, by the partition that has it first; to one of before the learner goes back once
+    more than half of the partitions have. A rollback of one is no news for the others. Time never goes back: what a
     partition was late with is taken for received when the last before was. One thread.
 
     Args:
@@ -69,26 +89,17 @@ class FleetPast:
         self._fleet, self._share = fleet, most // len(self._lanes)
         self._begin()
 
-    def offer_beginning(self) -> None:
-        """Whoever now asks for what follows on 0 gets the end of the past again; whoever goes on just goes on."""
-        self._offered = True
-
     def _begin(self) -> None:
-        for lane in self._lanes:
-            lane.heads.clear()
-            lane.seq = self._start_of(lane)
         self._seq = self._received_at_ns = 0
-        self._offered = False
-        self._told: set[str] = set()
+        self._told = {""}
+        for lane in self._lanes:
+            self._told.update(lane.begin(self._fleet.name, self._share))
+        self._newest = self.in_force()
         self._opening = self._open()
-
-    def _start_of(self, lane: _Lane) -> int:
-        return max(lane.reader.first_seq - 1, lane.reader.last_seq - self._share, 0)
 
     def in_force(self) -> str:
         """The version that most partitions have in force, of those that have any; else empty."""
-        found = (_in_force(lane.reader.events(), self._fleet.name) for lane in self._lanes)
-        votes = Counter(version for version in found if version)
+        votes = Counter(lane.in_force for lane in self._lanes if lane.in_force)
         return votes.most_common(1)[0][0] if votes else ""
 
     # -- as a ledger
@@ -100,8 +111,6 @@ class FleetPast:
     @property
     def last_seq(self) -> int:
         """The newest number that there would be if all were read, those that are left out counted."""
-        if self._offered:
-            return sum(lane.reader.last_seq - self._start_of(lane) for lane in self._lanes)
         left = sum(max(0, lane.reader.last_seq - lane.seq) + len(lane.heads) for lane in self._lanes)
         return self._seq + len(self._opening) + left
 
@@ -115,15 +124,14 @@ class FleetPast:
         return []
 
     def replay(self, after_seq: int, *, most: int = 2000, upto_seq: int | None = None) -> Iterator[PastBatch]:  # noqa: ARG002
-        """The next inputs, in batches; only from where the last ended.
+        """The next inputs, in batches; only from where the last ended, or, after 0, the end of the past again.
 
         Raises:
             Defect: Others are asked for.
             StorageError: A partition's ledger cannot be read.
         """
-        if self._offered and after_seq == 0:
+        if after_seq == 0:
             self._begin()
-        self._offered = False
         if after_seq != self._seq:
             raise Defect(f"expected to be asked for what follows on {self._seq}, got {after_seq}")
         while inputs := self._next(most):
@@ -136,47 +144,46 @@ class FleetPast:
             lanes = [lane for lane in self._lanes if lane.fill()]
             if not lanes:
                 break
-            one = min(lanes, key=lambda lane: lane.heads[0].received_at_ns).heads.popleft()
-            if self._concerns(one):
+            lane = min(lanes, key=lambda lane: lane.heads[0].received_at_ns)
+            seq, one = lane.take()
+            if self._concerns(one, lane=lane, seq=seq):
                 self._received_at_ns = max(self._received_at_ns, one.received_at_ns)
                 taken.append(one._replace(received_at_ns=self._received_at_ns))
         return taken
 
     def _open(self) -> list[Input]:
-        version = self.in_force()
         orders = [Order.configuring(self._fleet)]
-        if version:
-            self._told.add(version)
-            orders.append(Order(events.ModelInstalled("in_force", version), self._fleet.name))
+        if self._newest:
+            orders.append(Order(events.ModelInstalled("in_force", self._newest), self._fleet.name))
         return [order.stamped(1) for order in orders]
 
-    def _concerns(self, one: Input) -> bool:
+    def _concerns(self, one: Input, *, lane: _Lane, seq: int) -> bool:
         if one.kind is not Kind.EVENT:
             return one.kind is Kind.TIMER or (one.kind is Kind.READING and one.fleet == self._fleet.name)
         if one.fleet != self._fleet.name:
             return False
         version = _put_in_force(one.event)
-        if version in self._told or (not version and not isinstance(one.event, events.StreamsReset)):
+        if version is None:
+            return isinstance(one.event, events.StreamsReset)
+        return seq > lane.known_seq and self._is_news(lane, version)
+
+    def _is_news(self, lane: _Lane, version: str) -> bool:
+        """Whether the learner hears that this lane now has that version in force."""
+        lane.in_force = version
+        if version == self._newest or (version in self._told and not self._most_have(version)):
             return False
+        self._newest = version
         self._told.add(version)
-        self._told.discard("")
         return True
 
+    def _most_have(self, version: str) -> bool:
+        """Whether more than half of those that ever had a version have this one."""
+        have = [lane.in_force for lane in self._lanes if lane.in_force is not None]
+        return 2 * have.count(version) > len(have)
 
-def _put_in_force(event: Event | None) -> str:
-    """The version that an event puts in force, other than by going back to it; else empty."""
-    if isinstance(event, events.ShadowPromoted):
+
+def _put_in_force(event: Event | None) -> str | None:
+    """The version in force from an event on, empty = persistence; `None` = that does not change."""
+    if isinstance(event, events.ModelInstalled) and event.role == "in_force":
         return event.version
-    if isinstance(event, events.ModelInstalled) and event.role == "in_force" and event.reason != events.ROLLBACK:
-        return event.version
-    return ""
-
-
-def _in_force(told: Sequence[tuple[int, str, Event]], fleet: str) -> str:
-    """The version in force after these events; empty = persistence."""
-    version = ""
-    for _, name, event in told:
-        installed = isinstance(event, events.ModelInstalled) and event.role == "in_force"
-        if name == fleet and (installed or isinstance(event, events.ShadowPromoted)):
-            version = getattr(event, "version", "")
-    return version
+    return event.version if isinstance(event, events.ShadowPromoted) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from gaugecast.cluster.ingesting import IngestHome
 from gaugecast.cluster.partition import PartitionHome
 from gaugecast.cluster.plan import IngestPlan, Plan
 from gaugecast.cluster.ports import Answer, Fate
+from gaugecast.cluster.scratch import new_scratch
 from gaugecast.engine.selftest import check_batch_independence, fingerprint
 from gaugecast.errors import Defect, ExitCode, Fenced, GaugecastError
 from gaugecast.events import LEARNED, Role
@@ -62,7 +62,7 @@ class PartActor:
 
     def be_partition(self, plan: Plan, number: int, patience_s: float) -> bool:
         """Be a partition; whether it is as near as it can come without the token within that time."""
-        self._scratch = Path(tempfile.mkdtemp(prefix=f"gaugecast-p{number}-"))
+        self._scratch = new_scratch(f"p{number}")
         self._home = home = PartitionHome(plan, number, scratch=self._scratch, ended=end_process)
         return home.warm.wait(patience_s)
 

@@ -17,14 +17,24 @@ from gaugecast.cluster.exposition import join
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.ray.actors import PartActor
 from gaugecast.cluster.ray.learning import LearnerActor
-from gaugecast.cluster.ray.parts import Kind, Part, PartStatus, actor, answer, expect, kill
+from gaugecast.cluster.ray.parts import (
+    READY_S,
+    SILENT_S,
+    Kind,
+    Part,
+    PartStatus,
+    actor,
+    answers,
+    expect,
+    first_line,
+    kill,
+)
 from gaugecast.cluster.ray.spares import Spares, spares_wanted
+from gaugecast.errors import CommandRefused
 from gaugecast.logs import configure, get
 
 NAME, NAMESPACE = "controller", "gaugecast"
-#: A part that has not answered for so long is replaced; one whose process or node died at once.
-_SILENT_S = 4.0
-_LOOK_S, _WARM_S, _READY_S = 0.1, 60.0, 60.0
+_LOOK_S, _WARM_S = 0.1, 60.0
 
 log = get("gaugecast.controller")
 
@@ -61,8 +71,9 @@ class Controller:
 
     def status(self) -> bytes:
         """A `PartStatus` of each part and of each process that waits to be one, JSON."""
-        asked = [(part, part.ask("status")) for part in self._parts]
-        told = [part.told(ref) for part, ref in asked]
+        parts = self._parts
+        said = answers([part.ask("status") for part in parts])
+        told = [part.told(one) for part, one in zip(parts, said, strict=True)]
         waiting = [PartStatus(name=one.name, node=one.node, pid=one.pid, told={}) for one in self._spares.all()]
         return msgspec.json.encode([*told, *waiting])
 
@@ -79,12 +90,19 @@ class Controller:
 
     def metrics(self) -> str:
         """Of all partitions."""
-        asked = {str(part.number): part.ask("metrics") for part in self._partitions}
-        return join({number: text for number, ref in asked.items() if (text := answer(ref)) is not None})
+        told = answers([part.ask("metrics") for part in self._partitions])
+        return join({str(number): text for number, text in enumerate(told) if text is not None})
 
     def drain(self, node: str) -> list[str]:
-        """Move all parts off a node, and let none come to it; the names of those that were moved."""
-        self._draining.add(node)
+        """Move all parts off a node, and let none come to it; the names of those that were moved.
+
+        Raises:
+            CommandRefused: They would have nowhere to go.
+        """
+        with self._placing:
+            if not set(self._nodes()) - {node}:
+                raise CommandRefused("cluster: another node expected that is not drained: its parts have nowhere to go")
+            self._draining.add(node)
         there = [part for part in self._parts if part.node == node]
         list(self._pool.map(self._replace, there))
         return [part.name for part in there]
@@ -102,9 +120,7 @@ class Controller:
         self._stopping.set()
         self._spares.close()
         for parts in ([*self._ingests, *self._learners], self._partitions):
-            asked = [part.ask("stop") for part in parts]
-            for ref in asked:
-                answer(ref, patience_s=40.0)
+            answers([part.ask("stop") for part in parts], patience_s=40.0)
 
     # -- watching
 
@@ -113,7 +129,7 @@ class Controller:
             try:
                 self._look()
             except RayError as exc:  # the head is busy, or away: it is asked again
-                log.warning("cannot look", why=str(exc).splitlines()[0])
+                log.warning("cannot look", why=first_line(exc))
 
     def _look(self) -> None:
         for part in self._parts:
@@ -134,12 +150,12 @@ class Controller:
             return False
         ref, asked_s = part.ping
         if not ray.wait([ref], timeout=0)[0]:
-            return time.monotonic() - asked_s > (_SILENT_S if part.kind is not Kind.LEARNER else _READY_S)
+            return time.monotonic() - asked_s > (SILENT_S if part.kind is not Kind.LEARNER else READY_S)
         part.ping = None
         try:
             ray.get(ref)
         except RayError as exc:
-            log.warning("part died", part=part.name, why=str(exc).splitlines()[0])
+            log.warning("part died", part=part.name, why=first_line(exc))
             return True
         return False
 
@@ -166,7 +182,7 @@ class Controller:
                     self._put_in_place(part)
                     break
                 except (RayError, TimeoutError) as exc:
-                    log.warning("successor failed", part=part.name, why=str(exc).splitlines()[0])
+                    log.warning("successor failed", part=part.name, why=first_line(exc))
                     self._stopping.wait(0.2)
             part.ping, part.busy = None, False
 
@@ -208,7 +224,7 @@ class Controller:
     def _partition(self, number: int) -> Part:
         def become(made: Any) -> tuple[str, int]:
             expect(ray.get(made.be_partition.remote(self._plan, number, _WARM_S), timeout=2 * _WARM_S), "warm")
-            expect(ray.get(made.begin.remote(_READY_S), timeout=_READY_S + _SILENT_S), "ready")
+            expect(ray.get(made.begin.remote(READY_S), timeout=READY_S + SILENT_S), "ready")
             return _where(made)
 
         return Part(f"partition-{number}", Kind.PARTITION, number, become)
@@ -238,5 +254,5 @@ class Controller:
 
 
 def _where(made: Any) -> tuple[str, int]:
-    node, pid = ray.get(made.where.remote(), timeout=_READY_S)
+    node, pid = ray.get(made.where.remote(), timeout=READY_S)
     return node, pid

@@ -15,8 +15,8 @@ from gaugecast.cluster.account import joined
 from gaugecast.cluster.gateway import Gateway, act_on
 from gaugecast.cluster.ingesting import IngestStatus
 from gaugecast.cluster.plan import Plan
-from gaugecast.cluster.ray.parts import PartStatus
-from gaugecast.control import SOCKET_NAME, Control
+from gaugecast.cluster.ray.parts import PartStatus, first_line
+from gaugecast.control import SOCKET_NAME, Command, Control
 from gaugecast.errors import CommandRefused, Unreachable
 from gaugecast.files import make_private
 from gaugecast.logs import get
@@ -70,14 +70,18 @@ class Front:
         while not self._stopping.is_set():
             select.select([self._control.fileno()], [], [], _LOOK_S)
             for command in self._control.poll():
-                try:
-                    said = act_on(self._gateway, command.request)
-                except (RayError, TimeoutError) as exc:
-                    said = f"the cluster does not answer: {str(exc).splitlines()[0]}"
-                if isinstance(said, str):
-                    command.refuse(f"{command.name}: {said}")
-                else:
-                    command.answer(said)
+                self._answer(command)
+
+    def _answer(self, command: Command) -> None:
+        try:
+            said = act_on(self._gateway, command.request)
+            if isinstance(said, str):
+                command.refuse(f"{command.name}: {said}")
+            else:
+                command.answer(said)
+        except Exception as exc:  # a defect: whoever asks next is answered all the same
+            log.exception("command failed", command=command.name)
+            command.refuse(f"{command.name}: a defect of the cluster: {type(exc).__name__}: {exc}")
 
     def _ask(self, number: int, request: msgspec.Struct) -> dict[str, Any]:
         answer: dict[str, Any] = self._call(number, "ask", msgspec.to_builtins(request))
@@ -97,7 +101,7 @@ class Front:
         try:
             return ray.get(getattr(handle, method).remote(*words), timeout=_ANSWER_S)
         except (RayError, TimeoutError) as exc:
-            raise Unreachable(f"partition {number} does not answer: {str(exc).splitlines()[0]}") from exc
+            raise Unreachable(f"partition {number} does not answer: {first_line(exc)}") from exc
 
 
 def _as(told: dict[str, Any] | None, kind: type[Any]) -> Any:

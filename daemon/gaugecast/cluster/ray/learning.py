@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +15,8 @@ from ray.exceptions import GetTimeoutError, RayError
 from gaugecast.cluster.learning import LearnerHome
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.ray.actors import end_process
+from gaugecast.cluster.ray.parts import first_line
+from gaugecast.cluster.scratch import new_scratch
 from gaugecast.logs import configure
 
 _NICE = 10
@@ -30,7 +30,7 @@ class LearnerActor:
     def __init__(self, plan: Plan, number: int, partitions: Sequence[Any]) -> None:
         configure("info", "plain")
         os.nice(_NICE)
-        self._scratch = Path(tempfile.mkdtemp(prefix="gaugecast-learner-"))
+        self._scratch = new_scratch("learner")
         self._pupils = RayPupils(partitions)
         self._home = LearnerHome(
             plan, plan.learned[number], scratch=self._scratch, pupils=self._pupils, ended=end_process
@@ -59,17 +59,22 @@ class RayPupils:
 
     def __init__(self, partitions: Sequence[Any]) -> None:
         self._handles = dict(enumerate(partitions))
+        self._reports: dict[int, Any] = {}
         self._lock = threading.Lock()
 
     def retarget(self, partition: int, handle: Any) -> None:
         """From now on this process is that partition."""
         with self._lock:
             self._handles[partition] = handle
+            self._reports.pop(partition, None)
 
     def tell(self, request: Mapping[str, Any]) -> None:
-        """As `Pupils.tell`."""
-        for handle in self._now():
-            handle.ask.remote(dict(request))
+        """As `Pupils.tell`; who has not answered the last yet is spared: each holds a thread there for as long."""
+        with self._lock:
+            for partition, handle in self._handles.items():
+                last = self._reports.get(partition)
+                if last is None or ray.wait([last], timeout=0)[0]:
+                    self._reports[partition] = handle.ask.remote(dict(request))
 
     def hand_over(self, fleet: str, files: Mapping[str, bytes], memory: Sequence[bytes]) -> list[str]:
         """As `Pupils.hand_over`."""
@@ -81,7 +86,7 @@ class RayPupils:
         try:
             return str(ray.get(ref, timeout=_HAND_S))
         except (RayError, GetTimeoutError) as exc:
-            return f"no answer: {str(exc).splitlines()[0]}"
+            return f"no answer: {first_line(exc)}"
 
     def _now(self) -> list[Any]:
         with self._lock:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+#: A part that has not answered for so long is replaced; one whose process or node died at once.
+SILENT_S = 4.0
+#: A process has begun and is ready within that time, on a machine that others have just fled to, too.
+READY_S = 60.0
 _ANSWER_S = 3.0
 
 
@@ -66,9 +70,8 @@ class Part:
         """A question on its way; `None` where there is nobody."""
         return None if self.handle is None else getattr(self.handle, method).remote()
 
-    def told(self, ref: Any) -> PartStatus:
-        """Its status, from the answer to `status`."""
-        said: bytes | None = answer(ref)
+    def told(self, said: bytes | None) -> PartStatus:
+        """Its status, from what it answered to `status`."""
         told = None if said is None else msgspec.json.decode(said)
         return PartStatus(name=self.name, node=self.node, pid=self.pid, replaced=self.replaced, told=told)
 
@@ -87,12 +90,24 @@ def kill(handle: Any) -> None:
         ray.kill(handle)
 
 
-def answer(ref: Any, *, patience_s: float = _ANSWER_S) -> Any:
-    """What was answered; `None` = nothing."""
+def answers(refs: Sequence[Any], *, patience_s: float = _ANSWER_S) -> list[Any]:
+    """What was answered within that time, by question; `None` = nothing, or nobody was asked."""
+    asked = [ref for ref in refs if ref is not None]
+    if asked:
+        ray.wait(asked, num_returns=len(asked), timeout=patience_s)
+    return [_now(ref) for ref in refs]
+
+
+def _now(ref: Any) -> Any:
     try:
-        return None if ref is None else ray.get(ref, timeout=patience_s)
-    except (RayError, GetTimeoutError):
+        return None if ref is None else ray.get(ref, timeout=0)
+    except RayError:  # of a question that is not answered yet, too
         return None
+
+
+def first_line(exc: BaseException) -> str:
+    """Of what it says: Ray adds whole logs."""
+    return next(iter(str(exc).splitlines()), type(exc).__name__)
 
 
 def expect(done: bool, what: str) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from gaugecast.cluster.ray.parts import READY_S, SILENT_S
+
 _ASK_EVERY_S = 1.0
 
 
@@ -25,7 +27,7 @@ class Spare:
     """One of them.
 
     Attributes:
-        ping: A question that was asked; answered first when the process is warm.
+        ping: A question that was asked, at `asked_s`; answered first when the process is warm.
         pid: 0 = it is not warm yet.
     """
 
@@ -34,7 +36,7 @@ class Spare:
     handle: Any
     ping: Any
     pid: int = 0
-    heard_at_s: float = 0.0
+    asked_s: float = 0.0
 
 
 def spares_wanted(*, partitions: int, ingests: int, nodes: int) -> int:
@@ -76,7 +78,7 @@ class Spares:
             return here[0].handle
 
     def look(self, nodes: Collection[str], each: int) -> None:
-        """Let go of those that died or whose node is gone, and begin what is missing, one a node at a time."""
+        """Let go of those that died or hang, or whose node is gone, and begin what is missing, one a node at a time."""
         for one in self.all():
             if one.node not in nodes or not self._lives(one):
                 self._drop(one)
@@ -92,7 +94,7 @@ class Spares:
 
     def _begin(self, node: str) -> None:
         handle = self._make(node)
-        one = Spare(f"spare-{next(self._numbers)}", node, handle, handle.where.remote(), heard_at_s=time.monotonic())
+        one = Spare(f"spare-{next(self._numbers)}", node, handle, handle.where.remote(), asked_s=time.monotonic())
         with self._lock:
             self._all.append(one)
 
@@ -105,11 +107,13 @@ class Spares:
             ray.kill(one.handle)
 
     def _lives(self, one: Spare) -> bool:
-        if ray.wait([one.ping], timeout=0)[0]:
-            try:
-                one.pid = ray.get(one.ping)[1]
-            except RayError:
-                return False
-            if time.monotonic() - one.heard_at_s >= _ASK_EVERY_S:
-                one.ping, one.heard_at_s = one.handle.where.remote(), time.monotonic()
+        since_s = time.monotonic() - one.asked_s
+        if not ray.wait([one.ping], timeout=0)[0]:
+            return since_s <= (SILENT_S if one.pid else READY_S)
+        try:
+            one.pid = ray.get(one.ping)[1]
+        except RayError:
+            return False
+        if since_s >= _ASK_EVERY_S:
+            one.ping, one.asked_s = one.handle.where.remote(), time.monotonic()
         return True

@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.ray.controller import NAME, NAMESPACE, Controller
 from gaugecast.cluster.ray.front import Front
-from gaugecast.cluster.ray.parts import PartStatus
-from gaugecast.errors import AddressTaken, ConfigError, Unreachable
+from gaugecast.cluster.ray.parts import PartStatus, first_line
+from gaugecast.errors import AddressTaken, ConfigError, GaugecastError, Unreachable
 from gaugecast.logs import get
 from gaugecast.service.children import console_child
 from gaugecast.web import Health, Web
@@ -148,7 +148,7 @@ def _end(controller: Any) -> None:
     try:
         ray.get(controller.stop.remote(), timeout=_STOP_S)
     except RayError as exc:
-        log.error("not all parts ended in order", why=str(exc).splitlines()[0])
+        log.error("not all parts ended in order", why=first_line(exc))
 
 
 def _open_web(plan: Plan) -> Web:
@@ -164,11 +164,15 @@ def _open_web(plan: Plan) -> Web:
 
 
 def _metrics() -> str:
-    return str(ray.get(find_controller().metrics.remote(), timeout=_ASK_S))
+    return str(_ask("metrics"))
 
 
 def _readiness() -> Health:
-    silent = [part.name for part in ask_status() if part.told is None and not part.name.startswith("learner-")]
+    try:
+        parts = ask_status()
+    except Unreachable as exc:
+        return Health(False, str(exc))
+    silent = [part.name for part in parts if part.told is None and not part.name.startswith("learner-")]
     return Health(not silent, f"no answer from {', '.join(silent)}")
 
 
@@ -187,20 +191,38 @@ def find_controller() -> Any:
         raise Unreachable("no cluster of gaugecast runs there; `gaugecast cluster run` begins one") from exc
 
 
+def _ask(method: str, *words: Any, patience_s: float = _ASK_S) -> Any:
+    """What the controller says.
+
+    Raises:
+        Unreachable: None runs there, or it does not answer.
+        GaugecastError: It refuses.
+    """
+    try:
+        return ray.get(getattr(find_controller(), method).remote(*words), timeout=patience_s)
+    except RayError as exc:
+        if isinstance(exc, RayTaskError) and isinstance(exc.cause, GaugecastError):
+            raise exc.cause from exc
+        raise Unreachable(f"the controller of the cluster does not answer: {first_line(exc)}") from exc
+
+
 def ask_status() -> list[PartStatus]:
-    """What each part says."""
-    said: bytes = ray.get(find_controller().status.remote(), timeout=_ASK_S)
-    return msgspec.json.decode(said, type=list[PartStatus])
+    """What each part says.
+
+    Raises:
+        Unreachable: No controller answers.
+    """
+    return msgspec.json.decode(_ask("status"), type=list[PartStatus])
 
 
 def is_whole() -> bool:
     """Whether all parts are in place, and a process stands by wherever one should."""
-    return bool(ray.get(find_controller().is_whole.remote(), timeout=_ASK_S))
+    return bool(_ask("is_whole"))
 
 
 def _handles() -> list[Any]:
     """The partitions' processes."""
-    handles: list[Any] = ray.get(find_controller().partitions.remote(), timeout=_ASK_S)
+    handles: list[Any] = _ask("partitions")
     return handles
 
 
@@ -209,16 +231,17 @@ def drain(node: str) -> list[str]:
 
     Raises:
         ConfigError: No such node, or several.
+        CommandRefused: No other node is left.
+        Unreachable: No controller answers.
     """
     ids = [one["NodeID"] for one in ray.nodes() if one["Alive"]]
     found = [one for one in ids if one.startswith(node)]
     if len(found) != 1:
         raise ConfigError(f"cluster: expected one of the nodes {', '.join(ids)}, got {node!r}")
-    moved: list[str] = ray.get(find_controller().drain.remote(found[0]), timeout=_STOP_S)
+    moved: list[str] = _ask("drain", found[0], patience_s=_STOP_S)
     return moved
 
 
 def stop() -> None:
     """Ask the cluster to end in order; `run` does so within a second or two."""
-    controller = find_controller()
-    ray.get(controller.ask_stop.remote(), timeout=_STOP_S)
+    _ask("ask_stop", patience_s=_STOP_S)
