@@ -12,8 +12,7 @@ import pytest
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
-from gaugecast.pipeline import Pipeline, frozen, past, state
-from gaugecast.pipeline.anomalies import Anomalies
+from gaugecast.pipeline import Pipeline, past, state
 from gaugecast.records import Float64, Input, Order, Output
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
@@ -45,11 +44,6 @@ def saw(begin: int = 0, end: int = 320, *, stream: str = "a", seed: int = 1) -> 
 def new_pipeline(fleet: Fleet = FLEET, *, model: bool = True) -> Pipeline:
     """With a model in force, or without."""
     return pipeline_of(fleet, models=[model_for(fleet)] if model else [], max_streams=5)
-
-
-def new_anomalies(fleet: Fleet = FLEET, before: Anomalies | None = None) -> Anomalies:
-    """Of few streams."""
-    return Anomalies(fleet, 5, before)
 
 
 def told_of(outputs: Sequence[Output], topic: str = TOPIC) -> list[dict[str, Any]]:
@@ -384,35 +378,3 @@ def test_the_end_of_a_calibration_goes_into_the_ledger_with_its_coefficients() -
     pipeline.advance([order.stamped(T0)])
     for name, array in watching.columns:
         assert array.tobytes() == kept[name].tobytes(), name
-
-
-def test_what_is_found_of_a_sensor_that_hardly_moves_can_be_read_again() -> None:
-    """Its inverse variance would be no number: it takes no part, and the other feature is judged all the same."""
-    pipeline, values = new_pipeline(model=False), values_of()
-    values[:, 1] = np.arange(len(values)) % 2 * 2e-155
-    inputs = [reading(i, *values[i].tolist()) for i in range(160)]
-    (order,) = [one for outcome in feed(pipeline, inputs, 7) for one in outcome.orders]
-    assert isinstance(order.event, events.ReferenceFrozen)
-    assert order.event.spread[1] == 0.0
-    assert (order.event.limits["reference"][0] is None, order.event.limits["reference"][1] is None) == (False, True)
-    assert events.decode_event(events.encode_event(order.event)) == order.event
-
-
-def test_a_number_that_is_none_goes_into_the_ledger_as_such() -> None:
-    """Whatever a reference became: what was written once is read at each start."""
-    columns = new_anomalies().columns
-    state_of_one = {name: array[:1].copy() for name, array in columns}
-    for name in ("weights", "precision", "mean", "spread"):
-        state_of_one[name][0].flat[0] = np.inf
-    event = frozen.reference_of(state_of_one, 0, None)
-    assert (event.weights[0][0], event.precision[0][0], event.mean[0], event.spread[0]) == (None,) * 4
-    assert events.decode_event(events.encode_event(event)) == event
-
-
-def test_the_record_of_a_reference_leaves_a_checkpoint_under_way() -> None:
-    """It changes nothing; a fleet that grows would never have a checkpoint else."""
-    pipeline = new_pipeline(model=False)
-    (order,) = [one for outcome in feed(pipeline, saw(0, 160), 7) for one in outcome.orders]
-    state.begin_snapshot(pipeline)
-    pipeline.advance([order.stamped(T0)])
-    assert pipeline.snapshot is not None
