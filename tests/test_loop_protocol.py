@@ -63,8 +63,8 @@ class Scene:
     def begin(self) -> Life:
         """A process."""
         self.life = Life(
-            self._directory, self._fleets, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
-            rng=Steady(), weights=self.weights,
+            self._directory, self._fleets, broker=self.broker, clock=self.clock, points=self.points,
+            journal=self.journal, rng=Steady(), weights=self.weights,
         )  # fmt: skip
         return self.life
 

@@ -93,10 +93,10 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.lineage, pipeline.schema = header.get("lineage", ""), header.get("schema", FIRST_SCHEMA)
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
-    filled = {True: set[str](), False: set[str]()}
+    filled, unfit = set[str](), set[str]()
     for name, start, rows in slices:
-        filled[_restore_slice(pipeline, name, start, rows)].add(name)
-    _begin_unfilled(pipeline, filled[True], unfit=filled[False])
+        (filled if _restore_slice(pipeline, name, start, rows) else unfit).add(name)
+    _begin_unfilled(pipeline, filled, unfit=unfit)
 
 
 def _part_header(part: FleetPipeline) -> dict[str, object]:
