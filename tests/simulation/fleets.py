@@ -83,16 +83,14 @@ UNSAID = (
 
 #: Who knows next to nothing of a stream, and bears little, has an event every few steps.
 WATCHING = AnomalySettings(healthy=10, hold=2, settle=0, tolerance=0.3)
-#: The same where the set-point says the state, and what is usual is looked at again soon; the look has no end in a story.
+#: The same where the set-point says the state, and it is soon looked again at what is usual, beyond the story's end.
 WATCHING_STATES = replace(WATCHING, mode="set", refit=3)
 _WATCHED = {"tanks": WATCHING, "sequenced": WATCHING}
 _IN_STATES = {**_WATCHED, "tanks": WATCHING_STATES}
 
 
 def fleets_of(seed: int) -> tuple[Fleet, ...]:
-    """Those of a story: of each third one the second kind; of each fourth, two are watched for anomalies, in each third of
-    those by states of the machine.
-    """
+    """Those of a story: of each third one the second kind; of each fourth, two are watched, of those a third by states."""
     fleets = UNSAID if seed % 3 == 2 else ALL
     if not is_watched(seed):
         return fleets
