@@ -104,19 +104,19 @@ def test_a_checkpoint_with_another_layout_begins_anomalies_anew() -> None:
     assert np.isinf(column_of(restored(pipeline, (), runs=1), "limit")).all()
 
 
-def with_states(*states: str) -> Fleet:
-    """Its inputs may say the state of the machine; the first does."""
-    return fleet_of("prs", inputs="rs", anomaly=AnomalySettings(healthy=120, settle=10, mode=states[0]))
+def with_state(said_by: str) -> Fleet:
+    """One of two inputs says the state of the machine."""
+    return fleet_of("prs", inputs="rs", anomaly=AnomalySettings(healthy=120, settle=10, mode=said_by))
 
 
 def test_another_feature_that_says_the_state_begins_anew() -> None:
     """Its values mean something else; the same goes for what is kept of a stream that is parked."""
-    before = Anomalies(with_states("r"), 5)
-    assert Anomalies(with_states("s"), 5, before).columns is not before.columns
-    assert Anomalies(with_states("r"), 5, before).columns is before.columns
-    meanings = {parking._meaning(pipeline_of(with_states(one)).parts["tanks"], "anomaly") for one in "rs"}
+    before = Anomalies(with_state("r"), 5)
+    assert Anomalies(with_state("s"), 5, before).columns is not before.columns
+    assert Anomalies(with_state("r"), 5, before).columns is before.columns
+    meanings = {parking._meaning(pipeline_of(with_state(one)).parts["tanks"], "anomaly") for one in "rs"}
     assert len(meanings) == 2
-    none = replace(with_states("r"), anomaly=AnomalySettings())
+    none = replace(with_state("r"), anomaly=AnomalySettings())
     assert parking._meaning(pipeline_of(none).parts["tanks"], "anomaly") not in meanings
 
 

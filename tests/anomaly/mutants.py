@@ -101,7 +101,7 @@ def _knows_the_unit(patch: Patch) -> None:
 OF_ANOMALIES: dict[str, tuple[str, Callable[[Patch], None], bool]] = {
     "anomaly_not_in_checkpoint": ("a restart forgets which anomalies are open", _not_in_checkpoint, True),
     "anomaly_begins_again": ("an anomaly that is open begins a second time", _begins_again, True),
-    "anomaly_state_not_in_checkpoint": ("a restart forgets in which state machines are", _state_not_in_checkpoint, True),
+    "anomaly_state_not_in_checkpoint": ("a restart forgets the state of machines", _state_not_in_checkpoint, True),
     "anomaly_chatters": ("an anomaly ends as soon as a value is as usual", _chatters, True),
     "anomaly_of_another_row": ("a stream has the anomaly of its neighbour", _of_another_row, True),
     "anomaly_ends_unbegun": ("an end is told of what never began", _ends_unbegun, True),
