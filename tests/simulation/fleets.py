@@ -90,7 +90,7 @@ _IN_STATES = {**_WATCHED, "tanks": WATCHING_STATES}
 
 
 def fleets_of(seed: int) -> tuple[Fleet, ...]:
-    """Those of a story: of each third the second kind; in each fourth two are watched, in a third of those by states."""
+    """Those of a story: of each third the second kind; in each fourth two are watched, in a third of these by state."""
     fleets = UNSAID if seed % 3 == 2 else ALL
     if not is_watched(seed):
         return fleets
