@@ -54,6 +54,7 @@ def test_durations_become_steps(tmp_path: Path) -> None:
     [
         ('healthy = "1m"', "50 to 1000000 periods expected, got 30"),
         ('hold = "soon"', "hold: expected a duration"),
+        ('refit = "1m"', "refit: at least 256 periods expected, got 30"),
         ('mode = "pressure"', "a feature with role = \"input\" expected, flow; got 'pressure'"),
         ("off = [0]", "`mode` expected beside it"),
         ("least = {flow = 1.0}", "forecast features expected, pressure; got 'flow'"),

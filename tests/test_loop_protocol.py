@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -11,12 +12,14 @@ import pytest
 
 from gaugecast import events
 from gaugecast.errors import StorageError
+from gaugecast.fleet import Fleet
+from gaugecast.forecast.anomaly.calibration import FROZEN
 from gaugecast.loop.lag import SILENT_S
 from gaugecast.payloads import Decoder
 from gaugecast.records import Kind, Message, Verdict
 from gaugecast.testing import Clock
 from simulation.broker import Broker, Sent
-from simulation.fleets import ALL, LIMITS, SECOND, T0, Weights
+from simulation.fleets import ALL, LIMITS, SECOND, T0, WATCHING, Weights
 from simulation.journal import Journal
 from simulation.life import Life
 from simulation.place import empty_place
@@ -49,19 +52,19 @@ class Trace(Points):
 class Scene:
     """A daemon's loop over a broker, a disk and a clock that do what the test says."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, fleets: tuple[Fleet, ...] = ALL) -> None:
         self.points, self.clock, self.journal = Trace(), Clock(T0 + 60 * SECOND), Journal()
-        self.journal.decoder = Decoder(ALL, LIMITS)
+        self.journal.decoder = Decoder(fleets, LIMITS)
         self.broker, self.weights = Broker(Steady(), self.journal, reuse_ids=False), Weights()
-        self._directory = directory
+        self._directory, self._fleets = directory, fleets
         self.life = self.begin()
         self.turn(3)
 
     def begin(self) -> Life:
         """A process."""
         self.life = Life(
-            self._directory, ALL, broker=self.broker, clock=self.clock, points=self.points, journal=self.journal,
-            rng=Steady(), weights=self.weights,
+            self._directory, self._fleets, broker=self.broker, clock=self.clock, points=self.points,
+            journal=self.journal, rng=Steady(), weights=self.weights,
         )  # fmt: skip
         return self.life
 
@@ -433,3 +436,18 @@ def test_commits_keep_their_distance_for_the_sake_of_a_card(scene: Scene, monkey
     told.clear()
     scene.turn()
     assert told[0] <= 0.0
+
+
+def test_what_was_found_of_a_stream_is_durable_with_what_it_was_found_in(tmp_path: Path) -> None:
+    """No kill comes in between: the reference of its anomalies is in the ledger as soon as it judges."""
+    scene, recorded = Scene(tmp_path, tuple(replace(one, anomaly=WATCHING) for one in ALL if one.name == "tanks")), []
+    for tick in range(1, 20):
+        scene.say(tick)
+        scene.turn()
+        watching = scene.life.core.pipeline.parts["tanks"].anomalies
+        assert watching is not None
+        recorded = [one for one in scene.journal.inputs if isinstance(one.event, events.ReferenceFrozen)]
+        assert bool(recorded) == bool((watching.columns["stage"] == FROZEN).any())
+    assert [(one.fleet, one.stream) for one in recorded] == [("tanks", "a")]
+    scene.life.kill()
+    scene.begin().kill()  # which looks whether a replay has the same

@@ -126,6 +126,8 @@ class ReferenceFrozen(msgspec.Struct, tag_field="event", tag="reference", frozen
 
     It changes nothing, since whoever replays the inputs before it finds the same; it says for ever what was found.
 
+    A number that is not finite is `None`.
+
     Attributes:
         steps: That were looked at.
         mode: Value that says the machine's state that it is of; `None` = states are not told apart.
@@ -140,10 +142,10 @@ class ReferenceFrozen(msgspec.Struct, tag_field="event", tag="reference", frozen
     steps: int
     mode: float | None
     origin: list[float | None]
-    weights: list[list[float]]
-    precision: list[list[float]]
-    mean: list[float]
-    spread: list[float]
+    weights: list[list[float | None]]
+    precision: list[list[float | None]]
+    mean: list[float | None]
+    spread: list[float | None]
     limits: dict[str, list[float | None]]
 
 

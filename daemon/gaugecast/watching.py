@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 #: Features that anomalies are looked for in at most: the reference takes all of a stream together.
 MOST_TOGETHER = 16
+#: Steps of the first stretch that is looked at, where none is given; and of one at which a reference is fitted anew, at
+#: least: of less its limits would be a guess.
+SHORTEST = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,15 @@ def _not_in_checkpoint(patch: Patch) -> None:
     patch(state, "_restore_slice", forgetting)
 
 
+def _state_not_in_checkpoint(patch: Patch) -> None:
+    restore = state._restore_slice
+
+    def forgetting(one: Any, name: str, start: int, rows: Any) -> bool:
+        return name.endswith("/mode_now") or restore(one, name, start, rows)
+
+    patch(state, "_restore_slice", forgetting)
+
+
 def _judged_otherwise(patch: Patch, change: Callable[[dict[str, Any], Any, dict[str, Any]], Any]) -> None:
     judge = alarm.judge
 
@@ -92,6 +101,7 @@ def _knows_the_unit(patch: Patch) -> None:
 OF_ANOMALIES: dict[str, tuple[str, Callable[[Patch], None], bool]] = {
     "anomaly_not_in_checkpoint": ("a restart forgets which anomalies are open", _not_in_checkpoint, True),
     "anomaly_begins_again": ("an anomaly that is open begins a second time", _begins_again, True),
+    "anomaly_state_not_in_checkpoint": ("a restart forgets the state of machines", _state_not_in_checkpoint, True),
     "anomaly_chatters": ("an anomaly ends as soon as a value is as usual", _chatters, True),
     "anomaly_of_another_row": ("a stream has the anomaly of its neighbour", _of_another_row, True),
     "anomaly_ends_unbegun": ("an end is told of what never began", _ends_unbegun, True),

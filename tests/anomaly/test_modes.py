@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from anomaly.watching import Watch
-from gaugecast.forecast.anomaly import calibration, modes
-from gaugecast.forecast.anomaly.layout import Layout
-from gaugecast.pipeline.anomalies import Anomalies
+from gaugecast.forecast.anomaly import calibration, detectors, modes
+from gaugecast.forecast.anomaly.layout import DETECTORS, LEVEL, REFERENCE, RELATION, Layout
+from gaugecast.pipeline.anomalies import Anomalies, rules_of
 from gaugecast.records import Float64
 from gaugecast.streams.columns import Columns
 from gaugecast.testing import fleet_of
-from gaugecast.watching import AnomalySettings
+from gaugecast.watching import SHORTEST, AnomalySettings
 
 LEVELS = {1.0: 10.0, 2.0: 40.0, 3.0: 80.0}
 STREAMS = 4
@@ -80,8 +80,8 @@ def test_a_mode_that_is_configured_later_begins_with_nothing_learned() -> None:
 
 def test_a_frozen_reference_is_fitted_anew_after_a_quiet_time_alone() -> None:
     """What has slowly become usual is; an event puts it off."""
-    values = np.random.default_rng(8).standard_normal((1400, 2, 2))
-    values[:, :, 0] += np.minimum(np.arange(1400) / 700.0, 1.0)[:, None]
+    values = np.random.default_rng(8).standard_normal((2400, 2, 2))
+    values[:, :, 0] += np.minimum(np.arange(2400) / 700.0, 1.0)[:, None]
     values[450:500, 1] += 30.0
     watch = Watch(2, 2, healthy=200, refit=300)
     watch.feed(values[:499])
@@ -90,6 +90,65 @@ def test_a_frozen_reference_is_fitted_anew_after_a_quiet_time_alone() -> None:
     watch.feed(values[499:550])
     assert watch.state["quiet"].tolist()[0] == -1
     assert 0 <= watch.state["quiet"].tolist()[1] < 100
-    watch.feed(values[550:1400])
+    watch.feed(values[550:])
     assert (watch.state["mean"][:, 0] > kept[:, 0] + 0.5).all()
     assert [one.stream for one in watch.told] == [1]
+
+
+def test_what_is_known_to_be_healthy_ends_with_the_stream_s_first_time_and_not_with_each_state_s() -> None:
+    """A state that comes later is found out, whatever `healthy` says."""
+    watch = Watch(STREAMS, 3, mode=True, healthy=200)
+    values = in_turn([1.0, 2.0], each=300)
+    watch.feed(values[:520])
+    assert (watch.state["stage"][:, 0] == calibration.FROZEN).all()
+    assert (watch.state["stage"][:, 1] == calibration.FIRST).all()
+    assert (watch.state["mark"][:, 1] == SHORTEST).all()
+
+
+def test_a_refit_switches_no_detector_off() -> None:
+    """A tank with a slow cycle, of which the stretch sees a part: reference and limits stay, and it goes on."""
+    steps = 2400
+    rng = np.random.default_rng(7)
+    values = 0.1 * rng.standard_normal((steps, 1, 2))
+    values[:, :, 0] += np.sin(2 * np.pi * np.arange(steps) / 700.0)[:, None]
+    watch, refitted = Watch(1, 2, healthy=800, refit=300), 0
+    watch.feed(values[:800])
+    judged = np.isfinite(watch.state["limit"])
+    assert judged[:, REFERENCE].all()
+    for row in values[800:]:
+        before = int(watch.state["quiet"][0])
+        watch.feed(row[None])
+        assert np.isfinite(watch.state["limit"])[judged].all()
+        refitted += before < 0 <= int(watch.state["quiet"][0])
+    assert refitted
+    assert watch.told == []
+
+
+def test_a_refit_looks_at_no_less_than_a_first_stretch() -> None:
+    """However short the time that is known to be healthy, or without an event."""
+    for settings in (AnomalySettings(healthy=50, refit=300), AnomalySettings(refit=10)):
+        assert rules_of(fleet_of("pq", anomaly=settings)).stretch_again == SHORTEST
+    assert rules_of(fleet_of("pq", anomaly=AnomalySettings(refit=2000))).stretch_again == 2000
+
+
+def on_its_way(watched: AnomalySettings, settling: int) -> Float64:
+    """Scores (DETECTORS, F) of a step that is judged; the second feature, an input, has not come back yet."""
+    state = {"arrived": np.array([[True, False]]), "settling": np.array([settling], np.int32)}
+    score = np.full((len(DETECTORS), 1, 2), 0.5)
+    score[LEVEL, :, 1] = 3.0
+    detectors._arrive(state, score, np.array([False]), rules_of(fleet_of("pq", inputs="q", anomaly=watched)))
+    return score[:, 0]
+
+
+def test_what_nobody_judges_holds_up_nothing() -> None:
+    """Weather that is another after a gap says nothing against the machine's values going together."""
+    score = on_its_way(AnomalySettings(), 0)
+    assert score[RELATION, 0] == 0.5
+    assert score[LEVEL, 1] == 0.0
+
+
+def test_nobody_waits_for_ever_for_a_level_to_come_back() -> None:
+    """It is judged in the end, wherever it is."""
+    settings = AnomalySettings(settle=4)
+    assert on_its_way(settings, -119)[LEVEL, 1] == 0.0
+    assert on_its_way(settings, -120)[LEVEL, 1] == 3.0

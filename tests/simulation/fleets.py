@@ -83,20 +83,29 @@ UNSAID = (
 
 #: Who knows next to nothing of a stream, and bears little, has an event every few steps.
 WATCHING = AnomalySettings(healthy=10, hold=2, settle=0, tolerance=0.3)
-_WATCHED = ("tanks", "sequenced")
+#: The same where the set-point says the state, and it is soon looked again at what is usual, beyond the story's end.
+WATCHING_STATES = replace(WATCHING, mode="set", refit=3)
+_WATCHED = {"tanks": WATCHING, "sequenced": WATCHING}
+_IN_STATES = {**_WATCHED, "tanks": WATCHING_STATES}
 
 
 def fleets_of(seed: int) -> tuple[Fleet, ...]:
-    """Those of a story: of each third one the second kind; of each fourth, two are watched for anomalies."""
+    """Those of a story: of each third the second kind; in each fourth two are watched, in a third of these by state."""
     fleets = UNSAID if seed % 3 == 2 else ALL
     if not is_watched(seed):
         return fleets
-    return tuple(replace(fleet, anomaly=WATCHING) if fleet.name in _WATCHED else fleet for fleet in fleets)
+    watched = _IN_STATES if has_states(seed) else _WATCHED
+    return tuple(replace(fleet, anomaly=watched.get(fleet.name)) for fleet in fleets)
 
 
 def is_watched(seed: int) -> bool:
     """Whether anomalies are looked for in a story."""
     return seed % 4 == 3
+
+
+def has_states(seed: int) -> bool:
+    """Whether the tanks of a story have states, each with limits of its own."""
+    return seed % 12 == 11
 
 
 MODELLED = ("tanks", "joined")

@@ -31,11 +31,13 @@ class Sensors:
 
     Args:
         bare: Whether those without time and sequence speak, too.
+        states: Whether set-points of tanks are one of two, held for a while.
     """
 
     rng: Random
     broker: Broker
     bare: bool
+    states: bool = False
     said: int = 0
     ticks: dict[str, int] = field(default_factory=dict)
     last: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -87,8 +89,12 @@ class Sensors:
         for _ in range(several):
             tick = self._next_tick("tank/" + tank)
             tick -= 3 if self.rng.random() < 0.05 else 0  # late
-            readings.append({"t": self._at(tick), "p": value(), "q": value(), "s": self._value()})
+            readings.append({"t": self._at(tick), "p": value(), "q": value(), "s": self._set_point(tick)})
         self._send("tank/" + tank, readings if several > 1 else readings[0])
+
+    def _set_point(self, tick: int) -> float:
+        """Of a state the first, until it is known what is usual in it."""
+        return float(tick > 14 and tick // 5 % 2) if self.states else self._value()
 
     def _joined(self, tank: str) -> None:
         feature = self.rng.choice(("p", "q"))

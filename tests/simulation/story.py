@@ -15,7 +15,7 @@ from gaugecast.testing import Clock
 from simulation.broker import WINDOW, Broker
 from simulation.connections import TROUBLES
 from simulation.ending import check_end
-from simulation.fleets import LIMITS, SECOND, T0, Weights, fleets_of, is_watched
+from simulation.fleets import LIMITS, SECOND, T0, Weights, fleets_of, has_states, is_watched
 from simulation.journal import Journal
 from simulation.life import CRAMPED, Life
 from simulation.orders import bring_a_newcomer, forget_fleet, obey, reload_fleets
@@ -52,7 +52,7 @@ class Story:
         self.journal.decoder = Decoder(fleets_of(seed), LIMITS)
         reuse = self.rng.random() < 0.4
         self.broker = Broker(self.rng, self.journal, reuse_ids=reuse)
-        self.sensors = Sensors(self.rng, self.broker, bare=not reuse)
+        self.sensors = Sensors(self.rng, self.broker, bare=not reuse, states=has_states(seed))
         self.weights = Weights()
         self.limits = CRAMPED if self.rng.random() < 0.15 else LIMITS
         self.fleets = fleets_of(seed)

@@ -24,6 +24,7 @@ _SHOWN = {
     "anomaly_not_in_checkpoint": 3,
     "anomaly_of_another_row": 3,
     "anomaly_outlives_its_stream": 39,
+    "anomaly_state_not_in_checkpoint": 23,
     "anomaly_stays_retained": 3,
     "clock_follows_all": 6,
     "clock_owes_nothing": 1,

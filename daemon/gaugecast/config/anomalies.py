@@ -11,7 +11,7 @@ from gaugecast.config.fleet_table import AnomalyTable, FleetTable
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Feature, Fleet
 from gaugecast.topics import output_topic, topic_fault
-from gaugecast.watching import MOST_TOGETHER, AnomalySettings
+from gaugecast.watching import MOST_TOGETHER, SHORTEST, AnomalySettings
 
 _FEWEST_HEALTHY, _MOST_HEALTHY = 50, 1_000_000
 
@@ -43,7 +43,7 @@ def _settings(place: str, wanted: AnomalyTable, features: Sequence[Feature], per
         tolerance=wanted.tolerance,
         mode=_mode(place, wanted, features),
         off=tuple(wanted.off),
-        refit=max(1, _steps(place, "refit", wanted.refit, period_ns)) if wanted.refit is not None else 0,
+        refit=_refit(place, wanted.refit, period_ns),
         least=_of_features(place, "least", wanted.least, names),
         sides=_of_features(place, "direction", wanted.direction, names),
     )
@@ -69,6 +69,15 @@ def _healthy(place: str, text: str | float | None, period_ns: int) -> int:
         raise ConfigError(
             f"{place} healthy: {_FEWEST_HEALTHY} to {_MOST_HEALTHY} periods expected, got {steps} ({text!r})"
         )
+    return steps
+
+
+def _refit(place: str, text: str | float | None, period_ns: int) -> int:
+    if text is None:
+        return 0
+    steps = _steps(place, "refit", text, period_ns)
+    if steps < SHORTEST:
+        raise ConfigError(f"{place} refit: at least {SHORTEST} periods expected, got {steps} ({text!r})")
     return steps
 
 

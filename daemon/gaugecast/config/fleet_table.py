@@ -91,7 +91,7 @@ class AnomalyTable(Table):
     )
     refit: str | float | None = Field(
         default=None,
-        description="so long without an event, and a reference that was frozen is fitted anew, a duration; "
+        description="so long without an event, and a reference that was frozen is fitted anew, at least 256 periods; "
         "default: never",
         examples=['"30d"'],
     )

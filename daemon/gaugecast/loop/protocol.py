@@ -85,7 +85,7 @@ class DataLoop:
         self.asides = Asides()
         self._link, self._ledger, self._pipeline, self._decoder = link, ledger, pipeline, decoder
         self._clock, self._settings, self._monotonic = clock, settings, monotonic
-        self._orders, self._ordered, self._following = orders, ordered, list[Order]()
+        self._orders, self._ordered = orders, ordered
         self._guard, self._backlog, self._bound = guard, Backlog(guard, settings), BatchBound(settings.batch_readings)
         self._lag = LagBound(self.publisher, link.sender, most=settings.max_lag)
         self._alive = alive
@@ -161,9 +161,9 @@ class DataLoop:
 
     def _events(self) -> list[Order]:
         """Events that came about since the last round, in the order in which they are taken."""
-        made, self._following = self._following, []
+        made: list[Order] = []
         if self._clock.stepped_ns:  # first: all rows before it are of the old time, all from it on of the new
-            made.insert(0, Order(events.ClockStepped(self._clock.stepped_ns, ticks=True)))
+            made.append(Order(events.ClockStepped(self._clock.stepped_ns, ticks=True)))
         if self._session_is_new:
             self._session_is_new = False
             made.append(Order(events.SessionLost()))
@@ -208,8 +208,17 @@ class DataLoop:
         with self._guard.blaming():
             batch.outcome = self._timed("advance", facts, lambda: self._advance_in_parts(batch.inputs))
         self._bound.note(batch.outcome.outputs, len(batch.inputs))
+        self._add_found(batch)
         self._guard.survived(batch.messages)
         facts.inputs = batch.inputs
+
+    def _add_found(self, batch: MicroBatch) -> None:
+        """Let what was found go into the ledger with what it was found in: events that change nothing."""
+        outcome = batch.outcome
+        if outcome is not None and outcome.orders:
+            found = Inputs.of([order.stamped(batch.inputs.received_at_ns[-1]) for order in outcome.orders])
+            outcome.extend(self._pipeline.advance(found))
+            batch.inputs.extend(found)
 
     def _advance_in_parts(self, inputs: Inputs) -> Outcome:
         """`advance`; a message is whole, however long, so between two parts of it we show that we live.
@@ -246,7 +255,6 @@ class DataLoop:
         self.publisher.forget_settled(settled)
         self._link.subscriber.ack(batch.messages)
         self.publisher.extend(committed.first_position, outcome.outputs, batch.arrived_s)
-        self._following += outcome.orders
 
     def _publish(self, facts: RoundFacts) -> None:
         """Hand over what there is room for; while the window is what holds it up, exchange acks for publishes."""

@@ -36,7 +36,8 @@ class Anomalies:
     Args:
         fleet: With `anomaly`.
         capacity: Rows to begin with.
-        before: Those of the same fleet, with the same features, as it was configured before: all is taken over.
+        before: Those of the same fleet, with the same features, as it was configured before: all is taken over, but for
+            what was learned where another feature says the machine's state.
     """
 
     def __init__(self, fleet: Fleet, capacity: int, before: Anomalies | None = None) -> None:
@@ -46,7 +47,7 @@ class Anomalies:
         self._places = np.array(fleet.forecast_places, np.int64)
         self._rules = rules_of(fleet)
         self.columns = Columns(modes.spec_of(self._layout.spec(), bool(self._settings.mode)), capacity)
-        if before is not None and before.columns.digest() == self.columns.digest():
+        if before is not None and before._settings.mode == self._settings.mode:
             self.columns = before.columns
         self._rows = modes.Rows(self._layout.spec(), self.columns)
         spec = alarm.spec_of(len(fleet.features))
@@ -80,7 +81,7 @@ class Anomalies:
         is_open = self.events["open"][slots]
         away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=is_open, off=off)
         if fitted:
-            self._note_frozen(state, slots, x)
+            self._note_frozen(state, slots)
         for name, row in state.items():
             if fitted or name not in at.FITTED:
                 self._rows.put(name, places, row)
@@ -90,9 +91,9 @@ class Anomalies:
         scores: Float64 = np.where(off[:, None], -np.inf, self._scores(state))
         return scores
 
-    def _note_frozen(self, state: dict[str, Array], slots: Int64, x: Float64) -> None:
+    def _note_frozen(self, state: dict[str, Array], slots: Int64) -> None:
         for row in frozen.newly_frozen(state, self._rows.take("stage", slots)).tolist():
-            mode = float(x[row, self._rules.mode]) if self._settings.mode else None
+            mode = float(self._rows.said(slots[[row]])[0]) if self._settings.mode else None
             self._frozen.append((int(slots[row]), frozen.reference_of(state, row, mode)))
 
     def _judge(
@@ -123,7 +124,7 @@ class Anomalies:
         return row
 
     def _scores(self, state: dict[str, Array]) -> Float64:
-        judged = (state["limit"].min(axis=1)[:, self._places] < np.inf).any(axis=1) & (state["settling"] == 0)
+        judged = (state["limit"].min(axis=1)[:, self._places] < np.inf).any(axis=1) & (state["settling"] <= 0)
         highest = state["score"].max(axis=1)[:, self._places]
         scores: Float64 = np.where(judged[:, None], highest, np.nan)
         return scores

@@ -120,7 +120,7 @@ class Outcome:
         parked: Streams that were idle, with their state; they are no longer in the pipeline.
         refused: Readings that were turned away here (not by the decoder), for the quarantine.
         traces: What was fed to the model in force, if the pipeline was told to keep it.
-        orders: Events that go into the ledger behind this batch, for the record: what was found, not what changes.
+        orders: Events that go into the ledger behind the inputs, for the record: what was found, not what changes.
     """
 
     verdicts: list[int]

@@ -26,8 +26,8 @@ def reference_of(state: dict[str, Array], row: int, mode: float | None) -> Refer
     """
     return ReferenceFrozen(
         steps=int(state["counted"][row]), mode=mode, origin=_known(state["origin"][row]),
-        weights=state["weights"][row].tolist(), precision=state["precision"][row].tolist(),
-        mean=state["mean"][row].tolist(), spread=state["spread"][row].tolist(),
+        weights=[_known(of) for of in state["weights"][row]], precision=[_known(of) for of in state["precision"][row]],
+        mean=_known(state["mean"][row]), spread=_known(state["spread"][row]),
         limits={name: _known(state["limit"][row, place]) for place, name in enumerate(DETECTORS)},
     )  # fmt: skip
 

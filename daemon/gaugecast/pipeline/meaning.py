@@ -8,6 +8,7 @@ from gaugecast.fleet import Feature, Fleet
 #: Events after which a copy in the making is still that of the moment at which it began.
 KEEPS_A_SNAPSHOT = (
     events.SessionLost, events.StreamUnparked, events.ModelInstalled, events.ShadowWarmed, events.HistoryLoaded,
+    events.ReferenceFrozen,
 )  # fmt: skip
 
 

@@ -149,6 +149,8 @@ def _meaning(part: FleetPipeline, table: str) -> bytes:
     meaning = meaning_of(part.fleet) if expert is None else shape_of(expert.model)
     if table in LEARNED_AHEAD:
         meaning = meaning, *meaning_of_ahead(part.fleet, table)
+    if table == anomalies.ANOMALY and part.fleet.anomaly is not None and part.fleet.anomaly.mode:
+        meaning = meaning, part.fleet.anomaly.mode
     return _digest(meaning)
 
 

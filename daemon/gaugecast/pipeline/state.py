@@ -93,8 +93,10 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
     pipeline.lineage, pipeline.schema = header.get("lineage", ""), header.get("schema", FIRST_SCHEMA)
     for name, entry in header["fleets"].items():
         pipeline.parts[name] = _restore_part(pipeline, entry)
-    filled = {name for name, start, rows in slices if _restore_slice(pipeline, name, start, rows)}
-    _begin_unfilled(pipeline, filled)
+    filled, unfit = set[str](), set[str]()
+    for name, start, rows in slices:
+        (filled if _restore_slice(pipeline, name, start, rows) else unfit).add(name)
+    _begin_unfilled(pipeline, filled, unfit=unfit)
 
 
 def _part_header(part: FleetPipeline) -> dict[str, object]:
@@ -131,9 +133,15 @@ def _restore_slice(pipeline: Pipeline, name: str, start: int, rows: Any) -> bool
     return True
 
 
-def _begin_unfilled(pipeline: Pipeline, filled: Container[str]) -> None:
-    """What is learned begins anew where a column of it was not filled, and the streams go on."""
+def _begin_unfilled(pipeline: Pipeline, filled: Container[str], *, unfit: Container[str]) -> None:
+    """What is learned begins anew where a column of it was not filled, and the streams go on.
+
+    Limits of anomalies do not where an older checkpoint merely lacks the column: a fault that is under way would be
+    learned as usual.
+    """
     for fleet, part in pipeline.parts.items():
         for table, columns in part.tables().items():
-            if table in _LEARNED and any(f"{fleet}/{table}/{column}" not in filled for column, _ in columns):
+            names = [f"{fleet}/{table}/{column}" for column, _ in columns]
+            unfilled = [name for name in names if name not in filled and (table != ANOMALY or name in unfit)]
+            if table in _LEARNED and unfilled:
                 columns.clear(slice(None))

@@ -18,8 +18,6 @@ from gaugecast.streams.columns import Array
 
 #: Stages: the first stretch; a reference is tried; frozen for good.
 FIRST, TRIED, FROZEN = range(3)
-#: Steps of the first stretch where none is given.
-SHORTEST = 256
 #: A stretch is at most so long: then the reference is frozen.
 LONGEST = 2**17
 #: Limits, by detector: at least so much; times the largest statistic of the stretch; and what that may be at most for
@@ -34,8 +32,8 @@ TURNS = 8
 MOVES, MOVES_MOSTLY = 0.05, 0.3
 
 
-def begin(state: dict[str, Array], stretch: int) -> bool:
-    """Of streams that have no stretch yet; whether there are any."""
+def begin(state: dict[str, Array], stretch: Int64) -> bool:
+    """Begin the first stretch, of so many steps (N,), of streams that have none yet; whether there are any."""
     new = state["mark"] == 0
     state["mark"] = np.where(new, stretch, state["mark"])
     return bool(np.count_nonzero(new))
@@ -44,7 +42,8 @@ def begin(state: dict[str, Array], stretch: int) -> bool:
 def begin_again(state: dict[str, Array], wrong: Bool, after: int, *, stretch: int) -> bool:
     """Look at one more stretch of streams whose reference is frozen and of which no event was open for long.
 
-    They are judged as before until it ends. Plants change slowly: what is long usual is no fault.
+    They are judged as before until it ends, and after it where it has shown too little. Plants change slowly: what is
+    long usual is no fault.
 
     Args:
         state: Columns of N streams, copies.
@@ -105,14 +104,17 @@ def due(state: dict[str, Array]) -> Int64:
     return np.flatnonzero((state["stage"] != FROZEN) & (state["counted"] >= state["mark"]))
 
 
-def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: Bool) -> None:
+def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: Bool, judged: Bool) -> None:
     """Fit the reference anew, and set limits by what the stretch has shown; in place.
+
+    A frozen reference, and its limits, stay where a detector would judge no more: of a slow cycle a part was seen.
 
     Args:
         state: Columns of N streams, copies.
         rows: Whose stretch ends.
         layout: Of the features.
         given: Whose stretches are known to be healthy (N,); there is no third.
+        judged: Detectors that are used (DETECTORS, F).
     """
     counted, runs = state["counted"][rows], state["runs"][rows]
     share = runs[:, at.MOVED] / np.maximum(state["moments"][rows, :1] - runs[:, at.GONE], 1.0)
@@ -120,9 +122,12 @@ def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: 
     fitted = fit(state["moments"][rows], moving, layout)
     tried, again = state["stage"][rows] == TRIED, state["quiet"][rows] < 0
     last = given[rows] | again | (2 * counted > LONGEST)
-    _set_limits(state, rows[tried], moving[tried], share[tried], given=given[rows[tried]])
+    limit = _limits(state, rows, moving, share, given=given[rows])
+    lost = judged & np.isfinite(state["limit"][rows]) & ~np.isfinite(limit)
+    adopts = ~(again & lost.any(axis=(1, 2)))
+    state["limit"][rows[adopts & tried]] = limit[adopts & tried]
     for name, column in fitted._asdict().items():
-        state[name][rows] = column
+        state[name][rows[adopts]] = column[adopts]
     state["top"][rows] = 0.0
     state["runs"][rows[:, None], [at.SIDE, at.TURNS, at.SIDE_OF_OTHERS, at.TURNS_OF_OTHERS]] = 0
     state["stage"][rows] = np.where(tried & last, FROZEN, TRIED)
@@ -130,7 +135,7 @@ def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: 
     state["mark"][rows] = 2 * counted
 
 
-def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: Bool) -> None:
+def _limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: Bool) -> Float64:
     tops = state["top"][rows]
     judges = np.repeat((moving & (state["spread"][rows] > 0.0))[:, None], len(at.DETECTORS), axis=1)
     judges &= tops <= MOST_TRIED[:, None]
@@ -143,4 +148,5 @@ def _set_limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float
     judges[:, at.STUCK] = share >= MOVES_MOSTLY
     tops[:, at.STUCK] = state["runs"][rows, at.LONGEST]
     limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops)
-    state["limit"][rows] = np.where(judges, limit, np.inf)
+    limits: Float64 = np.where(judges, limit, np.inf)
+    return limits

@@ -11,9 +11,12 @@ from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout
 from gaugecast.forecast.anomaly.statistics import Now, measure
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
+from gaugecast.watching import SHORTEST
 
 #: Scores are cut here: a sensor without noise that moves is strange beyond all numbers.
 _MOST = 1e6
+#: A level that is on its way is judged at last so many times `settle` after what it began with, wherever it is then.
+_PATIENCE = 30
 
 
 class Rules(NamedTuple):
@@ -25,6 +28,7 @@ class Rules(NamedTuple):
         settle: Steps after a beginning or a change of set-point that are not judged.
         tolerance: Limits are taken times this.
         judges: Detectors that are used (DETECTORS, F).
+        mode: Place of the feature that says the machine's state; −1 = none does.
         off: Its values while the machine is off.
         refit: Steps without an event after which a frozen reference is fitted anew; 0 = never.
         least: Deviations below count for nothing, in the feature's unit (F,).
@@ -44,13 +48,13 @@ class Rules(NamedTuple):
 
     @property
     def stretch(self) -> int:
-        """Steps of the first stretch."""
-        return max(1, self.healthy // 2) if self.healthy else calibration.SHORTEST
+        """Steps of the first stretch of what is known to be healthy."""
+        return max(1, self.healthy // 2)
 
     @property
     def stretch_again(self) -> int:
         """Steps of the stretch at which a frozen reference is fitted anew."""
-        return self.stretch if self.healthy else min(self.refit, calibration.LONGEST)
+        return max(SHORTEST, self.healthy // 2 or min(self.refit, calibration.LONGEST))
 
 
 def step(
@@ -69,19 +73,20 @@ def step(
     Returns by how much each detector that expects a value finds another (DETECTORS, N, F), and whether anything of
     `FITTED` has changed.
     """
-    fitted = calibration.begin(state, rules.stretch)
-    fitted = calibration.begin_again(state, wrong, rules.refit, stretch=rules.stretch_again) or fitted
+    fitted = calibration.begin_again(state, wrong, rules.refit, stretch=rules.stretch_again)
+    known_well = (state["age"] < rules.healthy) & (state["quiet"] >= 0)
+    fitted = calibration.begin(state, np.where(known_well, rules.stretch, SHORTEST)) or fitted
+    state["age"] += 1
     full = (state["lagged"] >= layout.lags) & ~now.parted
     measured = measure(state, now)
     settling = _settling(state, measured.z, now, rules, off) | off
     limit = rules.tolerance * np.ascontiguousarray(state["limit"].swapaxes(0, 1))
     score = measured.found / limit  # (DETECTORS, N, F)
-    _arrive(state, score, now.begins & ~wrong)
+    _arrive(state, score, now.begins & ~wrong, rules)
     score *= rules.judges[:, None]
     if np.count_nonzero(settling):
         score[:, settling] = 0.0
     _gate(score, measured.away, rules)
-    known_well = (rules.healthy > 0) & (state["quiet"] >= 0)
     sound = ~wrong & ~off & ~np.asarray((score >= 1.0).any(axis=0)).any(axis=1)
     calibration.take_in(
         state,
@@ -96,23 +101,29 @@ def step(
     rows = calibration.due(state)
     if len(rows):
         fitted = True
-        calibration.end_stretch(state, rows, layout, given=known_well)
+        calibration.end_stretch(state, rows, layout, given=known_well, judged=rules.judges)
     state["score"] = np.minimum(score, _MOST).astype(np.float32).swapaxes(0, 1)
     return measured.away, fitted
 
 
-def _arrive(state: dict[str, Array], score: Float64, begins: Bool) -> None:
+def _arrive(state: dict[str, Array], score: Float64, begins: Bool, rules: Rules) -> None:
     """After a gap, or a change of the machine's state, levels are on their way: none is judged before it was there.
 
-    `begins` leaves out what was wrong before: it goes on to be.
+    Nor does it wait for ever: what comes back broken never gets there. `begins` leaves out what was wrong before: it
+    goes on to be.
     """
     there = state["arrived"] & ~begins[:, None]
     if there.all():
         return
     there |= (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
+    there |= (state["settling"] <= -_patience(rules))[:, None]
     state["arrived"] = there
     score[LEVEL] *= there
-    score[RELATION] *= np.asarray(there.all(axis=1))[:, None]
+    score[RELATION] *= np.asarray((there | ~rules.scored).all(axis=1))[:, None]
+
+
+def _patience(rules: Rules) -> int:
+    return _PATIENCE * max(1, rules.settle)
 
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:
@@ -141,6 +152,6 @@ def _settling(state: dict[str, Array], z: Float64, now: Now, rules: Rules, off: 
     if not rules.scored.all():
         changed = ~rules.scored & (state["spread"] == 0.0) & ~np.isnan(now.values) & (z != state["lags"][:, 0])
         unrest = unrest | changed.any(axis=1)  # a beginning is one in any case
-    left = np.where(unrest, rules.settle, np.maximum(state["settling"] - 1, 0))
+    left = np.where(unrest, rules.settle, np.maximum(state["settling"] - 1, -_patience(rules)))
     state["settling"] = left.astype(np.int32)
     return np.asarray(left > 0)

@@ -32,9 +32,10 @@ SURPRISED, UNEXPECTED, AT, QUIETLY, ABSENT, ERROR, ERRORS = range(SMOOTH)
 #: Counts of a feature, as rows of the column `runs`.
 RUNS = 8
 RUN, LONGEST, MOVED, GONE, SIDE, TURNS, SIDE_OF_OTHERS, TURNS_OF_OTHERS = range(RUNS)
-OF_STRETCH = [LONGEST, MOVED, GONE, SIDE, TURNS, SIDE_OF_OTHERS, TURNS_OF_OTHERS]
 # steps it stands still, at most so far; steps it moved, steps without it; on which side of its mean, and of what the
 # others say, it was last, and how often that changed in this stretch
+#: Those that begin anew with a stretch.
+OF_STRETCH = [LONGEST, MOVED, GONE, SIDE, TURNS, SIDE_OF_OTHERS, TURNS_OF_OTHERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Layout:
             Column("lags", "<f8", (self.lags, f)),  # values before, relative to the origin; the newest first
             Column("lagged", "<i4"),  # how many of them follow one another without a gap
             Column("gross", "?", (f,)),  # the last value lay far from what was expected, and was the strangest
-            Column("arrived", "?", (f,)),  # since the last beginning its level has been where it belongs
+            Column("arrived", "?", (f,), True),  # since the last beginning its level has been where it belongs
             Column("moments", "<f8", (self.size * (self.size + 1) // 2,)),  # Σ of products of (1, now, lags), each once
             Column("weights", "<f8", (f, d)),  # of the reference: what it expects
             Column("precision", "<f8", (f, f)),  # inverse covariance of what it misses
@@ -86,9 +87,10 @@ class Layout:
             Column("limit", "<f4", each, float("inf")),  # statistics divided by it are scores; inf = does not judge
             Column("counted", "<i8"),  # steps of the stretches so far
             Column("mark", "<i8"),  # counted steps at which the stretch ends
+            Column("age", "<i8"),  # steps of the stream, in whatever state
             Column("stage", "i1"),  # see `calibration`
             Column("quiet", "<i8"),  # steps without an event since the reference was frozen; −1 while it is refitted
-            Column("settling", "<i4"),  # steps still to come that are not judged
+            Column("settling", "<i4"),  # steps still to come that are not judged; below 0, since when all are
             Column("score", "<f4", each),
         ]
 

@@ -16,6 +16,7 @@ from gaugecast.streams.columns import Array, Column, Columns
 #: So many states of a stream are remembered.
 MOST = 4
 _NOW, _VALUES, _ENTERED = "mode_now", "mode_values", "mode_entered"
+_AGE = "age"  # of the stream: it goes along from state to state
 
 
 class Rows:
@@ -42,6 +43,11 @@ class Rows:
     def take_all(self, places: Int64) -> dict[str, Array]:
         """Rows of all columns, copies."""
         return {name: self._flat(name).take(places, axis=0) for name in self._tails}
+
+    def said(self, slots: Int64) -> Float64:
+        """The values that say the states that these streams are in (N,), NaN = none has yet; only with modes."""
+        values: Float64 = self._columns[_VALUES][slots, self._columns[_NOW][slots]]
+        return values
 
     def put(self, name: str, places: Int64, rows: Array) -> None:
         """Write rows of a column back."""
@@ -72,6 +78,8 @@ class Rows:
         again = np.flatnonzero(new & ~np.isnan(values[np.arange(len(slots)), place]))  # it makes room for another
         for name, fill in self._fills.items():
             self._flat(name)[slots[again] * MOST + place[again]] = fill
+        age, base = self._flat(_AGE), slots[at] * MOST
+        age[base + place[at]] = age[base + now[at]]
         self._columns[_VALUES][slots[at], place[at]] = value[at]
         self._columns[_ENTERED][slots[at], place[at]] = entered[at].max(axis=1) + 1
         self._columns[_NOW][slots[at]] = place[at]

@@ -17,6 +17,7 @@ from gaugecast.records import Bool, Float64
 #: Added to a correlation's diagonal: two features that say the same make no singular matrix.
 _RIDGE = 1e-3
 _LEAST = 1e-6  # of a feature's variance, as what is left unexplained
+_STILL = 1e-280  # a variance of so much or less is none: its inverse would be no number
 
 
 class Reference(NamedTuple):
@@ -43,7 +44,7 @@ def fit(moments: Float64, moving: Bool, layout: Layout) -> Reference:
     mean = moments[:, 0, :] / count[:, None]
     covariance = moments / count[:, None, None] - mean[:, :, None] * mean[:, None, :]
     variance = np.diagonal(covariance, axis1=1, axis2=2)
-    part = np.concatenate([np.zeros((len(moments), 1), bool), *[moving] * (1 + lags)], axis=1) & (variance > 0.0)
+    part = np.concatenate([np.zeros((len(moments), 1), bool), *[moving] * (1 + lags)], axis=1) & (variance > _STILL)
     size = np.where(part, np.sqrt(np.where(part, variance, 1.0)), 0.0)
     correlation = _divided(covariance, size)
     now, past = slice(1, 1 + f), slice(1 + f, None)

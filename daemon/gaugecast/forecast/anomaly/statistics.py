@@ -143,14 +143,30 @@ def _of_level(
     move = np.maximum(np.minimum(z - level, most), -most)
     level += np.where(begins[:, None], 1.0, LEVEL_RATE) * move
     off = np.where(spread > 0.0, level - state["mean"], 0.0)
-    own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
-    pulled = (state["kinship"] * off[:, None, :]).sum(axis=2)
-    kin = np.sqrt(np.diagonal(state["kinship"], axis1=1, axis2=2))
-    given = np.divide(pulled, kin, out=np.zeros_like(off), where=kin > 0.0)
+    own, given, kin = _in_spreads(state, off)
     away[at.LEVEL], away[at.RELATION] = off, np.divide(given, kin, out=np.zeros_like(off), where=kin > 0.0)
     out[at.LEVEL], out[at.RELATION] = np.abs(own), np.abs(given)
+    if np.count_nonzero(state["quiet"] < 0):  # what has slowly become usual goes about another mean
+        own, given, _ = _in_spreads(state, np.where(spread > 0.0, level - _centre(state), 0.0))
     _turns(runs[at.SIDE], runs[at.TURNS], own)
     _turns(runs[at.SIDE_OF_OTHERS], runs[at.TURNS_OF_OTHERS], given)
+
+
+def _in_spreads(state: dict[str, Array], off: Float64) -> tuple[Float64, Float64, Float64]:
+    """How far levels are away, each by itself and beyond the others, in spreads; and of the latter one over those."""
+    spread, kinship = state["spread"], state["kinship"]
+    own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
+    pulled = (kinship * off[:, None, :]).sum(axis=2)
+    kin = np.sqrt(np.diagonal(kinship, axis1=1, axis2=2))
+    return own, np.divide(pulled, kin, out=np.zeros_like(off), where=kin > 0.0), kin
+
+
+def _centre(state: dict[str, Array]) -> Float64:
+    """What levels turn about (N, F): the mean of the reference, or of the stretch so far while that is refitted."""
+    count = state["moments"][:, :1]
+    total = state["moments"][:, 1 : 1 + state["mean"].shape[1]]
+    so_far = np.divide(total, count, out=state["mean"].copy(), where=count > 0.0)
+    return np.where((state["quiet"] < 0)[:, None], so_far, state["mean"])
 
 
 def _turns(side: Int64, turns: Int64, away: Float64) -> None:
