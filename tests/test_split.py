@@ -245,6 +245,7 @@ def test_status_of_several_daemons_is_a_line_each_and_their_sum(tmp_path: Path) 
     assert "2,400" in text
     assert "480" in text
     assert "nobody answers" in text
+    assert "0 of 2 forecast" in screen(render_all([told[0], told[0]]), width=80)  # in one line
     assert all_to_json(told)["part-3"] == {"unreachable": "nobody answers"}
     assert all_to_json(told)["part-2"]["config_fault"] == "bad"
 
@@ -263,4 +264,4 @@ def test_the_command_asks_every_daemon_that_a_pattern_or_folder_names(tmp_path: 
         said = CliRunner().invoke(app, ["status", "-c", pattern, "--timeout", "1"], env={"COLUMNS": "120"})
     assert said.exit_code == 1
     assert "part-1" in said.output
-    assert "0 of 2 daemons forecast" in said.output
+    assert "0 of 2 forecast" in said.output

@@ -104,7 +104,7 @@ def test_1_several_daemons_run_side_by_side(site: Packaged, client: RawClient) -
     started = site.machine.run("systemctl enable --now gaugecast@part-1", check=False)
     assert started.returncode == 0, site.machine.run("journalctl -u gaugecast@part-1 --no-pager -n 20").stdout
     wait_until(
-        lambda: "2 of 2 daemons forecast" in site.machine.run("gaugecast status -c /etc/gaugecast", check=False).stdout,
+        lambda: "2 of 2 forecast" in site.machine.run("gaugecast status -c /etc/gaugecast", check=False).stdout,
         what="both to forecast",
     )
     assert "/var/lib/gaugecast/part-1/ledger.sqlite" in site.machine.files()

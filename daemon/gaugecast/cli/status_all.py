@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gaugecast.cli.figures import NOTHING, add_names, show_bytes, show_count, show_name, show_rate
+from gaugecast.cli.figures import NOTHING, add_names, show_bytes, show_name, show_rate
 from gaugecast.errors import WrongUse
 from gaugecast.status import Status
 
@@ -118,4 +118,4 @@ def _does(one: One) -> Text:
 
 def _well(told: Sequence[One]) -> Text:
     well = sum(one.well for one in told)
-    return Text(f"{well} of {show_count(len(told), 'daemon')} forecast", style="green" if well == len(told) else "red")
+    return Text(f"{well} of {len(told)} forecast", style="green" if well == len(told) else "red")
