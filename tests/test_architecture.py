@@ -24,6 +24,7 @@ GROUND = (
     "counts",
     "lessons",
     "watching",
+    "known",
     "scores",
     "status",
     "faults",

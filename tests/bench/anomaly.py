@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from bench.meter import cost_us
 from bench.results import Bound, Result
 from bench.scale import Scale
 from gaugecast.batch import Inputs
@@ -56,11 +57,7 @@ class Stand:
 
     def cost_us(self, window_s: float) -> float:
         """Processor time a reading, µs, over batches that take about so long."""
-        spent_s, rounds = 0.0, 0
-        while spent_s < window_s:
-            spent_s += self._advance()
-            rounds += 1
-        return 1e6 * spent_s / (rounds * STREAMS)
+        return cost_us(self._advance, window_s, readings=STREAMS)
 
     def _advance(self) -> float:
         values = 10.0 + self._rng.normal(size=(STREAMS, len(FEATURES)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.meter import cost_us
 from bench.results import Bound, Result
 from bench.scale import Scale
 from gaugecast.config.schema import Loop
@@ -81,11 +82,7 @@ class Stand:
 
     def cost_us(self, window_s: float) -> float:
         """Processor time a reading, µs, over batches that take about so long."""
-        spent_s = 0.0
-        began = self._sent
-        while spent_s < window_s:
-            spent_s += self._advance()
-        return 1e6 * spent_s / (self._sent - began)
+        return cost_us(self._advance, window_s, readings=self._plant.batch)
 
     def _advance(self) -> float:
         """Processor time of one batch, s; what makes its messages does not count."""

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from bench.meter import cost_us
 from bench.results import Bound, Result
 from bench.scale import Scale
 from gaugecast.forecast.crossings.extremes import Extremes
@@ -51,11 +52,7 @@ class Stand:
 
     def cost_us(self, window_s: float) -> float:
         """Processor time a reading, µs, over rounds that take about so long."""
-        spent_s, rounds = 0.0, 0
-        while spent_s < window_s:
-            spent_s += self._step()
-            rounds += 1
-        return 1e6 * spent_s / (rounds * STREAMS)
+        return cost_us(self._step, window_s, readings=STREAMS)
 
     def _step(self) -> float:
         last, count = self._x, self.experts.layout.count
@@ -68,17 +65,17 @@ class Stand:
 
 def _threshold_us(scale: Scale) -> list[float]:
     extremes = Extremes(SECOND_NS, 1, (60, 450, 900, 1350, 1800, 2700, 3600), capacity=STREAMS)
-    rng, x = np.random.default_rng(0), np.zeros((STREAMS, 1))
+    rng, last = np.random.default_rng(0), np.zeros((STREAMS, 1))
     own = np.full((STREAMS, 1, extremes.layout.count), np.nan)
-    took: list[float] = []
-    for _ in range(scale.rounds):
-        spent_s, rounds = 0.0, 0
-        while spent_s < scale.seconds(0.5):
-            last, x = x, x + rng.normal(size=x.shape)
-            began = time.process_time()
-            extremes.step(
-                np.arange(STREAMS), x, x=x, last=last, gap=np.zeros(STREAMS, np.int64), own=own, level=np.array([9.0])
-            )
-            spent_s, rounds = spent_s + time.process_time() - began, rounds + 1
-        took.append(1e6 * spent_s / (rounds * STREAMS))
-    return took
+
+    def step() -> float:
+        nonlocal last
+        before, last = last, last + rng.normal(size=last.shape)
+        began = time.process_time()
+        extremes.step(
+            np.arange(STREAMS), last, x=last, last=before, gap=np.zeros(STREAMS, np.int64), own=own,
+            level=np.array([9.0]),
+        )  # fmt: skip
+        return time.process_time() - began
+
+    return [cost_us(step, scale.seconds(0.5), readings=STREAMS) for _ in range(scale.rounds)]

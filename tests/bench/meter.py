@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _TICKS_S = os.sysconf("SC_CLK_TCK")
@@ -44,3 +45,18 @@ def cpu_s_of(stat: str) -> float:
     """User and system time in a line of /proc/PID/stat, s; the command's name may contain anything."""
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_S
+
+
+def cost_us(step: Callable[[], float], window_s: float, *, readings: int) -> float:
+    """Processor time a reading, µs, over rounds that take about so long.
+
+    Args:
+        step: One round; its processor time in s.
+        window_s: How long.
+        readings: Of a round.
+    """
+    spent_s, rounds = 0.0, 0
+    while spent_s < window_s:
+        spent_s += step()
+        rounds += 1
+    return 1e6 * spent_s / (rounds * readings)

@@ -21,15 +21,19 @@ skill_half_life = 120
 [mqtt]
 host = "127.0.0.1"
 port = {port}
-client_id = "demo-plant"
-watch_drops = false
-{fleet}stale_after = "1h"
+{more}{fleet}stale_after = "{stale_after}"
 """
+_QUIET = 'client_id = "demo-plant"\nwatch_drops = false\n'
 
 
-def config(port: int) -> str:
-    """The demo's fleet, by a broker at this port; silence is not soon noticed."""
-    return CONFIG.format(port=port, fleet=FLEET_CONFIG)
+def config(port: int, *, stale_after: str = "1h", mqtt: str = _QUIET) -> str:
+    """The demo's fleet, for which the package has a model, by a broker at this port.
+
+    Args:
+        stale_after: Silence is noticed after it; not soon, unless said otherwise.
+        mqtt: Further keys of `[mqtt]`, a line each.
+    """
+    return CONFIG.format(port=port, more=mqtt, fleet=FLEET_CONFIG, stale_after=stale_after)
 
 
 def said(

@@ -12,20 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaugecast.control import SOCKET_NAME, call
-from gaugecast.demo.tanks import FLEET, FLEET_CONFIG, PERIOD_S, TIME_SCALE
+from gaugecast.demo.tanks import FLEET, PERIOD_S, TIME_SCALE
 from support.daemon import DaemonProcess, run_daemon
+from support.demo_plant import config
 from support.mosquitto import Mosquitto, run_mosquitto, wait_until
 from support.prometheus import Prometheus, run_prometheus
 
-#: The demo's fleet, for which the package has a model, with a silence that is soon noticed.
-CONFIG = """
-[loop]
-skill_half_life = 120
-[mqtt]
-host = "127.0.0.1"
-port = {port}
-{fleet}stale_after = "5s"
-"""
 #: What a learner reports once a second.
 LEARNER = {"updates_total": 3, "failures_total": 0, "drift_total": 0, "handovers_total": 1, "rate": 1e-3, "lag_s": 0.5}
 
@@ -48,7 +40,7 @@ def run_plant(directory: Path, *, seconds: float = 30.0, tanks: int = 3) -> Iter
         broker = stack.enter_context(run_mosquitto(directory / "broker", log_all=False))
         daemon = stack.enter_context(
             run_daemon(
-                directory / "d", CONFIG.format(port=broker.port, fleet=FLEET_CONFIG), storage="checkpoint_every_s = 5"
+                directory / "d", config(broker.port, stale_after="5s", mqtt=""), storage="checkpoint_every_s = 5"
             )
         )
         prometheus = stack.enter_context(run_prometheus(directory / "prometheus", [f"127.0.0.1:{daemon.http_port}"]))

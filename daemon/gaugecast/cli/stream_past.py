@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 import numpy as np
 
 from gaugecast.control import StreamRow
+from gaugecast.known import all_known, known
 from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import HistoryPage, PastForecasts
 from gaugecast.service.opening import open_reader
@@ -65,7 +65,7 @@ def _past(page: HistoryPage, feature: str, place: int, g: int, features: int) ->
     return Past(
         feature,
         (readings.at_ns[::-1] / 1e9).tolist(),
-        [_known(value) for value in observed.tolist()],
+        all_known(observed.tolist()),
         [said[count - 1] if count else None for count in before.tolist()],
     )
 
@@ -76,8 +76,4 @@ def _expected(outputs: PastForecasts, g: int, features: int) -> list[float | Non
     if forecasts.shape[1] < features:
         return [None] * len(forecasts)
     whole = ~np.isnan(forecasts[:, features - 1])
-    return [_known(value) if known else None for value, known in zip(forecasts[:, g].tolist(), whole, strict=True)]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return [known(value) if there else None for value, there in zip(forecasts[:, g].tolist(), whole, strict=True)]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gaugecast.cluster.ending import live_and_tell
 from gaugecast.cluster.ingest import Ingest
 from gaugecast.cluster.plan import IngestPlan
 from gaugecast.cluster.ports import Partitions
@@ -68,13 +69,7 @@ class IngestHome:
         self._thread.join(patience_s)
 
     def _run(self) -> None:
-        try:
-            self._live()
-        except BaseException as exc:
-            log.error("ingest ended", name=self._plan.name, why=f"{type(exc).__name__}: {exc}")
-            self._ended(exc)
-            return
-        self._ended(None)
+        live_and_tell(self._live, self._ended, log=log, part="ingest", name=self._plan.name)
 
     def _live(self) -> None:
         plan = self._plan

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from gaugecast.cluster.ending import live_and_tell
 from gaugecast.cluster.past import FleetPast
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.postgres.models import ModelRows
@@ -85,13 +86,7 @@ class LearnerHome:
         self._thread.join(patience_s)
 
     def _run(self) -> None:
-        try:
-            self._live()
-        except BaseException as exc:
-            log.error("learner ended", fleet=self._fleet.name, why=f"{type(exc).__name__}: {exc}")
-            self._ended(exc)
-            return
-        self._ended(None)
+        live_and_tell(self._live, self._ended, log=log, part="learner", fleet=self._fleet.name)
 
     def _live(self) -> None:
         settings = _settings_of(self._plan, self._fleet.name)

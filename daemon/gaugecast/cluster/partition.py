@@ -16,6 +16,7 @@ import msgspec
 
 from gaugecast import events
 from gaugecast.cluster.batches import Batch
+from gaugecast.cluster.ending import live_and_tell
 from gaugecast.cluster.inbox import BatchDecoder
 from gaugecast.cluster.link import InboxLink
 from gaugecast.cluster.plan import Plan
@@ -162,13 +163,7 @@ class PartitionHome:
     # -- its thread
 
     def _run(self) -> None:
-        try:
-            self._live()
-        except BaseException as exc:
-            log.error("partition ended", partition=self.number, why=f"{type(exc).__name__}: {exc}")
-            self._ended(exc)
-            return
-        self._ended(None)
+        live_and_tell(self._live, self._ended, log=log, part="partition", partition=self.number)
 
     def _live(self) -> None:
         slots = slots_of(self.number, self._plan.partitions)

@@ -14,6 +14,7 @@ from gaugecast.console.asked import Name
 from gaugecast.console.past import Past
 from gaugecast.console.series import curve_of, gaps_before
 from gaugecast.fleet import Fleet
+from gaugecast.known import all_known
 from gaugecast.records import Float64
 
 #: Streams that are looked at, evenly among all of the fleet's, and readings of each; stretches of the curve.
@@ -109,4 +110,4 @@ def _skill(errors: Sequence[_Errors], edges: Float64) -> list[float | None]:
         np.add.at(last, places, one.last[known])
     with np.errstate(divide="ignore", invalid="ignore"):
         skills = np.where(last > 0, 1.0 - own / last, np.nan)
-    return [value if np.isfinite(value) else None for value in skills.tolist()]
+    return all_known(skills.tolist())

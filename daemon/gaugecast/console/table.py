@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from gaugecast.console.asked import SortKey, StreamsParams
 from gaugecast.console.shapes import Cell
 from gaugecast.control.answers import CrossingRow, FeatureColumns, FleetColumns, MarkColumns, TableAnswer
 from gaugecast.forecast.message import QUALITY
+from gaugecast.known import known
 from gaugecast.status import Status
 
 #: What each flag means, for people.
@@ -110,19 +110,15 @@ def _soonest(cell: Cell) -> float | None:
     return 0.0 if one.crossed else one.median_s
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 _KEYS: Mapping[SortKey, Callable[[Cell], Any]] = {
     "stream": lambda cell: cell.stream,
     "fleet": lambda cell: cell.fleet,
     "feature": lambda cell: cell.feature,
     "at": lambda cell: cell.at_s,
-    "observed": lambda cell: _finite(cell.observed),
+    "observed": lambda cell: known(cell.observed),
     "residual": lambda cell: None if cell.residual is None else abs(cell.residual),
-    "surprise": lambda cell: _finite(cell.surprise),
-    "skill": lambda cell: _finite(cell.skill),
+    "surprise": lambda cell: known(cell.surprise),
+    "skill": lambda cell: known(cell.skill),
     "quality": lambda cell: cell.words,
     "crossing": _soonest,
 }

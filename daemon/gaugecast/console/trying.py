@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import os
 import struct
 import time
@@ -21,6 +20,7 @@ from gaugecast.console import asked, shapes
 from gaugecast.console.views import World
 from gaugecast.errors import GaugecastError, WrongUse
 from gaugecast.fleet import Fleet
+from gaugecast.known import known
 from gaugecast.payloads import Decoded, Decoder
 from gaugecast.records import Input, Kind, Message
 
@@ -61,7 +61,7 @@ def _reading(fleet: Fleet, one: Input) -> shapes.TriedReading:
     named = zip(fleet.features, values, strict=True)
     return shapes.TriedReading(
         fleet=fleet.name, stream=one.stream, at_s=one.at_ns / 1e9, time_from="payload" if fleet.timed else "arrival",
-        values={feature.name: value if math.isfinite(value) else None for feature, value in named},
+        values={feature.name: known(value) for feature, value in named},
         units={feature.name: feature.unit for feature in fleet.features if feature.unit},
     )  # fmt: skip
 

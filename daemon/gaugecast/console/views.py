@@ -22,6 +22,7 @@ from gaugecast.console.skill import SkillParams, Skills, SkillView
 from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
+from gaugecast.known import all_known
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.reads import Reader
 from gaugecast.lessons import skill_means
@@ -115,7 +116,7 @@ def sparks(world: World, wanted: asked.SparksParams) -> shapes.SparksView:
 def _spark(world: World, fleet: Fleet, stream: str) -> dict[str, list[float | None]]:
     readings, made, _ = world.past.history(fleet.name, stream, from_ns=None, to_ns=None, most=_SPARK)
     return {
-        fleet.features[place].name: _known(curve_of(readings, made, fleet, place=place, horizon=0).observed)
+        fleet.features[place].name: all_known(curve_of(readings, made, fleet, place=place, horizon=0).observed.tolist())
         for place in fleet.forecast_places
     }
 
@@ -192,7 +193,7 @@ def _shown(
     for shift, at in enumerate(breaks.tolist()):
         words.insert(at + shift, None)
     at_s, *others = _broken(columns, breaks)
-    observed, expected, residual, lower, upper = map(_known, others)
+    observed, expected, residual, lower, upper = (all_known(one.tolist()) for one in others)
     return shapes.SeriesView(
         unit=feature.unit, period_s=fleet.period_ns / 1e9, at_s=at_s.tolist(), observed=observed, expected=expected,
         residual=residual, lower=lower, upper=upper, quality=words, readings=len(curve.at_ns),
@@ -211,10 +212,6 @@ def _broken(columns: list[Float64], breaks: Int64) -> list[Float64]:
 def _bounds(said: Said | None, feature: str, horizon: int) -> tuple[float, float]:
     known = said.bounds.get(feature, []) if said is not None else []
     return (known[horizon] if horizon < len(known) else None) or (np.nan, np.nan)
-
-
-def _known(values: Float64) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
 def models(world: World, _: asked.Nothing) -> shapes.ModelsView:

@@ -7,6 +7,7 @@ import numpy as np
 from gaugecast.events import ReferenceFrozen
 from gaugecast.forecast.anomaly.calibration import FROZEN
 from gaugecast.forecast.anomaly.layout import DETECTORS
+from gaugecast.known import all_known
 from gaugecast.records import Int64
 from gaugecast.streams.columns import Array
 
@@ -33,4 +34,4 @@ def reference_of(state: dict[str, Array], row: int, mode: float | None) -> Refer
 
 
 def _known(values: Array) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in values.tolist()]
+    return all_known(values.tolist())

@@ -11,6 +11,7 @@ from gaugecast.config.duration import duration_text
 from gaugecast.control import AheadRow, CrossingRow, IntervalRow
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.forecast.horizons.rows import LINEAR
+from gaugecast.known import known
 from gaugecast.pipeline.crossings import Crossings
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Float64, Int64
@@ -147,8 +148,3 @@ def _intervals(levels: tuple[float, ...], bounds: list[list[float]]) -> list[Int
 
 def _within(fleet: Fleet, mark: Threshold) -> str:
     return duration_text(mark.within * fleet.period_ns)
-
-
-def known(value: float) -> float | None:
-    """`None` for NaN and infinities."""
-    return value if math.isfinite(value) else None

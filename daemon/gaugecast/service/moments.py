@@ -11,11 +11,11 @@ import numpy as np
 
 from gaugecast.console.explained import Looked, Moment
 from gaugecast.forecast.anomaly.layout import DETECTORS
+from gaugecast.known import known
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.records import Output
 from gaugecast.service import anomalies, foretold
-from gaugecast.service.foretold import known
 
 _DIGITS = 4
 

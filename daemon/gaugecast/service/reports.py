@@ -11,6 +11,7 @@ import numpy as np
 from gaugecast.control import StreamRow, StreamsQuery
 from gaugecast.forecast.message import QUALITY
 from gaugecast.forecast.skill import skill
+from gaugecast.known import known
 from gaugecast.loop.trial import Trial
 from gaugecast.metrics import StreamColumns
 from gaugecast.pipeline import Pipeline
@@ -18,7 +19,6 @@ from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.stepping import NOT_WAITED_FOR
 from gaugecast.records import Float64
 from gaugecast.service import anomalies, foretold
-from gaugecast.service.foretold import known
 from gaugecast.status import FeatureStatus, Shadow, StreamCounts
 
 

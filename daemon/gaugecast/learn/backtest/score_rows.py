@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from gaugecast.known import known
 from gaugecast.learn.backtest.run import Forecaster, Report
 
 
@@ -35,18 +35,14 @@ def _rows_of(report: Report, name: str, forecaster: Forecaster) -> list[dict[str
             "start": forecaster.start,
             "learning": forecaster.learning,
             "horizon": score.horizon,
-            "mse": _finite(score.overall.mse),
-            "mae": _finite(score.overall.mae),
+            "mse": known(score.overall.mse),
+            "mae": known(score.overall.mae),
             "skill": score.overall.skill,
             "count": score.overall.count,
             "per_feature": {
-                feature: {"mse": _finite(one.mse), "mae": _finite(one.mae), "skill": one.skill}
+                feature: {"mse": known(one.mse), "mae": known(one.mae), "skill": one.skill}
                 for feature, one in score.per_feature.items()
             },
         }
         for score in forecaster.scores
     ]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
