@@ -32,6 +32,7 @@ SURPRISED, UNEXPECTED, AT, QUIETLY, ABSENT, ERROR, ERRORS = range(SMOOTH)
 #: Counts of a feature, as rows of the column `runs`.
 RUNS = 8
 RUN, LONGEST, MOVED, GONE, SIDE, TURNS, SIDE_OF_OTHERS, TURNS_OF_OTHERS = range(RUNS)
+# sides and turns of the level by itself, and beyond the others, lie in turn
 # steps it stands still, at most so far; steps it moved, steps without it; on which side of its mean, and of what the
 # others say, it was last, and how often that changed in this stretch
 #: Those that begin anew with a stretch.
