@@ -137,7 +137,7 @@ class Anomalies:
         limit, score = state["limit"], state["score"]
         if not self._rules.all_scored:
             limit, score = limit[:, :, self._places], score[:, :, self._places]
-        unknown = np.isinf(limit.min(axis=(1, 2))) | (state["settling"] > 0)
+        unknown = ~np.isfinite(limit).any(axis=(1, 2)) | (state["settling"] > 0)
         scores: Float64 = functools.reduce(np.maximum, score.swapaxes(0, 1)).astype(np.float64)
         scores[unknown] = np.nan
         return scores

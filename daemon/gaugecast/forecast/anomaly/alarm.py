@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.anomaly.detectors import strange
+from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.telling import BEGIN, END, UPDATE
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array, Column

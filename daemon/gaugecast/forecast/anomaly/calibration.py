@@ -29,8 +29,9 @@ MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
 MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
 #: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
 TURNS = 8
-#: Up to so many, its limits are wider by as much as this share at the fewest.
+#: Of fewer turns than the first, limits of what goes in cycles are wider, by up to as much as the second share.
 ENOUGH, WIDER = 24, 1.0
+OF_CYCLES = [at.LEVEL, at.RELATION, at.REFERENCE, at.CALM]
 #: A feature that moves in fewer of its steps is judged by its absence alone; in fewer than the second, not for standing
 #: still.
 MOVES, MOVES_MOSTLY = 0.05, 0.3
@@ -151,23 +152,24 @@ def _limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, 
     judges &= tops <= MOST_TRIED[:, None]
     turned = state["runs"][rows, at.TURNS] >= TURNS
     judges[:, at.LEVEL] &= turned
-    judges[:, at.REFERENCE] &= turned | given[:, None]
+    for detector in (at.REFERENCE, at.CALM):
+        judges[:, detector] &= turned | given[:, None]
     judges[:, at.RELATION] &= ((turned | ~moving).all(axis=1) | given)[:, None]  # of all, cycles must have been met
     judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
     judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
     judges[:, at.STUCK] = share >= MOVES_MOSTLY
     tops[:, at.STUCK] = state["runs"][rows, at.LONGEST]
-    limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops) * _wider(state["runs"][rows], moving, given)
+    limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops)
+    limit[:, OF_CYCLES] *= _wider(state["runs"][rows, at.TURNS], moving, given)[:, None, None]
     limits: Float64 = np.where(judges, limit, np.inf)
     return limits
 
-def _wider(runs: Int64, moving: Bool, given: Bool) -> Float64:
-    """How much wider limits are that rest on few cycles: the next may well go beyond them all (N, DETECTORS, F)."""
-    wider = np.ones((len(runs), len(at.DETECTORS), runs.shape[2]))
-    turns, of_others = runs[:, at.TURNS], runs[:, at.TURNS_OF_OTHERS]
-    fewest = np.where(moving, turns, ENOUGH).min(axis=1)
-    for detector, count in ((at.LEVEL, turns), (at.REFERENCE, turns), (at.RELATION, np.minimum(of_others, fewest[:, None]))):
-        wider[:, detector] += WIDER * np.clip((ENOUGH - count) / (ENOUGH - TURNS), 0.0, 1.0)
-    wider[given] = 1.0
-    return wider
 
+def _wider(turns: Int64, moving: Bool, given: Bool) -> Float64:
+    """Times what limits are taken that rest on few cycles (N,): the next may well go beyond all of these.
+
+    The slowest feature counts, for it takes the others along.
+    """
+    fewest = np.where(moving, turns, ENOUGH).min(axis=1)
+    wider: Float64 = 1.0 + WIDER * np.clip((ENOUGH - fewest) / (ENOUGH - TURNS), 0.0, 1.0)
+    return np.where(given, 1.0, wider)

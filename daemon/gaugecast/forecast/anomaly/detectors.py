@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from gaugecast.forecast.anomaly import calibration
-from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout
+from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout, turned
 from gaugecast.forecast.anomaly.statistics import Measured, Now, measure
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
@@ -95,7 +95,7 @@ def step(
     fitted = calibration.begin(state, known_well, rules.stretch) or fitted
     state["age"] += 1
     measured = measure(state, now)
-    found = np.ascontiguousarray(measured.found.swapaxes(0, 1))  # (N, DETECTORS, F)
+    found = turned(measured.found)  # (N, DETECTORS, F)
     score = found / (state["limit"] if rules.tolerance == 1.0 else rules.tolerance * state["limit"])
     unrest = _unrest(state, measured, now, rules) | off
     settling = _settling(state, unrest, rules) | off

@@ -17,7 +17,7 @@ from gaugecast.records import Bool, Float64
 #: Added to a correlation's diagonal: two features that say the same make no singular matrix.
 _RIDGE = 1e-3
 _LEAST = 1e-6  # of a feature's variance, as what is left unexplained
-_FEW = 4  # features, up to which a sum is faster one by one
+_FEW = 6  # addends, up to which they are faster one by one
 _STILL = 1e-280  # a variance of so much or less is none: its inverse would be no number
 
 
@@ -63,9 +63,8 @@ def fit(moments: Float64, moving: Bool, layout: Layout) -> Reference:
 
 def expected(weights: Float64, lags: Float64) -> Float64:
     """What the reference expects (N, F), relative to the origin, of streams with these lags (N, P, F)."""
-    flat = lags.reshape(len(lags), -1)
-    said: Float64 = weights[:, :, 0] + (weights[:, :, 1:] * flat[:, None, :]).sum(axis=2)
-    return said
+    count, steps, features = lags.shape
+    return weights[:, :, 0] + weighed(weights[:, :, 1:], lags.reshape(count, steps * features))
 
 
 def diagonal(square: Float64) -> Float64:
@@ -76,7 +75,7 @@ def diagonal(square: Float64) -> Float64:
 
 
 def weighed(square: Float64, values: Float64) -> Float64:
-    """N matrices (N, F, F) times as many vectors (N, F)."""
+    """N matrices (N, F, K) times as many vectors (N, K): (N, F)."""
     if values.shape[1] > _FEW:
         total: Float64 = (square * values[:, None, :]).sum(axis=2)
         return total

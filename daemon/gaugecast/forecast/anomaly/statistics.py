@@ -1,7 +1,7 @@
 """What each detector looks at: statistics of a step, larger = stranger, in units that have no scale of the sensor's.
 
-Arrays are small here: what a step costs is how often NumPy is called. Hence all running means go on at once, and what is
-hardly ever there, such as an absent value, is asked for before it is looked at; the bits are the same.
+Arrays are small here: what a step costs is how often NumPy is called. Hence all running means go on at once, and what
+is hardly ever there, such as an absent value, is asked for before it is looked at; the bits are the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaugecast.forecast.anomaly import layout as at
+from gaugecast.forecast.anomaly.layout import turned
 from gaugecast.forecast.anomaly.reference import diagonal, expected, left_out, weighed
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
@@ -120,7 +121,7 @@ def _relative(state: dict[str, Array], x: Float64) -> Float64:
 
 def _apart(state: dict[str, Array], name: str) -> Array:
     """A column (N, K, F) with its K parts each in one piece (K, N, F), which the column is from now on."""
-    parts = np.ascontiguousarray(state[name].swapaxes(0, 1))
+    parts = turned(state[name])
     state[name] = parts.swapaxes(0, 1)
     return parts
 
@@ -134,14 +135,15 @@ def _stillness(runs: Int64, moved: Bool, here: Bool, out: Float64) -> None:
 def _surprise(smooth: Float64, error: Float64, means: _Means, away: Float64) -> None:
     known = ~np.isnan(error)
     np.copyto(away, error, where=known)
+    share = _share(known)
     square = np.minimum(away * away, _HUGE * _HUGE)
     usual, count = smooth[at.ERROR], smooth[at.ERRORS]
     there = usual > 0.0
     ratio = np.divide(square, usual, out=means.off[at.SURPRISED], where=there)
     np.minimum(ratio, MOST_SURPRISE, out=ratio)
     ratio -= smooth[at.SURPRISED]
-    np.multiply(FAST, known, out=means.rate[at.SURPRISED])
-    np.multiply(np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE), known, out=means.rate[at.ERROR])
+    means.rate[at.SURPRISED] = FAST * share
+    np.multiply(np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE), share, out=means.rate[at.ERROR])
     most = np.where(there, _ERROR_CLIP * usual, np.inf)
     np.subtract(np.minimum(square, most), usual, out=means.off[at.ERROR])
     means.rate[at.ERRORS], means.off[at.ERRORS] = 1.0, known
@@ -164,8 +166,8 @@ def _by_reference(
     own = np.minimum(away * away * diagonal(state["precision"]), MOST)
     np.subtract(square, smooth[at.UNEXPECTED], out=means.off[at.UNEXPECTED])
     np.subtract(own, smooth[at.QUIETLY], out=means.off[at.QUIETLY])
-    np.multiply(FAST, seen, out=means.rate[at.UNEXPECTED])
-    np.multiply(SLOW, seen, out=means.rate[at.QUIETLY])
+    share = _share(seen)
+    means.rate[at.UNEXPECTED], means.rate[at.QUIETLY] = FAST * share, SLOW * share
     return kept
 
 
@@ -223,19 +225,27 @@ def _centre(state: dict[str, Array]) -> Float64:
 
 def _turns(runs: Int64, away: Float64) -> None:
     """Count how often levels change sides, of what is usual and of what the others say; `away` is (2, N, F)."""
-    sides, turns = runs[at.SIDE :: 2], runs[at.TURNS :: 2]
-    now = np.where(np.abs(away) >= _CLEARLY, np.sign(away), sides)
-    turns += now * sides < 0.0
-    sides[:] = now
+    sides, turns, now = runs[at.SIDE :: 2], runs[at.TURNS :: 2], np.sign(away)
+    other = (np.abs(away) >= _CLEARLY) & (now != sides)
+    if np.count_nonzero(other):
+        turns += other & (sides != 0)
+        np.copyto(sides, now, where=other, casting="unsafe")
 
 
 def wild(state: dict[str, Array], z: Float64) -> tuple[Bool, Bool]:
     """Whether any value now, and any among the lags, lies far out (N,)."""
-    values = np.concatenate([z[:, None], state["lags"]], axis=1)
-    values -= state["mean"][:, None]
-    far = np.abs(values, out=values) > (_WILD * state["spread"])[:, None]
-    far &= (state["spread"] > 0.0)[:, None]
-    if not np.count_nonzero(far):
-        never = np.zeros(len(z), bool)
-        return never, never
-    return np.asarray(far[:, 0].any(axis=1)), np.asarray(far[:, 1:].any(axis=(1, 2)))
+    far = np.where(state["spread"] > 0.0, _WILD * state["spread"], np.inf)
+    now, before = np.abs(z - state["mean"]) > far, np.zeros(z.shape, bool)
+    for lag in range(state["lags"].shape[1]):
+        before |= np.abs(state["lags"][:, lag] - state["mean"]) > far
+    return _any(now), _any(before)
+
+
+def _any(flags: Bool) -> Bool:
+    """Whether any feature has it (N,); as a rule none has."""
+    return np.asarray(flags.any(axis=1)) if np.count_nonzero(flags) else np.zeros(len(flags), bool)
+
+
+def _share(flags: Bool) -> Bool | float:
+    """What a rate is taken times, which is 1 where all have it."""
+    return 1.0 if np.count_nonzero(flags) == flags.size else flags
