@@ -19,7 +19,9 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="bench", description=__doc__)
     asked.add_argument("group", nargs="*", choices=[*GROUPS, []], help=f"of {', '.join(GROUPS)}; default: all")
     asked.add_argument("--quick", action="store_true", help="short windows, to see that it runs: figures mean nothing")
-    asked.add_argument("--share", type=float, help="of what is measured once so many times as much: 10 for 1,000 messages")
+    asked.add_argument(
+        "--share", type=float, help="of what is measured once so many times as much: 20 for 1,000 messages"
+    )
     options = asked.parse_args()
     scale = QUICK if options.quick else FULL
     scale = dataclasses.replace(scale, share=options.share or scale.share)

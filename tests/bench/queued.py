@@ -16,8 +16,8 @@ from bench.scale import Scale
 from bench.traffic import Counter, start_ns
 from gaugecast_sim import wire
 
-MESSAGES, SIZE = 100, 8000
-_PATIENCE_S = 240.0
+MESSAGES, SIZE = 50, 8000
+_PATIENCE_S = 120.0
 _LOOK_S = 0.05
 _BUCKET = re.compile(r'^gaugecast_stage_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)$', re.MULTILINE)
 _WORK = ("decode", "advance", "commit", "publish")

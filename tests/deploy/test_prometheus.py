@@ -50,7 +50,7 @@ def firing(alert: str, at: int, count: int) -> dict[str, Any]:
     return {"expr": expr, "eval_time": f"{at}m", "exp_samples": expected}
 
 
-def tests_file(directory: Path, test: dict[str, Any], *, alerts: Path = ALERTS) -> Path:
+def promtool_file(directory: Path, test: dict[str, Any], *, alerts: Path = ALERTS) -> Path:
     """A unit test for promtool of the recording rules and `alerts`."""
     document = {"rule_files": [str(RULES), str(alerts)], "evaluation_interval": "1m", "tests": [test]}
     path = directory / f"{alerts.stem}-tests.yml"
@@ -80,7 +80,7 @@ def test_every_alert_fires_when_it_should_and_not_before(tmp_path: Path, capsys:
         samples = {**{n: s for n, s in HEALTHY.items() if n not in case.without}, **case.series}
         expected = [firing(name, case.silent, 0), firing(name, case.fires, 1)]
         test = {"name": name, "interval": "1m", "input_series": series(samples), "promql_expr_test": expected}
-        files.append(tests_file(tmp_path, test, alerts=alone(tmp_path, name)))
+        files.append(promtool_file(tmp_path, test, alerts=alone(tmp_path, name)))
     said = promtool("test", "rules", *files)
     with capsys.disabled():
         print(f"\npromtool test rules, {len(CASES)} alerts fire: {said.split()[-1]}")
@@ -95,7 +95,7 @@ def test_every_alert_stays_silent_on_a_daemon_that_is_well(
     expr = 'count by (alertname) (ALERTS{alertstate="firing"})'
     silent = [{"expr": expr, "eval_time": f"{minute}m", "exp_samples": []} for minute in minutes]
     test = {"name": scene, "interval": "1m", "input_series": series(QUIET[scene]), "promql_expr_test": silent}
-    said = promtool("test", "rules", tests_file(tmp_path, test))
+    said = promtool("test", "rules", promtool_file(tmp_path, test))
     with capsys.disabled():
         print(f"\npromtool test rules, {scene.split(':')[0]}: all silent, {said.split()[-1]}")
 
