@@ -261,7 +261,7 @@ def test_forecasts_keep_their_bytes_in_every_crowd(name: str) -> None:
 
 
 def test_forecasts_of_listed_horizons_keep_their_bytes_in_larger_crowds() -> None:
-    """With intervals and thresholds; crowds of less than nine are many more calls, and their turn is in the long run."""
+    """With intervals and thresholds; smaller crowds are many more calls, and come in the long run."""
     assert list(differing_streams(*LISTED, sizes=SIZES[5:])) == []
 
 
