@@ -123,9 +123,6 @@ def test_healthy_tanks_are_left_alone() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.xfail(
-    reason="set-points that are changed all day: 1.8 events a stream and week; docs/accuracy.md", strict=False
-)
 @pytest.mark.parametrize("seed", [101, 102])
 def test_a_healthy_day_at_a_reading_a_second_has_hardly_an_event(seed: int) -> None:
     """Fifty tanks, with the day's cycle, set-points that are changed, and restarts: at most one a stream and week."""
