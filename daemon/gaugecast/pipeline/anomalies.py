@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,13 +76,14 @@ class Anomalies:
             begins = begins | self._rows.enter(slots, x[:, self._rules.mode], off)
         now = Now(steps.values, x, error, begins, begins | (steps.gap > 0))
         places = self._rows.places(slots)
-        state = self._rows.take_all(places)
+        before = self._rows.take_all(places)
+        state = dict(before)
         is_open = self.events["open"][slots]
         away, fitted = detectors.step(state, now, self._rules, self._layout, wrong=is_open, off=off)
         if fitted:
             self._note_frozen(state, slots)
         for name, row in state.items():
-            if fitted or name not in at.FITTED:
+            if fitted or name in at.IN_PLACE or row is not before[name]:  # the others are as they were
                 self._rows.put(name, places, row)
         settling = off | (state["settling"] > 0)
         judged = self._judge(slots, state["score"], off=off, settling=settling, at_ns=steps.at, received=received)
@@ -134,11 +134,13 @@ class Anomalies:
         return row
 
     def _scores(self, state: dict[str, Array]) -> Float64:
-        limit, score = state["limit"], state["score"]
+        least, most = at.turned(state["limit"]).min(axis=0), at.turned(state["score"]).max(axis=0)
         if not self._rules.all_scored:
-            limit, score = limit[:, :, self._places], score[:, :, self._places]
-        unknown = ~np.isfinite(limit).any(axis=(1, 2)) | (state["settling"] > 0)
-        scores: Float64 = functools.reduce(np.maximum, score.swapaxes(0, 1)).astype(np.float64)
+            least, most = least[:, self._places], most[:, self._places]
+        unknown, judged = state["settling"] > 0, np.isfinite(least)
+        if not judged.all():
+            unknown |= ~judged.any(axis=1)
+        scores: Float64 = most.astype(np.float64)
         scores[unknown] = np.nan
         return scores
 

@@ -20,6 +20,7 @@ from gaugecast.watching import SHORTEST
 
 #: Stages: the first stretch; a reference is tried; frozen for good.
 FIRST, TRIED, FROZEN = range(3)
+_NONE = np.zeros(0, np.int64)
 #: A stretch is at most so long: then the reference is frozen.
 LONGEST = 2**17
 #: Limits, by detector: at least so much; times the largest statistic of the stretch; and what that may be at most for
@@ -113,7 +114,8 @@ def _add_moments(state: dict[str, Array], z: Float64, counts: Bool) -> None:
 
 def due(state: dict[str, Array]) -> Int64:
     """Rows whose stretch ends now."""
-    return np.flatnonzero((state["stage"] != FROZEN) & (state["counted"] >= state["mark"]))
+    ends = (state["counted"] >= state["mark"]) & (state["stage"] != FROZEN)
+    return np.flatnonzero(ends) if np.count_nonzero(ends) else _NONE
 
 
 def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: Bool, judged: Bool) -> None:

@@ -14,8 +14,8 @@ from gaugecast.streams.columns import Array, Column
 DETECTORS = ("dropout", "stuck", "level", "relation", "surprise", "reference", "calm")
 DROPOUT, STUCK, LEVEL, RELATION, SURPRISE, REFERENCE, CALM = range(len(DETECTORS))
 
-#: Columns that change where a stretch ends, and nowhere else.
-FITTED = ("weights", "precision", "mean", "spread", "kinship", "limit", "stage", "mark")
+#: Columns that a step changes in place; others it replaces, but for where a stretch begins or ends.
+IN_PLACE = ("moments", "top", "counted", "age")
 
 #: Detectors that expect a value, so that it can be said by how much another came.
 EXPECTING = (LEVEL, RELATION, SURPRISE, REFERENCE)

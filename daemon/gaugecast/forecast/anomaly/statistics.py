@@ -162,7 +162,9 @@ def _by_reference(
         gross &= square >= most
         kept = np.where(gross & ~state["gross"], said, z)  # once only: what stays where it is was no outlier
         square *= MOST / np.maximum(most, MOST)  # all in proportion: who is strangest must be seen
-    state["gross"] = gross
+        state["gross"] = gross
+    elif np.count_nonzero(state["gross"]):
+        state["gross"] = gross
     own = np.minimum(away * away * diagonal(state["precision"]), MOST)
     np.subtract(square, smooth[at.UNEXPECTED], out=means.off[at.UNEXPECTED])
     np.subtract(own, smooth[at.QUIETLY], out=means.off[at.QUIETLY])
