@@ -12,7 +12,7 @@ from rich.table import Table
 
 from accuracy.places import data_folder, keep_rows
 from accuracy.runs import Rows
-from gaugecast.history import FileColumns
+from gaugecast.history import NO_TIME, FileColumns
 from gaugecast.learn.autoencoder.rows import read_rows
 from gaugecast.learn.evaluate.boards import change_point_score, labelled, nab_score, read_windows
 from gaugecast.learn.evaluate.figures import AlarmFigures, figures_of, together
@@ -30,6 +30,7 @@ class LabelledSet(NamedTuple):
     Attributes:
         pattern: Of its files below the folder of data; each is a stream, or where `apart` a plant of its own.
         healthy: First rows that its protocol gives as healthy.
+        time: Its column of times; "none" = a row is a tick, in whatever order they have times.
     """
 
     pattern: str
@@ -38,12 +39,13 @@ class LabelledSet(NamedTuple):
     apart: bool = False
     changes: str = ""
     windows: str = ""
+    time: str = ""
 
 
 SETS = {
     "skab": LabelledSet("SKAB/valve1/*.csv", "anomaly", healthy=400, changes="changepoint"),
     "nab": LabelledSet("NAB/realKnownCause/*.csv", "", windows="NAB/labels/combined_windows.json"),
-    "touchstone": LabelledSet("touchstone/*.parquet", "is_anomaly", apart=True),
+    "touchstone": LabelledSet("touchstone/*.parquet", "is_anomaly", apart=True, time=NO_TIME),
 }
 
 
@@ -63,8 +65,8 @@ def run_set(name: str) -> Rows:
     settings = AnomalySettings(healthy=of.healthy)
     watched: list[Watched] = []
     for group in [[file] for file in files] if of.apart else [files]:
-        ignore = [of.changes] if of.changes else []
-        watched += watch_files(group, FileColumns("", "", ()), settings, label=of.label, ignore=ignore)[1]
+        ignore = [of.changes] if of.changes else ["timestamp"] if of.time == NO_TIME else []
+        watched += watch_files(group, FileColumns(of.time, "", ()), settings, label=of.label, ignore=ignore)[1]
     nab = math.nan
     if of.windows:
         windows = read_windows(folder / of.windows, files)
