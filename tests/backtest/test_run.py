@@ -45,7 +45,8 @@ def wandering(steps: int, features: int, seed: int = 0) -> Float64:
 
 def learned(fleet: Fleet, inputs: list[Input], seed: int = 0, units: tuple[int, ...] = (8,)) -> Float64:
     """Forecasts (T, H, G), learning all the way."""
-    return Lockstep(fleet, units=units, seed=seed, compiled=False).run([inputs])
+    _, (made,) = Lockstep(fleet, units=units, seed=seed, compiled=False).record([inputs]).courses()
+    return made
 
 
 @functools.cache
@@ -77,7 +78,7 @@ def test_a_seed_says_it_all() -> None:
 def test_learning_moves_the_forecasts() -> None:
     """Else the tests above would say nothing."""
     fleet, values, before = course_of_learning()
-    still = Lockstep(fleet, units=(8,), learning=False).run([readings(fleet, values, gap_at=60)])
+    _, (still,) = Lockstep(fleet, units=(8,), learning=False).record([readings(fleet, values, gap_at=60)]).courses()
     assert (still[:20] == before[:20]).any()
     assert (still[100:] != before[100:]).all()
 

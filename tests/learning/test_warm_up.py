@@ -7,9 +7,9 @@ import importlib
 import numpy as np
 import pytest
 
+from accuracy.windowed import warm_windows
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Lesson, warm_up
-from gaugecast.learn.backtest.windowed import warm_windows
 from gaugecast.learn.fit.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from gaugecast.model import Model
 from gaugecast.testing import random_model
