@@ -19,6 +19,12 @@ pytestmark = pytest.mark.keras
 ROWS = 2
 
 
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph of eight steps: that of 24 takes longer to build than all that is learned here."""
+    monkeypatch.setattr(importlib.import_module("gaugecast.learn.fit.warm_up"), "BPTT", 8)
+
+
 @pytest.fixture(scope="module")
 def model() -> Model:
     """A small model of two rows a stream."""

@@ -22,23 +22,31 @@ class Listener(Protocol):
 
     def say(self, line: str) -> None:
         """A line of text."""
-        return
 
     def begin(self, what: str, total: int | None) -> None:
         """A stage of so many steps begins."""
-        return
 
     def advance(self, done: int) -> None:
         """So many steps of the stage are done."""
-        return
 
     def epoch(self, epoch: Epoch) -> bool | None:
         """An epoch is over; a true answer ends training."""
-        return False
 
 
-class Silent(Listener):
+class Silent:
     """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch) -> bool | None:
+        """Go on."""
 
 
 @dataclass(frozen=True, slots=True)
