@@ -44,8 +44,11 @@ def connect(address: str, *, heard: bool = False) -> None:
     how = {"namespace": NAMESPACE, "log_to_driver": heard, "logging_level": logging.WARNING}
     try:
         if address == LOCAL:
-            # With health checks as Ray has them: where the only node is lost, so is everything.
-            ray.init(num_cpus=0, include_dashboard=False, _node_ip_address="127.0.0.1", **how)
+            # Health checks as Ray has them: with the only node all is lost. Not nice: forecasts go first.
+            ray.init(
+                num_cpus=0, include_dashboard=False, _node_ip_address="127.0.0.1",
+                _system_config={"worker_niceness": 0}, **how,
+            )  # fmt: skip
         else:
             ray.init(address=address, **how)
     except (ConnectionError, RuntimeError, ValueError) as exc:
