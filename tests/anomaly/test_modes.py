@@ -137,8 +137,8 @@ def on_its_way(watched: AnomalySettings, settling: int) -> Float64:
     score = np.full((1, len(DETECTORS), 2), 0.5)
     score[:, LEVEL, 1] = 3.0
     detectors._arrive(state, score, np.array([False]), rules_of(fleet_of("pq", inputs="q", anomaly=watched)))
-    own: Float64 = score[0]
-    return own
+    scores: Float64 = score[0]
+    return scores
 
 
 def test_what_nobody_judges_holds_up_nothing() -> None:

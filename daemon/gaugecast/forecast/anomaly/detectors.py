@@ -87,8 +87,8 @@ def step(
         wrong: Of which an event is open (N,): nothing is learned from them.
         off: Whose machines are off (N,), see `off_of`: neither are they judged, nor is anything learned.
 
-    Returns by how much each detector that expects a value finds another (DETECTORS, N, F), and whether a stretch began
-    or ended. Else what changes in place is `layout.IN_PLACE`; all other columns are replaced, or as they were.
+    Returns by how much each detector that expects a value finds another (DETECTORS, N, F), and whether anything of
+    `FITTED` has changed.
     """
     fitted = calibration.begin_again(state, wrong, rules.refit, stretch=rules.stretch_again)
     known_well = (state["age"] < rules.healthy) & (state["quiet"] >= 0)
@@ -109,8 +109,7 @@ def step(
     healthy = measured.full & sound & (known_well | ~measured.far)  # what is known to be well teaches, however far out
     calibration.take_in(state, measured, found, healthy=healthy, given=known_well)
     state["lags"] = np.concatenate([measured.kept[:, None], state["lags"][:, :-1]], axis=1)
-    if not measured.full.all():
-        state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
+    state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
     rows = calibration.due(state)
     if len(rows):
         fitted = True
@@ -172,7 +171,7 @@ def _unrest(state: dict[str, Array], measured: Measured, now: Now, rules: Rules)
     if rules.all_scored:
         return now.begins
     changed = ~rules.scored & (state["spread"] == 0.0) & measured.moved
-    unrest: Bool = now.begins | np.asarray(changed.any(axis=1))
+    unrest: Bool = now.begins | changed.any(axis=1)
     return unrest
 
 
