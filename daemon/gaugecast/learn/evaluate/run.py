@@ -90,6 +90,7 @@ def _watch(fleet: Fleet, rows: Sequence[FileRows]) -> list[Watched]:
     part = pipeline.parts[fleet.name]
     watching = part.anomalies
     assert watching is not None
+    part.writer.mute = True  # nobody reads the forecasts, and writing them takes a fifth of the time
     names = [f"{place}/{one.name}" for place, one in enumerate(rows)]  # files of several folders may be called alike
     packed = [np.ascontiguousarray(one.values, "<f8") for one in rows]
     score = [np.full(len(one.at), np.nan) for one in rows]
