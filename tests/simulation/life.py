@@ -96,6 +96,7 @@ class Life:
         assert isinstance(ledger, JournaledLedger)
         ledger.journal, ledger.clock = journal, clock
         self.ledger, self._notes = ledger, CrashNote(directory)
+        self._writers: list[InlineCheckpointWriter] = []
         self.link = SimLink(broker, clock, points, rng)
         self.setup = Setup(fleets, limits, storage, LEARNING)
         try:
@@ -130,12 +131,15 @@ class Life:
         def new_decoder(fleets: Sequence[Fleet], limits: Loop) -> Decodes:
             return _PointedDecoder(Decoder(fleets, limits), self._points)
 
+        def new_writer() -> InlineCheckpointWriter:
+            made = InlineCheckpointWriter(directory, storage, lambda: self.ledger.first_seq, faults=self._points)
+            self._writers.append(made)
+            return made
+
         return Ports(
             ledger=self.ledger,
             dial=dial,
-            writer=lambda: InlineCheckpointWriter(
-                directory, storage, lambda: self.ledger.first_seq, faults=self._points
-            ),
+            writer=new_writer,
             store=weights,
             notes=self._notes,
             shipped=shipped,
@@ -178,9 +182,13 @@ class Life:
         """SIGTERM."""
         self.core.drain()
         self.core.close()
+        self._notes.close()
 
     def kill(self) -> None:
         """`kill -9`: what the kernel does with open files."""
         connection: sqlite3.Connection = self.ledger._connection
         connection.close()  # rolls back what was not committed
         self._notes.close()
+        for writer in self._writers:
+            if writer._open is not None:
+                writer._open._file.close()
