@@ -19,6 +19,7 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.history import FileColumns, fleet_of_file
 from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.fit.start import manifest_of
 from gaugecast.learn.history.sources import record
 from gaugecast.learn.train.explain import explain_array, explain_rows, input_names, layer_table
 from gaugecast.learn.train.job import run_training
@@ -213,8 +214,8 @@ def test_a_model_says_warming_for_as_long_as_it_needs(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "cue.csv", {"x": cued(1200, period=20)})
     trained = train_on(path, units=[8], epochs=1, scaling="standard", test=0.0)
     assert trained.model.manifest.warmup_steps >= 8
-    window = train_on(path, units=[8], epochs=1, scaling="standard", look_back=12, test=0.0)
-    assert window.model.manifest.warmup_steps == 12
+    recipe, windowed = trained.model.manifest.recipe, Train(scaling="standard", look_back=12)
+    assert manifest_of(windowed, trained.fleet, recipe, configured=False).warmup_steps == 12
 
 
 def test_forecasts_of_a_file_are_written_as_a_file(tmp_path: Path) -> None:
