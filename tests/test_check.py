@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import struct
 import threading
@@ -47,7 +47,7 @@ TANKS = Fleet(
 
 def shown(renderable: RenderableType) -> str:
     """As on a wide screen without colours."""
-    console = Console(width=300, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  closed with the process
+    console = Console(width=300, record=True, file=io.StringIO())
     console.print(renderable)
     return console.export_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -156,7 +157,8 @@ def test_an_assistant_answers_why_a_tank_alarmed(plant: Plant) -> None:
             own = await tell("forecast", fleet="tanks", at_s=[1.0, 2.0], values={"p": [9.5, 9.6], "q": [50, 51]})
             assert [one["ahead"][0]["forecast"] for one in own["rows"]] == [9.6, 51.0]
 
-    anyio.run(talk)
+    with closing(world.past):
+        anyio.run(talk)
 
 
 def test_who_asks_for_what_is_not_there_is_told(plant: Plant) -> None:

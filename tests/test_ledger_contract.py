@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
@@ -221,7 +222,8 @@ def test_a_parked_stream_comes_back_as_it_was(ledger: LedgerWriter, home: Ledger
     assert ledger.parked_state("tanks", "never seen") is None
     ledger.commit(Commit([reading(1)], [0], [], unparked=[("tanks", "a")]))
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
-    assert reopened(ledger, home).parked_count() == 1
+    with closing(reopened(ledger, home)) as ledger:
+        assert ledger.parked_count() == 1
 
 
 def test_a_fleet_that_is_gone_for_good_has_no_parked_streams(ledger: LedgerWriter, home: LedgerHome) -> None:
@@ -231,8 +233,8 @@ def test_a_fleet_that_is_gone_for_good_has_no_parked_streams(ledger: LedgerWrite
     ledger.commit(Commit([Order(events.FleetForgotten(), "tanks").stamped(1)], [Verdict.NONE]))
     assert (ledger.parked_count(), ledger.parked_state("tanks", "a")) == (1, None)
     assert ledger.parked_state("tanks", "b", at_seq=1) == b"state b"
-    again = reopened(ledger, home)
-    assert (again.parked_count(), again.parked_state("pumps", "a")) == (1, b"state c")
+    with closing(reopened(ledger, home)) as again:
+        assert (again.parked_count(), again.parked_state("pumps", "a")) == (1, b"state c")
 
 
 def test_a_replay_finds_the_state_that_was_parked_then(ledger: LedgerWriter) -> None:

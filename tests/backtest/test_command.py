@@ -13,6 +13,7 @@ from e2e.scenes import seed_model
 from gaugecast.cli.main import app
 from gaugecast.errors import ConfigError
 from gaugecast.history import fleet_of_file, read_inputs
+from gaugecast.learn import OnlineLearner
 from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.model import load_model
 from gaugecast_sim.link import PublishLink
@@ -116,8 +117,12 @@ def test_a_ledger_is_history_too(history: Path, ran: DaemonProcess, tmp_path: Pa
 
 
 @pytest.mark.keras
-def test_a_file_needs_no_configuration(history: Path, tmp_path: Path) -> None:
+def test_a_file_needs_no_configuration(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its columns and its times make the fleet; the network learns from nothing."""
+    monkeypatch.setattr(  # compiling takes longer than all of it
+        "gaugecast.learn.backtest.lockstep.OnlineLearner",
+        lambda model, **more: OnlineLearner(model, window=4, **{**more, "compiled": False}),
+    )
     out = tmp_path / "figures.json"
     run_backtest(str(history), "--features", "heat", "--units", "4", "--json", str(out))
     first = json.loads(out.read_text())[0]

@@ -116,6 +116,7 @@ class Served:
         self._server.should_exit = True
         self._thread.join(20)
         self._listener.close()
+        self._world.past.close()
 
 
 @contextmanager

@@ -95,18 +95,26 @@ class Life:
         ledger = JournaledLedger.open(directory, storage, segment_rows=16, faults=points)
         assert isinstance(ledger, JournaledLedger)
         ledger.journal, ledger.clock = journal, clock
-        self.ledger = ledger
-        self.ledger._connection.execute("PRAGMA synchronous = OFF")
-        journal.catch_up(self.ledger)
-        self._notes = CrashNote(directory)
+        self.ledger, self._notes = ledger, CrashNote(directory)
+        self._writers: list[InlineCheckpointWriter] = []
         self.link = SimLink(broker, clock, points, rng)
         self.setup = Setup(fleets, limits, storage, LEARNING)
-        self.core = Core.open(self.setup, self._ports(directory, storage, weights))
+        try:
+            self._recover(directory, weights)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _recover(self, directory: Path, weights: Weights) -> None:
+        """What the process does before its first turn."""
+        self.ledger._connection.execute("PRAGMA synchronous = OFF")
+        self.ledger.journal.catch_up(self.ledger)
+        self.core = Core.open(self.setup, self._ports(directory, self.setup.storage, weights))
         recovered, pipeline = self.core.recovered, self.core.pipeline
         if recovered.differing or recovered.notes:
             raise Violation(f"I7: {recovered.differing} outputs differ in a replay; {recovered.notes}")
         assert isinstance(pipeline, _PointedPipeline)
-        pipeline.points = points
+        pipeline.points = self._points
         self.core.checkpointer.slice_bytes, self.core.orders.batch_bytes = _SLICE_BYTES, _BATCH_BYTES
         self._counted_before = counted(pipeline)
 
@@ -123,12 +131,15 @@ class Life:
         def new_decoder(fleets: Sequence[Fleet], limits: Loop) -> Decodes:
             return _PointedDecoder(Decoder(fleets, limits), self._points)
 
+        def new_writer() -> InlineCheckpointWriter:
+            made = InlineCheckpointWriter(directory, storage, lambda: self.ledger.first_seq, faults=self._points)
+            self._writers.append(made)
+            return made
+
         return Ports(
             ledger=self.ledger,
             dial=dial,
-            writer=lambda: InlineCheckpointWriter(
-                directory, storage, lambda: self.ledger.first_seq, faults=self._points
-            ),
+            writer=new_writer,
             store=weights,
             notes=self._notes,
             shipped=shipped,
@@ -171,9 +182,13 @@ class Life:
         """SIGTERM."""
         self.core.drain()
         self.core.close()
+        self._notes.close()
 
     def kill(self) -> None:
         """`kill -9`: what the kernel does with open files."""
         connection: sqlite3.Connection = self.ledger._connection
         connection.close()  # rolls back what was not committed
         self._notes.close()
+        for writer in self._writers:
+            if writer._open is not None:
+                writer._open._file.close()

@@ -66,7 +66,11 @@ def _is_red(seed: int, trouble: Callable[[Story], None] | None = None) -> bool:
             if trouble is None:
                 run(seed, place)
             else:
-                trouble(Story(seed, place))
+                story = Story(seed, place)
+                try:
+                    trouble(story)
+                finally:
+                    story.life.kill()
         except Violation:
             return True
     return False

@@ -29,6 +29,7 @@ class ScriptedBroker:
             except BlockingIOError:
                 continue
             break
+        self.hang_up()
         peer.setblocking(False)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._peer, self.said = peer, b""

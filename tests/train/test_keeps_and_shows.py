@@ -21,7 +21,7 @@ from gaugecast.learn.train.task import Silent, Task
 from gaugecast.testing import T0, LocalDaemon, fleet_of, model_for
 from train.series import waves, write_csv
 
-SMALL: dict[str, Any] = {"units": [4], "segment": 20, "learning_rate": 0.01, "schedule": "constant", "test": 0.0}
+SMALL: dict[str, Any] = {"units": [4], "segment": 8, "learning_rate": 0.01, "schedule": "constant", "test": 0.0}
 CONFIG = """
 [mqtt]
 host = "nowhere.invalid"

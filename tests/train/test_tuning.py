@@ -35,7 +35,7 @@ def sine_file(directory: Path, rows: int) -> Path:
 
 def search(path: Path, tuning: Tune, directory: Path, **settings: object) -> list[Tried]:
     """Tune on one file whose rows are ticks."""
-    train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, **settings})
+    train = Train.model_validate({"scaling": "minmax", "test": 0.0, "validation": 0.2, "segment": 8, **settings})
     return tune(Task((path,), train, columns=FileColumns(time="none")), tuning, directory, Silent())
 
 

@@ -52,6 +52,7 @@ def test_three_epochs_far_from_the_validation_part_are_not_fine() -> None:
     text = verdict(fit_of([0.3, 0.2, 0.1], [2.0, 1.5, 1.266]), 0.2, "validation")
     assert "12.66 times the training error" in text
     assert "3 epochs are too few" in text
+    assert "1 epoch is too few" in verdict(fit_of([1.0], [1.0]), 0.1, "validation")
 
 
 def test_overfitting_is_told_with_what_helps() -> None:

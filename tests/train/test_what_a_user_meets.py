@@ -19,6 +19,7 @@ from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.history import FileColumns, fleet_of_file
 from gaugecast.learn.fit.initial import initial_model, manifest_for
+from gaugecast.learn.fit.start import manifest_of
 from gaugecast.learn.history.sources import record
 from gaugecast.learn.train.explain import explain_array, explain_rows, input_names, layer_table
 from gaugecast.learn.train.job import run_training
@@ -27,7 +28,7 @@ from gaugecast.learn.train.task import Listener, Silent, Task, Trained
 from gaugecast.model import load_model, save_model
 from train.series import fleet_of, waves, write_csv
 
-SMALL: dict[str, Any] = {"units": [4], "epochs": 2, "segment": 20, "learning_rate": 0.01}
+SMALL: dict[str, Any] = {"units": [4], "epochs": 2, "segment": 10, "learning_rate": 0.01}
 
 
 def several_tanks(path: Path, rows: int = 60) -> Path:
@@ -138,31 +139,35 @@ def wave_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_csv(tmp_path_factory.mktemp("series") / "waves.csv", waves(400))
 
 
+@pytest.fixture(scope="module")
+def ended(wave_file: Path) -> Trained:
+    """A training of nine epochs that was ended in the third."""
+    return train_on(wave_file, EndsInEpoch(3), epochs=9)
+
+
 @pytest.mark.keras
-def test_a_training_that_is_ended_by_hand_keeps_the_best_so_far(wave_file: Path) -> None:
+def test_a_training_that_is_ended_by_hand_keeps_the_best_so_far(wave_file: Path, ended: Trained) -> None:
     """The weights of the epochs before, judged as ever; in the first epoch there is nothing to keep."""
-    trained = train_on(wave_file, EndsInEpoch(3), epochs=9)
-    assert trained.fit.interrupted
-    assert len(trained.fit.epochs) == 2
-    assert "ended by hand in epoch 3" in trained.verdict
-    assert trained.judged["test"].horizons[0].overall.count > 0
+    assert ended.fit.interrupted
+    assert len(ended.fit.epochs) == 2
+    assert "ended by hand in epoch 3" in ended.verdict
+    assert ended.judged["test"].horizons[0].overall.count > 0
     with pytest.raises(KeyboardInterrupt):
         train_on(wave_file, EndsInEpoch(1), epochs=9)
 
 
 @pytest.mark.keras
 def test_the_command_says_that_it_kept_them_and_exits_as_a_shell_expects(
-    wave_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wave_file: Path, ended: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """130, with the run directory written; for scripts the figures are on standard output, alone."""
-    trained = train_on(wave_file, EndsInEpoch(2), epochs=5)
-    monkeypatch.setattr("gaugecast.learn.train.job.run_training", lambda *_: trained)
-    ended = CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "out")])
-    assert ended.exit_code == 130
-    assert "the best weights so far are kept" in ended.output
-    assert load_model(tmp_path / "out").manifest.version == trained.model.manifest.version
+    monkeypatch.setattr("gaugecast.learn.train.job.run_training", lambda *_: ended)
+    done = CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert "the best weights so far are kept" in done.output
+    assert load_model(tmp_path / "out").manifest.version == ended.model.manifest.version
     told = json.loads(CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "more"), "--json"]).stdout)
-    assert (told["version"], told["interrupted"]) == (trained.model.manifest.version, True)
+    assert (told["version"], told["interrupted"]) == (ended.model.manifest.version, True)
     kept = json.loads((tmp_path / "more" / "metrics.json").read_text())
     assert told["parts"]["test"]["horizons"][0]["overall"] == kept["parts"]["test"]["horizons"][0]["overall"]
 
@@ -209,8 +214,8 @@ def test_a_model_says_warming_for_as_long_as_it_needs(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "cue.csv", {"x": cued(1200, period=20)})
     trained = train_on(path, units=[8], epochs=1, scaling="standard", test=0.0)
     assert trained.model.manifest.warmup_steps >= 8
-    window = train_on(path, units=[8], epochs=1, scaling="standard", look_back=12, test=0.0)
-    assert window.model.manifest.warmup_steps == 12
+    recipe, windowed = trained.model.manifest.recipe, Train(scaling="standard", look_back=12)
+    assert manifest_of(windowed, trained.fleet, recipe, configured=False).warmup_steps == 12
 
 
 def test_forecasts_of_a_file_are_written_as_a_file(tmp_path: Path) -> None:

@@ -88,4 +88,5 @@ def _lead(judged: list[Judgement], model: Path, label: str) -> str:
     learned = sorted({one.learned for one in judged})
     rows = f"the first {learned[0]:,}" if len(learned) == 1 else f"the first {learned[0]:,} to {learned[-1]:,}"
     said = f"; {rows} rows of each were learned, and are not judged" if learned[-1] else ""
-    return f"Detector {model} on {len(judged)} files, label {label or 'none'}{said}"
+    files = "1 file" if len(judged) == 1 else f"{len(judged)} files"
+    return f"Detector {model} on {files}, label {label or 'none'}{said}"

@@ -113,6 +113,8 @@ def _train(
 
     Ctrl-C ends the training, keeps the best weights so far, and exits with 130.
 
+    There is no --bidirectional: such a layer reads the series backwards as well, so it needs the future.
+
     Every option below is also a key of [train] in the configuration; an option wins.
 
     Examples:

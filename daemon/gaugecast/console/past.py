@@ -63,6 +63,13 @@ class Past:
                 self._reader = None
                 raise
 
+    def close(self) -> None:
+        """Close the ledger; the next question opens it again."""
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
     def fault(self) -> str | None:
         """Why the ledger cannot be read; `None` where it can."""
         try:

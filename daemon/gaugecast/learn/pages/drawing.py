@@ -179,15 +179,17 @@ def draw_states(
     Units are sorted by what they follow most, so that those that follow the same lie together.
     """
     order = np.lexsort((-np.abs(follows).max(axis=1), np.abs(follows).argmax(axis=1)))
-    height = min(2.0 + 0.09 * len(order), 9.0)
+    longest = max(map(len, names))  # they stand upright beneath the right panel
+    height = min(2.2 + 0.09 * len(order) + 0.07 * longest, 9.0)
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, height), width_ratios=(3, 1), sharey=True)
-    figure.suptitle(f"stream {course.stream}: units of all layers, h", x=0.01, ha="left", fontsize=10)
+    title = f"stream {course.stream}: hidden states h, units sorted by what they follow"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     when = places_of(course, timed=timed)
     left.pcolormesh(when, np.arange(len(order)), states.T[order], cmap="RdBu_r", vmin=-1, vmax=1, shading="nearest")
-    left.set_ylabel("unit, sorted by what it follows")
+    left.set_ylabel("unit")
     set_time_axis(plt, left, timed=timed)
     drawn = right.imshow(follows[order], cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", origin="lower")
-    right.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    right.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     right.set_title("correlation with")
     figure.colorbar(drawn, ax=right)
     for panel in (left, right):

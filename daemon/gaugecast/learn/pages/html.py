@@ -24,7 +24,8 @@ p.lead { color: var(--quiet); margin: 0 0 1.2rem; } img { max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { white-space: normal; vertical-align: bottom; }
-th:first-child, td:first-child, .words { text-align: left; } th { font-weight: 600; color: var(--quiet); }
+th:first-child, td:first-child, .words { text-align: left; white-space: normal; }
+th { font-weight: 600; color: var(--quiet); }
 tr.sum td { font-weight: 600; }
 .wide { overflow-x: auto; } .wide + .wide { margin-top: 1.4rem; }
 .tiles { display: flex; gap: .6rem; flex-wrap: wrap; margin: 1rem 0; }

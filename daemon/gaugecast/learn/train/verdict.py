@@ -69,7 +69,8 @@ def _more(fit: Fit, name: str) -> list[str]:
     if fit.stopped_early:
         return []
     if len(fit.epochs) < PROBED_FROM:
-        return [f"{len(fit.epochs)} epochs are too few to say whether more would help: give it more."]
+        run = "1 epoch is" if len(fit.epochs) == 1 else f"{len(fit.epochs)} epochs are"
+        return [f"{run} too few to say whether more would help: give it more."]
     if fit.gained is not None:
         if fit.gained > FALLING:
             return [f"More epochs would help: a few at a constant rate took another {fit.gained:.0%} off the error."]
