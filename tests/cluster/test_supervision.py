@@ -61,6 +61,10 @@ class Ray:
     waited_s: list[float] = field(default_factory=list)
     killed: list[Process] = field(default_factory=list)
 
+    def is_initialized(self) -> bool:
+        """As after `connect`."""
+        return True
+
     def nodes(self) -> list[dict[str, Any]]:
         """All alive."""
         return [{"NodeID": name, "Alive": True} for name in self.node_ids]
@@ -211,7 +215,7 @@ def test_a_defect_costs_one_answer_not_all(tmp_path: Path) -> None:
     def handles() -> list[Any]:
         raise ValueError("odd")
 
-    front = Front(plan_of(tmp_path), handles=handles, parts=list)
+    front = Front(plan_of(tmp_path), handles=handles, parts=list, metrics_url="")
     try:
         path = tmp_path / control.SOCKET_NAME
         with pytest.raises(CommandRefused, match="a defect of the cluster: ValueError: odd"):

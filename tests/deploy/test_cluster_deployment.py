@@ -64,7 +64,7 @@ def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
     for each in UNITS:
         text = re.sub(r"/opt/gaugecast/current/bin/\w+", "/bin/true", (PLACE / each).read_text())
         (tmp_path / each).write_text(text)
-    words = ["systemd-analyze", "verify", "--man=no", tmp_path / name]
+    words = ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)]
     said = subprocess.run(words, capture_output=True, text=True, check=False, env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:"})
     assert [line for line in said.stderr.splitlines() if name in line] == []
 
@@ -74,7 +74,7 @@ def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
 def test_the_exposure_stays_below_its_bound(name: str, tmp_path: Path) -> None:
     """systemd's own figure: 0 is walled in, 10 is free."""
     place = shutil.copy(PLACE / name, tmp_path / name)
-    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", place]
+    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", str(place)]
     said = subprocess.run(words, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
 

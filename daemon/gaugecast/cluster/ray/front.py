@@ -21,7 +21,9 @@ from gaugecast.errors import CommandRefused, Unreachable
 from gaugecast.files import make_private
 from gaugecast.logs import get
 from gaugecast.status import Status
+from gaugecast.storage import whereabouts
 from gaugecast.storage.lock import StateLock
+from gaugecast.storage.whereabouts import Elsewhere
 
 _ANSWER_S, _LOOK_S = 15.0, 0.2
 
@@ -35,17 +37,22 @@ class Front:
         plan: Of the cluster.
         handles: The partitions' processes, by number.
         parts: What each part says of itself.
+        metrics_url: Where those of all partitions are.
 
     Raises:
         GaugecastError: Another daemon or cluster has the state directory.
     """
 
-    def __init__(self, plan: Plan, *, handles: Callable[[], list[Any]], parts: Callable[[], list[PartStatus]]) -> None:
+    def __init__(
+        self, plan: Plan, *, handles: Callable[[], list[Any]], parts: Callable[[], list[PartStatus]], metrics_url: str
+    ) -> None:
         directory = plan.settings.storage.directory
         make_private(directory)
         self._lock = StateLock(directory)
+        storage = plan.settings.storage
+        whereabouts.note(directory, Elsewhere(storage.postgres, storage.postgres_schema))
         self._control = Control(directory / SOCKET_NAME)
-        self._plan, self._handles, self._parts = plan, handles, parts
+        self._plan, self._handles, self._parts, self._metrics_url = plan, handles, parts, metrics_url
         self._gateway = Gateway(plan.partitions, directory, ask=self._ask, give=self._give, status=self.status)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -64,7 +71,7 @@ class Front:
         partitions = [_as(told.get(f"partition-{number}"), Status) for number in range(self._plan.partitions)]
         ingests = [_as(told.get(ingest.name), IngestStatus) for ingest in self._plan.ingests]
         mqtt = self._plan.settings.mqtt
-        return joined(partitions, ingests, address=f"{mqtt.host}:{mqtt.port}")
+        return joined(partitions, ingests, address=f"{mqtt.host}:{mqtt.port}", metrics_url=self._metrics_url)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
