@@ -33,17 +33,6 @@ pytestmark = [
         sys.version_info[:2] != (3, 11), reason="the fresh machine has Python 3.11, and ours is another"
     ),
 ]
-    "tensorflow*",
-    "keras*",
-    "jax*",
-    "pyarrow*",
-    "pandas*",
-    "matplotlib*",
-    "playwright*",
-    "mypy*",
-    "ruff*",
-    "scipy*",
-)
 _CONFIG = """
 [mqtt]
 host = "127.0.0.1"
