@@ -26,7 +26,7 @@ from gaugecast.cluster.ray.learning import RayPupils
 from gaugecast.cluster.ray.parts import PartStatus, first_line
 from gaugecast.cluster.ray.spares import Spares
 from gaugecast.config.schema import Settings
-from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.errors import CommandRefused, ConfigError, StorageError, Unreachable
 
 
 @dataclass(eq=False)
@@ -229,3 +229,19 @@ def test_of_an_exception_one_line_is_told() -> None:
     """Even of one that says nothing."""
     assert first_line(TimeoutError()) == "TimeoutError"
     assert first_line(ValueError("a\nb")) == "a"
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """With file and key, before anything begins."""
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StorageError, match=r"one\.toml: \[storage\] directory: expected one that we may"):
+        Front(plan_of(file / "state"), handles=list, parts=list, metrics_url="")
+
+
+def test_a_directory_with_a_ledger_of_its_own_is_no_cluster_s(tmp_path: Path) -> None:
+    """What is noted there would keep the daemon from it that it belongs to."""
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    with pytest.raises(ConfigError, match="has the ledger of a single daemon"):
+        Front(plan_of(tmp_path), handles=list, parts=list, metrics_url="")
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.sqlite"]

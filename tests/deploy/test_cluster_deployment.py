@@ -187,3 +187,9 @@ def test_the_image_that_it_names_can_be_built() -> None:
     assert f"\n{value} = [" in (ROOT / "pyproject.toml").read_text()
     assert f"{words[words.index('-t') + 1]}" == COMPOSE["services"]["worker"]["image"]
     assert (PLACE / words[-1]).resolve() == ROOT
+
+
+def test_the_state_directory_may_be_written() -> None:
+    """All else is read-only: lock and control socket of the cluster, checkpoints and logs of Ray's nodes' user."""
+    for name in UNITS:
+        assert (service_of(name)["StateDirectory"], service_of(name)["ProtectSystem"]) == ("gaugecast", "strict")

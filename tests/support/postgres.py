@@ -57,12 +57,13 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            [_program("postgres") or "", "-D", "data", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={self.directory}", "-c", "shared_buffers=16MB",
-             "-c", "max_connections=40"],
-            cwd=self.directory, user=_USER, stdout=subprocess.DEVNULL, stderr=(self.directory / "log").open("ab"),
-        )  # fmt: skip
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [_program("postgres") or "", "-D", "data", "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", f"unix_socket_directories={self.directory}", "-c", "shared_buffers=16MB",
+                 "-c", "max_connections=40"],
+                cwd=self.directory, user=_USER, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
         wait_until(self._answers, what=lambda: f"PostgreSQL ready: {(self.directory / 'log').read_text()[-2000:]}",
                    deadline_s=90.0)  # fmt: skip
 
