@@ -80,8 +80,8 @@ LEARN_BESIDE = {"backtest": {"online"}, "train": {"keras_models"}, "tune": {"tra
 
 #: All that a process beside the daemon may know of the edges: what only reads, writes lines, or asks.
 BESIDE_THE_DAEMON = (
-    "ledger.reader", "ledger.reads", "ledger.rows", "storage.checkpoints", "storage.models", "logs", "control.client",
-    "control.requests", "control.answers",
+    "ledger.ports", "ledger.reader", "ledger.reads", "ledger.rows", "storage.checkpoints", "storage.models", "logs",
+    "control.client", "control.requests", "control.answers",
 )  # fmt: skip
 
 #: The only parts that may import each of these, and do.

@@ -53,7 +53,8 @@ def daemon(directory: Path, *, streams: int, learning: bool = False) -> Iterator
             Sink("127.0.0.1", broker.port, ["gaugecast/+/+"], qos=1, record=learning, client_id="judge", clean=False)
         )
         words = [sys.executable, "-m", "gaugecast", "run", "-c", str(config)]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=(directory / "daemon.log").open("wb"))
+        with (directory / "daemon.log").open("wb") as log:
+            process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
         stack.callback(_end, process)
         wait_until(
             lambda: _forecasts(state),

@@ -116,11 +116,11 @@ class Site:
         stack.callback(ray.shutdown)
 
     def _start_gaugecast(self, stack: ExitStack) -> None:
-        log = (self.directory / "cluster.log").open("wb")
         words = ["cluster", "run", "-c", str(self.config), "--address", self.ray.address]
-        self.command = subprocess.Popen(
-            [sys.executable, "-m", "gaugecast", *words, "--partitions", str(self.partitions)], stdout=log, stderr=log
-        )
+        with (self.directory / "cluster.log").open("wb") as log:
+            self.command = subprocess.Popen(
+                [sys.executable, "-m", "gaugecast", *words, "--partitions", str(self.partitions)], stdout=log, stderr=log
+            )
         stack.callback(self._end_gaugecast)
         wait_until(self._all_there, what=self.log_tail, deadline_s=3 * _DEADLINE_S)
 

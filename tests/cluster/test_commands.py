@@ -18,18 +18,32 @@ from gaugecast.cluster.ingesting import IngestStatus
 from gaugecast.cluster.learning import LearnerStatus
 from gaugecast.cluster.ray.parts import PartStatus
 from gaugecast.cluster.ray.spares import spares_wanted
-from gaugecast.cluster.ray.start import check_guarded
-from gaugecast.errors import ConfigError
+from gaugecast.cluster.ray.start import check_guarded, connect
+from gaugecast.errors import ConfigError, Unreachable
 from gaugecast.status import Status
+from support.mosquitto import free_port
 from test_status import screen
 
 
-def test_machines_that_others_reach_need_a_token() -> None:
-    """Whoever reaches Ray's ports could run code there; on this machine alone nobody does."""
-    check_guarded(["127.0.0.1"], {})
-    check_guarded(["192.0.2.7"], {"RAY_AUTH_MODE": "token"})
-    with pytest.raises(ConfigError, match=r"192\.0\.2\.7 can be reached by other machines; set RAY_AUTH_MODE=token"):
-        check_guarded(["127.0.0.1", "192.0.2.7"], {"RAY_AUTH_MODE": "disabled"})
+def test_a_cluster_without_a_token_is_refused() -> None:
+    """Ray listens at all addresses: whoever reaches its ports could run code there."""
+    check_guarded({"RAY_AUTH_MODE": "token"})
+    with pytest.raises(ConfigError, match=r"RAY_AUTH_MODE: expected token .*, got 'disabled'"):
+        check_guarded({"RAY_AUTH_MODE": "disabled"})
+
+
+def test_a_head_that_is_gone_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, whether it was named or Ray has noted it: Ray would go on asking for minutes."""
+    gone = f"127.0.0.1:{free_port()}"
+    with pytest.raises(Unreachable, match=rf"--address {gone}: no Ray cluster there .*refused"):
+        connect(gone)
+    with pytest.raises(Unreachable, match="expected HOST:PORT"):
+        connect("somewhere")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(gone)
+    with pytest.raises(Unreachable, match=rf"ray_current_cluster is left of one at {gone} that is gone; remove it"):
+        connect("auto")
 
 
 def test_a_cluster_without_a_database_is_refused(tmp_path: Path) -> None:

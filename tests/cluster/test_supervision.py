@@ -26,7 +26,7 @@ from gaugecast.cluster.ray.learning import RayPupils
 from gaugecast.cluster.ray.parts import PartStatus, first_line
 from gaugecast.cluster.ray.spares import Spares
 from gaugecast.config.schema import Settings
-from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.errors import CommandRefused, ConfigError, StorageError, Unreachable
 
 
 @dataclass(eq=False)
@@ -60,6 +60,10 @@ class Ray:
     named: Process = field(default_factory=Process)
     waited_s: list[float] = field(default_factory=list)
     killed: list[Process] = field(default_factory=list)
+
+    def is_initialized(self) -> bool:
+        """As after `connect`."""
+        return True
 
     def nodes(self) -> list[dict[str, Any]]:
         """All alive."""
@@ -211,7 +215,7 @@ def test_a_defect_costs_one_answer_not_all(tmp_path: Path) -> None:
     def handles() -> list[Any]:
         raise ValueError("odd")
 
-    front = Front(plan_of(tmp_path), handles=handles, parts=list)
+    front = Front(plan_of(tmp_path), handles=handles, parts=list, metrics_url="")
     try:
         path = tmp_path / control.SOCKET_NAME
         with pytest.raises(CommandRefused, match="a defect of the cluster: ValueError: odd"):
@@ -225,3 +229,19 @@ def test_of_an_exception_one_line_is_told() -> None:
     """Even of one that says nothing."""
     assert first_line(TimeoutError()) == "TimeoutError"
     assert first_line(ValueError("a\nb")) == "a"
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """With file and key, before anything begins."""
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(StorageError, match=r"one\.toml: \[storage\] directory: expected one that we may"):
+        Front(plan_of(file / "state"), handles=list, parts=list, metrics_url="")
+
+
+def test_a_directory_with_a_ledger_of_its_own_is_no_cluster_s(tmp_path: Path) -> None:
+    """What is noted there would keep the daemon from it that it belongs to."""
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    with pytest.raises(ConfigError, match="has the ledger of a single daemon"):
+        Front(plan_of(tmp_path), handles=list, parts=list, metrics_url="")
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.sqlite"]

@@ -74,7 +74,7 @@ def test_systemd_finds_no_fault_in_the_units(name: str, tmp_path: Path) -> None:
 def test_the_exposure_stays_below_its_bound(name: str, tmp_path: Path) -> None:
     """systemd's own figure: 0 is walled in, 10 is free."""
     place = shutil.copy(PLACE / name, tmp_path / name)
-    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", place]
+    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", str(place)]
     said = subprocess.run(words, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stdout
 
@@ -187,3 +187,9 @@ def test_the_image_that_it_names_can_be_built() -> None:
     assert f"\n{value} = [" in (ROOT / "pyproject.toml").read_text()
     assert f"{words[words.index('-t') + 1]}" == COMPOSE["services"]["worker"]["image"]
     assert (PLACE / words[-1]).resolve() == ROOT
+
+
+def test_the_state_directory_may_be_written() -> None:
+    """All else is read-only: lock and control socket of the cluster, checkpoints and logs of Ray's nodes' user."""
+    for name in UNITS:
+        assert (service_of(name)["StateDirectory"], service_of(name)["ProtectSystem"]) == ("gaugecast", "strict")

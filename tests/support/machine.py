@@ -36,7 +36,7 @@ for node in null zero full random urandom tty; do touch {root}/dev/$node; mount 
 mkdir {root}/dev/shm {root}/dev/pts
 ln -s pts/ptmx {root}/dev/ptmx
 mkdir {root}/run/shared
-mount --bind {shared} {root}/run/shared
+mount --rbind {shared} {root}/run/shared
 mkdir {root}/run/old
 cd {root}
 pivot_root . run/old

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 cluster_app = typer.Typer(no_args_is_help=True, help="Run, look at, drain and stop a cluster on Ray and PostgreSQL.")
 
+#: Of a learner: less is its pace.
+_LAGS_S = 10.0
+
 Address = Annotated[
     str,
     typer.Option(help="`local`: begin Ray here; `auto`: the one on this machine; or HOST:PORT of its head."),
@@ -153,7 +156,8 @@ def _does(part: PartStatus) -> Text:
         case "ingest":
             return Text(f"hears; {told['acked_total']:,} acked, {told['waiting']:,} wait", style="green")
         case "learner":
-            return Text(f"learns; {told['handovers_total']:,} handed over, {told['lag_s']:.0f} s behind", style="green")
+            behind = f", {told['lag_s']:.0f} s behind" if told["lag_s"] >= _LAGS_S else ""
+            return Text(f"learns; {told['handovers_total']:,} handed over{behind}", style="green")
         case _:
             status = msgspec.convert(told, Status)
             return Text(str(status.doing), style="green" if status.ready else "bold red")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from gaugecast.cli.place import ConfigFile, read_settings
 from gaugecast.errors import ConfigError
 from gaugecast.ledger.rows import Quarantined
 from gaugecast.records import REJECT_REASONS, Refused
-from gaugecast.service.opening import look_up, open_reader
+from gaugecast.service.opening import look_up, open_past
 
 _SHOWN = 100  # characters of a payload on the screen; --json has all that was kept
 
@@ -39,7 +40,7 @@ def quarantine_command(
     if reason is not None and reason not in REJECT_REASONS:
         raise ConfigError(f"--reason: one of {', '.join(REJECT_REASONS)} expected, got {reason!r}")
     settings = read_settings(config)
-    with open_reader(look_up(settings.storage)) as ledger:
+    with closing(open_past(look_up(settings.storage))) as ledger:
         rows = ledger.quarantined(most, reason=reason)
     if as_json:
         for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,9 @@ import numpy as np
 
 from gaugecast.control import StreamRow
 from gaugecast.known import all_known, known
-from gaugecast.ledger.reads import Reader
+from gaugecast.ledger.ports import PastReader
 from gaugecast.ledger.rows import HistoryPage, PastForecasts
-from gaugecast.service.opening import open_reader
+from gaugecast.service.opening import open_past
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -31,7 +32,7 @@ def read_past(directory: Path, rows: Sequence[StreamRow], steps: int) -> list[Pa
         StorageError: The ledger cannot be read.
     """
     fleet, stream = rows[0].fleet, rows[0].stream
-    with open_reader(directory) as ledger:
+    with closing(open_past(directory)) as ledger:
         places = _places(ledger, fleet, [row.feature for row in rows])
         page = next(ledger.history(fleet, stream, most=steps), None)
     if page is None:
@@ -41,7 +42,7 @@ def read_past(directory: Path, rows: Sequence[StreamRow], steps: int) -> list[Pa
     ]
 
 
-def _places(ledger: Reader, fleet: str, features: Sequence[str]) -> list[int]:
+def _places(ledger: PastReader, fleet: str, features: Sequence[str]) -> list[int]:
     """Where each feature stands in a reading, as the fleet is configured last."""
     from gaugecast.events import FleetConfigured
     from gaugecast.fleet import Fleet

@@ -25,13 +25,16 @@ _Number = TypeVar("_Number", int, float)
 _T = TypeVar("_T")
 
 
-def joined(partitions: Sequence[Status | None], ingests: Sequence[IngestStatus | None], *, address: str) -> Status:
+def joined(
+    partitions: Sequence[Status | None], ingests: Sequence[IngestStatus | None], *, address: str, metrics_url: str = ""
+) -> Status:
     """One status of all.
 
     Args:
         partitions: By number; `None` = it does not answer, and so is about to be replaced: the cluster recovers.
         ingests: As `partitions`.
         address: Of the broker.
+        metrics_url: Where those of all are.
     """
     told = [one for one in partitions if one is not None]
     if not told:
@@ -54,7 +57,7 @@ def joined(partitions: Sequence[Status | None], ingests: Sequence[IngestStatus |
         degraded=sorted({reason for one in told for reason in one.degraded}),
         put_away=list(dict.fromkeys(text for one in told for text in one.put_away)),
         warnings=list(dict.fromkeys(text for one in told for text in one.warnings)),
-        metrics_url=told[0].metrics_url,
+        metrics_url=metrics_url,
     )
 
 

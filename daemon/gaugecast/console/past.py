@@ -17,8 +17,8 @@ from gaugecast.console.series import Made, Readings
 from gaugecast.errors import StorageError, WrongUse
 from gaugecast.events import FleetConfigured
 from gaugecast.fleet import Fleet
+from gaugecast.ledger.ports import PastReader
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.rows import HistoryPage, Quarantined
 from gaugecast.records import Float64, Int64
 
@@ -36,10 +36,10 @@ class Past:
         open_reader: Opens the ledger of one, wherever it lies.
     """
 
-    def __init__(self, directory: Path, open_reader: Callable[[Path], Reader] = LedgerReader) -> None:
+    def __init__(self, directory: Path, open_reader: Callable[[Path], PastReader] = LedgerReader) -> None:
         self.directory = directory
         self._open = open_reader
-        self._reader: Reader | None = None
+        self._reader: PastReader | None = None
         self._renewed_at_s = 0.0
         self._lock = threading.Lock()
         self._fleets: dict[str, Fleet] = {}
@@ -47,7 +47,7 @@ class Past:
         self.happened = Happened()
 
     @contextmanager
-    def _reading(self) -> Iterator[Reader]:
+    def _reading(self) -> Iterator[PastReader]:
         with self._lock:
             if self._reader is None:
                 self._reader = self._open(self.directory)

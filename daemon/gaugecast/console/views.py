@@ -23,8 +23,8 @@ from gaugecast.console.told import Said, Told
 from gaugecast.errors import GaugecastError, ModelError, WrongUse
 from gaugecast.fleet import Fleet
 from gaugecast.known import all_known
+from gaugecast.ledger.ports import PastReader
 from gaugecast.ledger.reader import LedgerReader
-from gaugecast.ledger.reads import Reader
 from gaugecast.lessons import skill_means
 from gaugecast.records import Float64, Int64
 from gaugecast.status import Status
@@ -50,7 +50,7 @@ class World:
     def __init__(
         self, config: Path, directory: Path, socket: Path, *, look_back: LookBack | None = None,
         explain: Explain | None = None, forecaster: Forecaster | None = None,
-        open_reader: Callable[[Path], Reader] = LedgerReader,
+        open_reader: Callable[[Path], PastReader] = LedgerReader,
     ) -> None:  # fmt: skip
         self.config, self.directory = config, directory
         self.asking, self.past, self.told = Asking(socket), Past(directory, open_reader), Told()

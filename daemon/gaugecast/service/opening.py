@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gaugecast.config.schema import Storage
 from gaugecast.errors import ConfigError, StorageError
+from gaugecast.ledger.ports import PastReader
 from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.reads import Reader
 from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
@@ -57,6 +58,18 @@ def open_reader(directory: Path) -> Reader:
     return _postgres().reader.PostgresReader(_place(known))  # type: ignore[no-any-return]
 
 
+def open_past(directory: Path) -> PastReader:
+    """The past of a state directory, to be shown; where it is a cluster's, that of all partitions. Any process.
+
+    Raises:
+        ConfigError, StorageError: As `open_reader`.
+    """
+    known = whereabouts.read(directory)
+    if known is None:
+        return LedgerReader(directory)
+    return _postgres().joined.open_past(_place(known))  # type: ignore[no-any-return]
+
+
 def open_models(directory: Path) -> ModelStore:
     """The weights of a state directory, to be read."""
     known = whereabouts.read(directory)
@@ -97,6 +110,7 @@ def _postgres() -> ModuleType:
     """The package, with its modules; only where it is asked for: psycopg is of an extra."""
     try:
         import gaugecast.cluster.postgres.checkpoints
+        import gaugecast.cluster.postgres.joined
         import gaugecast.cluster.postgres.ledger
         import gaugecast.cluster.postgres.models
         import gaugecast.cluster.postgres.reader

@@ -10,7 +10,7 @@ from gaugecast.control import SOCKET_NAME
 from gaugecast.service.explaining import Explaining
 from gaugecast.service.forecasting import Forecasts
 from gaugecast.service.looking_back import LookingBack
-from gaugecast.service.opening import open_reader
+from gaugecast.service.opening import open_past
 
 
 def world_of(settings: Settings) -> World:
@@ -27,5 +27,5 @@ def world_at(config: Path, directory: Path, limits: Loop) -> World:
         look_back=LookingBack(directory, limits),
         explain=Explaining(directory, limits),
         forecaster=Forecasts(directory, limits),
-        open_reader=open_reader,
+        open_reader=open_past,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gaugecast.cluster.postgres.connection import PostgresConnection, translated
 from gaugecast.cluster.postgres.home import home_of
 from gaugecast.cluster.postgres.place import Place
-from gaugecast.cluster.postgres.schema import check_version
+from gaugecast.cluster.postgres.schema import check_version, count_partitions
 from gaugecast.ledger.reads import Reader
 
 
@@ -38,6 +38,20 @@ def _open(place: Place) -> PostgresConnection:
             session.close()
             raise
     return session
+
+
+def partitions_of(place: Place) -> int:
+    """How many a cluster that is named by this schema has; 0 = it is a daemon's.
+
+    Raises:
+        StorageError: The database does not answer.
+    """
+    with translated(place):
+        session = PostgresConnection(place, name="reader", reading=True)
+        try:
+            return count_partitions(session, place)
+        finally:
+            session.close()
 
 
 def oldest_input(place: Place) -> int:

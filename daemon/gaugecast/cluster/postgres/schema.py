@@ -8,6 +8,8 @@ from gaugecast.errors import StorageError
 from gaugecast.ledger.schema import NEW_DDL
 
 VERSION = 1
+#: In `meta` of the schema that a cluster is named by: how many there are, each with a ledger in a schema of its own.
+PARTITIONS = "partitions"
 
 #: Batches, segments and what is beside them are the ledger's own; PostgreSQL has other names for two types.
 _SAME = NEW_DDL.replace("INTEGER", "BIGINT").replace("BLOB", "BYTEA")
@@ -92,6 +94,21 @@ def check_version(connection: PostgresConnection, place: Place) -> None:
     row = connection.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
     if row is None or row[0] != VERSION:
         raise StorageError(f"{place}: expected ledger version {VERSION}, got {row and row[0]}; use what wrote it")
+    partitions = count_partitions(connection, place)
+    if partitions:
+        last = place.part(partitions - 1).schema
+        raise StorageError(
+            f"{place}: is that of a cluster, and has no ledger; its partitions' are in {place.part(0).schema} to "
+            f"{last}: say in [storage] postgres_schema which"
+        )
+
+
+def count_partitions(connection: PostgresConnection, place: Place) -> int:
+    """Of the cluster that a schema names; 0 = it names none."""
+    if not _exists(connection, place):
+        return 0
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (PARTITIONS,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _exists(connection: PostgresConnection, place: Place) -> bool:

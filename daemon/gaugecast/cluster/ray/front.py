@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -16,12 +17,16 @@ from gaugecast.cluster.gateway import Gateway, act_on
 from gaugecast.cluster.ingesting import IngestStatus
 from gaugecast.cluster.plan import Plan
 from gaugecast.cluster.ray.parts import PartStatus, first_line
+from gaugecast.config import Settings
 from gaugecast.control import SOCKET_NAME, Command, Control
-from gaugecast.errors import CommandRefused, Unreachable
+from gaugecast.errors import CommandRefused, ConfigError, StorageError, Unreachable
 from gaugecast.files import make_private
+from gaugecast.ledger.schema import FILE_NAME as LEDGER_NAME
 from gaugecast.logs import get
 from gaugecast.status import Status
+from gaugecast.storage import whereabouts
 from gaugecast.storage.lock import StateLock
+from gaugecast.storage.whereabouts import Elsewhere
 
 _ANSWER_S, _LOOK_S = 15.0, 0.2
 
@@ -35,17 +40,18 @@ class Front:
         plan: Of the cluster.
         handles: The partitions' processes, by number.
         parts: What each part says of itself.
+        metrics_url: Where those of all partitions are.
 
     Raises:
         GaugecastError: Another daemon or cluster has the state directory.
     """
 
-    def __init__(self, plan: Plan, *, handles: Callable[[], list[Any]], parts: Callable[[], list[PartStatus]]) -> None:
+    def __init__(
+        self, plan: Plan, *, handles: Callable[[], list[Any]], parts: Callable[[], list[PartStatus]], metrics_url: str
+    ) -> None:
         directory = plan.settings.storage.directory
-        make_private(directory)
-        self._lock = StateLock(directory)
-        self._control = Control(directory / SOCKET_NAME)
-        self._plan, self._handles, self._parts = plan, handles, parts
+        self._lock, self._control = _occupy(plan.settings)
+        self._plan, self._handles, self._parts, self._metrics_url = plan, handles, parts, metrics_url
         self._gateway = Gateway(plan.partitions, directory, ask=self._ask, give=self._give, status=self.status)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -64,7 +70,7 @@ class Front:
         partitions = [_as(told.get(f"partition-{number}"), Status) for number in range(self._plan.partitions)]
         ingests = [_as(told.get(ingest.name), IngestStatus) for ingest in self._plan.ingests]
         mqtt = self._plan.settings.mqtt
-        return joined(partitions, ingests, address=f"{mqtt.host}:{mqtt.port}")
+        return joined(partitions, ingests, address=f"{mqtt.host}:{mqtt.port}", metrics_url=self._metrics_url)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -102,6 +108,26 @@ class Front:
             return ray.get(getattr(handle, method).remote(*words), timeout=_ANSWER_S)
         except (RayError, TimeoutError) as exc:
             raise Unreachable(f"partition {number} does not answer: {first_line(exc)}") from exc
+
+
+def _occupy(settings: Settings) -> tuple[StateLock, Control]:
+    """Take the state directory for us alone, be found there, and note where the ledgers are."""
+    storage = settings.storage
+    directory, key = storage.directory, f"{settings.source}: [storage] directory"
+    if (directory / LEDGER_NAME).exists():
+        raise ConfigError(f"{key}: {directory} has the ledger of a single daemon; name another, or move that away")
+    with ExitStack() as held:
+        try:
+            make_private(directory)
+            lock = StateLock(directory)
+            held.callback(lock.release)
+            control = Control(directory / SOCKET_NAME)
+            held.callback(control.close)
+            whereabouts.note(directory, Elsewhere(storage.postgres, storage.postgres_schema))
+        except OSError as exc:
+            raise StorageError(f"{key}: expected one that we may make and write, {directory} says: {exc}") from exc
+        held.pop_all()
+    return lock, control
 
 
 def _as(told: dict[str, Any] | None, kind: type[Any]) -> Any:

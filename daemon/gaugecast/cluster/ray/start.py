@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import AuthenticationError, GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from gaugecast.cluster.plan import Plan
@@ -22,11 +24,11 @@ from gaugecast.cluster.ray.front import Front
 from gaugecast.cluster.ray.parts import PartStatus, first_line
 from gaugecast.errors import AddressTaken, ConfigError, GaugecastError, Unreachable
 from gaugecast.logs import get
-from gaugecast.service.children import console_child
+from gaugecast.service.children import Child, console_child
 from gaugecast.web import Health, Web
 
-LOCAL = "local"
-_ASK_S, _STOP_S, _LOOK_S, _PAUSE_S = 10.0, 90.0, 1.0, 0.2
+LOCAL, AUTO = "local", "auto"
+_ASK_S, _STOP_S, _LOOK_S, _PAUSE_S, _REACH_S = 10.0, 90.0, 1.0, 0.2, 3.0
 
 log = get("gaugecast.cluster")
 
@@ -38,45 +40,57 @@ def connect(address: str, *, heard: bool = False) -> None:
         heard: What its processes log is printed here, too.
 
     Raises:
-        ConfigError: It spans machines and lets everybody in.
+        ConfigError: It would let everybody in.
         Unreachable: There is none.
     """
+    check_guarded(os.environ)
     how = {"namespace": NAMESPACE, "log_to_driver": heard, "logging_level": logging.WARNING}
     try:
         if address == LOCAL:
             # Health checks as Ray has them: with the only node all is lost. Not nice: forecasts go first.
-            ray.init(
-                num_cpus=0, include_dashboard=False, _node_ip_address="127.0.0.1",
-                _system_config={"worker_niceness": 0}, **how,
-            )  # fmt: skip
+            ray.init(num_cpus=0, include_dashboard=False, _system_config={"worker_niceness": 0}, **how)
         else:
+            _reach(address)
             ray.init(address=address, **how)
-    except (ConnectionError, RuntimeError, ValueError) as exc:
+    except AuthenticationError as exc:
+        raise Unreachable(f"--address {address}: RAY_AUTH_TOKEN_PATH: {first_line(exc)}") from exc
+    except (OSError, RuntimeError, ValueError) as exc:
+        why = "none runs on this machine" if isinstance(exc, ConnectionError) and address == AUTO else first_line(exc)
         raise Unreachable(
-            f"--address: no Ray cluster at {address!r}: {first_line(exc)}; `gaugecast cluster run` begins one"
+            f"--address {address}: no Ray cluster there ({why}); `gaugecast cluster run` begins one here, `ray start "
+            "--head` one of several machines"
         ) from exc
-    check_guarded([node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]], os.environ)
 
 
-def check_guarded(addresses: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Beyond this machine whoever reaches Ray's ports could run code there, so a token is asked for.
+def _reach(address: str) -> None:
+    """Raise `OSError` where nobody listens, or `ValueError`: Ray itself would ask again for minutes."""
+    noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    if address == AUTO and not noted.exists():
+        return
+    place = noted.read_text().strip() if address == AUTO else address
+    host, colon, port = place.rpartition(":")
+    if not colon:
+        raise ValueError("expected HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+    except OSError as exc:
+        if address != AUTO:
+            raise
+        raise OSError(f"{noted} is left of one at {place} that is gone; remove it") from exc
+
+
+def check_guarded(environ: Mapping[str, str]) -> None:
+    """Ray's processes listen at all addresses of a machine: whoever reaches them could run code there.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: They are to ask for no token.
     """
-    beyond = [address for address in addresses if not _is_loopback(address)]
-    if beyond and environ.get("RAY_AUTH_MODE") != "token":
+    mode = environ.get("RAY_AUTH_MODE")
+    if mode != "token":
         raise ConfigError(
-            f"cluster: the nodes {', '.join(beyond)} can be reached by other machines; set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN_PATH for every node and for this command, or keep them on 127.0.0.1"
+            f"RAY_AUTH_MODE: expected token for every node and command of a cluster, got {mode!r}: Ray listens at all "
+            "addresses of a machine, and would let anybody run code there"
         )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def run(plan: Plan, address: str) -> None:
@@ -85,17 +99,27 @@ def run(plan: Plan, address: str) -> None:
     Raises:
         GaugecastError: It cannot begin; the message says why.
     """
-    connect(address, heard=True)
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    web = _open_web(plan)
-    front = Front(plan, handles=_handles, parts=ask_status)
-    console = console_child(plan.settings)
+    with ExitStack() as stack:  # what is cheap to refuse comes first
+        stack.callback(ray.shutdown)
+        web = _open_web(plan)
+        stack.callback(web.close)
+        url = f"http://{plan.settings.http.host}:{web.port}/metrics"
+        stack.callback(Front(plan, handles=_handles, parts=ask_status, metrics_url=url).close)
+        connect(address, heard=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        console = console_child(plan.settings)
+        if console is not None:
+            stack.callback(console.close)
+        _live(plan, stopping, console, metrics=url)
+
+
+def _live(plan: Plan, stopping: threading.Event, console: Child | None, *, metrics: str) -> None:
     controller = _begin(plan, stopping)
     try:
         if not stopping.is_set():
-            names = {"partitions": plan.partitions, "ingests": len(plan.ingests), "metrics": web.port}
+            names = {"partitions": plan.partitions, "ingests": len(plan.ingests), "metrics": metrics}
             log.info("cluster ready", **names, address=ray.get_runtime_context().gcs_address)
         while not stopping.wait(_LOOK_S):
             if console is not None:
@@ -107,12 +131,8 @@ def run(plan: Plan, address: str) -> None:
                 log.error("controller died; all begins anew")
                 controller = _begin(plan, stopping)
     finally:
-        if console is not None:
-            console.close()
-        front.close()
-        web.close()
         _end(controller)
-        ray.shutdown()
+        log.info("cluster stopped")
 
 
 def _begin(plan: Plan, stopping: threading.Event) -> Any:
@@ -193,9 +213,11 @@ def find_controller() -> Any:
         Unreachable: None runs there.
     """
     try:
-        return ray.get_actor(NAME, namespace=NAMESPACE)
+        if ray.is_initialized():  # else Ray would begin one by itself
+            return ray.get_actor(NAME, namespace=NAMESPACE)
     except ValueError as exc:
         raise Unreachable("no cluster of gaugecast runs there; `gaugecast cluster run` begins one") from exc
+    raise Unreachable("the cluster begins")
 
 
 def _ask(method: str, *words: Any, patience_s: float = _ASK_S) -> Any:
