@@ -15,7 +15,7 @@ HORIZON = 64
 def known(series: Float64, ticks: int) -> np.ndarray:
     """Of series (T, R), a value a stride of four ticks."""
     seen = series[:ticks]
-    values = seen[::-1][: HORIZON : 4][::-1].T
+    values = seen[::-1][:HORIZON:4][::-1].T
     return settled(values, seen.var(axis=0), np.full(series.shape[1], ticks), stride=4, horizon=HORIZON)
 
 

@@ -8,8 +8,8 @@ is asked for: an expert that is often a little better and rarely much worse, as 
 sits still, is not what a mean square error asks for.
 
 The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself and
-shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back to a mean (`settled`)
-it opens with the first error that is due, as long as the mixture is no worse.
+shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back to a mean
+(`settled`) it opens with the first error that is due, as long as the mixture is no worse.
 """
 
 from __future__ import annotations
