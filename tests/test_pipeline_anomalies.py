@@ -89,6 +89,7 @@ def test_what_is_open_is_retained_and_cleared_at_its_end() -> None:
     assert (outputs[first].step, outputs[first].cause) == (forecast.step, forecast.cause)
 
 
+@pytest.mark.no_cover
 def test_how_inputs_are_cut_into_batches_changes_no_anomaly() -> None:
     """Outputs in the same order, with the same bytes, and the same state."""
     inputs = sorted([*saw(), *saw(stream="b", seed=2), *saw(stream="c", seed=3)], key=lambda one: one.at_ns)
@@ -97,6 +98,7 @@ def test_how_inputs_are_cut_into_batches_changes_no_anomaly() -> None:
     assert differences(pieces, whole) == []
 
 
+@pytest.mark.no_cover
 def test_a_stream_alone_is_told_what_it_is_told_in_company() -> None:
     """Byte for byte."""
     inputs = sorted([*saw(), *saw(stream="b", seed=2)], key=lambda one: one.at_ns)
@@ -180,6 +182,7 @@ def test_other_settings_go_on_with_what_was_learned() -> None:
     assert [one["event"] for one in told_of(outputs_of(feed(pipeline, saw(BREAKS + 20))))][-1] == "end"
 
 
+@pytest.mark.no_cover
 def test_looking_for_anomalies_changes_no_forecast() -> None:
     """Not by a bit."""
     with_it, without = new_pipeline(), new_pipeline(replace(FLEET, anomaly=None))
@@ -228,6 +231,7 @@ def test_deviations_that_nobody_cares_for_are_not_told() -> None:
     assert all(one["began"] - T0 / 1e9 > BREAKS + 20 for one in begins)
 
 
+@pytest.mark.no_cover
 def test_scale_and_shift_change_no_event() -> None:
     """The same is told at the same steps, whatever the unit."""
 

@@ -75,6 +75,7 @@ def test_a_crossing_is_told_before_it_happens_and_ends_after_it() -> None:
         assert (outputs[k].step, outputs[k].cause, outputs[k].retain) == (forecast.step, forecast.cause, True)
 
 
+@pytest.mark.no_cover
 def test_how_inputs_are_cut_into_batches_changes_no_crossing() -> None:
     """Outputs in the same order, with the same bytes, and the same state."""
     inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)
@@ -83,6 +84,7 @@ def test_how_inputs_are_cut_into_batches_changes_no_crossing() -> None:
     assert differences(pieces, whole) == []
 
 
+@pytest.mark.no_cover
 def test_a_stream_alone_is_told_what_it_is_told_in_company() -> None:
     """Byte for byte."""
     inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)

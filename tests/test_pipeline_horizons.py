@@ -74,6 +74,7 @@ def test_how_inputs_are_cut_into_batches_changes_nothing() -> None:
     assert differences(pieces, whole) == []
 
 
+@pytest.mark.no_cover
 def test_a_stream_alone_gets_the_messages_that_it_gets_in_company() -> None:
     """Byte for byte: a replay of one stream is a replay of all."""
     inputs = life_of(2)
@@ -83,6 +84,7 @@ def test_a_stream_alone_gets_the_messages_that_it_gets_in_company() -> None:
         assert bodies_of(feed(new_pipeline(), own))[stream] == crowd[stream]
 
 
+@pytest.mark.no_cover
 def test_a_checkpoint_leads_to_the_same_end() -> None:
     """Taken in the middle of a life, restored, and fed the rest."""
     inputs = life_of(3)

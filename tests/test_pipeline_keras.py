@@ -92,7 +92,7 @@ def wave(seed: int, steps: int) -> tuple[list[Input], list[tuple[int, list[float
 @pytest.mark.parametrize(
     "architecture",
     [
-        {"units": (16,)},
+        pytest.param({"units": (16,)}, marks=pytest.mark.long),
         {"units": (9, 5), "layer_norm": True},
         {"layers": [Layer(16, cell="gru")], "engine": "tensorflow"},
         {

@@ -20,8 +20,8 @@ from gaugecast.ledger.reader import LedgerReader
 from gaugecast.ledger.schema import FILE_NAME
 
 #: Small enough to be full within a minute, large enough for some segments.
-KEEP_GB, KEEP_RATE, KEEP_STREAMS = 0.04, 5000.0, 1000
-HOLD_S, WARM_S = 45.0, 10.0
+KEEP_GB, KEEP_RATE, KEEP_STREAMS = 0.025, 5000.0, 1000
+HOLD_S, WARM_S = 35.0, 10.0
 WRITTEN = {
     "disk_written_b_1000": (1000, 1000.0, "", 1500.0),
     "disk_written_b_20": (20, 20.0, "", 12_000.0),

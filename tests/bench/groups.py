@@ -21,3 +21,5 @@ GROUPS = (
     "learner",
     "console",
 )
+#: What one call without a name measures, in less than twenty minutes: a browser takes its time, and is asked by name.
+WHOLE = tuple(name for name in GROUPS if name != "console")

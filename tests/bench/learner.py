@@ -30,7 +30,7 @@ START_NS = 1_767_225_600 * SECOND
 FLEETS = ((64, 1), (1_000, 1), (10_000, 5))
 UNITS, SAMPLED, CPU = 64, 64, 0.5
 #: Steps of each stream: the first to compile and to fill what is remembered.
-WARM_STEPS, HOLD_STEPS = 30, 30
+WARM_STEPS, HOLD_STEPS = 20, 20
 
 
 def measure(scale: Scale) -> list[Result]:

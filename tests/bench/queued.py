@@ -16,8 +16,8 @@ from bench.scale import Scale
 from bench.traffic import Counter, start_ns
 from gaugecast_sim import wire
 
-MESSAGES, SIZE = 200, 8000
-PATIENCE_S = 300.0
+MESSAGES, SIZE = 50, 8000
+_PATIENCE_S = 120.0
 _LOOK_S = 0.05
 _BUCKET = re.compile(r'^gaugecast_stage_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)$', re.MULTILINE)
 _WORK = ("decode", "advance", "commit", "publish")
@@ -42,7 +42,7 @@ def measure(scale: Scale) -> list[Result]:
             ready()
             began = time.monotonic()
             with _peak(daemon.meter) as peak:
-                counter.reached(count * SIZE, PATIENCE_S)
+                counter.reached(count * SIZE, max(30.0, scale.seconds(_PATIENCE_S)))
             took_s, heard = time.monotonic() - began, counter.read()
             round_s = longest_round_s(daemon)
         counter.close()

@@ -18,7 +18,7 @@ class Scale:
 
     rounds: int = 5
     ramp_s: float = 1.5
-    pace_s: float = 3.5
+    pace_s: float = 2.5
     share: float = 1.0
 
     def count(self, whole: int) -> int:

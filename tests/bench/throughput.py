@@ -15,7 +15,7 @@ STREAMS = 10_000
 #: Of the peers that forecast one by one: so few that all of them are warm.
 FEW_STREAMS = 50
 #: They are slower by factors, so fewer rounds tell as much.
-SLOW_ROUNDS = 3
+SLOW_ROUNDS = 2
 _Make = Callable[[Path], AbstractContextManager[Lane]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contract.links import Reach, Serve, turn_until
+from contract.links import Reach, Serve, name_variant, turn_until
 from gaugecast.config.broker import MqttVersion
 from gaugecast.config.schema import Mqtt, Tls
 from gaugecast.mqtt import Link
@@ -24,7 +24,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(params=VARIANTS, ids=lambda v: f"v{v[0]}-{'tls' if v[1] else 'tcp'}")
+@pytest.fixture(params=VARIANTS, ids=name_variant)
 def variant(request: pytest.FixtureRequest) -> tuple[MqttVersion, bool]:
     """Protocol, and whether over TLS."""
     chosen: tuple[MqttVersion, bool] = request.param

@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from gaugecast.mqtt import Link
 from gaugecast.records import Message
 from support.mosquitto import Mosquitto, wait_until
 
 Reach = Callable[..., Link]
 Serve = Callable[..., Mosquitto]
+
+
+def name_variant(variant: tuple[str, bool]) -> str:
+    """Protocol and transport, as tests are called by."""
+    return f"v{variant[0]}-{'tls' if variant[1] else 'tcp'}"
+
+
+#: For what waits or moves much: TLS changes how bytes travel, which the tests without this mark try every day.
+PLAIN_EVERY_DAY = pytest.mark.parametrize(
+    "variant",
+    [("5", False), ("3.1.1", False), *(pytest.param((v, True), marks=pytest.mark.long) for v in ("5", "3.1.1"))],
+    indirect=True,
+    ids=name_variant,
+)
 
 
 def turn_until(link: Link, condition: Callable[[], Any], *, what: str = "condition") -> Any:

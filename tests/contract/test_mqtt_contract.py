@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from contract.links import Reach, Serve, publish_all, take, turn_until
+from contract.links import PLAIN_EVERY_DAY, Reach, Serve, publish_all, take, turn_until
 from gaugecast.config.broker import MqttVersion
 from gaugecast.mqtt import Link
 from support.mosquitto import RawClient, wait_until
@@ -108,6 +108,7 @@ def test_a_refused_subscription_is_a_fault_that_is_told(serve: Serve, reach: Rea
         assert "secret/#" in link.subscriber.last_error
 
 
+@PLAIN_EVERY_DAY
 def test_close_sends_what_is_pending_though_messages_are_unread(serve: Serve, reach: Reach) -> None:
     """The last acks, publishes and DISCONNECT arrive, though the broker has more for us than we read."""
     broker = serve(conf="max_queued_messages 0\nmax_inflight_messages 0")
@@ -179,6 +180,7 @@ def test_properties_of_a_message_are_passed_over(serve: Serve, reach: Reach) -> 
         assert [(m.topic, m.payload) for m in take(link, 1)] == [("in/1", b"body")]
 
 
+@PLAIN_EVERY_DAY
 def test_a_large_backlog_does_not_grow_our_memory(serve: Serve, reach: Reach) -> None:
     """40 MB wait at the broker; while nothing is taken, little of it is read, and all of it comes in the end."""
     broker = serve(conf="max_queued_messages 0", log_all=False)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from contract.links import Reach, Serve, take, turn_until
+from contract.links import PLAIN_EVERY_DAY, Reach, Serve, take, turn_until
 from gaugecast.errors import SessionTaken
 from gaugecast.mqtt import Link
 from gaugecast.mqtt.packets import write_publish
@@ -49,6 +49,7 @@ def test_unacked_messages_come_again_after_a_cut_and_old_acks_are_dropped(serve:
     assert link.subscriber.counters.reconnects_total == 3
 
 
+@PLAIN_EVERY_DAY
 def test_reconnects_with_acks_pending_are_never_a_protocol_error(serve: Serve, reach: Reach) -> None:
     """Acks in every state of a connection: before CONNACK, after a cut that was not seen yet, while dialling."""
     broker = serve(conf="max_queued_messages 0")
@@ -148,6 +149,7 @@ def test_the_status_is_said_where_it_was_before_too(serve: Serve, reach: Reach) 
     assert [h.payload for h in heard] == [b'{"status": "online"}', b'{"status": "offline"}'] * 2
 
 
+@PLAIN_EVERY_DAY
 def test_the_keepalive_is_kept_while_idle_and_under_back_pressure(serve: Serve, reach: Reach) -> None:
     """PINGREQ goes out, and a PINGRESP that waits behind unread messages does not end the connection."""
     broker = serve()
@@ -169,6 +171,7 @@ def test_the_keepalive_is_kept_while_idle_and_under_back_pressure(serve: Serve, 
     assert broker.count("exceeded timeout") == 0
 
 
+@PLAIN_EVERY_DAY
 def test_a_broker_that_stands_still_is_given_up(serve: Serve, reach: Reach) -> None:
     """Half-open: the socket is fine, nobody answers. The keepalive ends it, and the link comes back."""
     broker = serve()
@@ -200,6 +203,7 @@ def test_an_exception_in_a_callback_surfaces(
         wait_until(lambda: link.poll(1, 0.01), what="the defect")
 
 
+@PLAIN_EVERY_DAY
 def test_two_clients_that_fight_over_one_id_are_found_out(serve: Serve, reach: Reach) -> None:
     """mosquitto 2.0.11 only hangs up on the one taken over; in the end a link says so, instead of fighting on."""
     broker = serve()
@@ -223,6 +227,7 @@ def is_sending(link: Link, epoch: int) -> bool:
     return link.sender.epoch == epoch and link.sender.connected
 
 
+@PLAIN_EVERY_DAY
 def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
     """Thirty resets in a row, each soon after the broker took us: the link goes on."""
     broker = serve()
@@ -235,6 +240,7 @@ def test_cuts_of_a_bad_network_are_no_fight(serve: Serve, reach: Reach) -> None:
     assert link.subscriber.counters.reconnects_total >= 30
 
 
+@PLAIN_EVERY_DAY
 def test_hang_ups_on_what_we_publish_are_no_fight(serve: Serve, reach: Reach) -> None:
     """Thirty sessions that the broker ends at a publish of ours."""
     broker = serve()

@@ -35,11 +35,12 @@ from gaugecast.testing import (
     timer,
     verdicts_of,
 )
-from support.pipeline_probe import FLEETS, LONG_FLEETS, differing_streams, readings_of
+from support.pipeline_probe import FLEETS, LISTED, LONG_FLEETS, SIZES, differing_streams, readings_of
 from support.plain_products import needs_kernel, run_mutant
 from support.state_bytes import differences
 
-KERNELS = ("Haswell", "Zen", "SkylakeX", "Nehalem")
+KERNELS = ("Haswell", "Zen", "SkylakeX", "Nehalem", "Nehalem --long")
+DAILY = ("SkylakeX", "Nehalem")
 JOINED = fleet_of("pq", feature_capture="feature", grace_ns=2_000_000_000, stale_after_ns=8_000_000_000, horizon=2)
 MODEL = model_for(JOINED)
 OTHER = model_for(JOINED, seed=4)
@@ -259,9 +260,14 @@ def test_forecasts_keep_their_bytes_in_every_crowd(name: str) -> None:
     assert list(differing_streams(*FLEETS[name])) == []
 
 
+def test_forecasts_of_listed_horizons_keep_their_bytes_in_larger_crowds() -> None:
+    """With intervals and thresholds; smaller crowds are many more calls, and come in the long run."""
+    assert list(differing_streams(*LISTED, sizes=SIZES[5:])) == []
+
+
 def test_what_is_told_beyond_the_next_step_is_told_in_the_probe() -> None:
     """Intervals and crossings come of errors that are due: the crowd's messages have both."""
-    fleet, _ = FLEETS["2 features, 7 units, listed horizons"]
+    fleet, _ = LISTED
     pipeline = pipeline_of(fleet)
     outputs = outputs_of(feed(pipeline, [one for tick in range(51) for one in readings_of(fleet, tick)], 257))
     said = [json.loads(one.body) for one in outputs]
@@ -272,14 +278,14 @@ def test_what_is_told_beyond_the_next_step_is_told_in_the_probe() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", sorted(LONG_FLEETS))
-def test_forecasts_of_many_features_keep_their_bytes_in_every_crowd(name: str) -> None:
-    """The same with listed horizons, intervals and thresholds, of one, three and seven features."""
+def test_forecasts_of_listed_horizons_keep_their_bytes_in_every_crowd(name: str) -> None:
+    """The same with listed horizons, intervals and thresholds, of one to seven features and in the smallest crowds."""
     assert list(differing_streams(*LONG_FLEETS[name])) == []
 
 
 #: NumPy's wheels have one kernel for Haswell and Zen, by which the test above runs on most machines.
 @pytest.mark.parametrize(
-    "kernel", [pytest.param(name, marks=pytest.mark.long) if name in ("Haswell", "Zen") else name for name in KERNELS]
+    "kernel", [name if name in DAILY else pytest.param(name, marks=pytest.mark.long) for name in KERNELS]
 )
 def test_forecasts_keep_their_bytes_on_every_blas_kernel(kernel: str) -> None:
     """The same under each kernel that this processor can run, in a process of its own."""

@@ -26,7 +26,7 @@ def parts(ahead: Ahead, row: int) -> bytes:
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("features", [1, 2, 3, 7])
+@pytest.mark.parametrize("features", [1, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 7)), 3])
 def test_rows_do_not_depend_on_their_batch(features: int) -> None:
     """Streams in crowds of 1 to 257, permuted, are told what they are told alone; networks come and go, and gaps.
 

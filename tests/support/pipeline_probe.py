@@ -1,7 +1,7 @@
 """Holds forecasts against the company that readings travel in; also run as a program, one BLAS kernel a process.
 
 `python -m support.pipeline_probe` prints the fingerprint and one line for each fleet whose forecasts differ; with
-`--long` those of many features that list horizons.
+`--long` those that list horizons.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ FLEETS: dict[str, tuple[Fleet, tuple[int, ...]]] = {
     "2 features, 7 units": (fleet_of("ab"), (7,)),
     "3 joint, odd stack": (fleet_of("abc", rows="joint", horizon=3), (13, 5)),
     "7 features, 9 units": (fleet_of("abcdefg", inputs="g"), (9,)),
-    "2 features, 7 units, listed horizons": (listing("ab"), (7,)),
     "7 joint, 33 units": (fleet_of("abcdefg", rows="joint"), (33,)),
 }
+#: Takes as long as all the above.
+LISTED = (listing("ab"), (7,))
 LONG_FLEETS: dict[str, tuple[Fleet, tuple[int, ...]]] = {
+    "2 features, listed horizons": LISTED,
     "1 feature, listed horizons": (listing("a"), (5,)),
     "3 joint, listed horizons": (listing("abc", rows="joint"), (7,)),
     "7 features, listed horizons": (listing("abcdefg"), (5,)),
@@ -60,14 +62,14 @@ def readings_of(fleet: Fleet, tick: int) -> list[Input]:
     return made
 
 
-def differing_streams(fleet: Fleet, units: tuple[int, ...]) -> Iterator[str]:
-    """Streams whose messages in the crowd are not, byte for byte, those that they get alone."""
+def differing_streams(fleet: Fleet, units: tuple[int, ...], *, sizes: tuple[int, ...] = SIZES) -> Iterator[str]:
+    """Streams whose messages in crowds of `sizes` are not, byte for byte, those that they get alone."""
     model = model_for(fleet, units=units)
     crowd, alone = (pipeline_of(fleet, models=[model]) for _ in range(2))
     rng = np.random.default_rng(5)
     witnesses = {f"s{stream:03d}" for stream in rng.choice(STREAMS, WITNESSES, replace=False)}
     in_crowd, by_themselves = [], []
-    for tick, size in enumerate((*WARM, *SIZES) if fleet.horizons else SIZES):
+    for tick, size in enumerate((*WARM, *sizes) if fleet.horizons else sizes):
         spoken = readings_of(fleet, tick)
         order = rng.permutation(len(spoken))
         in_crowd += feed(crowd, [spoken[i] for i in order], size)
