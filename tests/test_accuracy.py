@@ -61,7 +61,7 @@ def test_bounds_are_held_against_the_learning_network_alone() -> None:
 
 
 def test_the_page_gets_its_tables_from_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stood between the marks is gone, the rest stays."""
+    """Whatever stood between their marks is gone, the rest stays: so do tables of which nothing was run."""
     figures, target = tmp_path / "accuracy.json", tmp_path / "accuracy.md"
     keep_rows([row_of(0.3079)], figures)
     target.write_text(page.PAGE.read_text())
@@ -73,6 +73,7 @@ def test_the_page_gets_its_tables_from_the_figures(tmp_path: Path, monkeypatch: 
     assert "| OT | 0.3079 |" in text
     assert text.startswith("# Accuracy")
     assert "frozen after warm-up |" not in text
+    assert "begun anew" in text
 
 
 def test_thresholds_are_rows_of_their_own_and_have_their_figures(tmp_path: Path) -> None:

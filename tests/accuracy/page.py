@@ -1,4 +1,7 @@
-"""`python -m accuracy.page`: put the figures of build/accuracy.json into the tables of docs/accuracy.md."""
+"""`python -m accuracy.page`: put the figures of build/accuracy.json into the tables of docs/accuracy.md.
+
+A part of the page of which nothing was run stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,8 @@ def main() -> int:
     parts["plant"] = plant_lines(rows)
     parts["labelled sets"] = anomaly_lines(rows)
     for name, lines in parts.items():
+        if not lines:
+            continue
         begin, end = f"<!-- {name}: written by `python -m accuracy.page` -->", f"<!-- end of {name} -->"
         block = "\n".join([begin, "", *lines, "", end])
         page, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", partial(_put, block), page, flags=re.S)
@@ -47,11 +52,14 @@ def main() -> int:
 
 
 def _figures(found: Found) -> list[str]:
-    lines = ["| MSE / MAE | " + " | ".join(SETS) + " |", "|---|" + "---|" * len(SETS)]
+    lines = []
     for key, title in NAMES.items():
         cells = [_pair(found.get((name, *key))) for name in SETS]
         if any(cell != "–" for cell in cells):
             lines.append(f"| {title} | {' | '.join(cells)} |")
+    if not lines:
+        return []
+    lines = ["| MSE / MAE | " + " | ".join(SETS) + " |", "|---|" + "---|" * len(SETS), *lines]
     for method in dict.fromkeys((p.method, p.source) for name in SETS for p in PUBLISHED.get(name, ())):
         lines.append(f"| published: {method[0]} ({method[1]}) | {' | '.join(_paper(n, method) for n in SETS)} |")
     return lines

@@ -29,6 +29,8 @@ from gaugecast_sim.tanks import Plant
 SET, PROTOCOL = "plant", "1 Hz"
 SEEDS = tuple(range(1, 21))
 HOURS = 48
+#: Of them those whose crossings are foretold: sixteen horizons of four thresholds are most of the work.
+CROSSING_HOURS = 24
 FEATURES = ("pressure", "temperature")
 SECOND_NS, BEGINS_S, DAY_S = 10**9, 1_700_000_000, 86_400
 AHEAD = 3600
@@ -71,7 +73,7 @@ def simulate(seed: int, hours: int, folder: Path) -> Float64:
 def run_ahead(series: Float64, every: int = EVERY) -> Said:
     """Step the experts over series (T, N, 2), all streams together."""
     steps, streams, features = series.shape
-    experts = HorizonExperts(SECOND_NS, features, (1, AHEAD), levels=(0.9,), capacity=streams)
+    experts = HorizonExperts(SECOND_NS, features, (1, AHEAD), levels=(), capacity=streams)
     origin = np.arange(0, steps - AHEAD, every)
     made = {name: np.empty((len(origin), streams, features)) for name in ("mix", "linear")}
     slots, gap = np.arange(streams), np.zeros(streams, np.int64)
@@ -121,9 +123,10 @@ def run_plant(out: Path, jobs: int, console: Console) -> bool:
         each = list(pool.map(simulate, SEEDS, repeat(HOURS), repeat(out.parent / SET)))
         console.print(f"simulated after {time.monotonic() - began:.0f} s", highlight=False)
         series = np.stack(each, axis=1)
-        crossings, ahead = pool.submit(run_crossings, series), pool.submit(partial(run_ahead, series))
-        found = [*score_ahead(ahead.result(), series.std(axis=0)), *crossings.result()]
-    kept = [row for row in keep_rows(found, out) if row["set"] == SET]
+        ahead = pool.submit(partial(run_ahead, series))
+        crossings = pool.submit(run_crossings, series[: CROSSING_HOURS * 3600])
+        keep_rows(score_ahead(ahead.result(), series.std(axis=0)), out)
+        kept = [row for row in keep_rows(crossings.result(), out) if row["set"] == SET]
     console.print(f"forecast after {time.monotonic() - began:.0f} s", highlight=False)
     _show(console, kept)
     show_crossings(console, kept)
@@ -174,10 +177,10 @@ def _show(console: Console, rows: Rows) -> None:
 
 
 def plant_lines(rows: Rows) -> list[str]:
-    """The tables of docs/accuracy.md."""
+    """The tables of docs/accuracy.md; none without figures."""
     own = [row for row in rows if row["set"] == SET]
     lines = [f"| {title} | {' | '.join(cells)} |" for title, cells in _cells(own)]
     if not lines:
-        return ["(Not run yet for this version.)"]
+        return []
     head = [f"| an hour ahead | {' | '.join(_heads())} |", "|---|" + "---|" * len(SINCE)]
     return [*head, *lines, "", *crossing_lines(own)]

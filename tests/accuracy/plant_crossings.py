@@ -56,7 +56,8 @@ def name_of(mark: Threshold) -> str:
 def skill_of(scores: Sequence[CrossingScore]) -> float:
     """Brier skill of several against the rate that each of them has."""
     lost = sum(one.brier * one.count for one in scores if one.count)
-    return float(1.0 - lost / sum(one.rate * (1.0 - one.rate) * one.count for one in scores if one.count))
+    alike = sum(one.rate * (1.0 - one.rate) * one.count for one in scores if one.count)
+    return float(1.0 - lost / alike) if alike else float("nan")
 
 
 def _pooled(rows: Rows, whole: Sequence[CrossingScore], each: Sequence[CrossingScore]) -> dict[str, Any]:

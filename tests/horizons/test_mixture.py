@@ -99,14 +99,21 @@ def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
     assert mixture.weights(state, there, ONE)[:, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
-def test_the_share_of_the_mixture_grows_with_the_spans_that_a_far_horizon_has_seen() -> None:
-    """Sixteen wait at a time: one span is known after sixteen, three after 48; a near horizon believes at once."""
-    overlap = np.array([16, 16])
-    state = np.repeat(mixture.BEGIN[:, None, None], 2, axis=2)
-    state[mixture._OPEN] = 1.0
-    for seen, share in ((0.0, 0.0), (16.0, 0.5), (48.0, 0.75)):
-        state[mixture.SEEN] = seen
-        shares = mixture.weights(state, np.zeros((1, 2), bool), overlap, far=1)
-        assert shares[:, 0, 0].tolist() == [0.25] * 4
-        assert shares[:, 0, 1].tolist() == [1.0 - 0.75 * share] + [0.25 * share] * 3
-    assert mixture.published(state, overlap, 1).tolist() == shares.tolist()
+def test_what_is_known_to_come_back_is_believed_from_its_first_error() -> None:
+    """Before there is proof; another waits for that, and what has lost to the last value is not believed."""
+    overlap, moves = np.array([16]), np.array([0.0, 0.0, 1.0, 1.0])[:, None, None].repeat(3, axis=1)
+    state = np.repeat(mixture.BEGIN_FAR[:, None, None], 3, axis=1)
+    settled = np.array([[True], [False], [True]])
+    came = np.array([[1.0], [1.0], [-1.0]])
+
+    def shares() -> list[float]:
+        return mixture.weights(state, np.zeros((3, 1), bool), overlap)[0, :, 0].round(1).tolist()
+
+    assert shares() == [1.0, 1.0, 1.0]
+    mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap, settled=settled)
+    assert shares() == [0.0, 1.0, 1.0]
+    mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap, settled=~settled)
+    assert shares() == [1.0, 0.0, 1.0]
+    for _ in range(int(mixture.proof(overlap)[0])):
+        mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap)
+    assert shares() == [0.0, 0.0, 1.0]

@@ -112,7 +112,7 @@ class HorizonExperts:
             columns, far = self.columns, self.layout.far
             columns["level"][:] = columns["stats"][..., SEEN : SEEN + clocked.LEVEL]
             columns["turning_p"][columns["ticks"] > 0] = clocked.START * np.eye(clocked.SIZE)
-            columns["mix"][columns["ticks"] > 0, :, far:] = mixture.BEGIN[:, None]
+            columns["mix"][columns["ticks"] > 0, :, far:] = mixture.BEGIN_FAR[:, None]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:
         """Learn from what has come due, and forecast from here.
@@ -176,8 +176,7 @@ class HorizonExperts:
     def standing(self, slots: Int64) -> list[Standing]:
         """By feature, how the experts stand over these streams."""
         mix = self.columns["mix"][slots]
-        far = self.layout.far if self.layout.has_far else None
-        return [standing(mix[:, g], self.layout.waiting, far=far) for g in range(self._features)]
+        return [standing(mix[:, g], self.layout.waiting) for g in range(self._features)]
 
     def _in_units(self, x: Float64, said: Said, rows: Rows) -> Ahead:
         forecast = x[:, None, :] + self._by_stream(said.move)

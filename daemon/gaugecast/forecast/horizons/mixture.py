@@ -8,7 +8,8 @@ is asked for: an expert that is often a little better and rarely much worse, as 
 sits still, is not what a mean square error asks for.
 
 The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself and
-shuts when it has lost that lead.
+shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back to a mean
+(`settled`) it opens with the first error that is due, as long as the mixture is no worse.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ HALF_LIFE = 500.0  # of the moments, in due errors
 GATE_HALF_LIFE = 200.0
 PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
-LARGE_LEAD = 0.5  # the same where few errors, of spans that overlap, are to decide
 RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
 SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
@@ -39,10 +39,14 @@ SEEN = _SEEN
 SIZE = _CAME + 1
 #: The state before anything has come due (SIZE,): equal weights, the gate shut.
 BEGIN = np.concatenate([np.full(_E + 1, 1.0 / (_E + 1)), np.zeros(SIZE - _E - 1)])
+#: The same of horizons that have experts which begin at the mean; what begins knowing nothing is hardly heard (SIZE,).
+BEGIN_FAR = np.concatenate([[0.02, 0.002, 0.489, 0.489], BEGIN[_E + 1 :]])
 _MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
 
 
-def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: int | None = None) -> None:
+def learn(
+    state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, settled: Bool | None = None
+) -> None:  # fmt: skip
     """Take in targets that have come; in place.
 
     Args:
@@ -52,14 +56,14 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
-        far: Place of the first horizon whose gate opens earlier where the lead is large; default: none does.
+        settled: Which rows are known to come back to a mean (R, H): before there is proof they need none;
+            default: none are.
     """
     longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
-    soon = np.inf if far is None else np.where(np.arange(len(overlap)) >= far, float(PROVEN), np.inf)
-    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer, soon=soon)
+    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer, settled=settled)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
     cross += rate * (said * came - cross)
@@ -69,25 +73,20 @@ def learn(state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int
     _descend(state, due)
 
 
-def weights(
-    state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None, far: int | None = None
-) -> Float64:  # fmt: skip
+def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
     """Shares of the experts (E, R, H), persistence first; all its own where the gate is shut.
 
     Until there are errors enough to judge by, a network that is there has all: it has proven itself elsewhere.
-    Of far horizons few spans are known for long, and a lead in them may be luck: the mixture's share grows with their
-    number, for half of a move has three quarters of its good, and a quarter of its harm.
 
     Args:
         state: (SIZE, R, H).
         there: Whether the network has said something (R, H).
         overlap: As of `learn`.
         calm: Where it is not (R, H), a shock came and nothing said since is due: the last value is all that is known.
-        far: Place of the first far horizon; default: there is none.
     """
-    trusted = _trusted(state, overlap, far)
-    shares: Float64 = state[: _E + 1] * trusted
-    shares[0] += 1.0 - trusted
+    is_open = state[_OPEN]
+    shares: Float64 = state[: _E + 1] * is_open
+    shares[0] += 1.0 - is_open
     if there.any():
         untried = there & (state[_SEEN] < PROVEN * spans_of(overlap))
         shares *= ~untried
@@ -98,15 +97,6 @@ def weights(
     return shares
 
 
-def _trusted(state: Float64, overlap: Int64, far: int | None) -> Float64:
-    """Share of the mixture in what is published (R, H)."""
-    is_open: Float64 = state[_OPEN]
-    if far is None:
-        return is_open
-    seen = state[_SEEN]
-    return np.asarray(is_open * np.where(np.arange(len(overlap)) < far, 1.0, seen / (seen + overlap)))
-
-
 def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     """Whether errors of the next step (R,) are such that what was learned may mean nothing any more."""
     known = due & (state[_SEEN, :, 0] >= PROVEN)
@@ -114,16 +104,20 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     return found
 
 
-def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64, soon: float | Float64) -> None:
-    """Hold the mixture against persistence, whether it was published or not; `soon`: due errors for a large lead."""
+def _gate(
+    state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64, settled: Bool | None
+) -> None:  # fmt: skip
+    """Hold the mixture against persistence, whether it was published or not."""
     seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
     rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
     error = came - move
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
-    proven = (seen >= PROVEN * longer) & (loss < OPEN_BELOW * last)
-    proven |= (seen >= soon) & (loss < LARGE_LEAD * last)
-    opened = (loss < SHUT_ABOVE * last) & (proven | (is_open > 0.0))
+    known = seen >= PROVEN * longer
+    opened = known & ((loss < OPEN_BELOW * last) | (is_open > 0.0))
+    if settled is not None:
+        opened |= settled & ~known
+    opened &= loss < SHUT_ABOVE * last
     np.copyto(is_open, opened, where=due)
 
 
@@ -153,17 +147,15 @@ def proof(overlap: Int64) -> Float64:
     return PROVEN * spans_of(overlap)
 
 
-def published(state: Float64, overlap: Int64, far: int | None = None) -> Float64:
+def published(state: Float64) -> Float64:
     """Shares of the experts (E, R, H) in what is published of rows that have proof, persistence first.
 
     Args:
         state: (SIZE, R, H).
-        overlap: As of `learn`.
-        far: As of `weights`.
     """
-    trusted = _trusted(state, overlap, far)
-    shares: Float64 = state[: _E + 1] * trusted
-    shares[0] += np.where(state[_SEEN] > 0.0, 1.0 - trusted, 0.0)
+    is_open = state[_OPEN]
+    shares: Float64 = state[: _E + 1] * is_open
+    shares[0] += np.where(state[_SEEN] > 0.0, 1.0 - is_open, 0.0)
     return shares
 
 

@@ -11,6 +11,7 @@ from gaugecast.forecast.horizons import audit, clocked, direct, intervals, mixtu
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
+from gaugecast.forecast.horizons.settled import settled
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
 from gaugecast.forecast.message import Lead, Speaker
 from gaugecast.forecast.scaling import observe, scale
@@ -81,6 +82,7 @@ class Rows:
             if self._layout.has_far:
                 self._turning_p[self._rows[new]] = clocked.START * np.eye(clocked.SIZE)
             state["mix"][:, new] = mixture.BEGIN[:, None, None]
+            state["mix"][:, new, self._far] = mixture.BEGIN_FAR[:, None, None]
             if len(self._levels):
                 state["errors"][:, new] = intervals.begin(self._levels)[:, None, None]
 
@@ -134,7 +136,8 @@ class Rows:
         known, error = np.isfinite(published), came - published
         shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
         state["shock"] = np.where(shock, state["ticks"], state["shock"])
-        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, far=self._layout.far)
+        comes_back = self._settled(due) if self._layout.has_far else None
+        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, settled=comes_back)
         if len(self._levels):
             due, overlap = due & np.isfinite(error), self._layout.waiting
             audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
@@ -143,6 +146,21 @@ class Rows:
             proven = due & (state["errors"][0] >= intervals.WARM)
             season.learn(self._profile, error, state["errors"][1], due=proven, tick=tick, layout=lay)
             intervals.track(state["errors"], error, told[0], shape=shape, due=due, levels=self._levels, overlap=overlap)
+
+    def _settled(self, due: Bool) -> Bool:
+        """Which rows are known to come back to a mean (R, H), of far horizons that are due and have no proof yet."""
+        state, lay = self.state, self._layout
+        found = np.zeros(due.shape, bool)
+        waits = due & (state["mix"][mixture.SEEN] < mixture.proof(lay.waiting))
+        for h in range(lay.far, lay.count):
+            rows = np.flatnonzero(waits[:, h])
+            if len(rows):
+                horizon, stride, count = int(lay.horizons[h]), int(lay.stride[h]), int(lay.waiting[h])
+                ticks = state["ticks"][rows]
+                place = ((ticks - horizon)[:, None] // stride + np.arange(count)) % count  # the oldest is due
+                values = self._base[self._rows[rows, None], lay.first[h] + place]
+                found[rows, h] = settled(values, state["level"][rows, 2], ticks, stride=stride, horizon=horizon)
+        return found
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""
@@ -163,9 +181,10 @@ class Rows:
             moves[STACKED:, :, far] = clocked.moves(
                 state["turning"], self._past, base=base[:, far], origin=origin[:, far], level=state["level"], layout=lay
             )
-        since = state["ticks"] - state["shock"]
-        calm = (state["shock"] == 0)[:, None] | (since[:, None] >= lay.horizons)
-        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm, far=lay.far if lay.has_far else None)
+        shock = state["shock"][:, None]
+        kept = -(-shock // lay.stride) * lay.stride  # tick of the first forecast since then that will be judged
+        calm = (shock == 0) | (state["ticks"][:, None] >= kept + lay.horizons)
+        weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
         move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)
         leads = np.where(there, weights.argmax(axis=0), np.where(weights[PERSISTENCE] < 0.5, LINEAR, PERSISTENCE))

@@ -23,18 +23,17 @@ class Standing(NamedTuple):
     skills: Float64
 
 
-def standing(mix: Float64, overlap: Int64, *, far: int | None = None) -> Standing:
+def standing(mix: Float64, overlap: Int64) -> Standing:
     """How the experts of these rows stand, of those that have errors enough.
 
     Args:
         mix: State of `mixture` (R, SIZE, H).
         overlap: How many forecasts of a horizon wait at a time (H,).
-        far: Place of the first far horizon; default: there is none.
     """
     known = mix[:, mixture.SEEN] >= mixture.proof(overlap)
     state = np.where(known[:, None], mix, 0.0).swapaxes(0, 1)
     count = known.sum(axis=0)
-    shares = mixture.published(state, overlap, far).sum(axis=1)
+    shares = mixture.published(state).sum(axis=1)
     lost, last = mixture.losses(state)
     nobody = np.full_like(shares, np.nan)
     return Standing(
