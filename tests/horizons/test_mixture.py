@@ -107,7 +107,8 @@ def test_what_is_known_to_come_back_is_believed_from_its_first_error() -> None:
     came = np.array([[1.0], [1.0], [-1.0]])
 
     def shares() -> list[float]:
-        return mixture.weights(state, np.zeros((3, 1), bool), overlap)[0, :, 0].round(1).tolist()
+        found: list[float] = mixture.weights(state, np.zeros((3, 1), bool), overlap)[0, :, 0].round(1).tolist()
+        return found
 
     assert shares() == [1.0, 1.0, 1.0]
     mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap, settled=settled)
