@@ -119,7 +119,9 @@ class Site:
         words = ["cluster", "run", "-c", str(self.config), "--address", self.ray.address]
         with (self.directory / "cluster.log").open("wb") as log:
             self.command = subprocess.Popen(
-                [sys.executable, "-m", "gaugecast", *words, "--partitions", str(self.partitions)], stdout=log, stderr=log
+                [sys.executable, "-m", "gaugecast", *words, "--partitions", str(self.partitions)],
+                stdout=log,
+                stderr=log,
             )
         stack.callback(self._end_gaugecast)
         wait_until(self._all_there, what=self.log_tail, deadline_s=3 * _DEADLINE_S)

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-import cluster.guard  # before ray, which reads its settings when it is imported
+import cluster.guard
 
-pytest.importorskip("ray", reason=cluster.guard.REASON)
+pytest.importorskip("psycopg")
 
-from cluster.live import Site, run
+from cluster.judging import Findings
 from support.postgres import INITDB
+
+_TESTS = Path(__file__).resolve().parents[1]
 
 pytestmark = [
     pytest.mark.no_cover,
     pytest.mark.timeout(420),
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason=cluster.guard.REASON),
     pytest.mark.skipif(INITDB is None and not os.environ.get("CI"), reason="PostgreSQL is not installed"),
 ]
-#: An answer may take so long where other tests use the processors, too: a node that is slow is not lost.
-_PATIENT_MS = 5000
-
-
-def hurt(one: Site) -> None:
-    """Who takes a place need not stand by for it: that only saves time."""
-    one.kill_part("partition-0")
-    one.wait_forecasts(60)
-    one.kill_part("ingest-0")
-    one.wait_forecasts(60)
-    one.write_with_old_token(1)
-    one.wait_forecasts(60)
 
 
 def test_a_small_cluster_that_is_hurt_says_what_one_process_says(tmp_path: Path) -> None:
     """Nothing lost, nothing twice, nothing that differs by a byte; first copies in order, the old token refused."""
-    findings = run(tmp_path, hurt, partitions=2, streams=16, rate=60.0, patience_ms=_PATIENT_MS, workers=0)
+    path = os.pathsep.join([str(_TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    words = [sys.executable, "-m", "cluster.daily", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, timeout=400, check=False, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr.decode()[-4000:]
+    findings = msgspec.json.decode(done.stdout, type=Findings)
     assert (findings.lost, findings.twice, findings.differing, findings.disordered) == (0, 0, 0, 0), findings.notes
     assert (findings.kills, findings.fenced) == (3, 1)
     assert findings.readings > 200
