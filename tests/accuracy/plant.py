@@ -180,7 +180,6 @@ def plant_lines(rows: Rows) -> list[str]:
     """The tables of docs/accuracy.md; none without figures."""
     own = [row for row in rows if row["set"] == SET]
     lines = [f"| {title} | {' | '.join(cells)} |" for title, cells in _cells(own)]
-    if not lines:
-        return []
-    head = [f"| an hour ahead | {' | '.join(_heads())} |", "|---|" + "---|" * len(SINCE)]
-    return [*head, *lines, "", *crossing_lines(own)]
+    if lines:
+        lines = [f"| an hour ahead | {' | '.join(_heads())} |", "|---|" + "---|" * len(SINCE), *lines, ""]
+    return [*lines, *crossing_lines(own)]

@@ -99,7 +99,7 @@ def crossing_verdicts(rows: Rows) -> Iterator[tuple[bool, str]]:
 def _cells(row: dict[str, Any]) -> Iterator[str]:
     lead = row["lead_s"]
     yield from (f"{row[key]:.3f}" for key in ("rate", "brier"))
-    yield from (f"{row[key]:.2f}" for key in ("brier_skill", "skill_by_tank"))
+    yield from ("–" if row[key] != row[key] else f"{row[key]:.2f}" for key in ("brier_skill", "skill_by_tank"))
     yield f"{worst_tenth(row):.1%}"
     yield from (f"{row[key]:,}" for key in ("crossings", "foretold"))
     yield "–" if lead is None else f"{lead / 60:.0f} min"
