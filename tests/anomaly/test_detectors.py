@@ -11,6 +11,7 @@ import pytest
 
 from anomaly.watching import Told, Watch, lived_in_tanks, tanks
 from gaugecast.forecast.anomaly import calibration
+from gaugecast.forecast.anomaly import layout as at
 from gaugecast.forecast.anomaly.layout import Layout
 from gaugecast.forecast.anomaly.reference import fit
 from gaugecast.records import Float64
@@ -140,6 +141,20 @@ def test_a_healthy_day_without_anybody_at_the_plant_has_hardly_an_event() -> Non
     watch = Watch(50, 3)
     watch.feed(tanks(103, 50, 86_400, scale=1.0))
     assert len(watch.told) * 7 / 50 <= 1.0, watch.told
+
+
+def test_limits_that_rest_on_few_cycles_are_wider() -> None:
+    """Of a slow feature and what goes with it; the same waves are judged more closely where many of them were met."""
+    rng, steps = np.random.default_rng(3), np.arange(530)
+    values = 0.1 * rng.standard_normal((len(steps), 2, 2))
+    values[:, 0, :] += np.sin(2 * np.pi * steps / 12.0)[:, None]
+    values[:, 1, 0] += np.sin(2 * np.pi * steps / 12.0)
+    values[:, 1, 1] += np.sin(2 * np.pi * steps / 50.0)
+    watch = Watch(2, 2)
+    watch.feed(values)
+    often, seldom = watch.state["limit"][:, [at.LEVEL, at.REFERENCE]]
+    assert np.isfinite(often).all()
+    assert (seldom > 1.5 * often).all()
 
 
 def constant(steps: int) -> Float64:

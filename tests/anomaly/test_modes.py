@@ -134,10 +134,10 @@ def test_a_refit_looks_at_no_less_than_a_first_stretch() -> None:
 def on_its_way(watched: AnomalySettings, settling: int) -> Float64:
     """Scores (DETECTORS, F) of a step that is judged; the second feature, an input, has not come back yet."""
     state = {"arrived": np.array([[True, False]]), "settling": np.array([settling], np.int32)}
-    score = np.full((len(DETECTORS), 1, 2), 0.5)
-    score[LEVEL, :, 1] = 3.0
+    score = np.full((1, len(DETECTORS), 2), 0.5)
+    score[:, LEVEL, 1] = 3.0
     detectors._arrive(state, score, np.array([False]), rules_of(fleet_of("pq", inputs="q", anomaly=watched)))
-    return score[:, 0]
+    return score[0]
 
 
 def test_what_nobody_judges_holds_up_nothing() -> None:

@@ -167,8 +167,11 @@ def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Itera
 
 def rounded_scores(scores: Float64) -> Float64:
     """As they are said: (N, G), NaN where a stream's are not known, or its machine is off."""
-    single: Float64 = np.where(np.isneginf(scores), np.nan, scores).astype(np.float64)  # kept in single precision
-    return np.minimum(single, _MOST_SCORE).round(_SCORE_DIGITS)
+    rounded: Float64 = (
+        np.minimum(scores, _MOST_SCORE).astype(np.float64).round(_SCORE_DIGITS)
+    )  # kept in single precision
+    rounded[scores == -np.inf] = np.nan
+    return rounded
 
 
 def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
@@ -179,10 +182,11 @@ def score_tails(names: Sequence[str], scores: Float64) -> list[bytes]:
     highest = [texts[place] for place in (rounded.argmax(axis=1) * count + np.arange(count)).tolist()]
     first, *between = pieces_of({"score": {"value": HOLE, "features": dict.fromkeys(names, HOLE)}})
     tails = filled([b"," + first[1:], *between], [highest, *by_column(texts, count)])
-    for row in np.flatnonzero(np.isnan(rounded).any(axis=1)).tolist():
-        tails[row] = NO_SCORE
-    for row in np.flatnonzero(np.isneginf(scores).all(axis=1)).tolist():
-        tails[row] = OFF_SCORE
+    unknown = np.isnan(rounded)
+    if not np.count_nonzero(unknown):
+        return tails
+    for row in np.flatnonzero(unknown.any(axis=1)).tolist():
+        tails[row] = OFF_SCORE if scores[row, 0] == -np.inf else NO_SCORE
     return tails
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,8 +71,7 @@ class Anomalies:
             predicted: What was said one step earlier of these values (N, G), NaN = nothing.
             received: When their streams' last readings arrived, ns (N,).
         """
-        error = np.full(x.shape, np.nan)
-        error[:, self._places] = steps.values[:, self._places] - predicted
+        error = self._error(steps.values, predicted)
         slots, off, begins = steps.slots, detectors.off_of(x, self._rules), steps.fresh
         if self._settings.mode:
             begins = begins | self._rows.enter(slots, x[:, self._rules.mode], off)
@@ -88,8 +88,18 @@ class Anomalies:
         settling = off | (state["settling"] > 0)
         judged = self._judge(slots, state["score"], off=off, settling=settling, at_ns=steps.at, received=received)
         self._judged, self._last = (judged, away, off), (slots, away)
-        scores: Float64 = np.where(off[:, None], -np.inf, self._scores(state))
+        scores = self._scores(state)
+        if np.count_nonzero(off):
+            scores[off] = -np.inf
         return scores
+
+    def _error(self, values: Float64, predicted: Float64) -> Float64:
+        """Measured less what had been forecast (N, F), NaN where nothing is."""
+        if self._rules.all_scored:
+            return values - predicted
+        error = np.full(values.shape, np.nan)
+        error[:, self._places] = values[:, self._places] - predicted
+        return error
 
     def _note_frozen(self, state: dict[str, Array], slots: Int64) -> None:
         for row in frozen.newly_frozen(state, self._rows.take("stage", slots)).tolist():
@@ -124,9 +134,12 @@ class Anomalies:
         return row
 
     def _scores(self, state: dict[str, Array]) -> Float64:
-        judged = (state["limit"].min(axis=1)[:, self._places] < np.inf).any(axis=1) & (state["settling"] <= 0)
-        highest = state["score"].max(axis=1)[:, self._places]
-        scores: Float64 = np.where(judged[:, None], highest, np.nan)
+        limit, score = state["limit"], state["score"]
+        if not self._rules.all_scored:
+            limit, score = limit[:, :, self._places], score[:, :, self._places]
+        unknown = ~np.isfinite(limit).any(axis=(1, 2)) | (state["settling"] > 0)
+        scores: Float64 = functools.reduce(np.maximum, score.swapaxes(0, 1)).astype(np.float64)
+        scores[unknown] = np.nan
         return scores
 
     def tell(self, closed: Closed, table: StreamTable, lineage: str, result: Outcome) -> int:

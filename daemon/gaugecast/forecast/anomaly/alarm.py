@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gaugecast.forecast.anomaly.detectors import strange
 from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.telling import BEGIN, END, UPDATE
 from gaugecast.records import Bool, Float64, Int64
@@ -53,8 +54,7 @@ def concerned(opened: Bool, heat: Array, weight: Array, score: Float64) -> Int64
         opened, heat, weight: Columns of `spec_of` of N streams.
         score: As for `judge`.
     """
-    strange = np.asarray((score.swapaxes(0, 1) >= 1.0).any(axis=0)).any(axis=1)
-    return np.flatnonzero(opened | (heat > 0) | (weight != 1.0) | strange)
+    return np.flatnonzero(opened | (heat > 0) | (weight != 1.0) | strange(score))
 
 
 class Judged(NamedTuple):

@@ -13,8 +13,10 @@ import numpy as np
 from gaugecast.forecast.anomaly import layout as at
 from gaugecast.forecast.anomaly.layout import Layout, pairs
 from gaugecast.forecast.anomaly.reference import fit
+from gaugecast.forecast.anomaly.statistics import Measured
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
+from gaugecast.watching import SHORTEST
 
 #: Stages: the first stretch; a reference is tried; frozen for good.
 FIRST, TRIED, FROZEN = range(3)
@@ -27,16 +29,21 @@ MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
 MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
 #: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
 TURNS = 8
+#: Of fewer turns than the first, limits of what goes in cycles are wider, by up to as much as the second share.
+ENOUGH, WIDER = 24, 1.0
+OF_CYCLES = [at.LEVEL, at.RELATION, at.REFERENCE, at.CALM]
 #: A feature that moves in fewer of its steps is judged by its absence alone; in fewer than the second, not for standing
 #: still.
 MOVES, MOVES_MOSTLY = 0.05, 0.3
 
 
-def begin(state: dict[str, Array], stretch: Int64) -> bool:
-    """Begin the first stretch, of so many steps (N,), of streams that have none yet; whether there are any."""
+def begin(state: dict[str, Array], given: Bool, stretch: int) -> bool:
+    """Begin the first stretch of streams that have none yet, of so many steps where it is `given` (N,); if any."""
     new = state["mark"] == 0
-    state["mark"] = np.where(new, stretch, state["mark"])
-    return bool(np.count_nonzero(new))
+    if not np.count_nonzero(new):
+        return False
+    state["mark"] = np.where(new, np.where(given, stretch, SHORTEST), state["mark"])
+    return True
 
 
 def begin_again(state: dict[str, Array], wrong: Bool, after: int, *, stretch: int) -> bool:
@@ -64,28 +71,30 @@ def begin_again(state: dict[str, Array], wrong: Bool, after: int, *, stretch: in
     return len(rows) > 0
 
 
-def take_in(state: dict[str, Array], z: Float64, found: Float64, *, here: Bool, healthy: Bool, given: Bool) -> None:
+def take_in(state: dict[str, Array], measured: Measured, found: Float64, *, healthy: Bool, given: Bool) -> None:
     """Count a step towards the stretch, in place.
 
     Args:
         state: Columns of N streams, copies.
-        z: Values relative to the origin (N, F).
-        found: Statistics (DETECTORS, N, F).
-        here: What was measured (N, F).
+        measured: What the step says.
+        found: Its statistics by stream (N, DETECTORS, F).
         healthy: Whether the step counts: nothing is wrong, and its lags follow one another (N,).
         given: Whose stretch ends after so many steps, those that do not count among them (N,).
     """
     learns = state["stage"] != FROZEN
     counts = healthy & learns
     state["counted"] += np.where(given, learns, counts)
-    if not np.count_nonzero(counts):
+    number = np.count_nonzero(counts)
+    if not number:
         return
-    _add_moments(state, z, counts)
-    runs = state["runs"].swapaxes(0, 1)
-    runs[at.MOVED] += counts[:, None] & here & (z != state["lags"][:, 0])
-    runs[at.GONE] += counts[:, None] & ~here
-    runs[at.LONGEST] = np.where(counts[:, None], np.maximum(runs[at.LONGEST], runs[at.RUN]), runs[at.LONGEST])
-    tops = (found * counts[:, None]).astype(np.float32).swapaxes(0, 1)
+    _add_moments(state, measured.z, counts)
+    runs, each = state["runs"].swapaxes(0, 1), counts[:, None]
+    runs[at.MOVED] += each & measured.moved
+    runs[at.GONE] += each & ~measured.here
+    np.maximum(runs[at.LONGEST], each * runs[at.RUN], out=runs[at.LONGEST])
+    tops = found.astype(np.float32)
+    if number < len(counts):
+        tops[~counts] = 0.0
     np.maximum(state["top"], tops, out=state["top"])
 
 
@@ -93,10 +102,12 @@ def _add_moments(state: dict[str, Array], z: Float64, counts: Bool) -> None:
     n, f = z.shape
     lags = state["lags"].reshape(n, -1)
     rows = np.empty((1 + f + lags.shape[1], n))  # in columns: each product is then one piece of memory
-    rows[0], rows[1 : 1 + f], rows[1 + f :] = 1.0, z.T, lags.T
-    rows *= counts
+    rows[0], rows[1 : 1 + f], rows[1 + f :] = counts, z.T, lags.T
+    rows[1:] *= counts
     one, other = pairs(len(rows))
-    state["moments"] += (rows[one] * rows[other]).T
+    products = rows.take(one, axis=0)
+    products *= rows.take(other, axis=0)
+    state["moments"] += products.T
 
 
 def due(state: dict[str, Array]) -> Int64:
@@ -141,12 +152,24 @@ def _limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, 
     judges &= tops <= MOST_TRIED[:, None]
     turned = state["runs"][rows, at.TURNS] >= TURNS
     judges[:, at.LEVEL] &= turned
-    judges[:, at.REFERENCE] &= turned | given[:, None]
+    for detector in (at.REFERENCE, at.CALM):
+        judges[:, detector] &= turned | given[:, None]
     judges[:, at.RELATION] &= ((turned | ~moving).all(axis=1) | given)[:, None]  # of all, cycles must have been met
     judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
     judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
     judges[:, at.STUCK] = share >= MOVES_MOSTLY
     tops[:, at.STUCK] = state["runs"][rows, at.LONGEST]
     limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops)
+    limit[:, OF_CYCLES] *= _wider(state["runs"][rows, at.TURNS], moving, given)[:, None, None]
     limits: Float64 = np.where(judges, limit, np.inf)
     return limits
+
+
+def _wider(turns: Int64, moving: Bool, given: Bool) -> Float64:
+    """Times what limits are taken that rest on few cycles (N,): the next may well go beyond all of these.
+
+    The slowest feature counts, for it takes the others along.
+    """
+    fewest = np.where(moving, turns, ENOUGH).min(axis=1)
+    wider: Float64 = 1.0 + WIDER * np.clip((ENOUGH - fewest) / (ENOUGH - TURNS), 0.0, 1.0)
+    return np.where(given, 1.0, wider)

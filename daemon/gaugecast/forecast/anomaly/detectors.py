@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from gaugecast.forecast.anomaly import calibration
-from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout
-from gaugecast.forecast.anomaly.statistics import Now, measure
+from gaugecast.forecast.anomaly.layout import EXPECTING, LEVEL, RELATION, Layout, turned
+from gaugecast.forecast.anomaly.statistics import Measured, Now, measure
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Array
 from gaugecast.watching import SHORTEST
@@ -19,7 +20,8 @@ _MOST = 1e6
 _PATIENCE = 30
 
 
-class Rules(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Rules:
     """What is configured of the detectors.
 
     Attributes:
@@ -45,6 +47,21 @@ class Rules(NamedTuple):
     refit: int
     least: Float64
     sides: Float64
+
+    @cached_property
+    def all_scored(self) -> bool:
+        """No feature only explains."""
+        return bool(self.scored.all())
+
+    @cached_property
+    def all_judge(self) -> bool:
+        """Each detector judges each feature."""
+        return bool(self.judges.all())
+
+    @cached_property
+    def gates(self) -> bool:
+        """Some deviations count for nothing."""
+        return bool(self.least.any() or self.sides.any())
 
     @property
     def stretch(self) -> int:
@@ -75,51 +92,54 @@ def step(
     """
     fitted = calibration.begin_again(state, wrong, rules.refit, stretch=rules.stretch_again)
     known_well = (state["age"] < rules.healthy) & (state["quiet"] >= 0)
-    fitted = calibration.begin(state, np.where(known_well, rules.stretch, SHORTEST)) or fitted
+    fitted = calibration.begin(state, known_well, rules.stretch) or fitted
     state["age"] += 1
-    full = (state["lagged"] >= layout.lags) & ~now.parted
     measured = measure(state, now)
-    settling = _settling(state, measured.z, now, rules, off) | off
-    limit = rules.tolerance * np.ascontiguousarray(state["limit"].swapaxes(0, 1))
-    score = measured.found / limit  # (DETECTORS, N, F)
-    _arrive(state, score, now.begins & ~wrong, rules)
-    score *= rules.judges[:, None]
+    found = turned(measured.found)  # (N, DETECTORS, F)
+    score = found / (state["limit"] if rules.tolerance == 1.0 else rules.tolerance * state["limit"])
+    unrest = _unrest(state, measured, now, rules) | off
+    settling = _settling(state, unrest, rules) | off
+    _arrive(state, score, unrest & ~wrong, rules)
+    if not rules.all_judge:
+        score *= rules.judges
     if np.count_nonzero(settling):
-        score[:, settling] = 0.0
+        score[settling] = 0.0
     _gate(score, measured.away, rules)
-    sound = ~wrong & ~off & ~np.asarray((score >= 1.0).any(axis=0)).any(axis=1)
-    calibration.take_in(
-        state,
-        measured.z,
-        measured.found,
-        here=~np.isnan(now.values),
-        healthy=full & sound & (known_well | ~measured.far),  # what is known to be well teaches, however far out
-        given=known_well,
-    )
+    sound = ~(wrong | off | strange(score))
+    healthy = measured.full & sound & (known_well | ~measured.far)  # what is known to be well teaches, however far out
+    calibration.take_in(state, measured, found, healthy=healthy, given=known_well)
     state["lags"] = np.concatenate([measured.kept[:, None], state["lags"][:, :-1]], axis=1)
     state["lagged"] = np.minimum(state["lagged"] + 1, layout.lags)
     rows = calibration.due(state)
     if len(rows):
         fitted = True
         calibration.end_stretch(state, rows, layout, given=known_well, judged=rules.judges)
-    state["score"] = np.minimum(score, _MOST).astype(np.float32).swapaxes(0, 1)
+    state["score"] = np.minimum(score, _MOST, out=score).astype(np.float32)
     return measured.away, fitted
 
 
-def _arrive(state: dict[str, Array], score: Float64, begins: Bool, rules: Rules) -> None:
-    """After a gap, or a change of the machine's state, levels are on their way: none is judged before it was there.
+def strange(score: Array) -> Bool:
+    """Of which streams a detector finds a feature at its limit, or above (N,), by scores (N, DETECTORS, F)."""
+    at_limit = score >= 1.0
+    if not np.count_nonzero(at_limit):  # as a rule
+        return np.zeros(len(score), bool)
+    return np.asarray(at_limit.reshape(len(score), -1).any(axis=1))
 
-    Nor does it wait for ever: what comes back broken never gets there. `begins` leaves out what was wrong before: it
+
+def _arrive(state: dict[str, Array], score: Float64, unrest: Bool, rules: Rules) -> None:
+    """After a gap, or a change of state or set-point, levels are on their way: none is judged before it was there.
+
+    Nor does it wait for ever: what comes back broken never gets there. `unrest` leaves out what was wrong before: it
     goes on to be.
     """
-    there = state["arrived"] & ~begins[:, None]
+    there = state["arrived"] & ~unrest[:, None]
     if there.all():
         return
-    there |= (score[LEVEL] < 1.0) & (score[RELATION] < 1.0)
+    there |= (score[:, LEVEL] < 1.0) & (score[:, RELATION] < 1.0) & (state["settling"] <= 0)[:, None]
     there |= (state["settling"] <= -_patience(rules))[:, None]
     state["arrived"] = there
-    score[LEVEL] *= there
-    score[RELATION] *= np.asarray((there | ~rules.scored).all(axis=1))[:, None]
+    score[:, LEVEL] *= there
+    score[:, RELATION] *= np.asarray((there | ~rules.scored).all(axis=1))[:, None]
 
 
 def _patience(rules: Rules) -> int:
@@ -128,11 +148,11 @@ def _patience(rules: Rules) -> int:
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:
     """Deviations that are too small for anybody to care, or to the side that does no harm, count for nothing."""
-    if not rules.least.any() and not rules.sides.any():
+    if not rules.gates:
         return
     for detector in EXPECTING:
         off = away[detector]
-        score[detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
+        score[:, detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
 
 
 def off_of(x: Float64, rules: Rules) -> Bool:
@@ -143,15 +163,21 @@ def off_of(x: Float64, rules: Rules) -> Bool:
     return off
 
 
-def _settling(state: dict[str, Array], z: Float64, now: Now, rules: Rules, off: Bool) -> Bool:
-    """Whether a step is not judged: something has just begun, or a set-point has just changed.
+def _unrest(state: dict[str, Array], measured: Measured, now: Now, rules: Rules) -> Bool:
+    """Where something has just begun, or a set-point has just changed (N,).
 
     What is no set-point, such as the weather, changes often: that explains nothing.
     """
-    unrest = now.begins | off
-    if not rules.scored.all():
-        changed = ~rules.scored & (state["spread"] == 0.0) & ~np.isnan(now.values) & (z != state["lags"][:, 0])
-        unrest = unrest | changed.any(axis=1)  # a beginning is one in any case
-    left = np.where(unrest, rules.settle, np.maximum(state["settling"] - 1, -_patience(rules)))
-    state["settling"] = left.astype(np.int32)
+    if rules.all_scored:
+        return now.begins
+    changed = ~rules.scored & (state["spread"] == 0.0) & measured.moved
+    return now.begins | np.asarray(changed.any(axis=1))
+
+
+def _settling(state: dict[str, Array], unrest: Bool, rules: Rules) -> Bool:
+    """Whether a step is not judged, as there was unrest a short while ago (N,)."""
+    left = np.maximum(state["settling"] - 1, -_patience(rules))
+    if np.count_nonzero(unrest):
+        left = np.where(unrest, rules.settle, left).astype(np.int32)
+    state["settling"] = left
     return np.asarray(left > 0)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from gaugecast.records import Int64
-from gaugecast.streams.columns import Column
+from gaugecast.streams.columns import Array, Column
 
 #: Detectors in the order of their places; of equal scores the first is the reason.
 DETECTORS = ("dropout", "stuck", "level", "relation", "surprise", "reference", "calm")
@@ -32,6 +32,7 @@ SURPRISED, UNEXPECTED, AT, QUIETLY, ABSENT, ERROR, ERRORS = range(SMOOTH)
 #: Counts of a feature, as rows of the column `runs`.
 RUNS = 8
 RUN, LONGEST, MOVED, GONE, SIDE, TURNS, SIDE_OF_OTHERS, TURNS_OF_OTHERS = range(RUNS)
+# sides and turns of the level by itself, and beyond the others, lie in turn
 # steps it stands still, at most so far; steps it moved, steps without it; on which side of its mean, and of what the
 # others say, it was last, and how often that changed in this stretch
 #: Those that begin anew with a stretch.
@@ -100,3 +101,10 @@ def pairs(size: int) -> tuple[Int64, Int64]:
     """Rows and columns of a symmetric matrix's upper triangle."""
     one, other = np.triu_indices(size)
     return one.astype(np.int64), other.astype(np.int64)
+
+
+def turned(array: Array) -> Array:
+    """A copy (K, N, F) of (N, K, F) in one piece, whose rows of F are moved as a whole."""
+    n, k, features = array.shape
+    rows = array.view(f"V{features * array.itemsize}")[:, :, 0]
+    return np.ascontiguousarray(rows.T).view(array.dtype).reshape(k, n, features)

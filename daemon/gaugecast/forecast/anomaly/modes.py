@@ -51,7 +51,7 @@ class Rows:
 
     def put(self, name: str, places: Int64, rows: Array) -> None:
         """Write rows of a column back."""
-        self._flat(name)[places] = rows
+        self._flat(name)[places] = np.ascontiguousarray(rows)  # much faster than rows that lie apart
 
     def _flat(self, name: str) -> Array:
         array = self._columns[name]

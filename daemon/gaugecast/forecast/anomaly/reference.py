@@ -17,6 +17,7 @@ from gaugecast.records import Bool, Float64
 #: Added to a correlation's diagonal: two features that say the same make no singular matrix.
 _RIDGE = 1e-3
 _LEAST = 1e-6  # of a feature's variance, as what is left unexplained
+_FEW = 6  # addends, up to which they are faster one by one
 _STILL = 1e-280  # a variance of so much or less is none: its inverse would be no number
 
 
@@ -62,15 +63,31 @@ def fit(moments: Float64, moving: Bool, layout: Layout) -> Reference:
 
 def expected(weights: Float64, lags: Float64) -> Float64:
     """What the reference expects (N, F), relative to the origin, of streams with these lags (N, P, F)."""
-    flat = lags.reshape(len(lags), -1)
-    said: Float64 = weights[:, :, 0] + (weights[:, :, 1:] * flat[:, None, :]).sum(axis=2)
-    return said
+    count, steps, features = lags.shape
+    return weights[:, :, 0] + weighed(weights[:, :, 1:], lags.reshape(count, steps * features))
+
+
+def diagonal(square: Float64) -> Float64:
+    """Of N matrices (N, F, F), a view (N, F)."""
+    count, features, _ = square.shape
+    view: Float64 = square.reshape(count, features * features)[:, :: features + 1]
+    return view
+
+
+def weighed(square: Float64, values: Float64) -> Float64:
+    """N matrices (N, F, K) times as many vectors (N, K): (N, F)."""
+    if values.shape[1] > _FEW:
+        total: Float64 = (square * values[:, None, :]).sum(axis=2)
+        return total
+    total = square[:, :, 0] * values[:, :1]
+    for place in range(1, values.shape[1]):
+        total += square[:, :, place] * values[:, place : place + 1]
+    return total
 
 
 def left_out(precision: Float64, missed: Float64) -> Float64:
     """By what the squared distance of `missed` (N, F) falls without each feature (N, F); 0 where it takes no part."""
-    pulled = (precision * missed[:, None, :]).sum(axis=2)
-    own = np.diagonal(precision, axis1=1, axis2=2)
+    pulled, own = weighed(precision, missed), diagonal(precision)
     fallen: Float64 = np.divide(pulled * pulled, own, out=np.zeros_like(pulled), where=own > 0.0)
     return fallen
 

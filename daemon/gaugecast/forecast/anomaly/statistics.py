@@ -1,4 +1,8 @@
-"""What each detector looks at: statistics of a step, larger = stranger, in units that have no scale of the sensor's."""
+"""What each detector looks at: statistics of a step, larger = stranger, in units that have no scale of the sensor's.
+
+Arrays are small here: what a step costs is how often NumPy is called. Hence all running means go on at once, and what
+is hardly ever there, such as an absent value, is asked for before it is looked at; the bits are the same.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gaugecast.forecast.anomaly import layout as at
-from gaugecast.forecast.anomaly.reference import expected, left_out
+from gaugecast.forecast.anomaly.layout import turned
+from gaugecast.forecast.anomaly.reference import diagonal, expected, left_out, weighed
 from gaugecast.records import Bool, Float64, Int64
 from gaugecast.streams.columns import Array
 
@@ -51,6 +56,9 @@ class Measured(NamedTuple):
         z: Values relative to their origin (N, F).
         kept: The same, but for a lone outlier, in whose place stands what was expected (N, F): what comes after it is
             expected of these.
+        here: What was measured (N, F).
+        moved: What was, and is another value than before (N, F).
+        full: Whose lags follow one another up to now (N,).
         far: Whether any value now, or any among the lags, lies far out (N,).
     """
 
@@ -58,7 +66,17 @@ class Measured(NamedTuple):
     away: Float64
     z: Float64
     kept: Float64
+    here: Bool
+    moved: Bool
+    full: Bool
     far: Bool
+
+
+class _Means(NamedTuple):
+    """Where running means (SMOOTH, N, F) go: at what rate, and how far what comes lies from them."""
+
+    rate: Float64
+    off: Float64
 
 
 def measure(state: dict[str, Array], now: Now) -> Measured:
@@ -68,97 +86,133 @@ def measure(state: dict[str, Array], now: Now) -> Measured:
         state: Columns of these streams, copies.
         now: The step.
     """
-    here = ~np.isnan(now.values)
-    state["origin"] = np.where(np.isnan(state["origin"]), now.x, state["origin"])
-    z = now.x - state["origin"]
-    z = np.where(np.isnan(z), 0.0, np.maximum(np.minimum(z, _HUGE), -_HUGE))
-    state["lagged"] = np.where(now.parted, 0, state["lagged"])
+    here, z = ~np.isnan(now.values), _relative(state, now.x)
     smooth, runs = (_apart(state, name) for name in ("smooth", "runs"))  # (SMOOTH, N, F), (RUNS, N, F)
     out, away = np.zeros((2, len(at.DETECTORS), *z.shape))
-    _stillness(runs, z != state["lags"][:, 0], here & ~now.begins[:, None], out)
-    smooth[at.ABSENT] += ABSENT_RATE * (~here - smooth[at.ABSENT])
-    out[at.DROPOUT] = smooth[at.ABSENT]
-    out[at.SURPRISE] = _surprise(smooth, now.error)
-    away[at.SURPRISE] = np.where(np.isnan(now.error), 0.0, now.error)
+    moved = (z != state["lags"][:, 0]) & here
+    _stillness(runs, moved, here & ~now.begins[:, None], out)
     now_wild, before_wild = wild(state, z)
-    seen = here & ((state["lagged"] >= state["lags"].shape[1]) & (now_wild | ~before_wild))[:, None]
-    kept = _by_reference(state, smooth, z, seen, out=out, away=away)
-    _of_level(state, smooth, runs, z, now.begins, out=out, away=away)
-    return Measured(out, away, z, kept, now_wild | before_wild)
+    if np.count_nonzero(now.parted):
+        state["lagged"] = np.where(now.parted, 0, state["lagged"])
+    full = state["lagged"] >= state["lags"].shape[1]
+    seen = here & (full & (now_wild | ~before_wild))[:, None]
+    means = _Means(*np.zeros((2, *smooth.shape)))
+    means.rate[at.ABSENT], means.off[at.ABSENT] = ABSENT_RATE, ~here - smooth[at.ABSENT]
+    _surprise(smooth, now.error, means, away[at.SURPRISE])
+    kept = _by_reference(state, smooth, z, seen, means=means, away=away[at.REFERENCE])
+    _level_moves(state, smooth[at.AT], z, now.begins, means)
+    np.multiply(*means, out=means.off)
+    smooth += means.off
+    _of_means(smooth, out)
+    _of_level(state, smooth[at.AT], runs, out=out, away=away)
+    return Measured(out, away, z, kept, here, moved, full, now_wild | before_wild)
+
+
+def _relative(state: dict[str, Array], x: Float64) -> Float64:
+    """Values relative to the first ever seen of their feature; 0 where there is none yet."""
+    first = np.isnan(state["origin"])
+    if np.count_nonzero(first):
+        state["origin"] = np.where(first, x, state["origin"])
+    z = x - state["origin"]
+    np.maximum(np.minimum(z, _HUGE, out=z), -_HUGE, out=z)
+    absent = np.isnan(z)
+    return np.where(absent, 0.0, z) if np.count_nonzero(absent) else z
 
 
 def _apart(state: dict[str, Array], name: str) -> Array:
     """A column (N, K, F) with its K parts each in one piece (K, N, F), which the column is from now on."""
-    parts = np.ascontiguousarray(state[name].swapaxes(0, 1))
+    parts = turned(state[name])
     state[name] = parts.swapaxes(0, 1)
     return parts
 
 
 def _stillness(runs: Int64, moved: Bool, here: Bool, out: Float64) -> None:
-    runs[at.RUN] = np.where(here, np.where(moved, 0, runs[at.RUN] + 1), runs[at.RUN])
+    runs[at.RUN] += here
+    runs[at.RUN] *= ~(moved & here)
     out[at.STUCK] = runs[at.RUN]
 
 
-def _surprise(smooth: Float64, error: Float64) -> Float64:
+def _surprise(smooth: Float64, error: Float64, means: _Means, away: Float64) -> None:
     known = ~np.isnan(error)
-    square = np.where(known, np.minimum(np.abs(error), _HUGE) ** 2, 0.0)
+    np.copyto(away, error, where=known)
+    share = _share(known)
+    square = np.minimum(away * away, _HUGE * _HUGE)
     usual, count = smooth[at.ERROR], smooth[at.ERRORS]
-    ratio = np.divide(square, usual, out=np.zeros_like(square), where=usual > 0.0)
-    smooth[at.SURPRISED] += FAST * known * (np.minimum(ratio, MOST_SURPRISE) - smooth[at.SURPRISED])
-    rate = np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE) * known
-    usual += rate * (np.where(usual > 0.0, np.minimum(square, _ERROR_CLIP * usual), square) - usual)
-    count += known
-    surprise: Float64 = np.sqrt(smooth[at.SURPRISED])
-    return surprise
+    there = usual > 0.0
+    ratio = np.divide(square, usual, out=means.off[at.SURPRISED], where=there)
+    np.minimum(ratio, MOST_SURPRISE, out=ratio)
+    ratio -= smooth[at.SURPRISED]
+    means.rate[at.SURPRISED] = FAST * share
+    np.multiply(np.maximum(_ERROR_START / (count + _ERROR_START), _ERROR_RATE), share, out=means.rate[at.ERROR])
+    most = np.where(there, _ERROR_CLIP * usual, np.inf)
+    np.subtract(np.minimum(square, most), usual, out=means.off[at.ERROR])
+    means.rate[at.ERRORS], means.off[at.ERRORS] = 1.0, known
 
 
 def _by_reference(
-    state: dict[str, Array], smooth: Float64, z: Float64, seen: Bool, *, out: Float64, away: Float64
+    state: dict[str, Array], smooth: Float64, z: Float64, seen: Bool, *, means: _Means, away: Float64
 ) -> Float64:
     """What is kept as lags; `seen`: measured, and no outlier spoils what is expected (N, F)."""
     said = expected(state["weights"], state["lags"])
-    missed = np.where(seen, z - said, 0.0)
-    square = np.minimum(left_out(state["precision"], missed), _HUGE)
-    most = square.max(axis=1, keepdims=True)
-    gross = (square >= MOST) & (square >= most)
-    kept = np.where(gross & ~state["gross"], said, z)  # once only: what stays where it is was no outlier
+    np.subtract(z, said, out=away, where=seen)
+    square = np.minimum(left_out(state["precision"], away), _HUGE)
+    gross, kept = square >= MOST, z
+    if np.count_nonzero(gross):
+        most = square.max(axis=1, keepdims=True)
+        gross &= square >= most
+        kept = np.where(gross & ~state["gross"], said, z)  # once only: what stays where it is was no outlier
+        square *= MOST / np.maximum(most, MOST)  # all in proportion: who is strangest must be seen
     state["gross"] = gross
-    square *= MOST / np.maximum(most, MOST)  # all in proportion: who is strangest must be seen
-    own = np.minimum(missed * missed * np.diagonal(state["precision"], axis1=1, axis2=2), MOST)
-    smooth[at.UNEXPECTED] += FAST * seen * (square - smooth[at.UNEXPECTED])
-    smooth[at.QUIETLY] += SLOW * seen * (own - smooth[at.QUIETLY])
-    away[at.REFERENCE] = missed
-    out[at.REFERENCE] = np.sqrt(smooth[at.UNEXPECTED])
-    quiet = np.sqrt(smooth[at.QUIETLY])
-    out[at.CALM] = np.divide(1.0, quiet, out=np.zeros_like(quiet), where=quiet > 0.0)
+    own = np.minimum(away * away * diagonal(state["precision"]), MOST)
+    np.subtract(square, smooth[at.UNEXPECTED], out=means.off[at.UNEXPECTED])
+    np.subtract(own, smooth[at.QUIETLY], out=means.off[at.QUIETLY])
+    share = _share(seen)
+    means.rate[at.UNEXPECTED], means.rate[at.QUIETLY] = FAST * share, SLOW * share
     return kept
 
 
-def _of_level(
-    state: dict[str, Array], smooth: Float64, runs: Int64, z: Float64, begins: Bool, *, out: Float64, away: Float64
-) -> None:
-    level = smooth[at.AT]
-    spread = state["spread"]
-    most = np.where((spread > 0.0) & ~begins[:, None], _LEVEL_CLIP * spread, np.inf)
-    move = np.maximum(np.minimum(z - level, most), -most)
-    level += np.where(begins[:, None], 1.0, LEVEL_RATE) * move
-    off = np.where(spread > 0.0, level - state["mean"], 0.0)
-    own, given, kin = _in_spreads(state, off)
-    away[at.LEVEL], away[at.RELATION] = off, np.divide(given, kin, out=np.zeros_like(off), where=kin > 0.0)
-    out[at.LEVEL], out[at.RELATION] = np.abs(own), np.abs(given)
+def _level_moves(state: dict[str, Array], level: Float64, z: Float64, begins: Bool, means: _Means) -> None:
+    most = _LEVEL_CLIP * state["spread"]
+    free = (most <= 0.0) | begins[:, None]
+    means.rate[at.AT] = LEVEL_RATE
+    if np.count_nonzero(free):
+        most = np.where(free, np.inf, most)
+        means.rate[at.AT][begins] = 1.0
+    np.maximum(np.minimum(z - level, most), -most, out=means.off[at.AT])
+
+
+def _of_means(smooth: Float64, out: Float64) -> None:
+    out[at.DROPOUT] = smooth[at.ABSENT]
+    both = slice(at.SURPRISED, at.UNEXPECTED + 1)
+    np.sqrt(smooth[both], out=out[at.SURPRISE : at.REFERENCE + 1])
+    quiet = np.sqrt(smooth[at.QUIETLY])
+    np.divide(1.0, quiet, out=out[at.CALM], where=quiet > 0.0)
+
+
+def _of_level(state: dict[str, Array], level: Float64, runs: Int64, *, out: Float64, away: Float64) -> None:
+    kin = np.sqrt(diagonal(state["kinship"]))
+    off = away[at.LEVEL]
+    np.subtract(level, state["mean"], out=off, where=state["spread"] > 0.0)
+    both = _in_spreads(state, off, kin)
+    np.divide(both[1], kin, out=away[at.RELATION], where=kin > 0.0)
+    np.abs(both, out=out[at.LEVEL : at.RELATION + 1])
     if np.count_nonzero(state["quiet"] < 0):  # what has slowly become usual goes about another mean
-        own, given, _ = _in_spreads(state, np.where(spread > 0.0, level - _centre(state), 0.0))
-    _turns(runs[at.SIDE], runs[at.TURNS], own)
-    _turns(runs[at.SIDE_OF_OTHERS], runs[at.TURNS_OF_OTHERS], given)
+        both = _in_spreads(state, np.where(state["spread"] > 0.0, level - _centre(state), 0.0), kin)
+    _turns(runs, both)
 
 
-def _in_spreads(state: dict[str, Array], off: Float64) -> tuple[Float64, Float64, Float64]:
-    """How far levels are away, each by itself and beyond the others, in spreads; and of the latter one over those."""
-    spread, kinship = state["spread"], state["kinship"]
-    own = np.divide(off, spread, out=np.zeros_like(off), where=spread > 0.0)
-    pulled = (kinship * off[:, None, :]).sum(axis=2)
-    kin = np.sqrt(np.diagonal(kinship, axis1=1, axis2=2))
-    return own, np.divide(pulled, kin, out=np.zeros_like(off), where=kin > 0.0), kin
+def _in_spreads(state: dict[str, Array], off: Float64, kin: Float64) -> Float64:
+    """How far levels are away, each by itself and beyond the others, in spreads (2, N, F).
+
+    Args:
+        state: Columns of N streams.
+        off: In the features' units (N, F).
+        kin: One over the spread of each beyond the others (N, F).
+    """
+    both = np.zeros((2, *off.shape))
+    np.divide(off, state["spread"], out=both[0], where=state["spread"] > 0.0)
+    np.divide(weighed(state["kinship"], off), kin, out=both[1], where=kin > 0.0)
+    return both
 
 
 def _centre(state: dict[str, Array]) -> Float64:
@@ -169,17 +223,29 @@ def _centre(state: dict[str, Array]) -> Float64:
     return np.where((state["quiet"] < 0)[:, None], so_far, state["mean"])
 
 
-def _turns(side: Int64, turns: Int64, away: Float64) -> None:
-    now = np.where(np.abs(away) >= _CLEARLY, np.where(away > 0.0, 1, -1), side)
-    turns += (now != side) & (side != 0)
-    side[:] = now
+def _turns(runs: Int64, away: Float64) -> None:
+    """Count how often levels change sides, of what is usual and of what the others say; `away` is (2, N, F)."""
+    sides, turns, now = runs[at.SIDE :: 2], runs[at.TURNS :: 2], np.sign(away)
+    other = (np.abs(away) >= _CLEARLY) & (now != sides)
+    if np.count_nonzero(other):
+        turns += other & (sides != 0)
+        np.copyto(sides, now, where=other, casting="unsafe")
 
 
 def wild(state: dict[str, Array], z: Float64) -> tuple[Bool, Bool]:
     """Whether any value now, and any among the lags, lies far out (N,)."""
     far = np.where(state["spread"] > 0.0, _WILD * state["spread"], np.inf)
-    now = np.abs(z - state["mean"]) > far
-    before = np.zeros_like(now)
+    now, before = np.abs(z - state["mean"]) > far, np.zeros(z.shape, bool)
     for lag in range(state["lags"].shape[1]):
         before |= np.abs(state["lags"][:, lag] - state["mean"]) > far
-    return np.asarray(now.any(axis=1)), np.asarray(before.any(axis=1))
+    return _any(now), _any(before)
+
+
+def _any(flags: Bool) -> Bool:
+    """Whether any feature has it (N,); as a rule none has."""
+    return np.asarray(flags.any(axis=1)) if np.count_nonzero(flags) else np.zeros(len(flags), bool)
+
+
+def _share(flags: Bool) -> Bool | float:
+    """What a rate is taken times, which is 1 where all have it."""
+    return 1.0 if np.count_nonzero(flags) == flags.size else flags
