@@ -21,13 +21,15 @@ from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
 from gaugecast.pipeline.look_ahead import LEARNED_AHEAD
+from gaugecast.pipeline.looking import versions_of
 from gaugecast.pipeline.pipeline import Pipeline
+from gaugecast.pipeline.rebuilding import REBUILT
 from gaugecast.streams.snapshot import Slice, Snapshot
 
 #: Raised when a column's meaning changes; an older checkpoint is then passed over and the ledger replayed.
 STATE_VERSION = 2
 _NAMES = "names"
-_LEARNED = (*LEARNED_AHEAD, ANOMALY)
+_LEARNED = (*LEARNED_AHEAD, ANOMALY, REBUILT)
 
 
 def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
@@ -102,7 +104,7 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
 def _part_header(part: FleetPipeline) -> dict[str, object]:
     return {
         "spec": part.fleet.to_json(),
-        "models": {role: expert.version for role, expert in part.experts.items()},
+        "models": versions_of(part),
         "totals": part.totals.as_list(),
     }
 

@@ -15,7 +15,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.ledger.reads import Reader
 from gaugecast.loop.recovery import Restored
 from gaugecast.model import Model
-from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline import Pipeline, looking
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.pipeline.pipeline import ModelLoader
 from gaugecast.records import Input, Order
@@ -211,7 +211,7 @@ class _Trial:
             if self._instead.fleet is None or self._one.fleet not in self._pipeline.parts:
                 self._pipeline.advance([given])
                 self._try()
-        elif self._instead.model is None:
+        elif self._instead.model is None or getattr(given.event, "role", "") == looking.DETECTOR:
             self._pipeline.advance([given])
 
 
