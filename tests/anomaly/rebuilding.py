@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from gaugecast import events
 from gaugecast.fleet import Fleet
 from gaugecast.model import Detection, Layer, Manifest, Model, Recipe, seal_model
-from gaugecast.pipeline import Pipeline
+from gaugecast.pipeline import Pipeline, state
 from gaugecast.pipeline.anomalies import Anomalies
 from gaugecast.pipeline.rebuilding import Rebuilding
-from gaugecast.records import Float32, Input, Order
-from gaugecast.testing import T0, fleet_of, model_for, pipeline_of
+from gaugecast.records import Float32, Input, Order, Output
+from gaugecast.streams.snapshot import Slice
+from gaugecast.testing import T0, fleet_of, model_for, pipeline_of, reading
 from gaugecast.testing.models import draw_weights
 from gaugecast.watching import AnomalySettings
 
@@ -23,6 +25,8 @@ WINDOW, HOLD = 6, 3
 #: Nobody else judges before the autoencoder does, within the steps of a test.
 FLEET = fleet_of("pq", anomaly=AnomalySettings(settle=0))
 TOPIC = "gaugecast/tanks/a/anomaly"
+#: From here on the first feature lies 8 higher, for so many steps.
+BREAKS, LASTS = 40, 30
 
 
 def autoencoder_for(
@@ -97,3 +101,41 @@ def with_stride(model: Model, stride: int) -> Model:
     assert model.manifest.detection is not None
     detection = replace(model.manifest.detection, stride=stride)
     return seal_model(replace(model.manifest, detection=detection), dict(model.weights))
+
+
+def saw(count: int = 100, *, stream: str = "a", seed: int = 0, begin: int = 0, breaks: int = BREAKS) -> list[Input]:
+    """Readings of ticks from `begin` to `count`, a shift among them."""
+    values = usual(count, seed)
+    return [
+        reading(i, p + 8.0 * (breaks <= i < breaks + LASTS), q, stream=stream)
+        for i, (p, q) in enumerate(values)
+        if i >= begin
+    ]
+
+
+def company() -> list[Input]:
+    """More streams than go into one block of rows, tick by tick."""
+    streams = [saw(stream=name, seed=seed) for seed, name in enumerate("abcdefghi")]
+    return [one for tick in zip(*streams, strict=True) for one in tick]
+
+
+def keys(outputs: Sequence[Output], stream: str = "a") -> list[tuple[int, str, bytes]]:
+    """What names and makes each output of a stream."""
+    return [(one.step, one.topic, one.body) for one in outputs if one.stream == stream]
+
+
+def told(outputs: Sequence[Output]) -> list[dict[str, object]]:
+    """Messages of the anomalies of stream `a`."""
+    return [msgspec.json.decode(one.body) for one in outputs if one.topic == TOPIC and one.body]
+
+
+def checkpointed(pipeline: Pipeline, fresh: Pipeline) -> Pipeline:
+    """What a checkpoint of it leads to."""
+    header, slices = state.begin_snapshot(pipeline)
+    while pipeline.snapshot is not None:
+        slices += list(state.take_slices(pipeline, 3000))
+    loader = fresh.load_model
+    empty = pipeline_of(max_streams=500)
+    empty.load_model = loader
+    state.restore(empty, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
+    return empty

@@ -1,8 +1,7 @@
-"""The trained autoencoder at work in the pipeline: what it scores, tells and remembers, and who puts it in force."""
+"""The trained autoencoder at work in the pipeline: what it scores, and what it tells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -10,76 +9,27 @@ import numpy as np
 import pytest
 
 from anomaly.rebuilding import (
+    BREAKS,
     FLEET,
     HOLD,
-    TOPIC,
     WINDOW,
     at_work,
     autoencoder_for,
-    looks,
-    promoted,
+    company,
+    keys,
+    saw,
     scores,
-    taken_away,
+    told,
     usual,
     watching,
     with_stride,
 )
-from gaugecast import events
 from gaugecast.engine import NumpyEngine
-from gaugecast.errors import ModelError
-from gaugecast.fleet import Fleet
 from gaugecast.forecast.anomaly.autoencoder import AUTOENCODER, Rebuilder
-from gaugecast.model import Model
-from gaugecast.model.manifest import decode_manifest, encode_manifest
-from gaugecast.pipeline import Pipeline, state
-from gaugecast.pipeline.fits import check_fits, check_meaning
-from gaugecast.pipeline.looking import version_of
-from gaugecast.records import Input, Order, Output
-from gaugecast.streams.snapshot import Slice
-from gaugecast.testing import T0, feed, fleet_of, model_for, outputs_of, pipeline_of, reading, timer
+from gaugecast.pipeline import Pipeline
+from gaugecast.records import Input
+from gaugecast.testing import feed, fleet_of, outputs_of, reading
 from gaugecast.watching import AnomalySettings
-from support.state_bytes import differences
-
-#: From here on the first feature lies 8 higher, for so many steps.
-BREAKS, LASTS = 40, 30
-
-
-def saw(count: int = 120, *, stream: str = "a", seed: int = 0, begin: int = 0, breaks: int = BREAKS) -> list[Input]:
-    """Readings of ticks from `begin` to `count`, a shift among them."""
-    values = usual(count, seed)
-    return [
-        reading(i, p + 8.0 * (breaks <= i < breaks + LASTS), q, stream=stream)
-        for i, (p, q) in enumerate(values)
-        if i >= begin
-    ]
-
-
-def company() -> list[Input]:
-    """Twenty streams, tick by tick."""
-    streams = [saw(stream=name, seed=seed) for seed, name in enumerate("abcdefghijklmnopqrst")]
-    return [one for tick in zip(*streams, strict=True) for one in tick]
-
-
-def keys(outputs: Sequence[Output], stream: str = "a") -> list[tuple[int, str, bytes]]:
-    """What names and makes each output of a stream."""
-    return [(one.step, one.topic, one.body) for one in outputs if one.stream == stream]
-
-
-def told(outputs: Sequence[Output]) -> list[dict[str, object]]:
-    """Messages of the anomalies of stream `a`."""
-    return [msgspec.json.decode(one.body) for one in outputs if one.topic == TOPIC and one.body]
-
-
-def checkpointed(pipeline: Pipeline, fresh: Pipeline) -> Pipeline:
-    """What a checkpoint of it leads to."""
-    header, slices = state.begin_snapshot(pipeline)
-    while pipeline.snapshot is not None:
-        slices += list(state.take_slices(pipeline, 3000))
-    loader = fresh.load_model
-    empty = pipeline_of(max_streams=500)
-    empty.load_model = loader
-    state.restore(empty, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
-    return empty
 
 
 def test_what_it_cannot_rebuild_is_an_event_with_the_feature_that_is_missed() -> None:
@@ -124,38 +74,6 @@ def test_a_stream_alone_is_told_what_it_is_told_in_company(stride: int) -> None:
     alone = outputs_of(feed(watching(FLEET, model), saw()))
     assert keys(crowd) == keys(alone)
     assert [one["event"] for one in told(alone)][:1] == ["begin"]
-    whole = watching(FLEET, model)
-    assert keys(outputs_of(feed(whole, company(), 5000)), "t") == keys(crowd, "t")
-
-
-@pytest.mark.parametrize("stops", [3, BREAKS + 12])
-def test_a_checkpoint_leads_to_the_same_scores_and_events(stops: int) -> None:
-    """Taken while the window fills, and while an event is open."""
-    pipeline = watching(FLEET, with_stride(autoencoder_for(), 2))
-    feed(pipeline, saw(stops))
-    restored = checkpointed(pipeline, pipeline)
-    rest = saw(begin=stops)
-    assert keys(outputs_of(feed(restored, rest))) == keys(outputs_of(feed(pipeline, rest)))
-    assert version_of(restored.parts["tanks"]) == version_of(pipeline.parts["tanks"]) != ""
-    assert differences(restored, pipeline) == []
-
-
-def test_a_replay_puts_it_in_force_and_takes_it_away_at_the_same_places() -> None:
-    """Events are inputs: in batches that are cut otherwise the same is said."""
-    inputs = [*saw(60), taken_away(), *saw(70, begin=60), promoted(autoencoder_for()), *saw(begin=70)]
-    one, other = watching(), watching()
-    assert keys(outputs_of(feed(one, inputs, 1))) == keys(outputs_of(feed(other, inputs, 50)))
-    assert differences(one, other) == []
-
-
-def test_a_checkpoint_of_before_goes_on_without_it() -> None:
-    """It names none, and has no window; what was put in force later is there from its event on."""
-    before, model = watching(in_force=False), autoencoder_for()
-    feed(before, saw(20))
-    restored = checkpointed(before, before)
-    assert version_of(restored.parts["tanks"]) == ""
-    feed(restored, [promoted(model), *saw(begin=20)])
-    assert version_of(restored.parts["tanks"]) == model.manifest.version
 
 
 def test_it_has_its_say_once_its_window_is_full_and_after_a_gap_anew() -> None:
@@ -244,128 +162,3 @@ def test_hostile_values_leave_numbers() -> None:
     pipeline = watching(FLEET, autoencoder_for(hold=1, error="squared"))
     feed(pipeline, [reading(i, 1e300 * (-1) ** i, float("nan")) for i in range(20)])
     assert np.isfinite(scores(pipeline)).all()
-
-
-def parked_after(seconds: int, fleet: Fleet = FLEET) -> Fleet:
-    """The same, with streams that are parked."""
-    return replace(fleet, park_after_ns=seconds * 1_000_000_000)
-
-
-@pytest.mark.parametrize("meanwhile", ["nothing", "away", "another"])
-def test_a_parked_stream_comes_back_whoever_looks_by_then(meanwhile: str) -> None:
-    """The same autoencoder has its window again, which a gap ends; another begins with an empty one."""
-    fleet, other = parked_after(60), autoencoder_for(seed=5)
-    pipeline = watching(fleet, autoencoder_for(), other)
-    feed(pipeline, saw(30))
-    (aside,) = pipeline.advance([timer(400)]).parked
-    pipeline.advance({"nothing": [], "away": [taken_away()], "another": [promoted(other)]}[meanwhile])
-    pipeline.advance([Order(events.StreamUnparked(), "tanks", "a", state=aside.state).stamped(T0)])
-    rebuilding, slot = looks(pipeline).rebuilding, pipeline.parts["tanks"].table.slots["a"]
-    filled = None if rebuilding is None else int(rebuilding.columns["filled"][slot])
-    assert filled == {"nothing": WINDOW, "away": None, "another": 0}[meanwhile]
-    assert len(outputs_of(feed(pipeline, [reading(500 + i, 10.0, 50.0) for i in range(10)]))) == 10
-
-
-def test_a_renamed_stream_goes_on_with_its_window() -> None:
-    """With all else that is remembered of it."""
-    pipeline = watching()
-    feed(pipeline, [*saw(30), Order(events.StreamRenamed("z"), "tanks", "a").stamped(T0)])
-    feed(pipeline, [reading(30, 10.0, 50.0, stream="z")])
-    slot = pipeline.parts["tanks"].table.slots["z"]
-    assert int(at_work(pipeline).columns["filled"][slot]) == WINDOW
-
-
-def test_an_open_event_ends_after_it_was_taken_away() -> None:
-    """Nobody finds anything strange any more; how things were is no matter."""
-    pipeline = watching()
-    opened = outputs_of(feed(pipeline, saw(BREAKS + 20)))
-    assert told(opened)[0]["event"] == "begin"
-    later = outputs_of(feed(pipeline, [taken_away(), *saw(begin=BREAKS + 20)]))
-    assert told(later)[-1]["event"] == "end"
-    assert looks(pipeline).detectors == looks(watching(in_force=False)).detectors
-
-
-def test_what_is_asked_between_two_steps_knows_of_a_change() -> None:
-    """The reason of the last step, where another number of detectors looked at it."""
-    pipeline = watching(in_force=False)
-    feed(pipeline, [*saw(BREAKS + 10), promoted(autoencoder_for())])
-    part = pipeline.parts["tanks"]
-    assert looks(pipeline).reason(part.table.slots["a"], part.table) == ""
-
-
-def test_it_stays_with_the_fleet_and_leaves_with_its_table() -> None:
-    """A fleet that is configured otherwise goes on with it; one that looks for no anomalies has none, nor later."""
-    pipeline = watching()
-    feed(pipeline, saw(20))
-    for fleet, stays in (
-        (replace(FLEET, anomaly=AnomalySettings(settle=0, hold=9)), True),
-        (replace(FLEET, anomaly=None), False),
-        (FLEET, False),
-    ):
-        pipeline.advance([Order.configuring(fleet).stamped(T0)])
-        assert bool(version_of(pipeline.parts["tanks"])) is stays
-    pipeline.advance([Order.configuring(replace(FLEET, anomaly=None)).stamped(T0), promoted(autoencoder_for())])
-    assert version_of(pipeline.parts["tanks"]) == ""
-
-
-def test_weights_that_are_lost_leave_their_role_empty() -> None:
-    """The others look on."""
-    pipeline = watching()
-    feed(pipeline, saw(20))
-    header, slices = state.begin_snapshot(pipeline)
-    while pipeline.snapshot is not None:
-        slices += list(state.take_slices(pipeline, 3000))
-    restored = pipeline_of(max_streams=500)
-    restored.load_model = lambda _fleet, _version: None
-    state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
-    assert version_of(restored.parts["tanks"]) == ""
-    assert restored.parts["tanks"].anomalies is not None
-
-
-def refusal(model: Model, fleet: Fleet = FLEET) -> str:
-    """Why an autoencoder cannot look at a fleet."""
-    with pytest.raises(ModelError) as found:
-        check_meaning(model, fleet, detects=True)
-    return str(found.value)
-
-
-def test_what_does_not_fit_is_refused_with_what_was_expected() -> None:
-    """Another period, a feature that is not there, a fleet that looks for no anomalies; and each for the other."""
-    check_meaning(autoencoder_for(), FLEET, detects=True)
-    assert "period_s 2.0 expected" in refusal(autoencoder_for(), replace(FLEET, period_ns=2_000_000_000))
-    assert "got 'q'" in refusal(autoencoder_for(), fleet_of("p", anomaly=AnomalySettings()))
-    assert "[fleet.tanks.anomaly]" in refusal(autoencoder_for(), replace(FLEET, anomaly=None))
-    assert "got a forecaster" in refusal(model_for(FLEET))
-    with pytest.raises(ModelError, match="got an autoencoder"):
-        check_fits(autoencoder_for(), FLEET)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [
-        ({"threshold": 0.0}, "detection.threshold: expected a positive number"),
-        ({"hold": 0}, "detection.hold: expected 1 to"),
-        ({"stride": 0}, "detection.stride: expected 1 to"),
-    ],
-)
-def test_bounds_of_a_detection_are_held(wrong: dict[str, float], complaint: str) -> None:
-    """Before any weights are looked at."""
-    with pytest.raises(ModelError, match=complaint):
-        autoencoder_for(**wrong)
-
-
-def test_layers_that_the_engine_lacks_are_named() -> None:
-    """A manifest that somebody wrote by hand."""
-    manifest = autoencoder_for().manifest
-    text = encode_manifest(manifest).replace(b'"cell": "lstm"', b'"cell": "gru"', 1)
-    with pytest.raises(ModelError, match=r"layers\.cell: expected 'lstm' for the engine 'numpy', got 'gru'"):
-        decode_manifest(text)
-    with pytest.raises(ModelError, match="decoder: expected layers that rebuild the window"):
-        decode_manifest(encode_manifest(replace(manifest, decoder=(), decode_steps=1)))
-
-
-def test_manifests_of_forecasters_are_written_as_versions_before_read_them() -> None:
-    """They refuse keys that they do not know; and no version of today changes its name."""
-    assert b"detection" not in encode_manifest(model_for(FLEET).manifest)
-    detects = autoencoder_for().manifest
-    assert decode_manifest(encode_manifest(detects)) == detects

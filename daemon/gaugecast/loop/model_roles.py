@@ -26,8 +26,9 @@ from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning, misfit
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.pipeline.looking import DETECTOR, versions_of
+from gaugecast.pipeline.looking import versions_of
 from gaugecast.pipeline.meaning import goes_on
+from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Order
 
 log = get("gaugecast")

@@ -38,11 +38,13 @@ def find_out_anew(part: FleetPipeline, slots: Int64, cause: int, result: Outcome
         part.anomalies.columns.clear(slots)
 
 
-def install(part: FleetPipeline, model: Model | None) -> bool:
-    """Put an autoencoder in force, or none; nothing happens in a fleet that does not look for anomalies.
+def install(part: FleetPipeline, role: str, model: Model | None) -> bool:
+    """Put a model, or none, in a role; in a fleet that does not look for anomalies none detects any.
 
     Returns whether all columns stayed as they were.
     """
+    if role != DETECTOR:
+        return part.install(role, model)
     watching = part.anomalies
     if watching is None:
         return True

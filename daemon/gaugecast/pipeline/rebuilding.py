@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gaugecast.fleet import Fleet
 
 #: The role of such weights, and the name of the table of what is remembered for them.
-DETECTOR, REBUILT = "detector", AUTOENCODER
+DETECTOR: Final = "detector"
+REBUILT = AUTOENCODER
 
 
 class Rebuilding:

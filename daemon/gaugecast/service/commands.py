@@ -36,6 +36,7 @@ from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
 from gaugecast.loop.model_roles import measured
 from gaugecast.pipeline import looking
+from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Order
 from gaugecast.service import anomalies, loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
@@ -187,7 +188,7 @@ class Commands:
                 known = gained if steps > 0 else None  # 0 would say that it was scored, and is no better
                 roles[role] = {"version": expert.version, "steps": steps, "skill": known}
             if detector := looking.version_of(part):
-                roles["detector"] = {"version": detector, "steps": 0.0, "skill": None}
+                roles[DETECTOR] = {"version": detector, "steps": 0.0, "skill": None}
             standing = self._core.roles.standing(name)
             fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
         return {"fleets": fleets}
@@ -198,7 +199,7 @@ def _take_away(core: Core, fleet: str) -> Order:
     if not looking.version_of(core.roles.part(fleet)):
         raise ModelError(f"fleet {fleet!r}: an autoencoder in force expected, there is none")
     good = core.roles.standing(fleet).good
-    return Order(events.ModelInstalled(looking.DETECTOR, "", reason=events.ROLLBACK, good=good), fleet)
+    return Order(events.ModelInstalled(DETECTOR, "", reason=events.ROLLBACK, good=good), fleet)
 
 
 def _known_fleets(core: Core) -> set[str]:
