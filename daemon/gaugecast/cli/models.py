@@ -73,9 +73,7 @@ def show_model(version: Version, config: ConfigFile = None, fleet: FleetName = N
 
 @models_app.command("import")
 def import_model(
-    source: Annotated[
-        Path, typer.Argument(help="A folder with model.json, or detector.json, and weights.npz; or a .keras file.")
-    ],
+    source: Annotated[Path, typer.Argument(help="A folder with model.json or detector.json, or a .keras file.")],
     config: ConfigFile = None,
     fleet: FleetName = None,
     forecaster: Annotated[
@@ -205,7 +203,7 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
 @models_app.command("promote")
 def promote_model(
     version: Annotated[
-        str | None, typer.Argument(help="Of an autoencoder, which needs no shadow; else what is in shadow is meant.")
+        str | None, typer.Argument(help="Of an autoencoder; without, the model in shadow is meant.")
     ] = None,
     config: ConfigFile = None,
     fleet: FleetName = None,
