@@ -58,7 +58,6 @@ test: $(VENV)/.stamp-venv  ## check, build the wheel and test it, with a table o
 	$(WHEEL_VENV)/bin/python tests/coverage_floor.py $(if $(filter tests,$(TESTS)),,--no-floors)
 
 test-long: $(WHEEL_VENV)/.stamp-wheel programs  ## what takes longer: more mutants, trainings, packages, installations
-	@$(WHEEL_VENV)/bin/python $(PIP) install "$$(ls $(DIST)/gaugecast-*.whl)[cluster]"
 	$(RUN_TESTS) -m long $(TESTS)
 
 # Without TensorFlow, and without machines and daemons of their own: minutes.
@@ -93,7 +92,6 @@ chaos: $(VENV)/.stamp-all programs  ## kill -9 under load, hold it against an un
 	PYTHONPATH=tests $(PY) -m chaos --kills $(KILLS)
 
 cluster: $(VENV)/.stamp-all programs  ## a cluster on Ray and PostgreSQL is hurt in every way, and held against one process: build/cluster.json
-	@$(PY) $(PIP) install --editable '.[cluster]'
 	PYTHONPATH=tests $(PY) -m cluster $(ARGS)
 
 accuracy: $(VENV)/.stamp-all programs  ## the shipped code on public series, beside simple forecasters and published figures; SET=ETTh2 or plant for one
@@ -154,7 +152,7 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-all
 
 # The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need. What it rests on
 # comes first, so that TensorFlow is on its way while the documentation is built and the types are checked.
-EXTRAS := console,mcp,demo,plots,parquet,tune,postgres
+EXTRAS := console,mcp,demo,plots,parquet,tune,cluster
 
 $(WHEEL_VENV)/.stamp-venv:
 	$(call new_venv,$(WHEEL_VENV))

@@ -91,7 +91,7 @@ OWNERS = {
     "psycopg": {"cluster"},
     "ray": {"cluster"},
     "prometheus_client": {"metrics"},
-    "tensorflow": {"engine", "learn"},
+    "tensorflow": {"engine"},
     "keras": {"learn"},
     "matplotlib": {"learn"},
     "structlog": {"logs"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from gaugecast.errors import ConfigError
 from gaugecast.history import FileColumns
 from gaugecast.learn.evaluate.figures import at_most, figures_of, together
 from gaugecast.learn.evaluate.run import Watched, watch_files
+from gaugecast.learn.score.alarms import AlarmCounts
 from gaugecast.watching import AnomalySettings
 
 SETTINGS = AnomalySettings(healthy=200, settle=10)
@@ -48,8 +50,8 @@ def test_a_labelled_fault_is_found_and_scored(tmp_path: Path) -> None:
     """An event at it, few rows besides, and a raw score that tells the two apart."""
     (one,) = watched([labelled(tmp_path)])
     figures = figures_of(one, 200)
-    assert figures.f1 is not None
-    assert figures.f1 > 0.6
+    assert figures.rows.f1 is not None
+    assert figures.rows.f1 > 0.6
     assert (figures.events, figures.false_events) == (1, 0)
     assert figures.roc_auc is not None
     assert figures.roc_auc > 0.9
@@ -65,8 +67,8 @@ def test_files_are_judged_as_if_each_were_alone(tmp_path: Path) -> None:
     assert np.array_equal(pair[1].score, alone.score, equal_nan=True)
     parts = [figures_of(each, 200) for each in pair]
     total = together(parts)
-    assert total.hits == sum(part.hits for part in parts)
-    assert total.hits + total.false + total.missed + total.quiet == 2 * (ROWS - 200)
+    assert total.rows.hit == sum(part.rows.hit for part in parts)
+    assert sum(asdict(total.rows).values()) == 2 * (ROWS - 200)
 
 
 def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
@@ -83,12 +85,12 @@ def test_figures_of_rows_and_events() -> None:
     wrong = np.array([0, 0, 1, 1, 1, 1, 0, 0, 0, 0], bool)
     said = np.array([0, 0, 0, 1, 1, 1, 0, 1, 1, 0], bool)
     score = np.array([0.1, 0.2, 0.9, 2.0, 2.0, 2.0, 0.3, 1.2, 1.3, 0.1])
-    figures = figures_of(Watched("x", at, score, said, np.array([3, 7]), wrong), 0)
-    assert (figures.hits, figures.false, figures.missed, figures.quiet) == (3, 2, 1, 4)
+    figures = figures_of(Watched("x", at, score, said, wrong), 0)
+    assert figures.rows == AlarmCounts(hit=3, false_alarm=2, missed=1, quiet=4)
     assert (figures.events, figures.false_events) == (2, 1)
-    assert figures.f1 == pytest.approx(6 / 9)
-    assert figures.false_share == pytest.approx(2 / 6)
-    assert figures.missed_share == pytest.approx(1 / 4)
+    assert figures.rows.f1 == pytest.approx(6 / 9)
+    assert figures.rows.false_alarm_share == pytest.approx(2 / 6)
+    assert figures.rows.missed_share == pytest.approx(1 / 4)
     assert figures.roc_auc == pytest.approx((6 * 4 - 2) / 24)
     assert figures.pr_auc == pytest.approx((3 * 1.0 + (4 / 6 + 3 / 5) / 2) / 4)
 
@@ -99,11 +101,11 @@ def test_a_tolerance_is_found_for_a_number_of_false_alarms() -> None:
     score = np.full(1000, 0.1)
     for begin in range(100, 1000, 200):
         score[begin : begin + 20] = 1.3
-    one = Watched("x", at, score, np.zeros(1000, bool), np.array([], np.int64), np.zeros(1000, bool))
+    one = Watched("x", at, score, np.zeros(1000, bool), np.zeros(1000, bool))
     found = at_most([one], 0, hold=3, a_week=0.0)
     assert found is not None
     assert found[0] == 1.35
-    assert at_most([Watched("x", at, score * 100, one.open, one.began, one.labels)], 0, hold=3, a_week=0.0) is None
+    assert at_most([Watched("x", at, score * 100, one.open, one.labels)], 0, hold=3, a_week=0.0) is None
 
 
 def test_the_command_prints_a_table_and_writes_figures(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_skab_is_as_good_as_promised() -> None:
         sorted(place.glob("*.csv")), FileColumns("", "", ()), settings, label="anomaly", ignore=("changepoint",)
     )
     total = together([figures_of(one, 400) for one in told])
-    assert total.f1 is not None
-    assert total.false_share is not None
-    assert total.f1 >= 0.78
-    assert total.false_share <= 0.20
+    assert total.rows.f1 is not None
+    assert total.rows.false_alarm_share is not None
+    assert total.rows.f1 >= 0.78
+    assert total.rows.false_alarm_share <= 0.20

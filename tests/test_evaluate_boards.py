@@ -30,7 +30,7 @@ def told(spans: Sequence[tuple[int, int]]) -> Watched:
     for begin, end in spans:
         is_open[begin:end] = True
         score[begin:end] = 2.0
-    return Watched("x", AT, score, is_open, np.array([begin for begin, _ in spans], np.int64), None)
+    return Watched("x", AT, score, is_open, None)
 
 
 def test_nab_counts_the_first_detection_in_a_window_and_each_false_one() -> None:

@@ -84,15 +84,13 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         Ledger.open(tmp_path, storage)
     path.unlink()
-    with sqlite3.connect(path) as other:
+    with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE theirs (a)")
-    other.close()
     with pytest.raises(StorageError, match="another application"):
         Ledger.open(tmp_path, storage)
     path.unlink()
     Ledger.open(tmp_path, storage).close()
-    with sqlite3.connect(path) as other:
+    with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA user_version = 99")
-    other.close()
     with pytest.raises(StorageError, match="schema 2, got 99"):
         LedgerReader(tmp_path)

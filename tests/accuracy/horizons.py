@@ -14,7 +14,7 @@ from accuracy.peer import PEER, peer_rows
 from accuracy.runs import Rows
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.history import fleet_of_file, read_inputs
-from gaugecast.learn.backtest.horizon_run import backtest_protocols, horizon_rows
+from gaugecast.learn.backtest.horizon_run import backtest_horizons, horizon_rows
 from gaugecast.learn.backtest.run import without_waiting
 from gaugecast.records import Input
 
@@ -70,7 +70,7 @@ def run_alone(path: Path, seed: int) -> Rows:
 def _rows(path: Path, seed: int, *, network: bool) -> Rows:
     fleet = without_waiting(fleet_of_file(path))
     batches = list(read_inputs(path, fleet))
-    made = backtest_protocols(
+    made = backtest_horizons(
         fleet, batches, protocols=PROTOCOLS, horizons=HORIZONS, levels=(LEVEL,), network=network, seed=seed,
         thresholds=thresholds_of(fleet, [one for batch in batches for one in batch][:TRAIN_ROWS]),
     )  # fmt: skip

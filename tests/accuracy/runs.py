@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accuracy.windowed import warm_windows, windowed
 from gaugecast.fleet import Fleet
 from gaugecast.history import fleet_of_file, read_inputs
 from gaugecast.learn.backtest.run import Learning, add_baselines, backtest, courses_of, report_on, without_waiting
 from gaugecast.learn.backtest.score_rows import result_rows
 from gaugecast.learn.backtest.split import Split
 from gaugecast.learn.backtest.warmup import first_of, record
-from gaugecast.learn.backtest.windowed import warm_windows, windowed
 from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.fit.targets import Targets
 from gaugecast.model import Model

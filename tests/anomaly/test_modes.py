@@ -138,7 +138,8 @@ def on_its_way(watched: AnomalySettings, settling: int) -> Float64:
     score = np.full((1, len(DETECTORS), 2), 0.5)
     score[:, LEVEL, 1] = 3.0
     detectors._arrive(state, score, np.array([False]), rules_of(fleet_of("pq", inputs="q", anomaly=watched)))
-    return score[0]
+    scores: Float64 = score[0]
+    return scores
 
 
 def test_what_nobody_judges_holds_up_nothing() -> None:
@@ -146,6 +147,25 @@ def test_what_nobody_judges_holds_up_nothing() -> None:
     score = on_its_way(AnomalySettings(), 0)
     assert score[RELATION, 0] == 0.5
     assert score[LEVEL, 1] == 0.0
+
+
+def test_a_level_is_on_its_way_from_unrest_until_it_is_where_it_belongs_when_all_has_settled() -> None:
+    """Where it belongs a moment after the machine was switched on, it is only because nothing has happened yet."""
+    rules = rules_of(fleet_of("pq", anomaly=AnomalySettings()))
+    state = {"arrived": np.ones((1, 2), bool), "settling": np.array([4], np.int32)}
+    told = []
+    for settling, unrest, level in (
+        (4, True, 0.5),
+        (3, False, 0.5),
+        (0, False, 3.0),
+        (-1, False, 0.5),
+        (-2, False, 3.0),
+    ):
+        state["settling"][:] = settling
+        score = np.full((1, len(DETECTORS), 2), level)
+        detectors._arrive(state, score, np.array([unrest]), rules)
+        told.append(float(score[0, LEVEL, 0]))
+    assert told == [0.0, 0.0, 0.0, 0.5, 3.0]
 
 
 def test_nobody_waits_for_ever_for_a_level_to_come_back() -> None:

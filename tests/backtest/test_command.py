@@ -95,7 +95,7 @@ def test_it_forecasts_a_file_as_the_daemon_did(history: Path, ran: DaemonProcess
 
     (fleet,) = resolve_fleets(load_settings(ran.config_path, {}))
     lockstep = Lockstep(fleet, model=load_model(weights(ran)), learning=False)
-    made = lockstep.run(read_inputs(history, fleet))
+    _, (made,) = lockstep.record(read_inputs(history, fleet)).courses()
     assert len(made) == ROWS
     assert [one.tobytes() for one in made] == published(ran)
     assert (made[20:, 0] != made[20:, 1]).all()  # the model speaks, and each horizon for itself

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from chaos.scenario import BROKER_CONF, FLEET, UNITS
-from cluster.live import configured, opening
+from cluster.beginning import configured, opening
 from gaugecast.config import load_settings
 from gaugecast.control import SOCKET_NAME, StatusQuery, call
 from gaugecast.errors import Unreachable

@@ -113,7 +113,7 @@ def waves(messages: Sequence[Received], hurts: Sequence[tuple[str, int]], *, rat
             seen.add((name["stream"], name["step"]))
             times.append(message.received_ns)
     found: dict[str, Wave] = {}
-    ends = [began for _, began in hurts[1:]] + [times[-1] if times else 0]
+    ends = [*(began for _, began in hurts), times[-1] if times else 0][1:]
     for (kind, began), end in zip(hurts, ends, strict=True):
         one, before = Wave(), bisect_right(times, began)
         for number, at in enumerate(times[before : bisect_right(times, end)]):

@@ -14,6 +14,8 @@ from cluster.embedded import daemon
 from cluster.live import Site, site
 from gaugecast import events
 from gaugecast.cluster.postgres.reader import PostgresReader
+from gaugecast.service.opening import look_up
+from gaugecast.service.replaying import Replayed, replay_ledger
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
 from gaugecast_sim.sink import Received, Sink
@@ -35,17 +37,22 @@ class Lessons:
 
     Attributes:
         handovers: By partition, how many versions came into force there.
+        replayed: By partition, how many messages its ledger, taken again, has made.
+        replay_differing: Of them those that are not what was published.
     """
 
     cluster_skill: float
     embedded_skill: float
     handovers: list[int] = field(default_factory=list)
+    replayed: list[int] = field(default_factory=list)
+    replay_differing: int = 0
 
     @property
     def red(self) -> bool:
         """Whether a promise was broken."""
         worse = self.cluster_skill < (1 - MOST_WORSE) * self.embedded_skill
-        return worse or not self.handovers or min(self.handovers) < 2
+        too_few = min(self.handovers, default=0) < 2 or min(self.replayed, default=0) < 1
+        return worse or too_few or self.replay_differing > 0
 
 
 def learn(directory: Path) -> Lessons:
@@ -60,13 +67,17 @@ def learn(directory: Path) -> Lessons:
     ) as one:  # fmt: skip
         one.begin_load()
         wait_until(lambda: one.sink.count >= everything, what=one.log_tail, deadline_s=_DEADLINE_S)
-        heard, plan, handovers = _judged(one.sink), one.plan, _handovers(one)
+        heard, plan, handed = _judged(one.sink), one.plan, handovers(one)
+        again = replays(one)
     found = skill(heard, plan)
     with daemon(alone, streams=_STREAMS, learning=True) as (_, port, plan, sink):
         LoadGenerator("127.0.0.1", port, plan, rate=_STREAMS * _PACE, count=everything).run()
         wait_until(lambda: sink.count >= everything, what="the daemon's forecasts", deadline_s=_DEADLINE_S)
         beside = skill(_judged(sink), plan)
-    return Lessons(round(found, 4), round(beside, 4), handovers)
+    return Lessons(
+        round(found, 4), round(beside, 4), handed, [each.outputs for each in again],
+        sum(each.differing for each in again),
+    )  # fmt: skip
 
 
 def _judged(sink: Sink) -> list[Received]:
@@ -91,7 +102,7 @@ def _round(plan: LoadPlan, at_s: float) -> int:
     return round((at_s * 1e9 - plan.start_ns) / plan.period_ns)
 
 
-def _handovers(one: Site) -> list[int]:
+def handovers(one: Site) -> list[int]:
     """Versions that came into force in each partition, by what its ledger says."""
     counts = []
     for number in range(one.partitions):
@@ -99,6 +110,15 @@ def _handovers(one: Site) -> list[int]:
             told = [event for _, fleet, event in reader.events() if fleet == FLEET]
         counts.append(sum(_puts_in_force(event) for event in told))
     return counts
+
+
+def replays(one: Site) -> list[Replayed]:
+    """The ledger of each partition, taken again from its beginning."""
+    found = []
+    for number in range(one.partitions):
+        names = {"directory": one.directory / f"again{number}", "postgres_schema": one.place.part(number).schema}
+        found.append(replay_ledger(look_up(one.settings.storage.model_copy(update=names)), one.settings.loop))
+    return found
 
 
 def _puts_in_force(event: events.Event) -> bool:

@@ -18,9 +18,9 @@ import ray
 from ray.cluster_utils import Cluster
 
 from chaos.reference import run_reference
-from chaos.scenario import BROKER_CONF, FLEET, UNITS, config_text
+from chaos.scenario import BROKER_CONF, FLEET, UNITS
+from cluster.beginning import configured, health, opening
 from cluster.judging import Findings, Heard, fold, judge, waves
-from gaugecast import events
 from gaugecast.cluster.postgres.ledger import PostgresLedger
 from gaugecast.cluster.postgres.models import ModelRows
 from gaugecast.cluster.postgres.place import Place
@@ -28,11 +28,10 @@ from gaugecast.cluster.ray import start
 from gaugecast.cluster.ray.controller import NAMESPACE
 from gaugecast.cluster.ray.parts import PartStatus
 from gaugecast.cluster.routing import slots_of
-from gaugecast.config import Settings, load_settings, resolve_fleets
+from gaugecast.config import load_settings
 from gaugecast.errors import Fenced
-from gaugecast.forecast.message import SCHEMA
 from gaugecast.model import Model
-from gaugecast.records import Commit, Input, Order, Verdict
+from gaugecast.records import Commit, Input, Verdict
 from gaugecast.testing import random_model
 from gaugecast_sim.load import LoadGenerator
 from gaugecast_sim.packets import LoadPlan
@@ -42,8 +41,6 @@ from support.postgres import Postgres, running
 
 _RAYLET = "raylet"
 _DEADLINE_S = 90.0
-#: `[learning]` of a run that learns: a hand-over as often as may be.
-LEARNING = 'mode = "auto"\nevery_s = 5\nunits = [16]'
 
 
 class Site:
@@ -105,10 +102,11 @@ class Site:
 
     def _start_ray(self, stack: ExitStack, patience_ms: int, workers: int) -> None:
         head = {
-            "num_cpus": 1,
+            "num_cpus": 0,
             "include_dashboard": False,
+            "no_monitor": True,
             "object_store_memory": 100 << 20,
-            "_system_config": {**start.HEALTH, "health_check_timeout_ms": patience_ms},
+            "_system_config": health(patience_ms),
         }
         self.ray = Cluster(initialize_head=True, head_node_args=head)
         stack.callback(self.ray.shutdown)
@@ -210,7 +208,7 @@ class Site:
 
     def add_node(self) -> Any:
         """A machine joins."""
-        node = self.ray.add_node(num_cpus=1, object_store_memory=100 << 20)
+        node = self.ray.add_node(num_cpus=0, object_store_memory=100 << 20)
         self.nodes.append(node)
         return node
 
@@ -288,23 +286,6 @@ class Site:
             if self.sink.count != seen:
                 seen, since = self.sink.count, time.monotonic()
             threading.Event().wait(0.1)
-
-
-def opening(settings: Settings, model: Model) -> list[Input]:
-    """What a ledger begins with: a lineage, the fleet, an LSTM in force."""
-    (fleet,) = resolve_fleets(settings)
-    installed = events.ModelInstalled("in_force", model.manifest.version, sha256=model.manifest.sha256, reason="test")
-    return [
-        Order(events.LineageBegun("0a0b0c0d", reason="test", schema=SCHEMA)).stamped(1),
-        Order.configuring(fleet).stamped(1),
-        Order(installed, FLEET).stamped(1),
-    ]
-
-
-def configured(port: int, *, learning: bool) -> str:
-    """A configuration, without storage and http."""
-    text = config_text(port, ahead=False)
-    return text.replace('mode = "off"', LEARNING) if learning else text
 
 
 @contextlib.contextmanager

@@ -8,12 +8,14 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-import cluster.guard  # noqa: F401  # before ray, which reads its settings when it is imported
+import cluster.guard  # before ray, which reads its settings when it is imported
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason=cluster.guard.REASON)
 
-from gaugecast.cli.cluster import partitions_told, render_parts
+from gaugecast.cli.cluster import _hears, partitions_told, render_parts
 from gaugecast.cli.main import app
+from gaugecast.cluster.ingesting import IngestStatus
+from gaugecast.cluster.learning import LearnerStatus
 from gaugecast.cluster.ray.parts import PartStatus
 from gaugecast.cluster.ray.spares import spares_wanted
 from gaugecast.cluster.ray.start import check_guarded
@@ -40,19 +42,28 @@ def test_a_cluster_without_a_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_parts_are_shown_with_their_places_and_partitions_as_daemons() -> None:
-    """One that does not answer is said not to; ingests stand in the upper table only."""
+    """What each does, or that it does not answer, in 80 columns; ingests stand in the upper table only."""
     well = msgspec.to_builtins(Status(recovered=1.0))
+    hears = msgspec.to_builtins(IngestStatus(name="ingest-0", connected=True, acked_total=12_345, waiting=6))
+    lessons = msgspec.to_builtins(LearnerStatus(fleet="boiler", handovers_total=3, lag_s=0.4))
     parts = [
         PartStatus(name="partition-0", node="ab" * 20, pid=7, replaced=2, told=well),
         PartStatus(name="partition-1"),
-        PartStatus(name="ingest-0", node="cd" * 20, pid=8, told=well),
+        PartStatus(name="ingest-0", node="cd" * 20, pid=8, told=hears),
+        PartStatus(name="ingest-1", node="cd" * 20, pid=9, told={**hears, "connected": False, "error": "refused"}),
+        PartStatus(name="learner-boiler", node="cd" * 20, pid=1234567, told=lessons),
+        PartStatus(name="spare-1", node="cd" * 20, pid=10, told={}),
+        PartStatus(name="spare-2", node="ab" * 20, told={}),
     ]
     told = partitions_told(parts)
     assert [one.name for one in told] == ["partition-0", "partition-1"]
-    text = screen(render_parts(parts, told), width=120)
+    text = screen(render_parts(parts, told), width=80)
     assert "abababababab" in text
-    assert "does not answer" in text
+    for words in ("does not answer", "hears; 12,345 acked, 6 wait", "refused", "3 handed over", "stands by", "begins"):
+        assert words in text, words
     assert text.count("ingest-0") == 1
+    assert max(map(len, text.splitlines())) <= 80
+    assert [_hears(part) for part in parts] == [True, True, True, False, True, True, True]
 
 
 @pytest.mark.parametrize(

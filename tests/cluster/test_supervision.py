@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-import cluster.guard  # noqa: F401  # before ray, which reads its settings when it is imported
+import cluster.guard  # before ray, which reads its settings when it is imported
 
-pytest.importorskip("ray")
+pytest.importorskip("ray", reason=cluster.guard.REASON)
 
 from ray.exceptions import GetTimeoutError, RayTaskError
 

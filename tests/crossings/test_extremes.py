@@ -53,6 +53,7 @@ def test_a_crossing_is_foretold_of_what_was_there() -> None:
 
 
 @pytest.mark.no_cover
+@pytest.mark.long
 def test_probabilities_are_better_than_the_rate_and_mean_what_they_say() -> None:
     """On ramps with noise: Brier skill, and in each tenth with enough cases what was said is what happened."""
     horizon, level, place = 8, 35.0, 1

@@ -71,6 +71,7 @@ def settle(file: Path, directory: Path) -> None:
         file.write_text(file.read_text() + f'\n[storage]\ndirectory = "{directory}/state"\n')
 
 
+@pytest.mark.long
 def test_ten_layouts_with_noise_become_a_configuration_that_runs(tmp_path: Path, broker: Mosquitto) -> None:
     """Written, tested, and checked against the broker, without a change by hand."""
     file = tmp_path / "gaugecast.toml"

@@ -240,6 +240,7 @@ def test_a_fleet_that_leaves_by_reload_or_restart_keeps_its_counts_and_they_add_
                 daemon.kill()
 
 
+@pytest.mark.long
 def test_a_model_that_a_reload_puts_away_is_announced_and_comes_back_with_its_fleet(
     tmp_path: Path, broker: Mosquitto
 ) -> None:

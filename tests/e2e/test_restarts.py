@@ -86,7 +86,10 @@ def test_a_second_daemon_ends_at_once_and_the_first_does_not_notice(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("death", "code", "trace"),
-    [("poison", -signal.SIGSEGV, "Segmentation fault"), ("defect", 70, "ZeroDivisionError: nobody foresaw this")],
+    [
+        ("poison", -signal.SIGSEGV, "Segmentation fault"),
+        pytest.param("defect", 70, "ZeroDivisionError: nobody foresaw this", marks=pytest.mark.long),
+    ],
 )
 def test_a_message_that_kills_is_put_aside_after_three_deaths(
     tmp_path: Path, broker: Mosquitto, death: str, code: int, trace: str

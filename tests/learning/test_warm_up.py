@@ -7,9 +7,9 @@ import importlib
 import numpy as np
 import pytest
 
+from accuracy.windowed import warm_windows
 from gaugecast.engine import NumpyEngine
 from gaugecast.learn import Lesson, warm_up
-from gaugecast.learn.backtest.windowed import warm_windows
 from gaugecast.learn.fit.warm_up import PATIENCE, Caution, WarmUp, warm_up_for_good
 from gaugecast.model import Model
 from gaugecast.testing import random_model
@@ -17,6 +17,12 @@ from gaugecast.testing import random_model
 pytestmark = pytest.mark.keras
 
 ROWS = 2
+
+
+@pytest.fixture(autouse=True)
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph of eight steps: that of 24 takes longer to build than all that is learned here."""
+    monkeypatch.setattr(importlib.import_module("gaugecast.learn.fit.warm_up"), "BPTT", 8)
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ from gaugecast.errors import ConfigError, ModelError
 from gaugecast.history import FileColumns
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, Rebuilder, weight_shapes
 from gaugecast.learn.autoencoder.fitting import fit_files
-from gaugecast.learn.autoencoder.judging import AlarmCounts, Judgement, judge_files, result_rows, total_counts
+from gaugecast.learn.autoencoder.judging import Judgement, judge_files, result_rows, total_counts
 from gaugecast.learn.autoencoder.rows import read_rows
 from gaugecast.learn.autoencoder.saved import load_detector
+from gaugecast.learn.score.alarms import AlarmCounts
 from gaugecast.records import Bool, Float64
 from train.series import waves, write_csv
 

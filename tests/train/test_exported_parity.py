@@ -186,13 +186,3 @@ def test_an_initial_state_that_hangs_on_the_inputs_is_refused(tmp_path: Path) ->
     net.save(tmp_path / "own.keras")
     with pytest.raises(ModelError, match="lstm0: expected an initial state that is a constant"):
         import_keras(tmp_path / "own.keras", fleet_of("f0", "f1", "f2", "f3"))
-
-
-@pytest.mark.parametrize("learned_initial", [False, True])
-def test_a_stateful_export_steps_as_the_engine_does(learned_initial: bool) -> None:
-    """The literal `stateful=True` form, one reading a call."""
-    model = make_model((6, 4), "tanh", "dense", True, learned_initial=learned_initial)
-    x = draw_inputs(model, 40)
-    net = to_keras(model, stateful_rows=1)
-    expected = np.stack([net(row[None, None], training=False).numpy()[0, 0] for row in x])
-    np.testing.assert_allclose(step_engine(model, x), expected, atol=TOLERANCE, rtol=0)

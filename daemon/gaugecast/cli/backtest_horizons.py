@@ -53,10 +53,10 @@ def backtest_horizons_command(
         inputs = sum(map(len, batches))
         parts = (*(["network"] if network else []), "experts", *(["crossings"] if marks else []))
         tasks = {what: bar.add_task(what, total=inputs) for what in parts}
-        made = backtest_horizons(
+        (made,) = backtest_horizons(
             fleet,
             batches,
-            protocol=protocol,
+            protocols=[protocol] if protocol else (),
             split=split,
             horizons=listed,
             levels=levels_of(levels),

@@ -47,6 +47,7 @@ def run_cluster(
     that `gaugecast split` writes. Streams are dealt out by their names; a partition is the core of `gaugecast run`.
     """
     _need_extra()
+    from gaugecast.cluster.database import check_database
     from gaugecast.cluster.plan import Plan
     from gaugecast.cluster.ray import start
 
@@ -54,10 +55,12 @@ def run_cluster(
     settings = [load_settings(file, os.environ) for file in files]
     if not settings[0].storage.postgres:
         raise ConfigError(
-            f"{files[0]}: [storage] postgres: a cluster needs one, such as postgresql://gaugecast@db/gaugecast"
+            f"{files[0]}: [storage] postgres: a cluster needs a database, such as postgresql://gaugecast@db/gaugecast"
         )
     configure("info", "auto")
-    start.run(Plan.of(settings, partitions), address)
+    plan = Plan.of(settings, partitions)
+    check_database(plan)
+    start.run(plan, address)
 
 
 @cluster_app.command("status")
@@ -65,14 +68,17 @@ def cluster_status(
     address: Address = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: the answer as JSON.")] = False,
 ) -> None:
-    """Tell how each part fares: where it runs, what it does. Ends with 1 if not all partitions forecast."""
+    """Tell how each part fares: where it runs, what it does.
+
+    Ends with 1 unless all ingests hear and all partitions forecast.
+    """
     parts = _connected(address).ask_status()
     told = partitions_told(parts)
     if as_json:
         typer.echo(msgspec.json.encode(parts).decode())
     else:
         Console().print(render_parts(parts, told))
-    if not all(one.well for one in told):
+    if not all(one.well for one in told) or not all(map(_hears, parts)):
         raise typer.Exit(1)
 
 
@@ -122,8 +128,32 @@ def render_parts(parts: Sequence[PartStatus], told: Sequence[One]) -> Renderable
     add_names(table, "part", [part.name for part in parts], style="bold")
     for title in ("node", "pid", "replaced"):
         table.add_column(title, no_wrap=True)
+    table.add_column("does", overflow="fold")
     for part in parts:
-        table.add_row(
-            Text(show_name(part.name)), part.node[:12] or NOTHING, str(part.pid or NOTHING), str(part.replaced)
-        )
+        where = part.node[:12] or NOTHING, str(part.pid or NOTHING), str(max(0, part.replaced))
+        table.add_row(Text(show_name(part.name)), *where, _does(part))
     return Group(table, "", render_all(told))
+
+
+def _hears(part: PartStatus) -> bool:
+    """Of other parts than ingests, which hear nothing, too."""
+    return not part.name.startswith("ingest-") or bool((part.told or {}).get("connected"))
+
+
+def _does(part: PartStatus) -> Text:
+    """What a part says of itself in a few words; of partitions the table below says more."""
+    told = part.told
+    if told is None:
+        return Text("does not answer", style="bold red")
+    match part.name.partition("-")[0]:
+        case "spare":
+            return Text("stands by" if part.pid else "begins", style="dim")
+        case "ingest" if not told.get("connected"):
+            return Text(show_name(told.get("error") or "connects to its broker"), style="bold red")
+        case "ingest":
+            return Text(f"hears; {told['acked_total']:,} acked, {told['waiting']:,} wait", style="green")
+        case "learner":
+            return Text(f"learns; {told['handovers_total']:,} handed over, {told['lag_s']:.0f} s behind", style="green")
+        case _:
+            status = msgspec.convert(told, Status)
+            return Text(str(status.doing), style="green" if status.ready else "bold red")

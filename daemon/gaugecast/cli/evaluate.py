@@ -127,7 +127,8 @@ def _show(terminal: Terminal, parts: list[AlarmFigures]) -> None:
     for one in parts:
         a_week = one.false_events / one.weeks if one.weeks > 0.0 else None
         grid.add_row(
-            one.name, _figure(one.f1), _share(one.false_share), _share(one.missed_share), f"{one.events:,}",
+            one.name, _figure(one.rows.f1), _share(one.rows.false_alarm_share), _share(one.rows.missed_share),
+            f"{one.events:,}",
             NOTHING if a_week is None else f"{a_week:.3g}", _figure(one.roc_auc), _figure(one.pr_auc),
             _figure(one.vus_pr),
         )  # fmt: skip
@@ -138,7 +139,8 @@ def _sentence(found: tuple[float, AlarmFigures] | None, a_week: float) -> str:
     if found is None:
         return f"no tolerance gives at most {a_week:g} false alarms a stream and week"
     tolerance, figures = found
-    missed = "" if figures.missed_share is None else f", and {figures.missed_share:.0%} of the labelled rows missed"
+    share = figures.rows.missed_share
+    missed = "" if share is None else f", and {share:.0%} of the labelled rows missed"
     return f"tolerance = {tolerance:g}: {figures.false_events} false alarms in {figures.weeks:.3g} weeks{missed}"
 
 

@@ -18,7 +18,8 @@ from gaugecast.errors import Defect, Fenced
 from gaugecast.loop.ports import Decodes
 from gaugecast.records import Message
 
-#: Messages that are polled and not acked: as many as a broker sends unacked by default settings, twice.
+#: Messages that are taken at once, and that are polled and not acked at least: as many as a broker sends unacked by
+#: default settings, twice.
 MOST_MESSAGES = 2000
 #: Readings at which a batch is closed; a piece is never cut.
 MOST_READINGS = 4000
@@ -64,6 +65,8 @@ class Ingest:
         routing: Deals readings out.
         partitions: The way to them.
         clock_ns: Unix nanoseconds.
+        most_messages: That are polled and not acked. While one partition is away its messages fill it, and then
+            nothing more comes for the others.
 
     Attributes:
         received: Readings, and whole rejected messages, that were decoded.
@@ -95,8 +98,8 @@ class Ingest:
         """Messages that are polled and not acked."""
         return sum(len(one.messages) for one in self._rounds)
 
-    def turn(self, wait_s: float = 0.0) -> None:
-        """Take answers, ack, poll, send. Waits `wait_s` at most, and only for messages.
+    def turn(self, wait_s: float = 0.0, linger_s: float = 0.0) -> None:
+        """Take answers, ack, poll, send. Waits `wait_s` at most, for messages; `linger_s` more behind the first.
 
         Raises:
             Fenced: Another process has taken our place.
@@ -104,7 +107,8 @@ class Ingest:
         for answer in self._partitions.take_answers():
             self._note(answer)
         self._ack()
-        self._take(self._source.poll(max(0, self._most - self.waiting), wait_s))
+        most = max(0, min(MOST_MESSAGES, self._most - self.waiting))
+        self._take(self._source.poll(most, wait_s, linger_s))
         for partition, lane in enumerate(self._lanes):
             self._send(partition, lane)
 

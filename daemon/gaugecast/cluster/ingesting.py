@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from gaugecast.cluster.ending import live_and_tell
-from gaugecast.cluster.ingest import Ingest
+from gaugecast.cluster.ingest import MOST_MESSAGES, Ingest
 from gaugecast.cluster.plan import IngestPlan
 from gaugecast.cluster.ports import Partitions
 from gaugecast.cluster.postgres.lease import Lease
@@ -21,7 +21,8 @@ from gaugecast.loop.orders import TopicFilters
 from gaugecast.mqtt import Link
 from gaugecast.payloads import Decoder
 
-#: While batches are on their way their answers are looked for so often; else a message ends the wait.
+#: While batches are on their way their answers are looked for so often, and there is no haste to take what comes: it
+#: waits for the next batch. Else a message ends the wait.
 _BUSY_S, _IDLE_S = 0.002, 0.05
 
 log = get("gaugecast.ingest")
@@ -82,9 +83,11 @@ class IngestHome:
         ingest = Ingest(
             plan.name, lease.token, source=link, decoder=Decoder(plan.fleets, plan.settings.loop),
             routing=Routing(self._partitions), partitions=self._way, clock_ns=time.time_ns,
+            most_messages=max(MOST_MESSAGES, 2 * plan.settings.mqtt.receive_maximum),
         )  # fmt: skip
         while not self._stopping.is_set():
-            ingest.turn(_BUSY_S if ingest.waiting else _IDLE_S)
+            busy = ingest.waiting > 0
+            ingest.turn(_BUSY_S if busy else _IDLE_S, _BUSY_S if busy else 0.0)
             self.status = IngestStatus(
                 name=plan.name,
                 connected=link.subscriber.connected and link.subscriber.deaf is None,

@@ -62,7 +62,8 @@ class Plan:
         """
         slots_of(0, partitions)
         ingests = tuple(
-            IngestPlan(f"ingest-{number}", settings, resolve_fleets(settings)) for number, settings in enumerate(files)
+            IngestPlan(f"ingest-{number}", _stored_with(files[0], one), resolve_fleets(one))
+            for number, one in enumerate(files)
         )
         check_ingests(ingests)
         return cls(ingests, _merged(ingests), partitions, files[0], decide(files[0].learning))
@@ -82,6 +83,11 @@ def check_ingests(ingests: Sequence[IngestPlan]) -> None:
                     f"{one.settings.source}, too; a broker lets each id connect once"
                 )
             check_disjoint([(each.settings.source, each.fleets) for each in (one, other)])
+
+
+def _stored_with(first: Settings, other: Settings) -> Settings:
+    """With the database of the first file: leases lie where ledgers do, whatever the others say."""
+    return other.model_copy(update={"storage": first.storage}).read_from(other.source)
 
 
 def _broker(one: IngestPlan) -> tuple[str, int]:

@@ -27,24 +27,24 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
     May be opened by one thread and used by another, by one at a time.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-    # Some builds overwrite deleted rows with zeros by default (Debian's): that would write each page again.
-    connection.execute("PRAGMA secure_delete = OFF")
-    connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")  # these two take effect in an empty file only
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("PRAGMA cache_size = -8000")
-    return connection
+    return _begun(
+        sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False),
+        # Some builds overwrite deleted rows with zeros by default (Debian's): that would write each page again.
+        "secure_delete = OFF",
+        f"page_size = {schema.PAGE_BYTES}",  # these two take effect in an empty file only
+        "auto_vacuum = INCREMENTAL",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "wal_autocheckpoint = 0",
+        "cache_size = -8000",
+    )
 
 
 def connect_wal(path: Path, *, busy_ms: int) -> sqlite3.Connection:
     """Open an existing ledger for nothing but WAL checkpoints; sets nothing that would need a lock."""
     uri = f"file:{quote(str(path.absolute()))}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    return connection
+    return _begun(connection, "wal_autocheckpoint = 0")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
@@ -85,7 +85,17 @@ def _expect(path: Path) -> None:
 def _open(path: Path, how: str) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?{how}"
     connection = sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
+    return _begun(connection, "query_only = ON")
+
+
+def _begun(connection: sqlite3.Connection, *pragmas: str) -> sqlite3.Connection:
+    """With these set; closed where that fails."""
+    try:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -37,6 +37,15 @@ _READING = (
 _PASSING = frozenset({
     "57P01", "57P02", "57P03", "57P05", "57014", "53300", "55P03", "25P03", "25006", "40001", "40P01",
 })  # fmt: skip
+#: What mends a server that does not let us in, by what libpq says of it.
+_MENDS = (
+    ("password", "it belongs into the file that PGPASSFILE, or passfile= in [storage] postgres, names (mode 0600)"),
+    ("no pg_hba.conf entry", "let this machine in, in the server's pg_hba.conf"),
+    (r'role ".*" does not exist', "createuser makes it, or name another one in [storage] postgres"),
+    (r'database ".*" does not exist', "createdb makes it, or name another one in [storage] postgres"),
+    ("resolve host", "mend the host in [storage] postgres"),
+    ("Connection refused", "start the server, or mend host and port in [storage] postgres"),
+)
 _FULL, _DAMAGED = frozenset({"53100"}), frozenset({"XX001", "XX002"})
 
 
@@ -110,6 +119,11 @@ def _storable(row: Sequence[Any]) -> Sequence[Any]:
     return row
 
 
+def _mend(said: str) -> str:
+    """What to do about it, where that is known."""
+    return next((f"; {mend}" for words, mend in _MENDS if re.search(words, said)), "")
+
+
 @contextmanager
 def translated(place: Place) -> Iterator[None]:
     """Raise our errors for psycopg's: a server that is away or full can be tried again, all else cannot.
@@ -132,7 +146,7 @@ def meaning(exc: psycopg.Error, place: Place) -> StorageError | Defect:
         return StorageFull(text)
     gone = not code and isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError)
     if gone or code[:2] == "08" or code in _PASSING:
-        return StorageBusy(text)
+        return StorageBusy(text + _mend(str(exc)))
     if code in _DAMAGED:
         return StorageDamaged(text)
     if code[:2] in ("22", "23") or not code:

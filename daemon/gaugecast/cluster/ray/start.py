@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import signal
 import threading
@@ -25,35 +26,35 @@ from gaugecast.service.children import console_child
 from gaugecast.web import Health, Web
 
 LOCAL = "local"
-#: A node that does not answer is lost after 3 s; by default it takes up to a minute. `deploy/cluster` says the same.
-HEALTH = {
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 400,
-    "health_check_timeout_ms": 600,
-    "health_check_failure_threshold": 3,
-}
 _ASK_S, _STOP_S, _LOOK_S, _PAUSE_S = 10.0, 90.0, 1.0, 0.2
 
 log = get("gaugecast.cluster")
 
 
-def connect(address: str) -> None:
+def connect(address: str, *, heard: bool = False) -> None:
     """Join a Ray cluster, or begin one on this machine.
+
+    Args:
+        heard: What its processes log is printed here, too.
 
     Raises:
         ConfigError: It spans machines and lets everybody in.
         Unreachable: There is none.
     """
+    how = {"namespace": NAMESPACE, "log_to_driver": heard, "logging_level": logging.WARNING}
     try:
         if address == LOCAL:
+            # Health checks as Ray has them: with the only node all is lost. Not nice: forecasts go first.
             ray.init(
-                namespace=NAMESPACE, include_dashboard=False, log_to_driver=True, _system_config=HEALTH,
-                _node_ip_address="127.0.0.1",
+                num_cpus=0, include_dashboard=False, _node_ip_address="127.0.0.1",
+                _system_config={"worker_niceness": 0}, **how,
             )  # fmt: skip
         else:
-            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False)
-    except (ConnectionError, RuntimeError) as exc:
-        raise Unreachable(f"no Ray cluster at {address!r}: {exc}") from exc
+            ray.init(address=address, **how)
+    except (ConnectionError, RuntimeError, ValueError) as exc:
+        raise Unreachable(
+            f"--address: no Ray cluster at {address!r}: {first_line(exc)}; `gaugecast cluster run` begins one"
+        ) from exc
     check_guarded([node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]], os.environ)
 
 
@@ -84,16 +85,18 @@ def run(plan: Plan, address: str) -> None:
     Raises:
         GaugecastError: It cannot begin; the message says why.
     """
-    connect(address)
+    connect(address, heard=True)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     web = _open_web(plan)
     front = Front(plan, handles=_handles, parts=ask_status)
     console = console_child(plan.settings)
-    controller = _begin(plan)
-    log.info("cluster ready", partitions=plan.partitions, ingests=len(plan.ingests), metrics=web.port)
+    controller = _begin(plan, stopping)
     try:
+        if not stopping.is_set():
+            names = {"partitions": plan.partitions, "ingests": len(plan.ingests), "metrics": web.port}
+            log.info("cluster ready", **names, address=ray.get_runtime_context().gcs_address)
         while not stopping.wait(_LOOK_S):
             if console is not None:
                 console.watch(time.monotonic())
@@ -102,7 +105,7 @@ def run(plan: Plan, address: str) -> None:
                 break
             if asked is None:
                 log.error("controller died; all begins anew")
-                controller = _begin(plan)
+                controller = _begin(plan, stopping)
     finally:
         if console is not None:
             console.close()
@@ -112,7 +115,7 @@ def run(plan: Plan, address: str) -> None:
         ray.shutdown()
 
 
-def _begin(plan: Plan) -> Any:
+def _begin(plan: Plan, stopping: threading.Event) -> Any:
     """A controller beside us, in place of one that may be left: all parts go with it and begin anew."""
     _make_room()
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -120,7 +123,11 @@ def _begin(plan: Plan) -> Any:
         name=NAME, namespace=NAMESPACE, num_cpus=0, max_concurrency=8, scheduling_strategy=here
     )
     made = controller.remote(plan)
-    ray.get(made.start.remote())
+    started = made.start.remote()
+    while not (stopping.is_set() or ray.wait([started], timeout=_LOOK_S)[0]):
+        pass
+    if not stopping.is_set():
+        ray.get(started)
     return made
 
 

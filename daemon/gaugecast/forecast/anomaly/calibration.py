@@ -28,8 +28,9 @@ LEAST = np.array([0.5, 20.0, 2.6, 3.3, 3.0, 3.0, 3.0])
 MARGIN = np.array([2.0, 3.0, 1.35, 1.75, 1.6, 1.6, 1.6])
 MOST_TRIED = np.array([0.5, np.inf, 3.0, 4.0, np.inf, 5.0, 4.0])
 #: A level must have gone to the other side of its mean so often in a stretch: what was seen of a cycle was not a part.
-TURNS = 8
-#: Of fewer turns than the first, limits of what goes in cycles are wider, by up to as much as the second share.
+#: So must those of all features a few times, unless so many steps have shown that they hardly will.
+TURNS, A_FEW, LONG = 8, 4, 2**14
+#: Where the slowest turned less often than the first, what goes in cycles has limits wider by up to the second share.
 ENOUGH, WIDER = 24, 1.0
 OF_CYCLES = [at.LEVEL, at.RELATION, at.REFERENCE, at.CALM]
 #: A feature that moves in fewer of its steps is judged by its absence alone; in fewer than the second, not for standing
@@ -147,29 +148,25 @@ def end_stretch(state: dict[str, Array], rows: Int64, layout: Layout, *, given: 
 
 
 def _limits(state: dict[str, Array], rows: Int64, moving: Bool, share: Float64, *, given: Bool) -> Float64:
-    tops = state["top"][rows]
+    turns, tops = state["runs"][rows, at.TURNS], state["top"][rows]
+    slowest = np.where(moving, turns, ENOUGH).min(axis=1)  # it takes the others along
     judges = np.repeat((moving & (state["spread"][rows] > 0.0))[:, None], len(at.DETECTORS), axis=1)
     judges &= tops <= MOST_TRIED[:, None]
-    turned = state["runs"][rows, at.TURNS] >= TURNS
-    judges[:, at.LEVEL] &= turned
-    for detector in (at.REFERENCE, at.CALM):
-        judges[:, detector] &= turned | given[:, None]
-    judges[:, at.RELATION] &= ((turned | ~moving).all(axis=1) | given)[:, None]  # of all, cycles must have been met
+    turned, met = turns >= TURNS, (slowest >= A_FEW) | (state["counted"][rows] >= LONG) | given
+    judges[:, at.LEVEL] &= turned & met[:, None]
+    judges[:, [at.REFERENCE, at.CALM]] &= ((turned & met[:, None]) | given[:, None])[:, None]
+    judges[:, at.RELATION] &= ((turned | ~moving).all(axis=1) | given)[:, None]
     judges[:, at.RELATION] &= state["runs"][rows, at.TURNS_OF_OTHERS] >= TURNS
     judges[:, at.DROPOUT] = tops[:, at.DROPOUT] <= MOST_TRIED[at.DROPOUT]
     judges[:, at.STUCK] = share >= MOVES_MOSTLY
     tops[:, at.STUCK] = state["runs"][rows, at.LONGEST]
     limit = np.maximum(LEAST[:, None], MARGIN[:, None] * tops)
-    limit[:, OF_CYCLES] *= _wider(state["runs"][rows, at.TURNS], moving, given)[:, None, None]
+    limit[:, OF_CYCLES] *= np.where(given, 1.0, _wider(slowest))[:, None, None]
     limits: Float64 = np.where(judges, limit, np.inf)
     return limits
 
 
-def _wider(turns: Int64, moving: Bool, given: Bool) -> Float64:
-    """Times what limits are taken that rest on few cycles (N,): the next may well go beyond all of these.
-
-    The slowest feature counts, for it takes the others along.
-    """
-    fewest = np.where(moving, turns, ENOUGH).min(axis=1)
-    wider: Float64 = 1.0 + WIDER * np.clip((ENOUGH - fewest) / (ENOUGH - TURNS), 0.0, 1.0)
-    return np.where(given, 1.0, wider)
+def _wider(turns: Int64) -> Float64:
+    """Times what limits are taken that rest on few cycles (N,): the next may well go beyond all of these."""
+    wider: Float64 = 1.0 + WIDER * np.clip((ENOUGH - turns) / (ENOUGH - TURNS), 0.0, 1.0)
+    return wider

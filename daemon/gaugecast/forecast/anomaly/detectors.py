@@ -171,7 +171,8 @@ def _unrest(state: dict[str, Array], measured: Measured, now: Now, rules: Rules)
     if rules.all_scored:
         return now.begins
     changed = ~rules.scored & (state["spread"] == 0.0) & measured.moved
-    return now.begins | np.asarray(changed.any(axis=1))
+    unrest: Bool = now.begins | changed.any(axis=1)
+    return unrest
 
 
 def _settling(state: dict[str, Array], unrest: Bool, rules: Rules) -> Bool:

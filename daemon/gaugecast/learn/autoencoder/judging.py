@@ -15,40 +15,8 @@ from gaugecast.errors import ConfigError
 from gaugecast.history import NO_TIME, FileColumns
 from gaugecast.learn.autoencoder.rows import read_rows
 from gaugecast.learn.autoencoder.saved import load_curves, load_detector, places_of
+from gaugecast.learn.score.alarms import AlarmCounts
 from gaugecast.records import Bool, Float64, Int64
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmCounts:
-    """Rows by what was said of them and what they were."""
-
-    hit: int = 0
-    false_alarm: int = 0
-    missed: int = 0
-    quiet: int = 0
-
-    def __add__(self, other: AlarmCounts) -> AlarmCounts:
-        return AlarmCounts(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
-
-    @property
-    def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; `None` where there was nothing to say and nothing was said."""
-        return _share(2 * self.hit, 2 * self.hit + self.false_alarm + self.missed)
-
-    @property
-    def false_alarm_share(self) -> float | None:
-        """False alarms, as a share of the usual rows; `None` without any."""
-        return _share(self.false_alarm, self.false_alarm + self.quiet)
-
-    @property
-    def missed_share(self) -> float | None:
-        """Rows that were missed, as a share of the labelled ones; `None` without any."""
-        return _share(self.missed, self.missed + self.hit)
-
-    @property
-    def always(self) -> AlarmCounts:
-        """What always alarming would have had of the same rows."""
-        return AlarmCounts(hit=self.hit + self.missed, false_alarm=self.false_alarm + self.quiet)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +62,7 @@ class Judgement:
         """Of the rows that are judged; nothing without labels."""
         if self.labels is None:
             return AlarmCounts()
-        said, wrong = self.alarms[self.learned :], self.labels[self.learned :]
-        sums = ((said & wrong), (said & ~wrong), (~said & wrong), (~said & ~wrong))
-        return AlarmCounts(*(int(rows.sum()) for rows in sums))
+        return AlarmCounts.of(self.alarms[self.learned :], self.labels[self.learned :])
 
 
 def judge_files(
@@ -174,7 +140,3 @@ def _figures(counts: AlarmCounts, *, labelled: bool) -> dict[str, Any]:
         return {}
     shares = {"f1": counts.f1, "false_alarm_share": counts.false_alarm_share, "missed_share": counts.missed_share}
     return {**shares, **asdict(counts)}
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

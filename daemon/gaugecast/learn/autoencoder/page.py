@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gaugecast.learn.autoencoder.judging import AlarmCounts, Judgement, total_counts
+from gaugecast.learn.autoencoder.judging import Judgement, total_counts
 from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
+from gaugecast.learn.score.alarms import AlarmCounts
 
 HEAD = ("file", "rows", "labelled", "alarms", "F1", "false alarms", "missed")
 PICTURE_NAME, PAGE_NAME = "errors.png", "report.html"
@@ -44,15 +45,13 @@ def write_page(judged: Sequence[Judgement], directory: Path, *, lead: str) -> Pa
     first = judged[0]
     if first.rebuilt is not None:
         shown = drawing.save(plt, draw_rebuilt(plt, first), directory / "reconstruction.png")
-        parts += [
-            report.heading(f"What was fed, and what was rebuilt of it: {first.name}, where its error is largest"),
-            report.picture(shown, "rows and what the detector rebuilt of them"),
-        ]
+        title = f"What was fed, and what was rebuilt of it: {first.name}, where its error is largest"
+        parts.append(report.shown(title, shown, "rows and what the detector rebuilt of them"))
     if first.curves:
         losses = first.curves.get("validation", first.curves["training"])
         kept = int(np.argmin(losses)) + 1
         shown = drawing.save(plt, drawing.draw_curves(plt, first.curves, kept=kept), directory / "loss.png")
-        parts += [report.heading(f"Loss of fitting, {first.name}"), report.picture(shown, "loss by epoch")]
+        parts.append(report.shown(f"Loss of fitting, {first.name}", shown, "loss by epoch"))
     path = directory / PAGE_NAME
     path.write_text(report.page("Anomalies by reconstruction", lead, parts), encoding="utf-8")
     return path

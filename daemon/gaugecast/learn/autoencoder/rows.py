@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -62,12 +61,9 @@ def read_rows(path: Path, columns: FileColumns, *, ignore: Collection[str] = (),
     if not fed:
         raise ConfigError(f"{path}: expected a column of numbers to feed beside {', '.join(filter(None, ignore))}")
     extra = (Feature(label, path=(label,)),) if label else ()
-    scratch = Path(tempfile.mkdtemp(prefix="gaugecast-rows-"))
-    try:
-        recording = record([path], replace(fleet, features=(*fed, *extra)), columns, scratch)
+    with tempfile.TemporaryDirectory(prefix="gaugecast-rows-") as scratch:
+        recording = record([path], replace(fleet, features=(*fed, *extra)), columns, Path(scratch))
         (stream, *_) = recording.streams
         at, read = recording.read(stream, 0, recording.rows(stream))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     values = hold(read[:, : len(fed)], np.full(len(fed), np.nan))
     return FileRows(path.stem, at, tuple(f.name for f in fed), values, read[:, -1] > 0.5 if extra else None)

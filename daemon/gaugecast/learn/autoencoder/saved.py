@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +15,13 @@ from pathlib import Path
 import msgspec
 from pydantic import ValidationError
 
-import gaugecast
 from gaugecast.config.autoencoding import Autoencoder
 from gaugecast.errors import ConfigError, ModelError
 from gaugecast.files import regular
 from gaugecast.learn.autoencoder.detector import Calibration, Detector, weight_shapes
 from gaugecast.learn.autoencoder.networks import KerasAutoencoder
 from gaugecast.learn.autoencoder.rows import FileRows
+from gaugecast.learn.fit.backend import versions
 from gaugecast.model import pack_weights, unpack_weights
 from gaugecast.records import Float32
 
@@ -65,26 +64,18 @@ class _Manifest:
 
 def save_detector(detector: Detector, origin: Origin, networks: KerasAutoencoder, directory: Path) -> None:
     """Write everything into `directory`; `networks` hold the detector's weights."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
     directory.mkdir(parents=True, exist_ok=True)
     for name, net in (("encoder", networks.encoder), ("decoder", networks.decoder), ("autoencoder", networks.whole)):
         net.save(directory / f"{name}.keras")
     packed = pack_weights(detector.weights)
     (directory / WEIGHTS_NAME).write_bytes(packed)
-    versions = {
-        "gaugecast": gaugecast.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
-        "numpy": np.__version__, "python": platform.python_version(),
-    }  # fmt: skip
     manifest = _Manifest(
         FORMAT,
         hashlib.sha256(packed).hexdigest(),
         detector.calibration,
         origin,
         detector.settings.model_dump(),
-        versions,
+        versions(),
     )
     with (directory / CURVES_NAME).open("w", newline="") as file:
         lines = csv.writer(file)

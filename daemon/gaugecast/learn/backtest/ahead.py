@@ -86,7 +86,7 @@ class _Tape:
         steps, features = course.observed.shape
         self._experts, self._network = experts, network
         self._values, self._x = course.observed, last_measured(course.observed)
-        self.gap = np.diff(course.tick, prepend=course.tick[:1] - 1) - 1
+        self.gap = course.gaps
         shape = (steps, experts.layout.count, features)
         self._forecast, self._leads = np.empty(shape), np.empty(shape, np.int8)
         self._moves = np.empty((*shape, len(EXPERTS)), np.float32)

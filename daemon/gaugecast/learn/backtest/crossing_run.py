@@ -52,7 +52,7 @@ def foretell(
     names = ("likely", "median", "open", "crossed")
     told = {name: np.zeros(shape, float if name in names[:2] else bool) for name in names}
     xs = [last_measured(course.observed) for course in courses]
-    gaps = [np.diff(course.tick, prepend=course.tick[:1] - 1) - 1 for course in courses]
+    gaps = [course.gaps for course in courses]
     for t in range(longest):
         slots = np.array([i for i, course in enumerate(courses) if t < len(course.tick)])
         values, x = (np.stack([rows[i][t] for i in slots.tolist()]) for rows in ([c.observed for c in courses], xs))

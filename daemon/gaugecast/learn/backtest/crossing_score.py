@@ -10,6 +10,7 @@ import numpy as np
 
 from gaugecast.fleet import Fleet, Threshold
 from gaugecast.learn.backtest.crossing_run import Foretold
+from gaugecast.learn.score.alarms import runs_of
 from gaugecast.learn.score.course import Course
 from gaugecast.records import Bool, Float64
 
@@ -108,12 +109,10 @@ def _events(mark: Threshold, opened: Bool, crossed: Bool) -> _Events:
     places = np.arange(len(crossed))
     quiet = before[places] - before[np.maximum(places - calm, 0)] == 0
     real = np.flatnonzero(crossed & quiet & (places >= calm))
-    begins = np.flatnonzero(opened & ~np.concatenate([[False], opened[:-1]]))
+    spans = runs_of(opened)
+    begins = spans[:, 0]
     leads = [int(at - begins[begins < at][-1]) for at in real.tolist() if at and opened[at - 1] and (begins < at).any()]
-    ends = np.flatnonzero(~opened & np.concatenate([[False], opened[:-1]]))
-    false = sum(
-        int(before[end] - before[begin] == 0) for begin in begins.tolist() for end in ends[ends > begin][:1].tolist()
-    )
+    false = sum(int(before[end] == before[begin]) for begin, end in spans.tolist() if end < len(opened))
     return _Events(len(real), np.array(leads, np.float64), false)
 
 

@@ -14,7 +14,7 @@ from gaugecast.learn.score.course import Course, errors_ahead
 from gaugecast.records import Float64
 
 SHOWN_STEPS = drawing.SHOWN_STEPS
-_COLOURS = {"lstm": "#0b6e99", "windowed": "#8a5aa8", "persistence": "#8c8c8c", "seasonal": "#c98a1b", "rls": "#3f8f4f"}
+_COLOURS = {"lstm": "#0b6e99", "persistence": "#8c8c8c", "seasonal": "#c98a1b", "rls": "#3f8f4f"}
 
 
 def draw_plots(report: Report, directory: Path) -> list[Path]:
@@ -82,5 +82,5 @@ def _others(report: Report) -> Iterator[Forecaster]:
 
 def label(forecaster: Forecaster) -> str:
     """What it is called: model, start, whether it learns."""
-    parts = (forecaster.start, f"learning {forecaster.learning}") if forecaster.model in ("lstm", "windowed") else ()
+    parts = (forecaster.start, f"learning {forecaster.learning}") if forecaster.model == "lstm" else ()
     return ", ".join(part for part in (forecaster.model, *parts) if part)

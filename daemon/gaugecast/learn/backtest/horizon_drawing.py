@@ -107,12 +107,11 @@ def _draw_bands(plt: Any, made: HorizonReport) -> Any:
 
 def _draw_band(panel: Any, course: Course, told: Told, *, g: int, horizon: int, rows: slice) -> None:
     place = told.horizons.tolist().index(horizon)
-    target, exists = course.ahead(horizon)
     stop = min(rows.stop, len(course.tick))
     first = max(rows.start or 0, stop - drawing.SHOWN_STEPS)
-    origins = np.flatnonzero(exists & (target >= first) & (target < stop))
+    origins, target = course.origins(horizon, slice(first, stop))
     when, said = drawing.places_of(course, timed=True), told.forecast[origins, place, g]
-    shown = when[target[origins]]
+    shown = when[target]
     if len(told.levels):
         low, high = (reach[origins, place, g, -1] for reach in (told.below, told.above))
         label = f"interval of {told.levels[-1]:.0%}"

@@ -22,9 +22,7 @@ HEADINGS = {
 def write_horizon_page(made: HorizonReport, pictures: Sequence[Path], path: Path, *, name: str) -> None:
     """Write the page; `pictures` are PNG files."""
     body = [parts.tiles(_tiles(made))]
-    for picture in pictures:
-        heading = HEADINGS[picture.stem]
-        body += [parts.heading(heading), parts.picture(picture, heading)]
+    body += [parts.shown(HEADINGS[picture.stem], picture) for picture in pictures]
     body += [parts.heading("In figures"), _errors(made)]
     if any(made.intervals.values()):
         body.append(_intervals(made))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +14,15 @@ from gaugecast.learn.backtest.ahead import Told, tell
 from gaugecast.learn.backtest.crossing_run import foretell
 from gaugecast.learn.backtest.crossing_score import CrossingScore, crossing_row, crossing_scores
 from gaugecast.learn.backtest.interval_score import IntervalScore, interval_scores
+from gaugecast.learn.backtest.lockstep import Lockstep
 from gaugecast.learn.backtest.protocols import split_by
-from gaugecast.learn.backtest.run import Report, backtest, courses_of, report_on, without_waiting
+from gaugecast.learn.backtest.run import Report, courses_of, report_on, without_waiting
 from gaugecast.learn.backtest.score_rows import protocol_of
-from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.split import Split, most_rows, rows_by_stream
 from gaugecast.learn.backtest.warmup import first_of
+from gaugecast.learn.score.course import Course
 from gaugecast.learn.score.figures import Score, score
-from gaugecast.records import Float64, Input, Kind
+from gaugecast.records import Float64, Input
 
 #: As far as the network's closed loop is asked: beyond, a linear expert does better without it.
 CLOSED_LOOP_STEPS = 48
@@ -65,24 +66,27 @@ def backtest_horizons(
     fleet: Fleet,
     batches: Sequence[list[Input]],
     *,
-    protocol: str,
-    split: Split,
     horizons: Sequence[int],
+    protocols: Sequence[str] = (),
+    split: Split | None = None,
     levels: Sequence[float] = (0.8, 0.95),
     thresholds: Sequence[Threshold] = (),
     network: bool = True,
     units: tuple[int, ...] = (64,),
     seed: int = 0,
     progress: Callable[[str, int], None] = lambda _what, _done: None,
-) -> HorizonReport:
+) -> list[HorizonReport]:
     """Forecast every step of some history at these horizons, cold start, test-then-train.
+
+    One report a protocol, or one by the split, out of one run: nothing is trained by what a protocol calls training
+    rows.
 
     Args:
         fleet: What is forecast.
         batches: The history, in order of arrival.
-        protocol: A name of `protocols`: sets the split, and has every horizon forecast up to the longest. Or empty.
-        split: Which rows are scored, without a protocol.
         horizons: In ticks.
+        protocols: Names of `protocols`: each sets a split, and has every horizon forecast up to the longest.
+        split: Which rows are scored, without a protocol; default: all.
         levels: Of the intervals.
         thresholds: Whose crossings are foretold, too.
         network: Ask the LSTM, too; without it persistence and linear experts are left.
@@ -94,55 +98,26 @@ def backtest_horizons(
         ConfigError: Nothing is left to score, or too many horizons are asked for.
     """
     listed = tuple(sorted({1, *horizons}))
-    forecast = listed
-    if protocol:
-        split = split_by(protocol, max(_rows_of(batches).values(), default=0))
-        forecast = _dense(listed)
-    batches = first_rows_of(batches, split)
-    report, own, told = _forecast(
-        fleet, batches, split, horizons=forecast, levels=levels, network=network, units=units, seed=seed,
-        progress=progress,
+    rows = most_rows(batches)
+    splits = {name: split_by(name, rows) for name in protocols} or {"": split or Split()}
+    for one in splits.values():
+        one.borders(rows)  # what cannot be scored is not forecast for minutes first
+    forecast = _dense(listed) if protocols else listed
+    if len(splits) == 1:
+        batches = first_rows_of(batches, *splits.values())
+    stepped = without_waiting(replace(fleet, horizon=max(h for h in forecast if h <= CLOSED_LOOP_STEPS)))
+    courses, own = _network(stepped, batches, network=network, units=units, seed=seed, progress=progress)
+    reports = {name: report_on(stepped, courses, one) for name, one in splits.items()}
+    told = tell(
+        courses, own, fleet.period_ns, horizons=forecast, levels=levels,
+        progress=lambda done: progress("experts", done),
     )  # fmt: skip
-    made = _scored(report, protocol, listed, told, own)
+    made = [_scored(report, name, listed, told, own) for name, report in reports.items()]
     if not thresholds:
         return made
     marked = replace(fleet, horizons=listed, thresholds=tuple(thresholds))
-    foretold = foretell(marked, report.courses, own, progress=lambda done: progress("crossings", done))
-    return replace(made, crossings=crossing_scores(marked, report.courses, foretold, rows=report.scored))
-
-
-def backtest_protocols(
-    fleet: Fleet,
-    batches: Sequence[list[Input]],
-    *,
-    protocols: Sequence[str],
-    horizons: Sequence[int],
-    levels: Sequence[float] = (0.9,),
-    thresholds: Sequence[Threshold] = (),
-    network: bool = True,
-    seed: int = 0,
-    progress: Callable[[str, int], None] = lambda _what, _done: None,
-) -> list[HorizonReport]:
-    """One report a protocol, out of one run: nothing is trained by what a protocol calls training rows.
-
-    Args and raises as `backtest_horizons`, all rows of `batches` being forecast.
-    """
-    listed = tuple(sorted({1, *horizons}))
-    report, own, told = _forecast(
-        fleet, batches, Split(), horizons=_dense(listed), levels=levels, network=network, units=(64,), seed=seed,
-        progress=progress,
-    )  # fmt: skip
-    steps = max(len(course.tick) for course in report.courses)
-    scored = [report_on(report.fleet, report.courses, split_by(name, steps)) for name in protocols]
-    made = [_scored(one, name, listed, told, own) for one, name in zip(scored, protocols, strict=True)]
-    if not thresholds:
-        return made
-    marked = replace(fleet, horizons=listed, thresholds=tuple(thresholds))
-    foretold = foretell(marked, report.courses, own, progress=lambda done: progress("crossings", done))
-    return [
-        replace(one, crossings=crossing_scores(marked, report.courses, foretold, rows=one.report.scored))
-        for one in made
-    ]
+    foretold = foretell(marked, courses, own, progress=lambda done: progress("crossings", done))
+    return [replace(one, crossings=crossing_scores(marked, courses, foretold, rows=one.report.scored)) for one in made]
 
 
 def _dense(listed: tuple[int, ...]) -> tuple[int, ...]:
@@ -152,51 +127,29 @@ def _dense(listed: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(1, listed[-1] + 1))
 
 
-def _forecast(
-    fleet: Fleet, batches: Sequence[list[Input]], split: Split, *, horizons: tuple[int, ...], levels: Sequence[float],
-    network: bool, units: tuple[int, ...], seed: int, progress: Callable[[str, int], None],
-) -> tuple[Report, list[Float64] | None, list[Told]]:  # fmt: skip
-    """An empty report, the network's forecasts, and what the experts make of them."""
-    deepest = max(h for h in horizons if h <= CLOSED_LOOP_STEPS)
-    stepped = without_waiting(replace(fleet, horizon=deepest))
-    report, own = _network(stepped, batches, split, network=network, units=units, seed=seed, progress=progress)
-    told = tell(
-        report.courses, own, fleet.period_ns, horizons=horizons, levels=levels,
-        progress=lambda done: progress("experts", done),
-    )  # fmt: skip
-    return report, own, told
-
-
 def first_rows_of(batches: Sequence[list[Input]], split: Split) -> list[list[Input]]:
     """As many inputs as the split looks at, where one stream is all there is; else all of them."""
-    rows = _rows_of(batches)
+    rows = rows_by_stream(batches)
     if len(rows) != 1 or split.test is None:
         return list(batches)
     _, _, end = split.borders(max(rows.values()))
     return first_of(batches, end)
 
 
-def _rows_of(batches: Sequence[list[Input]]) -> Counter[str]:
-    return Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
-
-
 def _network(
     fleet: Fleet,
     batches: Sequence[list[Input]],
-    split: Split,
     *,
     network: bool,
     units: tuple[int, ...],
     seed: int,
     progress: Callable[[str, int], None],
-) -> tuple[Report, list[Float64] | None]:
+) -> tuple[list[Course], list[Float64] | None]:
+    """The history's steps, and the network's forecasts at each of them."""
     if not network:
-        return report_on(fleet, courses_of(fleet, batches), split), None
-    report = backtest(
-        fleet, batches, split, units=units, seed=seed, with_baselines=False,
-        progress=lambda done: progress("network", done),
-    )  # fmt: skip
-    return report, report.forecasters[0].forecasts
+        return courses_of(fleet, batches), None
+    lockstep = Lockstep(fleet, units=units, seed=seed)
+    return lockstep.record(batches, progress=lambda done: progress("network", done)).courses()
 
 
 def _scored(
@@ -229,24 +182,20 @@ def _score(report: Report, made: list[Float64], place: int, horizon: int) -> Sco
 def horizon_rows(made: HorizonReport, name: str) -> list[dict[str, Any]]:
     """One row a model and horizon that was asked for: `{set, protocol, model, horizon, mse, horizon_mean, …}`; the
     mixture's have a row a level, with its intervals."""
-    rows = []
+    about = {
+        "set": name, "protocol": made.protocol or protocol_of(made.report), "start": "cold", "learning": "lockstep",
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
     for model, scores in made.scores.items():
         by_horizon = {one.horizon: one.overall for one in scores}
         for h in made.listed:
             mean, mean_absolute = made.mean_to(model, h)
-            row = {
-                "set": name, "protocol": made.protocol or protocol_of(made.report), "model": model, "start": "cold",
-                "learning": "lockstep",
-                "horizon": h, "mse": by_horizon[h].mse, "mae": by_horizon[h].mae, "skill": by_horizon[h].skill,
+            row = about | {
+                "model": model, "horizon": h,
+                "mse": by_horizon[h].mse, "mae": by_horizon[h].mae, "skill": by_horizon[h].skill,
                 "horizon_mean": mean, "horizon_mean_mae": mean_absolute, "count": by_horizon[h].count,
             }  # fmt: skip
             rows += [row | _interval_row(one) for one in made.intervals[h]] if model == "mix" else [row]
-    about = {
-        "set": name,
-        "protocol": made.protocol or protocol_of(made.report),
-        "start": "cold",
-        "learning": "lockstep",
-    }
     return rows + [about | crossing_row(one) for one in made.crossings]
 
 

@@ -58,12 +58,9 @@ def interval_scores(
 
 def _held(course: Course, told: Told, place: int, level: int, rows: slice) -> tuple[Float64, Float64, Float64, Bool]:
     """Errors, reach below and above (N, G), and whether the feature moved at the target (N, G)."""
-    ahead, exists = course.ahead(int(told.horizons[place]))
-    counted = np.zeros(len(course.tick), bool)
-    counted[rows] = True
-    origins = np.flatnonzero(exists & counted[ahead])
-    target = course.observed[ahead[origins]]
-    moved = np.diff(course.observed, axis=0, prepend=course.observed[:1])[ahead[origins]] != 0.0
+    origins, ahead = course.origins(int(told.horizons[place]), rows)
+    target = course.observed[ahead]
+    moved = np.diff(course.observed, axis=0, prepend=course.observed[:1])[ahead] != 0.0
     below, above = (reach[origins, place, :, level].astype(np.float64) for reach in (told.below, told.above))
     return target - told.forecast[origins, place], below, above, moved
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from gaugecast.config.schema import Loop
 from gaugecast.fleet import Fleet
 from gaugecast.learn.backtest.recorder import Recorder
@@ -17,7 +15,7 @@ from gaugecast.learn.online.trainer import OnlineLearner
 from gaugecast.model import Model
 from gaugecast.pipeline import Outcome
 from gaugecast.pipeline.solo import SoloPipeline
-from gaugecast.records import Float64, Input
+from gaugecast.records import Input
 
 
 class Lockstep:
@@ -82,11 +80,6 @@ class Lockstep:
             recorder.take(outcome, self._table.names)
             progress(len(outcome.verdicts))
         return recorder
-
-    def run(self, batches: Iterable[list[Input]]) -> Float64:
-        """Forecasts made of each step (T, H, G), in the sensors' units, in the order of the steps."""
-        outputs = [o.forecast for outcome in self.outcomes(batches) for o in outcome.outputs]
-        return np.frombuffer(b"".join(outputs), "<f8").reshape(len(outputs), self.fleet.horizon, -1)
 
     def _learn(self, outcome: Outcome) -> None:
         if self._feeder is None or self.learner is None:

@@ -34,9 +34,7 @@ def write_page(report: Report, pictures: Sequence[Path], path: Path) -> None:
         _overall(report),
         _by_feature(report),
     ]
-    for picture in pictures:
-        heading = HEADINGS[picture.stem]
-        body += [parts.heading(heading), parts.picture(picture, heading)]
+    body += [parts.shown(HEADINGS[picture.stem], picture) for picture in pictures]
     if report.fleet.horizon > 1:
         body.append(parts.folded("In figures", _by_horizon(report)))
     page = parts.page(f"Backtest of {report.fleet.name}", protocol_of(report), body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,13 +12,13 @@ from gaugecast.config.schema import Loop
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.split import Split, most_rows
 from gaugecast.learn.backtest.warmup import trained_on
 from gaugecast.learn.score import baselines
 from gaugecast.learn.score.course import Course, deviations
 from gaugecast.learn.score.figures import Score, score
 from gaugecast.model import Model
-from gaugecast.records import Float64, Input, Kind
+from gaugecast.records import Float64, Input
 
 Learning = Literal["off", "lockstep"]
 
@@ -29,7 +28,7 @@ class Forecaster:
     """What one model forecast: at each step of each stream, (T, H, G), and its figures by horizon.
 
     Attributes:
-        model: `lstm`, `windowed`, `persistence`, `seasonal` or `rls`.
+        model: `lstm`, `persistence`, `seasonal` or `rls`.
         learning: `off`, `lockstep`, or `beside`.
         start: `cold` or `warm-up` of the learned ones; `given` weights; empty of the others.
     """
@@ -49,7 +48,6 @@ class Report:
         deviation: Unit of each feature's errors (G,).
         scored: Rows of each course that were scored.
         forecasters: The network first.
-        updates: Steps of descent taken while forecasting.
     """
 
     fleet: Fleet
@@ -58,7 +56,6 @@ class Report:
     deviation: Float64
     scored: slice
     forecasters: list[Forecaster]
-    updates: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -114,7 +111,7 @@ def backtest(
         ConfigError: The split leaves nothing to score, or nothing to train on.
     """
     fleet = without_waiting(fleet)
-    split.borders(_most_steps(batches))  # what cannot be scored is not forecast for minutes first
+    split.borders(most_rows(batches))  # what cannot be scored is not forecast for minutes first
     start, learn_after = "cold" if model is None else "given", 0
     if warm_up:
         goes_on = learning != "off"
@@ -134,7 +131,7 @@ def backtest(
     report.add("lstm", learning, start, forecasts)
     if with_baselines:
         add_baselines(report)
-    return replace(report, updates=lockstep.learner.updates_total if lockstep.learner else 0)
+    return report
 
 
 def courses_of(fleet: Fleet, batches: Iterable[list[Input]]) -> list[Course]:
@@ -165,9 +162,3 @@ def add_baselines(report: Report) -> None:
     if season is not None and any(c.tick[-1] > season for c in courses):
         report.add("seasonal", "off", "", [baselines.seasonal(c, horizon, season) for c in courses])
     report.add("rls", "lockstep", "", [baselines.rls(c, horizon, period_ns) for c in courses])
-
-
-def _most_steps(batches: Iterable[list[Input]]) -> int:
-    """Steps that the longest stream may have."""
-    counts = Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
-    return max(counts.values(), default=0)

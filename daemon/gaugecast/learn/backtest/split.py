@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gaugecast.errors import ConfigError
+from gaugecast.records import Input, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,16 @@ class Split:
         if not begin < end:
             raise ConfigError(f"split: rows after {begin} expected to score, got {rows} in all")
         return train, begin, end
+
+
+def rows_by_stream(batches: Iterable[list[Input]]) -> Counter[str]:
+    """Readings of each stream: the steps that it may have."""
+    return Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
+
+
+def most_rows(batches: Iterable[list[Input]]) -> int:
+    """Steps that the longest stream may have."""
+    return max(rows_by_stream(batches).values(), default=0)
 
 
 def _rows(amount: float, rows: int) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Trace
 from gaugecast.learn.backtest.lockstep import Lockstep
-from gaugecast.learn.backtest.split import Split
+from gaugecast.learn.backtest.split import Split, most_rows, rows_by_stream
 from gaugecast.learn.fit.initial import initial_model, manifest_for
 from gaugecast.learn.fit.targets import Targets
 from gaugecast.learn.fit.warm_up import warm_up, warm_up_for_good
@@ -37,8 +36,7 @@ def trained_on(
     Raises:
         ConfigError: There are no train rows.
     """
-    counts = Counter(one.stream for batch in batches for one in batch if one.kind == Kind.READING)
-    train, begin, _ = split.borders(max(counts.values(), default=0))
+    train, begin, _ = split.borders(most_rows(batches))
     if train == 0:
         raise ConfigError("warm-up: train rows expected (--train-rows), got none")
     first = model or initial_model(manifest_for(fleet, units=units), seed=seed)
@@ -69,7 +67,7 @@ def first_of(batches: Sequence[list[Input]], count: int) -> list[list[Input]]:
 
 def first_rows(batches: Sequence[list[Input]], rows: int) -> list[list[Input]]:
     """Inputs until each stream has spoken so often."""
-    left = Counter({one.stream: rows for batch in batches for one in batch if one.kind == Kind.READING})
+    left = dict.fromkeys(rows_by_stream(batches), rows)
     out: list[list[Input]] = []
     waiting = len(left)
     for batch in batches:

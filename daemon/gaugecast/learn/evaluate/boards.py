@@ -15,6 +15,7 @@ import numpy as np
 from gaugecast.errors import ConfigError
 from gaugecast.learn.evaluate.figures import TOLERANCES, alarms_of
 from gaugecast.learn.evaluate.run import Watched
+from gaugecast.learn.score.alarms import runs_of
 from gaugecast.records import Bool, Int64
 
 #: Weight of a false alarm in the standard profile; a hit and a miss weigh 1.
@@ -88,13 +89,9 @@ def nab_score(watched: Sequence[Watched], windows: Sequence[Windows], *, hold: i
         return 100.0 * won / perfect if perfect else math.nan
 
     alarms = [alarms_of(one.score, hold) for one in watched]
-    by_tolerance = {tolerance: total([_begins(of[k]) for of in alarms]) for k, tolerance in enumerate(TOLERANCES)}
+    by_tolerance = {tolerance: total([runs_of(of[k])[:, 0] for of in alarms]) for k, tolerance in enumerate(TOLERANCES)}
     best = max(by_tolerance, key=lambda tolerance: by_tolerance[tolerance])
     return NabScore(total([one.began for one in watched]), by_tolerance[best], best)
-
-
-def _begins(alarms: Bool) -> Int64:
-    return np.flatnonzero(alarms & ~np.concatenate([[False], alarms[:-1]]))
 
 
 def _nab_of(at: Int64, detections: Int64, windows: Windows) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from gaugecast.forecast.anomaly import alarm
 from gaugecast.learn.evaluate.ranges import vus_pr
 from gaugecast.learn.evaluate.run import Watched
+from gaugecast.learn.score.alarms import AlarmCounts, runs_of
 from gaugecast.records import Bool, Float64
 from gaugecast.streams.columns import Columns
 
@@ -24,17 +25,14 @@ class AlarmFigures:
     """Rows and events of one file, or of several together.
 
     Attributes:
-        hits, false, missed, quiet: Rows with an alarm and a label, with an alarm alone, a label alone, with neither.
+        rows: By what was said of them and what they were.
         events: How many began; `false_events` of them at rows without a label around.
         weeks: Of rows that are judged and bear no label.
         roc_auc, pr_auc, vus_pr: Of the raw score; of several files their mean; `None` where all rows are alike.
     """
 
     name: str
-    hits: int
-    false: int
-    missed: int
-    quiet: int
+    rows: AlarmCounts
     events: int
     false_events: int
     weeks: float
@@ -42,29 +40,14 @@ class AlarmFigures:
     pr_auc: float | None = None
     vus_pr: float | None = None
 
-    @property
-    def f1(self) -> float | None:
-        """Harmonic mean of precision and recall of rows; `None` without any to find or found."""
-        found = 2 * self.hits + self.false + self.missed
-        return 2 * self.hits / found if found else None
-
-    @property
-    def false_share(self) -> float | None:
-        """Share of usual rows with an alarm."""
-        return self.false / (self.false + self.quiet) if self.false + self.quiet else None
-
-    @property
-    def missed_share(self) -> float | None:
-        """Share of labelled rows without."""
-        return self.missed / (self.missed + self.hits) if self.missed + self.hits else None
-
     def as_row(self) -> dict[str, Any]:
         """For a JSON file."""
+        rows = self.rows
         return {
-            "file": self.name, "f1": self.f1, "far": self.false_share, "mar": self.missed_share, "hits": self.hits,
-            "false": self.false, "missed": self.missed, "quiet": self.quiet, "events": self.events,
-            "false_events": self.false_events, "weeks": self.weeks, "roc_auc": self.roc_auc, "pr_auc": self.pr_auc,
-            "vus_pr": self.vus_pr,
+            "file": self.name, "f1": rows.f1, "far": rows.false_alarm_share, "mar": rows.missed_share,
+            "hits": rows.hit, "false": rows.false_alarm, "missed": rows.missed, "quiet": rows.quiet,
+            "events": self.events, "false_events": self.false_events, "weeks": self.weeks, "roc_auc": self.roc_auc,
+            "pr_auc": self.pr_auc, "vus_pr": self.vus_pr,
         }  # fmt: skip
 
 
@@ -83,23 +66,19 @@ def _figures(one: Watched, skip: int, alarms: Bool) -> AlarmFigures:
     judged = slice(skip, None)
     said = alarms[judged]
     wrong = np.zeros(len(said), bool) if one.labels is None else one.labels[judged]
-    begins = np.flatnonzero(said & ~np.concatenate([[False], said[:-1]]))
-    ends = [next((t for t in range(begin, len(said)) if not said[t]), len(said)) for begin in begins.tolist()]
-    false = sum(not wrong[begin:end].any() for begin, end in zip(begins.tolist(), ends, strict=True))
+    events = runs_of(said)
+    false = sum(not wrong[begin:end].any() for begin, end in events.tolist())
     span = np.diff(one.at[judged], append=one.at[-1])
-    return AlarmFigures(
-        one.name, int((said & wrong).sum()), int((said & ~wrong).sum()), int((~said & wrong).sum()),
-        int((~said & ~wrong).sum()), len(begins), false, float(span[~wrong].sum()) / _WEEK_NS,
-    )  # fmt: skip
+    weeks = float(span[~wrong].sum()) / _WEEK_NS
+    return AlarmFigures(one.name, AlarmCounts.of(said, wrong), len(events), false, weeks)
 
 
 def together(parts: Sequence[AlarmFigures]) -> AlarmFigures:
     """Over the rows of all files."""
-    names = ("hits", "false", "missed", "quiet", "events", "false_events", "weeks")
     return AlarmFigures(
-        "all", **{name: sum(getattr(part, name) for part in parts) for name in names},
-        roc_auc=_mean([part.roc_auc for part in parts]), pr_auc=_mean([part.pr_auc for part in parts]),
-        vus_pr=_mean([part.vus_pr for part in parts]),
+        "all", sum((part.rows for part in parts), AlarmCounts()), sum(part.events for part in parts),
+        sum(part.false_events for part in parts), sum(part.weeks for part in parts),
+        *(_mean([getattr(part, name) for part in parts]) for name in ("roc_auc", "pr_auc", "vus_pr")),
     )  # fmt: skip
 
 

@@ -36,8 +36,8 @@ def write_evaluation(
     head = ("file", "F1", "false alarms", "missed", "events", "ROC-AUC", "PR-AUC", "VUS-PR")
     rows = [
         (
-            one.name, parts.show(one.f1), parts.show(one.false_share), parts.show(one.missed_share), f"{one.events}",
-            parts.show(one.roc_auc), parts.show(one.pr_auc), parts.show(one.vus_pr),
+            one.name, *map(parts.show, (one.rows.f1, one.rows.false_alarm_share, one.rows.missed_share)),
+            f"{one.events}", *map(parts.show, (one.roc_auc, one.pr_auc, one.vus_pr)),
         )
         for one in figures
     ]  # fmt: skip
@@ -45,7 +45,7 @@ def write_evaluation(
     with tempfile.TemporaryDirectory() as place:
         for number, one in enumerate(watched):
             drawn = save(plt, draw_watched(plt, one), Path(place) / f"{number}.png")
-            body += [parts.heading(one.name), parts.picture(drawn, f"score of {one.name}")]
+            body.append(parts.shown(one.name, drawn, f"score of {one.name}"))
     lead = f"{len(watched)} files as live streams; the score's limit is 1"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(parts.page("Anomalies that would have been told", lead, body), encoding="utf-8")

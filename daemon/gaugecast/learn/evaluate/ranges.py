@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gaugecast.learn.score.alarms import runs_of
 from gaugecast.records import Bool, Float64, Int64
 
 #: Ranges are made wider by 0 to so many rows; and about so many thresholds are tried.
@@ -25,16 +26,10 @@ def vus_pr(score: Float64, wrong: Bool) -> float | None:
         return None
     single = np.nan_to_num(score).astype(np.float32)
     values = np.unique(single)
-    told = [_ranges(single >= threshold) for threshold in values[:: max(1, len(values) // SAMPLES)]]
-    real = _ranges(wrong)
+    told = [runs_of(single >= threshold) for threshold in values[:: max(1, len(values) // SAMPLES)]]
+    real = runs_of(wrong)
     areas = [_range_area(told, _wider(real, by, len(wrong))) for by in range(MOST_WIDER + 1)]
     return float(np.mean(areas))
-
-
-def _ranges(flags: Bool) -> Int64:
-    """First row and the one behind the last of each run (R, 2)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return edges.reshape(-1, 2).astype(np.int64)
 
 
 def _wider(ranges: Int64, by: int, rows: int) -> Int64:

@@ -13,6 +13,7 @@ from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.history import FileColumns, fleet_of_file
 from gaugecast.learn.autoencoder.rows import FileRows, read_rows
+from gaugecast.learn.score.alarms import runs_of
 from gaugecast.pipeline import Pipeline
 from gaugecast.records import Bool, Float64, Input, Int64, Order
 from gaugecast.watching import AnomalySettings
@@ -26,7 +27,6 @@ class Watched:
         at: Event times of its rows, ns (T,).
         score: Highest score at each row (T,), NaN = not judged.
         open: Whether an event was open (T,).
-        began: Rows at which one began.
         labels: Whether something was wrong at each row (T,), or `None`.
     """
 
@@ -34,8 +34,12 @@ class Watched:
     at: Int64
     score: Float64
     open: Bool
-    began: Int64
     labels: Bool | None
+
+    @property
+    def began(self) -> Int64:
+        """Rows at which one began."""
+        return runs_of(self.open)[:, 0]
 
 
 def watch_files(
@@ -86,11 +90,11 @@ def _watch(fleet: Fleet, rows: Sequence[FileRows]) -> list[Watched]:
     part = pipeline.parts[fleet.name]
     watching = part.anomalies
     assert watching is not None
+    part.writer.mute = True  # nobody reads the forecasts, and writing them takes a fifth of the time
     names = [f"{place}/{one.name}" for place, one in enumerate(rows)]  # files of several folders may be called alike
     packed = [np.ascontiguousarray(one.values, "<f8") for one in rows]
     score = [np.full(len(one.at), np.nan) for one in rows]
     is_open = [np.zeros(len(one.at), bool) for one in rows]
-    began: list[list[int]] = [[] for _ in rows]
     for t in range(max(len(one.at) for one in rows)):
         live = [k for k, one in enumerate(rows) if t < len(one.at)]
         pipeline.advance(
@@ -100,9 +104,4 @@ def _watch(fleet: Fleet, rows: Sequence[FileRows]) -> list[Watched]:
         scores, events = watching.scores(slots).max(axis=1), watching.events["open"][slots]
         for place, k in enumerate(live):
             score[k][t], is_open[k][t] = scores[place], events[place]
-            if events[place] and not (t and is_open[k][t - 1]):
-                began[k].append(t)
-    return [
-        Watched(one.name, one.at, score[k], is_open[k], np.array(began[k], np.int64), one.labels)
-        for k, one in enumerate(rows)
-    ]
+    return [Watched(one.name, one.at, score[k], is_open[k], one.labels) for k, one in enumerate(rows)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from typing import Any
 
+import numpy as np
+
+import gaugecast
 from gaugecast.engine import runtime
 
 
@@ -13,3 +17,12 @@ def load_tensorflow() -> tuple[Any, Any]:
     import keras
 
     return tf, keras
+
+
+def versions() -> dict[str, str]:
+    """Of all that takes part in a training, by name."""
+    tf, keras = load_tensorflow()
+    return {
+        "gaugecast": gaugecast.__version__, "keras": keras.__version__, "tensorflow": tf.__version__,
+        "numpy": np.__version__, "python": platform.python_version(),
+    }  # fmt: skip

@@ -115,8 +115,8 @@ def fit(
         return found
 
     def run_epoch(number: int) -> Epoch:
-        loss = _pass(descent, learned.batches(rng), learn)
-        validation = None if held_out is None else _pass(descent, held_out.batches(), descent.measure)
+        loss = run_pass(descent, learned.batches(rng), learn)
+        validation = None if held_out is None else run_pass(descent, held_out.batches(), descent.measure)
         return Epoch(number, loss, validation, pace.rate)
 
     try:
@@ -186,7 +186,7 @@ class Pace:
             self._waited = 0
 
 
-def _pass(
+def run_pass(
     descent: Descent, batches: Iterator[TrainingBatch], take: Callable[[TrainingBatch, Float32], Descended]
 ) -> float:
     """Mean loss over one part, the state carried from batch to batch."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from gaugecast.config.training import Train
 from gaugecast.learn.fit.clock_shift import shift_clock
-from gaugecast.learn.fit.descent import Descent, TrainingBatch
+from gaugecast.learn.fit.descent import Descended, Descent, TrainingBatch
+from gaugecast.learn.fit.fitting import Pace, run_pass
 from gaugecast.learn.fit.network import TrainableNetwork
 from gaugecast.learn.fit.targets import Lesson
 from gaugecast.model import Manifest, Model
@@ -73,6 +74,16 @@ class _Chunk(NamedTuple):
     held_out: Float32  # weight in validation (T, B, O)
     begins: Float32  # (B, 1), 1 where a lesson begins: the state is the initial one
 
+    @property
+    def to_learn(self) -> TrainingBatch:
+        """What weights are moved by."""
+        return TrainingBatch(self.x, self.target, self.learned, self.begins)
+
+    @property
+    def to_judge(self) -> TrainingBatch:
+        """What they are judged by."""
+        return TrainingBatch(self.x, self.target, self.held_out, self.begins)
+
 
 def warm_up(
     model: Model,
@@ -99,15 +110,24 @@ def warm_up(
     """
     network = TrainableNetwork(model)
     decay = 0.0 if caution is None else caution.weight_decay
-    descent = Descent(network, Train(learning_rate=learning_rate, weight_decay=decay), compiled=compiled)
+    settings = Train(learning_rate=learning_rate, weight_decay=decay, epochs=passes, schedule="cosine", rate_floor=0.0)
+    descent = Descent(network, settings, compiled=compiled)
     chunks = _cut(lessons, min(lanes, len(lessons)))
-    random = np.random.default_rng(seed)
-    errors = [_validate(descent, chunks)]
+    pace, random = Pace(settings, len(chunks)), np.random.default_rng(seed)
+
+    def learn(batch: TrainingBatch, state: Float32) -> Descended:
+        descent.learning_rate = pace.next()
+        return descent.step(batch, state)
+
+    def judge() -> float:
+        return run_pass(descent, (chunk.to_judge for chunk in chunks), descent.measure)
+
+    errors = [judge()]
     best, best_pass = network.to_model(), 0
     for done in range(passes):
         fed = chunks if caution is None else [_blurred(chunk, model.manifest, caution, random) for chunk in chunks]
-        _train(descent, fed, learning_rate, (done, passes))
-        errors.append(_validate(descent, chunks))
+        run_pass(descent, (chunk.to_learn for chunk in fed), learn)
+        errors.append(judge())
         if errors[-1] < errors[best_pass]:
             best, best_pass = network.to_model(), done + 1
         elif done + 1 - best_pass >= PATIENCE:
@@ -131,37 +151,11 @@ def warm_up_for_good(model: Model, lessons: Sequence[Lesson], *, seed: int = 0, 
     return chosen
 
 
-def _train(descent: Descent, chunks: list[_Chunk], rate: float, progress: tuple[int, int]) -> None:
-    """One pass, learning; `progress` is (passes done, passes in all), for the cosine."""
-    done, passes = progress
-    state = _no_state(descent, chunks)
-    for n, chunk in enumerate(chunks):
-        share = (done + n / len(chunks)) / passes
-        descent.learning_rate = rate * 0.5 * (1.0 + math.cos(math.pi * share))
-        state = descent.step(TrainingBatch(chunk.x, chunk.target, chunk.learned, chunk.begins), state).state
-
-
 def _blurred(chunk: _Chunk, manifest: Manifest, caution: Caution, random: np.random.Generator) -> _Chunk:
     """The chunk as it might have been: at another hour of each row's, and measured less exactly."""
     hours = random.normal(0.0, caution.clock_shift_h, size=(chunk.x.shape[1],))
     noise = caution.noise * random.standard_normal(chunk.x.shape, np.float32)
     return chunk._replace(x=shift_clock(chunk.x, hours, manifest) + noise)
-
-
-def _validate(descent: Descent, chunks: list[_Chunk]) -> float:
-    """Mean square error of what is held out, the states those of the weights as they stand."""
-    state, total, weight = _no_state(descent, chunks), 0.0, 0.0
-    for chunk in chunks:
-        batch = TrainingBatch(chunk.x, chunk.target, chunk.held_out, chunk.begins)
-        _, error, state = descent.measure(batch, state)
-        rows = chunk.held_out.sum(axis=(0, 2), dtype=np.float64)
-        total += float(error @ rows)
-        weight += float(rows.sum())
-    return total / weight if weight > 0.0 else math.nan
-
-
-def _no_state(descent: Descent, chunks: list[_Chunk]) -> Float32:
-    return np.zeros((chunks[0].x.shape[1], descent.network.state_size), np.float32)
 
 
 def _cut(lessons: Sequence[Lesson], lanes: int) -> list[_Chunk]:

@@ -8,41 +8,31 @@ from typing import Any
 import numpy as np
 
 from gaugecast.learn.fit.backend import load_tensorflow
-from gaugecast.model import Layer, Manifest, Model
+from gaugecast.model import Layer, Model
 from gaugecast.model.layers import NORM_EPSILON, STATE_PARTS
 
 
-def to_keras(model: Model, *, stateful_rows: int = 0) -> Any:
+def to_keras(model: Model) -> Any:
     """The network as a `keras.Model` over (rows, steps, inputs).
 
     A learned initial state is a Dense layer over the inputs' mean for each of its parts, whose kernel is zero and
     whose bias is the state: nothing but Keras' own layers, and one input.
-
-    Args:
-        model: Weights.
-        stateful_rows: 0 = from the initial state at each call; else stateful layers for so many rows, fed one step a
-            call, which begin from the initial state (and from zero after Keras' own `reset_states`).
     """
     _, keras = load_tensorflow()
     manifest = model.manifest
-    shape = (manifest.look_back or None, manifest.input_size)
-    if stateful_rows:
-        entry = keras.Input(batch_shape=(stateful_rows, 1, manifest.input_size))
-    else:
-        entry = keras.Input(shape)
-    top, begin = entry, {} if stateful_rows else _initial_states(keras, model, entry)
+    entry = keras.Input((manifest.look_back or None, manifest.input_size))
+    top, begin = entry, _initial_states(keras, model, entry)
     collapse = bool(manifest.decoder) or bool(manifest.look_back)
     for i, layer in enumerate(manifest.layers):
-        last = i == len(manifest.layers) - 1
-        sequences = not (last and collapse)
-        cell = _recurrent(keras, layer, f"{layer.cell}{i}", sequences=sequences, stateful=bool(stateful_rows))
+        sequences = not collapse or i < len(manifest.layers) - 1
+        cell = _recurrent(keras, layer, f"{layer.cell}{i}", sequences=sequences)
         top = cell(top, initial_state=begin[i]) if i in begin else cell(top)
         if layer.layer_norm:
             top = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"norm{i}")(top)
     if manifest.decoder:
         top = keras.layers.RepeatVector(manifest.decode_steps, name="repeat")(top)
     for i, layer in enumerate(manifest.decoder):
-        top = _recurrent(keras, layer, f"decoder{i}", sequences=True, stateful=False)(top)
+        top = _recurrent(keras, layer, f"decoder{i}", sequences=True)(top)
     if manifest.head == "dense":
         dense = keras.layers.Dense(manifest.output_size, name="dense")
         top = (keras.layers.TimeDistributed(dense, name="each_step") if manifest.decoder else dense)(top)
@@ -72,14 +62,13 @@ def save_keras(model: Model, path: Path) -> Path:
     return path
 
 
-def _recurrent(keras: Any, layer: Layer, name: str, *, sequences: bool, stateful: bool) -> Any:
+def _recurrent(keras: Any, layer: Layer, name: str, *, sequences: bool) -> Any:
     make = keras.layers.GRU if layer.cell == "gru" else keras.layers.LSTM
     return make(
         layer.units,
         activation=layer.activation,
         recurrent_activation=layer.recurrent_activation,
         return_sequences=sequences,
-        stateful=stateful,
         name=name,
     )
 
@@ -95,27 +84,7 @@ def _fill(net: Any, model: Model) -> None:
             layer.set_weights([weights["dense/kernel"], weights["dense/bias"]])
         elif layer.name.startswith("initial"):
             layer.set_weights([np.zeros_like(layer.kernel), weights[layer.name.replace("_", "/")]])
-        if getattr(layer, "stateful", False):
-            for part, state in zip("hc", layer.states, strict=False):
-                start = weights.get(
-                    f"initial{layer.name.lstrip('lstmgru')}/{part}", np.zeros(state.shape[1], np.float32)
-                )
-                state.assign(np.tile(start, (state.shape[0], 1)))
 
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-
-
-def describe(manifest: Manifest) -> str:
-    """The stack in a line: `LSTM 64 → norm → LSTM 32 → Dense 7`."""
-    parts = []
-    for layer in manifest.layers:
-        parts += [f"{layer.cell.upper()} {layer.units}"] + (["norm"] if layer.layer_norm else [])
-    if manifest.decoder:
-        parts += [f"repeat {manifest.decode_steps}"] + [
-            f"{layer.cell.upper()} {layer.units}" for layer in manifest.decoder
-        ]
-    if manifest.head == "dense":
-        parts.append(f"Dense {manifest.output_size}")
-    return " → ".join(parts)

@@ -24,14 +24,14 @@ from gaugecast.files import regular
 from gaugecast.fleet import Fleet, Rows
 from gaugecast.forecast.scaling import InputLayout, default_recipe
 from gaugecast.learn.fit.backend import load_tensorflow
+from gaugecast.learn.fit.initial import manifest_for
+from gaugecast.learn.fit.start import STATEFUL_WARMUP
 from gaugecast.learn.keras_models.config import read_layers, refusal
 from gaugecast.learn.keras_models.plan import Plan, sort_layers
 from gaugecast.learn.keras_models.weights import take_weights
 from gaugecast.learn.score.warmth import steps_to_forget
-from gaugecast.model import Manifest, Model, Recipe, seal_model
+from gaugecast.model import Model, Recipe, seal_model
 from gaugecast.records import Float32, Float64
-
-STATEFUL_WARMUP = 8
 
 
 def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model:
@@ -49,7 +49,7 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
         plan = sort_layers(read_layers(path))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:  # JSON of any shape
         raise refusal(path, [f"expected layers as Keras writes them: {exc!r}"]) from exc
-    rows, size = _fit_fleet(plan, fleet)
+    _check_fleet(plan, fleet)
     if plan.rebuilds and not forecaster:
         plan.complaints.append(
             f"it gives {plan.repeat} steps of {plan.width} features from {plan.repeat} steps of as many, as an "
@@ -60,15 +60,9 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
         raise refusal(path, plan.complaints)
     net = _load(path)
     centre, spread = _scaling(path, fleet, plan, net)
-    manifest = Manifest(
-        fleet=fleet.name,
-        features=tuple((feature.name, feature.role) for feature in fleet.features),
-        period_s=fleet.period_ns / 1e9,
-        rows=rows,
-        recipe=_recipe(fleet, centre, spread),
+    manifest = replace(
+        manifest_for(fleet, recipe=_recipe(fleet, centre, spread)),
         layers=tuple(replace(placed.layer, layer_norm=placed.norm is not None) for placed in plan.layers),
-        input_size=size[0],
-        output_size=size[1],
         head="none" if plan.head is None else "dense",
         warmup_steps=plan.look_back or STATEFUL_WARMUP,
         look_back=plan.look_back,
@@ -82,7 +76,7 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
         },
     )
     try:
-        weights = take_weights(plan, net, size[0])
+        weights = take_weights(plan, net, manifest.input_size)
     except ValueError as exc:
         raise refusal(path, [str(exc)]) from exc
     if plan.normalization is not None:
@@ -93,8 +87,8 @@ def import_keras(path: Path, fleet: Fleet, *, forecaster: bool = False) -> Model
     return seal_model(manifest, weights)
 
 
-def _fit_fleet(plan: Plan, fleet: Fleet) -> tuple[Rows, tuple[int, int]]:
-    """The rows of the fleet, and inputs and outputs a row; a complaint where the file has others."""
+def _check_fleet(plan: Plan, fleet: Fleet) -> None:
+    """A complaint where the file has other inputs and outputs than the fleet's rows."""
     inputs, outputs = plan.inputs, plan.width
     names = [feature.name for feature in fleet.features]
     found: dict[Rows, tuple[int, int]] = {}
@@ -109,7 +103,6 @@ def _fit_fleet(plan: Plan, fleet: Fleet) -> tuple[Rows, tuple[int, int]]:
             f"expected {expected[0]} inputs and {expected[1]} outputs, for the features {', '.join(names)} of fleet "
             f"{fleet.name!r} with {fleet.rows} rows, found {inputs} inputs and {outputs} outputs{hint}"
         )
-    return fleet.rows, expected
 
 
 def _recipe(fleet: Fleet, centre: Float64, spread: Float64) -> Recipe:

@@ -53,6 +53,11 @@ def picture(path: Path, alt: str) -> str:
     return f"<img alt='{html.escape(alt, quote=True)}' src='data:image/png;base64,{encoded}'>"
 
 
+def shown(title: str, path: Path, alt: str = "") -> str:
+    """A section of one picture, under its title."""
+    return heading(title) + picture(path, alt or title)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, last_is_sum: bool = False) -> str:
     """An HTML table; cells are text, and columns of words stand to the left."""
     lines = [[html.escape(cell) for cell in row] for row in rows]

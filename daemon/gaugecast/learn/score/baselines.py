@@ -50,8 +50,7 @@ def rls(course: Course, horizon: int, period_ns: int) -> Float64:
     out = np.empty((steps, horizon, features))
     last, x = np.full(features, np.nan), last_measured(course.observed)
     s, phi = np.zeros(features), np.zeros((features, layout.size))
-    gaps = np.diff(course.tick, prepend=course.tick[:1] - 1) - 1
-    for t, (values, gap) in enumerate(zip(course.observed, gaps.tolist(), strict=True)):
+    for t, (values, gap) in enumerate(zip(course.observed, course.gaps.tolist(), strict=True)):
         difference = values - last if gap == 0 else np.full(features, np.nan)
         known = np.isfinite(difference) & (s > 0.0)
         target = np.divide(difference, s, out=np.zeros(features), where=known)

@@ -35,6 +35,19 @@ class Course:
         inside = np.minimum(rows, len(self.tick) - 1)
         return inside, (rows < len(self.tick)) & (self.tick[inside] == self.tick + h)
 
+    def origins(self, h: int, rows: slice) -> tuple[Int64, Int64]:
+        """Steps whose step `h` ticks later is among `rows` (N,), and the rows of these (N,)."""
+        ahead, exists = self.ahead(h)
+        counted = np.zeros(len(self.tick), bool)
+        counted[rows] = True
+        origins = np.flatnonzero(exists & counted[ahead])
+        return origins, ahead[origins]
+
+    @property
+    def gaps(self) -> Int64:
+        """Ticks without a step before each (T,)."""
+        return np.diff(self.tick, prepend=self.tick[:1] - 1) - 1
+
 
 def deviations(courses: Sequence[Course], rows: slice) -> Float64:
     """Standard deviation of each feature over `rows` of each stream, pooled (G,); 1 where it never moved."""
@@ -56,11 +69,8 @@ def errors_ahead(course: Course, forecast: Float64, h: int, rows: slice) -> tupl
         h: From 1.
         rows: Targets that count, as rows of the course.
     """
-    ahead, exists = course.ahead(h)
-    counted = np.zeros(len(course.tick), bool)
-    counted[rows] = True
-    origins = np.flatnonzero(exists & counted[ahead])
-    target = course.observed[ahead[origins]]
+    origins, ahead = course.origins(h, rows)
+    target = course.observed[ahead]
     return forecast[origins, h - 1] - target, last_measured(course.observed)[origins] - target
 
 

@@ -31,7 +31,6 @@ MOST_PEEKS = 40_000
 class JudgedPart:
     """One part: its figures by horizon, and the first stream's course with the forecasts made on it (T, H, G)."""
 
-    part: str
     rows: int
     horizons: list[Score]
     course: Course
@@ -101,7 +100,7 @@ def judge(
         tick(number)
     names = [feature.name for feature in fleet.forecast_features]
     return {
-        part: tally.judged(part, names, measure, has_season=part in with_season)
+        part: tally.judged(names, measure, has_season=part in with_season)
         for part, tally in tallies.items()
         if tally.shown is not None
     }
@@ -130,7 +129,7 @@ class _Tally:
             season = None if base is None else errors_ahead(course, base, h, counted)[0]
             own.append(Errors(*errors_ahead(course, forecasts, h, counted), season))
 
-    def judged(self, part: str, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> JudgedPart:
+    def judged(self, names: Sequence[str], measure: Yardstick, *, has_season: bool) -> JudgedPart:
         assert self.shown is not None
         by_horizon = []
         for h, own in enumerate(self.errors, 1):
@@ -140,7 +139,7 @@ class _Tally:
             by_horizon.append(
                 score_errors(found, names, horizon=h, deviation=measure.deviation, step_mae=measure.last_value_mae)
             )
-        return JudgedPart(part, self.rows, by_horizon, *self.shown)
+        return JudgedPart(self.rows, by_horizon, *self.shown)
 
 
 def walk(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
@@ -11,9 +13,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.history import FileColumns, left_out
 from gaugecast.learn.history.recording import Recording
-from gaugecast.learn.keras_models.file import describe
 from gaugecast.model import Manifest
-from gaugecast.model.layers import Layer
 
 _CLOCK = ("sine of the hour", "cosine of the hour", "sine of the half day", "cosine of the half day",
           "sine of the week", "cosine of the week")  # fmt: skip
@@ -89,37 +89,44 @@ def input_names(fleet: Fleet, manifest: Manifest) -> list[str]:
     return [*own, *(_CLOCK if recipe.clock else ()), *fed, *identity]
 
 
+class Stacked(NamedTuple):
+    """One layer: what people call it, under which name its weights go, and how many floats come out of it."""
+
+    name: str
+    weights: str
+    units: int
+
+
+def stack_of(manifest: Manifest) -> list[Stacked]:
+    """The layers in their order, first to last."""
+    stack = []
+    for i, layer in enumerate(manifest.layers):
+        stack.append(Stacked(f"{layer.cell.upper()} {layer.units}", f"{layer.cell}{i}", layer.units))
+        if layer.layer_norm:
+            stack.append(Stacked("norm", f"norm{i}", layer.units))
+    if manifest.decoder:
+        stack.append(Stacked(f"repeat {manifest.decode_steps}", "", manifest.layers[-1].units))
+    for i, layer in enumerate(manifest.decoder):
+        stack.append(Stacked(f"{layer.cell.upper()} {layer.units}", f"decoder{i}", layer.units))
+    if manifest.head == "dense":
+        stack.append(Stacked(f"Dense {manifest.output_size}", "dense", manifest.output_size))
+    return stack
+
+
+def describe(manifest: Manifest) -> str:
+    """The stack in a line: `LSTM 64 → norm → LSTM 32 → Dense 7`."""
+    return " → ".join(layer.name for layer in stack_of(manifest))
+
+
 def layer_table(manifest: Manifest, rows: int, steps: int) -> list[tuple[str, str, str]]:
     """Each layer's name, the shape (rows, steps, features) of what comes out of it, and how many parameters it has."""
     shapes = manifest.weight_shapes()
-
-    def line(name: str, prefix: str, shape: tuple[int, ...]) -> tuple[str, str, str]:
-        size = sum(_size(shape) for key, shape in shapes.items() if key.startswith(f"{prefix}/"))
-        return name, str(shape), f"{size:,}"
-
-    def named(layer: Layer) -> str:
-        return f"{layer.cell.upper()} {layer.units}"
-
     lines = [("inputs", str((rows, steps, manifest.input_size)), "0")]
-    for i, layer in enumerate(manifest.layers):
-        lines.append(line(named(layer), f"{layer.cell}{i}", (rows, steps, layer.units)))
-        if layer.layer_norm:
-            lines.append(line("norm", f"norm{i}", (rows, steps, layer.units)))
-    if manifest.decoder:
-        steps = manifest.decode_steps
-        lines.append(("repeat", str((rows, steps, manifest.layers[-1].units)), "0"))
-    for i, layer in enumerate(manifest.decoder):
-        lines.append(line(named(layer), f"decoder{i}", (rows, steps, layer.units)))
-    if manifest.head == "dense":
-        lines.append(line(f"Dense {manifest.output_size}", "dense", (rows, steps, manifest.output_size)))
+    for layer in stack_of(manifest):
+        steps = steps if layer.weights else manifest.decode_steps  # from where the vector is repeated
+        size = sum(math.prod(shape) for key, shape in shapes.items() if key.startswith(f"{layer.weights}/"))
+        lines.append((layer.name, str((rows, steps, layer.units)), f"{size:,}"))
     return lines
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    total = 1
-    for side in shape:
-        total *= side
-    return total
 
 
 def _count(number: int, noun: str) -> str:

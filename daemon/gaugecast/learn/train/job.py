@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-import gaugecast
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.scaling import InputLayout
 from gaugecast.history import fleet_of_file
+from gaugecast.learn.fit.backend import versions
 from gaugecast.learn.fit.batches import WARM_STEPS, Segments, Span, Windows
 from gaugecast.learn.fit.fitting import Fit, Source, fit
 from gaugecast.learn.fit.initial import initial_model
@@ -46,11 +42,9 @@ def run_training(task: Task, listener: Listener | None = None) -> Trained:
     """
     listener = listener or Silent()
     began = time.monotonic()
-    directory = Path(tempfile.mkdtemp(prefix="gaugecast-train-", dir=task.scratch))
-    try:
-        return _run(task, listener, directory, began)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    scratch = tempfile.TemporaryDirectory(prefix="gaugecast-train-", dir=task.scratch, ignore_cleanup_errors=True)
+    with scratch as directory:
+        return _run(task, listener, Path(directory), began)
 
 
 def load_history(task: Task, listener: Listener, directory: Path) -> tuple[Fleet, Recording]:
@@ -188,9 +182,6 @@ def provenance_of(
     task: Task, recording: Recording, fitted: Fit, judged: dict[str, JudgedPart]
 ) -> dict[str, str | int | float]:
     """For the manifest: rows, versions, every setting, and the figures reached."""
-    import keras
-    import tensorflow as tf
-
     settings = {f"train.{name}": as_recorded(value) for name, value in task.train.model_dump().items()}
     figures: dict[str, str | int | float] = {}
     for part, found in judged.items():
@@ -209,11 +200,7 @@ def provenance_of(
         "data_rows": recording.total_rows - recording.bridged,
         "data_bridged": recording.bridged,
         "data_streams": len(recording.streams),
-        "gaugecast": gaugecast.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
+        **versions(),
         "seed": task.train.seed,
         "epochs_run": len(fitted.epochs),
         "best_epoch": fitted.best,

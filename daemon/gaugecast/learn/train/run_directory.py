@@ -11,11 +11,11 @@ from typing import Any
 from gaugecast.config.training import Train
 from gaugecast.errors import ConfigError
 from gaugecast.forecast.scaling import InputLayout
-from gaugecast.learn.keras_models.file import describe, save_keras
+from gaugecast.learn.keras_models.file import save_keras
 from gaugecast.learn.pages import drawing
 from gaugecast.learn.pages import html as report
 from gaugecast.learn.train.begin import save_moments, save_settings
-from gaugecast.learn.train.explain import input_names, layer_table
+from gaugecast.learn.train.explain import describe, input_names, layer_table
 from gaugecast.learn.train.task import Trained
 from gaugecast.model import save_model
 
@@ -130,18 +130,15 @@ def _report(trained: Trained, train: Train, pictures: dict[str, Path]) -> str:
     parts = [_headline(trained, shown), report.quote(trained.verdict)]
     parts += [report.heading("How rows become the array"), *map(report.paragraph, trained.lines)]
     parts += [report.heading("The network"), *_network(trained, train)]
-    parts += [report.heading("Loss"), report.picture(pictures["loss"], "loss by epoch")]
+    parts.append(report.shown("Loss", pictures["loss"], "loss by epoch"))
     if "forecast" in pictures:
-        parts += [
-            report.heading(f"Forecast over what was observed: end of the {shown} part"),
-            report.picture(pictures["forecast"], "forecast and observed"),
-        ]
+        title = f"Forecast over what was observed: end of the {shown} part"
+        parts.append(report.shown(title, pictures["forecast"], "forecast and observed"))
     for part, judged in trained.judged.items():
         parts += [report.heading(f"Figures, {part} part, {judged.rows:,} rows"), report.feature_table(judged, units)]
     if "horizons" in pictures and shown:
         parts += [
-            report.heading("By horizon"),
-            report.picture(pictures["horizons"], "error by horizon"),
+            report.shown("By horizon", pictures["horizons"], "error by horizon"),
             report.horizon_table(trained.judged[shown], trained.fleet.period_ns if trained.timed else None),
         ]
     if "states" in pictures:

@@ -54,25 +54,17 @@ def write_report(trials: Sequence[Tried], directory: Path, *, left: str = "") ->
         ),
         report.quote(f"Best: {show_params(best, trials)} (trial {best.number}); its run lies in best/."),
         *([report.paragraph(f"Not all was tried: {left}.")] if left else []),
-        report.heading("What units buy and cost"),
-        report.picture(
-            drawing.save(plt, _draw_units(plt, trials), directory / "units.png"), "errors and costs by units"
-        ),
     ]
-    lengths = _draw_grid(plt, trials)
-    if lengths is not None:
-        parts += [
-            report.heading("Units × length"),
-            report.picture(drawing.save(plt, lengths, directory / "grid.png"), "validation error by units and length"),
-        ]
-    parts += [
-        report.heading("The search"),
-        report.picture(drawing.save(plt, _draw_history(plt, trials), directory / "history.png"), "error by trial"),
-        report.heading("Each trial's forecast over the series"),
-        report.picture(drawing.save(plt, _draw_paths(plt, trials), directory / "forecasts.png"), "forecasts by trial"),
-        report.heading("All trials"),
-        report.table(HEAD, table_rows(trials)),
-    ]
+    figures = {
+        "What units buy and cost": ("units", _draw_units(plt, trials)),
+        "Units × length": ("grid", _draw_grid(plt, trials)),
+        "The search": ("history", _draw_history(plt, trials)),
+        "Each trial's forecast over the series": ("forecasts", _draw_paths(plt, trials)),
+    }
+    for title, (name, figure) in figures.items():
+        if figure is not None:
+            parts.append(report.shown(title, drawing.save(plt, figure, directory / f"{name}.png")))
+    parts += [report.heading("All trials"), report.table(HEAD, table_rows(trials))]
     path = directory / "report.html"
     lead = "Judged by the error on the validation part, mean over all horizons, in deviations of the training part"
     path.write_text(report.page("Search for settings", lead, parts))
