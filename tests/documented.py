@@ -70,6 +70,7 @@ FATE = (
     Fate(r"gaugecast tune", "test", "tests/train/test_tuning.py"),
     Fate(r"gaugecast predict", "test", "tests/test_files.py"),
     Fate(r"gaugecast models (import|shadow)", "test", "tests/train/test_importing.py"),
+    Fate(r"gaugecast models (promote VERSION|rollback --detector)", "test", "tests/train/test_autoencoder_served.py"),
     Fate(r"gaugecast autoencoder", "test", "tests/train/test_autoencoder.py"),
     Fate(r"gaugecast backtest SKAB", "test", "tests/train/test_autoencoder.py"),
     Fate(r"gaugecast backtest", "test", "tests/backtest/test_command.py"),

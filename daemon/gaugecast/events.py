@@ -12,9 +12,9 @@ import msgspec
 from gaugecast.config.schema import Loop
 from gaugecast.errors import Defect
 
-#: What weights do for a fleet: forecast, or be held against those that do.
-Role = Literal["in_force", "shadow"]
-ROLES: dict[str, Role] = {"in_force": "in_force", "shadow": "shadow"}
+#: What weights do for a fleet: forecast, be held against those that do, or find what is unusual.
+Role = Literal["in_force", "shadow", "detector"]
+ROLES: dict[str, Role] = {"in_force": "in_force", "shadow": "shadow", "detector": "detector"}
 #: `ModelInstalled.reason` of weights that go on from those before: they are judged together.
 LEARNED = "learned"
 #: Of weights that come back because later ones failed.

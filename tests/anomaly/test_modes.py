@@ -7,7 +7,8 @@ import numpy as np
 from anomaly.watching import Watch
 from gaugecast.forecast.anomaly import calibration, detectors, modes
 from gaugecast.forecast.anomaly.layout import DETECTORS, LEVEL, REFERENCE, RELATION, Layout
-from gaugecast.pipeline.anomalies import Anomalies, rules_of
+from gaugecast.pipeline.anomalies import Anomalies
+from gaugecast.pipeline.anomaly_rules import rules_of
 from gaugecast.records import Float64
 from gaugecast.streams.columns import Columns
 from gaugecast.testing import fleet_of

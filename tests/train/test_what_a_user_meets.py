@@ -247,8 +247,8 @@ def test_a_backtest_of_given_weights_takes_the_fleet_as_they_have_it(tmp_path: P
     assert "ships" in str(ended.exception)
 
 
-def test_a_detector_is_refused_as_a_forecaster_in_words(tmp_path: Path) -> None:
-    """With what it is for, not with an error number."""
+def test_a_folder_without_a_whole_model_is_refused_in_words(tmp_path: Path) -> None:
+    """With what was expected of a forecaster, or of a detector, not with an error number."""
     config, place = tmp_path / "gaugecast.toml", tmp_path / "detector"
     config.write_text(
         f'[mqtt]\nhost = "localhost"\n[storage]\ndirectory = "{tmp_path}"\n[fleet.plant]\nsubscribe = ["a/{{b}}"]\n'
@@ -259,7 +259,7 @@ def test_a_detector_is_refused_as_a_forecaster_in_words(tmp_path: Path) -> None:
     assert str(ended.exception).endswith("model.json: expected a readable file: No such file or directory")
     (place / "detector.json").write_text("{}")
     ended = CliRunner().invoke(app, ["models", "import", str(place), "-c", str(config)])
-    assert "found a detector of `gaugecast autoencoder`" in str(ended.exception)
+    assert "detector.json: expected what `gaugecast autoencoder` writes" in str(ended.exception)
 
 
 @pytest.mark.keras

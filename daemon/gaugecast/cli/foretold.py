@@ -20,6 +20,7 @@ _WORDS = {
     "surprise": "is not as forecast",
     "reference": "does not follow from the values before",
     "calm": "fluctuates less than usual",
+    "autoencoder": "is not what the autoencoder makes of it",
 }
 
 

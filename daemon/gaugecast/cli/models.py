@@ -20,12 +20,14 @@ from gaugecast.config.schema import Settings
 from gaugecast.control import SOCKET_NAME, HandOver, ModelsQuery, Promote, Request, RollBack, call
 from gaugecast.errors import ModelError, Unreachable, WrongUse
 from gaugecast.fleet import Fleet
+from gaugecast.forecast.anomaly.autoencoder import Autoencoder
 from gaugecast.model import Model, load_model, seal_model
 from gaugecast.model.manifest import encode_manifest
-from gaugecast.pipeline.fits import check_fits
+from gaugecast.pipeline.fits import check_fits, check_meaning
 from gaugecast.service.sweep import Roles, remove
 from gaugecast.service.warming import warm
 from gaugecast.storage.models import ModelStore
+from gaugecast.streams.columns import Columns
 
 models_app = typer.Typer(no_args_is_help=True, help="List, import, copy, try, promote, roll back and remove models.")
 
@@ -71,14 +73,18 @@ def show_model(version: Version, config: ConfigFile = None, fleet: FleetName = N
 
 @models_app.command("import")
 def import_model(
-    source: Annotated[Path, typer.Argument(help="A folder with model.json and weights.npz, or a .keras file.")],
+    source: Annotated[Path, typer.Argument(help="A folder with model.json or detector.json, or a .keras file.")],
     config: ConfigFile = None,
     fleet: FleetName = None,
     forecaster: Annotated[
         bool, typer.Option("--forecaster", help="It forecasts, although it gives as many steps as it is fed.")
     ] = False,
 ) -> None:
-    """Check a model against its fleet and store it; `models shadow` then tries it."""
+    """Check a model against its fleet and store it; `models shadow` then tries it.
+
+    A folder that `gaugecast autoencoder` left becomes a detector of anomalies; `models promote VERSION` puts it in
+    force.
+    """
     settings = read_settings(config)
     wanted = _fleet_of(settings, fleet)
     if source.suffix == ".keras":
@@ -86,11 +92,17 @@ def import_model(
 
         model: Model = import_keras(source, wanted, forecaster=forecaster)
     else:
-        _refuse_detector(source)
-        model = _made_by(load_model(source), wanted, "imported")  # no longer the learner's
-    check_fits(model, wanted)
+        from gaugecast.learn.autoencoder.saved import holds_detector
+
+        if source.is_dir() and holds_detector(source):
+            from gaugecast.learn.autoencoder.served import read_served
+
+            model = read_served(source, wanted)
+        else:
+            model = _made_by(load_model(source), wanted, "imported")  # no longer the learner's
+    _check(model, wanted)
     version = ModelStore(settings.storage.directory).add(wanted.name, model)
-    typer.echo(f"{version} is stored for fleet {wanted.name}. Next: gaugecast models shadow {version}")
+    typer.echo(f"{version} is stored for fleet {wanted.name}. Next: {_next(model)}")
 
 
 @models_app.command("copy")
@@ -112,10 +124,10 @@ def copy_model(
         raise WrongUse(f"--to: expected another fleet than {name}, whose weights these are")
     found = store.load(name, version)
     copied = _made_by(found, wanted, f"copied from {name}")
-    check_fits(copied, wanted)
+    _check(copied, wanted)
     typer.echo(
-        f"{store.add(wanted.name, copied)} is stored for fleet {wanted.name}. Next: gaugecast models shadow "
-        f"{copied.manifest.version} --fleet {wanted.name}"
+        f"{store.add(wanted.name, copied)} is stored for fleet {wanted.name}. Next, with --fleet {wanted.name}: "
+        f"{_next(copied)}"
     )
 
 
@@ -127,19 +139,21 @@ def _made_by(model: Model, fleet: Fleet, how: str) -> Model:
     return seal_model(replace(manifest, fleet=fleet.name, provenance=provenance), dict(model.weights))
 
 
-def _refuse_detector(source: Path) -> None:
-    """A folder may hold what is no forecaster.
+def _check(model: Model, fleet: Fleet) -> None:
+    """Hold a forecaster, or an autoencoder, against the fleet that it is for."""
+    if model.manifest.detection is None:
+        check_fits(model, fleet)
+    else:
+        check_meaning(model, fleet, detects=True)
 
-    Raises:
-        ModelError: With what it is, and what it is for.
-    """
-    from gaugecast.learn.autoencoder.saved import holds_detector
 
-    if source.is_dir() and holds_detector(source):
-        raise ModelError(
-            f"{source}: expected a forecaster, found a detector of `gaugecast autoencoder`: it is not served, but "
-            f"scored with `gaugecast backtest FILES --model {source}`"
-        )
+def _next(model: Model) -> str:
+    """The command that lets it work."""
+    manifest = model.manifest
+    if manifest.detection is None:
+        return f"gaugecast models shadow {manifest.version}"
+    size = Columns(Autoencoder(model, [name for name, _ in manifest.features]).spec(), 1).row_bytes
+    return f"gaugecast models promote {manifest.version}, {size:,} bytes of state a stream"
 
 
 @models_app.command("shadow")
@@ -187,19 +201,40 @@ def _warm(settings: Settings, fleet: Fleet, version: str, most: int) -> None:
 
 
 @models_app.command("promote")
-def promote_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
-    """Put the model in shadow in force now, warm as it is."""
+def promote_model(
+    version: Annotated[
+        str | None, typer.Argument(help="Of an autoencoder; without, the model in shadow is meant.")
+    ] = None,
+    config: ConfigFile = None,
+    fleet: FleetName = None,
+) -> None:
+    """Put the model in shadow in force now, warm as it is; or an autoencoder, as a detector of anomalies.
+
+    An autoencoder looks for anomalies beside the other detectors of a fleet with a table [fleet.NAME.anomaly]. It has
+    its say of a stream once it has seen as many steps as its window has.
+    """
     settings = read_settings(config)
-    _ask(settings, Promote(fleet=_fleet_of(settings, fleet).name))
-    typer.echo("promoted")
+    name = _fleet_of(settings, fleet).name
+    if version is None:
+        _ask(settings, Promote(fleet=name))
+        typer.echo("promoted")
+        return
+    _ask(settings, HandOver(fleet=name, version=version, role="detector", reason="asked"))
+    typer.echo(f"{version} looks for anomalies of {name}; `gaugecast models rollback --detector` takes it away")
 
 
 @models_app.command("rollback")
-def roll_back_model(config: ConfigFile = None, fleet: FleetName = None) -> None:
+def roll_back_model(
+    config: ConfigFile = None,
+    fleet: FleetName = None,
+    detector: Annotated[
+        bool, typer.Option("--detector", help="Take the autoencoder away instead; forecasts stay as they are.")
+    ] = False,
+) -> None:
     """Put the last good weights in force again; persistence where there are none."""
     settings = read_settings(config)
-    _ask(settings, RollBack(fleet=_fleet_of(settings, fleet).name), timeout_s=_LOADING_S)
-    typer.echo("rolled back")
+    _ask(settings, RollBack(fleet=_fleet_of(settings, fleet).name, detector=detector), timeout_s=_LOADING_S)
+    typer.echo("the autoencoder looks no more" if detector else "rolled back")
 
 
 @models_app.command("remove")

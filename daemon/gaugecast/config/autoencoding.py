@@ -39,6 +39,9 @@ class Autoencoder(Table):
         description="windows in a row above the threshold before a row is an alarm; default: `window` less one",
         examples=["1"],
     )
+    stride: int = Field(
+        default=1, ge=1, le=10_000, description="served live: steps from one window that is rebuilt to the next"
+    )
     ignore: list[str] = Field(
         default=["anomaly", "changepoint"], description="columns that are not fed, labels above all"
     )

@@ -137,7 +137,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """Weights on the disk.
 
     Attributes:
-        role: `in_force`, `shadow`, or null.
+        role: `in_force`, `shadow`, `detector`, or null.
         skill: In the steps that it has had, over persistence.
         layers: Such as `64` or `32 + 16`.
     """

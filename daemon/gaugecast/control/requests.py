@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import typing
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -113,7 +113,7 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", t
 
     fleet: str
     version: str
-    role: Literal["shadow", "in_force"] = "shadow"
+    role: events.Role = "shadow"
     reason: str = events.LEARNED
 
 
@@ -124,9 +124,14 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", ta
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="rollback"):
-    """`{"command": "rollback", …}`: the fleet's weights before come back."""
+    """`{"command": "rollback", …}`: the fleet's weights before come back; of a detector none do.
+
+    Attributes:
+        detector: The autoencoder leaves, and forecasts stay as they are.
+    """
 
     fleet: str
+    detector: bool = False
 
 
 class ModelsQuery(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="models"):

@@ -26,7 +26,9 @@ from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning, misfit
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
+from gaugecast.pipeline.looking import versions_of
 from gaugecast.pipeline.meaning import goes_on
+from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Order
 
 log = get("gaugecast")
@@ -109,7 +111,7 @@ class ModelRoles:
         """
         made: list[Order] = []
         for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.parts.keys()):
-            filled = self._pipeline.parts[fleet].experts
+            filled = versions_of(self._pipeline.parts[fleet])
             made += [
                 Order(events.ModelInstalled(r, "", reason="lost"), fleet)
                 for r in events.ROLES.values()
@@ -139,7 +141,7 @@ class ModelRoles:
         try:
             self._check_quiet(fleet)
             model = self._store.load(fleet, version)
-            check_meaning(model, part.fleet)
+            check_meaning(model, part.fleet, detects=role == DETECTOR)
             given = _role_for(part, model, role, learned=reason == events.LEARNED)
             self._engines.demand(model)
             self._store.touch(fleet, version)
@@ -271,7 +273,9 @@ def _role_for(part: FleetPipeline, model: Model, role: str, *, learned: bool) ->
     """
     given = events.ROLES.get(role)
     if given is None:
-        raise ModelError(f"role in_force or shadow expected, got {role!r}")
+        raise ModelError(f"role {' or '.join(events.ROLES)} expected, got {role!r}")
+    if given == DETECTOR:
+        return given
     goes_on = part.in_force is not None and same_shape(part.in_force.model, model)
     if role == "in_force" and not goes_on:
         raise ModelError("weights of the shape of those in force expected; others warm up in shadow first")

@@ -11,6 +11,7 @@ import msgspec
 
 from gaugecast.errors import ModelError
 from gaugecast.fleet import NAME_RULE, Role, Rows, is_fleet_name
+from gaugecast.model.detection import Detection, fault_of
 from gaugecast.model.layers import NUMPY_ACTIVATIONS, STATE_PARTS, Layer, Shape
 
 EngineName = Literal["numpy", "tensorflow"]
@@ -80,6 +81,8 @@ class Manifest:
         head: `dense`: a linear Dense layer after the last LSTM; `none`: its output itself.
         warmup_steps: Steps after a reset during which forecasts are marked `warming`.
         look_back: 0 = stateful; else the state is that after the last `look_back` steps from the initial one.
+        detection: It is no forecaster but an autoencoder, which rebuilds windows of `decode_steps` steps; and when
+            these are unusual.
         engine: Which engine steps it; `numpy` steps LSTM layers with its own activations only.
         provenance: Whatever tells how it came to be: script, seed, rows, figures reached.
         sha256: Digest of the weights file, hexadecimal; empty before `weights.seal_model`.
@@ -101,6 +104,7 @@ class Manifest:
     decoder: tuple[Layer, ...] = ()
     decode_steps: int = 1
     engine: EngineName = "numpy"
+    detection: Detection | None = None
     provenance: dict[str, str | int | float] = field(default_factory=dict)
     sha256: str = ""
     version: str = ""
@@ -158,8 +162,11 @@ def decode_manifest(text: bytes) -> Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Write `model.json`; inverse of `decode_manifest`."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Write `model.json`; inverse of `decode_manifest`. Of forecasters it has no key that is unknown to older ones."""
+    told = msgspec.to_builtins(manifest)
+    if manifest.detection is None:
+        del told["detection"]
+    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
 
 
 def encode_meaning(manifest: Manifest) -> bytes:
@@ -207,6 +214,7 @@ def check_manifest(manifest: Manifest) -> None:
     names = [name for name, _ in manifest.features]
     _expect(len(set(names)) == len(names) > 0, "features", "distinct names, at least one", names)
     _check_recipe(manifest.recipe, len(names))
+    _check_detection(manifest)
 
 
 def _check_layers(manifest: Manifest) -> None:
@@ -234,6 +242,20 @@ def _check_decoder(manifest: Manifest) -> None:
     most = MAX_DECODE_STEPS if manifest.decoder else 1
     _expect(1 <= manifest.decode_steps <= most, "decode_steps", f"1 to {most}", manifest.decode_steps)
     _expect(manifest.head == "dense" or not manifest.decoder, "head", "'dense' after a decoder", manifest.head)
+
+
+def _check_detection(manifest: Manifest) -> None:
+    """An autoencoder gives as many steps of as many features as it is fed, stepped by the NumPy engine."""
+    if manifest.detection is None:
+        return
+    if fault := fault_of(manifest.detection):
+        name, expected, got = fault
+        raise ModelError(f"manifest: detection.{name}: expected {expected}, got {got!r}")
+    sizes, width = (manifest.input_size, manifest.output_size), len(manifest.features)
+    _expect(sizes == (width, width), "input_size, output_size", f"{width} each, as many as features", sizes)
+    _expect(bool(manifest.decoder), "decoder", "layers that rebuild the window", manifest.decoder)
+    _expect(manifest.engine == "numpy", "engine", "'numpy' of an autoencoder", manifest.engine)
+    _expect(manifest.recipe.kind == "standard", "recipe.kind", "'standard' of an autoencoder", manifest.recipe.kind)
 
 
 def _check_recipe(recipe: Recipe, features: int) -> None:

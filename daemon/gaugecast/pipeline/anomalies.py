@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from gaugecast.events import AnomalyAcknowledged, ReferenceFrozen, StreamSilenced
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.anomaly import alarm, detectors, modes
 from gaugecast.forecast.anomaly import layout as at
+from gaugecast.forecast.anomaly.autoencoder import AUTOENCODER
 from gaugecast.forecast.anomaly.layout import Layout
 from gaugecast.forecast.anomaly.message import AnomalyWriter, name_of
 from gaugecast.forecast.anomaly.reason import Seen, blamed, sentence
@@ -17,17 +16,18 @@ from gaugecast.forecast.anomaly.statistics import Now
 from gaugecast.forecast.expert import Steps
 from gaugecast.forecast.telling import BEGIN, END, EVENTS, UPDATE
 from gaugecast.pipeline import frozen
+from gaugecast.pipeline.anomaly_rules import rules_of
 from gaugecast.pipeline.batch_result import Closed, Outcome
+from gaugecast.pipeline.rebuilding import REBUILT, Rebuilding
 from gaugecast.records import Bool, Float64, Input, Int64, Order, Output
 from gaugecast.streams.columns import Array, Columns
 from gaugecast.streams.table import StreamTable
 from gaugecast.topics import output_topic
 
-if TYPE_CHECKING:
-    from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-
 #: Names of the tables of what detectors remember, and of the events.
 ANOMALY, ANOMALY_EVENTS = "anomaly", "anomaly_events"
+#: Places of those that expect a value; the autoencoder's is behind all others.
+_EXPECTING = (*at.EXPECTING, len(at.DETECTORS))
 
 
 class Anomalies:
@@ -38,6 +38,9 @@ class Anomalies:
         capacity: Rows to begin with.
         before: Those of the same fleet, with the same features, as it was configured before: all is taken over, but for
             what was learned where another feature says the machine's state.
+
+    Attributes:
+        rebuilding: The autoencoder in force; `None` = there is none.
     """
 
     def __init__(self, fleet: Fleet, capacity: int, before: Anomalies | None = None) -> None:
@@ -52,14 +55,24 @@ class Anomalies:
         self._rows = modes.Rows(self._layout.spec(), self.columns)
         spec = alarm.spec_of(len(fleet.features))
         self.events: Columns = before.events if before is not None else Columns(spec, capacity)
-        self._shape = len(at.DETECTORS), len(fleet.features)
+        self.rebuilding: Rebuilding | None = None if before is None else before.rebuilding
         self._judged: tuple[alarm.Judged, Float64, Bool] | None = None
         self._frozen: list[tuple[int, ReferenceFrozen]] = []
         self._last: tuple[Int64, Float64] | None = None  # slots of the last steps, and by how much each was away
 
+    def use(self, rebuilding: Rebuilding | None) -> None:
+        """Let another autoencoder look, or none."""
+        self.rebuilding, self._last = rebuilding, None
+
     def tables(self) -> dict[str, Columns]:
         """What is remembered of each stream, by table."""
-        return {ANOMALY: self.columns, ANOMALY_EVENTS: self.events}
+        rebuilt = {} if self.rebuilding is None else {REBUILT: self.rebuilding.columns}
+        return {ANOMALY: self.columns, ANOMALY_EVENTS: self.events, **rebuilt}
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of those at work, D of them."""
+        return at.DETECTORS if self.rebuilding is None else (*at.DETECTORS, AUTOENCODER)
 
     def step(self, steps: Steps, x: Float64, predicted: Float64, *, received: Int64) -> Float64:
         """Score these steps (N, G), and judge what is to be told; `tell` then tells it. NaN = not judged, −∞ = off.
@@ -86,9 +99,14 @@ class Anomalies:
             if fitted or name in at.IN_PLACE or row is not before[name]:  # the others are as they were
                 self._rows.put(name, places, row)
         settling = off | (state["settling"] > 0)
-        judged = self._judge(slots, state["score"], off=off, settling=settling, at_ns=steps.at, received=received)
+        score = state["score"]
+        if self.rebuilding is not None:
+            found, missed = self.rebuilding.step(slots, x, self._rules, parted=now.parted, quiet=settling)
+            score = np.concatenate([score, found[:, None]], axis=1)
+            away = np.concatenate([away, missed[None]])
+        judged = self._judge(slots, score, off=off, settling=settling, at_ns=steps.at, received=received)
         self._judged, self._last = (judged, away, off), (slots, away)
-        scores = self._scores(state)
+        scores = self._scores(state, slots)
         if np.count_nonzero(off):
             scores[off] = -np.inf
         return scores
@@ -115,25 +133,47 @@ class Anomalies:
         if not len(rows):
             return alarm.Judged(rows, rows)
         events = {name: array[slots[rows]] for name, array in self.events}
+        events["blame"] = self._with_ours("blame", events["blame"], slots[rows])
         silenced = received[rows] < events["silenced"]
         judged = alarm.judge(
             events, score[rows], settling=settling[rows], off=off[rows], silenced=silenced, at=at_ns[rows],
             least=self._settings.hold,
         )  # fmt: skip
+        if self.rebuilding is not None:
+            self.rebuilding.columns["blame"][slots[rows]] = events["blame"][:, -1]
+            events["blame"] = events["blame"][:, :-1]
         for name, row in events.items():
             self.events[name][slots[rows]] = row
         return alarm.Judged(rows[judged.row], judged.event)
 
     def scores(self, slots: Int64) -> Float64:
         """Scores of streams' forecast features (N, G), NaN = not judged now."""
-        return self._scores({name: self._rows.take(name, slots) for name in ("limit", "settling", "score")})
+        return self._scores({name: self._rows.take(name, slots) for name in ("limit", "settling", "score")}, slots)
+
+    def _with_ours(self, name: str, of_others: Array, slots: Int64) -> Array:
+        """What detectors say of streams (N, DETECTORS, F), and behind it the autoencoder's (N, D, F)."""
+        if self.rebuilding is None:
+            return of_others
+        return np.concatenate([of_others, self.rebuilding.columns[name][slots][:, None]], axis=1)
+
+    def score_of(self, slot: int) -> Array:
+        """A stream's scores by detector and feature (D, F)."""
+        slots = np.array([slot], np.int64)
+        score: Array = self._with_ours("score", self._rows.take("score", slots), slots)[0]
+        return score
+
+    def blame_of(self, slot: int) -> Array:
+        """What the scores above the limit of a stream's event were of (D, F)."""
+        slots = np.array([slot], np.int64)
+        blame: Array = self._with_ours("blame", self.events["blame"][slots], slots)[0]
+        return blame
 
     def of(self, name: str, slot: int) -> Array:
         """What detectors remember of a stream under `name`, in the state that its machine is in."""
         row: Array = self._rows.take(name, np.array([slot], np.int64))[0]
         return row
 
-    def _scores(self, state: dict[str, Array]) -> Float64:
+    def _scores(self, state: dict[str, Array], slots: Int64) -> Float64:
         least, most = at.turned(state["limit"]).min(axis=0), at.turned(state["score"]).max(axis=0)
         if not self._rules.all_scored:
             least, most = least[:, self._places], most[:, self._places]
@@ -142,6 +182,10 @@ class Anomalies:
             unknown |= ~judged.any(axis=1)
         scores: Float64 = most.astype(np.float64)
         scores[unknown] = np.nan
+        if self.rebuilding is not None:
+            knows = self.rebuilding.knows(slots) & (state["settling"] <= 0)
+            ours = self.rebuilding.columns["score"][slots][:, self._places]
+            scores = np.where(knows[:, None], np.fmax(scores, ours), scores)
         return scores
 
     def tell(self, closed: Closed, table: StreamTable, lineage: str, result: Outcome) -> int:
@@ -154,7 +198,7 @@ class Anomalies:
         self._frozen.clear()
         for row, event in zip(*(column.tolist() for column in judged), strict=True):
             slot = int(closed.slots[row])
-            seen = self._seen(slot, closed.values[row], away[:, row], self.events["blame"][slot])
+            seen = self._seen(slot, closed.values[row], away[:, row], self.blame_of(slot))
             self._say(
                 slot, event, seen, table=table, lineage=lineage, cause=int(closed.cause[row]), result=result,
                 off=bool(off[row]),
@@ -183,8 +227,8 @@ class Anomalies:
         now = self.severity(slot, table)
         if events["open"][slot] and now != before:
             events["told_severity"][slot], events["since_told"][slot] = alarm.SEVERITIES.index(now), 0
-            nothing = np.full(self._shape, np.nan)  # what was last expected is no part of the state
-            seen = self._seen(slot, table["x"][slot], nothing, events["blame"][slot])
+            blame = self.blame_of(slot)  # what was last expected is no part of the state
+            seen = self._seen(slot, table["x"][slot], np.full(blame.shape, np.nan), blame)
             self._say(slot, UPDATE, seen, table=table, lineage=lineage, cause=cause, result=result)
 
     def severity(self, slot: int, table: StreamTable) -> str:
@@ -194,31 +238,31 @@ class Anomalies:
 
     def reason(self, slot: int, table: StreamTable) -> str:
         """What is strange about a stream's last step, in a sentence; empty where nothing is."""
-        score, is_open = self.of("score", slot), bool(self.events["open"][slot])
-        blame = self.events["blame"][slot] if is_open else np.where(score >= 1.0, score, 0.0)
+        score, is_open = self.score_of(slot), bool(self.events["open"][slot])
+        blame = self.blame_of(slot) if is_open else np.where(score >= 1.0, score, 0.0)
         seen = self._seen(slot, table["x"][slot], self._away(slot), blame)
         for_s = (int(table["at"][slot]) - int(self.events["began"][slot])) / 1e9 if is_open else 0.0
         return sentence(seen, [f.name for f in self._fleet.forecast_features], for_s) if seen else ""
 
     def _away(self, slot: int) -> Float64:
-        """By how much each detector found the last step of a stream away (DETECTORS, F); NaN = it has not been now."""
+        """By how much each detector found the last step of a stream away (D, F); NaN = it has not been now."""
         slots, away = self._last if self._last is not None else (np.zeros(0, np.int64), np.zeros(0))
         (found,) = np.nonzero(slots == slot)
-        nothing: Float64 = np.full(self._shape, np.nan)
+        nothing: Float64 = np.full((len(self.detectors), len(self._fleet.features)), np.nan)
         return away[:, found[0]] if len(found) else nothing
 
     def _seen(self, slot: int, values: Float64, away: Float64, blame: Float64) -> list[Seen]:
         """The features that have a share, the largest first."""
-        score, period_s = self.of("score", slot), self._fleet.period_ns / 1e9
-        seen = []
+        score, period_s = self.score_of(slot), self._fleet.period_ns / 1e9
+        seen, names = [], self.detectors
         for f, detector, share in blamed(blame):
             feature = self._fleet.features[f]
             value = float(values[f]) if values[f] == values[f] else None
-            off = float(away[detector, f]) if detector in at.EXPECTING else np.nan
+            off = float(away[detector, f]) if detector in _EXPECTING else np.nan
             expected = value - off if value is not None and off == off else None
             still = float(self.of("runs", slot)[at.RUN, f]) * period_s
             seen.append(
-                Seen(feature.name, feature.unit, at.DETECTORS[detector], float(score[:, f].max()), share, value,
+                Seen(feature.name, feature.unit, names[detector], float(score[:, f].max()), share, value,
                      expected, still)
             )  # fmt: skip
         return seen
@@ -235,57 +279,10 @@ class Anomalies:
         body = AnomalyWriter(fleet, lineage).body(
             stream, step=step, at_ns=int(table["at"][slot]), began_ns=int(events["began"][slot]),
             event=EVENTS[event], severity=self.severity(slot, table),
-            score=float(self.of("score", slot).max()), peak=float(events["peak"][slot]), seen=seen,
+            score=float(self.score_of(slot).max()), peak=float(events["peak"][slot]), seen=seen,
             number=number, acknowledged=bool(events["acknowledged"][slot]), off=off,
         )  # fmt: skip
         topic = output_topic(fleet.notices_at, fleet.name, stream) + self._settings.suffix
         said = [(body, not ends), (b"", True)] if ends else [(body, True)]
         for text, retain in said:
             result.tell(Output(cause, fleet.name, stream, step, b"", topic, text, retain, fleet.output_qos))
-
-
-def watch(part: FleetPipeline, before: Anomalies | None) -> None:
-    """Let a fleet look for anomalies as it is configured; what is remembered of the same features is taken over."""
-    for columns in before.tables().values() if before is not None else ():
-        part.table.detach(columns)
-    capacity = part.table.columns.capacity
-    part.anomalies = Anomalies(part.fleet, capacity, before) if part.fleet.anomaly is not None else None
-    for columns in part.anomalies.tables().values() if part.anomalies is not None else ():
-        part.table.attach(columns)
-
-
-def end_all(part: FleetPipeline, cause: int, result: Outcome, *, slots: Int64 | None = None) -> None:
-    """End what is told of anomalies of streams (default: all): they leave, or nobody looks for them any more."""
-    if part.anomalies is not None:
-        slots = part.by_name(part.table.live_slots() if slots is None else slots)
-        part.anomalies.end_all(part.table, slots, cause, part.writer.lineage, result)
-
-
-def find_out_anew(part: FleetPipeline, slots: Int64, cause: int, result: Outcome) -> None:
-    """What is usual of these streams is found out anew; what is open of them ends."""
-    end_all(part, cause, result, slots=slots)
-    if part.anomalies is not None:
-        part.anomalies.columns.clear(slots)
-
-
-def rules_of(fleet: Fleet) -> detectors.Rules:
-    """What the fleet's configuration asks of the detectors."""
-    settings = fleet.anomaly
-    assert settings is not None
-    count = len(fleet.features)
-    scored = np.zeros(count, bool)
-    scored[list(fleet.forecast_places)] = True
-    judges = np.repeat(scored[None], len(at.DETECTORS), axis=0)
-    if fleet.hold_ns:  # a sensor that reports on change stands still, and is absent, in between
-        judges[[at.STUCK, at.DROPOUT]] = False
-    names = [feature.name for feature in fleet.features]
-    mode = names.index(settings.mode) if settings.mode else -1
-    least, sides = np.zeros((2, count))
-    for name, value in settings.least:
-        least[names.index(name)] = value
-    for name, side in settings.sides:
-        sides[names.index(name)] = 1.0 if side == "above" else -1.0
-    return detectors.Rules(
-        scored=scored, healthy=settings.healthy, settle=settings.settle, tolerance=settings.tolerance, judges=judges,
-        mode=mode, off=settings.off, refit=settings.refit, least=least, sides=sides,
-    )  # fmt: skip

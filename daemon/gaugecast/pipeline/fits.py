@@ -22,25 +22,48 @@ def check_fits(model: Model, fleet: Fleet) -> None:
     engine_for(model)
 
 
-def check_meaning(model: Model, fleet: Fleet) -> None:
+def check_meaning(model: Model, fleet: Fleet, *, detects: bool = False) -> None:
     """Hold a model against the fleet that it is to forecast; whether it runs here is not asked.
+
+    Args:
+        detects: It is to find what is unusual of the fleet's streams instead.
 
     Raises:
         ModelError: Names what was expected and what the manifest says.
     """
-    why = misfit(model.manifest, fleet)
+    why = misfit_of_detector(model.manifest, fleet) if detects else misfit(model.manifest, fleet)
     if why:
         raise ModelError(f"model {model.manifest.version}: {why}")
 
 
 def misfit(manifest: Manifest, fleet: Fleet) -> str:
     """What the fleet expects and the manifest says otherwise; empty where the two fit."""
+    if manifest.detection is not None:
+        return "a forecaster expected, got an autoencoder, which `gaugecast models promote VERSION` puts in force"
     wanted = (
         ("fleet", fleet.name, manifest.fleet),
         ("features", tuple((f.name, f.role) for f in fleet.features), manifest.features),
         ("period_s", fleet.period_ns / 1e9, manifest.period_s),
         ("rows", fleet.rows, manifest.rows),
     )
+    return _first_unlike(wanted)
+
+
+def misfit_of_detector(manifest: Manifest, fleet: Fleet) -> str:
+    """Why an autoencoder cannot look at the fleet's streams; empty where it can. It need not be fed all features."""
+    if manifest.detection is None:
+        return "an autoencoder expected, got a forecaster, which `gaugecast models shadow VERSION` tries"
+    if fleet.anomaly is None:
+        return f"a table [fleet.{fleet.name}.anomaly] expected: the fleet does not look for anomalies"
+    known = {(f.name, f.role) for f in fleet.features}
+    if strangers := [name for name, role in manifest.features if (name, role) not in known]:
+        names = ", ".join(f.name for f in fleet.features)
+        return f"features of the fleet expected, some of {names}; got {strangers[0]!r}"
+    wanted = (("fleet", fleet.name, manifest.fleet), ("period_s", fleet.period_ns / 1e9, manifest.period_s))
+    return _first_unlike(wanted)
+
+
+def _first_unlike(wanted: Iterable[tuple[str, object, object]]) -> str:
     differing = (
         f"{key} {expected!r} expected by the fleet, got {got!r}" for key, expected, got in wanted if expected != got
     )

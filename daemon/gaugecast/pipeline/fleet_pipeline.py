@@ -9,7 +9,7 @@ from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import Expert, same_shape
 from gaugecast.forecast.skill import decay_of
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import anomalies, reordering, stepping
+from gaugecast.pipeline import looking, reordering, stepping
 from gaugecast.pipeline.ages import Ages
 from gaugecast.pipeline.anomalies import Anomalies
 from gaugecast.pipeline.batch_result import Closed, Outcome, Totals
@@ -51,7 +51,7 @@ class FleetPipeline:
         self.look_ahead: LookAhead | None = None
         self.look_from(None)
         self.anomalies: Anomalies | None = None
-        anomalies.watch(self, None)
+        looking.watch(self, None)
         self.holding: Holding | None = None
         self.rates: Rates | None = None
         self.room: Waiting | None = None
@@ -281,7 +281,7 @@ class FleetPipeline:
         if len(slots):
             self.close(slots, np.full(len(slots), cause), result)
         self.end_crossings(cause, result)
-        anomalies.end_all(self, cause, result)
+        looking.end_all(self, cause, result)
 
     def end_crossings(self, cause: int, result: Outcome, *, slots: Int64 | None = None) -> None:
         """End what is told of streams (default: all) that leave, or of thresholds that do: the broker retains it."""

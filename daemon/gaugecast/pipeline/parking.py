@@ -20,11 +20,12 @@ from gaugecast.events import (
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.expert import shape_of
 from gaugecast.model import Model
-from gaugecast.pipeline import anomalies
+from gaugecast.pipeline import anomalies, looking
 from gaugecast.pipeline.batch_result import Outcome
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.look_ahead import LEARNED_AHEAD, meaning_of_ahead
 from gaugecast.pipeline.meaning import meaning_of
+from gaugecast.pipeline.rebuilding import REBUILT
 from gaugecast.pipeline.step_memory import StepMemory
 from gaugecast.records import Input, Int64, Parked
 
@@ -42,7 +43,7 @@ def park_idle(part: FleetPipeline, slots: Int64, memory: StepMemory, *, cause: i
 def end_notices(part: FleetPipeline, slots: Int64, cause: int, result: Outcome) -> None:
     """End what is told of streams that leave, crossings and anomalies: the broker retains it."""
     part.end_crossings(cause, result, slots=slots)
-    anomalies.end_all(part, cause, result, slots=slots)
+    looking.end_all(part, cause, result, slots=slots)
 
 
 def park(part: FleetPipeline, slot: int) -> Parked:
@@ -111,7 +112,7 @@ def follow(
         case StreamUnparked() if one.stream not in part.table.slots:
             unpark(part, one.stream, one.values, memory)
         case AnomaliesRefitted():
-            anomalies.find_out_anew(part, leaving if one.stream else part.table.live_slots(), cause, result)
+            looking.find_out_anew(part, leaving if one.stream else part.table.live_slots(), cause, result)
         case AnomalyAcknowledged() | StreamSilenced() if slot is not None and part.anomalies is not None:
             part.anomalies.obey(
                 slot, one, event, table=part.table, lineage=part.writer.lineage, cause=cause, result=result
@@ -151,6 +152,8 @@ def _meaning(part: FleetPipeline, table: str) -> bytes:
         meaning = meaning, *meaning_of_ahead(part.fleet, table)
     if table == anomalies.ANOMALY and part.fleet.anomaly is not None and part.fleet.anomaly.mode:
         meaning = meaning, part.fleet.anomaly.mode
+    if table == REBUILT:
+        meaning = meaning, looking.version_of(part)  # windows are scaled by it
     return _digest(meaning)
 
 

@@ -19,7 +19,7 @@ from gaugecast.errors import Defect
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import SCHEMA
 from gaugecast.model.weights import Model
-from gaugecast.pipeline import arrivals, home, meaning, memories, parking, past, reordering, waiting
+from gaugecast.pipeline import arrivals, home, looking, meaning, memories, parking, past, reordering, waiting
 from gaugecast.pipeline.batch_result import Outcome, Totals
 from gaugecast.pipeline.births import BURST_S, Births
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -255,7 +255,7 @@ class Pipeline:
     def _install(self, part: FleetPipeline, event: events.ModelInstalled) -> None:
         """Put weights in a role. A learner may send new ones every second: those alone do not end a snapshot."""
         model = self.load_model(part.fleet.name, event.version) if event.version else None
-        columns_stay = part.install(event.role, model)
+        columns_stay = looking.install(part, event.role, model)
         expert = part.experts.get(event.role)
         if event.reason != events.LEARNED and expert is not None:
             expert.forget_scores()

@@ -16,18 +16,20 @@ from gaugecast import events
 from gaugecast.errors import StorageError
 from gaugecast.fleet import Fleet
 from gaugecast.forecast.message import FIRST_SCHEMA
+from gaugecast.pipeline import looking
 from gaugecast.pipeline.anomalies import ANOMALY
 from gaugecast.pipeline.batch_result import Totals
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
 from gaugecast.pipeline.intake import Deliveries
 from gaugecast.pipeline.look_ahead import LEARNED_AHEAD
 from gaugecast.pipeline.pipeline import Pipeline
+from gaugecast.pipeline.rebuilding import REBUILT
 from gaugecast.streams.snapshot import Slice, Snapshot
 
 #: Raised when a column's meaning changes; an older checkpoint is then passed over and the ledger replayed.
 STATE_VERSION = 2
 _NAMES = "names"
-_LEARNED = (*LEARNED_AHEAD, ANOMALY)
+_LEARNED = (*LEARNED_AHEAD, ANOMALY, REBUILT)
 
 
 def begin_snapshot(pipeline: Pipeline) -> tuple[dict[str, object], list[Slice]]:
@@ -102,7 +104,7 @@ def _restore(pipeline: Pipeline, header: dict[str, Any], slices: Iterable[Slice]
 def _part_header(part: FleetPipeline) -> dict[str, object]:
     return {
         "spec": part.fleet.to_json(),
-        "models": {role: expert.version for role, expert in part.experts.items()},
+        "models": looking.versions_of(part),
         "totals": part.totals.as_list(),
     }
 
@@ -110,7 +112,7 @@ def _part_header(part: FleetPipeline) -> dict[str, object]:
 def _restore_part(pipeline: Pipeline, entry: dict[str, Any]) -> FleetPipeline:
     part = pipeline.new_part(Fleet.from_json(entry["spec"]))
     for role, version in entry["models"].items():
-        part.install(role, pipeline.load_model(part.fleet.name, version))
+        looking.install(part, role, pipeline.load_model(part.fleet.name, version))
     part.totals.add(Totals(*entry["totals"]))  # what an older checkpoint did not count yet is 0
     return part
 

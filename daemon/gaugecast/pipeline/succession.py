@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gaugecast.pipeline import anomalies
+from gaugecast.pipeline import looking
 from gaugecast.pipeline.forecast_writer import ForecastWriter
 from gaugecast.pipeline.home import succeed_at_home
 from gaugecast.pipeline.look_ahead import meaning_of_ahead
@@ -28,7 +28,7 @@ def succeed(part: FleetPipeline, old: FleetPipeline, cause: int, result: Outcome
         if moved or meaning_of_ahead(old.fleet) != meaning_of_ahead(part.fleet):
             old.end_crossings(cause, result)
         if moved or part.fleet.anomaly is None:
-            anomalies.end_all(old, cause, result)
+            looking.end_all(old, cause, result)
         _take_over(part, old)
     else:
         _take_over_names(part, old)
@@ -45,7 +45,7 @@ def _take_over(part: FleetPipeline, old: FleetPipeline) -> None:
     for expert in part.experts.values():
         expert.fleet = part.fleet
     part.look_from(old.look_ahead)
-    anomalies.watch(part, old.anomalies)
+    looking.watch(part, old.anomalies)
     part.take_aside_from(old)
 
 

@@ -8,7 +8,6 @@ from gaugecast.control import Acknowledge, AnomalyRow, Refit, Silence
 from gaugecast.errors import ModelError
 from gaugecast.events import AnomaliesRefitted, AnomalyAcknowledged, StreamSilenced
 from gaugecast.forecast.anomaly import alarm
-from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.forecast.anomaly.message import name_of
 from gaugecast.forecast.anomaly.reason import blamed
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -41,10 +40,11 @@ def anomaly_row(part: FleetPipeline, slot: int) -> AnomalyRow | None:
         return None
     events, stream = part.anomalies.events, part.table.names[slot] or ""
     peak, began = float(events["peak"][slot]), int(events["began"][slot])
-    seen = [(part.fleet.features[f].name, DETECTORS[d], share) for f, d, share in blamed(events["blame"][slot])]
+    names, blame = part.anomalies.detectors, part.anomalies.blame_of(slot)
+    seen = [(part.fleet.features[f].name, names[d], share) for f, d, share in blamed(blame)]
     return AnomalyRow(
         id=name_of(part.fleet.name, stream, began), began_s=began / 1e9, peak=peak,
-        score=float(part.anomalies.of("score", slot).max()),
+        score=float(part.anomalies.score_of(slot).max()),
         severity=part.anomalies.severity(slot, part.table), acknowledged=bool(events["acknowledged"][slot]),
         shares={name: share for name, _, share in seen},
         detectors={name: detector for name, detector, _ in seen},

@@ -35,6 +35,8 @@ from gaugecast.errors import ModelError
 from gaugecast.loop.core import Core
 from gaugecast.loop.engines import EngineLoading
 from gaugecast.loop.model_roles import measured
+from gaugecast.pipeline import looking
+from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Order
 from gaugecast.service import anomalies, loading, reports
 from gaugecast.service.learner_monitor import LearnerMonitor
@@ -115,7 +117,8 @@ class Commands:
             case Promote():
                 core.order(core.roles.promote(request.fleet))
             case RollBack():
-                core.order(core.roles.roll_back(request.fleet))
+                detects, fleet = request.detector, request.fleet
+                core.order(_take_away(core, fleet) if detects else core.roles.roll_back(fleet))
             case ModelsQuery():
                 return self._models()
             case LoadHistory():
@@ -176,17 +179,27 @@ class Commands:
         return active, None if active else self._core.ledger.parked_state(fleet, stream)
 
     def _models(self) -> dict[str, Any]:
-        """What is in force and in shadow, by fleet, with steps and skill."""
+        """What is in force and in shadow, and what detects, by fleet, with steps and skill."""
         fleets = {}
         for name, part in self._core.pipeline.parts.items():
-            roles = {}
+            roles: dict[str, Any] = {}
             for role, expert in part.experts.items():
                 steps, gained = measured(part, expert)
                 known = gained if steps > 0 else None  # 0 would say that it was scored, and is no better
                 roles[role] = {"version": expert.version, "steps": steps, "skill": known}
+            if detector := looking.version_of(part):
+                roles[DETECTOR] = {"version": detector, "steps": 0.0, "skill": None}
             standing = self._core.roles.standing(name)
             fleets[name] = {"roles": roles, "good": standing.good, "rollbacks": standing.rollbacks_total}
         return {"fleets": fleets}
+
+
+def _take_away(core: Core, fleet: str) -> Order:
+    """The autoencoder in force looks no more; what would forecast after a rollback stays as it is."""
+    if not looking.version_of(core.roles.part(fleet)):
+        raise ModelError(f"fleet {fleet!r}: an autoencoder in force expected, there is none")
+    good = core.roles.standing(fleet).good
+    return Order(events.ModelInstalled(DETECTOR, "", reason=events.ROLLBACK, good=good), fleet)
 
 
 def _known_fleets(core: Core) -> set[str]:

@@ -18,6 +18,7 @@ from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_fits
 from gaugecast.pipeline.pipeline import ModelLoader
+from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Input, Order
 from gaugecast.service.moments import Watcher
 from gaugecast.service.one_stream import Held, OneStream
@@ -211,7 +212,7 @@ class _Trial:
             if self._instead.fleet is None or self._one.fleet not in self._pipeline.parts:
                 self._pipeline.advance([given])
                 self._try()
-        elif self._instead.model is None:
+        elif self._instead.model is None or getattr(given.event, "role", "") == DETECTOR:
             self._pipeline.advance([given])
 
 

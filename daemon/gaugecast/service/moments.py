@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +9,6 @@ import msgspec
 import numpy as np
 
 from gaugecast.console.explained import Looked, Moment
-from gaugecast.forecast.anomaly.layout import DETECTORS
 from gaugecast.known import known
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
@@ -83,8 +81,12 @@ def moment_of(
 def _detectors(part: FleetPipeline, slot: int, place: int) -> dict[str, float]:
     if part.anomalies is None:
         return {}
-    score, limit = (part.anomalies.of(name, slot)[:, place].tolist() for name in ("score", "limit"))
-    return {name: round(s, _DIGITS) for name, s, most in zip(DETECTORS, score, limit, strict=True) if most < math.inf}
+    judges = np.isfinite(part.anomalies.of("limit", slot)[:, place]).tolist()
+    if part.anomalies.rebuilding is not None:
+        judges.append(bool(part.anomalies.rebuilding.knows(np.array([slot], np.int64))[0]))
+    score = part.anomalies.score_of(slot)[:, place].tolist()
+    told = zip(part.anomalies.detectors, score, judges, strict=True)
+    return {name: round(one, _DIGITS) for name, one, judged in told if judged}
 
 
 def _crossings(part: FleetPipeline, slot: int) -> list[str]:

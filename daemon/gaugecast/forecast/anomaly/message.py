@@ -22,7 +22,8 @@ class AnomalousFeature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     Attributes:
         share: Of what is strange; those of all features add up to 1.
         score: 1.0 is the limit.
-        detector: What finds it strange: `dropout`, `stuck`, `level`, `relation`, `surprise`, `reference`, `calm`.
+        detector: What finds it strange: `dropout`, `stuck`, `level`, `relation`, `surprise`, `reference`, `calm`,
+            `autoencoder`.
         observed: The value; absent where it was not measured.
         expected: What that detector expects in its place; absent where it expects no value.
     """

@@ -98,6 +98,7 @@ def _clause(one: Seen) -> str:
         "level": f"{off} its usual {expected}",
         "relation": f"{off} the {expected} that goes with the other values",
         "surprise": f"{off} the forecast of {expected}",
+        "autoencoder": f"{off} the {expected} that the autoencoder makes of the values",
     }.get(one.detector, f"{off} the {expected} expected after the values before")
 
 

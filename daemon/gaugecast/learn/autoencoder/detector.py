@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaugecast.config.autoencoding import Autoencoder
-from gaugecast.engine import NumpyEngine
+from gaugecast.forecast.anomaly.autoencoder import Rebuilder as Stacks
 from gaugecast.model import Layer, Manifest, Model, Recipe
 from gaugecast.records import Bool, Float32, Float64
-
-_MOST_WINDOWS = 2048  # rebuilt at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,7 @@ class Detector:
         found, window = self.calibration, self.settings.window
         if len(values) >= window:
             windows = cut_windows(values, found.centre, found.spread, window)
-            parts = np.array_split(windows, len(windows) // _MOST_WINDOWS + 1)
-            last = np.concatenate([self._rebuild.rebuild(part)[:, -1] for part in parts])
+            last = self._rebuild.rebuild(windows)[:, -1]
             out[window - 1 :] = last * np.array(found.spread) + np.array(found.centre)
         return out
 
@@ -75,25 +72,20 @@ class Detector:
 
 
 class Rebuilder:
-    """The two stacks: the encoder's last output (many-to-one) is what the decoder is fed at each step (one-to-many)."""
+    """The network of a detector, and its errors."""
 
     def __init__(self, settings: Autoencoder, features: int, weights: Mapping[str, Float32]) -> None:
         self._squared = settings.error == "squared"
-        self._encoder = _stack("encoder", settings.encoder, features, 0, weights)
-        self._decoder = _stack("decoder", settings.decoder, settings.encoder[-1], features, weights)
+        encoder = _stack("encoder", settings.encoder, features, 0, weights)
+        self._net = Stacks(encoder, _stack("decoder", settings.decoder, settings.encoder[-1], features, weights))
 
     def rebuild(self, windows: Float32) -> Float32:
         """What is left of windows (N, W, F) after encoder and decoder, the same shape."""
-        n, steps, _ = windows.shape
-        coded, _ = self._encoder.sequence(np.ascontiguousarray(windows.swapaxes(0, 1)), self._encoder.initial_state(n))
-        repeated = np.repeat(coded[-1:], steps, axis=0)
-        rebuilt, _ = self._decoder.sequence(repeated, self._decoder.initial_state(n))
-        return rebuilt.swapaxes(0, 1)
+        return self._net.rebuild(windows)
 
     def errors(self, windows: Float32) -> Float64:
         """Mean absolute or mean square error of each window (N,)."""
-        parts = np.array_split(windows, len(windows) // _MOST_WINDOWS + 1)
-        missed = np.concatenate([self.rebuild(part) - part for part in parts]).astype(np.float64)
+        missed = (self.rebuild(windows) - windows).astype(np.float64)
         size = np.square(missed) if self._squared else np.abs(missed)
         return np.asarray(size.mean(axis=(1, 2)))
 
@@ -112,9 +104,9 @@ def cut_windows(values: Float64, centre: Sequence[float], spread: Sequence[float
     return np.ascontiguousarray(view.swapaxes(1, 2))
 
 
-def _stack(name: str, units: Sequence[int], inputs: int, outputs: int, weights: Mapping[str, Float32]) -> NumpyEngine:
+def _stack(name: str, units: Sequence[int], inputs: int, outputs: int, weights: Mapping[str, Float32]) -> Model:
     manifest = _manifest(units, inputs, outputs)
-    return NumpyEngine(Model(manifest, {n: weights[f"{name}/{n}"] for n in manifest.weight_shapes()}))
+    return Model(manifest, {n: weights[f"{name}/{n}"] for n in manifest.weight_shapes()})
 
 
 def _manifest(units: Sequence[int], inputs: int, outputs: int) -> Manifest:

@@ -219,8 +219,8 @@ class Follower:
 
     def _take_event(self, one: Input) -> None:
         event = one.event
-        if isinstance(event, events.ModelInstalled) and event.role == "shadow":
-            return  # ours, on trial, is in force here already; somebody else's is not ours to learn
+        if isinstance(event, events.ModelInstalled) and event.role != "in_force":
+            return  # ours, on trial, is in force here already; others', and what detects, are not ours to learn
         if isinstance(event, events.ShadowPromoted):
             self._follow_promotion(one.fleet, event)
             return
