@@ -17,8 +17,8 @@ BOUND = 1 << 18
 
 def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Path) -> None:
     """Somebody asks without a pause while commits follow one another; no transaction is long enough to pin the WAL,
-    which begins anew over and over, as its header counts, whenever it outgrew its bound (64 MB where disks are
-    large). How far it outgrows it is the scheduler's to say: a question may be stopped in its midst."""
+    which begins anew over and over, as its header counts, once it outgrew its bound (64 MB where disks are large).
+    How far it outgrows it is the scheduler's to say: a question may be stopped in its midst."""
     ledger, over = Ledger.open(tmp_path, Storage()), threading.Event()
     copier, past, asked = WalCopier(ledger.path, bound=BOUND), Past(tmp_path), [0]
 
@@ -28,15 +28,13 @@ def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Pa
             past.events()
             asked[0] += past.last_seq() > 0
 
-    asking, longest, beginnings = threading.Thread(target=ask), 0, set()
+    asking, beginnings = threading.Thread(target=ask), set()
     asking.start()
     try:
-        for first in range(0, 30_000, 300):
+        for first in range(0, 60_000, 300):
             ledger.commit(Commit(*micro_batch(first, 300), confirmed=first))
             copier.copy()
-            wal = ledger.path.with_name("ledger.sqlite-wal")
-            longest = max(longest, wal.stat().st_size)
-            with wal.open("rb") as file:
+            with ledger.path.with_name("ledger.sqlite-wal").open("rb") as file:
                 beginnings.add(file.read(16)[12:])  # the checkpoint sequence number
     finally:
         over.set()
@@ -45,5 +43,4 @@ def test_constant_questions_do_not_keep_the_wal_from_beginning_anew(tmp_path: Pa
         ledger.close()
     assert asked[0] > 10
     assert (BOUND_BYTES, copier.failures_total) == (64 << 20, 0)
-    assert longest > BOUND
     assert len(beginnings) > 3
