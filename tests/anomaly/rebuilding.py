@@ -129,13 +129,13 @@ def told(outputs: Sequence[Output]) -> list[dict[str, object]]:
     return [msgspec.json.decode(one.body) for one in outputs if one.topic == TOPIC and one.body]
 
 
-def checkpointed(pipeline: Pipeline, fresh: Pipeline) -> Pipeline:
-    """What a checkpoint of it leads to."""
+def checkpointed(pipeline: Pipeline, fresh: Pipeline, *, lost: str = "\0") -> Pipeline:
+    """What a checkpoint of it leads to, but for slices with `lost` in their names."""
     header, slices = state.begin_snapshot(pipeline)
     while pipeline.snapshot is not None:
         slices += list(state.take_slices(pipeline, 3000))
     loader = fresh.load_model
     empty = pipeline_of(max_streams=500)
     empty.load_model = loader
-    state.restore(empty, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
+    state.restore(empty, header, [Slice(name, start, rows.copy()) for name, start, rows in slices if lost not in name])
     return empty

@@ -26,6 +26,7 @@ from gaugecast import events
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline import state
 from gaugecast.pipeline.looking import version_of
+from gaugecast.pipeline.rebuilding import REBUILT
 from gaugecast.records import Order
 from gaugecast.streams.snapshot import Slice
 from gaugecast.testing import T0, feed, outputs_of, pipeline_of, reading, timer
@@ -43,6 +44,15 @@ def test_a_checkpoint_leads_to_the_same_scores_and_events(stops: int) -> None:
     assert keys(outputs_of(feed(restored, rest))) == keys(outputs_of(feed(pipeline, rest)))
     assert version_of(restored.parts["tanks"]) == version_of(pipeline.parts["tanks"]) != ""
     assert differences(restored, pipeline) == []
+
+
+def test_a_window_that_no_checkpoint_keeps_is_noticed() -> None:
+    """Mutant: without its columns what is said after a restart is another thing."""
+    pipeline = watching(FLEET, autoencoder_for())
+    feed(pipeline, saw(BREAKS + 12))
+    restored = checkpointed(pipeline, pipeline, lost=REBUILT)
+    rest = saw(begin=BREAKS + 12)
+    assert keys(outputs_of(feed(restored, rest))) != keys(outputs_of(feed(pipeline, rest)))
 
 
 def test_a_replay_puts_it_in_force_and_takes_it_away_at_the_same_places() -> None:
