@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -296,9 +297,10 @@ def site(
     workers: int = 2, learning: bool = False, count: int | None = None,
 ) -> Iterator[Site]:  # fmt: skip
     """All of it, ended on leaving."""
-    for place in (directory, *directory.parents[:2]):  # PostgreSQL is run by another user where we are root
-        with contextlib.suppress(PermissionError):
-            place.chmod(0o755)
+    for place in (directory, *directory.parents):  # PostgreSQL is run by another user where we are root
+        mode = place.stat().st_mode
+        if os.getuid() == 0 and not mode & stat.S_IXOTH:
+            place.chmod(mode | 0o055)
     with ExitStack() as stack:
         yield Site(
             directory, stack, partitions=partitions, streams=streams, rate=rate, patience_ms=patience_ms,
