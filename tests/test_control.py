@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaugecast.control import (
@@ -307,6 +307,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(line) + tail * draw(st.sampled_from([1, 10_000]))
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=200) | damaged() | REQUESTS.map(lambda one: json.dumps(one).encode()))
 def test_whatever_bytes_come_are_a_request_or_refused(line: bytes) -> None:
     """Nothing that a client sends raises anything else, and what is let through encodes again."""

@@ -78,7 +78,7 @@ def test_a_crossing_is_told_before_it_happens_and_ends_after_it() -> None:
 @pytest.mark.no_cover
 def test_how_inputs_are_cut_into_batches_changes_no_crossing() -> None:
     """Outputs in the same order, with the same bytes, and the same state."""
-    inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)
+    inputs = sorted([*saw(200), *saw(200, stream="b", seed=2)], key=lambda one: one.at_ns)
     whole, pieces = new_pipeline(), new_pipeline()
     assert keys(outputs_of(feed(pieces, inputs, 7))) == keys(outputs_of(feed(whole, inputs, len(inputs))))
     assert differences(pieces, whole) == []
@@ -87,9 +87,9 @@ def test_how_inputs_are_cut_into_batches_changes_no_crossing() -> None:
 @pytest.mark.no_cover
 def test_a_stream_alone_is_told_what_it_is_told_in_company() -> None:
     """Byte for byte."""
-    inputs = sorted([*saw(300), *saw(300, stream="b", seed=2)], key=lambda one: one.at_ns)
+    inputs = sorted([*saw(200), *saw(200, stream="b", seed=2)], key=lambda one: one.at_ns)
     crowd = [one for one in keys(outputs_of(feed(new_pipeline(), inputs, 11))) if one[0] == "a"]
-    assert keys(outputs_of(feed(new_pipeline(), saw(300)))) == crowd
+    assert keys(outputs_of(feed(new_pipeline(), saw(200)))) == crowd
 
 
 def test_a_checkpoint_leads_to_the_same_crossings() -> None:
