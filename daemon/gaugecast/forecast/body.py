@@ -167,9 +167,8 @@ def _of_state(at_ns: Sequence[int], age: Age, ahead: AheadTexts | None) -> Itera
 
 def rounded_scores(scores: Float64) -> Float64:
     """As they are said: (N, G), NaN where a stream's are not known, or its machine is off."""
-    rounded: Float64 = (
-        np.minimum(scores, _MOST_SCORE).astype(np.float64).round(_SCORE_DIGITS)
-    )  # kept in single precision
+    double = np.minimum(scores, _MOST_SCORE).astype(np.float64)  # kept in single precision
+    rounded: Float64 = double.round(_SCORE_DIGITS)
     rounded[scores == -np.inf] = np.nan
     return rounded
 

@@ -122,7 +122,7 @@ class Autoencoder:
         missed = windows.astype(np.float64) - self._net.rebuild(windows)
         away[due[:, None], places] = missed[:, -1] * self._spread
         by_feature = _mean(np.square(missed) if how.error == "squared" else np.abs(missed))  # (K, features fed)
-        ratio = _mean(by_feature[:, :, None])[:, 0] / (how.threshold * rules.tolerance)
+        ratio = _mean(by_feature) / (how.threshold * rules.tolerance)
         over = np.where(ratio >= 1.0, np.minimum(state["over"][due] + how.stride, how.hold), 0)
         ratio = np.where(over >= how.hold, np.minimum(ratio, _MOST_SCORE), np.minimum(ratio, _NEARLY))
         most = by_feature.max(axis=1, keepdims=True)
@@ -131,8 +131,7 @@ class Autoencoder:
         score[:, places] = ratio[:, None] * share
         score *= rules.scored
         if rules.gates:
-            found = away[due]
-            score *= (np.abs(found) >= rules.least) & (found * rules.sides >= 0.0)
+            score *= rules.matters(away[due])
         state["score"][due] = score
         state["over"][due], state["wait"][due] = over, how.stride
 

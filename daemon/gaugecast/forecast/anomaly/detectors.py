@@ -63,6 +63,10 @@ class Rules:
         """Some deviations count for nothing."""
         return bool(self.least.any() or self.sides.any())
 
+    def matters(self, away: Float64) -> Bool:
+        """Which deviations (N, F) are neither too small for anybody to care nor to the side that does no harm."""
+        return (np.abs(away) >= self.least) & (away * self.sides >= 0.0)
+
     @property
     def stretch(self) -> int:
         """Steps of the first stretch of what is known to be healthy."""
@@ -147,12 +151,11 @@ def _patience(rules: Rules) -> int:
 
 
 def _gate(score: Float64, away: Float64, rules: Rules) -> None:
-    """Deviations that are too small for anybody to care, or to the side that does no harm, count for nothing."""
+    """Deviations that matter to nobody count for nothing."""
     if not rules.gates:
         return
     for detector in EXPECTING:
-        off = away[detector]
-        score[:, detector] *= (np.abs(off) >= rules.least) & (off * rules.sides >= 0.0)
+        score[:, detector] *= rules.matters(away[detector])
 
 
 def off_of(x: Float64, rules: Rules) -> Bool:

@@ -17,8 +17,7 @@ def read_served(source: Path, fleet: Fleet) -> Model:
     """The detector of a directory, as weights for a fleet.
 
     Raises:
-        ModelError: It is damaged, feeds what the fleet does not have, is larger than what is served; or the directory
-            has several.
+        ModelError: It is damaged, or larger than what is served; or the directory has several.
     """
     if not (source / DETECTOR_NAME).is_file():
         several = sorted(path.parent.name for path in source.glob(f"*/{DETECTOR_NAME}"))
@@ -29,19 +28,16 @@ def read_served(source: Path, fleet: Fleet) -> Model:
 
 
 def served(detector: Detector, origin: Origin, fleet: Fleet) -> Model:
-    """A detector as weights for a fleet.
+    """A detector as weights for a fleet; whether the fleet has what it is fed, `check_meaning` asks.
 
     Raises:
-        ModelError: It feeds what the fleet does not have, or is larger than what is served.
+        ModelError: It is larger than what is served.
     """
     settings, found = detector.settings, detector.calibration
     roles = {feature.name: feature.role for feature in fleet.features}
-    if strangers := [name for name in found.features if name not in roles]:
-        names = ", ".join(roles)
-        raise ModelError(f"detector: features of fleet {fleet.name!r} expected, some of {names}; got {strangers[0]!r}")
     width = len(found.features)
     manifest = Manifest(
-        fleet=fleet.name, features=tuple((name, roles[name]) for name in found.features),
+        fleet=fleet.name, features=tuple((name, roles.get(name, "forecast")) for name in found.features),
         period_s=fleet.period_ns / 1e9, rows="joint",
         recipe=Recipe(half_life_steps=1.0, kind="standard", centre=found.centre, spread=found.spread),
         layers=tuple(map(Layer, settings.encoder)), input_size=width, output_size=width,
