@@ -151,7 +151,8 @@ $(VENV)/.stamp-bench: $(VENV)/.stamp-all
 	@touch $@
 
 # The wheel as a user gets it, with all that it declares; beside it only what the tests themselves need. What it rests on
-# comes first, so that TensorFlow is on its way while the documentation is built and the types are checked.
+# comes first, so that TensorFlow is on its way while the documentation is built and the types are checked. What is
+# imported is compiled then: most of it never is.
 EXTRAS := console,mcp,demo,plots,parquet,tune,cluster
 
 $(WHEEL_VENV)/.stamp-venv:
@@ -159,7 +160,7 @@ $(WHEEL_VENV)/.stamp-venv:
 
 $(WHEEL_VENV)/.stamp-needs: $(WHEEL_VENV)/.stamp-venv pyproject.toml
 	@echo "installing TensorFlow …"
-	@$(WHEEL_VENV)/bin/python $(PIP) install --group dev $$($(WHEEL_VENV)/bin/python -c 'import tomllib; \
+	@$(WHEEL_VENV)/bin/python $(PIP) install --no-compile --group dev $$($(WHEEL_VENV)/bin/python -c 'import tomllib; \
 		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; \
 		print(*project["dependencies"], *(need for name in "$(EXTRAS)".split(",") for need in extras[name]))')
 	@touch $@

@@ -33,7 +33,8 @@ if DATA.is_dir():
 
 #: They run long ways through code that the tests of its modules have run; counting lines takes half as long again.
 _UNCOUNTED = {
-    *("chaos", "simulation", "week", "test_engine_contract", "test_pipeline_contract", "test_formats_contract"),
+    *("chaos", "simulation", "week", "test_engine_contract", "test_pipeline_contract", "test_pipeline_crowds"),
+    *("test_formats_contract", "e2e"),
     *("test_experts", "test_gate", "test_extremes", "test_pipeline_keras", "test_engine_keras"),
     "test_what_a_user_meets",
 }

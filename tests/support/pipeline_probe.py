@@ -1,7 +1,7 @@
 """Holds forecasts against the company that readings travel in; also run as a program, one BLAS kernel a process.
 
 `python -m support.pipeline_probe` prints the fingerprint and one line for each fleet whose forecasts differ; with
-`--long` those that list horizons.
+`--listed` the one of two features that lists horizons.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def differing_streams(fleet: Fleet, units: tuple[int, ...], *, sizes: tuple[int,
 def main() -> int:
     """Print what differs under the BLAS kernel in force; 0 if nothing does."""
     print(fingerprint())
-    fleets = LONG_FLEETS if "--long" in sys.argv else FLEETS
+    fleets = {"listed horizons": LISTED} if "--listed" in sys.argv else FLEETS
     found = {name: list(differing_streams(*made)) for name, made in fleets.items()}
     differing = {name: streams for name, streams in found.items() if streams}
     for name, streams in differing.items():
