@@ -25,7 +25,7 @@ from anomaly.rebuilding import (
 from gaugecast import events
 from gaugecast.fleet import Fleet
 from gaugecast.pipeline import state
-from gaugecast.pipeline.looking import version_of
+from gaugecast.pipeline.looking import roles_of, version_of
 from gaugecast.pipeline.rebuilding import REBUILT
 from gaugecast.records import Order
 from gaugecast.streams.snapshot import Slice
@@ -147,3 +147,4 @@ def test_weights_that_are_lost_leave_their_role_empty() -> None:
     state.restore(restored, header, [Slice(name, start, rows.copy()) for name, start, rows in slices])
     assert version_of(restored.parts["tanks"]) == ""
     assert restored.parts["tanks"].anomalies is not None
+    assert roles_of(restored.parts["tanks"]) == ["in_force", "shadow", "detector"]  # of which the loss is told

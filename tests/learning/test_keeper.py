@@ -361,7 +361,7 @@ def test_lost_weights_leave_their_role_empty_and_an_event_says_so(house: House) 
     assert house.in_force is None
     assert loader.lost == [("tanks", version(good()))]
     told = [one.event for one in house.keeper.loss_orders(loader.lost)]
-    assert [(one.role, one.version) for one in told] == [("in_force", ""), ("shadow", ""), ("detector", "")]  # type: ignore[union-attr]
+    assert [(one.role, one.version) for one in told] == [("in_force", ""), ("shadow", "")]  # type: ignore[union-attr]
 
 
 def test_the_ledgers_events_are_found_among_its_readings(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from gaugecast.model import Model
 from gaugecast.pipeline import Pipeline
 from gaugecast.pipeline.fits import check_meaning, misfit
 from gaugecast.pipeline.fleet_pipeline import FleetPipeline
-from gaugecast.pipeline.looking import versions_of
+from gaugecast.pipeline.looking import roles_of, versions_of
 from gaugecast.pipeline.meaning import goes_on
 from gaugecast.pipeline.rebuilding import DETECTOR
 from gaugecast.records import Order
@@ -111,12 +111,9 @@ class ModelRoles:
         """
         made: list[Order] = []
         for fleet in sorted({fleet for fleet, _ in lost} & self._pipeline.parts.keys()):
-            filled = versions_of(self._pipeline.parts[fleet])
-            made += [
-                Order(events.ModelInstalled(r, "", reason="lost"), fleet)
-                for r in events.ROLES.values()
-                if r not in filled
-            ]
+            part = self._pipeline.parts[fleet]
+            empty = [role for role in roles_of(part) if role not in versions_of(part)]
+            made += [Order(events.ModelInstalled(role, "", reason="lost"), fleet) for role in empty]
         return made
 
     def part(self, fleet: str) -> FleetPipeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gaugecast.events import ROLES, Role
 from gaugecast.model import Model
 from gaugecast.pipeline.anomalies import Anomalies
 from gaugecast.pipeline.rebuilding import DETECTOR, Rebuilding
@@ -61,6 +62,11 @@ def version_of(part: FleetPipeline) -> str:
     """Of the autoencoder in force; empty where there is none."""
     watching = part.anomalies
     return "" if watching is None or watching.rebuilding is None else watching.rebuilding.version
+
+
+def roles_of(part: FleetPipeline) -> list[Role]:
+    """Those that weights may have for a fleet: nothing detects where nobody looks for anomalies."""
+    return [role for role in ROLES.values() if role != DETECTOR or part.anomalies is not None]
 
 
 def versions_of(part: FleetPipeline) -> dict[str, str]:
