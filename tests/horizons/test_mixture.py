@@ -99,22 +99,41 @@ def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
     assert mixture.weights(state, there, ONE)[:, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
-def test_what_is_known_to_come_back_is_believed_from_its_first_error() -> None:
-    """Before there is proof; another waits for that, and what has lost to the last value is not believed."""
+def test_what_is_known_to_come_back_is_believed_before_there_is_proof() -> None:
+    """As long as it is known, and what was said has not been far worse than the last value; with proof, errors alone say."""
     overlap, moves = np.array([16]), np.array([0.0, 0.0, 1.0, 1.0])[:, None, None].repeat(3, axis=1)
     state = np.repeat(mixture.BEGIN_FAR[:, None, None], 3, axis=1)
-    settled = np.array([[True], [False], [True]])
-    came = np.array([[1.0], [1.0], [-1.0]])
+    settled, all_due = np.array([[True], [False], [True]]), np.ones((3, 1), bool)
+    came = np.array([[1.0], [1.0], [-0.2]])
 
     def shares() -> list[float]:
         found: list[float] = mixture.weights(state, np.zeros((3, 1), bool), overlap)[0, :, 0].round(1).tolist()
         return found
 
     assert shares() == [1.0, 1.0, 1.0]
-    mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap, settled=settled)
+    mixture.believe(state, settled, overlap)
+    assert shares() == [0.0, 1.0, 0.0]
+    mixture.learn(state, moves, came, all_due, overlap, far=all_due[0])
+    mixture.believe(state, settled, overlap)
     assert shares() == [0.0, 1.0, 1.0]
-    mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap, settled=~settled)
+    mixture.believe(state, ~settled, overlap)
     assert shares() == [1.0, 0.0, 1.0]
-    for _ in range(int(mixture.proof(overlap)[0])):
-        mixture.learn(state, moves, came, np.ones((3, 1), bool), overlap)
-    assert shares() == [0.0, 0.0, 1.0]
+    while state[mixture.SEEN, 0, 0] <= mixture.proof(overlap)[0] + 1:
+        mixture.learn(state, moves, came, all_due, overlap, far=all_due[0])
+    for known in (settled, ~settled):
+        mixture.believe(state, known, overlap)
+        assert shares() == [0.0, 0.0, 1.0]
+
+
+def test_far_ahead_the_first_errors_hardly_change_who_is_believed() -> None:
+    """Sixteen overlapping errors are one span: of two, the one that was better in it gets little more; after fifty, all."""
+    overlap, due = np.array([16]), np.ones((1, 1), bool)
+    state = mixture.BEGIN_FAR[:, None, None].copy()
+    shares = []
+    for _ in range(50):
+        for _ in range(int(overlap[0])):
+            mixture.learn(state, np.array([0.0, 0.0, 0.5, 1.0])[:, None, None], due * 1.0, due, overlap, far=due[0])
+        shares.append(float(state[3, 0, 0]))
+    assert 0.5 < shares[0] < 0.7
+    assert shares[-1] > 0.85
+

@@ -173,6 +173,7 @@ def test_poisoned_weights_are_refused_and_the_loop_goes_on(field: Field, broker:
     assert field.daemon.stop() == 0
 
 
+@pytest.mark.keras  # where nothing could learn, nothing that people put in force is taken back
 @pytest.mark.parametrize("bias", [-5 * 0.9, 1e30])
 def test_finite_weights_that_forecast_nonsense_are_rolled_back_and_replay_reproduces_it(
     field: Field, broker: Mosquitto, bias: float

@@ -1,12 +1,13 @@
-"""Experts of far horizons whose coefficients turn with the time of day: one turns once a day, one twice.
+"""Experts of far horizons whose coefficients turn with the time of day: one once and twice a day, one twice and four times.
 
 A plant's cycle is faster where more is drawn, at the same hours every day: what the last minutes say of the next hour
-then depends on the time of day, and coefficients that stay the same average that away. Each coefficient is a + b·cos +
-c·sin of the time of day, learned by recursive least squares as those of `direct`.
+then depends on the time of day, and coefficients that stay the same average that away. Each coefficient is a sum of
+cosines and sines of the time of day, learned by recursive least squares as those of `direct`.
 
 All is about a long-run mean, in long-run deviations, and the first belief is that mean: it needs no learning, and where
 nothing can be known of an hour ahead it is what is left. The belief is firm, for an hour ahead few targets a day say
-something new.
+something new; firmer about what turns once a day, which within the first day looks like a drift, and about what turns
+four times, of which little is expected.
 """
 
 from __future__ import annotations
@@ -19,23 +20,30 @@ from gaugecast.forecast.horizons.past import Past
 from gaugecast.forecast.horizons.statistic import dot, rate_of
 from gaugecast.records import Bool, Float64, Int64
 
-#: Experts: one whose coefficients turn once a day, one for twice.
-TURNS = 2
+#: How often a day the coefficients of each expert turn.
+_TURNING = ((1, 2), (2, 4))
+#: Experts.
+TURNS = len(_TURNING)
 #: Floats a row of the long run: values seen, their mean and variance.
 LEVEL = 3
 LONG_RUN = 10.0  # half-life of mean and variance, in those of the recipe
-_AGES = (1, 3, 6)  # blocks before the origin, whose means are looked at beside the last value
+_AGES = (2, 4)  # blocks before the origin, whose means are looked at beside the last value
 _CORE = 1 + len(_AGES)
-#: D, coefficients of an expert and horizon: each in three parts, and a constant.
-SIZE = 3 * _CORE + 1
-START = 0.003  # P at first, a coefficient, in deviations: as after some hundred targets
+#: D, coefficients of an expert and horizon: each in five parts, and a constant.
+SIZE = 5 * _CORE + 1
+#: P at first, a coefficient, in deviations, as after some hundred targets: of what stays, and of what turns.
+_FIXED, _TURNS = 0.003, {1: 0.001, 2: 0.003, 4: 0.001}
+#: The same by expert (TURNS, D).
+START = np.array(
+    [[_FIXED] * _CORE + [_TURNS[k] for k in turns for _ in range(2 * _CORE)] + [_FIXED] for turns in _TURNING]
+)
 _CONSTANT = 0.3
 _BOUND = 12.0  # deviations that targets and forecasts are cut at
 _OUTLIER = 8.0  # deviations that a value counts as, in mean and variance
 _BINS = 288  # parts of a day, in each of which it is one time
 _ANGLES = 2.0 * np.pi * np.arange(_BINS) / _BINS
-#: √2 cos and √2 sin of the time of day and of twice that (TURNS, 2, bins); a table: no row hangs on its company.
-_CLOCK = np.sqrt(2.0) * np.array([[np.cos(k * _ANGLES), np.sin(k * _ANGLES)] for k in range(1, TURNS + 1)])
+#: √2 cos and √2 sin of each expert's turns (TURNS, 4, bins); a table: no row hangs on its company.
+_CLOCK = np.sqrt(2.0) * np.array([[f(k * _ANGLES) for k in turns for f in (np.cos, np.sin)] for turns in _TURNING])
 
 
 def observe(level: Float64, values: Float64, half_life: float) -> None:
@@ -76,12 +84,12 @@ def learn(
     level, tick = level[some], tick[some]
     phi = _regressors(here, base, origin[some], level, layout)
     target = np.where(due, (base + came[some] - level[:, 1:2]) / np.sqrt(level[:, 2:]), 0.0)
-    for k, (of, far) in enumerate(_groups(layout)):
+    for k, (expert, of, far) in enumerate(_groups(layout)):
         if due[:, far].any():
             coefficients, inverse = theta[:, some, of], p[here.rows, k]
             direct.learn(
                 coefficients, inverse, phi[:, :, of], target[:, far], due[:, far], tick=tick,
-                root=np.full(far.stop - far.start, _BOUND / direct.CLIP), start=START, own=False,
+                root=np.full(far.stop - far.start, _BOUND / direct.CLIP), start=START[expert], own=False,
             )  # fmt: skip
             theta[:, some, of], p[here.rows, k] = coefficients, inverse
 
@@ -134,10 +142,15 @@ def _mean_before(past: Past, origin: Int64, age: int, layout: HorizonLayout) -> 
     return mixed
 
 
-def _groups(layout: HorizonLayout) -> list[tuple[slice, slice]]:
-    """By inverse Hessian, its places among coefficients and among the far horizons."""
+def begin(layout: HorizonLayout) -> Float64:
+    """Inverse Hessians of a row that has learned nothing (TURNS·Qf, D, D)."""
+    return np.array([np.diag(START[expert]) for expert, _, _ in _groups(layout)])
+
+
+def _groups(layout: HorizonLayout) -> list[tuple[int, slice, slice]]:
+    """By inverse Hessian, its expert, its places among coefficients, and among the far horizons."""
     far = layout.count - layout.far
     groups = [
         slice(one.start - layout.far, one.stop - layout.far) for one in layout.groups_of if one.start >= layout.far
     ]
-    return [(slice(k * far + one.start, k * far + one.stop), one) for k in range(TURNS) for one in groups]
+    return [(k, slice(k * far + one.start, k * far + one.stop), one) for k in range(TURNS) for one in groups]

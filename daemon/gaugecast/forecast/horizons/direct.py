@@ -65,7 +65,7 @@ def detach(theta: Float64, p: Float64, layout: HorizonLayout) -> tuple[Float64, 
 
 def learn(
     theta: Float64, p: Float64, phi: Float64, target: Float64, due: Bool, *, tick: Int64, root: Float64,
-    start: float = START, own: bool = True,
+    start: float | Float64 = START, own: bool = True,
 ) -> None:  # fmt: skip
     """Take in targets that have come, of the horizons of one group; in place.
 
@@ -77,7 +77,7 @@ def learn(
         due: Which there are (R, H).
         tick: Now (R,): whose turn it is.
         root: Of the horizons (H,).
-        start: P at first, a coefficient.
+        start: P at first, a coefficient, or of each (D,).
         own: Whether the last coefficient is that of the network's move.
     """
     bound = CLIP * root

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, clocked, intervals, mixture, season
+from gaugecast.forecast.horizons import audit, clocked, intervals, mixture, season, settled
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.rows import EXPERTS, LONG, SEEN, Rows, Said
 from gaugecast.forecast.horizons.standing import Standing, standing
@@ -22,7 +22,7 @@ from gaugecast.streams.columns import Array, Column, Columns
 #: Rows are stepped by so many that the regressors of all horizons stay within a processor's cache.
 _CACHED_BYTES = 1 << 20
 #: Columns that are copied for a step.
-_CARRIED = ("ticks", "stats", "theta", "level", "turning", "shock", "mix", "errors", "covered", "profile")
+_CARRIED = ("ticks", "stats", "theta", "level", "range", "turning", "shock", "mix", "errors", "covered", "profile")
 
 
 class Ahead(NamedTuple):
@@ -82,6 +82,7 @@ class HorizonExperts:
         far = lay.count - lay.far
         turning = [
             Column("level", "<f8", (g, clocked.LEVEL)),
+            Column("range", "<f8", (g, settled.SIZE), np.nan),
             Column("turning", "<f8", (g, clocked.SIZE, clocked.TURNS * far)),
             Column("turning_p", "<f8", (g, clocked.TURNS * lay.far_groups, clocked.SIZE, clocked.SIZE)),
         ]
@@ -111,7 +112,7 @@ class HorizonExperts:
         if self.layout.has_far:
             columns, far = self.columns, self.layout.far
             columns["level"][:] = columns["stats"][..., SEEN : SEEN + clocked.LEVEL]
-            columns["turning_p"][columns["ticks"] > 0] = clocked.START * np.eye(clocked.SIZE)
+            columns["turning_p"][columns["ticks"] > 0] = clocked.begin(self.layout)
             columns["mix"][columns["ticks"] > 0, :, far:] = mixture.BEGIN_FAR[:, None]
 
     def step(self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64) -> Ahead:

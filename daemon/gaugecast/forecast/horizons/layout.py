@@ -146,6 +146,11 @@ class HorizonLayout:
         return self.far < self.count
 
     @property
+    def is_far(self) -> Bool:
+        """Which horizons have them (H,)."""
+        return np.asarray(np.arange(self.count) >= self.far)
+
+    @property
     def far_groups(self) -> int:
         """Groups of the far horizons."""
         return self.groups - int(self.group[self.far]) if self.has_far else 0

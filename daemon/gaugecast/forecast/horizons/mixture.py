@@ -8,8 +8,8 @@ is asked for: an expert that is often a little better and rarely much worse, as 
 sits still, is not what a mean square error asks for.
 
 The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself and
-shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back to a mean
-(`settled`) it opens with the first error that is due, as long as the mixture is no worse.
+shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back (`settled`) the
+mixture is believed until then, as long as it is not found to be much worse.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ HALF_LIFE = 500.0  # of the moments, in due errors
 GATE_HALF_LIFE = 200.0
 PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
-RIDGE = 0.02  # pull towards equal weights, as a share of the moves' mean square
+DOUBTED = 2.0  # the same at which a mixture that was believed without proof is not any more
+RIDGE = 0.02  # pull towards the first weights, as a share of the moves' mean square
+FIRST_SPANS = 1.0  # far ahead, that pull over the spans that have come due: in few, whoever was best was lucky
 SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
 LEAST = 1e-4  # weight: none is lost for ever
@@ -44,9 +46,15 @@ BEGIN_FAR = np.concatenate([[0.02, 0.002, 0.489, 0.489], BEGIN[_E + 1 :]])
 _MOST = 1e75  # moves and targets enter as this much: their squares' sums are finite
 
 
+def begin(far: Bool) -> Float64:
+    """The state of a row before anything has come due (SIZE, H); `far` are horizons whose experts begin at the mean."""
+    return np.where(far, BEGIN_FAR[:, None], BEGIN[:, None])
+
+
 def learn(
-    state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, settled: Bool | None = None
+    state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: Bool | None = None
 ) -> None:  # fmt: skip
+
     """Take in targets that have come; in place.
 
     Args:
@@ -56,21 +64,30 @@ def learn(
         due: Which there are (R, H).
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
-        settled: Which rows are known to come back to a mean (R, H): before there is proof they need none;
-            default: none are.
+        far: Horizons (H,) whose experts begin at the mean; default: none.
     """
     longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
-    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer, settled=settled)
+    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
     cross += rate * (said * came - cross)
     gram += rate * (said[_LEFT] * said[_RIGHT] - gram)
     state[_CAME] += rate * (came * came - state[_CAME])
     state[_SEEN] += due
-    _descend(state, due)
+    if far is None or not far.any():
+        _descend(state, due, ridge=RIDGE, towards=BEGIN[: _E + 1, None, None])
+    else:
+        spans = np.maximum(state[_SEEN], 1.0) / overlap
+        _descend(state, due, ridge=RIDGE + far * FIRST_SPANS / spans, towards=begin(far)[: _E + 1, None])
+
+
+def believe(state: Float64, settled: Bool, overlap: Int64) -> None:
+    """Open the gate of rows that have no proof and are known to come back (R, H), shut it where they no longer are."""
+    seen, loss, last = state[_SEEN], state[_LOSS], state[_LOSS_LAST]
+    np.copyto(state[_OPEN], settled & (loss <= DOUBTED * last), where=seen < PROVEN * spans_of(overlap))
 
 
 def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
@@ -104,30 +121,24 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     return found
 
 
-def _gate(
-    state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64, settled: Bool | None
-) -> None:  # fmt: skip
+def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
     """Hold the mixture against persistence, whether it was published or not."""
     seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
     rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
     error = came - move
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
-    known = seen >= PROVEN * longer
-    opened = known & ((loss < OPEN_BELOW * last) | (is_open > 0.0))
-    if settled is not None:
-        opened |= settled & ~known
-    opened &= loss < SHUT_ABOVE * last
-    np.copyto(is_open, opened, where=due)
+    opened = ((loss < OPEN_BELOW * last) | (is_open > 0.0)) & (loss < SHUT_ABOVE * last)
+    np.copyto(is_open, opened, where=due & (seen >= PROVEN * longer))
 
 
-def _descend(state: Float64, due: Bool) -> None:
-    """Weights a step down the squared error that they would have had."""
+def _descend(state: Float64, due: Bool, *, ridge: Float64 | float, towards: Float64) -> None:
+    """Weights a step down the squared error that they would have had, pulled `towards` (E, 1, H)."""
     gram = state[_SQUARE].reshape(_E, _E, *due.shape)
     size = gram[0, 0] + gram[1, 1] + gram[2, 2]
     step = np.divide(RATE, size, out=np.zeros_like(size), where=due & (size > 0.0))
     shares = state[: _E + 1]
-    change = RIDGE * RATE * (step > 0.0) * (shares - 1.0 / (_E + 1))
+    change = ridge * (RATE * (step > 0.0)) * (shares - towards)
     slopes = gram * shares[1:]
     change[1:] += step * (slopes[:, 0] + slopes[:, 1] + slopes[:, 2] - state[_CROSS:_GRAM])
     moved = shares * np.exp(-np.maximum(np.minimum(change, 2.0), -2.0))

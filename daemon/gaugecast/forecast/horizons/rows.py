@@ -7,11 +7,10 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from gaugecast.forecast.horizons import audit, clocked, direct, intervals, mixture, season
+from gaugecast.forecast.horizons import audit, clocked, direct, intervals, mixture, season, settled
 from gaugecast.forecast.horizons.layout import HorizonLayout
 from gaugecast.forecast.horizons.learning import Lesson, learn
 from gaugecast.forecast.horizons.past import Past, regressors, remember
-from gaugecast.forecast.horizons.settled import settled
 from gaugecast.forecast.horizons.waiting import due_at, forget_missed, turns_at
 from gaugecast.forecast.message import Lead, Speaker
 from gaugecast.forecast.scaling import observe, scale
@@ -80,9 +79,8 @@ class Rows:
         if new.any():
             self._p[self._rows[new]] = direct.START * np.eye(self._layout.size)
             if self._layout.has_far:
-                self._turning_p[self._rows[new]] = clocked.START * np.eye(clocked.SIZE)
-            state["mix"][:, new] = mixture.BEGIN[:, None, None]
-            state["mix"][:, new, self._far] = mixture.BEGIN_FAR[:, None, None]
+                self._turning_p[self._rows[new]] = clocked.begin(self._layout)
+            state["mix"][:, new] = mixture.begin(self._layout.is_far)[:, None]
             if len(self._levels):
                 state["errors"][:, new] = intervals.begin(self._levels)[:, None, None]
 
@@ -100,7 +98,12 @@ class Rows:
         self._seen = np.isfinite(values)
         if lay.has_far:
             clocked.observe(state["level"], values, clocked.LONG_RUN * recipe.half_life_steps)
+            settled.observe(state["range"], values, state["ticks"])
         self._learn(values)
+        if lay.has_far:
+            far = self._far
+            comes_back = settled.settled(state["range"], state["ticks"], lay.horizons[far])
+            mixture.believe(state["mix"][:, :, far], comes_back, lay.waiting[far])
 
     def _learn(self, values: Float64) -> None:
         state = self.state
@@ -136,8 +139,7 @@ class Rows:
         known, error = np.isfinite(published), came - published
         shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
         state["shock"] = np.where(shock, state["ticks"], state["shock"])
-        comes_back = self._settled(due) if self._layout.has_far else None
-        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, settled=comes_back)
+        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, far=self._layout.is_far)
         if len(self._levels):
             due, overlap = due & np.isfinite(error), self._layout.waiting
             audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
@@ -146,21 +148,6 @@ class Rows:
             proven = due & (state["errors"][0] >= intervals.WARM)
             season.learn(self._profile, error, state["errors"][1], due=proven, tick=tick, layout=lay)
             intervals.track(state["errors"], error, told[0], shape=shape, due=due, levels=self._levels, overlap=overlap)
-
-    def _settled(self, due: Bool) -> Bool:
-        """Which rows are known to come back to a mean (R, H), of far horizons that are due and have no proof yet."""
-        state, lay = self.state, self._layout
-        found = np.zeros(due.shape, bool)
-        waits = due & (state["mix"][mixture.SEEN] < mixture.proof(lay.waiting))
-        for h in range(lay.far, lay.count):
-            rows = np.flatnonzero(waits[:, h])
-            if len(rows):
-                horizon, stride, count = int(lay.horizons[h]), int(lay.stride[h]), int(lay.waiting[h])
-                ticks = state["ticks"][rows]
-                place = ((ticks - horizon)[:, None] // stride + np.arange(count)) % count  # the oldest is due
-                values = self._base[self._rows[rows, None], lay.first[h] + place]
-                found[rows, h] = settled(values, state["level"][rows, 2], ticks, stride=stride, horizon=horizon)
-        return found
 
     def say(self, x: Float64, own: Float64) -> Said:
         """Forecast from values (R,); `own` are the network's moves (R, H), NaN = none."""

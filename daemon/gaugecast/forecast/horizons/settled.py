@@ -1,9 +1,8 @@
-"""Whether a series comes back to a mean or walks away: a test for a unit root (Sargan & Bhargava 1983).
+"""Whether a series comes back: swings from one end of its range to the other, without leaving it.
 
-A walk's variance about its mean grows with the time for which it was seen; on average it is a sixth of the mean square
-that it moves in that time. The variance of what comes back stays. The statistic is the one over the other, the moves
-taken over some strides, for within one a cycle goes straight on. What comes back is recognised after a few of its
-cycles, long before enough forecasts of an hour ahead have come due to tell by their errors.
+A walk that has gone through the whole of its range and back has nearly always left it by then: of a thousand walks two
+are held for what comes back, whatever time they were seen for. A cycle of pump or heater turns where it turned before,
+and is known after its second swing, long before enough forecasts of an hour ahead have come due to tell by their errors.
 """
 
 from __future__ import annotations
@@ -12,28 +11,47 @@ import numpy as np
 
 from gaugecast.records import Bool, Float64, Int64
 
-#: Moves over so many strides are looked at.
-_LAGS = (2, 3, 4)
-#: Over the first spans one walk in a hundred has less; later walks have had more chances, and less is asked for.
-_LEAST, _FIRST = 0.04, 1.5
+#: What a row keeps: top and bottom of its range, the end it was at last (1, −1; 0 = none), swings, and the tick since
+#: when the range is what it is.
+SIZE = 5
+_TOP, _BOTTOM, _SIDE, _SWINGS, _SINCE = range(SIZE)
+_END = 0.1  # share of the range that is its end; what lies farther outside makes the range wider
+_ENOUGH = 2  # swings
 
 
-def settled(values: Float64, variance: Float64, ticks: Int64, *, stride: int, horizon: int) -> Bool:
-    """Whether rows come back (R,).
+def observe(state: Float64, values: Float64, tick: Int64) -> None:
+    """Take in values; in place.
 
     Args:
-        values: The last W of them, each a stride after the one before (R, W); NaN = not measured.
-        variance: About the mean, since the row began (R,).
-        ticks: For how many it was seen (R,).
-        stride: In ticks.
-        horizon: The span that is forecast, in ticks.
+        state: (R, SIZE); NaN before anything was seen.
+        values: (R,), NaN = not measured.
+        tick: Now (R,).
     """
-    squares = np.zeros(len(values))  # moved in a stride
-    for lag in _LAGS:
-        moves = values[:, lag:] - values[:, :-lag]
-        known = np.isfinite(moves)
-        total = np.square(np.where(known, moves, 0.0)).sum(axis=1)
-        squares += total / (lag * len(_LAGS) * np.maximum(known.sum(axis=1), 1))
-    root = np.sqrt(_FIRST * horizon / np.maximum(ticks, _FIRST * horizon))
-    walked = squares * (ticks / stride)
-    return np.asarray((squares > 0.0) & (variance < _LEAST * root * np.sqrt(root) * walked))
+    top, bottom, side, swings, since = state.T
+    first = np.isnan(top)
+    if first.any():
+        for column, begin in ((top, values), (bottom, values), (side, 0.0), (swings, 0.0), (since, tick)):
+            np.copyto(column, begin, where=first)
+    margin = _END * (top - bottom)
+    wider = (values > top + margin) | (values < bottom - margin)
+    if wider.any():
+        np.copyto(top, np.maximum(top, values), where=wider)
+        np.copyto(bottom, np.minimum(bottom, values), where=wider)
+        np.copyto(swings, 0.0, where=wider)
+        np.copyto(since, tick, where=wider)
+        margin = _END * (top - bottom)
+    now = (values >= top - margin) * 1.0 - (values <= bottom + margin)
+    swings += (now * side < 0.0) & ~wider
+    np.copyto(side, now, where=now != 0.0)
+
+
+def settled(state: Float64, tick: Int64, horizon: Int64) -> Bool:
+    """Which rows are known to come back (R, H): those with swings that take no longer than the horizon.
+
+    Args:
+        state: As of `observe`.
+        tick: Now (R,).
+        horizon: In ticks (H,).
+    """
+    swings, age = state[:, _SWINGS], tick - state[:, _SINCE]
+    return np.asarray((swings >= _ENOUGH)[:, None] & (age[:, None] <= swings[:, None] * horizon))
