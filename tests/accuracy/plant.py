@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from accuracy.places import keep_rows
-from accuracy.plant_crossings import CROSSING, crossing_lines, crossing_verdicts, run_crossings, show_crossings
+from accuracy.plant_crossings import crossing_lines, crossing_verdicts, run_crossings, show_crossings
 from accuracy.runs import Rows
 from gaugecast.forecast.horizons.experts import HorizonExperts
 from gaugecast.forecast.horizons.rows import LINEAR
@@ -139,7 +139,7 @@ def run_plant(out: Path, jobs: int, console: Console) -> bool:
 def ahead_verdicts(rows: Rows) -> Iterator[tuple[bool, str]]:
     """Whether the mixture is as much better than the best of the simple as is asked, in words."""
     for start in SINCE.values():
-        mse = {row["model"]: row["mse"] for row in rows if row["start"] == start and row["model"] != CROSSING}
+        mse = {row["model"]: row["mse"] for row in rows if row["start"] == start and row["protocol"] == PROTOCOL}
         simple = [(mse[name], name) for name in SIMPLE if name in mse]
         if "mix" in mse and simple:
             best, name = min(simple)

@@ -25,7 +25,9 @@ MARKS = (
     Threshold("temperature", True, 66.0, 900),
     Threshold("temperature", False, 58.0, 3600),
 )
-LEAST_SKILL, MOST_OFF, LEAST_CASES = 0.3, 0.1, 50
+LEAST_SKILL, MOST_OFF = 0.3, 0.1
+#: Forecasts of one crossing overlap: a case is as many as the reach has steps. Tenths with fewer are not judged.
+LEAST_CASES = 50
 POOLED = "all of them"
 HEAD = ("rate", "Brier", "skill", "by each tank's rate", "worst tenth", "crossings", "foretold", "lead", "false/week")
 
@@ -45,6 +47,9 @@ def run_crossings(series: Float64) -> Rows:
         {**about, **crossing_row(one), "model": name_of(one.threshold), "skill_by_tank": skill_of([e[k] for e in each])}
         for k, one in enumerate(whole)
     ]
+    for row in rows:
+        for tenth in row["reliability"]:
+            tenth["spans"] = tenth["cases"] / row["within"]
     return [*rows, {**about, **_pooled(rows, whole, [one for tank in each for one in tank])}]
 
 
@@ -68,7 +73,7 @@ def _pooled(rows: Rows, whole: Sequence[CrossingScore], each: Sequence[CrossingS
         parts = [d for row in rows for d in [row["reliability"][place]] if d["cases"]]
         cases = sum(d["cases"] for d in parts)
         mean = {key: sum(d[key] * d["cases"] for d in parts) / max(1, cases) for key in ("foretold", "happened")}
-        deciles.append({"cases": cases, **(mean if cases else {})})
+        deciles.append({"cases": cases, "spans": sum(d["spans"] for d in parts), **(mean if cases else {})})
     return {
         "model": POOLED, "horizon": 0, "count": count, "rate": sum(one.rate * one.count for one in whole) / count,
         "brier": sum(one.brier * one.count for one in whole) / count, "brier_skill": skill_of(whole),
@@ -80,7 +85,7 @@ def _pooled(rows: Rows, whole: Sequence[CrossingScore], each: Sequence[CrossingS
 
 def worst_tenth(row: dict[str, Any]) -> float:
     """How far from what was said it came, in the tenth of probabilities in which that is most."""
-    off = [abs(d["foretold"] - d["happened"]) for d in row["reliability"] if d["cases"] >= LEAST_CASES]
+    off = [abs(d["foretold"] - d["happened"]) for d in row["reliability"] if d["spans"] >= LEAST_CASES]
     return max(off, default=0.0)
 
 

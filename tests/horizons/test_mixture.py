@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gaugecast.forecast.horizons import mixture
 from gaugecast.records import Float64
@@ -100,7 +101,7 @@ def test_a_network_in_force_leads_until_there_are_errors_to_judge_by() -> None:
 
 
 def test_what_is_known_to_come_back_is_believed_before_there_is_proof() -> None:
-    """As long as it is known, and what was said has not been far worse than the last value; with proof, errors alone say."""
+    """As long as it is known, and what was said has not been far worse than the last value; with proof, errors say."""
     overlap, moves = np.array([16]), np.array([0.0, 0.0, 1.0, 1.0])[:, None, None].repeat(3, axis=1)
     state = np.repeat(mixture.BEGIN_FAR[:, None, None], 3, axis=1)
     settled, all_due = np.array([[True], [False], [True]]), np.ones((3, 1), bool)
@@ -125,15 +126,18 @@ def test_what_is_known_to_come_back_is_believed_before_there_is_proof() -> None:
         assert shares() == [0.0, 0.0, 1.0]
 
 
-def test_far_ahead_the_first_errors_hardly_change_who_is_believed() -> None:
-    """Sixteen overlapping errors are one span: of two, the one that was better in it gets little more; after fifty, all."""
+@pytest.mark.parametrize(("believed", "after_one"), [(True, (0.5, 0.7)), (False, (0.7, 0.9))])
+def test_who_is_believed_without_proof_is_not_changed_by_the_first_errors(
+    believed: bool, after_one: tuple[float, float]
+) -> None:
+    """Sixteen overlapping errors are one span: of two, the better one gets little more; after fifty, most."""
     overlap, due = np.array([16]), np.ones((1, 1), bool)
     state = mixture.BEGIN_FAR[:, None, None].copy()
     shares = []
     for _ in range(50):
         for _ in range(int(overlap[0])):
+            mixture.believe(state, due & believed, overlap)
             mixture.learn(state, np.array([0.0, 0.0, 0.5, 1.0])[:, None, None], due * 1.0, due, overlap, far=due[0])
         shares.append(float(state[3, 0, 0]))
-    assert 0.5 < shares[0] < 0.7
+    assert after_one[0] < shares[0] < after_one[1]
     assert shares[-1] > 0.85
-

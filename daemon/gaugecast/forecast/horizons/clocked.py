@@ -1,4 +1,4 @@
-"""Experts of far horizons whose coefficients turn with the time of day: one once and twice a day, one twice and four times.
+"""Experts of far horizons whose coefficients turn with the time of day, once and twice or twice and four times.
 
 A plant's cycle is faster where more is drawn, at the same hours every day: what the last minutes say of the next hour
 then depends on the time of day, and coefficients that stay the same average that away. Each coefficient is a sum of
@@ -32,7 +32,7 @@ _CORE = 1 + len(_AGES)
 #: D, coefficients of an expert and horizon: each in five parts, and a constant.
 SIZE = 5 * _CORE + 1
 #: P at first, a coefficient, in deviations, as after some hundred targets: of what stays, and of what turns.
-_FIXED, _TURNS = 0.003, {1: 0.001, 2: 0.003, 4: 0.001}
+_FIXED, _TURNS = 0.004, {1: 0.0005, 2: 0.004, 4: 0.002}
 #: The same by expert (TURNS, D).
 START = np.array(
     [[_FIXED] * _CORE + [_TURNS[k] for k in turns for _ in range(2 * _CORE)] + [_FIXED] for turns in _TURNING]

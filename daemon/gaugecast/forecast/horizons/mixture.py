@@ -25,7 +25,7 @@ PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
 DOUBTED = 2.0  # the same at which a mixture that was believed without proof is not any more
 RIDGE = 0.02  # pull towards the first weights, as a share of the moves' mean square
-FIRST_SPANS = 1.0  # far ahead, that pull over the spans that have come due: in few, whoever was best was lucky
+FIRM = 0.5  # more of it while a mixture is believed without proof: whoever was best in few spans was lucky
 SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
 LEAST = 1e-4  # weight: none is lost for ever
@@ -54,7 +54,6 @@ def begin(far: Bool) -> Float64:
 def learn(
     state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: Bool | None = None
 ) -> None:  # fmt: skip
-
     """Take in targets that have come; in place.
 
     Args:
@@ -80,8 +79,8 @@ def learn(
     if far is None or not far.any():
         _descend(state, due, ridge=RIDGE, towards=BEGIN[: _E + 1, None, None])
     else:
-        spans = np.maximum(state[_SEEN], 1.0) / overlap
-        _descend(state, due, ridge=RIDGE + far * FIRST_SPANS / spans, towards=begin(far)[: _E + 1, None])
+        believed = far & (state[_OPEN] > 0.0) & (state[_SEEN] < PROVEN * longer)
+        _descend(state, due, ridge=RIDGE + FIRM * believed, towards=begin(far)[: _E + 1, None])
 
 
 def believe(state: Float64, settled: Bool, overlap: Int64) -> None:

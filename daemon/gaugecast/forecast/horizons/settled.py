@@ -1,8 +1,8 @@
 """Whether a series comes back: swings from one end of its range to the other, without leaving it.
 
-A walk that has gone through the whole of its range and back has nearly always left it by then: of a thousand walks two
-are held for what comes back, whatever time they were seen for. A cycle of pump or heater turns where it turned before,
-and is known after its second swing, long before enough forecasts of an hour ahead have come due to tell by their errors.
+A walk that has gone through the whole of its range and back has nearly always left it by then: over the time of the
+first horizons two walks of a hundred are held for what comes back, and later fewer. A cycle of pump or heater turns where
+it turned before, and is known after its second swing, long before enough forecasts of an hour ahead have come due.
 """
 
 from __future__ import annotations
