@@ -141,3 +141,19 @@ def test_who_is_believed_without_proof_is_not_changed_by_the_first_errors(
         shares.append(float(state[3, 0, 0]))
     assert after_one[0] < shares[0] < after_one[1]
     assert shares[-1] > 0.85
+
+
+@pytest.mark.parametrize(("overlap", "opens_after"), [(1, 31), (16, 400)])
+def test_a_small_lead_is_enough_at_the_next_step_and_waits_for_many_spans_beyond(
+    overlap: int, opens_after: int
+) -> None:
+    """A tenth less error: of spans that overlap the first few say nothing."""
+    waiting, due = np.array([overlap]), np.ones((1, 1), bool)
+    state = mixture.BEGIN[:, None, None].copy()
+    moves = np.array([0.0, 0.05, 0.05, 0.05])[:, None, None]
+    shut = 0
+    while mixture.weights(state, ~due, waiting)[0, 0, 0] == 1.0:
+        mixture.learn(state, moves, due * 1.0, due, waiting)
+        shut += 1
+        assert shut < 5000
+    assert opens_after <= shut < 4 * opens_after

@@ -7,9 +7,10 @@ persistence is a move of zero, so the mixture never says more than the boldest e
 is asked for: an expert that is often a little better and rarely much worse, as persistence is on a sensor that mostly
 sits still, is not what a mean square error asks for.
 
-The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself and
-shuts when it has lost that lead. Far ahead that takes long; of a series that is known to come back (`settled`) the
-mixture is believed until then, as long as it is not found to be much worse.
+The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself, for
+which it must be much better while few spans are known, and shuts when it has lost that lead. Far ahead that takes long;
+of a series that is known to come back (`settled`) the mixture is believed until then, as long as it is not found to be
+much worse.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of 
 DOUBTED = 2.0  # the same at which a mixture that was believed without proof is not any more
 RIDGE = 0.02  # pull towards the first weights, as a share of the moves' mean square
 FIRM = 0.5  # more of it while a mixture is believed without proof: whoever was best in few spans was lucky
+LUCK = 0.7  # less of it where spans overlap, over the root of how many were seen: of few some look good by luck
 SHOCK = 200.0  # squared error of a next step over its running mean
 RATE = 2.0  # of the exponentiated gradient
 LEAST = 1e-4  # weight: none is lost for ever
@@ -69,7 +71,7 @@ def learn(
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
-    _gate(state, products[0] + products[1] + products[2], came, due=due, longer=longer)
+    _gate(state, products[0] + products[1] + products[2], came, due=due, overlap=overlap)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
     cross += rate * (said * came - cross)
@@ -120,14 +122,16 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     return found
 
 
-def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, longer: Float64) -> None:
+def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, overlap: Int64) -> None:
     """Hold the mixture against persistence, whether it was published or not."""
     seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
+    longer = spans_of(overlap)
     rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
     error = came - move
     loss += rate * (error * error - loss)
     last += rate * (came * came - last)
-    opened = ((loss < OPEN_BELOW * last) | (is_open > 0.0)) & (loss < SHUT_ABOVE * last)
+    asked = OPEN_BELOW - LUCK * np.sqrt((overlap - 1) / np.maximum(seen, 1.0))
+    opened = ((loss < asked * last) | (is_open > 0.0)) & (loss < SHUT_ABOVE * last)
     np.copyto(is_open, opened, where=due & (seen >= PROVEN * longer))
 
 

@@ -170,7 +170,7 @@ class Rows:
             )
         shock = state["shock"][:, None]
         kept = -(-shock // lay.stride) * lay.stride  # tick of the first forecast since then that will be judged
-        calm = (shock == 0) | (state["ticks"][:, None] >= kept + lay.horizons)
+        calm = (shock == 0) | (state["ticks"][:, None] > kept + 2 * (lay.horizons - 1))
         weights = mixture.weights(state["mix"], there, lay.waiting, calm=calm)
         move = weights[1] * moves[1] + weights[2] * moves[2] + weights[3] * moves[3]
         self._wait(np.where(self._seen[:, None], base, np.nan), moves, move, there)

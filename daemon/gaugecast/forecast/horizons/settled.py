@@ -1,8 +1,8 @@
 """Whether a series comes back: swings from one end of its range to the other, without leaving it.
 
 A walk that has gone through the whole of its range and back has nearly always left it by then: over the time of the
-first horizons two walks of a hundred are held for what comes back, and later fewer. A cycle of pump or heater turns where
-it turned before, and is known after its second swing, long before enough forecasts of an hour ahead have come due.
+first horizons two walks of a hundred are held for what comes back, and later fewer. A cycle of pump or heater turns
+where it turned before, and is known after its second swing, long before enough forecasts of an hour ahead are due.
 """
 
 from __future__ import annotations
