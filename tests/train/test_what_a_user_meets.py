@@ -172,6 +172,21 @@ def test_the_command_says_that_it_kept_them_and_exits_as_a_shell_expects(
     assert told["parts"]["test"]["horizons"][0]["overall"] == kept["parts"]["test"]["horizons"][0]["overall"]
 
 
+def test_the_command_says_that_there_was_nothing_to_keep(
+    wave_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """130, and no run directory."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gaugecast.learn.train.job.run_training", interrupted)
+    done = CliRunner().invoke(app, ["train", str(wave_file), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 130
+    assert "before the first epoch was over: nothing is kept" in done.output
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.long
 @pytest.mark.keras
 def test_a_run_is_gone_on_with_its_optimiser_and_all(wave_file: Path, tmp_path: Path) -> None:

@@ -139,7 +139,11 @@ def _train(
     terminal = Terminal(wide_console(stderr=as_json))
     with terminal.bar, curves_to(tensorboard) as note:
         terminal.on_epoch = note
-        trained = run_training(task, terminal)
+        try:
+            trained = run_training(task, terminal)
+        except KeyboardInterrupt:
+            terminal.say("ended by hand before the first epoch was over: nothing is kept")
+            raise
     written = write_run(trained, task.train, directory)
     checkpoint.drop()
     if as_json:
