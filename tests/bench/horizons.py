@@ -74,7 +74,7 @@ def _threshold_us(scale: Scale) -> list[float]:
         began = time.process_time()
         extremes.step(
             np.arange(STREAMS), last, x=last, last=before, gap=np.zeros(STREAMS, np.int64), own=own,
-            level=np.array([9.0]),
+            level=np.array([9.0]), reach=np.array([extremes.layout.count - 1]),
         )  # fmt: skip
         return time.process_time() - began
 

@@ -10,8 +10,10 @@ from gaugecast.records import Float64
 from horizons.drive import MINUTE_NS
 
 
-def foretold(series: Float64, level: float, *, horizons: tuple[int, ...] = (1, 8, 30)) -> Float64:
-    """Probabilities at each step of series (T, N), alone or together (T, N, H)."""
+def foretold(
+    series: Float64, level: float, *, horizons: tuple[int, ...] = (1, 8, 30), reach: int | None = None
+) -> Float64:
+    """Probabilities at each step of series (T, N), alone or together (T, N, H), up to the horizon at place `reach`."""
     steps, streams = series.shape
     extremes = Extremes(MINUTE_NS, 1, horizons, capacity=streams)
     out = []
@@ -21,7 +23,7 @@ def foretold(series: Float64, level: float, *, horizons: tuple[int, ...] = (1, 8
         own = np.full((streams, 1, extremes.layout.count), np.nan)
         told = extremes.step(
             np.arange(streams), values, x=values, last=last, gap=np.zeros(streams, np.int64), own=own,
-            level=np.array([level]),
+            level=np.array([level]), reach=np.array([extremes.layout.count - 1 if reach is None else reach]),
         )  # fmt: skip
         out.append(told[:, 0])
     return np.array(out)
@@ -81,3 +83,13 @@ def test_farther_is_never_less_likely() -> None:
     """By each horizon at least as likely as by the one before."""
     told = foretold(saw(400, 2), 35.0)[200:]
     assert (np.diff(told, axis=2) >= 0.0).all()
+
+
+def test_horizons_beyond_the_reach_of_a_threshold_are_not_asked() -> None:
+    """Another threshold looks farther; its horizons are as unsure as all, and would take away from those that count."""
+    series = saw(400, 4)
+    near, whole = (foretold(series, 35.0, reach=place) for place in (1, 2))
+    assert np.isnan(near[:, :, 2]).all()
+    told = np.isfinite(whole[:, :, 1])
+    assert (near[:, :, 1][told] >= whole[:, :, 1][told]).all()
+    assert (near[:, :, 1][told] > whole[:, :, 1][told]).any()

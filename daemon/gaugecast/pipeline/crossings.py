@@ -64,7 +64,7 @@ class Crossings:
         measured, now = values[:, f] * turn, x[:, f] * turn
         likely = self._extremes.step(
             steps.slots, measured, x=now, last=last[:, f] * turn, gap=steps.gap, own=self._own(path, len(x)),
-            level=self._level,
+            level=self._level, reach=self._reach,
         )  # fmt: skip
         within = np.take_along_axis(likely, self._reach[None, :, None], axis=2)[..., 0]
         state = {name: array[steps.slots] for name, array in self.columns}

@@ -64,9 +64,12 @@ class Extremes:
         ]
 
     def step(
-        self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64, level: Float64
-    ) -> Float64:
+        self, slots: Int64, values: Float64, *, x: Float64, last: Float64, gap: Int64, own: Float64, level: Float64,
+        reach: Int64,
+    ) -> Float64:  # fmt: skip
         """Learn from what has come due; the probability of going beyond a level within each horizon (N, K, H).
+
+        NaN where it is not known, and beyond a threshold's reach.
 
         Args:
             slots: Streams (N,), each once.
@@ -76,6 +79,7 @@ class Extremes:
             gap: Ticks without a step before this one (N,).
             own: The network's own running maximum (N, K, H), NaN where there is none.
             level: Of each threshold (K,).
+            reach: Place of the horizon up to which each threshold looks (K,).
         """
         places = (slots[:, None] * self._count + np.arange(self._count)).ravel()
         by_row = {name: array.reshape(-1, *array.shape[2:]) for name, array in self.columns}
@@ -88,6 +92,7 @@ class Extremes:
             told = rows.say(x.ravel(), flat - x.reshape(-1, 1), needed=(level - x).reshape(-1, 1))
         for name, rows_of in rows.state.items():
             scatter(by_row[name], places, rows_of)
+        told[np.arange(self.layout.count) > np.tile(reach, len(slots))[:, None]] = np.nan
         # Whoever has not gone so far within an hour has not within a minute.
         likely: Float64 = np.fmin.accumulate(told[:, ::-1], axis=1)[:, ::-1]
         return likely.reshape(len(slots), self._count, -1)
