@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gaugecast.forecast.horizons import mixture, settled
 from gaugecast.forecast.horizons.experts import HorizonExperts
 from gaugecast.records import Float64
 from gaugecast_sim.tanks import Plant
@@ -105,3 +106,34 @@ def test_the_gate_holds_on_public_series(name: str) -> None:
     """Next hour and next day of each variable, in its own deviations, without a network."""
     series = np.loadtxt(series_file(name), delimiter=",", skiprows=1, usecols=range(1, 8))
     hold_gate(series / series.std(axis=0), (1, 6, 24), period_ns=HOUR_NS)
+
+
+def always_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mixture needs no proof."""
+    monkeypatch.setattr(mixture, "PROVEN", 0)
+    monkeypatch.setattr(mixture, "OPEN_BELOW", np.inf)
+    monkeypatch.setattr(mixture, "SHUT_ABOVE", np.inf)
+
+
+def believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is, it comes back."""
+    monkeypatch.setattr(settled, "settled", lambda state, tick, horizon: np.ones((len(tick), len(horizon)), bool))
+    monkeypatch.setattr(mixture, "DOUBTED", np.inf)
+
+
+def unshaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shock changes nothing."""
+    monkeypatch.setattr(mixture, "is_shock", lambda state, error, due: np.zeros(len(error), bool))
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    ("fault", "kind", "horizon"), [(always_open, "walk", 64), (believed, "walk", 64), (unshaken, "step", 60)]
+)
+def test_a_gate_with_a_fault_is_found(
+    fault: Callable[[pytest.MonkeyPatch], None], kind: str, horizon: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the tests above hold would not hold without it."""
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        hold_gate(SERIES[kind](1500, 4, 2), (1, horizon), period_ns=10 * MINUTE_NS)
