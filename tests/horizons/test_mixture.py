@@ -157,3 +157,20 @@ def test_a_small_lead_is_enough_at_the_next_step_and_waits_for_many_spans_beyond
         shut += 1
         assert shut < 5000
     assert opens_after <= shut < 4 * opens_after
+
+
+def test_a_lead_from_before_it_opened_does_not_let_it_lose_for_long() -> None:
+    """What was said while the gate was shut helped nobody: wrong in all that is published, it shuts within two spans."""
+    overlap, due = np.array([16]), np.ones((1, 1), bool)
+    right, wrong = (np.array([0.0, move, move, move])[:, None, None] for move in (1.0, -0.5))
+    state = mixture.BEGIN[:, None, None].copy()
+
+    def learn(moves: Float64, published: float) -> float:
+        mixture.learn(state, moves, due * 1.0, due, overlap, published=np.full((1, 1), published))
+        return float(mixture.weights(state, ~due, overlap)[0, 0, 0])
+
+    while learn(right, 0.0) == 1.0:
+        pass
+    for _ in range(int(overlap[0])):  # those on their way had been made while it was shut
+        learn(right, 0.0)
+    assert [learn(wrong, -0.5) for _ in range(32)][-1] == 1.0

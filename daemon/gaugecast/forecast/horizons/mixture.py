@@ -7,10 +7,10 @@ persistence is a move of zero, so the mixture never says more than the boldest e
 is asked for: an expert that is often a little better and rarely much worse, as persistence is on a sensor that mostly
 sits still, is not what a mean square error asks for.
 
-The gate compares what was published with persistence, prequentially. It opens when the mixture has proven itself, for
-which it must be much better while few spans are known, and shuts when it has lost that lead. Far ahead that takes long;
-of a series that is known to come back (`settled`) the mixture is believed until then, as long as it is not found to be
-much worse.
+The gate compares the mixture with persistence, prequentially; once it is open, the worse of it and of what was
+published. It opens when the mixture has proven itself, for which it must be much better while few spans are known, and
+shuts when it has lost what it holds of that lead. Far ahead that takes long; of a series that is known to come back
+(`settled`) the mixture is believed until then, as long as it is not found to be much worse.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HALF_LIFE = 500.0  # of the moments, in due errors
 GATE_HALF_LIFE = 200.0
 PROVEN = 30  # due errors until the gate may open
 OPEN_BELOW, SHUT_ABOVE = 0.99, 1.0  # squared error of the mixture over that of persistence
+HELD = 0.95  # what is left of its lead when it opens where spans overlap: luck of before would let it lose for long
 DOUBTED = 2.0  # the same at which a mixture that was believed without proof is not any more
 RIDGE = 0.02  # pull towards the first weights, as a share of the moves' mean square
 FIRM = 0.5  # more of it while a mixture is believed without proof: whoever was best in few spans was lucky
@@ -54,7 +55,8 @@ def begin(far: Bool) -> Float64:
 
 
 def learn(
-    state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: Bool | None = None
+    state: Float64, moves: Float64, came: Float64, due: Bool, overlap: Int64, *, far: Bool | None = None,
+    published: Float64 | None = None,
 ) -> None:  # fmt: skip
     """Take in targets that have come; in place.
 
@@ -66,12 +68,19 @@ def learn(
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
         far: Horizons (H,) whose experts begin at the mean; default: none.
+        published: What had been published (R, H): an open gate is judged by the worse of that and the mixture of
+            today's weights; default: by the mixture alone.
     """
     longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
     came = np.maximum(np.minimum(came, _MOST), -_MOST)
     products = state[1 : _E + 1] * said
-    _gate(state, products[0] + products[1] + products[2], came, due=due, overlap=overlap)
+    move = products[0] + products[1] + products[2]
+    lost = np.square(came - move)
+    if published is not None:
+        told = np.square(came - np.maximum(np.minimum(published, _MOST), -_MOST))
+        lost = np.where(state[_OPEN] > 0.0, np.maximum(lost, told), lost)
+    _gate(state, lost, np.square(came), due=due, overlap=overlap)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
     cross += rate * (said * came - cross)
@@ -122,17 +131,18 @@ def is_shock(state: Float64, error: Float64, due: Bool) -> Bool:
     return found
 
 
-def _gate(state: Float64, move: Float64, came: Float64, *, due: Bool, overlap: Int64) -> None:
-    """Hold the mixture against persistence, whether it was published or not."""
+def _gate(state: Float64, lost: Float64, lost_last: Float64, *, due: Bool, overlap: Int64) -> None:
+    """Hold squared errors of the mixture (R, H) against those of persistence."""
     seen, loss, last, is_open = state[_SEEN], state[_LOSS], state[_LOSS_LAST], state[_OPEN]
     longer = spans_of(overlap)
     rate = starting_rate(seen, GATE_HALF_LIFE * longer) * due
-    error = came - move
-    loss += rate * (error * error - loss)
-    last += rate * (came * came - last)
+    loss += rate * (lost - loss)
+    last += rate * (lost_last - last)
     asked = OPEN_BELOW - LUCK * np.sqrt((overlap - 1) / np.maximum(seen, 1.0))
     opened = ((loss < asked * last) | (is_open > 0.0)) & (loss < SHUT_ABOVE * last)
-    np.copyto(is_open, opened, where=due & (seen >= PROVEN * longer))
+    known = due & (seen >= PROVEN * longer)
+    np.copyto(loss, np.maximum(loss, HELD * last), where=known & opened & (is_open == 0.0) & (overlap > 1))
+    np.copyto(is_open, opened, where=known)
 
 
 def _descend(state: Float64, due: Bool, *, ridge: Float64 | float, towards: Float64) -> None:

@@ -139,7 +139,9 @@ class Rows:
         known, error = np.isfinite(published), came - published
         shock = mixture.is_shock(state["mix"], error[:, 0], due[:, 0])
         state["shock"] = np.where(shock, state["ticks"], state["shock"])
-        mixture.learn(state["mix"], said, came, due & known, self._layout.waiting, far=self._layout.is_far)
+        mixture.learn(
+            state["mix"], said, came, due & known, self._layout.waiting, far=self._layout.is_far, published=published
+        )
         if len(self._levels):
             due, overlap = due & np.isfinite(error), self._layout.waiting
             audit.note(state["covered"], error, told[1:].reshape(-1, 2, *error.shape), due=due, overlap=overlap)
