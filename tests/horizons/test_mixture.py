@@ -160,7 +160,7 @@ def test_a_small_lead_is_enough_at_the_next_step_and_waits_for_many_spans_beyond
 
 
 def test_a_lead_from_before_it_opened_does_not_let_it_lose_for_long() -> None:
-    """What was said while the gate was shut helped nobody: wrong in all that is published, it shuts within two spans."""
+    """What was said while the gate was shut helped nobody: wrong in all it publishes, it shuts within two spans."""
     overlap, due = np.array([16]), np.ones((1, 1), bool)
     right, wrong = (np.array([0.0, move, move, move])[:, None, None] for move in (1.0, -0.5))
     state = mixture.BEGIN[:, None, None].copy()
