@@ -8,11 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 #: Browsers write a line for each answer that is no success, however well the page takes it.
 EXPECTED = "Failed to load resource"
+#: A busy machine takes its time.
+PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def page_of(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
         "console", lambda said: wrong.append(said.text) if said.type == "error" and EXPECTED not in said.text else None
     )
     page.on("request", lambda asked: None if asked.url.startswith((url, "data:")) else wrong.append(asked.url))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page
     context.close()
     assert wrong == []

@@ -68,8 +68,8 @@ def learn(
         overlap: How many forecasts of a horizon wait at a time (H,): errors of overlapping spans say less each, so
             that memory and proof are longer.
         far: Horizons (H,) whose experts begin at the mean; default: none.
-        published: What had been published (R, H): an open gate is judged by the worse of that and the mixture of
-            today's weights; default: by the mixture alone.
+        published: What had been published (R, H): a gate that proof has opened is judged by the worse of that and
+            the mixture of today's weights; default: by the mixture alone.
     """
     longer = spans_of(overlap)
     said = np.maximum(np.minimum(moves[1:], _MOST), -_MOST)
@@ -79,7 +79,8 @@ def learn(
     lost = np.square(came - move)
     if published is not None:
         told = np.square(came - np.maximum(np.minimum(published, _MOST), -_MOST))
-        lost = np.where(state[_OPEN] > 0.0, np.maximum(lost, told), lost)
+        proven = (state[_OPEN] > 0.0) & (state[_SEEN] >= PROVEN * longer)
+        lost = np.where(proven, np.maximum(lost, told), lost)
     _gate(state, lost, np.square(came), due=due, overlap=overlap)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
     cross, gram = state[_CROSS:_GRAM], state[_GRAM:_SEEN]
