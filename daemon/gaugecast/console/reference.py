@@ -48,7 +48,7 @@ def _default(schema: dict[str, Any]) -> str:
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:
     if schema.get("description"):
-        yield schema["description"].split("\n\n")[0].replace("\n", " ")
+        yield " ".join(schema["description"].split("\n\n")[0].split())
     yield "\n| field | |\n|---|---|"
     for name, one in schema.get("properties", {}).items():
         yield f"| `{name}` | {_kind(one)} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ def schema_of(kind: Any, *, refs: str = "#/$defs/{name}") -> tuple[_Schema, dict
     if "$ref" in top:
         top = below.pop(top["$ref"].rsplit("/", 1)[1])
     top["description"] = " ".join(top.get("description", "").split())
+    for one in below.values():
+        if "description" in one:  # with the indent of the source up to Python 3.12
+            one["description"] = inspect.cleandoc(one["description"])
     return top, below
 
 
