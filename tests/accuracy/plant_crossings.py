@@ -26,10 +26,14 @@ MARKS = (
     Threshold("temperature", False, 58.0, 3600),
 )
 LEAST_SKILL, MOST_OFF = 0.3, 0.1
-#: Forecasts of one crossing overlap: a case is as many as the reach has steps. Tenths with fewer are not judged.
+#: Tenths with fewer are not judged. Forecasts of one crossing overlap: how it looks where as many as the reach has
+#: steps are one case is told beside it.
 LEAST_CASES = 50
 POOLED = "all of them"
-HEAD = ("rate", "Brier", "skill", "by each tank's rate", "worst tenth", "crossings", "foretold", "lead", "false/week")
+HEAD = (
+    *("rate", "Brier", "skill", "by each tank's rate", "worst tenth (of 50 reaches)"),
+    *("crossings", "foretold", "lead", "false/week"),
+)
 
 
 def run_crossings(series: Float64) -> Rows:
@@ -83,9 +87,9 @@ def _pooled(rows: Rows, whole: Sequence[CrossingScore], each: Sequence[CrossingS
     }  # fmt: skip
 
 
-def worst_tenth(row: dict[str, Any]) -> float:
-    """How far from what was said it came, in the tenth of probabilities in which that is most."""
-    off = [abs(d["foretold"] - d["happened"]) for d in row["reliability"] if d["spans"] >= LEAST_CASES]
+def worst_tenth(row: dict[str, Any], counted: str = "cases") -> float:
+    """How far from what was said it came, in the tenth of probabilities in which that is most; `counted` or `spans`."""
+    off = [abs(d["foretold"] - d["happened"]) for d in row["reliability"] if d[counted] >= LEAST_CASES]
     return max(off, default=0.0)
 
 
@@ -105,7 +109,7 @@ def _cells(row: dict[str, Any]) -> Iterator[str]:
     lead = row["lead_s"]
     yield from (f"{row[key]:.3f}" for key in ("rate", "brier"))
     yield from ("–" if row[key] != row[key] else f"{row[key]:.2f}" for key in ("brier_skill", "skill_by_tank"))
-    yield f"{worst_tenth(row):.1%}"
+    yield f"{worst_tenth(row):.1%} ({worst_tenth(row, 'spans'):.1%})"
     yield from (f"{row[key]:,}" for key in ("crossings", "foretold"))
     yield "–" if lead is None else f"{lead / 60:.0f} min"
     yield f"{row['false_alarms']:.1f}"

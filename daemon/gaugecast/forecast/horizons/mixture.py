@@ -79,7 +79,7 @@ def learn(
     lost = np.square(came - move)
     if published is not None:
         told = np.square(came - np.maximum(np.minimum(published, _MOST), -_MOST))
-        proven = (state[_OPEN] > 0.0) & (state[_SEEN] >= PROVEN * longer)
+        proven = (state[_OPEN] > 0.0) & (state[_SEEN] >= proof(overlap))
         lost = np.where(proven, np.maximum(lost, told), lost)
     _gate(state, lost, np.square(came), due=due, overlap=overlap)
     rate = starting_rate(state[_SEEN], HALF_LIFE * longer) * due
@@ -91,14 +91,14 @@ def learn(
     if far is None or not far.any():
         _descend(state, due, ridge=RIDGE, towards=BEGIN[: _E + 1, None, None])
     else:
-        believed = far & (state[_OPEN] > 0.0) & (state[_SEEN] < PROVEN * longer)
+        believed = far & (state[_OPEN] > 0.0) & (state[_SEEN] < proof(overlap))
         _descend(state, due, ridge=RIDGE + FIRM * believed, towards=begin(far)[: _E + 1, None])
 
 
 def believe(state: Float64, settled: Bool, overlap: Int64) -> None:
     """Open the gate of rows that have no proof and are known to come back (R, H), shut it where they no longer are."""
     seen, loss, last = state[_SEEN], state[_LOSS], state[_LOSS_LAST]
-    np.copyto(state[_OPEN], settled & (loss <= DOUBTED * last), where=seen < PROVEN * spans_of(overlap))
+    np.copyto(state[_OPEN], settled & (loss <= DOUBTED * last), where=seen < proof(overlap))
 
 
 def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = None) -> Float64:
@@ -116,7 +116,7 @@ def weights(state: Float64, there: Bool, overlap: Int64, *, calm: Bool | None = 
     shares: Float64 = state[: _E + 1] * is_open
     shares[0] += 1.0 - is_open
     if there.any():
-        untried = there & (state[_SEEN] < PROVEN * spans_of(overlap))
+        untried = there & (state[_SEEN] < proof(overlap))
         shares *= ~untried
         shares[_E] += untried
     if calm is not None and not calm.all():
@@ -141,7 +141,7 @@ def _gate(state: Float64, lost: Float64, lost_last: Float64, *, due: Bool, overl
     last += rate * (lost_last - last)
     asked = OPEN_BELOW - LUCK * np.sqrt((overlap - 1) / np.maximum(seen, 1.0))
     opened = ((loss < asked * last) | (is_open > 0.0)) & (loss < SHUT_ABOVE * last)
-    known = due & (seen >= PROVEN * longer)
+    known = due & (seen >= proof(overlap))
     np.copyto(loss, np.maximum(loss, HELD * last), where=known & opened & (is_open == 0.0) & (overlap > 1))
     np.copyto(is_open, opened, where=known)
 
